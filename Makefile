@@ -1,0 +1,60 @@
+# `make run` needs nothing but Python 3.11, 3.12 or 3.13. Name another one with PYTHON=/path/to/python3.
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+
+.DEFAULT_GOAL := help
+.PHONY: help run ui test lint format bench lock clean
+
+help: ## show these lines
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf 'make %-8s %s\n' "$$name" "$$what"; done
+
+# A new lock means a new environment: nothing of the old one lingers.
+$(READY): requirements.lock pyproject.toml
+	@python=""; \
+	for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+		if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then python="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+		echo "No Python 3.11, 3.12 or 3.13 with its venv module was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; \
+	fi; \
+	echo "Making $(VENV) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY) ## backtest every mode on sample data, or on $BASIS_DATA_DIR
+	@if [ -z "$$BASIS_DATA_DIR" ] && [ ! -d data/sample ]; then \
+		rm -rf data/sample.partial && $(BIN)/basis data sample --out data/sample.partial && mv data/sample.partial data/sample; \
+	fi
+	@$(BIN)/basis run
+	@echo "To look at the graph, the checks and the plots: make ui"
+
+ui: $(READY) ## open the Dagster UI on what the runs recorded
+	@DAGSTER_HOME="$$($(BIN)/python -m basis_pipeline.settings)" $(BIN)/dagster dev --workspace workspace.yaml
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest -n auto --maxprocesses 8
+
+lint: $(READY) ## formatting, lint, types and the floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## measure the engine and the pipeline
+	$(BIN)/python -m benchmarks
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links --upgrade \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## remove the environment and the caches, never data or results
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
