@@ -2,6 +2,7 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INSTANCE := from basis_pipeline.settings import dagster_home, load_settings; print(dagster_home(load_settings()))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
@@ -33,7 +34,8 @@ run: $(READY) ## backtest every mode on sample data, or on $BASIS_DATA_DIR
 	@echo "To look at the graph, the checks and the plots: make ui"
 
 ui: $(READY) ## open the Dagster UI on what the runs recorded
-	@DAGSTER_HOME="$$($(BIN)/python -m basis_pipeline.settings)" $(BIN)/dagster dev --workspace workspace.yaml
+	@DAGSTER_HOME="$$($(BIN)/python -c '$(INSTANCE)')" && export DAGSTER_HOME && \
+		$(BIN)/dagster dev --workspace workspace.yaml
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8
@@ -53,7 +55,7 @@ bench: $(READY) ## measure the engine and the pipeline
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest \
-		--generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links --upgrade \
+		--generate-hashes --no-strip-extras --no-annotate --no-emit-index-url --no-emit-find-links --upgrade \
 		--custom-compile-command "make lock" --output-file requirements.lock
 
 clean: ## remove the environment and the caches, never data or results

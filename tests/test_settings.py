@@ -1,0 +1,191 @@
+"""The environment: complete, explicit, and never guessed."""
+
+import pickle
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.errors import ConfigError, PlatformError
+from basis_pipeline.settings import (
+    FIELDS,
+    Url,
+    dagster_home,
+    load_settings,
+    parse_hour,
+    project_root,
+)
+
+COMPLETE = {
+    "BASIS_ENVIRONMENT": "test",
+    "BASIS_DEPLOYMENT_MODE": "local",
+    "BASIS_STARTUP_MODE": "backtest",
+    "BASIS_DATA_DIR": "somewhere/data",
+    "BASIS_RESULTS_DIR": "somewhere/results",
+    "BASIS_RESULTS_DB_URL": "sqlite:///${BASIS_RESULTS_DIR}/runs.sqlite",
+    "BASIS_DATA_START_DATE": "2024-06-01",
+    "BASIS_DATA_END_DATE": "2025-03-01T06:00",
+    "BASIS_LOG_LEVEL": "WARNING",
+    "BASIS_DEBUG": "false",
+}
+
+
+@pytest.fixture
+def empty_file(tmp_path: Path) -> Path:
+    """An environment file that gives nothing."""
+    file = tmp_path / "empty.env"
+    file.write_text("# nothing\n")
+    return file
+
+
+def test_a_fresh_clone_has_every_variable() -> None:
+    """The committed local.env alone is a complete environment."""
+    settings = load_settings({})
+    assert settings.data_dir == project_root() / "data" / "sample"
+    assert settings.results_db_url == f"sqlite:///{project_root()}/results/runs.sqlite"
+
+
+def test_env_example_is_a_complete_environment() -> None:
+    """The example a person copies works as it is."""
+    assert load_settings({"BASIS_ENV_FILE": ".env.example"}) == load_settings({})
+
+
+def test_process_wins_over_file() -> None:
+    """An exported variable beats the environment file, the rest comes from the file."""
+    settings = load_settings({"BASIS_LOG_LEVEL": "ERROR", "BASIS_DATA_DIR": "/elsewhere"})
+    assert (settings.log_level, settings.data_dir) == ("ERROR", Path("/elsewhere"))
+    assert settings.environment == "dev"
+
+
+def test_overrides_win_and_start_at_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flag beats the process, and its path means what it means in the shell."""
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(
+        COMPLETE, data_dir="here", results_dir=Path("out"), data_start_date="2024-07-01"
+    )
+    assert settings.data_dir == tmp_path / "here"
+    assert settings.data_start_date == datetime(2024, 7, 1, tzinfo=UTC)
+    assert settings.results_db_url == f"sqlite:///{tmp_path}/out/runs.sqlite"
+    assert load_settings(COMPLETE, data_dir=None).data_dir == project_root() / "somewhere/data"
+
+
+def test_values_are_typed() -> None:
+    """Window, paths and flags arrive as what they are."""
+    settings = load_settings(COMPLETE)
+    assert settings.data_end_date == datetime(2025, 3, 1, 6, tzinfo=UTC)
+    assert settings.results_dir == project_root() / "somewhere" / "results"
+    assert settings.debug is False
+    assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_no_variable_has_a_default(field: str, empty_file: Path) -> None:
+    """Each missing variable is CONFIG-001 with its name and both places it was looked for."""
+    variable = f"BASIS_{field.upper()}"
+    environ = {**COMPLETE, "BASIS_ENV_FILE": str(empty_file)}
+    del environ[variable]
+    with pytest.raises(ConfigError) as caught:
+        load_settings(environ)
+    assert caught.value.code == "CONFIG-001"
+    assert variable in caught.value.what
+    assert "process environment" in caught.value.where
+    assert str(empty_file) in caught.value.where
+    assert str(empty_file) in caught.value.action
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BASIS_ENVIRONMENT", "moon"),
+        ("BASIS_DEPLOYMENT_MODE", ""),
+        ("BASIS_STARTUP_MODE", "live"),
+        ("BASIS_DATA_DIR", " "),
+        ("BASIS_RESULTS_DB_URL", "postgresql://u:p@h/db"),
+        ("BASIS_RESULTS_DB_URL", "sqlite:///"),
+        ("BASIS_DATA_START_DATE", "first of June"),
+        ("BASIS_DATA_END_DATE", "2025-03-01T00:30"),
+        ("BASIS_LOG_LEVEL", "loud"),
+        ("BASIS_DEBUG", "perhaps"),
+    ],
+)
+def test_unusable_values_are_named(variable: str, value: str) -> None:
+    """A value that cannot be used is CONFIG-002 with its variable, never replaced."""
+    with pytest.raises(ConfigError) as caught:
+        load_settings({**COMPLETE, variable: value})
+    assert caught.value.code == "CONFIG-002"
+    assert variable in caught.value.what
+    assert "p@h" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["BASIS_DATA_DIR", "BASIS_DATADIR=x"])
+def test_env_file_slips_are_found(line: str, tmp_path: Path) -> None:
+    """A malformed line or a misspelt variable is reported with its line number."""
+    file = tmp_path / "slip.env"
+    file.write_text(f"# comment\n\n{line}\n")
+    with pytest.raises(ConfigError, match=r"CONFIG-002.*line 3"):
+        load_settings({**COMPLETE, "BASIS_ENV_FILE": str(file)})
+
+
+def test_env_file_forms(tmp_path: Path) -> None:
+    """Quotes, `export`, foreign variables and comments are read as a shell would."""
+    file = tmp_path / "forms.env"
+    file.write_text("export BASIS_LOG_LEVEL='DEBUG'\nOTHER=1\nBASIS_DATA_DIR = \"/a b\"\n")
+    environ = {k: v for k, v in COMPLETE.items() if k not in ("BASIS_LOG_LEVEL", "BASIS_DATA_DIR")}
+    settings = load_settings({**environ, "BASIS_ENV_FILE": str(file)})
+    assert (settings.log_level, settings.data_dir) == ("DEBUG", Path("/a b"))
+
+
+def test_a_named_env_file_must_exist(tmp_path: Path) -> None:
+    """BASIS_ENV_FILE pointing nowhere is an error even when nothing would be read from it."""
+    with pytest.raises(ConfigError, match="CONFIG-003"):
+        load_settings({**COMPLETE, "BASIS_ENV_FILE": str(tmp_path / "no.env")})
+
+
+def test_an_empty_window_is_refused() -> None:
+    """Start must lie before end, wherever the two come from."""
+    with pytest.raises(ConfigError, match="CONFIG-011"):
+        load_settings(COMPLETE, data_end_date="2024-06-01")
+    with pytest.raises(ConfigError, match="CONFIG-011"):
+        load_settings(COMPLETE, data_start_date="soon")
+
+
+def test_unknown_override_is_a_mistake_of_the_caller() -> None:
+    """A misspelt override never passes silently."""
+    with pytest.raises(TypeError, match="data_directory"):
+        load_settings(COMPLETE, data_directory="x")
+
+
+def test_parse_hour_reads_every_usual_form() -> None:
+    """Dates, hours, Z and offsets give the same UTC hour."""
+    expected = datetime(2024, 6, 1, 8, tzinfo=UTC)
+    for text in ("2024-06-01T08:00", "2024-06-01 08:00:00Z", "2024-06-01T10:00+02:00"):
+        assert parse_hour(text) == expected
+    assert parse_hour("2024-06-01") == datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def test_credentials_are_never_shown() -> None:
+    """Neither the user, the password nor the query of a URL appears in a repr."""
+    shown = repr(Url("postgresql://user:p@ss/w0rd@host/db?password=secret"))
+    assert shown == "'postgresql://***@host/db?***'"
+
+
+def test_dagster_home_is_made_once(tmp_path: Path) -> None:
+    """It lies below the results, with the project's dagster.yaml, and is kept as edited."""
+    settings = load_settings(COMPLETE, results_dir=tmp_path / "results")
+    home = dagster_home(settings, {})
+    assert home == tmp_path / "results" / "dagster_home"
+    assert (home / "dagster.yaml").read_text() == (project_root() / "dagster.yaml").read_text()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    assert dagster_home(settings, {}) == home
+    assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
+    assert dagster_home(settings, {"DAGSTER_HOME": str(tmp_path / "own")}) == tmp_path / "own"
+
+
+def test_dagster_home_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file where the results directory should be is PLATFORM-001, not a traceback."""
+    (tmp_path / "results").write_text("in the way")
+    settings = load_settings(COMPLETE, results_dir=tmp_path / "results")
+    with pytest.raises(PlatformError, match="PLATFORM-001"):
+        dagster_home(settings, {})
