@@ -1,0 +1,263 @@
+"""The catalogue's model: what a family of raw files is, and what may be done about its defects."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from basis_pipeline.config.base import StrictModel
+
+MAX_INTERPOLATION_HOURS = 3
+
+Hours = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class Kind(StrEnum):
+    """What a dataset holds; its frame, its grid of stamps and its checks follow from it."""
+
+    PERP_BARS = "perp_bars"
+    SPOT_BARS = "spot_bars"
+    FUNDING = "funding"
+    AAVE_RATES = "aave_rates"
+    ORACLE = "oracle"
+    PEG = "peg"
+    GAS = "gas"
+    EXECUTION_COSTS = "execution_costs"
+    REWARDS = "rewards"
+    BENCHMARK = "benchmark"
+    RISK_PARAMS = "risk_params"
+
+
+BARS = (Kind.PERP_BARS, Kind.SPOT_BARS)
+DOCUMENTS = (Kind.EXECUTION_COSTS, Kind.RISK_PARAMS)
+
+
+class Stamp(StrictModel):
+    """Where a row's time stands and how far beside its full hour it may lie.
+
+    `instant` reads unix seconds or milliseconds and ISO 8601 with or without zone (UTC then);
+    `date` is a calendar day and means 00:00 UTC.
+    """
+
+    column: str
+    format: Literal["instant", "date"]
+    early_seconds: Annotated[int, Field(ge=0, le=60)]
+    late_seconds: Annotated[int, Field(ge=0, le=60)]
+
+
+class Column(StrictModel):
+    """One catalogued column: its canonical name, unit, and the values it may take.
+
+    `positive` refuses zero, negative and missing values as no price; `non_negative` and `finite`
+    only need to be numbers. `grows` names a value that can only grow: the relative fall that is
+    still rounding.
+    """
+
+    to: Name
+    unit: str
+    description: str
+    values: Literal["positive", "non_negative", "finite", "date"]
+    grows: Annotated[float, Field(ge=0.0)] | None = None
+
+
+class Substitution(StrictModel):
+    """Take whole rows from another dataset at the same stamp.
+
+    max_hours: the longest hole that may be filled; null for no limit.
+    before_first: also fill the stretch before this family's own first row, however long.
+    """
+
+    source: Name
+    max_hours: Hours | None
+    before_first: bool
+
+
+class MeanOf(StrictModel):
+    """Take the mean of other datasets at the same stamp; all of them must have it."""
+
+    datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    max_hours: Hours | None
+    before_first: bool
+
+
+class Interpolation(StrictModel):
+    """Grow geometrically between the rows around a hole: for what accrues, never for a quote."""
+
+    method: Literal["geometric"]
+    max_hours: Annotated[int, Field(gt=0, le=MAX_INTERPOLATION_HOURS)]
+
+
+class CarryLast(StrictModel):
+    """Repeat the last value known; for a bar its close, with no volume."""
+
+    max_hours: Hours
+
+
+class BeforeFirst(StrictModel):
+    """Before the family's first row take the (only) value of another dataset."""
+
+    source: Name
+    max_hours: Hours
+
+
+class RepairPolicy(StrictModel):
+    """Every repair a dataset may undergo. What is not declared here fails instead."""
+
+    drop_exact_duplicates: bool
+    before_first: BeforeFirst | None = None
+    substitute: Substitution | None = None
+    mean_of: MeanOf | None = None
+    interpolate: Interpolation | None = None
+    carry_last: CarryLast | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Datasets the repairs may read, sorted."""
+        found = set(self.mean_of.datasets) if self.mean_of else set()
+        found |= {policy.source for policy in (self.before_first, self.substitute) if policy}
+        return tuple(sorted(found))
+
+    def __str__(self) -> str:
+        said = []
+        if self.before_first:
+            said.append(f"before the first row from {self.before_first.source}")
+        if self.substitute:
+            said.append(f"substitute {self.substitute.source}{_limit(self.substitute.max_hours)}")
+        if self.mean_of:
+            names = " and ".join(self.mean_of.datasets)
+            said.append(f"mean of {names}{_limit(self.mean_of.max_hours)}")
+        if self.interpolate:
+            said.append(f"interpolate{_limit(self.interpolate.max_hours)}")
+        if self.carry_last:
+            said.append(f"carry the last value{_limit(self.carry_last.max_hours)}")
+        return "; ".join(said) or "no repair"
+
+
+def _limit(hours: int | None) -> str:
+    return f" over at most {hours} hours" if hours else ""
+
+
+class Coverage(StrictModel):
+    """How much of a window must stand on the family's own rows.
+
+    starts_late: the thing itself began late (a token's listing): the share is counted from the
+    start named in the file names, or from the first row, and nothing is invented before it.
+    min_rows: rows the files must hold at least, where a share says little (events).
+    """
+
+    min_share: Annotated[float, Field(ge=0.0, le=1.0)]
+    starts_late: bool
+    min_rows: Annotated[int, Field(gt=0)] | None = None
+
+
+class OutlierBounds(StrictModel):
+    """Steps and levels worth a look: a warning, never a failure, since crises are real.
+
+    column is canonical; max_log_change bounds |log(x_t / x_t−1)|, max_abs bounds |x_t|.
+    """
+
+    column: Name
+    max_log_change: Annotated[float, Field(gt=0.0)] | None = None
+    max_abs: Annotated[float, Field(gt=0.0)] | None = None
+
+
+class Agreement(StrictModel):
+    """Other datasets that quote the same thing: the median gap that is still agreement, in bp.
+
+    A gap is relative for prices and absolute for rates (1 bp = 0.0001 of the rate's unit).
+    """
+
+    peers: Annotated[tuple[Name, ...], Field(min_length=1)]
+    column: Name
+    relative: bool
+    max_gap_bp: Annotated[float, Field(gt=0.0)]
+
+
+class DatasetConfig(StrictModel):
+    """One family of raw files and the dataset made of it; both carry the same name.
+
+    Parameters
+    ----------
+    glob: the family's files, below the data directory.
+    frequency: hours between two rows; null for events and for documents without time.
+    columns: raw name → canonical column. A JSON document's values are catalogued by its kind.
+    identity: raw column → the one value it must hold (the symbol inside the file).
+    required_keys: dotted keys a JSON document must hold.
+    """
+
+    name: Name
+    kind: Kind
+    description: str
+    owner: str
+    glob: str
+    frequency_hours: Hours | None
+    stamp: Stamp | None
+    columns: dict[str, Column]
+    identity: dict[str, str]
+    required_keys: tuple[str, ...] = ()
+    repair: RepairPolicy
+    coverage: Coverage
+    outliers: tuple[OutlierBounds, ...] = ()
+    agreement: Agreement | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Other datasets this dataset's repairs may read, sorted."""
+        return self.repair.sources
+
+    @property
+    def is_document(self) -> bool:
+        """Whether the family is JSON, not rows of CSV."""
+        return self.kind in DOCUMENTS
+
+    @property
+    def value_columns(self) -> tuple[str, ...]:
+        """Canonical names of the columns, in catalogue order."""
+        return tuple(column.to for column in self.columns.values())
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        allowed = {
+            "substitute": BARS,
+            "mean_of": (Kind.FUNDING,),
+            "before_first": (Kind.PEG,),
+            "interpolate": (Kind.ORACLE, Kind.PEG, *BARS),
+            "carry_last": (Kind.BENCHMARK, *BARS),
+        }
+        for policy, kinds in allowed.items():
+            if getattr(self.repair, policy) is not None and self.kind not in kinds:
+                raise ValueError(f"repair.{policy} is not a repair of {self.kind}")
+        if self.is_document != (self.stamp is None) or self.is_document == bool(self.columns):
+            raise ValueError("stamp and columns are given for CSV families, and only for them")
+        wanted = _CANONICAL.get(self.kind, ())
+        if set(wanted) != set(self.value_columns) or len(self.columns) != len(wanted):
+            raise ValueError(f"columns of {self.kind} map to exactly {', '.join(wanted) or 'none'}")
+        named = {bounds.column for bounds in self.outliers}
+        named |= {self.agreement.column} if self.agreement else set()
+        if not self.is_document and not named <= set(wanted):
+            raise ValueError("outliers and agreement name canonical columns")
+        if self.name in self.sources:
+            raise ValueError("a dataset cannot repair itself")
+        return self
+
+
+_CANONICAL: dict[Kind, tuple[str, ...]] = {
+    Kind.PERP_BARS: ("open", "high", "low", "close", "volume"),
+    Kind.SPOT_BARS: ("open", "high", "low", "close", "volume"),
+    Kind.FUNDING: ("funding_rate",),
+    Kind.AAVE_RATES: (
+        "liquidity_index",
+        "variable_borrow_index",
+        "liquidity_rate",
+        "variable_borrow_rate",
+        "total_a_token",
+        "total_variable_debt",
+        "price_usd",
+    ),
+    Kind.ORACLE: ("oracle_rate",),
+    Kind.PEG: ("market_rate",),
+    Kind.GAS: ("base_fee_gwei", "priority_fee_p50_gwei"),
+    Kind.REWARDS: ("period_start", "period_end", "tokens_per_eeth"),
+    Kind.BENCHMARK: ("apr",),
+}

@@ -1,0 +1,139 @@
+"""One JSON file's bytes to long rows: the execution-cost table and the risk parameters."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.market.refusal import RefusedDataError
+
+COST_COLUMNS = ("timestamp", "pair", "size_bucket_usd", "cost_bps")
+_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+
+
+def parse_json(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
+    """Read one document into its long form.
+
+    Returns
+    -------
+    execution_costs: timestamp (day, UTC), pair, size_bucket_usd, cost_bps.
+    risk_params: parameter (dotted), value; keys that hold no number are left out.
+
+    Raises
+    ------
+    RefusedDataError: DATA-002 empty, DATA-003 a required key is missing, DATA-004 unreadable,
+        DATA-005 truncated, DATA-006 a key given twice with different values.
+    """
+    document = _load(data, file)
+    costs = config.kind is Kind.EXECUTION_COSTS
+    frame = _cost_rows(document, file) if costs else _parameter_rows(document, file)
+    present = set(frame["pair" if costs else "parameter"])
+    missing = [key for key in config.required_keys if key not in present]
+    if missing:
+        raise RefusedDataError(
+            "DATA-003",
+            f"{file} lacks the key {', '.join(missing)}",
+            where=file,
+            available=", ".join(sorted(present)),
+        )
+    return frame
+
+
+def _load(data: bytes, file: str) -> dict[str, Any]:
+    if not data.strip():
+        raise RefusedDataError("DATA-002", f"{file} is empty", where=file)
+    try:
+        text = data.decode("utf-8-sig")
+        document = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, file))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        at_end = isinstance(error, json.JSONDecodeError) and _is_cut(error)
+        code, told = ("DATA-005", "truncated") if at_end else ("DATA-004", "unreadable")
+        raise RefusedDataError(code, f"{file} is {told}: {error}", where=file) from None
+    if not isinstance(document, dict) or not document:
+        code = "DATA-004" if document else "DATA-002"
+        raise RefusedDataError(code, f"{file} holds no mapping of values", where=file)
+    return document
+
+
+def _is_cut(error: json.JSONDecodeError) -> bool:
+    """Whether the text stopped before the document did."""
+    rest = error.doc[error.pos :].strip()
+    unfinished = any(word.startswith(rest) for word in ("true", "false", "null", "NaN", "-"))
+    return unfinished or error.msg.startswith("Unterminated")
+
+
+def _unique(pairs: list[tuple[str, Any]], file: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found and found[key] != value:
+            raise RefusedDataError(
+                "DATA-006",
+                f"{file} gives {key!r} twice, as {found[key]!r} and {value!r}",
+                where=file,
+            )
+        found[key] = value
+    return found
+
+
+def _cost_rows(document: dict[str, Any], file: str) -> pd.DataFrame:
+    """One frame a series, joined once: the table has tens of thousands of values."""
+    parts = []
+    for pair, buckets in document.items():
+        for bucket, days in _mapping(buckets, pair, file).items():
+            series = _mapping(days, f"{pair}.{bucket}", file)
+            part = pd.DataFrame({"day": list(series), "cost_bps": list(series.values())})
+            parts.append(part.assign(pair=pair, size_bucket_usd=_bucket_usd(bucket, file)))
+    rows = pd.concat(parts, ignore_index=True)
+    days = rows["day"].unique()
+    stamps = pd.to_datetime(pd.Series(days), format="%Y-%m-%d", utc=True, errors="coerce")
+    if stamps.isna().any():
+        wrong = days[int(np.argmax(stamps.isna().to_numpy()))]
+        raise RefusedDataError("DATA-004", f"{file}: {wrong!r} is no day", where=file)
+    rows["timestamp"] = rows["day"].map(dict(zip(days, stamps.dt.as_unit("ns"), strict=True)))
+    rows["timestamp"] = rows["timestamp"].astype(pd.DatetimeTZDtype("ns", "UTC"))
+    rows["cost_bps"] = _numbers(rows["cost_bps"], rows["pair"], file)
+    rows["size_bucket_usd"] = rows["size_bucket_usd"].astype(np.float64)
+    return rows[list(COST_COLUMNS)]
+
+
+def _parameter_rows(document: dict[str, Any], file: str) -> pd.DataFrame:
+    rows = pd.DataFrame(_flatten(document, ""), columns=["parameter", "value"])
+    told = ~rows["value"].map(lambda value: isinstance(value, str | bool | list))
+    rows = rows[told].reset_index(drop=True)
+    return rows.assign(value=_numbers(rows["value"], rows["parameter"], file))
+
+
+def _flatten(node: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        found += _flatten(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
+    return found
+
+
+def _numbers(values: pd.Series, labels: pd.Series, file: str) -> pd.Series:
+    numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
+    wrong = ~np.isfinite(numbers.to_numpy())
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise RefusedDataError(
+            "DATA-004", f"{file}: {labels.iloc[at]} is {values.iloc[at]!r}, no number", where=file
+        )
+    return numbers
+
+
+def _mapping(node: object, path: str, file: str) -> dict[str, Any]:
+    if not isinstance(node, dict) or not node:
+        raise RefusedDataError("DATA-004", f"{file}: {path} holds no mapping of values", where=file)
+    return node
+
+
+def _bucket_usd(bucket: str, file: str) -> int:
+    """`10k` and `1m` in USD."""
+    found = re.fullmatch(r"(\d+)([km]?)", bucket.lower())
+    if found is None:
+        raise RefusedDataError("DATA-004", f"{file}: {bucket!r} is no size bucket", where=file)
+    return int(found[1]) * _UNITS[found[2]]

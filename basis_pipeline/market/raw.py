@@ -1,0 +1,214 @@
+"""Raw families: the files of one catalogue entry as they landed, typed, nothing repaired."""
+
+import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from basis_pipeline.config.dataset import DatasetConfig, Stamp
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.csv_file import parse_csv
+from basis_pipeline.market.json_file import parse_json
+from basis_pipeline.market.landed import (
+    DistinctRows,
+    distinct_rows,
+    require_agreement,
+    require_growth,
+    require_values,
+)
+from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.stamps import UNREADABLE, Int64, parse_stamps, to_index
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """One file as it was read: its path below the data directory, content hash, bytes, rows."""
+
+    path: str
+    sha256: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class RawFamily:
+    """A family as it landed.
+
+    config: the catalogue entry it was read by.
+    frame: raw column names, rows in the order of the files; stamps as datetime64[ns, UTC], values
+        as float64, identity columns and `file` (the path) as categories.
+    files: what was read, sorted by path.
+    """
+
+    config: DatasetConfig
+    frame: pd.DataFrame
+    files: tuple[RawFile, ...]
+
+    @property
+    def name(self) -> str:
+        """The family's name, which is its dataset's too."""
+        return self.config.name
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Sha256 over the sorted hashes of the files: the data version, whatever their names."""
+        return hashlib.sha256("\n".join(sorted(f.sha256 for f in self.files)).encode()).hexdigest()
+
+    @cached_property
+    def distinct(self) -> DistinctRows:
+        """Canonical rows in order of time, exact duplicates dropped."""
+        return distinct_rows(self.frame, self.config)
+
+    @property
+    def exact_duplicates(self) -> int:
+        """Rows that repeat another one value for value."""
+        return len(self.frame) - len(self.distinct.stamps)
+
+    @property
+    def span(self) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        """First and last stamp; None for a document without time."""
+        stamps = self.distinct.stamps
+        if not self.distinct.has_time or not len(stamps):
+            return None
+        index = to_index(stamps[[0, -1]])
+        return index[0], index[1]
+
+
+def read_family(data_dir: Path, config: DatasetConfig) -> RawFamily:
+    """Read every file of one family. Nothing is repaired; what cannot be believed is refused.
+
+    Raises
+    ------
+    RefusedDataError: DATA-001 no file, 002 empty, 003 missing column, 004 unreadable value,
+        005 truncated last line, 006 conflicting duplicates, 007 files that disagree, 008 missing
+        or non-positive price, 009 falling index, 011 wrong symbol inside.
+    """
+    paths = sorted(path for path in data_dir.glob(config.glob) if path.is_file())
+    if not paths:
+        raise RefusedDataError(
+            "DATA-001",
+            f"{config.name} has no file",
+            where=f"{config.glob} below the data directory {data_dir}",
+            available=_neighbours(data_dir, config.glob),
+            action=f"deliver {config.name}, or leave out the modes that need it",
+        )
+    parts = [_read_file(path, path.relative_to(data_dir).as_posix(), config) for path in paths]
+    names = [file.path for _, file in parts]
+    origin = np.repeat(np.arange(len(parts)), [len(frame) for frame, _ in parts])
+    frame = pd.concat([part for part, _ in parts], ignore_index=True)
+    frame["file"] = _categories(origin, names)
+    family = RawFamily(config, frame, tuple(file for _, file in parts))
+    require_agreement(frame, config)
+    require_growth(family.distinct, config, ", ".join(names))
+    return family
+
+
+def read_families(
+    data_dir: Path, configs: Iterable[DatasetConfig], workers: int = 2
+) -> dict[str, RawFamily | DataError]:
+    """Read many families at once; one that is refused is its error, and stops no other."""
+
+    def attempt(config: DatasetConfig) -> RawFamily | DataError:
+        try:
+            return read_family(data_dir, config)
+        except DataError as error:
+            return error
+
+    wanted = list(configs)
+    with ThreadPoolExecutor(workers) as pool:
+        return {c.name: found for c, found in zip(wanted, pool.map(attempt, wanted), strict=True)}
+
+
+def _neighbours(data_dir: Path, glob: str) -> str:
+    """What lies where the family was looked for."""
+    if not data_dir.is_dir():
+        return f"the directory {data_dir} does not exist"
+    folder = (data_dir / glob).parent
+    names = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
+    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "") or "nothing there"
+
+
+def _read_file(path: Path, name: str, config: DatasetConfig) -> tuple[pd.DataFrame, RawFile]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RefusedDataError(
+            "DATA-004", f"{name} cannot be read: {error.strerror}", where=name
+        ) from None
+    parse = _parse_document if config.is_document else _parse_table
+    frame = parse(data, name, config)
+    return frame, RawFile(name, hashlib.sha256(data).hexdigest(), len(data), len(frame))
+
+
+def _parse_document(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
+    return parse_json(data, file, config)
+
+
+def _parse_table(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
+    stamp = config.stamp
+    assert stamp is not None  # the model asks for one in every CSV family
+    kinds: dict[str, pa.DataType] = {stamp.column: pa.string()}
+    for raw, column in config.columns.items():
+        kinds[raw] = pa.string() if column.values == "date" else pa.float64()
+    kinds |= dict.fromkeys(config.identity, pa.dictionary(pa.int32(), pa.string()))
+    table, first_line = parse_csv(data, file, kinds)
+    for name, expected in config.identity.items():
+        _require_identity(table[name], name, expected, file, first_line)
+    values: dict[str, object] = {}
+    for raw, kind in kinds.items():
+        if kind == pa.string():
+            values[raw] = to_index(_stamps(table[raw], raw, stamp, file, first_line))
+        elif kind == pa.float64():
+            values[raw] = _floats(table[raw])
+        else:
+            values[raw] = _categories(np.zeros(len(table), dtype=np.int64), [config.identity[raw]])
+    frame = pd.DataFrame(values)
+    require_values(frame, config, file, first_line)
+    return frame
+
+
+def _categories(codes: Int64, names: list[str]) -> "pd.Categorical[str]":
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names))
+
+
+def _floats(column: "pa.ChunkedArray") -> npt.NDArray[np.float64]:
+    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
+
+
+def _stamps(
+    texts: "pa.ChunkedArray", column: str, rule: Stamp, file: str, first_line: int
+) -> Int64:
+    stamps = parse_stamps(texts)
+    wrong = stamps == UNREADABLE
+    if rule.format == "date" and column == rule.column:
+        wrong |= stamps % (24 * 3_600_000_000_000) != 0
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        told = f"{file} is unreadable: line {first_line + at}, {column} is {texts[at].as_py()!r}"
+        raise RefusedDataError("DATA-004", told, where=file)
+    return stamps
+
+
+def _require_identity(
+    column: "pa.ChunkedArray", name: str, expected: str, file: str, first_line: int
+) -> None:
+    found = pc.unique(column.cast(pa.string())).to_pylist()
+    if found == [expected]:
+        return
+    others = [value for value in found if value != expected]
+    rows = column.to_pylist()
+    at = next(i for i, value in enumerate(rows) if value != expected)
+    raise RefusedDataError(
+        "DATA-011",
+        f"{file} holds {name} {', '.join(map(repr, others[:3]))} from line {first_line + at} on "
+        f"in {sum(value != expected for value in rows)} rows, where {expected!r} belongs",
+        where=file,
+    )

@@ -1,0 +1,55 @@
+"""The span of time a run looks at."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from basis_pipeline.errors import ConfigError
+
+HOUR_NS = 3_600_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Whole hours from `start` to `end`, both included, in UTC (SEMANTICS 1).
+
+    Raises CONFIG-011 when a bound has no zone or is no full hour, or when start is not before end.
+    """
+
+    start: pd.Timestamp
+    end: pd.Timestamp
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            bound = getattr(self, name)
+            if not isinstance(bound, pd.Timestamp) or bound.tz is None:
+                raise ConfigError("CONFIG-011", f"the window's {name} {bound} is no UTC time")
+            object.__setattr__(self, name, bound.tz_convert("UTC").as_unit("ns"))
+            if bound.value % HOUR_NS:
+                raise ConfigError("CONFIG-011", f"the window's {name} {bound} is no full hour")
+        if not self.start < self.end:
+            raise ConfigError("CONFIG-011", f"the window {self} is empty")
+
+    def __str__(self) -> str:
+        return f"{self.start:%Y-%m-%d %H:%M} … {self.end:%Y-%m-%d %H:%M}"
+
+    @property
+    def hours(self) -> pd.DatetimeIndex:
+        """Every hour of the window, datetime64[ns, UTC]."""
+        return pd.date_range(self.start, self.end, freq="h", unit="ns")
+
+
+def parse_window(start: str, end: str) -> Window:
+    """Read a window from two dates or hours; a date means its 00:00 UTC. CONFIG-011 otherwise."""
+    return Window(_parse_hour("start", start), _parse_hour("end", end))
+
+
+def _parse_hour(name: str, text: str) -> pd.Timestamp:
+    bound = pd.to_datetime(text, errors="coerce")
+    if not isinstance(bound, pd.Timestamp):
+        raise ConfigError(
+            "CONFIG-011",
+            f"the window's {name} {text!r} is neither a date nor an hour",
+            action="write 2024-06-01 or 2024-06-01T08:00",
+        )
+    return bound.tz_localize("UTC") if bound.tz is None else bound.tz_convert("UTC")
