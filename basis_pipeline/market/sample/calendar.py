@@ -1,0 +1,57 @@
+"""The span of a sample: its hours and days, and how the families write them."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+STORY_DAYS = 400
+"""Length of the default sample; events are dated in its days and scale with the span."""
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """`days` whole UTC days from `start` 00:00; hourly families have `24 × days` rows."""
+
+    start: date
+    days: int
+
+    @property
+    def hours(self) -> int:
+        """Number of hourly rows."""
+        return 24 * self.days
+
+    def day(self, story_day: int) -> int:
+        """The day of this span that stands for `story_day` of the 400-day story."""
+        return self.days * story_day // STORY_DAYS
+
+    def hour(self, story_day: int) -> int:
+        """The first hour of `day(story_day)`."""
+        return 24 * self.day(story_day)
+
+    def date(self, day: int) -> date:
+        """The date of a day of the span."""
+        return self.start + timedelta(days=day)
+
+    def span(self, first_day: int = 0) -> str:
+        """First and last date, as file names carry them."""
+        return f"{self.date(first_day)}_{self.date(self.days - 1)}"
+
+    @cached_property
+    def unix_seconds(self) -> NDArray[np.int64]:
+        """Unix second of every hour."""
+        first = np.datetime64(self.start, "s").astype(np.int64)
+        return np.asarray(first + 3600 * np.arange(self.hours), dtype=np.int64)
+
+    @cached_property
+    def hour_stamps(self) -> list[str]:
+        """`2024-01-01T00:00:00` for every hour, without a zone."""
+        stamps: list[str] = np.datetime_as_string(self.unix_seconds.astype("M8[s]")).tolist()
+        return stamps
+
+    @cached_property
+    def dates(self) -> list[str]:
+        """`2024-01-01` for every day and the closing midnight after the last."""
+        return [str(self.date(day)) for day in range(self.days + 1)]

@@ -1,0 +1,117 @@
+"""The marked defects of a sample: each one a kind the declared repairs handle, none silent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from basis_pipeline.market.sample.calendar import Calendar
+from basis_pipeline.market.sample.protocols import PEG_STARTS_AFTER_HOURS
+from basis_pipeline.market.sample.text import SampleFile
+
+HOLED = ("binance_BTCUSDT_perp", "binance_ETHUSDT_perp", "binance_BTCUSDT_1h")
+REPEATED = ("bybit_BTCUSDT_perp", "bybit_ETHUSDT_perp", "bybit_BTCUSDT_spot", "bybit_ETHUSDT_spot")
+HOLE_DAY = 40
+OKX_HOLE_DAY = 243
+OKX_HOLE_DAYS = 3
+LATE_STAMPS_DAY = 60
+LATE_STAMPS = 90
+MISSING_FUNDING_DAY = 308
+UNORDERED_DAY = 180
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One defect: where it is, what it is, how many rows it touches and what mends it."""
+
+    file: str
+    kind: str
+    what: str
+    rows: int
+    repair: str
+
+
+def add_defects(files: Mapping[str, SampleFile], calendar: Calendar) -> list[Defect]:
+    """Damage the files in place, as the real downloads are damaged, and list every wound.
+
+    `files` is keyed by the first words of a file's name, e.g. `binance_BTCUSDT_perp`.
+    """
+    hole, okx_hole = calendar.hour(HOLE_DAY) + 1, calendar.hour(OKX_HOLE_DAY)
+    defects = [_price_hole(files[name], hole, 23) for name in HOLED]
+    defects += [_price_hole(files["okx_ETHUSDT_perp"], okx_hole, 24 * OKX_HOLE_DAYS)]
+    defects += [_funding_gap(files["okx_ETHUSDT_funding"], 3 * calendar.day(MISSING_FUNDING_DAY))]
+    defects += [_duplicate_rows(files[name]) for name in REPEATED]
+    defects += [_late_stamps(files["binance_ETHUSDT_funding"], 3 * calendar.day(LATE_STAMPS_DAY))]
+    defects += [_unordered_rows(files["uniswapv3_WETHUSDT_1h"], calendar.hour(UNORDERED_DAY))]
+    defects += [_windows_text(files["ethfi_topups"])]
+    return defects + _as_delivered(files)
+
+
+def _drop(f: SampleFile, first: int, count: int) -> str:
+    """Take rows out; return the span that is missing now."""
+    gone = f.rows[first : first + count]
+    del f.rows[first : first + count]
+    return f"{gone[0].split(',')[0]} to {gone[-1].split(',')[0]}"
+
+
+def _price_hole(f: SampleFile, first: int, hours: int) -> Defect:
+    what = f"{hours} hours missing: {_drop(f, first, hours)}"
+    return Defect(f.path, "price_hole", what, hours, "bybit at the same hour")
+
+
+def _funding_gap(f: SampleFile, first: int) -> Defect:
+    what = f"a day missing: {_drop(f, first, 3)}"
+    return Defect(f.path, "funding_gap", what, 3, "mean of the other venues")
+
+
+def _duplicate_rows(f: SampleFile) -> Defect:
+    """Repeat a row where a download page would end."""
+    places = range(len(f.rows) - 1, 0, -max(1, len(f.rows) // 11))
+    repeated = sorted(places)[:11]
+    for place in reversed(repeated):
+        f.rows.insert(place, f.rows[place])
+    return Defect(f.path, "duplicate_rows", "exact duplicates", len(repeated), "dropped")
+
+
+def _late_stamps(f: SampleFile, first: int) -> Defect:
+    """Settlement stamps a few milliseconds after the hour, as some downloads have them."""
+    late = range(first, min(first + LATE_STAMPS, len(f.rows)))
+    for place in late:
+        milliseconds = 1 + place * 37 % 400
+        f.rows[place] = f.rows[place].replace("Z,", f".{milliseconds:03d}Z,", 1)
+    return Defect(f.path, "late_stamps", "at most 400 ms late", len(late), "snapped to the hour")
+
+
+def _unordered_rows(f: SampleFile, first: int) -> Defect:
+    """Two days of rows delivered before the day that precedes them."""
+    block = f.rows[first : first + 72]
+    f.rows[first : first + 72] = block[24:] + block[:24]
+    return Defect(f.path, "unordered_rows", "a day out of place", len(block), "sorted")
+
+
+def _windows_text(f: SampleFile) -> Defect:
+    f.byte_order_mark, f.line_end = True, "\r\n"
+    return Defect(f.path, "byte_order_mark_and_crlf", "from a spreadsheet", len(f.rows), "read")
+
+
+def _as_delivered(files: Mapping[str, SampleFile]) -> list[Defect]:
+    """Peculiarities the writers already reproduce, listed with the rest."""
+    pegs = [
+        Defect(
+            files[f"{lst}_peg"].path,
+            "late_start",
+            f"first row {hours} hours after the oracle's",
+            hours,
+            "the oracle's rate until then",
+        )
+        for lst, hours in PEG_STARTS_AFTER_HOURS.items()
+    ]
+    margins = [
+        Defect(
+            files[f"{venue}_margin"].path,
+            "inverted_margins",
+            "initial 5 % below maintenance 10 %",
+            1,
+            "the venue's configuration decides",
+        )
+        for venue in ("binance", "bybit", "okx")
+    ]
+    return pegs + margins

@@ -1,0 +1,230 @@
+"""Files of Aave and the staking protocols: rates, oracle, peg, risk, rewards, benchmark."""
+
+import json
+
+import numpy as np
+
+from basis_pipeline.market.sample import story
+from basis_pipeline.market.sample.draws import Floats, compound
+from basis_pipeline.market.sample.text import Column, SampleFile, numbers, rows
+from basis_pipeline.market.sample.world import World
+
+DISTRIBUTIONS = "manual_sources/etherfi_distributions"
+RESERVES = {
+    "USDT": "0xdAC17F958D2ee523a2206206994597C13D831ec7",
+    "WETH": "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2",
+    "weETH": "0xCd5fE23C85820F7B72D0926FC9b05b43E359b7ee",
+    "wstETH": "0x7f39C581F595B53c5cb19bD0b3f8dA6c935E2Ca0",
+}
+FIRST_INDICES = {
+    "USDT": (1.0361969326346498, 1.0494393004973817),
+    "WETH": (1.0180859234631308, 1.0328689505465785),
+    "weETH": (1.0000404383063015, 1.0007883389674932),
+    "wstETH": (1.0005409591782448, 1.0049308031549067),
+}
+SUPPLIED = {"USDT": 9.0e8, "WETH": 8.0e5, "weETH": 4.0e5, "wstETH": 1.0e6}
+DEX = {"weETH": ("curve", 20.0, "direct_etherfi"), "wstETH": ("uniswap", 15.0, "direct_lido")}
+PEG_STARTS_AFTER_HOURS = {"weETH": 28, "wstETH": 23}
+PROCESSED = "2025-09-29T11:44:24.552826"
+
+
+def protocol_files(world: World) -> list[SampleFile]:
+    """Every file of Aave, ether.fi, Lido and Ethena."""
+    files = [_rates(world, token) for token in RESERVES]
+    files += [_oracle(world, lst) for lst in world.oracle]
+    files += [_peg(world, lst) for lst in world.premium]
+    return [*files, _aave_risk_parameters(), _eigen(world), _ethfi(world), _susde(world)]
+
+
+def _yearly_rates(world: World, token: str) -> tuple[Floats, Floats]:
+    """Supply and borrow rate at every daily snapshot, the closing midnight included."""
+    mood = world.draws.mean_reverting(f"aave {token}", world.calendar.days + 1, 6.0)
+    if token == "USDT":
+        supply = np.maximum(0.03 + 0.2 * world.carry["ETH"][::24] + 0.008 * mood, 0.015)
+        return supply, supply / 0.80
+    if token == "WETH":
+        supply = 0.0185 + 0.0012 * mood
+        return supply, 0.0252 + 0.0011 * mood
+    if token == "weETH":
+        return 1e-4 + 2e-5 * mood, 0.0115 + 0.0008 * mood
+    return 3e-4 + 5e-5 * mood, 0.0048 + 0.0004 * mood
+
+
+def _rates(world: World, token: str) -> SampleFile:
+    calendar = world.calendar
+    days = np.arange(calendar.days + 1)
+    supply, borrow = _yearly_rates(world, token)
+    first_liquidity, first_borrow = FIRST_INDICES[token]
+    daily = borrow[:-1] / 365.0
+    liquidity_index = compound(first_liquidity, supply[:-1] / 365.0)
+    borrow_index = compound(first_borrow, daily + daily * daily / 2.0)
+    sway = 1.0 + 0.01 * world.draws.normal(f"supplied {token}", len(days))
+    supplied = SUPPLIED[token] * (1.0 + 0.003 * days) * sway
+    owed = supplied * {"USDT": 0.88, "WETH": 0.82, "weETH": 0.01, "wstETH": 0.05}[token]
+    seconds = calendar.unix_seconds[0] + 86400 * days
+    columns: list[Column] = [
+        [f"{day}T00:00:00Z" for day in calendar.dates],
+        [str(s) for s in seconds.tolist()],
+        [str(b) for b in (18908894 + 7149 * days).tolist()],
+        RESERVES[token],
+        token,
+        *(numbers(v) for v in (liquidity_index, supply, borrow_index, borrow)),
+        "0.0",
+        numbers(supplied, 9),
+        "0.0",
+        numbers(owed, 9),
+        numbers(_usd_price(world, token), 8),
+        calendar.dates,
+    ]
+    header = (
+        "targetDate,timestamp,blockNumber,reserve,symbol,liquidityIndex,currentLiquidityRate,"
+        "variableBorrowIndex,currentVariableBorrowRate,currentStableBorrowRate,totalAToken,"
+        "totalStableDebt,totalVariableDebt,price,date"
+    )
+    span = f"{calendar.start}_{calendar.dates[-1]}"
+    path = f"protocol_data/aave/rates/aave_v3_aave-v3-ethereum_{token}_rates_{span}.csv"
+    return SampleFile(path, header, rows(columns))
+
+
+def _usd_price(world: World, token: str) -> Floats:
+    """The Aave oracle's dollar price at every snapshot."""
+    if token == "USDT":
+        return 1.0 + 4e-4 * world.draws.mean_reverting("USDT peg", world.calendar.days + 1, 3.0)
+    ether = world.price["ETH"][::24]
+    return ether if token == "WETH" else ether * world.oracle[token][::24]
+
+
+def _oracle(world: World, lst: str) -> SampleFile:
+    calendar = world.calendar
+    stamps = [stamp.replace("T", " ") + "+00:00" for stamp in calendar.hour_stamps]
+    rate = numbers(world.oracle[lst][:-1])
+    comments = [
+        "# Source: aave_oracle_derived",
+        f"# Asset_pair: {lst}_ETH",
+        "# Quote_currency: ETH",
+        "# Methodology: asset_usd / eth_usd",
+        f"# Processed: {PROCESSED}",
+        f"# Records: {len(rate)}",
+    ]
+    path = f"protocol_data/aave/oracle/{lst}_ETH_oracle_{calendar.span()}.csv"
+    text = rows([stamps, rate, lst, "aave_oracle_derived", "ETH"])
+    header = "timestamp,oracle_price_eth,asset,source,quote_currency"
+    return SampleFile(path, header, text, comments)
+
+
+def _peg(world: World, lst: str) -> SampleFile:
+    """DEX rate beside the redemption rate; its first row is about a day later than the oracle's."""
+    calendar, first = world.calendar, PEG_STARTS_AFTER_HOURS[lst]
+    oracle = world.oracle[lst][first:-1]
+    market = (oracle * (1.0 + world.premium[lst][first:-1])).round(14)
+    premium = (market / oracle - 1.0) * 100.0
+    dex, fee, direct = DEX[lst]
+    benefit = -100.0 * premium - fee
+    stamps, days = calendar.hour_stamps[first:], [s[:10] for s in calendar.hour_stamps[first:]]
+    route = ["dex_swap" if gain > 0 else direct for gain in benefit.tolist()]
+    status = ["discount" if p < -0.5 else "at_peg" for p in premium.tolist()]
+    columns: list[Column] = [
+        [stamp.replace("T", " ") + "+00:00" for stamp in stamps],
+        numbers(oracle), lst, "aave_oracle_derived", "ETH", days, days,
+        numbers(market), dex, numbers(market), numbers(premium), "ETH", PROCESSED,
+        *[repr(fee)] * 5, repr(2.0 * fee), repr(fee), "direct_staking",
+        numbers(benefit), route, status,
+    ]  # fmt: skip
+    header = (
+        "timestamp,protocol_rate,asset,source,quote_currency,date_oracle,date_market,market_rate,dex,"
+        "market_rate_median_24h,peg_premium_percent,base_asset,processed_date,direct_gas_cost_usd,"
+        "dex_gas_cost_usd,dex_execution_cost_bps,dex_execution_cost_usd,total_direct_cost_usd,"
+        "total_dex_cost_usd,cost_difference_usd,optimal_route_by_cost,net_dex_benefit_usd,"
+        "optimal_route_with_costs,peg_status"
+    )
+    path = f"protocol_data/staking/peg_analysis/{lst}_peg_analysis_{calendar.span()}.csv"
+    return SampleFile(path, header, rows(columns))
+
+
+def _aave_risk_parameters() -> SampleFile:
+    def block(ltv: float, threshold: float, bonus: float) -> dict[str, dict[str, float]]:
+        pairs = ("weETH_WETH", "wstETH_WETH", "ETH_WETH")
+        return {
+            "ltv_limits": dict.fromkeys(pairs, ltv),
+            "liquidation_thresholds": dict.fromkeys(pairs, threshold),
+            "liquidation_bonus": dict.fromkeys(pairs, bonus),
+        }
+
+    document = {
+        "emode": block(0.93, 0.95, 0.01),
+        "standard": block(0.80, 0.85, 0.05),
+        "reserve_factors": dict.fromkeys(("weETH", "wstETH", "WETH", "USDT"), 0.10),
+    }
+    path = "protocol_data/aave/risk_params/aave_v3_risk_parameters.json"
+    return SampleFile(path, "", json.dumps(document, indent=2).split("\n"))
+
+
+def _periods(world: World) -> list[tuple[int, int]]:
+    """First and last day of every restaking period: one long one, then weeks of seven days."""
+    calendar = world.calendar
+    first, opening = calendar.day(story.RESTAKING_DAY), calendar.day(story.EIGEN_FIRST_DAY)
+    starts = range(opening + 1, calendar.days - 6, 7)
+    return [(first, opening), *((start, start + 6) for start in starts)]
+
+
+def _eigen(world: World) -> SampleFile:
+    periods = _periods(world)
+    weekly = (0.185 + 0.008 * world.draws.normal("eigen rewards", len(periods))).round(3)
+    weeks = [max(1.0, (end - start) / 7.0) for start, end in periods]
+    restaked = (1.5e6 + 30_000.0 * np.arange(len(periods))).round()
+    earned = weekly * np.array(weeks) * restaked
+    dates = world.calendar.dates
+    text = rows([
+        [dates[start] for start, _ in periods],
+        [dates[end] for _, end in periods],
+        [str(int(v)) for v in earned.tolist()],
+        [str(int(v)) for v in restaked.tolist()],
+        [str(int(v)) for v in (0.2 * restaked).tolist()],
+        [f"{v:.3f}" for v in weekly.tolist()],
+    ])  # fmt: skip
+    header = (
+        "staking_period_start,staking_period_end,eigen_earned,"
+        "eth_restaked,eth_not_restaked,eigen_per_eeth_weekly"
+    )
+    return SampleFile(f"{DISTRIBUTIONS}/eigen_distributions_raw.csv", header, text)
+
+
+def _ethfi(world: World) -> SampleFile:
+    """Top-ups for the first ten periods, paid twelve days after each ends (less in short spans)."""
+    lag = world.calendar.days // 33
+    paid = [(s, e, e + lag) for s, e in _periods(world)[:10] if e + lag < world.calendar.days]
+    tokens = (0.15 + 0.03 * world.draws.normal("ethfi rewards", len(paid))).clip(0.01).round(3)
+    dates = world.calendar.dates
+    text = rows([
+        [dates[payout] for _, _, payout in paid],
+        [dates[start] for start, _, _ in paid],
+        [dates[end] for _, end, _ in paid],
+        [str(int(v)) for v in (2.0e6 * tokens).tolist()],
+        [f"{v:.3f}" for v in tokens.tolist()],
+    ])  # fmt: skip
+    header = (
+        "top_up_date,staking_period_start,staking_period_end,"
+        "ethfi_amount,ethfi_per_eeth_distributed"
+    )
+    return SampleFile(f"{DISTRIBUTIONS}/ethfi_topups_raw.csv", header, text)
+
+
+def _susde(world: World) -> SampleFile:
+    """Daily yield of sUSDe: what its shorts earn, less a cut."""
+    apr = np.maximum(0.03 + 0.75 * world.carry["ETH"][:-1:24], 0.02).round(6)
+    growth = np.ones(len(apr))
+    for _ in range(365):
+        growth = growth * (1.0 + apr / 365.0)
+    apy = growth - 1.0
+    columns: list[Column] = [
+        world.calendar.dates[:-1], "ethena", "sUSDE",
+        numbers(100.0 * apy, 4), numbers(100.0 * apr, 4), numbers(apy, 6), numbers(apr),
+        numbers(100.0 * apy, 4), "0.0", "defillama_manual_csv", PROCESSED,
+        "apy_converted_to_apr_for_consistency",
+    ]  # fmt: skip
+    header = (
+        "date,protocol,symbol,apy_percent,apr_percent,apy_decimal,apr_decimal,base_apy_percent,"
+        "reward_apy_percent,source,processed_date,methodology"
+    )
+    name = f"ethena_susde_apr_benchmark_{world.calendar.span()}.csv"
+    return SampleFile(f"protocol_data/staking/benchmark_yields/{name}", header, rows(columns))

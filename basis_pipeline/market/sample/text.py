@@ -1,0 +1,41 @@
+"""Rows of text as the downloaders write them, and the file that holds them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+
+from basis_pipeline.market.sample.draws import Floats
+
+Column = Sequence[str] | str
+"""One string a row, or one string for all rows."""
+
+
+@dataclass
+class SampleFile:
+    """A file of the sample: its path below the data directory and its lines."""
+
+    path: str
+    header: str
+    rows: list[str]
+    comments: list[str] = field(default_factory=list)
+    byte_order_mark: bool = False
+    line_end: str = "\n"
+
+    def content(self) -> bytes:
+        """The bytes to write."""
+        lines = [*self.comments, self.header, *self.rows] if self.header else self.rows
+        text = self.line_end.join(lines) + self.line_end
+        return (b"\xef\xbb\xbf" if self.byte_order_mark else b"") + text.encode()
+
+
+def rows(columns: Sequence[Column]) -> list[str]:
+    """Comma-separated rows; a constant column repeats, the others must be of one length."""
+    (count,) = {len(column) for column in columns if not isinstance(column, str)}
+    spread = (repeat(c, count) if isinstance(c, str) else c for c in columns)
+    return [",".join(row) for row in zip(*spread, strict=True)]
+
+
+def numbers(values: Floats, decimals: int | None = None) -> list[str]:
+    """Shortest text that reads back as the same number, after rounding to `decimals`."""
+    rounded = values if decimals is None else values.round(decimals)
+    return [repr(value) for value in rounded.tolist()]
