@@ -51,7 +51,8 @@ class Column(StrictModel):
 
     `positive` refuses zero, negative and missing values as no price; `non_negative` and `finite`
     only need to be numbers. `grows` names a value that can only grow: the relative fall that is
-    still rounding.
+    still rounding. `per_days` says the files hold a rate per so many days of a row's period, and
+    the dataset the amount of the whole period (at least one such rate).
     """
 
     to: Name
@@ -59,6 +60,7 @@ class Column(StrictModel):
     description: str
     values: Literal["positive", "non_negative", "finite", "date"]
     grows: Annotated[float, Field(ge=0.0)] | None = None
+    per_days: Annotated[int, Field(gt=0)] | None = None
 
 
 class Substitution(StrictModel):
@@ -222,7 +224,7 @@ class DatasetConfig(StrictModel):
             "substitute": BARS,
             "mean_of": (Kind.FUNDING,),
             "before_first": (Kind.PEG,),
-            "interpolate": (Kind.ORACLE, Kind.PEG, *BARS),
+            "interpolate": (Kind.ORACLE,),
             "carry_last": (Kind.BENCHMARK, *BARS),
         }
         for policy, kinds in allowed.items():
@@ -232,7 +234,7 @@ class DatasetConfig(StrictModel):
             raise ValueError("stamp and columns are given for CSV families, and only for them")
         wanted = _CANONICAL.get(self.kind, ())
         if set(wanted) != set(self.value_columns) or len(self.columns) != len(wanted):
-            raise ValueError(f"columns of {self.kind} map to exactly {', '.join(wanted) or 'none'}")
+            raise ValueError(f"columns of {self.kind} must map to {', '.join(wanted) or 'none'}")
         named = {bounds.column for bounds in self.outliers}
         named |= {self.agreement.column} if self.agreement else set()
         if not self.is_document and not named <= set(wanted):

@@ -1,0 +1,190 @@
+"""A mode: one allocation of the same machine (SEMANTICS 5).
+
+Every section is required in every mode file. What a mode does not use has weight zero; a section
+is never absent, so that every override names a key that exists.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from basis_pipeline.config.base import StrictModel
+
+Weight = Annotated[float, Field(ge=0.0, le=1.0)]
+Band = Annotated[float, Field(gt=0.0)]
+
+
+class Allocation(StrictModel):
+    """Shares of equity; what they leave is margin (hedged modes) or idle cash."""
+
+    lending: Weight
+    spot: Weight
+    staking: Weight
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Self:
+        total = self.lending + self.spot + self.staking
+        if total > 1.0 + 1e-12:
+            raise ValueError(f"allocation weights sum to {total:g}; at most 1 can be allocated")
+        return self
+
+
+class Lending(StrictModel):
+    """What is supplied to a lending protocol, and to which."""
+
+    token: Literal["USDT", "WETH"]
+    protocol: str
+
+
+class Spot(StrictModel):
+    """Where the asset is bought and sold against the share class's currency."""
+
+    venue: str
+
+
+class Staking(StrictModel):
+    """The liquid staking token held, and the leverage on it."""
+
+    lst: str
+    target_ltv: Annotated[float, Field(ge=0.0, lt=1.0)]
+    max_ltv: Annotated[float, Field(gt=0.0, lt=1.0)]
+    flash_fee_bps: Annotated[float, Field(ge=0.0, le=100.0)]
+
+    @property
+    def leverage(self) -> float:
+        """Collateral over equity at the target loan to value, `1 / (1 - ltv)`."""
+        return 1.0 / (1.0 - self.target_ltv)
+
+
+class Hedge(StrictModel):
+    """Short perpetuals: `ratio` times the net asset, split over venues by weight."""
+
+    ratio: Annotated[float, Field(ge=0.0, le=2.0)]
+    venues: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]]
+
+
+class MarginRatioBand(StrictModel):
+    """Bounds of venue equity over notional."""
+
+    min: Annotated[float, Field(ge=0.0)]
+    max: Annotated[float, Field(gt=0.0)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min >= self.max:
+            raise ValueError(f"margin_ratio.min {self.min:g} must lie below max {self.max:g}")
+        return self
+
+
+class Rebalance(StrictModel):
+    """Triggers that restore the target weights (SEMANTICS 6)."""
+
+    enabled: bool
+    margin_ratio: MarginRatioBand
+    delta_band: Band
+    ltv_band: Band
+    health_factor_floor: Annotated[float, Field(ge=1.0)]
+    deviation_band: Band
+
+
+class Costs(StrictModel):
+    """Execution and gas costs (SEMANTICS 8)."""
+
+    enabled: bool
+    model: Literal["table", "flat"]
+    flat_bps: Annotated[float, Field(ge=0.0, lt=10_000.0)]
+    gas_multiplier: Annotated[float, Field(ge=0.0)]
+
+
+class Rewards(StrictModel):
+    """Whether restaking rewards are credited."""
+
+    enabled: bool
+
+
+class Pricing(StrictModel):
+    """Which prices mark, value and liquidate (SEMANTICS 1, 3, 7)."""
+
+    price_field: Literal["open", "close"]
+    mark_lst: Literal["oracle", "market"]
+    liquidation_price: Literal["extreme", "open"]
+
+
+class Flow(StrictModel):
+    """A deposit (positive) or withdrawal (negative) at a whole hour, in the share class's currency."""
+
+    date: datetime
+    amount: float
+
+    @field_validator("date", mode="before")
+    @classmethod
+    def _date_means_midnight(cls, value: object) -> object:
+        is_date = isinstance(value, str) and len(value) == len("2024-07-01")
+        return f"{value}T00:00:00Z" if is_date else value
+
+    @field_validator("date")
+    @classmethod
+    def _whole_hour_utc(cls, value: datetime) -> datetime:
+        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if value.minute or value.second or value.microsecond:
+            raise ValueError(f"a flow happens at a whole hour, not at {value.isoformat()}")
+        return value
+
+    @field_validator("amount")
+    @classmethod
+    def _not_zero(cls, value: float) -> float:
+        if value == 0.0:
+            raise ValueError("a flow of zero is no flow")
+        return value
+
+
+class Gates(StrictModel):
+    """Limits a finished run is judged by; null switches a gate off."""
+
+    target_apy: float | None
+    max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    max_abs_delta: Annotated[float, Field(gt=0.0)] | None
+    min_health_factor: Annotated[float, Field(gt=0.0)] | None
+    min_margin_ratio: Annotated[float, Field(gt=0.0)] | None
+
+
+class ModeConfig(StrictModel):
+    """One strategy mode, as its file in `configs/modes/` says it."""
+
+    mode: str
+    description: str
+    share_class: Literal["USDT", "ETH"]
+    asset: Literal["USDT", "BTC", "ETH"]
+    allocation: Allocation
+    lending: Lending
+    spot: Spot
+    staking: Staking
+    hedge: Hedge
+    rebalance: Rebalance
+    costs: Costs
+    rewards: Rewards
+    pricing: Pricing
+    flows: tuple[Flow, ...]
+    gates: Gates
+
+    @property
+    def is_hedged(self) -> bool:
+        """Whether the mode holds short perpetuals."""
+        return self.hedge.ratio > 0.0
+
+    @property
+    def is_leveraged(self) -> bool:
+        """Whether the mode borrows against its staked ETH."""
+        return self.allocation.staking > 0.0 and self.staking.target_ltv > 0.0
+
+    @property
+    def buys_asset(self) -> bool:
+        """Whether the asset is bought with another currency at a spot venue."""
+        exposed = self.allocation.spot + self.allocation.staking > 0.0
+        return exposed and self.asset != self.share_class
+
+    @property
+    def hedge_venues(self) -> tuple[str, ...]:
+        """Venues that hold a short, sorted by name; empty when unhedged."""
+        return tuple(sorted(self.hedge.venues)) if self.is_hedged else ()

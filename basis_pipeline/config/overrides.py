@@ -1,0 +1,52 @@
+"""Dotted overrides: `hedge.venues={bybit: 1.0}` replaces what it names, a mapping as a whole."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from basis_pipeline.config.loading import parse_yaml, validate
+from basis_pipeline.config.mode import ModeConfig
+from basis_pipeline.errors import ConfigError
+
+_IDENTITY = ("mode",)  # another mode is asked for by its name, never reached by an override
+
+
+def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
+    """Parse `key=value` texts whose values are YAML; CONFIG-010 when one is malformed or given twice."""
+    parsed: dict[str, Any] = {}
+    for text in assignments:
+        key, separator, value = text.partition("=")
+        key = key.strip()
+        if not separator or not key:
+            raise ConfigError("CONFIG-010", f"{text!r} is not of the form key=value")
+        if key in parsed:
+            raise ConfigError("CONFIG-010", f"{key!r} is overridden twice")
+        parsed[key] = parse_yaml(value, f"override {key}")
+    return parsed
+
+
+def _replace(tree: dict[str, Any], key: str, value: Any) -> None:
+    *parents, leaf = key.split(".")
+    node: Any = tree
+    for depth, part in enumerate([*parents, leaf]):
+        if not isinstance(node, dict) or part not in node:
+            available = ", ".join(sorted(node)) if isinstance(node, dict) else "nothing below it"
+            raise ConfigError(
+                "CONFIG-010",
+                f"there is no key {key!r}",
+                where=".".join(key.split(".")[:depth]) or "the mode",
+                available=available,
+            )
+        if depth < len(parents):
+            node = node[part]
+    node[leaf] = value
+
+
+def apply_overrides(mode: ModeConfig, overrides: Mapping[str, Any]) -> ModeConfig:
+    """Return the mode with the overrides, validated like its file. The mode given is unchanged."""
+    tree = mode.model_dump(mode="json")
+    for key, value in overrides.items():
+        if key in _IDENTITY:
+            raise ConfigError("CONFIG-010", f"{key!r} names the mode and cannot be overridden")
+        _replace(tree, key, value)
+    names = ", ".join(overrides) or "none"
+    return validate(ModeConfig, tree, f"mode {mode.mode} with overrides of {names}")

@@ -1,0 +1,165 @@
+"""Rules between fields of a mode, its venues and its share class.
+
+Each rule yields the sentences that are not true of a mode; a mode with any is refused (CONFIG-006).
+"""
+
+from collections.abc import Callable, Iterator
+
+from basis_pipeline.config.loading import Configs
+from basis_pipeline.config.mode import ModeConfig
+from basis_pipeline.config.venue import (
+    DecentralisedExchange,
+    Exchange,
+    LendingProtocol,
+    StakingProtocol,
+)
+from basis_pipeline.errors import ConfigError
+
+Rule = Callable[[ModeConfig, Configs], Iterator[str]]
+_TOLERANCE = 1e-9
+
+
+def staking_venue(lst: str, configs: Configs) -> StakingProtocol | None:
+    """Return the protocol that issues `lst`, None when no venue does."""
+    for venue in configs.venues.values():
+        if isinstance(venue, StakingProtocol) and venue.lst == lst:
+            return venue
+    return None
+
+
+def _share_class_fits(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    share_class = configs.share_classes[mode.share_class]
+    if mode.allocation.lending > 0 and mode.lending.token != share_class.lending_token:
+        yield f"lending.token must be {share_class.lending_token} in the {mode.share_class} class"
+    if mode.share_class == "ETH" and mode.asset != "ETH":
+        yield f"asset {mode.asset} cannot be held in the ETH class"
+    if mode.share_class == "ETH" and mode.allocation.spot > 0:
+        yield "allocation.spot buys the asset with the share class's currency: ETH buys no ETH"
+
+
+def _exposure_has_an_asset(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    if mode.allocation.staking > 0 and mode.asset != "ETH":
+        yield f"allocation.staking stakes ETH, asset says {mode.asset}"
+    if mode.allocation.spot > 0 and mode.asset == "USDT":
+        yield "allocation.spot needs an asset other than USDT"
+    if mode.buys_asset:
+        venue = configs.venues.get(mode.spot.venue)
+        if not isinstance(venue, Exchange | DecentralisedExchange):
+            yield f"spot.venue {mode.spot.venue!r} is no exchange"
+
+
+def _hedge_is_whole(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    if not mode.is_hedged:
+        return
+    weights = mode.allocation
+    total = sum(mode.hedge.venues.values())
+    if abs(total - 1.0) > _TOLERANCE:
+        yield f"hedge.venues weights sum to {total:g}, not 1"
+    if mode.share_class != "USDT":
+        yield "hedge.ratio > 0 needs the USDT class: perpetuals are margined in USDT"
+    if weights.spot + weights.staking <= 0:
+        yield "hedge.ratio > 0 with neither spot nor staking: there is nothing to hedge"
+    if weights.lending + weights.spot + weights.staking >= 1:
+        yield "a hedged mode needs allocation.lending + spot + staking < 1: the rest is margin"
+    for name in mode.hedge.venues:
+        if not isinstance(configs.venues.get(name), Exchange):
+            yield f"hedge.venues: {name!r} has no perpetuals"
+
+
+def _margin_holds(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    weights = mode.allocation
+    notional = mode.hedge.ratio * (weights.spot + weights.staking)
+    if notional <= 0:
+        return
+    target = (1.0 - weights.lending - weights.spot - weights.staking) / notional
+    for name in mode.hedge.venues:
+        venue = configs.venues.get(name)
+        if isinstance(venue, Exchange) and target < venue.perp_margin.initial:
+            yield f"margin of {target:.3g} of notional is below {name}'s initial margin"
+    band = mode.rebalance.margin_ratio
+    if mode.rebalance.enabled and not band.min < target < band.max:
+        yield (
+            f"the allocation's margin ratio {target:.3g} lies outside rebalance.margin_ratio "
+            f"[{band.min:g}, {band.max:g}]: every hour would rebalance"
+        )
+
+
+def _staking_is_known(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    if mode.allocation.staking > 0 and staking_venue(mode.staking.lst, configs) is None:
+        yield f"staking.lst {mode.staking.lst!r} is issued by no venue in configs/venues/"
+
+
+def _borrowing_is_allowed(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    if not mode.is_leveraged:
+        return
+    staking, protocol = mode.staking, configs.venues.get(mode.lending.protocol)
+    terms = protocol.emode.get(staking.lst) if isinstance(protocol, LendingProtocol) else None
+    if terms is None:
+        yield f"{mode.lending.protocol!r} takes no {staking.lst} as e-mode collateral"
+        return
+    if staking.target_ltv > staking.max_ltv:
+        yield f"staking.target_ltv {staking.target_ltv:g} exceeds max_ltv {staking.max_ltv:g}"
+    if staking.max_ltv > terms.max_ltv:
+        yield f"staking.max_ltv {staking.max_ltv:g} exceeds the e-mode maximum {terms.max_ltv:g}"
+    limit = configs.share_classes[mode.share_class].max_leverage
+    if staking.leverage > limit + _TOLERANCE:
+        yield f"leverage {staking.leverage:.4g} exceeds the {mode.share_class} class's {limit:g}"
+    health_factor = terms.liquidation_threshold / staking.target_ltv
+    if mode.rebalance.enabled and health_factor <= mode.rebalance.health_factor_floor:
+        yield (
+            f"the target's health factor {health_factor:.4g} is not above "
+            f"rebalance.health_factor_floor {mode.rebalance.health_factor_floor:g}"
+        )
+
+
+def _lending_is_offered(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    if mode.allocation.lending <= 0:
+        return
+    protocol = configs.venues.get(mode.lending.protocol)
+    if not isinstance(protocol, LendingProtocol) or mode.lending.token not in protocol.tokens:
+        yield f"lending.protocol {mode.lending.protocol!r} does not lend {mode.lending.token}"
+
+
+def _withdrawals_can_be_paid(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    if not mode.rebalance.enabled and any(flow.amount < 0 for flow in mode.flows):
+        yield "withdrawals need rebalance.enabled: nothing else frees the cash"
+
+
+RULES: tuple[Rule, ...] = (
+    _share_class_fits,
+    _exposure_has_an_asset,
+    _hedge_is_whole,
+    _margin_holds,
+    _staking_is_known,
+    _borrowing_is_allowed,
+    _lending_is_offered,
+    _withdrawals_can_be_paid,
+)
+
+
+def broken_rules(mode: ModeConfig, configs: Configs) -> list[str]:
+    """Sentences that are not true of the mode; empty when it is sound.
+
+    An unknown venue is reported first and alone (CONFIG-008): the other rules need it.
+    """
+    return [problem for rule in RULES for problem in rule(mode, configs)]
+
+
+def require_sound(mode: ModeConfig, configs: Configs) -> None:
+    """Raise CONFIG-008 for an unknown venue or share class, CONFIG-006 for a broken rule."""
+    where = f"mode {mode.mode}"
+    if mode.share_class not in configs.share_classes:
+        known = ", ".join(configs.share_classes)
+        what = f"share class {mode.share_class!r} has no file"
+        raise ConfigError("CONFIG-008", what, where=where, available=known)
+    named = [mode.spot.venue] if mode.buys_asset else []
+    named += [mode.lending.protocol] if mode.allocation.lending > 0 or mode.is_leveraged else []
+    named += list(mode.hedge_venues)
+    for name in named:
+        if name not in configs.venues:
+            known = ", ".join(configs.venues)
+            what = f"there is no venue {name!r}"
+            raise ConfigError("CONFIG-008", what, where=where, available=known)
+    problems = broken_rules(mode, configs)
+    if problems:
+        raise ConfigError("CONFIG-006", "; ".join(problems), where=where)
