@@ -165,14 +165,17 @@ class OutlierBounds(StrictModel):
 
 
 class Agreement(StrictModel):
-    """Other datasets that quote the same thing: the median gap that is still agreement, in bp.
+    """Other datasets that quote the same thing, and the gaps that are still agreement, in bp.
 
-    A gap is relative for prices and absolute for rates (1 bp = 0.0001 of the rate's unit).
+    A gap is relative for prices and absolute for rates (1 bp = 0.0001 of the rate's unit); the
+    median gap and every single one have their bounds. Only rows as landed are compared.
     """
 
     peers: Annotated[tuple[Name, ...], Field(min_length=1)]
     column: Name
+    peer_column: Name
     relative: bool
+    max_median_bp: Annotated[float, Field(gt=0.0)]
     max_gap_bp: Annotated[float, Field(gt=0.0)]
 
 

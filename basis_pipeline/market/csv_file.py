@@ -24,6 +24,7 @@ def parse_csv(data: bytes, file: str, columns: Mapping[str, pa.DataType]) -> "tu
     """
     comments, body = _skip_comments(data.removeprefix(BYTE_ORDER_MARK))
     header, _, rows = body.partition(b"\n")
+    notes, rows = _skip_comments(rows)
     if not rows.strip():
         found = "nothing" if not body.strip() else "a header and no row"
         raise RefusedDataError("DATA-002", f"{file} is empty: it holds {found}", where=file)
@@ -36,15 +37,18 @@ def parse_csv(data: bytes, file: str, columns: Mapping[str, pa.DataType]) -> "tu
             where=file,
             available=", ".join(names),
         )
+    first_line = comments + notes + 2
     _require_whole_last_line(rows, len(names), file)
     convert = arrow_csv.ConvertOptions(include_columns=list(columns), column_types=dict(columns))
     read = arrow_csv.ReadOptions(use_threads=False)
     try:
-        table = arrow_csv.read_csv(pa.py_buffer(body), read_options=read, convert_options=convert)
+        table = arrow_csv.read_csv(
+            pa.py_buffer(header + b"\n" + rows), read_options=read, convert_options=convert
+        )
     except pa.ArrowInvalid as error:
-        reason = _find_unreadable(rows, names, columns, comments + 2, file) or str(error)
+        reason = _find_unreadable(rows, names, columns, first_line, file) or str(error)
         raise RefusedDataError("DATA-004", f"{file} is unreadable: {reason}", where=file) from None
-    return table, comments + 2
+    return table, first_line
 
 
 def _skip_comments(body: bytes) -> tuple[int, bytes]:

@@ -1,5 +1,6 @@
 """The span of time a run looks at."""
 
+import re
 from dataclasses import dataclass
 
 import pandas as pd
@@ -45,7 +46,8 @@ def parse_window(start: str, end: str) -> Window:
 
 
 def _parse_hour(name: str, text: str) -> pd.Timestamp:
-    bound = pd.to_datetime(text, errors="coerce")
+    dated = re.match(r"\d{4}-\d\d-\d\d", text)
+    bound = pd.to_datetime(text, errors="coerce") if dated else None
     if not isinstance(bound, pd.Timestamp):
         raise ConfigError(
             "CONFIG-011",

@@ -1,0 +1,135 @@
+"""What lies in a data directory: one line per family, with a verdict."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.dataset import build_dataset
+from basis_pipeline.market.grid import lay_grid
+from basis_pipeline.market.quality import outlier_rows
+from basis_pipeline.market.raw import RawFamily, read_families
+from basis_pipeline.market.repairs import find_holes
+from basis_pipeline.market.window import Window
+
+Verdict = Literal["PASS", "WARN", "FAIL", "ABSENT"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One family: what it holds and whether a dataset can be made of it.
+
+    holes counts stretches without own rows, longest_hole_hours the longest of them; both are None
+    where the family has no regular rows. code and message say why it failed or wants a look.
+    """
+
+    family: str
+    kind: str
+    files: int
+    first: pd.Timestamp | None
+    last: pd.Timestamp | None
+    rows: int
+    holes: int | None
+    longest_hole_hours: int | None
+    exact_duplicates: int
+    outliers: int
+    verdict: Verdict
+    code: str
+    message: str
+
+
+def audit(
+    data_dir: Path, configs: Iterable[DatasetConfig], window: Window | None = None
+) -> list[AuditLine]:
+    """Read every family and try to build its dataset, over `window` or else over its own span.
+
+    Never raises for data: a refusal is a line with its code.
+    """
+    catalogue = list(configs)
+    families = read_families(data_dir, catalogue)
+    return [audit_family(config, families, window) for config in catalogue]
+
+
+def audit_table(lines: Iterable[AuditLine]) -> pd.DataFrame:
+    """The lines as a table, one column per field."""
+    names = [f.name for f in fields(AuditLine)]
+    return pd.DataFrame([[getattr(line, name) for name in names] for line in lines], columns=names)
+
+
+def audit_family(
+    config: DatasetConfig, families: Mapping[str, RawFamily | DataError], window: Window | None
+) -> AuditLine:
+    """Audit one family; `families` also holds what its repairs may read."""
+    raw = families[config.name]
+    if isinstance(raw, DataError):
+        verdict: Verdict = "ABSENT" if raw.code == "DATA-001" else "FAIL"
+        return AuditLine(
+            config.name,
+            config.kind,
+            0,
+            None,
+            None,
+            0,
+            None,
+            None,
+            0,
+            0,
+            verdict,
+            raw.code,
+            str(raw),
+        )
+    asked = window or _own_window(raw)
+    holes, longest = _holes(config, raw, asked)
+    outliers, code, verdict, message = 0, "", "PASS", _told(raw)
+    try:
+        dataset = build_dataset(config, raw, asked, families)
+    except DataError as error:
+        verdict, code, message = "FAIL", error.code, str(error)
+    else:
+        outliers = int(outlier_rows(dataset.frame, config).sum())
+        repairs = [f"{count} rows {kind}" for kind, count in dataset.repairs.items()]
+        repairs += [f"{outliers} outliers"] if outliers else []
+        if repairs:
+            verdict, message = "WARN", ", ".join([*repairs, *([message] if message else [])])
+    first, last = raw.span or (None, None)
+    return AuditLine(
+        config.name,
+        config.kind,
+        len(raw.files),
+        first,
+        last,
+        len(raw.frame),
+        holes,
+        longest,
+        raw.exact_duplicates,
+        outliers,
+        verdict,
+        code,
+        message,
+    )
+
+
+def _told(raw: RawFamily) -> str:
+    return f"{raw.exact_duplicates} exact duplicates dropped" if raw.exact_duplicates else ""
+
+
+def _own_window(raw: RawFamily) -> Window:
+    """The whole hours a family spans; a day where it has no time or a single stamp."""
+    first, last = raw.span or (pd.Timestamp("2024-01-01", tz="UTC"),) * 2
+    start, end = first.floor("h"), last.floor("h")
+    return Window(start, end if end > start else start + pd.Timedelta(days=1))
+
+
+def _holes(config: DatasetConfig, raw: RawFamily, window: Window) -> tuple[int | None, int | None]:
+    if config.frequency_hours is None or config.is_document:
+        return None, None
+    try:
+        grid = lay_grid(config, raw, window)
+    except DataError:
+        return None, None
+    holes = find_holes(grid, raw.distinct.stamps)
+    return len(holes), max((hole.hours for hole in holes), default=0)

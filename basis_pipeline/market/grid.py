@@ -1,0 +1,145 @@
+"""Which stamps a dataset must have in a window, and what its family has of them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.market.raw import RawFamily
+from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.stamps import Int64, spell, to_index
+from basis_pipeline.market.window import HOUR_NS, Window
+
+DAY_NS = 24 * HOUR_NS
+# Rows that span less of a window than this are a sliver: the files are short, not the window wrong.
+SLIVER = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The rows a dataset must have.
+
+    stamps: (n,) int64 ns · values: (n, c) float64, NaN where the family has no row ·
+    present: (n,) bool · step: ns between two rows.
+    """
+
+    stamps: Int64
+    values: npt.NDArray[np.float64]
+    present: npt.NDArray[np.bool_]
+    step: int
+
+    @property
+    def own_share(self) -> float:
+        """Share of the rows that the family has itself; 1.0 when none is asked for."""
+        return float(self.present.mean()) if len(self.present) else 1.0
+
+
+def lay_grid(config: DatasetConfig, raw: RawFamily, window: Window) -> Grid:
+    """Lay the family's rows on the stamps the window asks for.
+
+    Hourly families have every hour of the window; daily ones its days, Aave snapshots also the
+    one after its end; funding its own settlements and the ones missing between them.
+
+    Raises RefusedDataError: DATA-014 when a row lies beside its hour or day.
+    """
+    assert config.frequency_hours is not None  # families without a frequency have no grid
+    step = config.frequency_hours * HOUR_NS
+    own = raw.distinct
+    _require_on_grid(raw, own.stamps, HOUR_NS if config.kind is Kind.FUNDING else step)
+    start, end = window.start.value, window.end.value
+    if config.coverage.starts_late:
+        start = max(start, began(raw))
+    if config.kind is Kind.FUNDING:
+        stamps = _settlements(own.stamps, start, end, step)
+    elif config.kind is Kind.AAVE_RATES:
+        stamps = np.arange(start // step * step, -(-end // step) * step + 1, step)
+    else:
+        stamps = np.arange(start // step * step, end + 1, step)
+    values = np.full((len(stamps), len(own.columns)), np.nan)
+    at, present = locate(own.stamps, stamps)
+    values[present] = own.values[at[present]]
+    return Grid(stamps.astype(np.int64), values, present, step)
+
+
+def locate(haystack: Int64, stamps: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
+    """Position of each stamp in a sorted array, and whether it is there at all."""
+    at = np.minimum(np.searchsorted(haystack, stamps), max(len(haystack) - 1, 0))
+    found = haystack[at] == stamps if len(haystack) else np.zeros(len(stamps), dtype=bool)
+    return at.astype(np.int64), found
+
+
+def began(raw: RawFamily) -> int:
+    """When a family that starts late begins: the start its file names claim, or its first row.
+
+    The names are believed where they claim more than the rows hold, so that a file which lost its
+    head is not taken for a token that was listed later.
+    """
+    first = int(raw.distinct.stamps[0])
+    dates = [
+        re.search(r"_(\d{4}-\d\d-\d\d)_\d{4}-\d\d-\d\d\.", PurePosixPath(f.path).name)
+        for f in raw.files
+    ]
+    return min([first, *(pd.Timestamp(found[1], tz="UTC").value for found in dates if found)])
+
+
+def require_coverage(config: DatasetConfig, raw: RawFamily, grid: Grid, window: Window) -> None:
+    """Refuse a window outside the data (DATA-012) and a family too short for it (DATA-010)."""
+    if grid.own_share >= config.coverage.min_share:
+        return
+    first, last = int(raw.distinct.stamps[0]), int(raw.distinct.stamps[-1])
+    spanned = (grid.stamps >= first) & (grid.stamps <= last)
+    dense = bool(spanned.any()) and grid.present[spanned].mean() >= config.coverage.min_share
+    outside = not spanned.any() or (spanned.mean() >= SLIVER and dense)
+    told = f"its rows span {spell(first)} … {spell(last)}"
+    if outside:
+        raise RefusedDataError(
+            "DATA-012",
+            f"the window {window} lies outside {config.name}: {told}",
+            where=", ".join(file.path for file in raw.files),
+        )
+    raise RefusedDataError(
+        "DATA-010",
+        f"{config.name} has rows for {grid.own_share:.1%} of {window}, and needs "
+        f"{config.coverage.min_share:.1%}: {told}",
+        where=", ".join(file.path for file in raw.files),
+    )
+
+
+def _require_on_grid(raw: RawFamily, stamps: Int64, step: int) -> None:
+    beside = stamps % step != 0
+    if not beside.any():
+        return
+    rows = raw.frame.iloc[raw.distinct.rows[beside][:50]]
+    raise RefusedDataError(
+        "DATA-014",
+        f"{raw.name} has {int(beside.sum())} rows beside their full "
+        f"{'hour' if step == HOUR_NS else 'day'}, the first at "
+        f"{to_index(stamps[beside][:1])[0].isoformat()}",
+        where=", ".join(file.path for file in raw.files),
+        offending=rows,
+    )
+
+
+def _settlements(own: Int64, start: int, end: int, step: int) -> Int64:
+    """Own settlements and the missing ones between `start` and `end`.
+
+    A stretch without settlement is a gap when it is longer than the declared interval, or longer
+    than the intervals on both its sides: a venue may settle every 8, 4 or 1 hours.
+    """
+    if not len(own):
+        return np.arange(-(-start // step) * step, end + 1, step)
+    gaps = np.diff(own)
+    beside = np.maximum(np.append(gaps[1:], 0), np.insert(gaps[:-1], 0, 0))
+    expected = np.where(beside > 0, np.minimum(step, beside), step)
+    found = [own]
+    gap = np.flatnonzero(gaps > expected)
+    found += [np.arange(own[i] + expected[i], own[i + 1], expected[i]) for i in gap]
+    found.append(np.arange(-(-start // step) * step, own[0], step))
+    after = max(int(own[-1]) + 1, start)
+    found.append(np.arange(-(-after // step) * step, end + 1, step))
+    stamps = np.unique(np.concatenate(found))
+    return stamps[(stamps >= start) & (stamps <= end)]

@@ -1,0 +1,297 @@
+"""Small checks on one dataset, each with a verdict a person can read and rows to look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from basis_pipeline.config.dataset import Agreement, DatasetConfig, Kind, OutlierBounds
+from basis_pipeline.config.venue import Exchange
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.repairs import AS_LANDED
+from basis_pipeline.market.schemas import validate
+
+Severity = Literal["ERROR", "WARN"]
+PHASE = 1  # data
+SHOWN_ROWS = 50
+# Which check a refusal belongs to; every other code is files_and_schema's.
+OWNERS = {
+    "DATA-006": "duplicates",
+    "DATA-007": "duplicates",
+    "DATA-009": "monotone_index",
+    "DATA-010": "coverage",
+    "DATA-012": "coverage",
+    "DATA-013": "gaps",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QualityResult:
+    """What one check found.
+
+    severity: ERROR refuses the dataset, WARN asks for a look. evaluated: False when the dataset was
+    refused before this check could look; it has not passed then. offending: rows, worst first.
+    """
+
+    name: str
+    passed: bool
+    severity: Severity
+    description: str
+    metrics: dict[str, float | int | str] = field(default_factory=dict)
+    offending: pd.DataFrame = field(default_factory=pd.DataFrame)
+    evaluated: bool = True
+    phase: int = PHASE
+
+
+def check_names(config: DatasetConfig) -> dict[str, tuple[Severity, str]]:
+    """Every check of a dataset: name → severity and what it asks, whatever its outcome will be."""
+    asked: dict[str, tuple[Severity, str]] = {
+        "files_and_schema": ("ERROR", "files are readable and the dataset fits its schema"),
+        "coverage": ("ERROR", "enough of the window stands on the family's own rows"),
+        "gaps": ("ERROR", "every hole is covered by the declared repair"),
+        "duplicates": ("ERROR", "no stamp has two different rows"),
+    }
+    if config.kind not in (Kind.RISK_PARAMS, Kind.EXECUTION_COSTS):
+        asked["order"] = ("ERROR", "stamps are in order of time")
+    if any(column.grows is not None for column in config.columns.values()):
+        asked["monotone_index"] = ("ERROR", "what can only grow never falls")
+    if config.outliers:
+        asked["outliers"] = ("WARN", "steps and levels are within their usual bounds")
+    if config.agreement:
+        asked["cross_venue"] = ("WARN", "other quotes of the same thing agree")
+    if config.kind is Kind.RISK_PARAMS and config.name != "aave_risk_params":
+        asked["margin_parameters"] = ("WARN", "the venue's own file agrees with its configuration")
+    return asked
+
+
+def dataset_checks(
+    config: DatasetConfig,
+    outcome: Dataset | DataError,
+    peers: Mapping[str, Dataset],
+    venue: Exchange | None = None,
+) -> list[QualityResult]:
+    """Evaluate every check of `check_names`, in its order.
+
+    Parameters
+    ----------
+    outcome: the dataset, or the error it was refused with; then the check that owns the error's
+        code fails with its severity, and the others are not evaluated and have not passed.
+    peers: datasets by name, for cross-venue agreement; absent ones are left out of it.
+    venue: the exchange's configuration, to hold its margin file against.
+    """
+    if isinstance(outcome, DataError):
+        return _refused(config, outcome)
+    results = []
+    for name, (severity, asked) in check_names(config).items():
+        passed, found, metrics, offending = _evaluate(name, outcome, peers, venue)
+        told = f"{asked}: {found}"
+        results.append(QualityResult(name, passed, severity, told, metrics, offending))
+    return results
+
+
+def _refused(config: DatasetConfig, error: DataError) -> list[QualityResult]:
+    owner = OWNERS.get(error.code, "files_and_schema")
+    names = check_names(config)
+    if owner not in names:
+        owner = "files_and_schema"
+    rows = error.offending if isinstance(error, RefusedDataError) else pd.DataFrame()
+    results = []
+    for name in names:
+        if name == owner:
+            # An absent family is a fault only of the modes that need it, and they say so.
+            severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
+            metrics: dict[str, float | int | str] = {"code": error.code, "where": error.where}
+            results.append(QualityResult(name, False, severity, str(error), metrics, rows))
+        else:
+            told = f"not evaluated: {config.name} was refused with {error.code}"
+            results.append(QualityResult(name, False, "WARN", told, evaluated=False))
+    return results
+
+
+Found = tuple[bool, str, dict[str, float | int | str], pd.DataFrame]
+
+
+def _evaluate(
+    name: str, dataset: Dataset, peers: Mapping[str, Dataset], venue: Exchange | None
+) -> Found:
+    match name:
+        case "files_and_schema":
+            return _schema(dataset)
+        case "coverage":
+            return _coverage(dataset)
+        case "gaps":
+            return _gaps(dataset)
+        case "duplicates":
+            return _duplicates(dataset)
+        case "order":
+            return _order(dataset)
+        case "monotone_index":
+            return _monotone(dataset)
+        case "outliers":
+            return _outliers(dataset)
+        case "cross_venue":
+            return _cross_venue(dataset, peers)
+        case _:
+            return _margin_parameters(dataset, venue)
+
+
+def _schema(dataset: Dataset) -> Found:
+    metrics: dict[str, float | int | str] = {"rows": len(dataset.frame)}
+    try:
+        validate(dataset.frame, dataset.config, dataset.name)
+    except RefusedDataError as error:
+        return False, error.what, metrics, error.offending
+    return True, f"{len(dataset.frame)} rows fit", metrics, pd.DataFrame()
+
+
+def _coverage(dataset: Dataset) -> Found:
+    wanted = dataset.config.coverage.min_share
+    metrics: dict[str, float | int | str] = {"own_share": dataset.own_share, "min_share": wanted}
+    passed = dataset.own_share >= wanted
+    return passed, f"{dataset.own_share:.2%} of {wanted:.2%}", metrics, pd.DataFrame()
+
+
+def _gaps(dataset: Dataset) -> Found:
+    """Holes are repaired or refused before this: here they are counted and shown."""
+    frame = dataset.frame
+    repaired = frame["repair"] != AS_LANDED
+    declared = repaired & frame["source"].ne("")
+    counted = sum(dataset.repairs.values())
+    passed = int(declared.sum()) == int(repaired.sum()) == counted
+    told = ", ".join(f"{count} rows {kind}" for kind, count in dataset.repairs.items())
+    metrics: dict[str, float | int | str] = {"repaired_rows": int(repaired.sum())}
+    metrics |= {f"repaired_{kind}": count for kind, count in dataset.repairs.items()}
+    return passed, told or "nothing to repair", metrics, frame[repaired].head(SHOWN_ROWS)
+
+
+def _keys(dataset: Dataset) -> list[str]:
+    match dataset.config.kind:
+        case Kind.RISK_PARAMS:
+            return ["parameter"]
+        case Kind.EXECUTION_COSTS:
+            return ["timestamp", "pair", "size_bucket_usd"]
+        case Kind.REWARDS:
+            return ["period_start"]
+        case _:
+            return ["timestamp"]
+
+
+def _duplicates(dataset: Dataset) -> Found:
+    frame = dataset.frame
+    twice = frame.duplicated(_keys(dataset), keep=False)
+    dropped = dataset.duplicates_dropped
+    metrics: dict[str, float | int | str] = {"dropped": dropped, "left": int(twice.sum())}
+    told = f"{dropped} exact duplicates dropped, {int(twice.sum())} left"
+    return not twice.any(), told, metrics, frame[twice].head(SHOWN_ROWS)
+
+
+def _order(dataset: Dataset) -> Found:
+    stamps = dataset.frame["timestamp"]
+    back = stamps.diff() < pd.Timedelta(0)
+    metrics: dict[str, float | int | str] = {"steps_back": int(back.sum())}
+    told = f"{int(back.sum())} steps back"
+    return not back.any(), told, metrics, dataset.frame[back].head(SHOWN_ROWS)
+
+
+def _monotone(dataset: Dataset) -> Found:
+    frame = dataset.frame
+    fallen = np.zeros(len(frame), dtype=bool)
+    for column in dataset.config.columns.values():
+        if column.grows is not None:
+            values = frame[column.to].to_numpy()
+            fallen[1:] |= values[1:] < values[:-1] * (1.0 - column.grows)
+    metrics: dict[str, float | int | str] = {"falls": int(fallen.sum())}
+    return not fallen.any(), f"{int(fallen.sum())} falls", metrics, frame[fallen].head(SHOWN_ROWS)
+
+
+def _outliers(dataset: Dataset) -> Found:
+    marked = outlier_rows(dataset.frame, dataset.config)
+    metrics: dict[str, float | int | str] = {"outliers": int(marked.sum())}
+    for bounds in dataset.config.outliers:
+        worst = np.nanmax(_excess(dataset.frame, bounds), initial=0.0)
+        metrics[f"worst_{bounds.column}_of_bound"] = float(worst)
+    told = f"{int(marked.sum())} rows beyond them"
+    return not marked.any(), told, metrics, dataset.frame[marked].head(SHOWN_ROWS)
+
+
+def outlier_rows(frame: pd.DataFrame, config: DatasetConfig) -> npt.NDArray[np.bool_]:
+    """Rows beyond any of the declared bounds, (n,) bool."""
+    marked = np.zeros(len(frame), dtype=bool)
+    for bounds in config.outliers:
+        marked |= _excess(frame, bounds) > 1.0
+    return marked
+
+
+def _excess(frame: pd.DataFrame, bounds: OutlierBounds) -> npt.NDArray[np.float64]:
+    """How far each row goes, as a multiple of its bound; above 1 is beyond it."""
+    values = frame[bounds.column].to_numpy(dtype=np.float64)
+    excess = np.zeros(len(values))
+    if bounds.max_abs is not None:
+        excess = np.maximum(excess, np.abs(values) / bounds.max_abs)
+    if bounds.max_log_change is not None and len(values):
+        change = np.abs(np.diff(np.log(values), prepend=np.log(values[0])))
+        excess = np.maximum(excess, change / bounds.max_log_change)
+    return excess
+
+
+def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset]) -> Found:
+    rule = dataset.config.agreement
+    assert rule is not None  # the check is asked for only then
+    metrics: dict[str, float | int | str] = {}
+    passed, told, worst = True, [], []
+    for name in rule.peers:
+        if name not in peers:
+            continue
+        gaps = _gaps_to(dataset, peers[name], rule)
+        if gaps.empty:
+            continue
+        median, largest = float(gaps["gap_bp"].median()), float(gaps["gap_bp"].max())
+        metrics |= {f"{name}_median_bp": median, f"{name}_max_bp": largest}
+        passed &= median <= rule.max_median_bp and largest <= rule.max_gap_bp
+        told.append(f"{name} median {median:.2f} bp, at most {largest:.1f} bp")
+        worst.append(gaps.nlargest(SHOWN_ROWS // len(rule.peers), "gap_bp"))
+    metrics["peers"] = len(worst)
+    shown = pd.DataFrame() if passed else pd.concat(worst, ignore_index=True)
+    return passed, "; ".join(told) or "no other quote to compare with", metrics, shown
+
+
+def _gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
+    own, other = (d.frame[d.frame["repair"] == AS_LANDED] for d in (dataset, peer))
+    both = pd.merge(
+        own[["timestamp", rule.column]].set_axis(["timestamp", dataset.name], axis=1),
+        other[["timestamp", rule.peer_column]].set_axis(["timestamp", peer.name], axis=1),
+        on="timestamp",
+    )
+    difference = both[dataset.name] - both[peer.name]
+    scale = both[peer.name] if rule.relative else 1.0
+    return both.assign(peer=peer.name, gap_bp=(difference / scale).abs() * 1e4)
+
+
+def _margin_parameters(dataset: Dataset, venue: Exchange | None) -> Found:
+    told = dataset.frame.set_index("parameter")["value"]
+    initial = float(told["initial_margin_requirement"])
+    maintenance = float(told["maintenance_margin_requirement"])
+    rows = [("initial", initial), ("maintenance", maintenance)]
+    differs = []
+    if initial < maintenance:
+        differs.append(
+            f"the file's initial margin {initial:g} lies below maintenance {maintenance:g}"
+        )
+    table = pd.DataFrame(rows, columns=["margin", "file"])
+    if venue is not None:
+        table["configuration"] = [venue.perp_margin.initial, venue.perp_margin.maintenance]
+        apart = table[table["file"] != table["configuration"]]
+        differs += [
+            f"{row.margin} {row.file:g} in the file, {row.configuration:g} in the configuration"
+            for row in apart.itertuples()
+        ]
+    metrics: dict[str, float | int | str] = {
+        "file_initial": initial,
+        "file_maintenance": maintenance,
+    }
+    return not differs, "; ".join(differs) or "no difference", metrics, table

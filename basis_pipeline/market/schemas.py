@@ -1,0 +1,159 @@
+"""Pandera schemas, generated from the catalogue: one per dataset, none written by hand."""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from basis_pipeline.config.dataset import BARS, Column, DatasetConfig, Kind
+from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.repairs import REPAIRS, allowed_sources
+
+UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
+ROUNDING = 1e-6
+SHOWN_ROWS = 50
+
+
+def schema_for(config: DatasetConfig) -> pa.DataFrameSchema:
+    """Build the schema of a dataset's frame: strict, ordered, no nulls, no coercion.
+
+    Every column carries its description and `metadata={"unit": …}`.
+    """
+    return _schema(config.model_dump_json())
+
+
+@cache
+def _schema(config_json: str) -> pa.DataFrameSchema:
+    config = DatasetConfig.model_validate_json(config_json)
+    columns = _document_columns(config) if config.is_document else _table_columns(config)
+    repairs = list(REPAIRS)
+    columns |= {
+        "source": _text("the dataset the row's values came from", list(allowed_sources(config))),
+        "repair": _text("how the row was repaired; empty as landed", repairs),
+    }
+    return pa.DataFrameSchema(
+        columns,
+        name=config.name,
+        description=config.description,
+        checks=_frame_checks(config),
+        strict=True,
+        ordered=True,
+        coerce=False,
+    )
+
+
+def validate(frame: pd.DataFrame, config: DatasetConfig, files: str) -> None:
+    """Hold a frame against its schema; DATA-014 with the offending rows when it does not fit."""
+    try:
+        schema_for(config).validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        first = cases.iloc[0]
+        rows = cases["index"].dropna().unique()[:SHOWN_ROWS]
+        labels = [row for row in rows if row in frame.index]
+        broken = ", ".join(dict.fromkeys(f"{c.column}: {c.check}" for c in cases.itertuples()))
+        raise RefusedDataError(
+            "DATA-014",
+            f"{config.name} breaks {broken}; the first value at fault is {first['failure_case']}"
+            + (f" at {frame.loc[labels[0], frame.columns[0]]}" if labels else ""),
+            where=files,
+            offending=frame.loc[labels] if labels else cases.head(SHOWN_ROWS),
+        ) from None
+
+
+def _table_columns(config: DatasetConfig) -> dict[str, pa.Column]:
+    columns = {"timestamp": _stamp("when the row holds, UTC", config.kind is not Kind.REWARDS)}
+    for column in config.columns.values():
+        columns[column.to] = _value(column)
+    return columns
+
+
+def _document_columns(config: DatasetConfig) -> dict[str, pa.Column]:
+    if config.kind is Kind.RISK_PARAMS:
+        parameter = pa.Column("str", unique=True, description="dotted path in the document")
+        value = pa.Column("float64", _finite(), description="value as the file holds it")
+        return {"parameter": parameter, "value": value}
+    return {
+        "timestamp": pa.Column(UTC_NS, description="the day, at its 00:00 UTC"),
+        "pair": pa.Column("str", description="what is traded"),
+        "size_bucket_usd": pa.Column(
+            "float64",
+            pa.Check.gt(0.0),
+            description="largest notional the rate holds for",
+            metadata={"unit": "USD"},
+        ),
+        "cost_bps": pa.Column(
+            "float64",
+            [_finite(), pa.Check.ge(0.0)],
+            description="cost of the trade",
+            metadata={"unit": "bp of notional"},
+        ),
+    }
+
+
+def _value(column: Column) -> pa.Column:
+    checks = [] if column.values == "date" else [_finite()]
+    if column.values == "positive":
+        checks.append(pa.Check.gt(0.0))
+    if column.values == "non_negative":
+        checks.append(pa.Check.ge(0.0))
+    if column.grows is not None:
+        checks.append(_grows(column.grows))
+    return pa.Column(
+        UTC_NS if column.values == "date" else "float64",
+        checks,
+        description=column.description,
+        metadata={"unit": column.unit},
+    )
+
+
+def _text(description: str, allowed: list[str]) -> pa.Column:
+    return pa.Column("str", pa.Check.isin(allowed), description=description)
+
+
+def _stamp(description: str, distinct: bool) -> pa.Column:
+    order = pa.Check(
+        lambda s: s.diff().fillna(pd.Timedelta(1)) > pd.Timedelta(0),
+        name="strictly_increasing",
+        error="strictly increasing",
+    )
+    return pa.Column(UTC_NS, order if distinct else None, description=description)
+
+
+def _finite() -> pa.Check:
+    return pa.Check(np.isfinite, name="finite", error="finite")
+
+
+def _grows(tolerance: float) -> pa.Check:
+    return pa.Check(
+        lambda s: ~(s < s.shift() * (1.0 - tolerance)),
+        name="only_grows",
+        error="only grows",
+    )
+
+
+def _frame_checks(config: DatasetConfig) -> list[pa.Check]:
+    if config.kind in BARS:
+        return [
+            pa.Check(_within_range, name="open_and_close_within_low_and_high"),
+        ]
+    if config.kind is Kind.REWARDS:
+        return [
+            pa.Check(
+                lambda f: (
+                    (f["period_start"] <= f["period_end"]) & (f["period_end"] <= f["timestamp"])
+                ),
+                name="period_ends_before_payout",
+            )
+        ]
+    return []
+
+
+def _within_range(bars: pd.DataFrame) -> "pd.Series[bool]":
+    inner = bars[["open", "close"]].to_numpy()
+    high, low = bars["high"].to_numpy(), bars["low"].to_numpy()
+    fits = (low <= inner.min(axis=1) * (1 + ROUNDING)) & (
+        inner.max(axis=1) <= high * (1 + ROUNDING)
+    )
+    return pd.Series(fits & (low <= high), index=bars.index)
