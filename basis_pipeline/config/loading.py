@@ -55,7 +55,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def parse_yaml(text: str, where: str) -> Any:
     """Parse one YAML document; CONFIG-004 with the place when it is malformed."""
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 -- a SafeLoader
+        return yaml.load(text, Loader=_UniqueKeyLoader)
     except yaml.YAMLError as error:
         raise ConfigError("CONFIG-004", " ".join(str(error).split()), where=where) from None
 

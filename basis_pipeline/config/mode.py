@@ -112,20 +112,19 @@ class Pricing(StrictModel):
 
 
 class Flow(StrictModel):
-    """A deposit (positive) or withdrawal (negative) at a whole hour, in the share class's currency."""
+    """A deposit (positive) or withdrawal (negative), at a whole hour, in the numeraire."""
 
     date: datetime
     amount: float
 
     @field_validator("date", mode="before")
     @classmethod
-    def _date_means_midnight(cls, value: object) -> object:
-        is_date = isinstance(value, str) and len(value) == len("2024-07-01")
-        return f"{value}T00:00:00Z" if is_date else value
-
-    @field_validator("date")
-    @classmethod
-    def _whole_hour_utc(cls, value: datetime) -> datetime:
+    def _whole_hour_utc(cls, value: object) -> datetime:
+        """Read a date (midnight) or a stamp; without an offset it is UTC."""
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if not isinstance(value, datetime):
+            raise ValueError("a flow's date is a date or a stamp, such as 2024-07-01T08:00:00Z")
         value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         if value.minute or value.second or value.microsecond:
             raise ValueError(f"a flow happens at a whole hour, not at {value.isoformat()}")

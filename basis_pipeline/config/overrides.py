@@ -11,7 +11,7 @@ _IDENTITY = ("mode",)  # another mode is asked for by its name, never reached by
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Parse `key=value` texts whose values are YAML; CONFIG-010 when one is malformed or given twice."""
+    """Parse `key=value` texts with YAML values; CONFIG-010 when one is malformed or given twice."""
     parsed: dict[str, Any] = {}
     for text in assignments:
         key, separator, value = text.partition("=")

@@ -120,7 +120,7 @@ def _lending_is_offered(mode: ModeConfig, configs: Configs) -> Iterator[str]:
         yield f"lending.protocol {mode.lending.protocol!r} does not lend {mode.lending.token}"
 
 
-def _withdrawals_can_be_paid(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+def _withdrawals_can_be_paid(mode: ModeConfig, _: Configs) -> Iterator[str]:
     if not mode.rebalance.enabled and any(flow.amount < 0 for flow in mode.flows):
         yield "withdrawals need rebalance.enabled: nothing else frees the cash"
 

@@ -1,0 +1,176 @@
+"""The machine: one pass over the marks, in the order of events of SEMANTICS 4."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basis_pipeline.engine.accounting import accrue, credit_rewards, equity, settle_funding
+from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.ledger import record
+from basis_pipeline.engine.liquidation import liquidate
+from basis_pipeline.engine.model import (
+    CASH,
+    COMPONENTS,
+    E_FLOW,
+    EQUITY,
+    EVENT_COLUMNS,
+    EVENT_COUNT,
+    FIRST_REWARD,
+    FIRST_STATE,
+    FLOW,
+    LEG_NONE,
+    LENDING,
+    OVERSIZE_COUNT,
+    R_ENTRY,
+    R_FLOW,
+    R_NONE,
+    R_REWARDS,
+    STATE_SIZE,
+    Book,
+    Floats,
+    MarketArrays,
+    Parameters,
+    hourly_width,
+)
+from basis_pipeline.engine.rebalancing import restore, trigger
+from basis_pipeline.engine.trading import rewards_due, sell_rewards
+
+
+@hot
+def write_holdings(book: Book, row: Floats) -> None:
+    """Write balances, reward tokens and perpetuals into a row of the hourly table."""
+    rewards = book.tokens.shape[0]
+    for i in range(STATE_SIZE):
+        row[FIRST_STATE + i] = book.state[i]
+    for r in range(rewards):
+        row[FIRST_REWARD + r] = book.tokens[r]
+    for v in range(book.perps.shape[0]):
+        for i in range(3):
+            row[FIRST_REWARD + rewards + 3 * v + i] = book.perps[v, i]
+
+
+@compiled
+def run_marks(
+    market: MarketArrays, parameters: Parameters, capital: float, book: Book, hourly: Floats
+) -> None:
+    """Run every mark. Writes `hourly` (n, columns of `model`) and the book in place.
+
+    The book must be empty. Row t holds equity, flow and state after the trades of mark t, and the
+    profit and loss since the row before it, by component.
+    """
+    book.state[CASH] = capital
+    for t in range(hourly.shape[0]):
+        row = hourly[t]
+        if t == 0:
+            row[:] = 0.0
+        else:
+            accrue(book, market, t, row)
+            settle_funding(book, market, t, row)
+            credit_rewards(book, market, t, row)
+            liquidate(book, market, parameters, t, row)
+        flow = market.flow[t]
+        if flow != 0.0:
+            book.state[CASH] += flow
+            record(book, t, E_FLOW, LEG_NONE, flow, 1.0, abs(flow), 0.0, 0.0, R_FLOW)
+        total = equity(book, market, t)
+        reason = R_NONE
+        if t == 0:
+            reason = R_ENTRY
+        elif parameters.rebalance_enabled and total > 0.0:
+            reason = trigger(book, market, parameters, t, total)
+            if rewards_due(book, market, parameters, t, total):
+                sell_rewards(book, market, parameters, t, total, row)
+                reason = R_REWARDS if reason == R_NONE else reason
+        if reason != R_NONE:
+            restore(book, market, parameters, t, reason, row)
+            total = equity(book, market, t)
+        row[EQUITY] = total
+        row[FLOW] = flow
+        write_holdings(book, row)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What a run leaves: the hourly table, the event ledger and a count of oversize trades."""
+
+    hourly: Floats  # (n, hourly_width)
+    events: Floats  # (number of events, len(EVENT_COLUMNS))
+    oversize_trades: int
+    venues: int
+    reward_tokens: int
+
+    @property
+    def equity(self) -> Floats:
+        """Equity after trades, (n,)."""
+        return self.hourly[:, EQUITY]
+
+    @property
+    def flow(self) -> Floats:
+        """Deposits less withdrawals, (n,)."""
+        return self.hourly[:, FLOW]
+
+    @property
+    def components(self) -> Floats:
+        """Profit and loss by component, (n, 10), in the order of `COMPONENTS`."""
+        return self.hourly[:, LENDING : LENDING + len(COMPONENTS)]
+
+    @property
+    def state(self) -> Floats:
+        """Balances after trades, (n, STATE_SIZE)."""
+        return self.hourly[:, FIRST_STATE:FIRST_REWARD]
+
+    @property
+    def tokens(self) -> Floats:
+        """Reward tokens held, (n, R)."""
+        return self.hourly[:, FIRST_REWARD : FIRST_REWARD + self.reward_tokens]
+
+    @property
+    def perps(self) -> Floats:
+        """Quantity, margin balance and entry price by venue, (n, K, 3)."""
+        flat = self.hourly[:, FIRST_REWARD + self.reward_tokens :]
+        return flat.reshape(len(flat), self.venues, 3)
+
+    def residual(self, capital: float) -> Floats:
+        """Equity change less flow less the components' sum, by mark; rounding error alone, (n,)."""
+        change = np.diff(self.equity, prepend=capital)
+        return change - self.flow - self.components.sum(axis=1)
+
+
+def empty_book(marks: int, venues: int, reward_tokens: int) -> Book:
+    """Return a book with nothing in it and room for every event that `marks` marks can bring.
+
+    The ledger's pages are only touched as events are written, so a generous bound costs nothing.
+    """
+    per_mark = 12 + 4 * venues + 3 * reward_tokens
+    counts: NDArray[np.int64] = np.zeros(3, dtype=np.int64)
+    return Book(
+        state=np.zeros(STATE_SIZE),
+        perps=np.zeros((venues, 3)),
+        tokens=np.zeros(reward_tokens),
+        events=np.empty((marks * per_mark, len(EVENT_COLUMNS))),
+        counts=counts,
+    )
+
+
+def simulate(market: MarketArrays, parameters: Parameters, capital: float) -> Simulation:
+    """Run the machine over a market.
+
+    Parameters
+    ----------
+    market: arrays of n marks; K and R are read off their shapes.
+    parameters: the mode as numbers; its per-venue arrays have length K.
+    capital: equity before entry costs, in the numeraire, above zero.
+    """
+    marks, venues = market.perp_mark.shape
+    reward_tokens = market.reward_price.shape[1]
+    book = empty_book(marks, venues, reward_tokens)
+    hourly = np.empty((marks, hourly_width(venues, reward_tokens)))
+    run_marks(market, parameters, capital, book, hourly)
+    return Simulation(
+        hourly=hourly,
+        events=book.events[: book.counts[EVENT_COUNT]].copy(),
+        oversize_trades=int(book.counts[OVERSIZE_COUNT]),
+        venues=venues,
+        reward_tokens=reward_tokens,
+    )
