@@ -56,13 +56,21 @@ def lay_grid(config: DatasetConfig, raw: RawFamily, window: Window) -> Grid:
     if config.kind is Kind.FUNDING:
         stamps = _settlements(own.stamps, start, end, step)
     elif config.kind is Kind.AAVE_RATES:
-        stamps = np.arange(start // step * step, -(-end // step) * step + 1, step)
+        stamps = regular(start // step * step, -(-end // step) * step, step)
     else:
-        stamps = np.arange(start // step * step, end + 1, step)
+        stamps = regular(start // step * step, end, step)
     values = np.full((len(stamps), len(own.columns)), np.nan)
     at, present = locate(own.stamps, stamps)
     values[present] = own.values[at[present]]
-    return Grid(stamps.astype(np.int64), values, present, step)
+    return Grid(stamps, values, present, step)
+
+
+def regular(first: int, last: int, step: int) -> Int64:
+    """Stamps from `first` every `step` up to `last`, included.
+
+    Not `np.arange(first, last + 1, step)`: it counts in floats, and loses the end.
+    """
+    return first + step * np.arange((last - first) // step + 1, dtype=np.int64)
 
 
 def locate(haystack: Int64, stamps: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
@@ -131,15 +139,15 @@ def _settlements(own: Int64, start: int, end: int, step: int) -> Int64:
     than the intervals on both its sides: a venue may settle every 8, 4 or 1 hours.
     """
     if not len(own):
-        return np.arange(-(-start // step) * step, end + 1, step)
+        return regular(-(-start // step) * step, end, step)
     gaps = np.diff(own)
     beside = np.maximum(np.append(gaps[1:], 0), np.insert(gaps[:-1], 0, 0))
     expected = np.where(beside > 0, np.minimum(step, beside), step)
     found = [own]
     gap = np.flatnonzero(gaps > expected)
-    found += [np.arange(own[i] + expected[i], own[i + 1], expected[i]) for i in gap]
-    found.append(np.arange(-(-start // step) * step, own[0], step))
+    found += [regular(own[i] + expected[i], own[i + 1] - 1, expected[i]) for i in gap]
+    found.append(regular(-(-start // step) * step, own[0] - 1, step))
     after = max(int(own[-1]) + 1, start)
-    found.append(np.arange(-(-after // step) * step, end + 1, step))
+    found.append(regular(-(-after // step) * step, end, step))
     stamps = np.unique(np.concatenate(found))
     return stamps[(stamps >= start) & (stamps <= end)]
