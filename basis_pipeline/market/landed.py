@@ -100,8 +100,8 @@ def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> Non
         steps = np.flatnonzero(fallen)[:SHOWN_ROWS]
         raise RefusedDataError(
             "DATA-009",
-            f"{column.to} falls from {values[at]!r} at {spell(int(rows.stamps[at]))} to "
-            f"{values[at + 1]!r} at {spell(int(rows.stamps[at + 1]))}",
+            f"{column.to} falls from {float(values[at])} at {spell(int(rows.stamps[at]))} to "
+            f"{float(values[at + 1])} at {spell(int(rows.stamps[at + 1]))}",
             where=files,
             offending=pd.DataFrame(
                 {

@@ -1,0 +1,69 @@
+"""Small raw files of the catalogue's families, written where a test wants them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.loading import load_directory
+
+PERPS = "market_data/derivatives/futures_ohlcv"
+FUNDING = "market_data/derivatives/funding_rates"
+RATES = "protocol_data/aave/rates"
+
+Bars = Callable[..., list[str]]
+Put = Callable[[str, list[str]], Path]
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> dict[str, DatasetConfig]:
+    """Every dataset of the committed catalogue, by name."""
+    root = Path(__file__).parents[2]
+    return load_directory(root / "configs" / "datasets", DatasetConfig, "name")
+
+
+@pytest.fixture
+def bars() -> Bars:
+    """Lines of a perpetual's file: a header and `hours` bars from a day's 00:00 on."""
+
+    def lines(hours: int = 48, symbol: str = "ETHUSDT", day: int = 1) -> list[str]:
+        found = ["timestamp,open,high,low,close,volume,source,symbol,data_type,turnover"]
+        for hour in range(hours):
+            at = f"2024-06-{day + hour // 24:02d}T{hour % 24:02d}:00:00Z"
+            price = 3000.0 + hour
+            found.append(
+                f"{at},{price},{price + 2},{price - 2},{price + 1},10.5,bybit,{symbol},futures,"
+                f"{price * 10.5:.4f}"
+            )
+        return found
+
+    return lines
+
+
+@pytest.fixture
+def settlements() -> Bars:
+    """Lines of a funding file: a header and one rate every `every` hours."""
+
+    def lines(count: int = 12, every: int = 8, rate: float = 0.0001) -> list[str]:
+        found = ["funding_timestamp,funding_rate,symbol,source"]
+        for i in range(count):
+            hour = i * every
+            at = f"2024-06-{1 + hour // 24:02d}T{hour % 24:02d}:00:00Z"
+            found.append(f"{at},{rate * (i + 1):.8f},ETHUSDT,venue")
+        return found
+
+    return lines
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    """Write lines to a path below the test's data directory."""
+
+    def write(name: str, lines: list[str]) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write
