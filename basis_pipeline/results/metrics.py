@@ -1,0 +1,211 @@
+"""Performance figures (SEMANTICS 11) as pure functions of marks.
+
+Marks are `timestamps`, int64 nanoseconds UTC, strictly increasing, (n,); equity, flows and costs
+are in the numeraire. Ratios are shares, not percent. A figure that is not defined (a single mark,
+no variation) is NaN.
+"""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Stamps = NDArray[np.int64]
+
+NS_PER_DAY = 86_400 * 10**9
+DAYS_PER_YEAR = 365
+NS_PER_YEAR = DAYS_PER_YEAR * NS_PER_DAY
+SAMPLING = "daily, between 00:00 UTC marks, annualised by the square root of 365"
+
+
+def years(timestamps: Stamps) -> float:
+    """Length of the window in years of 365 × 86400 seconds."""
+    return float(timestamps[-1] - timestamps[0]) / NS_PER_YEAR
+
+
+def growth(equity: Floats, flow: Floats, cost: Floats, capital: float) -> Floats:
+    """Value of one unit of capital invested before entry costs, flows removed: (n,), time-weighted.
+
+    Like a fund's unit price. A flow F at a mark buys units at the price before the trades it
+    causes, and the costs C of that mark are borne by all units: `units ·= (E − C) / (E − C − F)`,
+    `growth = E / units`. Without flows it is `E / capital`. Once everything is withdrawn the price
+    stays where it was.
+
+    Parameters
+    ----------
+    equity: after trades. flow: deposits less withdrawals, without the initial capital.
+    cost: execution cost and gas booked at the mark, negative when paid (their attribution).
+    """
+    after = equity - cost
+    before = after - flow
+    moved = flow != 0.0
+    closed = np.flatnonzero(moved & (after <= 1e-12 * np.abs(before)))
+    last = int(closed[0]) if closed.size else equity.size
+    ratio = np.ones_like(equity)
+    np.divide(after, before, out=ratio, where=moved)
+    units = capital * np.cumprod(ratio[:last])
+    result = np.empty_like(equity)
+    result[:last] = equity[:last] / units
+    if closed.size:
+        result[last:] = before[last] / (units[-1] if last else capital)
+    return result
+
+
+def annual_rate(total_return: float, length: float) -> float:
+    """APR: `return / years`."""
+    return total_return / length if length > 0.0 else np.nan
+
+
+def annual_yield(total_return: float, length: float) -> float:
+    """APY: `(1 + return)^(1 / years) − 1`; −1 when everything, or more, is lost."""
+    if length <= 0.0:
+        return np.nan
+    return float(max(1.0 + total_return, 0.0) ** (1.0 / length) - 1.0)
+
+
+def daily_returns(timestamps: Stamps, growth: Floats) -> Floats:
+    """Returns between consecutive 00:00 UTC marks: (days,). Entry costs lie before the first.
+
+    NaN where a day starts with nothing left.
+    """
+    at_midnight: Floats = growth[timestamps % NS_PER_DAY == 0]
+    before, after = at_midnight[:-1], at_midnight[1:]
+    ratio: Floats = np.full(before.size, np.nan)
+    return np.divide(after, before, out=ratio, where=before > 0.0) - 1.0
+
+
+def volatility(returns: Floats) -> float:
+    """Sample standard deviation of daily returns × √365."""
+    if returns.size < 2:
+        return np.nan
+    return float(np.std(returns, ddof=1) * np.sqrt(DAYS_PER_YEAR))
+
+
+def daily_rate(annual: float) -> float:
+    """The daily rate that compounds to an annual one over 365 days."""
+    return float((1.0 + annual) ** (1.0 / DAYS_PER_YEAR) - 1.0)
+
+
+def sharpe(returns: Floats, risk_free: float = 0.0) -> float:
+    """Mean daily return over the annual rate `risk_free`, over its standard deviation, × √365."""
+    spread = volatility(returns)
+    if not spread > 0.0:
+        return np.nan
+    return float(np.mean(returns - daily_rate(risk_free)) * DAYS_PER_YEAR / spread)
+
+
+def sortino(returns: Floats, risk_free: float = 0.0) -> float:
+    """Mean daily excess return over the root mean square of the negative ones, × √365."""
+    excess = returns - daily_rate(risk_free)
+    downside = np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)) if excess.size else 0.0
+    if not downside > 0.0:
+        return np.nan
+    return float(np.mean(excess) / downside * np.sqrt(DAYS_PER_YEAR))
+
+
+def drawdown(growth: Floats) -> Floats:
+    """Loss from the running peak as a positive share: (n,). The first peak is the capital, 1."""
+    peak = np.maximum(np.maximum.accumulate(growth), 1.0)
+    return 1.0 - growth / peak
+
+
+def calmar(apy: float, max_drawdown: float) -> float:
+    """APY over maximum drawdown."""
+    return apy / max_drawdown if max_drawdown > 0.0 else np.nan
+
+
+def mean_equity(timestamps: Stamps, equity: Floats) -> float:
+    """Equity averaged over time, each mark's holding until the next."""
+    if equity.size < 2:
+        return float(equity[0])
+    return float(np.average(equity[:-1], weights=np.diff(timestamps).astype(np.float64)))
+
+
+def turnover(notional: Floats, average_equity: float) -> float:
+    """Sum of the absolute notional traded, bought and sold alike, over the average equity."""
+    return float(np.abs(notional).sum() / average_equity) if average_equity > 0.0 else np.nan
+
+
+def per_year(amount: float, average_equity: float, length: float) -> float:
+    """An amount earned over the window as a yearly share of the average equity."""
+    return amount / average_equity / length if average_equity > 0.0 and length > 0.0 else np.nan
+
+
+def lowest(values: Floats) -> float:
+    """Smallest finite value; NaN when there is none, as for a health factor without debt."""
+    finite = values[np.isfinite(values)]
+    return float(finite.min()) if finite.size else np.nan
+
+
+class Month(NamedTuple):
+    """A calendar month (UTC) of the window: its name, and its marks `first … last − 1`."""
+
+    name: str
+    first: int
+    last: int
+
+
+def months(timestamps: Stamps) -> list[Month]:
+    """Calendar months (UTC) of the window.
+
+    A mark closes the hour before it, so 00:00 on the 1st belongs to the month before; only the mark
+    that opens the window belongs to the month it opens, with the entry costs booked there.
+    """
+    closing = timestamps - 1
+    if timestamps.size > 1:
+        closing[0] = timestamps[0]
+    labels = closing.view("datetime64[ns]").astype("datetime64[M]")
+    starts = [0, *(np.flatnonzero(labels[1:] != labels[:-1]) + 1).tolist(), labels.size]
+    return [Month(str(labels[first]), first, last) for first, last in pairwise(starts)]
+
+
+def monthly_returns(timestamps: Stamps, growth: Floats) -> dict[str, float]:
+    """Return of every calendar month; they compound to the total return."""
+    result: dict[str, float] = {}
+    before = 1.0
+    for month in months(timestamps):
+        after = float(growth[month.last - 1])
+        result[month.name] = after / before - 1.0 if before > 0.0 else np.nan
+        before = after
+    return result
+
+
+def growth_at_rate(timestamps: Stamps, rate_timestamps: Stamps, rate: Floats) -> Floats:
+    """Value of one unit lent at an annual simple rate that holds from its stamp to the next: (n,).
+
+    Interest compounds at every mark. NaN everywhere when the rates start after the first mark.
+    """
+    position = np.searchsorted(rate_timestamps, timestamps[:-1], side="right") - 1
+    if rate_timestamps.size == 0 or rate_timestamps[0] > timestamps[0]:
+        return np.full(timestamps.size, np.nan)
+    earned = rate[position] * np.diff(timestamps) / NS_PER_YEAR
+    return np.concatenate([[1.0], np.cumprod(1.0 + earned)])
+
+
+class Comparison(NamedTuple):
+    """A run beside a benchmark, all of it over the same window."""
+
+    total_return: float  # of the benchmark
+    apy: float  # of the benchmark
+    excess_return: float  # the run's total return less the benchmark's
+    excess_apy: float
+    tracking_error: float  # volatility of the daily differences
+    correlation: float  # of daily returns
+
+
+def against_benchmark(timestamps: Stamps, growth: Floats, benchmark: Floats) -> Comparison:
+    """Compare the growth of a run with that of a benchmark; both (n,), both 1 at the capital."""
+    length = years(timestamps)
+    ours, theirs = float(growth[-1]) - 1.0, float(benchmark[-1] / benchmark[0]) - 1.0
+    our_days, their_days = daily_returns(timestamps, growth), daily_returns(timestamps, benchmark)
+    related = our_days.size > 1 and our_days.std() > 0.0 and their_days.std() > 0.0
+    return Comparison(
+        total_return=theirs,
+        apy=annual_yield(theirs, length),
+        excess_return=ours - theirs,
+        excess_apy=annual_yield(ours, length) - annual_yield(theirs, length),
+        tracking_error=volatility(our_days - their_days),
+        correlation=float(np.corrcoef(our_days, their_days)[0, 1]) if related else np.nan,
+    )

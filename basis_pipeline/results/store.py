@@ -1,0 +1,308 @@
+"""The store of runs: one directory a run, complete or not there at all, and every byte hashed.
+
+A run's directory holds `summary.json`, `config.json` and one Parquet file a table. `summary.json`
+records the hash of every other file, the index of runs (`basis_pipeline.results.index`) that of
+`summary.json`. Nothing in them depends on when or where the run was made: the same run gives the
+same bytes.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from basis_pipeline.errors import ResultsError
+from basis_pipeline.results.tables import REQUIRED_TABLES, TABLES, decode, encode, sha256
+
+SUMMARY = "summary.json"
+CONFIG = "config.json"
+ADDED = ("run_id", "mode", "identity", "files")
+STALE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """What decides a run (SEMANTICS 13); two runs with equal identities are the same run.
+
+    `data_hashes` are those of the datasets read, by name; `start`, `end` the first and last mark;
+    `capital` is in the share class's currency.
+    """
+
+    config_hash: str
+    data_hashes: dict[str, str]
+    start: datetime
+    end: datetime
+    capital: float
+    engine_version: str
+
+    @property
+    def run_id(self) -> str:
+        """Sixteen hexadecimal digits of the hash of everything above."""
+        return sha256(canonical_json(self.as_json()).encode())[:16]
+
+    @property
+    def data_hash(self) -> str:
+        """One hash over all datasets."""
+        return sha256(canonical_json(self.data_hashes).encode())
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, times in ISO 8601."""
+        times = {"start": self.start.isoformat(), "end": self.end.isoformat()}
+        return {**asdict(self), **times, "capital": float(self.capital)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Inverse of `as_json`."""
+        times = {name: datetime.fromisoformat(values[name]) for name in ("start", "end")}
+        return cls(**{**values, **times})
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A finished run: its identity, sliced configuration, figures, and tables by name.
+
+    `summary` may not use the keys that the store adds to it: run_id, mode, identity, files.
+    """
+
+    identity: RunIdentity
+    mode: str
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    frames: dict[str, pd.DataFrame]
+
+    @property
+    def run_id(self) -> str:
+        """The run's name in the store."""
+        return self.identity.run_id
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def write_run(result: RunResult, directory: Path) -> Path:
+    """Write a run as `directory`, all of it or nothing; a run that is already there stays as it is.
+
+    Another run found there is replaced as a whole, and so is a damaged copy of this one.
+
+    Raises
+    ------
+    ResultsError: RS-001 when the directory cannot be written, or holds something that is no run;
+        RS-003 when it holds this very run with other contents, so that one of the two is wrong.
+    """
+    directory = directory.absolute()
+    files = _files_of(result)
+    with _writing(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(directory)
+        if _holds(directory, result.run_id, files):
+            return directory
+        partial = directory.parent / f".{directory.name}.partial-{secrets.token_hex(4)}"
+        try:
+            partial.mkdir()
+            for name, content in files.items():
+                _write_durably(partial / name, content)
+            _sync(partial)
+            if not _holds(directory, result.run_id, files):  # another writer may have been faster
+                _put_in_place(partial, directory)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    return directory
+
+
+def read_run(directory: Path) -> RunResult:
+    """Read a run and check every file against its recorded hash.
+
+    Raises
+    ------
+    ResultsError: RS-002 when there is no run, RS-003 when a file is missing or differs.
+    """
+    summary = _summary(directory)
+    contents = {name: _verified(directory, name, entry) for name, entry in summary["files"].items()}
+    recorded = dict(summary)
+    for added in ADDED:
+        del recorded[added]
+    return RunResult(
+        identity=RunIdentity.from_json(summary["identity"]),
+        mode=summary["mode"],
+        config=json.loads(contents[CONFIG]),
+        summary=recorded,
+        frames={
+            table: decode(contents[file])
+            for table in TABLES
+            if (file := f"{table}.parquet") in contents
+        },
+    )
+
+
+def load_frame(directory: Path, table: str) -> pd.DataFrame:
+    """Read one table of a run, checked against its recorded hash.
+
+    Raises
+    ------
+    ResultsError: RS-002 when there is no such run or table, RS-003 when the file is missing or
+        differs.
+    """
+    files = _summary(directory)["files"]
+    name = f"{table}.parquet"
+    if name not in files:
+        tables = ", ".join(Path(file).stem for file in files if file.endswith(".parquet"))
+        raise ResultsError(
+            "RS-002", f"the run has no table {table}", where=str(directory), available=tables
+        )
+    return decode(_verified(directory, name, files[name]))
+
+
+def verify_run(directory: Path, summary_sha256: str | None = None) -> None:
+    """Check every file of a run against its recorded hash, `summary.json` against the given one.
+
+    Raises
+    ------
+    ResultsError: RS-002 when there is no run, RS-003 when a file is missing or differs.
+    """
+    summary = _summary(directory)
+    if summary_sha256 is not None:
+        _verified(directory, SUMMARY, {"sha256": summary_sha256})
+    for name, entry in summary["files"].items():
+        _verified(directory, name, entry)
+
+
+def summary_hash(directory: Path) -> str:
+    """Hash of a run's `summary.json`, which itself records the hashes of all other files."""
+    _summary(directory)
+    return sha256((directory / SUMMARY).read_bytes())
+
+
+def _files_of(result: RunResult) -> dict[str, bytes]:
+    """Every file of a run by name; `summary.json` comes last, since it records the others."""
+    if lacking := [table for table in REQUIRED_TABLES if table not in result.frames]:
+        raise ValueError(f"a run has every table; lacking: {', '.join(lacking)}")
+    if taken := set(ADDED) & result.summary.keys():
+        raise ValueError(f"the store itself adds {', '.join(sorted(taken))} to a summary")
+    files = {CONFIG: _pretty(result.config)}
+    for table, frame in result.frames.items():
+        files[f"{table}.parquet"] = encode(table, frame)
+    rows = {f"{table}.parquet": {"rows": len(frame)} for table, frame in result.frames.items()}
+    summary = {
+        "run_id": result.run_id,
+        "mode": result.mode,
+        **result.summary,
+        "identity": result.identity.as_json(),
+        "files": {name: {"sha256": sha256(c), **rows.get(name, {})} for name, c in files.items()},
+    }
+    return {**files, SUMMARY: _pretty(summary)}
+
+
+def _pretty(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
+
+
+def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
+    """Whether `directory` already is this run, intact."""
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return False
+    try:
+        summary = _summary(directory)
+    except ResultsError as error:
+        raise ResultsError(
+            "RS-001",
+            "the directory is in use for something that is not a run",
+            where=str(directory),
+            action="name an empty or a new directory",
+        ) from error
+    if summary["run_id"] != run_id:
+        return False
+    try:
+        verify_run(directory)
+    except ResultsError:
+        return False  # damaged: written anew
+    if (directory / SUMMARY).read_bytes() != files[SUMMARY]:
+        raise ResultsError(
+            "RS-003",
+            f"the run {run_id} came out differently than the one stored",
+            where=str(directory),
+            action="delete the stored run if the code has changed; otherwise report it",
+        )
+    return True
+
+
+def _put_in_place(partial: Path, directory: Path) -> None:
+    """Rename the complete directory to its name, moving another run that has it out of the way."""
+    old = directory.parent / f".{directory.name}.replaced-{secrets.token_hex(4)}"
+    if directory.exists() and any(directory.iterdir()):
+        directory.rename(old)
+    partial.rename(directory)
+    _sync(directory.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what killed writers of this directory left; bring back a run they had moved away."""
+    replaced, partial = f".{directory.name}.replaced-", f".{directory.name}.partial-"
+    for left in sorted(directory.parent.iterdir()):
+        if left.name.startswith(replaced) and not directory.exists():
+            left.rename(directory)
+        elif left.name.startswith((replaced, partial)):
+            with suppress(FileNotFoundError):  # its writer is alive after all
+                if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
+
+
+def _summary(directory: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads((directory / SUMMARY).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        around = sorted(path.parent.name for path in directory.parent.glob(f"*/{SUMMARY}"))
+        raise ResultsError(
+            "RS-002", "there is no run here", where=str(directory), available=", ".join(around[:20])
+        ) from None
+    except ValueError as error:
+        raise ResultsError("RS-003", "summary.json is damaged", where=str(directory)) from error
+    if not isinstance(summary, dict) or not set(ADDED) <= summary.keys():
+        raise ResultsError("RS-003", "summary.json is not that of a run", where=str(directory))
+    return summary
+
+
+def _verified(directory: Path, name: str, entry: Mapping[str, Any]) -> bytes:
+    file = directory / name
+    if not file.is_file():
+        raise ResultsError("RS-003", f"{name} is missing", where=str(file))
+    content = file.read_bytes()
+    if sha256(content) != entry["sha256"]:
+        raise ResultsError("RS-003", f"{name} does not match its recorded hash", where=str(file))
+    return content
+
+
+def _write_durably(file: Path, content: bytes) -> None:
+    with file.open("xb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def _sync(directory: Path) -> None:
+    """Make names in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _writing(where: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"the results cannot be written: {error.strerror or error}"
+        raise ResultsError("RS-001", what, where=str(error.filename or where)) from error

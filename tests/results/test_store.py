@@ -1,0 +1,244 @@
+"""The store: complete or absent, never changed, always checked."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from basis_pipeline.errors import ResultsError
+from basis_pipeline.results.store import (
+    STALE_SECONDS,
+    RunIdentity,
+    load_frame,
+    read_run,
+    summary_hash,
+    verify_run,
+    write_run,
+)
+from tests.results.made_run import make_run
+
+# Writes the pickled run over and over until it is killed.
+WRITER = """
+import pickle, shutil, sys
+from pathlib import Path
+from basis_pipeline.results.store import write_run
+run = pickle.loads(Path(sys.argv[1]).read_bytes())
+target = Path(sys.argv[2])
+print("ready", flush=True)
+while True:
+    write_run(run, target)
+    target.rename(target.with_name("previous"))
+    shutil.rmtree(target.with_name("previous"))
+"""
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file below a directory."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    """A run is read back as it was written."""
+    run = make_run()
+    again = read_run(write_run(run, tmp_path / "run"))
+    assert (again.run_id, again.mode, again.identity) == (run.run_id, run.mode, run.identity)
+    assert again.config == run.config
+    assert again.summary == run.summary
+    assert list(again.frames) == list(run.frames)
+    for table, frame in run.frames.items():
+        pd.testing.assert_frame_equal(again.frames[table], frame, check_dtype=False)
+        pd.testing.assert_frame_equal(load_frame(tmp_path / "run", table), again.frames[table])
+
+
+def test_files_of_the_command_contract(tmp_path: Path) -> None:
+    """A run's directory has the promised files and nothing beside it is left."""
+    write_run(make_run(), tmp_path / "run")
+    promised = {"summary.json", "config.json"} | {
+        f"{table}.parquet" for table in ("equity", "attribution", "positions", "risk", "events")
+    }
+    assert promised <= set(contents(tmp_path / "run"))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_same_run_gives_same_bytes_anywhere(tmp_path: Path) -> None:
+    """Nothing in the files depends on place or time."""
+    write_run(make_run(), tmp_path / "a")
+    time.sleep(0.01)
+    write_run(make_run(), tmp_path / "deep" / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "deep" / "b")
+
+
+def test_running_again_replaces_nothing(tmp_path: Path) -> None:
+    """The second write of a run touches no file."""
+    directory = write_run(make_run(), tmp_path / "run")
+    before = {path: path.stat() for path in sorted(directory.iterdir())}
+    write_run(make_run(), directory)
+    assert {path: path.stat() for path in sorted(directory.iterdir())} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_another_run_replaces_the_directory_whole(tmp_path: Path) -> None:
+    """Nothing of the old run remains among the new one's files."""
+    first, second = make_run(), make_run(seed=2, config_hash="f" * 64)
+    del second.frames["benchmark"]
+    write_run(first, tmp_path / "run")
+    write_run(second, tmp_path / "run")
+    assert read_run(tmp_path / "run").run_id == second.run_id
+    assert "benchmark.parquet" not in contents(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_same_identity_with_other_contents_is_an_alarm(tmp_path: Path) -> None:
+    """A computation that is not deterministic is found, and the stored run stays."""
+    write_run(make_run(), tmp_path / "run")
+    before = contents(tmp_path / "run")
+    with pytest.raises(ResultsError, match="RS-003"):
+        write_run(make_run(seed=2), tmp_path / "run")
+    assert contents(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("file", ["equity.parquet", "config.json", "events.parquet"])
+def test_damage_is_found_and_mended_by_running_again(file: str, tmp_path: Path) -> None:
+    """A flipped byte or a lost file is RS-003 with its name, until the run is written anew."""
+    directory = write_run(make_run(), tmp_path / "run")
+    verify_run(directory, summary_hash(directory))
+    intact = contents(directory)
+    damaged = bytearray(intact[file])
+    damaged[len(damaged) // 2] ^= 1
+    (directory / file).write_bytes(damaged)
+    for read in (verify_run, read_run):
+        with pytest.raises(ResultsError, match=rf"RS-003.*{file}"):
+            read(directory)
+    (directory / file).unlink()
+    with pytest.raises(ResultsError, match=rf"RS-003.*{file} is missing"):
+        verify_run(directory)
+    write_run(make_run(), directory)
+    assert contents(directory) == intact
+
+
+def test_a_changed_summary_is_found_by_its_own_hash(tmp_path: Path) -> None:
+    """Figures cannot be edited behind the index's back."""
+    directory = write_run(make_run(), tmp_path / "run")
+    recorded = summary_hash(directory)
+    summary = json.loads((directory / "summary.json").read_bytes())
+    (directory / "summary.json").write_text(json.dumps({**summary, "apy": 9.99}))
+    with pytest.raises(ResultsError, match=r"RS-003.*summary\.json"):
+        verify_run(directory, recorded)
+    for text in ("{", "[]", "{}"):
+        (directory / "summary.json").write_text(text)
+        with pytest.raises(ResultsError, match=r"RS-003.*summary\.json"):
+            read_run(directory)
+
+
+def test_absent_runs_and_tables_say_what_is_there(tmp_path: Path) -> None:
+    """RS-002 lists the runs beside, or the tables of the run."""
+    write_run(make_run(), tmp_path / "here")
+    with pytest.raises(ResultsError, match=r"RS-002.*available: here"):
+        read_run(tmp_path / "there")
+    with pytest.raises(ResultsError, match=r"RS-002.*available: equity"):
+        load_frame(tmp_path / "here", "trades")
+
+
+def test_foreign_files_are_never_deleted(tmp_path: Path) -> None:
+    """A directory that holds something else is refused and stays; an empty one is used."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ResultsError, match="RS-001"):
+        write_run(make_run(), tmp_path / "notes")
+    assert contents(tmp_path / "notes") == {"thesis.txt": b"years of work"}
+    (tmp_path / "empty").mkdir()
+    write_run(make_run(), tmp_path / "empty")
+    verify_run(tmp_path / "empty")
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    """A file in the way, as directory or as parent, is RS-001 and is left alone."""
+    (tmp_path / "file").write_text("in the way")
+    for target in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(ResultsError, match="RS-001"):
+            write_run(make_run(), target)
+    assert contents(tmp_path) == {"file": b"in the way"}
+
+
+def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
+    """A run that cannot be encoded leaves the old run and no trace of its own."""
+    write_run(make_run(), tmp_path / "run")
+    before = contents(tmp_path)
+    lacking = make_run(config_hash="f" * 64)
+    del lacking.frames["risk"]
+    with pytest.raises(ValueError, match="risk"):
+        write_run(lacking, tmp_path / "run")
+    clashing = make_run(config_hash="f" * 64)
+    clashing.summary["mode"] = "another"
+    with pytest.raises(ValueError, match="mode"):
+        write_run(clashing, tmp_path / "run")
+    assert contents(tmp_path) == before
+
+
+def test_killed_writers_leave_no_half_written_run(tmp_path: Path) -> None:
+    """Killed at any moment, a run's directory is absent or complete, and the next write works."""
+    target, pickled = tmp_path / "store" / "run", tmp_path / "run.pickle"
+    pickled.write_bytes(pickle.dumps(make_run()))
+    for delay in (0.003, 0.011, 0.019, 0.03):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(pickled), str(target)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+        time.sleep(delay)
+        writer.send_signal(signal.SIGKILL)
+        assert writer.wait() == -signal.SIGKILL
+        writer.stdout.close()
+        if target.exists():
+            verify_run(target)
+        write_run(make_run(), target)
+        verify_run(target)
+
+
+def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
+    """Old partial directories go, young ones may be another writer's, a moved run comes back."""
+    for name, age in (("old", 2.0), ("young", 0.5)):
+        left = tmp_path / f".run.partial-{name}"
+        left.mkdir()
+        made = time.time() - age * STALE_SECONDS
+        os.utime(left, (made, made))
+    write_run(make_run(), tmp_path / ".run.replaced-0")
+    write_run(make_run(), tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".run.partial-young", "run"]
+
+
+def test_identity_depends_on_everything_that_decides_a_run() -> None:
+    """Each part changes the run's name; the order of datasets and the zone of a time do not."""
+    facts = {
+        "config_hash": "c",
+        "data_hashes": {"a": "1", "b": "2"},
+        "start": datetime(2024, 6, 1, tzinfo=UTC),
+        "end": datetime(2025, 3, 1, tzinfo=UTC),
+        "capital": 100_000.0,
+        "engine_version": "0.1.0",
+    }
+    run_id = RunIdentity(**facts).run_id
+    changes = {
+        "config_hash": "x",
+        "data_hashes": {"a": "2", "b": "1"},
+        "start": datetime(2024, 6, 2, tzinfo=UTC),
+        "end": datetime(2025, 3, 2, tzinfo=UTC),
+        "capital": 100_000.01,
+        "engine_version": "0.1.1",
+    }
+    others = {RunIdentity(**{**facts, name: value}).run_id for name, value in changes.items()}
+    assert len(others | {run_id}) == 1 + len(changes)
+    same = RunIdentity(**{**facts, "data_hashes": {"b": "2", "a": "1"}, "capital": 100_000})
+    assert same.run_id == run_id
+    assert RunIdentity.from_json(same.as_json()).run_id == run_id
