@@ -1,0 +1,297 @@
+"""The panel: contiguous arrays of exactly what one mode needs over its window."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from basis_pipeline.config.dataset import Kind
+from basis_pipeline.config.mode import ModeConfig
+from basis_pipeline.config.slicing import ModeSlice
+from basis_pipeline.config.venue import DecentralisedExchange, Exchange
+from basis_pipeline.errors import BacktestError, DataError
+from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
+from basis_pipeline.market.stamps import Int64, spell, to_index
+from basis_pipeline.market.timeline import Floats
+from basis_pipeline.market.values import ETH_PRICE_WITHOUT_SPOT, MarketValues
+from basis_pipeline.market.window import HOUR_NS, Window
+
+Flags = npt.NDArray[np.bool_]
+
+BUCKETS = tuple(f"{size:.0f}" for size in COST_BUCKETS_USD)
+POSITIVE = (
+    "spot",
+    "perp_mark",
+    "perp_extreme",
+    "lending_index",
+    "collateral_index",
+    "borrow_index",
+    "oracle_rate",
+    "market_rate",
+    "numeraire_usd",
+)
+NOT_NEGATIVE = ("gas_price", "cost_bps", "reward_tokens_per_unit")
+ARRAYS = (*POSITIVE, *NOT_NEGATIVE, "funding_rate", "reward_price")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Panel:
+    """Market of one mode, one row an hour: n hours, K hedge venues, R reward tokens.
+
+    Arrays are C-contiguous float64 unless said otherwise; the numeraire is the share class's
+    currency. What the mode does not need is 1.0 where it multiplies and 0.0 where it adds.
+    """
+
+    mode: str
+    venues: tuple[str, ...]  # hedge venues by name; columns of the perpetuals
+    reward_tokens: tuple[str, ...]
+    timestamps: Int64  # (n,) ns UTC, every hour of the window, both ends included
+    spot: Floats  # (n,) numeraire per unit of the asset; 1.0 where the asset is the numeraire
+    perp_mark: Floats  # (n, K) USDT
+    perp_extreme: Floats  # (n, K) high of the bar known at t (SEMANTICS 1 and 7)
+    funding_rate: Floats  # (n, K) settled at t, 0.0 where nothing settles
+    lending_index: Floats  # (n,) liquidity index of the lent token
+    collateral_index: Floats  # (n,) liquidity index of the LST; 1.0 when it is not supplied
+    borrow_index: Floats  # (n,) variable borrow index of WETH
+    oracle_rate: Floats  # (n,) ETH per LST, redemption
+    market_rate: Floats  # (n,) ETH per LST, decentralised exchanges
+    gas_price: Floats  # (n,) numeraire per unit of gas; 0.0 when costs are off
+    numeraire_usd: Floats  # (n,) USD per unit of numeraire, for the size buckets of costs
+    cost_bps: Floats  # (n, 2 + R + K, 3) by leg and size bucket; 0.0 when costs are off
+    reward_tokens_per_unit: Floats  # (n, R) tokens paid at t per staked ETH unit
+    reward_price: Floats  # (n, R) numeraire per token, NaN before its first quote
+    repaired: Flags  # (n,) any input of the hour was repaired
+    repairs: dict[str, Flags]  # dataset → (n,)
+    data_hashes: dict[str, str]  # dataset → sha256 of its raw content, repair sources included
+
+    @property
+    def legs(self) -> tuple[str, ...]:
+        """Names of the legs of `cost_bps`, in order."""
+        return legs(self.reward_tokens, self.venues)
+
+    def axes(self, array: str) -> tuple[tuple[str, ...], ...]:
+        """Labels along the dimensions of an array after the first; none for an hourly series."""
+        if array in ("perp_mark", "perp_extreme", "funding_rate"):
+            return (self.venues,)
+        if array in ("reward_tokens_per_unit", "reward_price"):
+            return (self.reward_tokens,)
+        return (self.legs, BUCKETS) if array == "cost_bps" else ()
+
+    @property
+    def hours(self) -> pd.DatetimeIndex:
+        """The timestamps as datetime64[ns, UTC]."""
+        return to_index(self.timestamps)
+
+
+def legs(reward_tokens: tuple[str, ...], venues: tuple[str, ...]) -> tuple[str, ...]:
+    """Legs a mode can trade: spot, LST, reward tokens, perpetuals."""
+    return ("spot", "lst", *reward_tokens, *(f"{venue}_perp" for venue in venues))
+
+
+def require_fit(panel: Panel) -> None:
+    """Refuse a panel the engine cannot run on: BT-003, with the array and the hour."""
+    stamps, n = panel.timestamps, len(panel.timestamps)
+    if n < 2 or np.any(np.diff(stamps) != HOUR_NS) or stamps[0] % HOUR_NS:
+        raise BacktestError("BT-003", f"the stamps of {panel.mode} are not contiguous full hours")
+    for name in ARRAYS:
+        array: Floats = getattr(panel, name)
+        shape = (n, *(len(labels) for labels in panel.axes(name)))
+        if array.shape != shape or array.dtype != np.float64 or not array.flags.c_contiguous:
+            raise BacktestError(
+                "BT-003",
+                f"{name} of {panel.mode} is {array.dtype}{array.shape}",
+                available=f"contiguous float64{shape} is what the engine reads",
+            )
+        _require_values(panel, name, array)
+    for name, flags in {"repaired": panel.repaired, **panel.repairs}.items():
+        if flags.shape != (n,) or flags.dtype != np.bool_:
+            raise BacktestError("BT-003", f"the repairs {name} of {panel.mode} are no hourly flags")
+
+
+def _require_values(panel: Panel, name: str, array: Floats) -> None:
+    fit = np.isfinite(array)
+    if name in POSITIVE:
+        fit &= array > 0.0
+    if name in NOT_NEGATIVE:
+        fit &= array >= 0.0
+    if name == "reward_price":
+        # Before its first payout nobody holds the token; from then on its price must be known.
+        due = np.logical_or.accumulate(panel.reward_tokens_per_unit != 0.0, axis=0)
+        fit = (fit & (array > 0.0)) | (np.isnan(array) & ~due)
+    if fit.all():
+        return
+    row, *place = (int(i) for i in np.argwhere(~fit)[0])
+    labels = [axis[i] for axis, i in zip(panel.axes(name), place, strict=True)]
+    raise BacktestError(
+        "BT-003",
+        f"{'.'.join([name, *labels])} of {panel.mode} is {array[row, *place]} at "
+        f"{spell(int(panel.timestamps[row]))}, the first of {int((~fit).sum())} such values",
+    )
+
+
+def build_panel(
+    mode_slice: ModeSlice, datasets: Mapping[str, Dataset | DataError], window: Window
+) -> Panel:
+    """Value everything the mode needs at every hour of the window.
+
+    Parameters
+    ----------
+    datasets: by name, at least those of `mode_slice.datasets`, built for a window that holds this
+        one. One that was refused may stand there as its error; it is raised if the mode needs it.
+
+    Raises
+    ------
+    DataError: a needed dataset is absent (DATA-001), refused (its own code), or does not cover the
+        window (DATA-012).
+    BacktestError: BT-003, an array is unfit for the engine.
+    """
+    mode, hours, needed = mode_slice.mode, window.hours, _needed(mode_slice, datasets)
+    # Without a spot series of its own a mode knows ETH's price from Aave's oracle.
+    eth_venue = mode.spot.venue if mode.asset == "ETH" and mode.buys_asset else None
+    values = MarketValues(needed, eth_venue, mode.pricing.price_field)
+    stakes, borrows, lst = mode.allocation.staking > 0, mode.is_leveraged, mode.staking.lst
+
+    def ones() -> Floats:
+        return np.ones(len(hours))
+
+    repairs = _repairs(mode, values, needed, hours)
+    panel = Panel(
+        mode=mode_slice.name,
+        venues=mode.hedge_venues,
+        reward_tokens=mode_slice.reward_tokens,
+        timestamps=hours.asi8.copy(),
+        spot=values.price(mode.asset, mode.share_class, hours, mode.spot.venue)
+        if mode.buys_asset
+        else ones(),
+        perp_mark=_by_venue(mode, values.perp_price, hours),
+        perp_extreme=_perp_extreme(mode, values, hours),
+        funding_rate=_by_venue(mode, values.funding_rate, hours),
+        lending_index=values.liquidity_index(mode.lending.token, hours)
+        if mode.allocation.lending > 0
+        else ones(),
+        collateral_index=values.liquidity_index(lst, hours) if borrows else ones(),
+        borrow_index=values.variable_borrow_index("WETH", hours) if borrows else ones(),
+        oracle_rate=values.oracle_rate(lst, hours) if stakes else ones(),
+        market_rate=values.market_rate(lst, hours) if stakes else ones(),
+        gas_price=values.gas_price(mode.share_class, hours)
+        if mode.costs.enabled
+        else np.zeros(len(hours)),
+        # Without costs an ETH mode may know no price of ETH, and has no size bucket to choose.
+        numeraire_usd=values.price("ETH", "USDT", hours)
+        if mode.share_class == "ETH" and ETH_PRICE_WITHOUT_SPOT in needed
+        else ones(),
+        cost_bps=_cost_bps(mode_slice, values, hours),
+        reward_tokens_per_unit=_reward_tokens(mode_slice.reward_tokens, values, window),
+        reward_price=_reward_price(mode_slice, values, hours),
+        repaired=np.logical_or.reduce([np.zeros(len(hours), dtype=bool), *repairs.values()]),
+        repairs=repairs,
+        data_hashes=dict(
+            sorted(pair for d in needed.values() for pair in d.content_hashes.items())
+        ),
+    )
+    require_fit(panel)
+    return panel
+
+
+def _needed(
+    mode_slice: ModeSlice, datasets: Mapping[str, Dataset | DataError]
+) -> dict[str, Dataset]:
+    needed = {}
+    for name in mode_slice.datasets:
+        found = datasets.get(name)
+        if found is None:
+            raise DataError(
+                "DATA-001",
+                f"mode {mode_slice.name} needs the dataset {name}, which is not there",
+                where=mode_slice.datasets[name].glob,
+                available=", ".join(sorted(datasets)) or "none",
+            )
+        if isinstance(found, DataError):
+            raise found
+        needed[name] = found
+    return needed
+
+
+def _by_venue(
+    mode: ModeConfig,
+    value: Callable[[str, str, pd.DatetimeIndex], Floats],
+    hours: pd.DatetimeIndex,
+) -> Floats:
+    table = np.empty((len(hours), len(mode.hedge_venues)))
+    for column, venue in enumerate(mode.hedge_venues):
+        table[:, column] = value(venue, mode.asset, hours)
+    return table
+
+
+def _perp_extreme(mode: ModeConfig, values: MarketValues, hours: pd.DatetimeIndex) -> Floats:
+    """Worst price for a short that is known at t: on opens that of the bar before (SEMANTICS 7)."""
+
+    def high(venue: str, asset: str, at: pd.DatetimeIndex) -> Floats:
+        return values.perp_price(venue, asset, at, "high")
+
+    if mode.pricing.price_field == "close":
+        return _by_venue(mode, high, hours)
+    first = _by_venue(mode, values.perp_price, hours[:1])
+    return np.concatenate([first, _by_venue(mode, high, hours[:-1])])
+
+
+def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: pd.DatetimeIndex) -> Floats:
+    """Basis points by leg and size bucket; 0 for legs it cannot trade (SEMANTICS 8)."""
+    mode, tokens = mode_slice.mode, mode_slice.reward_tokens
+    count = len(legs(tokens, mode.hedge_venues))
+    bps = np.zeros((len(hours), count, len(COST_BUCKETS_USD)))
+    if not mode.costs.enabled:
+        return bps
+    if mode.costs.model == "flat":
+        bps[:] = mode.costs.flat_bps
+        return bps
+    if mode.buys_asset:
+        venue = mode_slice.venues[mode.spot.venue]
+        assert isinstance(venue, Exchange | DecentralisedExchange)  # a rule of the configuration
+        pair, fee = f"{mode.asset}_{mode.share_class}", venue.spot_taker_fee_bps
+        # The table's spot pairs are pools: an exchange charges its own fee.
+        in_pool = isinstance(venue, DecentralisedExchange) and values.has_costs(pair)
+        bps[:, 0] = values.cost_buckets(pair, hours) if in_pool else fee
+    if mode.allocation.staking > 0:
+        bps[:, 1] = values.cost_buckets(f"ETH_{mode.staking.lst}", hours)
+    for leg, token in enumerate(tokens, start=2):
+        bps[:, leg] = values.cost_buckets(f"{token}_{mode.share_class}", hours)
+    pair = f"{mode.asset}USDT-PERP"
+    for leg, exchange in enumerate(mode_slice.hedge_exchanges, start=2 + len(tokens)):
+        known = values.has_costs(pair)
+        bps[:, leg] = values.cost_buckets(pair, hours) if known else exchange.perp_taker_fee_bps
+    return bps
+
+
+def _reward_tokens(tokens: tuple[str, ...], values: MarketValues, window: Window) -> Floats:
+    paid = np.empty((len(window.hours), len(tokens)))
+    for column, token in enumerate(tokens):
+        paid[:, column] = values.reward_tokens(token, window.hours, window.start)
+    return paid
+
+
+def _reward_price(mode_slice: ModeSlice, values: MarketValues, hours: pd.DatetimeIndex) -> Floats:
+    prices = np.full((len(hours), len(mode_slice.reward_tokens)), np.nan)
+    for column, token in enumerate(mode_slice.reward_tokens):
+        first = values.first_quote(token)
+        if first is not None:
+            quoted = hours.asi8 >= first
+            prices[quoted, column] = values.price(token, mode_slice.mode.share_class, hours[quoted])
+    return prices
+
+
+def _repairs(
+    mode: ModeConfig,
+    values: MarketValues,
+    datasets: Mapping[str, Dataset],
+    hours: pd.DatetimeIndex,
+) -> dict[str, Flags]:
+    """Hours at which an input from each dataset was repaired, the known extreme included."""
+    flags = {name: values.repaired(name, hours) for name in sorted(datasets)}
+    if mode.pricing.price_field == "open":
+        for name, dataset in datasets.items():
+            if dataset.config.kind is Kind.PERP_BARS:
+                flags[name][1:] |= flags[name][:-1].copy()
+    return flags

@@ -1,0 +1,263 @@
+"""What things are worth and what trading them costs: one implementation for look-ups and panels."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from basis_pipeline.config.dataset import Kind
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
+from basis_pipeline.market.grid import DAY_NS
+from basis_pipeline.market.repairs import AS_LANDED
+from basis_pipeline.market.stamps import Int64
+from basis_pipeline.market.timeline import At, Floats, Timeline, instants
+from basis_pipeline.market.window import HOUR_NS
+
+AAVE = "aave_v3"
+ETH_PRICE_WITHOUT_SPOT = "aave_weth_rates"
+GWEI = 1e-9
+
+
+class MarketValues:
+    """Values of assets, tokens and services at any time its datasets cover.
+
+    Every method takes `at` as one time (text, datetime, Timestamp; without a zone it is UTC) or as
+    a DatetimeIndex of n times, and returns float64 of the same shape, () or (n,). A quote holds
+    from its stamp until the next one; an index grows geometrically between its snapshots; nothing
+    stamped later than `at` is used otherwise (SEMANTICS 1 and 3). A time the data does not cover
+    raises DataError DATA-012, a thing no dataset knows DATA-001 with what is known.
+
+    Parameters
+    ----------
+    datasets: by name; one that was refused may stand there as its error, which is raised on use.
+    spot_venue: where ETH and BTC are priced unless a call names another venue; None for Aave's
+        oracle price of ETH, the last snapshot.
+    price_field: which price of a bar is the price at its label.
+    """
+
+    def __init__(
+        self,
+        datasets: Mapping[str, Dataset | DataError],
+        spot_venue: str | None = None,
+        price_field: Literal["open", "close"] = "open",
+    ) -> None:
+        self._datasets = datasets
+        self._spot_venue = spot_venue
+        self._price_field = price_field
+        self._timelines: dict[str, Timeline] = {}
+
+    def price(self, asset: str, currency: str, at: At, venue: str | None = None) -> Floats:
+        """Units of `currency` per unit of `asset`; USDT counts as one USD, WETH as one ETH.
+
+        Liquid staking tokens are valued at their redemption rate, reward tokens at their pool's.
+        """
+        return self._price(asset, currency, instants(at), venue)
+
+    def perp_price(
+        self, venue: str, asset: str, at: At, field: Literal["open", "high", "close"] | None = None
+    ) -> Floats:
+        """USDT per unit of the asset's perpetual, from the bar labelled `at` (or the hour's)."""
+        name = f"{venue}_{asset.lower()}usdt_perp"
+        return self._held(name, field or self._price_field, instants(at))
+
+    def funding_rate(self, venue: str, asset: str, at: At) -> Floats:
+        """Share of notional a short receives at `at`; 0 where nothing settles at that very time."""
+        name, stamps = f"{venue}_{asset.lower()}usdt_funding", instants(at)
+        rates, window = self._column(name, "funding_rate"), self._dataset(name).window
+        outside = (stamps < window.start.value) | (stamps > window.end.value)
+        if np.any(outside):
+            raise DataError(
+                "DATA-012", f"{name} is built for another window", available=str(window)
+            )
+        row, settles = self._timeline(name).exact(stamps)
+        return np.where(settles, rates[row] if len(rates) else 0.0, 0.0)
+
+    def liquidity_index(self, token: str, at: At) -> Floats:
+        """What one scaled unit of `token` supplied to Aave is at `at`, in units of the token."""
+        return self._grown(token, "liquidity_index", instants(at))
+
+    def variable_borrow_index(self, token: str, at: At) -> Floats:
+        """What one scaled unit of `token` borrowed from Aave is at `at`, in units of the token."""
+        return self._grown(token, "variable_borrow_index", instants(at))
+
+    def oracle_rate(self, lst: str, at: At) -> Floats:
+        """ETH one unit of a liquid staking token redeems for."""
+        return self._held(f"{lst.lower()}_oracle", "oracle_rate", instants(at))
+
+    def market_rate(self, lst: str, at: At) -> Floats:
+        """ETH one unit of a liquid staking token sells for on decentralised exchanges."""
+        return self._held(f"{lst.lower()}_peg", "market_rate", instants(at))
+
+    def convert(
+        self, amount: float | Floats, token: str, to: str, at: At, venue: str | None = None
+    ) -> Floats:
+        """Convert an amount of one token into another at their values, without costs.
+
+        An aToken (`aUSDT`) or debt token (`debtWETH`) is counted in scaled units, and each side
+        is converted with its own token's index.
+        """
+        stamps = instants(at)
+        sold, sold_index = self._underlying(token, stamps)
+        bought, bought_index = self._underlying(to, stamps)
+        price = self._price(sold, bought, stamps, venue)
+        return np.asarray(amount * sold_index * price / bought_index)
+
+    def gas_price(self, currency: str, at: At, venue: str | None = None) -> Floats:
+        """Units of `currency` per unit of gas: base fee plus median priority fee, paid in ETH."""
+        stamps = instants(at)
+        base = self._held("ethereum_gas", "base_fee_gwei", stamps)
+        tip = self._held("ethereum_gas", "priority_fee_p50_gwei", stamps)
+        return (base + tip) * GWEI * self._price("ETH", currency, stamps, venue)
+
+    def execution_cost(self, pair: str, notional_usd: float | Floats, at: At) -> Floats:
+        """Basis points a trade of that size costs; above the last bucket the last one's rate."""
+        table = self.cost_buckets(pair, at)
+        bucket = np.searchsorted(COST_BUCKETS_USD, np.abs(notional_usd), side="left")
+        chosen = np.broadcast_to(np.minimum(bucket, len(COST_BUCKETS_USD) - 1), table.shape[:-1])
+        return np.asarray(np.take_along_axis(table, chosen[..., None], axis=-1)[..., 0])
+
+    def cost_buckets(self, pair: str, at: At) -> Floats:
+        """Basis points by size bucket (10k, 100k, 1M USD) on the day of `at`; shape (…, 3)."""
+        frame = self._dataset("execution_costs").frame
+        rows = frame[frame["pair"] == pair]
+        if rows.empty:
+            raise _unknown(f"execution costs of {pair}", frame["pair"].unique())
+        columns = []
+        for size in COST_BUCKETS_USD:
+            bucket = rows[rows["size_bucket_usd"] == size]
+            days = pd.DatetimeIndex(bucket["timestamp"]).asi8
+            held = Timeline(f"execution_costs {pair}", days, DAY_NS).held(instants(at))
+            columns.append(bucket["cost_bps"].to_numpy()[held])
+        return np.stack(columns, axis=-1)
+
+    def has_costs(self, pair: str) -> bool:
+        """Whether the execution cost table holds a pair."""
+        return bool((self._dataset("execution_costs").frame["pair"] == pair).any())
+
+    def reward_tokens(self, token: str, at: At, since: pd.Timestamp) -> Floats:
+        """Tokens per staked ETH unit paid out at `at` to who has been in since `since`.
+
+        A payout's period that began earlier counts by the share of it that lies after `since`.
+        """
+        name, stamps = f"{token.lower()}_rewards", instants(at)
+        begin = self._dates(name, "period_start")
+        end = self._dates(name, "period_end")
+        inside = (end - np.maximum(begin, since.value)) / np.maximum(end - begin, 1)
+        share = np.where(begin >= since.value, 1.0, np.maximum(inside, 0.0))
+        paid = self._column(name, "tokens_per_eeth") * share
+        row, found = self._timeline(name).exact(stamps)
+        return np.where(found, paid[row] if len(paid) else 0.0, 0.0)
+
+    def first_quote(self, token: str) -> int | None:
+        """When a reward token was first quoted, in ns; None when it is not within the data."""
+        stamps = self._timeline(_pool(token)).stamps
+        return int(stamps[0]) if len(stamps) else None
+
+    def repaired(self, name: str, at: At) -> npt.NDArray[np.bool_]:
+        """Whether a row behind the value at `at` was repaired; False where there is no value."""
+        config, frame = self._dataset(name).config, self._dataset(name).frame
+        stamps = instants(at)
+        flags = (frame["repair"] != AS_LANDED).to_numpy(dtype=bool)
+        if config.is_document or not flags.any():
+            return np.zeros(stamps.shape, dtype=bool)
+        timeline = self._timeline(name)
+        if config.kind is Kind.AAVE_RATES:
+            before, after, _ = timeline.bracket(stamps)
+            return np.asarray(flags[before] | flags[after])
+        if config.kind in (Kind.FUNDING, Kind.REWARDS):
+            row, found = timeline.exact(stamps)
+        else:
+            row = np.searchsorted(timeline.stamps, stamps, side="right") - 1
+            found = row >= 0
+        return np.asarray(flags[row] & found)
+
+    def _price(self, asset: str, currency: str, at: Int64, venue: str | None) -> Floats:
+        """Price through ETH where both sides are quoted in it, through USDT otherwise."""
+        sides = [self._in_eth(token, at) for token in (asset, currency)]
+        if sides[0] is None or sides[1] is None:
+            sides = [self._in_usdt(token, at, venue) for token in (asset, currency)]
+        assert sides[0] is not None
+        assert sides[1] is not None
+        return np.asarray(sides[0] / sides[1])
+
+    def _in_eth(self, asset: str, at: Int64) -> Floats | None:
+        """ETH per unit of what is quoted in ETH, None for the rest."""
+        if asset in ("ETH", "WETH"):
+            return np.ones(at.shape)
+        if f"{asset.lower()}_oracle" in self._datasets:
+            return self._held(f"{asset.lower()}_oracle", "oracle_rate", at)
+        if _pool(asset) in self._datasets:
+            return self._held(_pool(asset), self._price_field, at)
+        return None
+
+    def _in_usdt(self, asset: str, at: Int64, venue: str | None) -> Floats:
+        if asset == "USDT":
+            return np.ones(at.shape)
+        in_eth = self._in_eth(asset, at)
+        quote = self._quote("ETH" if in_eth is not None else asset, at, venue or self._spot_venue)
+        return quote if in_eth is None else in_eth * quote
+
+    def _quote(self, coin: str, at: Int64, venue: str | None) -> Floats:
+        if coin == "ETH" and venue in (None, AAVE):
+            return self._held(ETH_PRICE_WITHOUT_SPOT, "price_usd", at)
+        name = f"{venue}_{coin.lower()}usdt_spot"
+        if name not in self._datasets:
+            raise _unknown(f"price of {coin} at {venue or 'any venue'}", self._datasets)
+        return self._held(name, self._price_field, at)
+
+    def _underlying(self, token: str, at: Int64) -> tuple[str, Floats]:
+        """Token behind an aToken or debt token, and what one scaled unit of it is."""
+        for prefix, column in (("debt", "variable_borrow_index"), ("a", "liquidity_index")):
+            if token.startswith(prefix):
+                underlying = token.removeprefix(prefix)
+                return underlying, self._grown(underlying, column, at)
+        return token, np.ones(at.shape)
+
+    def _grown(self, token: str, column: str, at: Int64) -> Floats:
+        """Index between its snapshots, growing geometrically (SEMANTICS 3)."""
+        reserve = "weth" if token == "ETH" else token.lower()
+        name = f"aave_{reserve}_rates"
+        if name not in self._datasets:
+            known = [n for n in self._datasets if n.startswith("aave_") and n.endswith("_rates")]
+            raise _unknown(f"Aave reserve of {token}", known)
+        index = self._column(name, column)
+        before, after, elapsed = self._timeline(name).bracket(at)
+        low = index[before]
+        return np.asarray(low * (index[after] / low) ** elapsed)
+
+    def _held(self, name: str, column: str, at: Int64) -> Floats:
+        values = self._column(name, column)
+        return np.asarray(values[self._timeline(name).held(at)])
+
+    def _timeline(self, name: str) -> Timeline:
+        if name not in self._timelines:
+            hours = self._dataset(name).config.frequency_hours or 1
+            self._timelines[name] = Timeline(name, self._dates(name, "timestamp"), hours * HOUR_NS)
+        return self._timelines[name]
+
+    def _dates(self, name: str, column: str) -> Int64:
+        return pd.DatetimeIndex(self._dataset(name).frame[column]).asi8
+
+    def _column(self, name: str, column: str) -> Floats:
+        return self._dataset(name).frame[column].to_numpy()
+
+    def _dataset(self, name: str) -> Dataset:
+        if name not in self._datasets:
+            raise _unknown(f"dataset {name}", self._datasets)
+        found = self._datasets[name]
+        if isinstance(found, DataError):
+            raise found
+        return found
+
+
+def _pool(token: str) -> str:
+    """Dataset of the pool a reward token is quoted in."""
+    return f"uniswapv3_{token.lower()}weth_spot"
+
+
+def _unknown(what: str, known: Iterable[str]) -> DataError:
+    listed = ", ".join(sorted(known)) or "none"
+    return DataError("DATA-001", f"there is no {what}", available=listed)
