@@ -1,0 +1,132 @@
+"""One backtest: a slice, a panel and a capital in; tables and figures out."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from basis_pipeline.config import Configs, ModeSlice, slice_mode
+from basis_pipeline.engine import ENGINE_VERSION, Simulation, simulate
+from basis_pipeline.engine.risk import measure
+from basis_pipeline.errors import ConfigError, DataError
+from basis_pipeline.market.dataset import Dataset, build_datasets
+from basis_pipeline.market.panel import Panel, build_panel
+from basis_pipeline.market.raw import read_families
+from basis_pipeline.market.window import Window
+from basis_pipeline.results.store import RunIdentity, RunResult
+from basis_pipeline.results.summary import summarise
+from basis_pipeline.runs.inputs import market_arrays, parameters_of
+from basis_pipeline.runs.tables import result_tables
+
+
+def capital_of(mode_slice: ModeSlice, capital: float | None) -> float:
+    """The capital asked for, or the share class's own; CONFIG-012 when it is not positive."""
+    chosen = mode_slice.share_class.initial_capital if capital is None else capital
+    if not (math.isfinite(chosen) and chosen > 0.0):
+        raise ConfigError(
+            "CONFIG-012",
+            f"a capital of {chosen:g} {mode_slice.share_class.share_class} cannot be invested",
+            where=f"mode {mode_slice.name}",
+        )
+    return float(chosen)
+
+
+def simulate_slice(
+    mode_slice: ModeSlice, panel: Panel, capital: float
+) -> tuple[Simulation, dict[str, pd.DataFrame]]:
+    """Run the engine over a panel and lay its result out in tables."""
+    market, parameters = market_arrays(panel, mode_slice), parameters_of(mode_slice)
+    simulation = simulate(market, parameters, capital)
+    risk = measure(market, parameters, simulation)
+    return simulation, result_tables(simulation, risk, mode_slice, panel, capital)
+
+
+def run_backtest(
+    mode_slice: ModeSlice,
+    panel: Panel,
+    window: Window,
+    capital: float,
+    benchmark: pd.DataFrame | None = None,
+) -> RunResult:
+    """Backtest one slice over its panel.
+
+    Parameters
+    ----------
+    capital: equity before entry costs, in the share class's currency.
+    benchmark: optional growth indices beside the run, one column each, at the panel's marks.
+    """
+    simulation, frames = simulate_slice(mode_slice, panel, capital)
+    if benchmark is not None:
+        frames["benchmark"] = benchmark
+    identity = RunIdentity(
+        config_hash=mode_slice.config_hash,
+        data_hashes=dict(panel.data_hashes),
+        start=window.start.to_pydatetime(),
+        end=window.end.to_pydatetime(),
+        capital=capital,
+        engine_version=ENGINE_VERSION,
+    )
+    repaired = {name: int(mask.sum()) for name, mask in panel.repairs.items() if mask.any()}
+    summary: dict[str, Any] = {
+        "share_class": mode_slice.share_class.share_class,
+        **summarise(frames, capital),
+        "hours": len(panel.timestamps),
+        "repaired_hours": int(panel.repaired.sum()),
+        "repairs": repaired,
+        "trades_above_last_size_bucket": simulation.oversize_trades,
+    }
+    return RunResult(
+        identity=identity,
+        mode=mode_slice.name,
+        config=json.loads(mode_slice.canonical),
+        summary=summary,
+        frames=frames,
+    )
+
+
+def load_datasets(
+    mode_slice: ModeSlice, configs: Configs, data_dir: Path, window: Window
+) -> dict[str, Dataset]:
+    """Read and build exactly the datasets a slice needs.
+
+    A family that only repairs draw on is read where it exists; it matters only if there is a hole.
+
+    Raises
+    ------
+    DataError: the first dataset that is refused, with its code and file.
+    """
+    sources = {source for config in mode_slice.datasets.values() for source in config.sources}
+    needed = sorted(sources | set(mode_slice.datasets))
+    families = read_families(data_dir, [configs.datasets[name] for name in needed])
+    built = build_datasets(mode_slice.datasets.values(), families, window)
+    datasets: dict[str, Dataset] = {}
+    for name, outcome in built.items():
+        if isinstance(outcome, DataError):
+            raise outcome
+        datasets[name] = outcome
+    return datasets
+
+
+def backtest(
+    configs: Configs,
+    mode: str,
+    data_dir: Path,
+    window: Window,
+    *,
+    capital: float | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> RunResult:
+    """The research path: from raw files to a result in one call, without Dagster.
+
+    Raises
+    ------
+    ConfigError, DataError: as slicing, reading and building raise them.
+    """
+    mode_slice = slice_mode(configs, mode, overrides)
+    invested = capital_of(mode_slice, capital)
+    datasets = load_datasets(mode_slice, configs, data_dir, window)
+    panel = build_panel(mode_slice, datasets, window)
+    return run_backtest(mode_slice, panel, window, invested)

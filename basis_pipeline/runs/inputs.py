@@ -1,0 +1,124 @@
+"""What the engine is given: a panel as arrays, a slice as numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.config import ModeSlice
+from basis_pipeline.config.venue import DecentralisedExchange
+from basis_pipeline.engine import MarketArrays, Parameters
+from basis_pipeline.engine.model import Floats
+from basis_pipeline.errors import ConfigError
+from basis_pipeline.market.panel import Panel
+
+
+def market_arrays(panel: Panel, mode_slice: ModeSlice) -> MarketArrays:
+    """Arrange a panel for the engine: the LST's mark, the liquidation price and the flows chosen.
+
+    Raises
+    ------
+    ConfigError: CONFIG-011 when a flow lies outside the panel's window.
+    """
+    pricing = mode_slice.mode.pricing
+    by_oracle = pricing.mark_lst == "oracle"
+    extreme = panel.perp_extreme if pricing.liquidation_price == "extreme" else panel.perp_mark
+    return MarketArrays(
+        spot=panel.spot,
+        perp_mark=panel.perp_mark,
+        perp_extreme=extreme,
+        funding_rate=panel.funding_rate,
+        lending_index=panel.lending_index,
+        collateral_index=panel.collateral_index,
+        borrow_index=panel.borrow_index,
+        oracle_rate=panel.oracle_rate,
+        market_rate=panel.market_rate,
+        lst_mark=panel.oracle_rate if by_oracle else panel.market_rate,
+        gas_price=panel.gas_price,
+        numeraire_usd=panel.numeraire_usd,
+        cost_bps=panel.cost_bps,
+        reward_tokens_per_unit=panel.reward_tokens_per_unit,
+        reward_price=panel.reward_price,
+        flow=_flows(panel, mode_slice),
+    )
+
+
+def _flows(panel: Panel, mode_slice: ModeSlice) -> Floats:
+    """Deposits less withdrawals by mark, (n,); several at one mark add up."""
+    flows = np.zeros(len(panel.timestamps))
+    for flow in mode_slice.mode.flows:
+        stamp = pd.Timestamp(flow.date).as_unit("ns")
+        found = int(np.searchsorted(panel.timestamps, stamp.value))
+        if found == len(flows) or panel.timestamps[found] != stamp.value:
+            first, last = (pd.Timestamp(panel.timestamps[i], tz="UTC") for i in (0, -1))
+            raise ConfigError(
+                "CONFIG-011",
+                f"a flow of {flow.amount:g} at {stamp:%Y-%m-%d %H:%M} lies outside the window",
+                where=f"mode {mode_slice.name}, flows",
+                available=f"{first:%Y-%m-%d %H:%M} … {last:%Y-%m-%d %H:%M}",
+                action="move the flow into the window, or leave it out",
+            )
+        flows[found] += flow.amount
+    return flows
+
+
+def parameters_of(mode_slice: ModeSlice) -> Parameters:
+    """The slice as plain numbers; venues in the order of the panel, sorted by name."""
+    mode, exchanges = mode_slice.mode, mode_slice.hedge_exchanges
+    protocol = mode_slice.lending_protocol
+    terms = protocol.emode.get(mode.staking.lst) if protocol else None
+    leveraged = terms if mode.is_leveraged else None
+    names = [exchange.venue for exchange in exchanges]
+    at_spot = names.index(mode.spot.venue) if mode.spot.venue in names else -1
+    return Parameters(
+        lending_weight=mode.allocation.lending,
+        spot_weight=mode.allocation.spot,
+        staking_weight=mode.allocation.staking,
+        target_ltv=mode.staking.target_ltv if mode.is_leveraged else 0.0,
+        flash_fee=mode.staking.flash_fee_bps * 1e-4 if mode.costs.enabled else 0.0,
+        hedge_ratio=mode.hedge.ratio,
+        hedge_weights=np.array([mode.hedge.venues[name] for name in names], dtype=np.float64),
+        maintenance_margin=np.array([e.perp_margin.maintenance for e in exchanges], dtype=float),
+        liquidation_fee=np.array([e.perp_margin.liquidation_fee for e in exchanges], dtype=float),
+        liquidation_threshold=leveraged.liquidation_threshold if leveraged else 1.0,
+        liquidation_bonus=leveraged.liquidation_bonus if leveraged else 0.0,
+        rebalance_enabled=mode.rebalance.enabled,
+        margin_ratio_min=mode.rebalance.margin_ratio.min,
+        margin_ratio_max=mode.rebalance.margin_ratio.max,
+        delta_band=mode.rebalance.delta_band,
+        ltv_band=mode.rebalance.ltv_band,
+        health_factor_floor=mode.rebalance.health_factor_floor,
+        deviation_band=mode.rebalance.deviation_band,
+        gas_multiplier=mode.costs.gas_multiplier,
+        buys_asset=mode.buys_asset,
+        swaps_on_chain=isinstance(mode_slice.venues.get(mode.spot.venue), DecentralisedExchange),
+        margin_at_spot_venue=at_spot,
+    )
+
+
+def plain_run(mode_slice: ModeSlice) -> ModeSlice:
+    """The slice whose result the closed forms give: nothing rebalanced, charged, paid or moved."""
+    mode = mode_slice.mode
+    return mode_slice.model_copy(
+        update={
+            "mode": mode.model_copy(
+                update={
+                    "rebalance": mode.rebalance.model_copy(update={"enabled": False}),
+                    "costs": mode.costs.model_copy(update={"enabled": False}),
+                    "rewards": mode.rewards.model_copy(update={"enabled": False}),
+                    "pricing": mode.pricing.model_copy(update={"mark_lst": "oracle"}),
+                    "flows": (),
+                }
+            )
+        }
+    )
+
+
+def plain_panel(panel: Panel) -> Panel:
+    """The panel without costs and rewards, as a plain run sees it."""
+    return replace(
+        panel,
+        gas_price=np.zeros_like(panel.gas_price),
+        cost_bps=np.zeros_like(panel.cost_bps),
+        reward_tokens_per_unit=np.zeros_like(panel.reward_tokens_per_unit),
+    )
