@@ -71,14 +71,6 @@ class Panel:
         """Names of the legs of `cost_bps`, in order."""
         return legs(self.reward_tokens, self.venues)
 
-    def axes(self, array: str) -> tuple[tuple[str, ...], ...]:
-        """Labels along the dimensions of an array after the first; none for an hourly series."""
-        if array in ("perp_mark", "perp_extreme", "funding_rate"):
-            return (self.venues,)
-        if array in ("reward_tokens_per_unit", "reward_price"):
-            return (self.reward_tokens,)
-        return (self.legs, BUCKETS) if array == "cost_bps" else ()
-
     @property
     def hours(self) -> pd.DatetimeIndex:
         """The timestamps as datetime64[ns, UTC]."""
@@ -90,6 +82,17 @@ def legs(reward_tokens: tuple[str, ...], venues: tuple[str, ...]) -> tuple[str, 
     return ("spot", "lst", *reward_tokens, *(f"{venue}_perp" for venue in venues))
 
 
+def axes(
+    array: str, venues: tuple[str, ...], reward_tokens: tuple[str, ...]
+) -> tuple[tuple[str, ...], ...]:
+    """Labels along the dimensions of a panel's array after the first; none for an hourly series."""
+    if array in ("perp_mark", "perp_extreme", "funding_rate"):
+        return (venues,)
+    if array in ("reward_tokens_per_unit", "reward_price"):
+        return (reward_tokens,)
+    return (legs(reward_tokens, venues), BUCKETS) if array == "cost_bps" else ()
+
+
 def require_fit(panel: Panel) -> None:
     """Refuse a panel the engine cannot run on: BT-003, with the array and the hour."""
     stamps, n = panel.timestamps, len(panel.timestamps)
@@ -97,7 +100,8 @@ def require_fit(panel: Panel) -> None:
         raise BacktestError("BT-003", f"the stamps of {panel.mode} are not contiguous full hours")
     for name in ARRAYS:
         array: Floats = getattr(panel, name)
-        shape = (n, *(len(labels) for labels in panel.axes(name)))
+        labelled = axes(name, panel.venues, panel.reward_tokens)
+        shape = (n, *(len(labels) for labels in labelled))
         if array.shape != shape or array.dtype != np.float64 or not array.flags.c_contiguous:
             raise BacktestError(
                 "BT-003",
@@ -123,7 +127,8 @@ def _require_values(panel: Panel, name: str, array: Floats) -> None:
     if fit.all():
         return
     row, *place = (int(i) for i in np.argwhere(~fit)[0])
-    labels = [axis[i] for axis, i in zip(panel.axes(name), place, strict=True)]
+    labelled = axes(name, panel.venues, panel.reward_tokens)
+    labels = [axis[i] for axis, i in zip(labelled, place, strict=True)]
     raise BacktestError(
         "BT-003",
         f"{'.'.join([name, *labels])} of {panel.mode} is {array[row, *place]} at "

@@ -1,0 +1,101 @@
+"""A panel as a Parquet file: one column an hourly series, the rest in the schema's metadata."""
+
+import json
+import os
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from basis_pipeline.errors import BacktestError
+from basis_pipeline.market.panel import ARRAYS, Panel, axes, require_fit
+from basis_pipeline.market.timeline import Floats
+
+METADATA = b"panel"
+REPAIRS = "repairs."
+
+
+def panel_to_table(panel: Panel) -> pa.Table:
+    """Lay a panel out as hourly columns: `spot`, `perp_mark.bybit`, `cost_bps.spot.10000`, ….
+
+    Values keep every bit; mode, venues, reward tokens and data hashes are the schema's metadata.
+    """
+    stamps = pa.array(panel.timestamps).cast(pa.timestamp("ns", tz="UTC"))
+    columns: dict[str, pa.Array] = {"timestamp": stamps}
+    for name in ARRAYS:
+        names = _columns(name, panel.venues, panel.reward_tokens)
+        flat: Floats = getattr(panel, name).reshape(len(panel.timestamps), len(names))
+        columns |= {column: pa.array(flat[:, i].copy()) for i, column in enumerate(names)}
+    columns["repaired"] = pa.array(panel.repaired)
+    columns |= {REPAIRS + dataset: pa.array(flags) for dataset, flags in panel.repairs.items()}
+    about = {
+        "mode": panel.mode,
+        "venues": panel.venues,
+        "reward_tokens": panel.reward_tokens,
+        "data_hashes": panel.data_hashes,
+    }
+    return pa.table(columns).replace_schema_metadata({METADATA: json.dumps(about)})
+
+
+def panel_from_table(table: pa.Table) -> Panel:
+    """Take a panel out of the table `panel_to_table` made; BT-003 when it is no fit panel."""
+    if METADATA not in (table.schema.metadata or {}):
+        raise BacktestError("BT-003", "the table is no panel: its schema says nothing of one")
+    about = json.loads(table.schema.metadata[METADATA])
+    venues, tokens = tuple(about["venues"]), tuple(about["reward_tokens"])
+    arrays = {name: _array(table, name, venues, tokens) for name in ARRAYS}
+    flagged = [name for name in table.column_names if name.startswith(REPAIRS)]
+    panel = Panel(
+        mode=about["mode"],
+        venues=venues,
+        reward_tokens=tokens,
+        timestamps=_numpy(table, "timestamp").astype(np.int64),
+        repaired=_numpy(table, "repaired"),
+        repairs={name.removeprefix(REPAIRS): _numpy(table, name) for name in flagged},
+        data_hashes=about["data_hashes"],
+        **arrays,
+    )
+    require_fit(panel)
+    return panel
+
+
+def write_panel(panel: Panel, path: Path) -> None:
+    """Write a panel as zstd Parquet; the file is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            pq.write_table(panel_to_table(panel), file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_panel(path: Path) -> Panel:
+    """Read a panel that `write_panel` wrote; BT-003 when the file holds none."""
+    return panel_from_table(pq.read_table(path))
+
+
+def _columns(array: str, venues: tuple[str, ...], tokens: tuple[str, ...]) -> list[str]:
+    """Names of an array's hourly series, in the order they lie in memory."""
+    return [".".join([array, *labels]) for labels in product(*axes(array, venues, tokens))]
+
+
+def _array(table: pa.Table, name: str, venues: tuple[str, ...], tokens: tuple[str, ...]) -> Floats:
+    columns = _columns(name, venues, tokens)
+    absent = [column for column in columns if column not in table.column_names]
+    if absent:
+        raise BacktestError("BT-003", f"the table lacks the columns {', '.join(absent)}")
+    flat = np.empty((table.num_rows, len(columns)))
+    for i, column in enumerate(columns):
+        flat[:, i] = _numpy(table, column)
+    return flat.reshape(table.num_rows, *(len(axis) for axis in axes(name, venues, tokens)))
+
+
+def _numpy(table: pa.Table, column: str) -> npt.NDArray[Any]:
+    return np.asarray(table.column(column).to_numpy())
