@@ -17,7 +17,7 @@ from basis_pipeline.market.repairs import AS_LANDED
 from basis_pipeline.market.schemas import validate
 
 Severity = Literal["ERROR", "WARN"]
-PHASE = 1  # data
+PHASE = 2  # data
 SHOWN_ROWS = 50
 # Which check a refusal belongs to; every other code is files_and_schema's.
 OWNERS = {
