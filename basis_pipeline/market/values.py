@@ -12,7 +12,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
 from basis_pipeline.market.grid import DAY_NS
 from basis_pipeline.market.repairs import AS_LANDED
-from basis_pipeline.market.stamps import Int64
+from basis_pipeline.market.stamps import Int64, spell
 from basis_pipeline.market.timeline import At, Floats, Timeline, instants
 from basis_pipeline.market.window import HOUR_NS
 
@@ -66,14 +66,7 @@ class MarketValues:
     def funding_rate(self, venue: str, asset: str, at: At) -> Floats:
         """Share of notional a short receives at `at`; 0 where nothing settles at that very time."""
         name, stamps = f"{venue}_{asset.lower()}usdt_funding", instants(at)
-        rates, window = self._column(name, "funding_rate"), self._dataset(name).window
-        outside = (stamps < window.start.value) | (stamps > window.end.value)
-        if np.any(outside):
-            raise DataError(
-                "DATA-012", f"{name} is built for another window", available=str(window)
-            )
-        row, settles = self._timeline(name).exact(stamps)
-        return np.where(settles, rates[row] if len(rates) else 0.0, 0.0)
+        return self._at_its_stamp(name, self._column(name, "funding_rate"), stamps)
 
     def liquidity_index(self, token: str, at: At) -> Floats:
         """What one scaled unit of `token` supplied to Aave is at `at`, in units of the token."""
@@ -148,8 +141,7 @@ class MarketValues:
         inside = (end - np.maximum(begin, since.value)) / np.maximum(end - begin, 1)
         share = np.where(begin >= since.value, 1.0, np.maximum(inside, 0.0))
         paid = self._column(name, "tokens_per_eeth") * share
-        row, found = self._timeline(name).exact(stamps)
-        return np.where(found, paid[row] if len(paid) else 0.0, 0.0)
+        return self._at_its_stamp(name, paid, stamps)
 
     def first_quote(self, token: str) -> int | None:
         """When a reward token was first quoted, in ns; None when it is not within the data."""
@@ -231,6 +223,18 @@ class MarketValues:
     def _held(self, name: str, column: str, at: Int64) -> Floats:
         values = self._column(name, column)
         return np.asarray(values[self._timeline(name).held(at)])
+
+    def _at_its_stamp(self, name: str, values: Floats, at: Int64) -> Floats:
+        """Value of an event at its own stamp, 0 at every other time of the dataset's window."""
+        window = self._dataset(name).window
+        outside = (at < window.start.value) | (at > window.end.value)
+        if np.any(outside):
+            missing = spell(int(np.atleast_1d(at)[np.atleast_1d(outside)][0]))
+            raise DataError(
+                "DATA-012", f"{name} has no value at {missing}", where=name, available=str(window)
+            )
+        row, found = self._timeline(name).exact(at)
+        return np.where(found, values[row] if len(values) else 0.0, 0.0)
 
     def _timeline(self, name: str) -> Timeline:
         if name not in self._timelines:
