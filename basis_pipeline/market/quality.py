@@ -213,7 +213,7 @@ def _outliers(dataset: Dataset) -> Found:
     marked = outlier_rows(dataset.frame, dataset.config)
     metrics: dict[str, float | int | str] = {"outliers": int(marked.sum())}
     for bounds in dataset.config.outliers:
-        worst = np.nanmax(_excess(dataset.frame, bounds), initial=0.0)
+        worst = np.max(_excess(dataset.frame, bounds), initial=0.0)
         metrics[f"worst_{bounds.column}_of_bound"] = float(worst)
     told = f"{int(marked.sum())} rows beyond them"
     return not marked.any(), told, metrics, dataset.frame[marked].head(SHOWN_ROWS)
@@ -234,7 +234,9 @@ def _excess(frame: pd.DataFrame, bounds: OutlierBounds) -> npt.NDArray[np.float6
     if bounds.max_abs is not None:
         excess = np.maximum(excess, np.abs(values) / bounds.max_abs)
     if bounds.max_log_change is not None and len(values):
-        change = np.abs(np.diff(np.log(values), prepend=np.log(values[0])))
+        # What has no logarithm is no outlier but no price, and the schema's to refuse.
+        logs = np.log(np.where(values > 0.0, values, np.nan))
+        change = np.nan_to_num(np.abs(np.diff(logs, prepend=logs[0])))
         excess = np.maximum(excess, change / bounds.max_log_change)
     return excess
 

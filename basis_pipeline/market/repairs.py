@@ -43,7 +43,8 @@ class Hole:
     hours: int
 
     def __str__(self) -> str:
-        return f"{spell(self.begin)} … {spell(self.end)} ({self.hours} hours)"
+        unit = "hour" if self.hours == 1 else "hours"
+        return f"{spell(self.begin)} … {spell(self.end)} ({self.hours} {unit})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,11 @@ def _fill(
     reasons = "".join(f"; {reason}" for reason in refused)
     files = ", ".join(file.path for file in raw.files)
     if hole.before is None or hole.after is None:
-        side = "begins" if hole.before is None else "ends"
-        at = raw.distinct.stamps[0 if hole.before is None else -1]
+        first, last = (spell(int(at)) for at in raw.distinct.stamps[[0, -1]])
         raise RefusedDataError(
             "DATA-012",
-            f"the window {window} lies outside {config.name}, which {side} at {spell(int(at))} "
-            f"and so lacks {hole}; {policy}{reasons}",
+            f"the window {window} lies outside {config.name}: its rows span {first} … {last}, "
+            f"it lacks {hole}; {policy}{reasons}",
             where=files,
         )
     raise RefusedDataError(
