@@ -1,0 +1,96 @@
+"""What holds for every market: linearity, no look-ahead, determinism, compiled equals plain."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from basis_pipeline.engine import MarketArrays, simulate
+from tests.engine.markets import MODES, mode_case
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 1000))
+@settings(max_examples=20)
+def test_twice_the_capital_is_twice_the_equity(mode: str, scale: float, seed: int) -> None:
+    """Protects linearity: without gas and size buckets nothing depends on the amount."""
+    market, parameters, capital = mode_case(mode, seed, 200)
+    market = market._replace(
+        gas_price=np.zeros_like(market.gas_price), cost_bps=np.full_like(market.cost_bps, 5.0)
+    )
+    once = simulate(market, parameters, capital)
+    scaled = simulate(market, parameters, scale * capital)
+    assert np.allclose(scaled.equity, scale * once.equity, rtol=1e-9, atol=0)
+    assert np.allclose(
+        scaled.components, scale * once.components, rtol=1e-7, atol=1e-9 * scale * capital
+    )
+
+
+def _changed_after(market: MarketArrays, t: int, seed: int) -> MarketArrays:
+    rng = np.random.default_rng(seed)
+    changed = {}
+    for name, values in market._asdict().items():
+        copy = values.copy()
+        copy[t + 1 :] *= rng.uniform(0.5, 1.5, copy[t + 1 :].shape)
+        changed[name] = copy
+    return MarketArrays(**changed)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(t=st.integers(0, 298), seed=st.integers(0, 1000))
+@settings(max_examples=25)
+def test_no_value_after_t_changes_anything_up_to_t(mode: str, t: int, seed: int) -> None:
+    """Protects honesty: the machine cannot see the future, to the bit."""
+    market, parameters, capital = mode_case(mode, seed, 300)
+    before = simulate(market, parameters, capital)
+    after = simulate(_changed_after(market, t, seed), parameters, capital)
+    assert before.hourly[: t + 1].tobytes() == after.hourly[: t + 1].tobytes()
+    past = before.events[before.events[:, 0] <= t]
+    assert past.tobytes() == after.events[after.events[:, 0] <= t].tobytes()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_same_run_gives_the_same_bytes(mode: str) -> None:
+    """Protects determinism (SEMANTICS 13)."""
+    market, parameters, capital = mode_case(mode)
+    first, second = (simulate(market, parameters, capital) for _ in range(2))
+    assert first.hourly.tobytes() == second.hourly.tobytes()
+    assert first.events.tobytes() == second.events.tobytes()
+
+
+_DIGEST = """
+import hashlib
+from basis_pipeline.engine import simulate
+from basis_pipeline.engine.risk import measure
+from tests.engine.markets import MODES, mode_case
+digest = hashlib.sha256()
+for mode in MODES:
+    market, parameters, capital = mode_case(mode, seed=3, hours=400, volatility=0.02)
+    simulation = simulate(market, parameters, capital)
+    digest.update(simulation.hourly.tobytes() + simulation.events.tobytes())
+    digest.update(measure(market, parameters, simulation).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_uncompiled_equals_compiled_to_the_bit() -> None:
+    """Protects that what is read is what runs: the same functions, as plain Python."""
+    root = Path(__file__).parents[2]
+    digests = []
+    for disabled in ("0", "1"):
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": disabled, "PYTHONPATH": str(root)}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", _DIGEST],
+            env=environment,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        digests.append(done.stdout.strip())
+    assert digests[0] == digests[1]

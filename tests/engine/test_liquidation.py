@@ -1,0 +1,119 @@
+"""Liquidations of the loan and of the hedge (SEMANTICS 7)."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_pipeline.engine import COMPONENTS, Simulation, simulate
+from basis_pipeline.engine.liquidation import liquidate_loan
+from basis_pipeline.engine.model import BALANCE, DEBT, E_LIQUIDATION, EVENT_COLUMNS, STAKED
+from basis_pipeline.engine.simulation import empty_book
+from tests.engine.markets import free, made_parameters, mode_case, still
+
+
+def _liquidations(simulation: Simulation) -> np.ndarray:
+    return simulation.events[simulation.events[:, EVENT_COLUMNS.index("kind")] == E_LIQUIDATION]
+
+
+def _booked(simulation: Simulation) -> float:
+    return float(simulation.components[:, COMPONENTS.index("liquidation")].sum())
+
+
+@given(
+    health_factor=st.floats(0.5, 0.999),
+    collateral_index=st.floats(1.0, 1.3),
+    borrow_index=st.floats(1.0, 1.3),
+    oracle=st.floats(1.0, 1.2),
+)
+def test_a_seized_loan_loses_exactly_the_bonus(
+    health_factor: float, collateral_index: float, borrow_index: float, oracle: float
+) -> None:
+    """Protects conversion: each side with its own token's index, and money conserved."""
+    market, _, _ = mode_case("eth_leveraged", hours=2)
+    market = still(market)._replace(
+        spot=np.full(2, 2500.0),
+        collateral_index=np.full(2, collateral_index),
+        borrow_index=np.full(2, borrow_index),
+        oracle_rate=np.full(2, oracle),
+        lst_mark=np.full(2, oracle),
+    )
+    parameters = made_parameters(0)
+    debt = 0.95 * 100.0 / health_factor
+    book = empty_book(2, 0, 2)
+    book.state[STAKED] = 100.0 / (collateral_index * oracle)
+    book.state[DEBT] = debt / borrow_index
+    row = np.zeros(40)
+    liquidate_loan(book, market, parameters, 1, row)
+    repaid = debt - book.state[DEBT] * borrow_index
+    seized = 100.0 - book.state[STAKED] * collateral_index * oracle
+    wanted = debt if health_factor < 0.95 else 0.5 * debt
+    assert repaid == pytest.approx(min(wanted, 100.0 / 1.01), rel=1e-12)
+    assert seized == pytest.approx(1.01 * repaid, rel=1e-12)
+    assert row.sum() == pytest.approx(-0.01 * repaid * 2500.0, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("ltv", "fall", "times"), [(0.9, 0.94, 0), (0.9, 0.946, 0), (0.9, 0.93, 1)]
+)
+def test_only_the_oracle_liquidates_a_loan(ltv: float, fall: float, times: int) -> None:
+    """Protects the trigger: the redemption rate counts, a depeg on the market does not."""
+    market, parameters, capital = mode_case(
+        "eth_leveraged", hours=30, target_ltv=ltv, rebalance_enabled=False
+    )
+    market = free(still(market))
+    oracle = market.oracle_rate.copy()
+    oracle[10:] *= fall if times else 1.0
+    depegged = market.market_rate * (1.0 if times else fall)
+    run = simulate(
+        market._replace(oracle_rate=oracle, lst_mark=oracle, market_rate=depegged),
+        parameters,
+        capital,
+    )
+    assert len(_liquidations(run)) == times
+
+
+@pytest.mark.parametrize("spike", [1.8, 1.95])
+def test_the_intrabar_high_liquidates_a_short(spike: float) -> None:
+    """Protects the check: at the high the venue's equity against maintenance, fee and all."""
+    market, parameters, capital = mode_case("btc_basis", hours=30, rebalance_enabled=False)
+    market = free(still(market))
+    price = float(market.perp_mark[0, 0])
+    extreme = market.perp_extreme.copy()
+    extreme[10, 0] = spike * price
+    run = simulate(market._replace(perp_extreme=extreme), parameters, capital)
+    # Margin equals notional at entry, so maintenance of 5 % is met up to 2 / 1.05 = 1.905.
+    due = spike > 2.0 / 1.05
+    assert len(_liquidations(run)) == due
+    if due:
+        quantity = -run.perps[9, 0, 0]
+        fee = 0.0125 * quantity * spike * price
+        loss = quantity * (spike - 1.0) * price + fee
+        assert _booked(run) == pytest.approx(-loss, rel=1e-12)
+        left = run.perps[9, 0, BALANCE] - loss
+        assert run.perps[10, 0, BALANCE] == pytest.approx(left, rel=1e-12)
+
+
+def test_a_closed_hedge_is_rebuilt_when_rebalancing_is_on() -> None:
+    """Protects the book after a liquidation: it goes on, hedged again, smaller."""
+    market, parameters, capital = mode_case("btc_basis", hours=30)
+    market = free(still(market))
+    extreme = market.perp_extreme.copy()
+    extreme[10, 0] *= 1.95
+    run = simulate(market._replace(perp_extreme=extreme), parameters, capital)
+    assert len(_liquidations(run)) == 1
+    assert run.equity[-1] < 0.9 * capital
+    short = -run.perps[10, :, 0]
+    assert short == pytest.approx(short.sum() * parameters.hedge_weights, rel=1e-9)
+
+
+def test_ruin_stops_trading_and_is_recorded() -> None:
+    """Protects against a crash or a reset: equity below zero stays on the record."""
+    market, parameters, capital = mode_case("btc_basis", hours=60, spot_weight=0.9)
+    market = free(still(market))._replace()
+    for name in ("perp_mark", "perp_extreme"):
+        getattr(market, name)[20:] *= 3.0  # the hedge triples, the spot does not
+    run = simulate(market, parameters, capital)
+    assert run.equity[20] < 0.0
+    assert np.isfinite(run.equity).all()
+    assert np.max(np.abs(run.residual(capital))) <= 1e-9 * capital
