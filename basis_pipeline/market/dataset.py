@@ -161,6 +161,7 @@ def _rewards(config: DatasetConfig, raw: RawFamily, window: Window) -> tuple[pd.
     if rate.per_days is not None:
         days = (dates["period_end"] - dates["period_start"]) / DAY_NS
         tokens = tokens * np.maximum(1.0, days / rate.per_days)
+        _require_unbroken(config, raw, dates["period_start"], dates["period_end"])
     share = _reward_coverage(config, raw, dates["period_start"], dates["period_end"], window)
     frame = pd.DataFrame(
         {
@@ -171,6 +172,19 @@ def _rewards(config: DatasetConfig, raw: RawFamily, window: Window) -> tuple[pd.
     )
     inside = frame["timestamp"].between(window.start, window.end)
     return frame[inside].sort_values("timestamp", kind="stable")[_order(config)], share
+
+
+def _require_unbroken(config: DatasetConfig, raw: RawFamily, begins: Int64, ends: Int64) -> None:
+    """Refuse a hole between periods that are paid at a rate: such a programme runs every day."""
+    gaps = begins[1:] - ends[:-1] > DAY_NS
+    if gaps.any():
+        at = int(np.argmax(gaps))
+        first, last = spell(int(ends[at] + DAY_NS)), spell(int(begins[at + 1] - DAY_NS))
+        raise RefusedDataError(
+            "DATA-013",
+            f"{config.name} has no period for {first} … {last}; its policy is: {config.repair}",
+            where=_files(raw),
+        )
 
 
 def _order(config: DatasetConfig) -> list[str]:

@@ -101,7 +101,11 @@ def require_coverage(config: DatasetConfig, raw: RawFamily, grid: Grid, window: 
     first, last = int(raw.distinct.stamps[0]), int(raw.distinct.stamps[-1])
     spanned = (grid.stamps >= first) & (grid.stamps <= last)
     dense = bool(spanned.any()) and grid.present[spanned].mean() >= config.coverage.min_share
-    outside = not spanned.any() or (spanned.mean() >= SLIVER and dense)
+    length = int(grid.stamps[-1]) - int(grid.stamps[0])
+    if spanned.any():
+        outside = spanned.mean() >= SLIVER and dense
+    else:
+        outside = last - first >= SLIVER * length
     told = f"its rows span {spell(first)} … {spell(last)}"
     if outside:
         raise RefusedDataError(

@@ -72,7 +72,7 @@ def check_names(config: DatasetConfig) -> dict[str, tuple[Severity, str]]:
 def dataset_checks(
     config: DatasetConfig,
     outcome: Dataset | DataError,
-    peers: Mapping[str, Dataset],
+    peers: Mapping[str, Dataset | DataError],
     venue: Exchange | None = None,
 ) -> list[QualityResult]:
     """Evaluate every check of `check_names`, in its order.
@@ -81,7 +81,7 @@ def dataset_checks(
     ----------
     outcome: the dataset, or the error it was refused with; then the check that owns the error's
         code fails with its severity, and the others are not evaluated and have not passed.
-    peers: datasets by name, for cross-venue agreement; absent ones are left out of it.
+    peers: datasets by name, for cross-venue agreement; absent and refused ones are left out.
     venue: the exchange's configuration, to hold its margin file against.
     """
     if isinstance(outcome, DataError):
@@ -117,7 +117,7 @@ Found = tuple[bool, str, dict[str, float | int | str], pd.DataFrame]
 
 
 def _evaluate(
-    name: str, dataset: Dataset, peers: Mapping[str, Dataset], venue: Exchange | None
+    name: str, dataset: Dataset, peers: Mapping[str, Dataset | DataError], venue: Exchange | None
 ) -> Found:
     match name:
         case "files_and_schema":
@@ -241,15 +241,16 @@ def _excess(frame: pd.DataFrame, bounds: OutlierBounds) -> npt.NDArray[np.float6
     return excess
 
 
-def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset]) -> Found:
+def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> Found:
     rule = dataset.config.agreement
     assert rule is not None  # the check is asked for only then
     metrics: dict[str, float | int | str] = {}
     passed, told, worst = True, [], []
     for name in rule.peers:
-        if name not in peers:
+        peer = peers.get(name)
+        if not isinstance(peer, Dataset):
             continue
-        gaps = _gaps_to(dataset, peers[name], rule)
+        gaps = _gaps_to(dataset, peer, rule)
         if gaps.empty:
             continue
         median, largest = float(gaps["gap_bp"].median()), float(gaps["gap_bp"].max())

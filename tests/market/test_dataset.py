@@ -148,6 +148,7 @@ def test_a_hole_over_the_windows_edge_counts_whole(
         ("2024-05-31", "2024-06-07", "DATA-012"),
         ("2024-06-01", "2024-06-08", "DATA-012"),
         ("2024-06-01", "2024-12-01", "DATA-010"),
+        ("2024-07-01", "2024-12-01", "DATA-010"),
         ("2023-12-01", "2024-06-05", "DATA-010"),
     ],
 )
@@ -376,6 +377,24 @@ def test_eigen_is_a_weekly_rate_over_its_period(put: Put, build: Callable[..., D
     assert frame["period_start"].dt.day.tolist() == [15, 6]
     error = refusal(build, "eigen_rewards", parse_window("2024-09-01", "2025-03-01"))
     assert error.code == "DATA-010"
+
+
+def test_a_missing_week_of_a_running_programme_is_a_hole(
+    put: Put, build: Callable[..., Dataset]
+) -> None:
+    """What is paid at a rate is paid every day, so a lost row cannot pass for a pause."""
+    put(
+        "manual_sources/etherfi_distributions/eigen_distributions_raw.csv",
+        [
+            "staking_period_start,staking_period_end,eigen_per_eeth_weekly",
+            "2024-08-15,2024-10-05,0.205",
+            "2024-10-13,2024-10-19,0.178",
+            "2024-10-20,2024-10-26,0.167",
+        ],
+    )
+    error = refusal(build, "eigen_rewards", parse_window("2024-09-01", "2024-10-26"))
+    assert error.code == "DATA-013"
+    assert "2024-10-06 00:00 … 2024-10-12 00:00" in error.what
 
 
 def test_too_few_rewards_are_a_sliver(put: Put, build: Callable[..., Dataset]) -> None:

@@ -81,9 +81,12 @@ def test_every_check_can_fail(check: str, perps: Perps) -> None:
 
 def test_agreement_without_a_peer_says_so(perps: Perps) -> None:
     """With nothing to compare with, no figure is claimed."""
-    result = _results(perps["bybit_ethusdt_perp"])["cross_venue"]
-    assert result.metrics == {"peers": 0}
-    assert "no other quote" in result.description
+    dataset = perps["bybit_ethusdt_perp"]
+    refused = RefusedDataError("DATA-002", "it is empty")
+    for peers in ({}, {"binance_ethusdt_perp": refused}):
+        results = {r.name: r for r in dataset_checks(dataset.config, dataset, peers)}
+        assert results["cross_venue"].metrics == {"peers": 0}
+        assert "no other quote" in results["cross_venue"].description
 
 
 def test_a_falling_index_is_found_in_a_dataset(catalogue: Catalogue) -> None:
