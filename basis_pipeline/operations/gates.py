@@ -1,0 +1,93 @@
+"""Quality gates: what the latest records of all checks say, and whether that is good enough."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+Severity = Literal["ERROR", "WARN"]
+PHASES = {1: "data", 2: "configuration and panel", 3: "backtest and results"}
+
+
+class Verdict(StrEnum):
+    """What a gate's latest record says. NOT RUN is not a pass."""
+
+    PASS = "PASS"
+    WARN = "WARN"
+    FAIL = "FAIL"
+    NOT_RUN = "NOT RUN"
+
+
+WORST_FIRST = (Verdict.FAIL, Verdict.NOT_RUN, Verdict.WARN, Verdict.PASS)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One check of one asset, for one mode where the asset belongs to modes.
+
+    mode: empty where the asset is shared by all modes · severity: as declared · message: what the
+    evaluation said · stopped: its run failed before it was evaluated · metrics: its figures.
+    """
+
+    phase: int
+    asset: str
+    check: str
+    mode: str
+    severity: Severity
+    verdict: Verdict
+    message: str = ""
+    evaluated_at: datetime | None = None
+    run_id: str = ""
+    stopped: bool = False
+    metrics: dict[str, float | int | str] | None = None
+
+    @property
+    def name(self) -> str:
+        """`asset[mode] check`."""
+        return f"{self.asset}{f'[{self.mode}]' if self.mode else ''} {self.check}"
+
+
+def verdict_of(passed: bool, severity: str) -> Verdict:
+    """The verdict of an evaluated check."""
+    if passed:
+        return Verdict.PASS
+    return Verdict.FAIL if severity == "ERROR" else Verdict.WARN
+
+
+def worst(gates: Iterable[Gate]) -> Verdict:
+    """The worst verdict of some gates; NOT RUN when there is none."""
+    found = {gate.verdict for gate in gates}
+    return next((verdict for verdict in WORST_FIRST if verdict in found), Verdict.NOT_RUN)
+
+
+def counts(gates: Iterable[Gate]) -> dict[Verdict, int]:
+    """How many gates have each verdict, worst first."""
+    counted = Counter(gate.verdict for gate in gates)
+    return {verdict: counted[verdict] for verdict in WORST_FIRST}
+
+
+def failed(gates: Iterable[Gate], *, strict: bool = False) -> list[Gate]:
+    """Gates that let nothing through: failed ones, and those a failed run never reached.
+
+    strict: a warning, and a gate that was never evaluated, stop the line too.
+    """
+    stopping = {Verdict.FAIL, Verdict.WARN, Verdict.NOT_RUN} if strict else {Verdict.FAIL}
+    return [gate for gate in gates if gate.verdict in stopping or gate.stopped]
+
+
+def gates_json(gates: Sequence[Gate], *, strict: bool = False) -> str:
+    """All gates and the overall verdict as JSON, in the order given."""
+    rows = []
+    for gate in gates:
+        at = gate.evaluated_at.isoformat() if gate.evaluated_at else None
+        rows.append({**asdict(gate), "evaluated_at": at})
+    document = {
+        "verdict": "FAIL" if failed(gates, strict=strict) else "PASS",
+        "strict": strict,
+        "counts": {verdict.value: count for verdict, count in counts(gates).items()},
+        "gates": rows,
+    }
+    return json.dumps(document, indent=2, allow_nan=False)

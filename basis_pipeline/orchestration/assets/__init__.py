@@ -1,0 +1,32 @@
+"""The asset graph: raw → dataset → panel ← mode ← catalogue; then run → record → reports."""
+
+import dagster as dg
+
+from basis_pipeline.config import Configs
+from basis_pipeline.orchestration.assets.backtest import run_asset
+from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
+from basis_pipeline.orchestration.assets.dataset import dataset_assets
+from basis_pipeline.orchestration.assets.market import panel_asset
+from basis_pipeline.orchestration.assets.raw import raw_assets
+from basis_pipeline.orchestration.assets.report import report_assets
+from basis_pipeline.orchestration.assets.results import record_asset
+
+
+def all_assets(
+    configs: Configs, partitions: dg.StaticPartitionsDefinition
+) -> list[dg.AssetsDefinition]:
+    """Every asset of the pipeline, one partition a mode where it belongs to one."""
+    of_a_mode = [
+        mode_asset(partitions),
+        panel_asset(configs, partitions),
+        run_asset(partitions),
+        record_asset(partitions),
+    ]
+    mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
+    return [
+        catalogue,
+        raw_assets(configs),
+        dataset_assets(configs),
+        *of_a_mode,
+        *report_assets(partitions, mode_checks),
+    ]

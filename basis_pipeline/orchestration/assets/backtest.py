@@ -1,0 +1,101 @@
+"""`backtest/run[mode]`: the engine over one panel, and the checks of what came out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from basis_pipeline.config import ModeSlice
+from basis_pipeline.engine import ENGINE_VERSION
+from basis_pipeline.errors import BasisError
+from basis_pipeline.market.panel import Panel
+from basis_pipeline.orchestration import figures
+from basis_pipeline.orchestration.assets.config import MODE, RULES
+from basis_pipeline.orchestration.assets.market import INPUTS, PANEL, input_checks
+from basis_pipeline.orchestration.checks import check_results, check_spec
+from basis_pipeline.orchestration.failures import as_failure
+from basis_pipeline.orchestration.guard import require_passing
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.tables import plain_schema
+from basis_pipeline.results.plots import equity_plot_png
+from basis_pipeline.results.store import RunResult
+from basis_pipeline.runs.backtest import capital_of, run_backtest
+from basis_pipeline.runs.checks import CHECKS, PHASE, backtest_checks
+
+RUN = dg.AssetKey(["backtest", "run"])
+# A run that fails one of these is wrong, not merely unlucky: it is never recorded as a result.
+BLOCKING = ("reconciliation", "closed_form", "determinism")
+EQUITY = plain_schema(
+    {
+        "timestamp": ("timestamp[ns, UTC]", "mark"),
+        "equity": ("float64", "after trades, in the share class's currency"),
+        "flow": ("float64", "deposits less withdrawals at the mark"),
+        "drawdown": ("float64", "share of the running peak"),
+    }
+)
+
+
+def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+    """One backtest a mode."""
+
+    @dg.asset(
+        key=RUN,
+        ins={"mode_slice": dg.AssetIn(MODE), "panel": dg.AssetIn(PANEL)},
+        partitions_def=partitions,
+        check_specs=[
+            check_spec(RUN, name, severity, asks, PHASE, partitions, blocking=name in BLOCKING)
+            for name, (severity, asks, _) in CHECKS.items()
+        ],
+        group_name="backtest",
+        kinds={"numba", "parquet"},
+        owners=["team:strategy"],
+        code_version=ENGINE_VERSION,
+        metadata={"dagster/column_schema": EQUITY},
+        io_manager_key="warehouse",
+        description=(
+            "One mode simulated hour by hour over its panel: equity, attribution, positions, risk "
+            "and an event ledger. It is held to its closed form, must explain every change of "
+            "equity to 1e-9, must come out the same again, and must keep the mode's limits."
+        ),
+    )
+    def run(
+        context: dg.AssetExecutionContext, mode_slice: ModeSlice, panel: Panel, request: RunRequest
+    ) -> Iterator[dg.MaterializeResult[RunResult]]:
+        """Hold what is read against the gate, simulate, evaluate the checks."""
+        mode = context.partition_key
+        try:
+            _require_sound_inputs(context.instance, mode_slice, mode)
+            capital = capital_of(mode_slice, request.capital)
+            result = run_backtest(mode_slice, panel, request.window, capital)
+        except BasisError as error:
+            raise as_failure(error) from error
+        found = backtest_checks(result, mode_slice, panel)
+        yield dg.MaterializeResult(
+            value=result,
+            data_version=dg.DataVersion(result.run_id),
+            metadata=_facts(result),
+            check_results=check_results(RUN, found, context.selected_asset_check_keys),
+        )
+
+    return run
+
+
+def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, mode: str) -> None:
+    asking = f"backtest/run[{mode}]"
+    require_passing(instance, input_checks(mode_slice), asking)
+    own = [dg.AssetCheckKey(MODE, RULES), dg.AssetCheckKey(PANEL, INPUTS)]
+    require_passing(instance, own, asking, mode)
+
+
+def _facts(result: RunResult) -> dict[str, Any]:
+    equity = result.frames["equity"]
+    plot = equity_plot_png(equity, title=result.mode, currency=result.summary["share_class"])
+    return {
+        "equity": figures.image(plot, "equity"),
+        **figures.headlines(result),
+        "run_id": result.run_id,
+        "dagster/row_count": len(equity),
+        "attribution": figures.attribution_table(result),
+        "months": figures.months_table(result),
+        "events": figures.events_table(result),
+    }

@@ -1,0 +1,119 @@
+"""`config/catalogue` and `config/mode[mode]`: what a run is asked to do, sliced and hashed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.config.loading import canonical_json
+from basis_pipeline.errors import ConfigError
+from basis_pipeline.orchestration.checks import check_spec
+from basis_pipeline.orchestration.failures import as_failure, coded_failures
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.tables import table
+from basis_pipeline.orchestration.versions import version_of
+
+CATALOGUE = dg.AssetKey(["config", "catalogue"])
+MODE = dg.AssetKey(["config", "mode"])
+RULES = "rules"
+PHASE = 2
+CODE_VERSION = "1"
+OWNERS = ["team:strategy"]
+
+
+@dg.asset(
+    key=CATALOGUE,
+    group_name="config",
+    kinds={"yaml"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    description=(
+        "Every file of `configs/`: modes, venues, share classes and the catalogue of datasets, in "
+        "strict models that refuse unknown keys. The data version changes with any of them."
+    ),
+)
+def catalogue(request: RunRequest) -> dg.MaterializeResult[None]:
+    """Read the configuration files and say what they hold."""
+    with coded_failures():
+        configs = request.configs
+    groups = (configs.modes, configs.venues, configs.share_classes, configs.datasets)
+    told = [canonical_json(model) for group in groups for model in group.values()]
+    return dg.MaterializeResult(
+        data_version=version_of(told),
+        metadata={"modes": table(_modes(configs)), "datasets": table(_datasets(configs), 100)},
+    )
+
+
+def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+    """One slice a mode."""
+    asks = "the rules between the mode's fields, its venues and its share class hold"
+
+    @dg.asset(
+        key=MODE,
+        deps=[CATALOGUE],
+        partitions_def=partitions,
+        check_specs=[check_spec(MODE, RULES, "ERROR", asks, PHASE, partitions, blocking=True)],
+        group_name="config",
+        kinds={"json"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        io_manager_key="warehouse",
+        description=(
+            "The slice of the configuration one mode depends on: the mode with its overrides, its "
+            "share class, the venues it touches and the datasets it reads, as canonical JSON. Its "
+            "sha256 is part of every run's identity; a file the mode does not use cannot change it."
+        ),
+    )
+    def mode(
+        context: dg.AssetExecutionContext, request: RunRequest
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[ModeSlice]]:
+        """Slice one mode, holding it to the rules."""
+        try:
+            mode_slice = request.slice(context.partition_key)
+        except ConfigError as error:
+            yield _rules(passed=False, told=str(error))
+            raise as_failure(error) from error
+        yield dg.MaterializeResult(
+            value=mode_slice,
+            data_version=dg.DataVersion(mode_slice.config_hash),
+            metadata=_facts(mode_slice, request),
+            check_results=[_rules(passed=True, told=asks)],
+        )
+
+    return mode
+
+
+def _rules(*, passed: bool, told: str) -> dg.AssetCheckResult:
+    error = dg.AssetCheckSeverity.ERROR
+    return dg.AssetCheckResult(
+        asset_key=MODE, check_name=RULES, passed=passed, severity=error, description=told
+    )
+
+
+def _facts(mode_slice: ModeSlice, request: RunRequest) -> dict[str, Any]:
+    return {
+        "share_class": mode_slice.share_class.share_class,
+        "venues": ", ".join(mode_slice.venues),
+        "datasets": ", ".join(mode_slice.datasets),
+        "overrides": ", ".join(request.overrides) or "none",
+        "config_hash": mode_slice.config_hash,
+        "slice": dg.MetadataValue.json(mode_slice.mode.model_dump(mode="json")),
+    }
+
+
+def _modes(configs: Configs) -> pd.DataFrame:
+    rows = [
+        (name, mode.share_class, mode.asset, mode.description)
+        for name, mode in configs.modes.items()
+    ]
+    return pd.DataFrame(rows, columns=["mode", "share_class", "asset", "description"])
+
+
+def _datasets(configs: Configs) -> pd.DataFrame:
+    rows = [
+        (name, config.kind.value, config.glob, str(config.repair))
+        for name, config in configs.datasets.items()
+    ]
+    return pd.DataFrame(rows, columns=["dataset", "kind", "files", "repairs"])

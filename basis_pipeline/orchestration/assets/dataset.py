@@ -1,0 +1,139 @@
+"""`dataset/<name>`: a family made fit for the window; every repair is declared and marked."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import dagster as dg
+
+from basis_pipeline.config import Configs, DatasetConfig
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.quality import PHASE, check_names
+from basis_pipeline.market.raw import RawFamily
+from basis_pipeline.market.schemas import schema_for
+from basis_pipeline.orchestration.assets.raw import raw_key, refused
+from basis_pipeline.orchestration.checks import check_results, check_spec
+from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.tables import column_schema, table
+from basis_pipeline.orchestration.versions import version_of
+from basis_pipeline.runs.ingest import CheckedDataset, checked_datasets, families_for
+
+CODE_VERSION = "1"
+
+
+def dataset_key(name: str) -> dg.AssetKey:
+    """Asset key of a dataset."""
+    return dg.AssetKey(["dataset", name])
+
+
+def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
+    """One asset a dataset of the catalogue, with its checks, all built in one step."""
+
+    @dg.multi_asset(
+        name="dataset",
+        specs=[_spec(config) for config in configs.datasets.values()],
+        check_specs=[spec for config in configs.datasets.values() for spec in _checks(config)],
+        can_subset=True,
+    )
+    def dataset(
+        context: dg.AssetExecutionContext,
+        request: RunRequest,
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> Iterator[dg.MaterializeResult[Dataset | DataError]]:
+        """Build every selected dataset; one that breaks its policy is recorded as refused."""
+        names = sorted(key.path[-1] for key in context.selected_asset_keys)
+        with coded_failures():
+            checked = _build(request, warehouse, names)
+        for name, found in checked.items():
+            yield _materialise(name, found, context.selected_asset_check_keys)
+
+    return dataset
+
+
+def _spec(config: DatasetConfig) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        dataset_key(config.name),
+        deps=[raw_key(name) for name in (config.name, *config.sources)],
+        group_name="dataset",
+        kinds={"parquet", "pandas"},
+        owners=[f"team:{config.owner}"],
+        description=(
+            f"{config.description}.\n\nAligned to the hours of the window, in canonical columns "
+            f"and units. Repairs declared: {config.repair}. Every repaired row names its `source` "
+            "and `repair`; what no declared repair covers refuses the dataset."
+        ),
+        code_version=CODE_VERSION,
+        tags={"kind": config.kind.value},
+        metadata={"dagster/column_schema": column_schema(schema_for(config))},
+    ).with_io_manager_key("warehouse")
+
+
+def _checks(config: DatasetConfig) -> list[dg.AssetCheckSpec]:
+    key = dataset_key(config.name)
+    return [
+        check_spec(key, name, severity, asks, PHASE)
+        for name, (severity, asks) in check_names(config).items()
+    ]
+
+
+def _build(
+    request: RunRequest, warehouse: Warehouse, names: Collection[str]
+) -> dict[str, CheckedDataset]:
+    """Build from the raw families in the warehouse; peers outside the selection are read there."""
+    configs = request.configs
+    raws = {name: _landed(warehouse, name) for name in families_for(configs, names)}
+    agreements = [configs.datasets[name].agreement for name in names]
+    quoted = {peer for agreement in agreements if agreement for peer in agreement.peers}
+    peers = {
+        name: found
+        for name in sorted(quoted - set(names))
+        if (found := warehouse.find(dataset_key(name))) and found.window == request.window
+    }
+    return checked_datasets(configs, names, raws, request.window, peers)
+
+
+def _landed(warehouse: Warehouse, family: str) -> RawFamily | DataError:
+    try:
+        raw: RawFamily = warehouse.load(raw_key(family))
+    except DataError as error:
+        return error
+    return raw
+
+
+def _materialise(
+    name: str, found: CheckedDataset, selected: Collection[dg.AssetCheckKey]
+) -> dg.MaterializeResult[Dataset | DataError]:
+    key, outcome = dataset_key(name), found.outcome
+    results = check_results(key, found.checks, selected)
+    if isinstance(outcome, DataError):
+        return refused(key, outcome, results)
+    return dg.MaterializeResult(
+        key,
+        value=outcome,
+        data_version=_version(outcome),
+        metadata=_facts(outcome),
+        check_results=results,
+    )
+
+
+def _version(dataset: Dataset) -> dg.DataVersion:
+    """Hash of everything a dataset follows from: raw contents, catalogue entry, window."""
+    told = [dataset.config.model_dump_json(), str(dataset.window)]
+    told += [f"{name}={digest}" for name, digest in sorted(dataset.content_hashes.items())]
+    return version_of(told)
+
+
+def _facts(dataset: Dataset) -> dict[str, Any]:
+    repaired = ", ".join(f"{count} {kind}" for kind, count in dataset.repairs.items())
+    return {
+        "status": "validated",
+        "dagster/row_count": len(dataset.frame),
+        "window": str(dataset.window),
+        "own_share": dataset.own_share,
+        "repaired_rows": repaired or "none",
+        "duplicates_dropped": dataset.duplicates_dropped,
+        "made_of": ", ".join(sorted(dataset.content_hashes)),
+        "first_rows": table(dataset.frame, limit=5),
+    }

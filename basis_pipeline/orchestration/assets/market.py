@@ -1,0 +1,113 @@
+"""`market/panel[mode]`: the arrays one mode needs, and nothing else."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.errors import BasisError
+from basis_pipeline.market.panel import Panel, build_panel
+from basis_pipeline.market.quality import check_names
+from basis_pipeline.orchestration.assets.config import MODE
+from basis_pipeline.orchestration.assets.dataset import dataset_key
+from basis_pipeline.orchestration.checks import check_spec
+from basis_pipeline.orchestration.failures import as_failure
+from basis_pipeline.orchestration.guard import require_passing
+from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.tables import table
+from basis_pipeline.orchestration.versions import version_of
+
+PANEL = dg.AssetKey(["market", "panel"])
+INPUTS = "inputs"
+PHASE = 2
+CODE_VERSION = "1"
+
+
+def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+    """One panel a mode, from the datasets its slice names."""
+    asks = "every dataset the mode reads is there and passes its checks, and the panel is whole"
+
+    @dg.asset(
+        key=PANEL,
+        ins={"mode_slice": dg.AssetIn(MODE)},
+        deps=[dataset_key(name) for name in configs.datasets],
+        partitions_def=partitions,
+        check_specs=[check_spec(PANEL, INPUTS, "ERROR", asks, PHASE, partitions, blocking=True)],
+        group_name="market",
+        kinds={"numpy", "parquet"},
+        owners=["team:market-data"],
+        code_version=CODE_VERSION,
+        io_manager_key="warehouse",
+        description=(
+            "The market of one mode: contiguous float64 arrays, one row an hour of the window, of "
+            "exactly what the mode's slice needs, with the mask of repaired hours. Refused while a "
+            "check of a dataset it reads is failing, whichever run found it."
+        ),
+    )
+    def panel(
+        context: dg.AssetExecutionContext,
+        mode_slice: ModeSlice,
+        request: RunRequest,
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Panel]]:
+        """Hold the inputs against the gate, then build the panel."""
+        asking = f"market/panel[{context.partition_key}]"
+        try:
+            require_passing(context.instance, input_checks(mode_slice), asking)
+            datasets = {n: warehouse.load(dataset_key(n)) for n in mode_slice.datasets}
+            built = build_panel(mode_slice, datasets, request.window)
+        except BasisError as error:
+            yield _inputs(passed=False, told=str(error), metadata={"where": error.where})
+            raise as_failure(error) from error
+        yield dg.MaterializeResult(
+            value=built,
+            data_version=_version(mode_slice, built),
+            metadata=_facts(built, request),
+            check_results=[_inputs(passed=True, told=f"{len(datasets)} datasets", metadata={})],
+        )
+
+    return panel
+
+
+def input_checks(mode_slice: ModeSlice) -> list[dg.AssetCheckKey]:
+    """Blocking checks of the datasets a slice reads."""
+    return [
+        dg.AssetCheckKey(dataset_key(name), check)
+        for name, config in mode_slice.datasets.items()
+        for check, (severity, _) in check_names(config).items()
+        if severity == "ERROR"
+    ]
+
+
+def _inputs(*, passed: bool, told: str, metadata: dict[str, str]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=PANEL,
+        check_name=INPUTS,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=told,
+        metadata=metadata,
+    )
+
+
+def _version(mode_slice: ModeSlice, panel: Panel) -> dg.DataVersion:
+    hashes = [f"{name}={digest}" for name, digest in sorted(panel.data_hashes.items())]
+    span = [str(panel.timestamps[0]), str(panel.timestamps[-1])]
+    return version_of([mode_slice.config_hash, *span, *hashes])
+
+
+def _facts(panel: Panel, request: RunRequest) -> dict[str, Any]:
+    repaired = {name: int(mask.sum()) for name, mask in panel.repairs.items()}
+    rows = [(name, panel.data_hashes[name], hours) for name, hours in sorted(repaired.items())]
+    inputs = pd.DataFrame(rows, columns=["dataset", "content_hash", "repaired_hours"])
+    return {
+        "dagster/row_count": len(panel.timestamps),
+        "window": str(request.window),
+        "venues": ", ".join(panel.venues) or "unhedged",
+        "reward_tokens": ", ".join(panel.reward_tokens) or "none",
+        "repaired_hours": int(panel.repaired.sum()),
+        "inputs": table(inputs, limit=50),
+    }

@@ -1,0 +1,163 @@
+"""`report/tear_sheet[mode]` and `report/comparison`: pages that need nothing beside themselves."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+
+from basis_pipeline.errors import ResultsError
+from basis_pipeline.operations.gates import Gate, Verdict, worst
+from basis_pipeline.orchestration import figures
+from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.results import RECORD
+from basis_pipeline.orchestration.codecs import write_atomically
+from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.records import gates_of
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.tables import table
+from basis_pipeline.orchestration.versions import version_of
+from basis_pipeline.results.comparison import comparison_html, comparison_plot_png
+from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.store import RunResult, read_run
+from basis_pipeline.results.tear_sheet import GateVerdict, tear_sheet_html
+
+TEAR_SHEET = dg.AssetKey(["report", "tear_sheet"])
+COMPARISON = dg.AssetKey(["report", "comparison"])
+CODE_VERSION = "1"
+OWNERS = ["team:strategy"]
+
+
+def report_assets(
+    partitions: dg.StaticPartitionsDefinition, mode_checks: Sequence[dg.AssetCheckSpec]
+) -> list[dg.AssetsDefinition]:
+    """The pages; they show the verdicts of `mode_checks`, the checks of every asset of a mode."""
+    return [_tear_sheet(partitions, mode_checks), _comparison(partitions, mode_checks)]
+
+
+def _tear_sheet(
+    partitions: dg.StaticPartitionsDefinition, mode_checks: Sequence[dg.AssetCheckSpec]
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=TEAR_SHEET,
+        ins={"result": dg.AssetIn(RUN)},
+        deps=[RECORD],
+        partitions_def=partitions,
+        group_name="report",
+        kinds={"html"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        description=(
+            "One page for one mode: figures, gate verdicts, equity and drawdown, attribution, "
+            "months and benchmarks. It opens anywhere: plots are inside it."
+        ),
+    )
+    def tear_sheet(
+        context: dg.AssetExecutionContext, result: RunResult, request: RunRequest
+    ) -> dg.MaterializeResult[None]:
+        """Write the page."""
+        mode = context.partition_key
+        gates = gates_of(context.instance, mode_checks, mode)
+        with coded_failures():
+            page = _write(request.reports / f"{mode}.html", tear_sheet_html(result, shown(gates)))
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(result.run_id),
+            metadata={
+                "page": dg.MetadataValue.path(page),
+                "gates": worst(gates).value,
+                **figures.headlines(result),
+            },
+        )
+
+    return tear_sheet
+
+
+def _comparison(
+    partitions: dg.StaticPartitionsDefinition, mode_checks: Sequence[dg.AssetCheckSpec]
+) -> dg.AssetsDefinition:
+    modes = partitions.get_partition_keys()
+
+    @dg.asset(
+        key=COMPARISON,
+        deps=[
+            dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
+            for key in (RECORD, TEAR_SHEET)
+        ],
+        group_name="report",
+        kinds={"html"},
+        owners=OWNERS,
+        code_version=CODE_VERSION,
+        description=(
+            "One page over all modes: the latest recorded run of each over the same window, side "
+            "by side, with the verdict of its gates and a link to its tear sheet."
+        ),
+    )
+    def comparison(
+        context: dg.AssetExecutionContext, request: RunRequest
+    ) -> dg.MaterializeResult[None]:
+        """Write the page."""
+        with coded_failures():
+            results = _comparable(request, modes)
+            names = [result.mode for result in results]
+            verdicts = {m: worst(gates_of(context.instance, mode_checks, m)) for m in names}
+            html = comparison_html(
+                results,
+                links={mode: f"{mode}.html" for mode in names},
+                verdicts={mode: _word(verdict) for mode, verdict in verdicts.items()},
+            )
+            page = _write(request.reports / "comparison.html", html)
+        return dg.MaterializeResult(
+            data_version=version_of(result.run_id for result in results),
+            metadata={
+                "page": dg.MetadataValue.path(page),
+                "returns": figures.image(comparison_plot_png(results), "returns of all modes"),
+                "modes": table(_rows(results, verdicts)),
+                "left_out": ", ".join(mode for mode in modes if mode not in names) or "none",
+            },
+        )
+
+    return comparison
+
+
+def _comparable(request: RunRequest, modes: Sequence[str]) -> list[RunResult]:
+    """The latest recorded run of every mode, of those over the window asked for."""
+    index, window = RunIndex(request.settings.results_db_url), request.window
+    found = []
+    for mode in modes:
+        latest = index.latest(mode)
+        if latest is None:
+            continue
+        result = read_run(Path(latest.path))
+        if (result.identity.start, result.identity.end) == (window.start, window.end):
+            found.append(result)
+    if not found:
+        raise ResultsError("RS-002", f"no mode has a recorded run over {window}")
+    return found
+
+
+def shown(gates: Iterable[Gate]) -> list[GateVerdict]:
+    """Gates as a page shows them."""
+    return [
+        GateVerdict(gate.name, _word(gate.verdict), note=gate.message)
+        for gate in gates
+        if gate.verdict is not Verdict.NOT_RUN or gate.stopped
+    ]
+
+
+def _word(verdict: Verdict) -> str:
+    return "SKIP" if verdict is Verdict.NOT_RUN else verdict.value
+
+
+def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"mode": result.mode, "gates": verdicts[result.mode].value, **figures.headlines(result)}
+            for result in results
+        ]
+    )
+
+
+def _write(page: Path, html: str) -> Path:
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(page, html.encode())
+    return page

@@ -1,0 +1,41 @@
+"""Assembly of the code location; the same for production and for tests."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from basis_pipeline.orchestration.assets import all_assets
+from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.jobs import all_jobs
+from basis_pipeline.orchestration.partitions import mode_partitions
+from basis_pipeline.orchestration.resources import RunRequest, current_configs
+
+
+def build_defs(
+    resources: Mapping[str, Any] | None = None, executor: dg.ExecutorDefinition | None = None
+) -> dg.Definitions:
+    """Build the definitions from the project's `configs/`.
+
+    Parameters
+    ----------
+    resources: replacements by name, of `request` and `warehouse`.
+    executor: how a run's steps execute; in the process of the run when not given.
+
+    Raises
+    ------
+    ConfigError: a configuration file is missing or wrong.
+    """
+    configs = current_configs()
+    partitions = mode_partitions(configs.modes)
+    request = RunRequest.configure_at_launch()
+    return dg.Definitions(
+        assets=all_assets(configs, partitions),
+        jobs=all_jobs(partitions),
+        resources={
+            "request": request,
+            "warehouse": Warehouse(request=request),
+            **(resources or {}),
+        },
+        executor=executor or dg.in_process_executor,
+    )

@@ -1,0 +1,133 @@
+"""How the values that assets hand to each other are kept: Parquet for tables, JSON for the rest.
+
+A codec writes a value below a path and reads it back. What a frame cannot hold (hashes, the
+window, the catalogue entry) travels in the Parquet file's own metadata, so that a value is one
+file and is there as a whole or not at all. A finished run is a directory, as the store keeps it.
+"""
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from basis_pipeline.config import DatasetConfig, ModeSlice
+from basis_pipeline.errors import BasisError, error_from_code
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.panel_file import read_panel, write_panel
+from basis_pipeline.market.raw import RawFamily, RawFile
+from basis_pipeline.market.window import Window
+from basis_pipeline.orchestration.failures import error_metadata
+from basis_pipeline.results.store import read_run, write_run
+
+FACTS = b"basis_pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """The suffix of what is written, how it is written and how it is read."""
+
+    suffix: str
+    write: Callable[[Path, Any], object]
+    read: Callable[[Path], Any]
+
+
+def of_file(suffix: str, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> Codec:
+    """The codec of a value that is one file."""
+    return Codec(
+        suffix,
+        lambda path, value: write_atomically(path, encode(value)),
+        lambda path: decode(path.read_bytes()),
+    )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the target, fsync, rename: a killed run leaves the old file or the new one."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_table(frame: pd.DataFrame, facts: dict[str, Any]) -> bytes:
+    """Parquet with `facts` as JSON in its metadata."""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    metadata = {**(table.schema.metadata or {}), FACTS: json.dumps(facts).encode()}
+    texts = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
+    sink = io.BytesIO()
+    pq.write_table(
+        table.replace_schema_metadata(metadata), sink, compression="zstd", use_dictionary=texts
+    )
+    return sink.getvalue()
+
+
+def read_table(content: bytes) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Frame and facts of a file that `write_table` made."""
+    table = pq.read_table(io.BytesIO(content))
+    return table.to_pandas(), json.loads(table.schema.metadata[FACTS])
+
+
+def encode_raw(family: RawFamily) -> bytes:
+    """A raw family as it landed, with the files it was read from."""
+    files = [asdict(file) for file in family.files]
+    return write_table(family.frame, {"config": family.config.model_dump_json(), "files": files})
+
+
+def decode_raw(content: bytes) -> RawFamily:
+    """The raw family that `encode_raw` wrote."""
+    frame, facts = read_table(content)
+    config = DatasetConfig.model_validate_json(facts["config"])
+    return RawFamily(config, frame, tuple(RawFile(**file) for file in facts["files"]))
+
+
+def encode_dataset(dataset: Dataset) -> bytes:
+    """A dataset with its window, repairs and the hashes of what it was made from."""
+    facts = {
+        "config": dataset.config.model_dump_json(),
+        "window": [dataset.window.start.isoformat(), dataset.window.end.isoformat()],
+        "own_share": dataset.own_share,
+        "repairs": dataset.repairs,
+        "duplicates_dropped": dataset.duplicates_dropped,
+        "content_hashes": dataset.content_hashes,
+    }
+    return write_table(dataset.frame, facts)
+
+
+def decode_dataset(content: bytes) -> Dataset:
+    """The dataset that `encode_dataset` wrote."""
+    frame, facts = read_table(content)
+    start, end = facts.pop("window")
+    config = DatasetConfig.model_validate_json(facts.pop("config"))
+    window = Window(pd.Timestamp(start), pd.Timestamp(end))
+    return Dataset(config=config, window=window, frame=frame, **facts)
+
+
+def encode_refusal(error: BasisError) -> bytes:
+    """A coded error in place of a value."""
+    return json.dumps(error_metadata(error), indent=1).encode()
+
+
+def decode_refusal(content: bytes) -> BasisError:
+    """The error that `encode_refusal` wrote."""
+    return error_from_code(**json.loads(content))
+
+
+RAW = of_file(".parquet", encode_raw, decode_raw)
+DATASET = of_file(".parquet", encode_dataset, decode_dataset)
+SLICE = of_file(".json", lambda value: value.canonical.encode(), ModeSlice.model_validate_json)
+PANEL = Codec(".parquet", lambda path, value: write_panel(value, path), read_panel)
+RUN = Codec("", lambda path, value: write_run(value, path), read_run)
+REFUSAL = of_file(".refused.json", encode_refusal, decode_refusal)

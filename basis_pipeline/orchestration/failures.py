@@ -1,0 +1,43 @@
+"""Coded errors inside Dagster: a failure carries its code, so that every reader can show it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from basis_pipeline.errors import BasisError, error_from_code
+
+FIELDS = ("code", "what", "where", "available", "action")
+
+
+def error_metadata(error: BasisError) -> dict[str, str]:
+    """The parts of an error as metadata; empty ones are left out."""
+    return {name: value for name in FIELDS if (value := getattr(error, name))}
+
+
+def as_failure(error: BasisError) -> dg.Failure:
+    """The failure that stops a step for a coded reason; trying again would not mend it."""
+    return dg.Failure(str(error), metadata=error_metadata(error), allow_retries=False)
+
+
+@contextmanager
+def coded_failures() -> Iterator[None]:
+    """Turn a coded error into the failure of the step."""
+    try:
+        yield
+    except BasisError as error:
+        raise as_failure(error) from error
+
+
+def failures(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, BasisError | str]]:
+    """Step and reason of every failed step: the coded error, else the message of the exception."""
+    for event in result.all_events:
+        if not event.is_step_failure:
+            continue
+        data = event.step_failure_data
+        recorded = data.user_failure_data.metadata if data.user_failure_data else {}
+        told = {name: str(entry.value) for name, entry in recorded.items() if name in FIELDS}
+        if "code" in told:
+            yield event.step_key or "", error_from_code(**told)
+        else:
+            yield event.step_key or "", data.error_display_string.strip().splitlines()[0]

@@ -1,0 +1,60 @@
+"""Jobs: the whole pipeline, its layers, and the pipeline over several processes."""
+
+import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+from basis_pipeline.orchestration.assets.config import CATALOGUE
+
+# Steps of a parallel run start from a process that has already imported what they need.
+parallel_executor = dg.multiprocess_executor.configured(
+    {
+        "start_method": {"forkserver": {"preload_modules": ["basis_pipeline.definitions"]}},
+        "max_concurrent": 0,
+    },
+    name="parallel",
+)
+
+
+def all_jobs(partitions: dg.StaticPartitionsDefinition) -> list[UnresolvedAssetJobDefinition]:
+    """Every named job. Those that reach the modes run one mode, chosen as their partition."""
+    groups = dg.AssetSelection.groups
+    market = groups("raw", "dataset") | dg.AssetSelection.assets(CATALOGUE)
+    modes = groups("config", "market", "backtest", "results") - dg.AssetSelection.assets(CATALOGUE)
+    sheets = groups("report")
+    return [
+        dg.define_asset_job(
+            "full_pipeline",
+            market | modes | sheets,
+            description="Everything for one mode: raw files, datasets, backtest, record, reports.",
+            partitions_def=partitions,
+        ),
+        dg.define_asset_job(
+            "ingest",
+            groups("raw"),
+            description="Read every raw family as it landed.",
+        ),
+        dg.define_asset_job(
+            "datasets",
+            market,
+            description="Raw families and the datasets made of them, with their checks.",
+        ),
+        dg.define_asset_job(
+            "backtests",
+            modes,
+            description="Configuration, panel, backtest and record of one mode.",
+            partitions_def=partitions,
+        ),
+        dg.define_asset_job(
+            "reports",
+            sheets,
+            description="The tear sheet of one mode and the comparison of all.",
+            partitions_def=partitions,
+        ),
+        dg.define_asset_job(
+            "full_pipeline_parallel",
+            market | modes | sheets,
+            description="`full_pipeline` with its steps in processes of their own.",
+            partitions_def=partitions,
+            executor_def=parallel_executor,
+        ),
+    ]

@@ -1,0 +1,87 @@
+"""What a run is asked for, the same from the command line, the launchpad and a job."""
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
+from basis_pipeline.market.window import Window
+from basis_pipeline.settings import Settings, load_settings, project_root
+
+
+class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Directories, window, capital and overrides of a run; what is not given the environment says.
+
+    The values are recorded with the run, so that running it again asks for the same.
+    """
+
+    data_dir: str | None = Field(default=None, description="raw CSVs; else BASIS_DATA_DIR")
+    results_dir: str | None = Field(default=None, description="results; else BASIS_RESULTS_DIR")
+    start: str | None = Field(default=None, description="date or hour; else BASIS_DATA_START_DATE")
+    end: str | None = Field(default=None, description="date or hour; else BASIS_DATA_END_DATE")
+    capital: float | None = Field(
+        default=None, description="in the share class's currency; else its initial capital"
+    )
+    overrides: list[str] = Field(
+        default=[], description="dotted keys of the mode, as `costs.enabled=false`; values are YAML"
+    )
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The environment with what was asked for on top. Raises ConfigError."""
+        return load_settings(
+            data_dir=self.data_dir,
+            results_dir=self.results_dir,
+            data_start_date=self.start,
+            data_end_date=self.end,
+        )
+
+    @property
+    def data(self) -> Path:
+        """Directory of the raw files."""
+        return self.settings.data_dir
+
+    @property
+    def warehouse(self) -> Path:
+        """Directory of what the assets hand to each other."""
+        return self.settings.results_dir / "warehouse"
+
+    @property
+    def runs(self) -> Path:
+        """Directory of recorded runs, one a directory."""
+        return self.settings.results_dir / "runs"
+
+    @property
+    def reports(self) -> Path:
+        """Directory of the pages."""
+        return self.settings.results_dir / "reports"
+
+    @cached_property
+    def window(self) -> Window:
+        """The hours looked at."""
+        settings = self.settings
+        return Window(pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
+
+    @property
+    def configs(self) -> Configs:
+        """The configuration files as they are now."""
+        return current_configs()
+
+    def slice(self, mode: str) -> ModeSlice:
+        """The mode's slice with the overrides. Raises ConfigError."""
+        return slice_mode(self.configs, mode, parse_assignments(self.overrides))
+
+
+def current_configs() -> Configs:
+    """`configs/` of the project, read again only when a file of it has changed."""
+    directory = project_root() / "configs"
+    files = sorted(directory.rglob("*.yaml"))
+    return _loaded(directory, tuple((str(file), file.stat().st_mtime_ns) for file in files))
+
+
+@lru_cache(maxsize=2)
+def _loaded(directory: Path, state: tuple[tuple[str, int], ...]) -> Configs:  # noqa: ARG001
+    return load_configs(directory)
