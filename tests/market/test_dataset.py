@@ -1,5 +1,6 @@
 """Datasets: aligned, repaired only as declared, every repaired row marked, or refused."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -483,3 +484,40 @@ def test_a_raw_family_is_read_once_and_not_changed(
     before = raw.frame.copy()
     build_dataset(raw.config, raw, WEEK, {})
     pd.testing.assert_frame_equal(raw.frame, before)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "code"),
+    [
+        ("2024-06-02T05:00", "2024-06-04T01:00", ""),
+        ("2024-06-10", "2024-06-25", "DATA-012"),
+        ("2024-06-19", "2024-09-01", "DATA-010"),
+        ("2023-06-01", "2023-06-10", "DATA-012"),
+        ("2024-06-04", "2024-06-06", "DATA-010"),
+        ("2024-06-01", "2024-06-20", "DATA-013"),
+    ],
+)
+def test_the_cost_table_covers_every_day_the_window_touches(
+    start: str,
+    end: str,
+    code: str,
+    tmp_path: Path,
+    build: Callable[..., Dataset],
+    catalogue: Catalogue,
+) -> None:
+    """One pair lacks one day; only a window with that day, or outside the table, is refused."""
+    pairs = catalogue["execution_costs"].required_keys
+    days = {f"2024-06-{day:02d}": 5 for day in range(1, 21)}
+    short = {day: bps for day, bps in days.items() if day != "2024-06-05"}
+    table = {pair: {"10k": days, "100k": days, "1m": days} for pair in pairs}
+    table["BTCUSDT-PERP"] = {"10k": days, "100k": days, "1m": short}
+    path = tmp_path / "execution_costs/lookup_tables/execution_costs_lookup.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(table))
+    window = parse_window(start, end)
+    if code:
+        assert refusal(build, "execution_costs", window).code == code
+        return
+    frame = build("execution_costs", window).frame
+    assert sorted(frame["timestamp"].dt.day.unique()) == [2, 3, 4]
+    assert len(frame) == 3 * 3 * len(pairs)
