@@ -14,7 +14,7 @@ help: ## show these lines
 # A new lock means a new environment: nothing of the old one lingers.
 $(READY): requirements.lock pyproject.toml
 	@python=""; \
-	for candidate in $(PYTHON) python3.13 python3.12 python3.11 python3 python; do \
+	for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
 		if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then python="$$candidate"; break; fi; \
 	done; \
 	if [ -z "$$python" ]; then \

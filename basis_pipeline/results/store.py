@@ -93,12 +93,13 @@ def canonical_json(value: Any) -> str:
 def write_run(result: RunResult, directory: Path) -> Path:
     """Write a run as `directory`, all of it or nothing; a run that is already there stays as it is.
 
-    Another run found there is replaced as a whole, and so is a damaged copy of this one.
+    Another run found there is replaced as a whole, and so is a copy of this one that is damaged, or
+    that has the same tables but figures worked out by an earlier version.
 
     Raises
     ------
     ResultsError: RS-001 when the directory cannot be written, or holds something that is no run;
-        RS-003 when it holds this very run with other contents, so that one of the two is wrong.
+        RS-003 when it holds this very run with other tables, so that one of the two is wrong.
     """
     directory = directory.absolute()
     files = _files_of(result)
@@ -214,6 +215,9 @@ def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
     try:
         summary = _summary(directory)
     except ResultsError as error:
+        damaged = error.code == "RS-003"
+        if damaged and {path.name for path in directory.iterdir()} <= {*files, SUMMARY, CONFIG}:
+            return False
         raise ResultsError(
             "RS-001",
             "the directory is in use for something that is not a run",
@@ -226,14 +230,16 @@ def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
         verify_run(directory)
     except ResultsError:
         return False  # damaged: written anew
-    if (directory / SUMMARY).read_bytes() != files[SUMMARY]:
+    stored = summary["files"]
+    tables = [f"{table}.parquet" for table in REQUIRED_TABLES]
+    if differing := [t for t in tables if stored[t]["sha256"] != sha256(files[t])]:
         raise ResultsError(
             "RS-003",
-            f"the run {run_id} came out differently than the one stored",
+            f"the run {run_id} came out differently than the one stored: {', '.join(differing)}",
             where=str(directory),
             action="delete the stored run if the code has changed; otherwise report it",
         )
-    return True
+    return (directory / SUMMARY).read_bytes() == files[SUMMARY]
 
 
 def _put_in_place(partial: Path, directory: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -137,6 +138,28 @@ def test_a_changed_summary_is_found_by_its_own_hash(tmp_path: Path) -> None:
         (directory / "summary.json").write_text(text)
         with pytest.raises(ResultsError, match=r"RS-003.*summary\.json"):
             read_run(directory)
+
+
+def test_a_damaged_summary_is_mended_by_running_again(tmp_path: Path) -> None:
+    """The summary too is written anew, unless the directory holds something foreign as well."""
+    directory = write_run(make_run(), tmp_path / "run")
+    intact = contents(directory)
+    (directory / "summary.json").write_text("{")
+    write_run(make_run(), directory)
+    assert contents(directory) == intact
+    (directory / "summary.json").write_text("{")
+    (directory / "thesis.txt").write_text("years of work")
+    with pytest.raises(ResultsError, match="RS-001"):
+        write_run(make_run(), directory)
+    assert (directory / "thesis.txt").exists()
+
+
+def test_new_figures_over_the_same_tables_are_written(tmp_path: Path) -> None:
+    """A later version that works out more figures may say so about a stored run."""
+    run = make_run()
+    write_run(run, tmp_path / "run")
+    write_run(replace(run, summary={**run.summary, "omega": 1.2}), tmp_path / "run")
+    assert read_run(tmp_path / "run").summary["omega"] == 1.2
 
 
 def test_absent_runs_and_tables_say_what_is_there(tmp_path: Path) -> None:
