@@ -9,10 +9,7 @@ from basis_pipeline.settings import project_root
 
 PROJECT = tomllib.loads((project_root() / "pyproject.toml").read_text())["project"]
 LOCK = (project_root() / "requirements.lock").read_text()
-PINS = {
-    name: version
-    for name, version in re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", LOCK, re.MULTILINE)
-}
+PINS = dict(re.findall(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", LOCK, re.MULTILINE))
 
 
 @pytest.mark.parametrize(
