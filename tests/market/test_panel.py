@@ -1,0 +1,407 @@
+"""Panels: what a mode needs and no more, known at its hour, fit for the engine or refused."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from basis_pipeline.config.dataset import BARS, Kind
+from basis_pipeline.config.slicing import ModeSlice, slice_mode
+from basis_pipeline.errors import BacktestError, DataError
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.panel import ARRAYS, Panel, build_panel, require_fit
+from basis_pipeline.market.values import MarketValues
+from basis_pipeline.market.window import Window, parse_window
+from tests.market.made_datasets import (
+    EIGEN_LISTED,
+    HOURS,
+    PAIRS,
+    WINDOW,
+    changed,
+    configs,
+    make_dataset,
+    make_datasets,
+)
+
+DATASETS = make_datasets()
+MODES = tuple(configs().modes)
+LEVERAGED = ("eth_leveraged", "usdt_market_neutral")
+HEDGED = ("btc_basis", "eth_basis", "usdt_market_neutral_no_leverage", "usdt_market_neutral")
+STAKED = ("eth_staking_only", *LEVERAGED, "usdt_market_neutral_no_leverage")
+ETH_CLASS = ("pure_lending_eth", "eth_staking_only", "eth_leveraged")
+
+
+def sliced(mode: str, **overrides: Any) -> ModeSlice:
+    """A mode's slice; double underscores in the overrides stand for dots."""
+    return slice_mode(configs(), mode, {k.replace("__", "."): v for k, v in overrides.items()})
+
+
+def made(mode: str, window: Window = WINDOW, **overrides: Any) -> Panel:
+    """The panel of a mode over the made datasets."""
+    return build_panel(sliced(mode, **overrides), DATASETS, window)
+
+
+def refusal(code: str, build: Callable[[], object]) -> str:
+    """The message of the refusal with that code."""
+    with pytest.raises((DataError, BacktestError)) as caught:
+        build()
+    assert caught.value.code == code
+    return str(caught.value)
+
+
+def same(one: Panel, other: Panel, rows: slice = slice(None)) -> list[str]:
+    """Arrays that differ in a bit in those rows."""
+    pairs = {name: (getattr(one, name)[rows], getattr(other, name)[rows]) for name in ARRAYS}
+    return [name for name, (a, b) in pairs.items() if a.tobytes() != b.tobytes()]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_entry_is_the_single_look_up(mode: str) -> None:
+    """What the panel holds at an hour is to the bit what a look-up at that hour answers."""
+    panel, config = made(mode), configs().modes[mode]
+    own = config.asset == "ETH" and config.buys_asset
+    values = MarketValues(DATASETS, config.spot.venue if own else None)
+    lst, currency = config.staking.lst, config.share_class
+    for row, hour in enumerate(HOURS):
+        expected: dict[str, object] = {"gas_price": values.gas_price(currency, hour)}
+        if config.buys_asset:
+            expected["spot"] = values.price(config.asset, currency, hour, config.spot.venue)
+        if config.allocation.lending:
+            expected["lending_index"] = values.liquidity_index(config.lending.token, hour)
+        if mode in STAKED:
+            expected["oracle_rate"] = values.oracle_rate(lst, hour)
+            expected["market_rate"] = values.market_rate(lst, hour)
+        if mode in LEVERAGED:
+            expected["collateral_index"] = values.liquidity_index(lst, hour)
+            expected["borrow_index"] = values.variable_borrow_index("WETH", hour)
+        if currency == "ETH":
+            expected["numeraire_usd"] = values.price("ETH", "USDT", hour)
+        for name in ARRAYS:
+            array = getattr(panel, name)
+            if array.ndim == 1:
+                assert array[row] == expected.get(name, 1.0), (name, hour)
+        for column, venue in enumerate(panel.venues):
+            asset = config.asset
+            assert panel.perp_mark[row, column] == values.perp_price(venue, asset, hour)
+            assert panel.funding_rate[row, column] == values.funding_rate(venue, asset, hour)
+        for column, token in enumerate(panel.reward_tokens):
+            paid = values.reward_tokens(token, hour, WINDOW.start)
+            assert panel.reward_tokens_per_unit[row, column] == paid
+            if token != "EIGEN" or hour >= EIGEN_LISTED:
+                price = values.price(token, currency, hour)
+                assert panel.reward_price[row, column] == price
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_arrays_are_what_the_engine_reads(mode: str) -> None:
+    """Contiguous float64, every hour both ends included, nothing shared between two arrays."""
+    panel = made(mode)
+    n, k, r = len(HOURS), len(panel.venues), len(panel.reward_tokens)
+    assert panel.timestamps.tolist() == HOURS.asi8.tolist()
+    assert panel.hours.equals(HOURS)
+    assert panel.venues == tuple(sorted(configs().modes[mode].hedge.venues))
+    assert panel.reward_tokens == (("EIGEN", "ETHFI") if mode in STAKED else ())
+    assert panel.cost_bps.shape == (n, 2 + r + k, 3)
+    assert panel.perp_mark.shape == panel.funding_rate.shape == (n, k)
+    arrays = [getattr(panel, name) for name in ARRAYS]
+    assert all(a.dtype == np.float64 and a.flags.c_contiguous and a.flags.writeable for a in arrays)
+    shared = [np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i]]
+    assert not any(shared)
+
+
+def known_at(dataset: Dataset, at: pd.Timestamp, factor: float) -> Dataset:
+    """The dataset with everything changed that is not known at `at`.
+
+    An index may be read up to the snapshot that ends the running day: accrual, not a signal.
+    """
+    frame, kind = dataset.frame.copy(), dataset.config.kind
+    if kind in BARS:  # of the running bar only the open is known
+        frame.loc[frame["timestamp"] >= at, ["high", "low", "close", "volume"]] *= factor
+        frame.loc[frame["timestamp"] > at, "open"] *= factor
+        return replace(dataset, frame=frame)
+    later = frame["timestamp"] > at
+    if kind is Kind.AAVE_RATES:
+        frame.loc[later, "price_usd"] *= factor
+        later = frame["timestamp"] > at.ceil("D")
+    numbers = [
+        c for c in frame.select_dtypes("float64") if c not in ("price_usd", "size_bucket_usd")
+    ]
+    frame.loc[later, numbers] *= factor
+    return replace(dataset, frame=frame)
+
+
+@settings(max_examples=50)
+@given(
+    mode=st.sampled_from(MODES),
+    row=st.integers(0, len(HOURS) - 2),
+    factor=st.floats(0.5, 2.0).filter(lambda f: abs(f - 1.0) > 1e-3),
+)
+def test_no_look_ahead(mode: str, row: int, factor: float) -> None:
+    """Nothing that becomes known after t changes a bit of the panel up to t, and it does after."""
+    cut = {name: known_at(dataset, HOURS[row], factor) for name, dataset in DATASETS.items()}
+    before, after = made(mode), build_panel(sliced(mode), cut, WINDOW)
+    assert same(before, after, slice(None, row + 1)) == []
+    assert same(before, after, slice(row + 1, None)) != []
+
+
+@pytest.mark.parametrize("mode", HEDGED)
+def test_the_extreme_is_the_high_of_the_bar_known_at_its_hour(mode: str) -> None:
+    """On opens the high of the bar before, on closes that of the bar itself; entry has the mark."""
+    opens, closes = made(mode), made(mode, pricing__price_field="close")
+    asset = configs().modes[mode].asset.lower()
+    for column, venue in enumerate(opens.venues):
+        bars = DATASETS[f"{venue}_{asset}usdt_perp"].frame
+        high, extreme = bars["high"].to_numpy(), opens.perp_extreme[:, column]
+        assert extreme[0] == opens.perp_mark[0, column] == bars["open"].iloc[0]
+        assert extreme[1:].tolist() == high[:-1].tolist()
+        assert closes.perp_extreme[:, column].tolist() == high.tolist()
+        assert closes.perp_mark[:, column].tolist() == bars["close"].tolist()
+
+
+def test_the_first_extreme_does_not_depend_on_what_was_loaded() -> None:
+    """A panel over a part of the data is the panel of data for that part."""
+    part = parse_window("2024-10-05T07:00", "2024-10-07")
+    panel = made("eth_basis", part)
+    assert panel.perp_extreme[0].tolist() == panel.perp_mark[0].tolist()
+    whole = made("eth_basis")
+    rows = slice(25, 25 + len(panel.timestamps))
+    assert whole.timestamps[rows].tolist() == panel.timestamps.tolist()
+    assert same(replace(panel, perp_extreme=whole.perp_extreme[rows]), slice_of(whole, rows)) == []
+
+
+def slice_of(panel: Panel, rows: slice) -> Panel:
+    """Those rows of a panel."""
+    return replace(panel, **{name: getattr(panel, name)[rows] for name in ARRAYS})
+
+
+def bps(pair: str) -> np.ndarray:
+    """The made table's rates of a pair, hour by hour: day, pair and bucket each add their part."""
+    day = (HOURS.normalize() - HOURS[0].normalize()).days.to_numpy()
+    return (1.0 + day + 10.0 * sorted(PAIRS).index(pair))[:, None] + [0.0, 100.0, 200.0]
+
+
+LEGS = {
+    "pure_lending": [0.0, 0.0],
+    "btc_basis": [10.0, 0.0, "BTCUSDT-PERP", "BTCUSDT-PERP"],
+    "eth_basis": [10.0, 0.0, *["ETHUSDT-PERP"] * 3],
+    "eth_staking_only": [0.0, "ETH_weETH", "EIGEN_ETH", "ETHFI_ETH"],
+    "usdt_market_neutral": [10.0, "ETH_weETH", "EIGEN_USDT", "ETHFI_USDT", *["ETHUSDT-PERP"] * 3],
+}
+
+
+@pytest.mark.parametrize("mode", LEGS)
+def test_each_leg_costs_its_pair_by_day_and_bucket(mode: str) -> None:
+    """Exchanges charge their taker fee, the rest is the table's; reward tokens by share class."""
+    panel = made(mode)
+    for leg, source in enumerate(LEGS[mode]):
+        expected = bps(source) if isinstance(source, str) else np.full((len(HOURS), 3), source)
+        assert panel.cost_bps[:, leg].tolist() == expected.tolist(), panel.legs[leg]
+    assert len(panel.legs) == len(LEGS[mode])
+
+
+def test_a_pool_costs_what_the_table_says() -> None:
+    """On a decentralised exchange the spot leg is the table's pair, not a taker fee."""
+    panel = made("eth_basis", spot__venue="uniswapv3")
+    assert panel.cost_bps[:, 0].tolist() == bps("ETH_USDT").tolist()
+    assert panel.spot.tolist() == DATASETS["uniswapv3_ethusdt_spot"].frame["open"].tolist()
+
+
+def test_a_perpetual_outside_the_table_pays_the_taker_fee() -> None:
+    """Venues without a pair in the table charge their own fee, each its own."""
+    costs = DATASETS["execution_costs"]
+    frame = costs.frame[costs.frame["pair"] != "ETHUSDT-PERP"]
+    datasets = {**DATASETS, "execution_costs": make_dataset(costs.config, frame)}
+    panel = build_panel(sliced("eth_basis"), datasets, WINDOW)
+    assert panel.cost_bps[:, 2:].tolist() == [[[5.0] * 3, [5.5] * 3, [5.0] * 3]] * len(HOURS)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_flat_costs_are_flat(mode: str) -> None:
+    """The flat model charges every leg and bucket alike and reads no table."""
+    without = {name: d for name, d in DATASETS.items() if name != "execution_costs"}
+    flat = sliced(mode, costs__model="flat", costs__flat_bps=12.5)
+    panel = build_panel(flat, without, WINDOW)
+    assert np.unique(panel.cost_bps).tolist() == [12.5]
+    assert (panel.gas_price > 0).all()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_costs_neither_gas_nor_table_is_needed(mode: str) -> None:
+    """Costs off: free trades, free gas, and a directory without those families is enough."""
+    free = sliced(mode, costs__enabled=False)
+    assert not {"ethereum_gas", "execution_costs"} & set(free.datasets)
+    panel = build_panel(free, {name: DATASETS[name] for name in free.datasets}, WINDOW)
+    assert not panel.gas_price.any()
+    assert not panel.cost_bps.any()
+    priced = mode in ("pure_lending_eth", "eth_leveraged")  # they read WETH's snapshots anyway
+    assert (panel.numeraire_usd != 1.0).all() == priced
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_numeraire_is_the_share_class(mode: str) -> None:
+    """In ETH everything is counted in ETH, and a unit is worth its USD for the cost buckets."""
+    panel = made(mode)
+    gas = DATASETS["ethereum_gas"].frame
+    gwei = (gas["base_fee_gwei"] + gas["priority_fee_p50_gwei"]).to_numpy()
+    if mode in ETH_CLASS:
+        aave = DATASETS["aave_weth_rates"].frame.set_index("timestamp")["price_usd"]
+        assert panel.numeraire_usd.tolist() == aave[HOURS.normalize()].tolist()
+        assert panel.gas_price.tolist() == (gwei * 1e-9).tolist()
+        assert set(panel.spot) == {1.0}
+    else:
+        assert set(panel.numeraire_usd) == {1.0}
+        in_usdt = panel.gas_price / (gwei * 1e-9)
+        assert (in_usdt > 2_000).all()
+    if mode in STAKED:
+        eigen = DATASETS["uniswapv3_eigenweth_spot"].frame["open"].to_numpy()
+        rate = panel.reward_price[HOURS >= EIGEN_LISTED, 0] / eigen
+        assert rate == pytest.approx(panel.spot[HOURS >= EIGEN_LISTED], rel=1e-15)
+
+
+def test_an_lst_in_the_wallet_earns_no_supply_rate() -> None:
+    """Unleveraged modes supply nothing: their collateral index stands at one, debt's too."""
+    for mode in ("eth_staking_only", "usdt_market_neutral_no_leverage"):
+        panel = made(mode)
+        assert set(panel.collateral_index) == set(panel.borrow_index) == {1.0}
+        assert "aave_weeth_rates" not in panel.repairs
+
+
+def test_rewards_of_a_period_that_began_before_are_paid_in_part() -> None:
+    """Periods are pro-rated to the window's start; one that ended before it pays nothing."""
+    panel = made("eth_staking_only")
+    paid = {HOURS[row]: panel.reward_tokens_per_unit[row] for row in range(len(HOURS))}
+    hours_in = (pd.Timestamp("2024-10-06") - pd.Timestamp("2024-10-04T06:00")) / pd.Timedelta("1h")
+    assert paid[pd.Timestamp("2024-10-06", tz="UTC")] == pytest.approx([0.2 * hours_in / 96, 0.0])
+    assert paid[pd.Timestamp("2024-10-07", tz="UTC")].tolist() == [0.0, 0.0]
+    assert paid[pd.Timestamp("2024-10-08", tz="UTC")].tolist() == [0.1, 0.05]
+    assert np.count_nonzero(panel.reward_tokens_per_unit) == 3
+
+
+def test_rewards_off_need_no_rewards() -> None:
+    """Without rewards there are no tokens, no legs for them and no data for them."""
+    off = sliced("usdt_market_neutral", rewards__enabled=False)
+    panel = build_panel(off, {name: DATASETS[name] for name in off.datasets}, WINDOW)
+    assert panel.reward_tokens == ()
+    assert panel.reward_price.shape == (len(HOURS), 0)
+    assert panel.legs == ("spot", "lst", "binance_perp", "bybit_perp", "okx_perp")
+
+
+def test_a_token_has_no_price_before_its_first_quote_and_needs_one_once_paid() -> None:
+    """NaN before the listing is fit; an unpriced token that has been paid out is not."""
+    panel = made("eth_leveraged")
+    listed = HOURS >= EIGEN_LISTED
+    assert np.isnan(panel.reward_price[:, 0]).tolist() == (~listed).tolist()
+    late = DATASETS["uniswapv3_eigenweth_spot"]
+    late = make_dataset(late.config, late.frame.iloc[30:])
+    datasets = {**DATASETS, late.name: late}
+    message = refusal("BT-003", lambda: build_panel(sliced("eth_leveraged"), datasets, WINDOW))
+    assert "reward_price.EIGEN of eth_leveraged is nan at 2024-10-06 00:00" in message
+
+
+def test_a_repair_is_flagged_at_every_hour_it_reaches() -> None:
+    """A bar's repair touches its hour and the next one's known extreme; a settlement its own."""
+    repaired = HOURS[10]
+    settled = HOURS[HOURS.hour % 8 == 0][2]
+    datasets = dict(DATASETS)
+    for name, stamp in (
+        ("okx_ethusdt_perp", repaired),
+        ("bybit_ethusdt_spot", HOURS[20]),
+        ("okx_ethusdt_funding", settled),
+    ):
+        rows = DATASETS[name].frame["timestamp"] == stamp
+        datasets[name] = changed(DATASETS[name], rows, "repair", "substituted")
+    panel = build_panel(sliced("eth_basis"), datasets, WINDOW)
+    flagged = {name: np.flatnonzero(flags).tolist() for name, flags in panel.repairs.items()}
+    settlement = HOURS.get_loc(settled)
+    assert flagged["okx_ethusdt_perp"] == [10, 11]
+    assert flagged["bybit_ethusdt_spot"] == [20]
+    assert flagged["okx_ethusdt_funding"] == [settlement]
+    assert np.flatnonzero(panel.repaired).tolist() == sorted([10, 11, 20, settlement])
+    assert set(panel.repairs) == set(sliced("eth_basis").datasets)
+    closes = build_panel(sliced("eth_basis", pricing__price_field="close"), datasets, WINDOW)
+    assert np.flatnonzero(closes.repairs["okx_ethusdt_perp"]).tolist() == [10]
+    assert not made("eth_basis").repaired.any()
+
+
+def test_the_panel_names_the_content_of_all_it_was_made_from() -> None:
+    """Hashes of the datasets read and of what repaired them, and of nothing else."""
+    name = "okx_ethusdt_perp"
+    both = {**DATASETS[name].content_hashes, "bybit_ethusdt_perp": "b" * 64, "elsewhere": "e" * 64}
+    datasets = {**DATASETS, name: replace(DATASETS[name], content_hashes=both)}
+    panel = build_panel(sliced("eth_basis", hedge__venues={"okx": 1.0}), datasets, WINDOW)
+    assert panel.data_hashes["bybit_ethusdt_perp"] == "b" * 64
+    expected = {*sliced("eth_basis", hedge__venues={"okx": 1.0}).datasets, *both}
+    assert list(panel.data_hashes) == sorted(expected)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_only_what_a_mode_needs_must_exist(mode: str) -> None:
+    """A panel needs exactly its slice's datasets: each one's absence or refusal stops it."""
+    needed = {name: DATASETS[name] for name in sliced(mode).datasets}
+    assert same(build_panel(sliced(mode), needed, WINDOW), made(mode)) == []
+    for name in needed:
+        less = {other: dataset for other, dataset in DATASETS.items() if other != name}
+        message = refusal("DATA-001", lambda d=less: build_panel(sliced(mode), d, WINDOW))
+        assert f"mode {mode} needs the dataset {name}" in message
+        broken = DataError("DATA-009", "an index falls", where=f"{name}.csv")
+        refused = {**DATASETS, name: broken}
+        assert f"{name}.csv" in refusal(
+            "DATA-009", lambda d=refused: build_panel(sliced(mode), d, WINDOW)
+        )
+
+
+def test_a_window_beyond_the_datasets_is_refused() -> None:
+    """A panel never stretches its data: an hour too many at either end is refused."""
+    for start, end in (("2024-10-04T05:00", "2024-10-07"), ("2024-10-05", "2024-10-08T19:00")):
+        window = parse_window(start, end)
+        for mode in MODES:
+            refusal("DATA-012", lambda m=mode, w=window: made(m, w))
+
+
+BROKEN: dict[str, tuple[str, tuple[int, ...], float]] = {
+    "a price that is missing": ("spot", (3,), np.nan),
+    "a price of zero": ("perp_mark", (3, 1), 0.0),
+    "an endless price": ("perp_extreme", (3, 0), np.inf),
+    "a negative index": ("collateral_index", (3,), -1.0),
+    "a rate that is missing": ("funding_rate", (3, 2), np.nan),
+    "negative gas": ("gas_price", (3,), -1e-9),
+    "a negative cost": ("cost_bps", (3, 2, 1), -1.0),
+    "a worthless numeraire": ("numeraire_usd", (3,), 0.0),
+    "a reward price that is missing": ("reward_price", (100, 0), np.nan),
+    "a reward price below zero": ("reward_price", (100, 1), -1.0),
+}
+
+
+@pytest.mark.parametrize("defect", BROKEN)
+def test_an_unfit_value_is_named(defect: str) -> None:
+    """One bad value in any array is refused with its array, column and hour."""
+    name, place, value = BROKEN[defect]
+    panel = made("usdt_market_neutral")
+    require_fit(panel)
+    getattr(panel, name)[place] = value
+    message = refusal("BT-003", lambda: require_fit(panel))
+    assert name in message
+    assert f"{HOURS[place[0]]:%Y-%m-%d %H:%M}" in message
+
+
+def test_stamps_and_shapes_are_checked() -> None:
+    """A missing hour, a wrong shape, a wrong type or layout is refused."""
+    panel = made("eth_basis")
+    gap = panel.timestamps.copy()
+    gap[5:] += 3_600_000_000_000
+    broken = {
+        "stamps": replace(panel, timestamps=gap),
+        "half": replace(panel, timestamps=panel.timestamps + 1_800_000_000_000),
+        "spot": replace(panel, spot=panel.spot[:-1]),
+        "perp_mark": replace(panel, perp_mark=np.asfortranarray(panel.perp_mark)),
+        "oracle_rate": replace(panel, oracle_rate=panel.oracle_rate.astype(np.float32)),
+        "repaired": replace(panel, repaired=panel.repaired[:-1]),
+    }
+    for name, unfit in broken.items():
+        message = refusal("BT-003", lambda p=unfit: require_fit(p))
+        assert ("stamps" if name == "half" else name) in message
