@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,12 @@ from basis_pipeline.market.raw import read_families
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
+from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from basis_pipeline.runs.tables import result_tables
+
+Benchmarks = tuple[pd.DataFrame | None, dict[str, str]]
+NO_BENCHMARKS: Benchmarks = (None, {})
 
 
 def capital_of(mode_slice: ModeSlice, capital: float | None) -> float:
@@ -49,21 +53,22 @@ def run_backtest(
     panel: Panel,
     window: Window,
     capital: float,
-    benchmark: pd.DataFrame | None = None,
+    benchmarks: Benchmarks = NO_BENCHMARKS,
 ) -> RunResult:
     """Backtest one slice over its panel.
 
     Parameters
     ----------
     capital: equity before entry costs, in the share class's currency.
-    benchmark: optional growth indices beside the run, one column each, at the panel's marks.
+    benchmarks: growth indices to stand beside the run, as `benchmark_table` returns them.
     """
     simulation, frames = simulate_slice(mode_slice, panel, capital)
-    if benchmark is not None:
-        frames["benchmark"] = benchmark
+    beside, benchmark_hashes = benchmarks
+    if beside is not None:
+        frames["benchmark"] = beside
     identity = RunIdentity(
         config_hash=mode_slice.config_hash,
-        data_hashes=dict(panel.data_hashes),
+        data_hashes=dict(sorted({**panel.data_hashes, **benchmark_hashes}.items())),
         start=window.start.to_pydatetime(),
         end=window.end.to_pydatetime(),
         capital=capital,
@@ -88,26 +93,16 @@ def run_backtest(
 
 
 def load_datasets(
-    mode_slice: ModeSlice, configs: Configs, data_dir: Path, window: Window
-) -> dict[str, Dataset]:
-    """Read and build exactly the datasets a slice needs.
+    names: Collection[str], configs: Configs, data_dir: Path, window: Window
+) -> dict[str, Dataset | DataError]:
+    """Read and build the datasets named; one that is absent or refused is its error.
 
     A family that only repairs draw on is read where it exists; it matters only if there is a hole.
-
-    Raises
-    ------
-    DataError: the first dataset that is refused, with its code and file.
     """
-    sources = {source for config in mode_slice.datasets.values() for source in config.sources}
-    needed = sorted(sources | set(mode_slice.datasets))
+    wanted = [configs.datasets[name] for name in sorted(names)]
+    needed = sorted({source for config in wanted for source in config.sources} | set(names))
     families = read_families(data_dir, [configs.datasets[name] for name in needed])
-    built = build_datasets(mode_slice.datasets.values(), families, window)
-    datasets: dict[str, Dataset] = {}
-    for name, outcome in built.items():
-        if isinstance(outcome, DataError):
-            raise outcome
-        datasets[name] = outcome
-    return datasets
+    return build_datasets(wanted, families, window)
 
 
 def backtest(
@@ -127,6 +122,9 @@ def backtest(
     """
     mode_slice = slice_mode(configs, mode, overrides)
     invested = capital_of(mode_slice, capital)
-    datasets = load_datasets(mode_slice, configs, data_dir, window)
+    benchmarks = benchmark_names(mode_slice, configs)
+    names = {*mode_slice.datasets, *benchmarks.values()}
+    datasets = load_datasets(names, configs, data_dir, window)
     panel = build_panel(mode_slice, datasets, window)
-    return run_backtest(mode_slice, panel, window, invested)
+    beside = benchmark_table(benchmarks, datasets, window)
+    return run_backtest(mode_slice, panel, window, invested, beside)

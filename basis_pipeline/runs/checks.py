@@ -154,7 +154,7 @@ CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Found]]] = {
     ),
     "closed_form": (
         "ERROR",
-        "held still and free of cost, the engine equals the mode's closed form to 1e-9 at each hour",
+        "held still and free of cost, the engine equals its closed form to 1e-9 at every hour",
         _closed_form,
     ),
     "determinism": ("ERROR", "running it again gives the same tables to the bit", _determinism),

@@ -1,0 +1,59 @@
+"""What the same money would have grown to elsewhere: the lending rate, and Ethena's sUSDe."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.engine.model import Floats
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.values import MarketValues
+from basis_pipeline.market.window import Window
+from basis_pipeline.results import metrics
+
+LENDING = "lending"
+
+
+def benchmark_names(mode_slice: ModeSlice, configs: Configs) -> dict[str, str]:
+    """Benchmark → dataset, of the slice's share class. None of them has to exist."""
+    share_class = mode_slice.share_class
+    names = {LENDING: f"aave_{share_class.lending_token.lower()}_rates"}
+    if share_class.benchmark_dataset is not None:
+        names[share_class.benchmark_dataset.removesuffix("_benchmark")] = (
+            share_class.benchmark_dataset
+        )
+    return {label: name for label, name in names.items() if name in configs.datasets}
+
+
+def benchmark_table(
+    names: Mapping[str, str], datasets: Mapping[str, Dataset | DataError], window: Window
+) -> tuple[pd.DataFrame | None, dict[str, str]]:
+    """Growth of one unit at every mark of the window, one column a benchmark, and what was read.
+
+    A benchmark whose dataset is absent or refused is left out: no run depends on one. Returns the
+    table (None when nothing is left) and dataset → content hash.
+    """
+    growth: dict[str, Floats] = {}
+    hashes: dict[str, str] = {}
+    for label, name in names.items():
+        dataset = datasets.get(name)
+        if not isinstance(dataset, Dataset):
+            continue
+        growth[label] = _growth(label, dataset, window)
+        hashes |= dataset.content_hashes
+    if not growth:
+        return None, {}
+    return pd.DataFrame({"timestamp": window.hours, **growth}), hashes
+
+
+def _growth(label: str, dataset: Dataset, window: Window) -> Floats:
+    if label == LENDING:
+        token = dataset.name.removeprefix("aave_").removesuffix("_rates").upper()
+        index = MarketValues({dataset.name: dataset}).liquidity_index(token, window.hours)
+        growth: Floats = index / index[0]
+        return growth
+    stamps = pd.DatetimeIndex(dataset.frame["timestamp"]).asi8
+    rate = dataset.frame["apr"].to_numpy(dtype=np.float64)
+    return metrics.growth_at_rate(window.hours.asi8, stamps, rate)
