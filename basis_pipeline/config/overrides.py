@@ -1,6 +1,7 @@
 """Dotted overrides: `hedge.venues={bybit: 1.0}` replaces what it names, a mapping as a whole."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from basis_pipeline.config.loading import parse_yaml, validate
@@ -47,6 +48,6 @@ def apply_overrides(mode: ModeConfig, overrides: Mapping[str, Any]) -> ModeConfi
     for key, value in overrides.items():
         if key in _IDENTITY:
             raise ConfigError("CONFIG-010", f"{key!r} names the mode and cannot be overridden")
-        _replace(tree, key, value)
+        _replace(tree, key, deepcopy(value))  # a later key may reach into an earlier mapping
     names = ", ".join(overrides) or "none"
     return validate(ModeConfig, tree, f"mode {mode.mode} with overrides of {names}")
