@@ -1,6 +1,7 @@
 """Reading `configs/` into models: every file is checked, every problem names its file."""
 
 import json
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import date
@@ -40,7 +41,11 @@ class Configs:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key given twice; the plain loader keeps the last one silently."""
+    """YAML that refuses a key given twice, and reads 1e-3 as a number.
+
+    The plain loader silently keeps the last of two keys, and takes an exponent without a point for
+    text, as YAML 1.1 has it.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -52,11 +57,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_UniqueKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """Parse one YAML document; CONFIG-004 with the place when it is malformed."""
     try:
         return yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: a date such as 2024-02-30
         raise ConfigError("CONFIG-004", " ".join(str(error).split()), where=where) from None
 
 
@@ -81,6 +91,13 @@ def validate(model: type[T] | TypeAdapter[T], value: Any, where: str) -> T:
         raise ConfigError("CONFIG-005", str(error), where=where) from None
 
 
+def _text(path: Path, where: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError("CONFIG-004", f"the file is not UTF-8: {error}", where=where) from None
+
+
 def load_directory(directory: Path, model: type[T] | TypeAdapter[T], key: str) -> dict[str, T]:
     """Load every `*.yaml` below `directory`, sorted by name; `key` must equal the file's stem."""
     if not directory.is_dir():
@@ -90,7 +107,7 @@ def load_directory(directory: Path, model: type[T] | TypeAdapter[T], key: str) -
     loaded: dict[str, T] = {}
     for path in sorted(directory.glob("*.yaml")):
         where = f"{directory.name}/{path.name}"
-        value = validate(model, parse_yaml(path.read_text("utf-8"), where), where)
+        value = validate(model, parse_yaml(_text(path, where), where), where)
         name = getattr(value, key)
         if name != path.stem:
             raise ConfigError(

@@ -125,6 +125,8 @@ class Flow(StrictModel):
             value = datetime.fromisoformat(value)
         if not isinstance(value, datetime):
             raise ValueError("a flow's date is a date or a stamp, such as 2024-07-01T08:00:00Z")
+        if not 1970 <= value.year < 2262:  # what nanoseconds since 1970 can count
+            raise ValueError(f"a flow happens between 1970 and 2261, not in {value.year}")
         value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         if value.minute or value.second or value.microsecond:
             raise ValueError(f"a flow happens at a whole hour, not at {value.isoformat()}")

@@ -152,10 +152,7 @@ def require_sound(mode: ModeConfig, configs: Configs) -> None:
         known = ", ".join(configs.share_classes)
         what = f"share class {mode.share_class!r} has no file"
         raise ConfigError("CONFIG-008", what, where=where, available=known)
-    named = [mode.spot.venue] if mode.buys_asset else []
-    named += [mode.lending.protocol] if mode.allocation.lending > 0 or mode.is_leveraged else []
-    named += list(mode.hedge_venues)
-    for name in named:
+    for name in (mode.spot.venue, mode.lending.protocol, *mode.hedge.venues):  # used or not
         if name not in configs.venues:
             known = ", ".join(configs.venues)
             what = f"there is no venue {name!r}"
