@@ -99,18 +99,21 @@ def parameters_of(mode_slice: ModeSlice) -> Parameters:
 def plain_run(mode_slice: ModeSlice) -> ModeSlice:
     """The slice whose result the closed forms give: nothing rebalanced, charged, paid or moved."""
     mode = mode_slice.mode
-    return mode_slice.model_copy(
+    plain = mode.model_copy(
         update={
-            "mode": mode.model_copy(
-                update={
-                    "rebalance": mode.rebalance.model_copy(update={"enabled": False}),
-                    "costs": mode.costs.model_copy(update={"enabled": False}),
-                    "rewards": mode.rewards.model_copy(update={"enabled": False}),
-                    "pricing": mode.pricing.model_copy(update={"mark_lst": "oracle"}),
-                    "flows": (),
-                }
-            )
+            "rebalance": mode.rebalance.model_copy(update={"enabled": False}),
+            "costs": mode.costs.model_copy(update={"enabled": False}),
+            "rewards": mode.rewards.model_copy(update={"enabled": False}),
+            "pricing": mode.pricing.model_copy(update={"mark_lst": "oracle"}),
+            "flows": (),
         }
+    )
+    # Built anew: a copy of the slice would keep the hash of the slice it was copied from.
+    return ModeSlice(
+        mode=plain,
+        share_class=mode_slice.share_class,
+        venues=mode_slice.venues,
+        datasets=mode_slice.datasets,
     )
 
 
