@@ -15,9 +15,12 @@ from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import simulate
 from basis_pipeline.engine.closed_forms import closed_form_equity
 from basis_pipeline.engine.model import Floats
+from basis_pipeline.market.dataset import COST_BUCKETS_USD
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.market.quality import QualityResult
+from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunResult
+from basis_pipeline.results.summary import growth_of
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.runs.backtest import simulate_slice
 from basis_pipeline.runs.inputs import market_arrays, parameters_of, plain_panel, plain_run
@@ -44,8 +47,8 @@ class Finished:
         return self.result.frames[table][name].to_numpy(dtype=np.float64)
 
     def worst(self, table: str, columns: list[str], excess: Floats) -> pd.DataFrame:
-        """Rows of a table where `excess` is above zero, worst first."""
-        rows = np.flatnonzero(excess > 0.0)
+        """Rows of a table where `excess` is above zero or no number, worst first."""
+        rows = np.flatnonzero(~(excess <= 0.0))
         rows = rows[np.argsort(-excess[rows], kind="stable")][:SHOWN_ROWS]
         return self.result.frames[table].loc[rows, ["timestamp", *columns]]
 
@@ -62,7 +65,7 @@ def _reconciliation(run: Finished) -> Found:
     excess = np.abs(gap) - TOLERANCE * np.abs(equity)
     rows = run.worst("attribution", ["residual"], excess)
     share = float(np.max(np.abs(gap) / np.maximum(np.abs(equity), 1e-300)))
-    return not (excess > 0).any(), {"max_abs_residual": share, "limit": TOLERANCE}, rows
+    return bool((excess <= 0.0).all()), {"max_abs_residual": share, "limit": TOLERANCE}, rows
 
 
 def _closed_form(run: Finished) -> Found:
@@ -125,18 +128,23 @@ def _drawdown_limit(run: Finished) -> Found:
 
 
 def _target_apy(run: Finished) -> Found:
-    target, apy = run.mode_slice.mode.gates.target_apy, run.result.summary["apy"]
+    target = run.mode_slice.mode.gates.target_apy
     if target is None:
         return True, {"applies": "no"}, NOTHING
-    reached = apy is not None and apy >= target
-    return reached, {"apy": apy if apy is not None else "undefined", "target": target}, NOTHING
+    grown = float(growth_of(run.result.frames, run.result.identity.capital)[-1]) - 1.0
+    apy = metrics.annual_yield(grown, metrics.years(run.panel.timestamps))
+    return apy >= target, {"apy": apy, "target": target}, NOTHING
 
 
 def _trade_sizes(run: Finished) -> Found:
-    count = int(run.result.summary["trades_above_last_size_bucket"])
     events = run.result.frames["events"]
-    largest = float(events.loc[events["kind"] == "trade", "notional"].max()) if count else 0.0
-    return count == 0, {"trades_above_last_bucket": count, "largest_notional": largest}, NOTHING
+    trades = events[events["kind"] == "trade"]
+    marks = np.searchsorted(run.panel.hours, pd.DatetimeIndex(trades["timestamp"]))
+    usd = trades["notional"].to_numpy() * run.panel.numeraire_usd[marks]
+    rows = trades.assign(notional_usd=usd)[usd > COST_BUCKETS_USD[-1]]
+    rows = rows.sort_values("notional_usd", ascending=False, kind="stable").head(SHOWN_ROWS)
+    count, largest = int((usd > COST_BUCKETS_USD[-1]).sum()), float(usd.max(initial=0.0))
+    return count == 0, {"trades_above_last_bucket": count, "largest_usd": largest}, rows
 
 
 def _repaired_data(run: Finished) -> Found:
