@@ -328,6 +328,18 @@ def test_a_repair_is_flagged_at_every_hour_it_reaches() -> None:
     assert not made("eth_basis").repaired.any()
 
 
+def test_a_repaired_snapshot_is_flagged_on_both_its_days() -> None:
+    """An index read between two snapshots rests on both."""
+    rates = changed(DATASETS["aave_usdt_rates"], 2, "repair", "interpolated")  # 6 October
+    panel = build_panel(sliced("pure_lending"), {**DATASETS, rates.name: rates}, WINDOW)
+    flagged = HOURS[panel.repaired]
+    assert flagged[[0, -1]].tolist() == [
+        pd.Timestamp("2024-10-05T01:00", tz="UTC"),
+        pd.Timestamp("2024-10-06T23:00", tz="UTC"),
+    ]
+    assert len(flagged) == 47
+
+
 def test_the_panel_names_the_content_of_all_it_was_made_from() -> None:
     """Hashes of the datasets read and of what repaired them, and of nothing else."""
     name = "okx_ethusdt_perp"
