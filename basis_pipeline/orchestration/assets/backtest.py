@@ -11,15 +11,18 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.config import MODE, RULES
+from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import INPUTS, PANEL, input_checks
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.guard import require_passing
+from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema
 from basis_pipeline.results.plots import equity_plot_png
 from basis_pipeline.results.store import RunResult
-from basis_pipeline.runs.backtest import capital_of, run_backtest
+from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
+from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.checks import CHECKS, PHASE, backtest_checks
 
 RUN = dg.AssetKey(["backtest", "run"])
@@ -59,14 +62,19 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         ),
     )
     def run(
-        context: dg.AssetExecutionContext, mode_slice: ModeSlice, panel: Panel, request: RunRequest
+        context: dg.AssetExecutionContext,
+        mode_slice: ModeSlice,
+        panel: Panel,
+        request: RunRequest,
+        warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.MaterializeResult[RunResult]]:
         """Hold what is read against the gate, simulate, evaluate the checks."""
         mode = context.partition_key
         try:
             _require_sound_inputs(context.instance, mode_slice, mode)
             capital = capital_of(mode_slice, request.capital)
-            result = run_backtest(mode_slice, panel, request.window, capital)
+            beside = _benchmarks(mode_slice, request, warehouse)
+            result = run_backtest(mode_slice, panel, request.window, capital, beside)
         except BasisError as error:
             raise as_failure(error) from error
         found = backtest_checks(result, mode_slice, panel)
@@ -78,6 +86,14 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         )
 
     return run
+
+
+def _benchmarks(mode_slice: ModeSlice, request: RunRequest, warehouse: Warehouse) -> Benchmarks:
+    """Benchmarks from what the warehouse holds for this window; a run depends on none of them."""
+    names = benchmark_names(mode_slice, request.configs)
+    found = {name: warehouse.find(dataset_key(name)) for name in names.values()}
+    held = {n: d for n, d in found.items() if d is not None and d.window == request.window}
+    return benchmark_table(names, held, request.window)
 
 
 def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, mode: str) -> None:
