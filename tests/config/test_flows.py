@@ -1,0 +1,92 @@
+"""Dated deposits and withdrawals: which times they take."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_pipeline.config import Configs, load_configs, parse_assignments, slice_mode
+from basis_pipeline.errors import ConfigError
+from tests.config.trees import COMMITTED
+
+LOADED = load_configs(COMMITTED)
+
+
+def flow_at(date: Any, amount: Any = 10.0) -> datetime:
+    """The time a flow with this date is read as."""
+    flows = {"flows": [{"date": date, "amount": amount}]}
+    return slice_mode(LOADED, "eth_basis", flows).mode.flows[0].date
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("2024-07-01", 0),
+        ("2024-07-01T08:00", 8),
+        ("2024-07-01 08:00:00", 8),
+        ("2024-07-01T08:00:00Z", 8),
+        ("2024-07-01T08:00:00+02:00", 6),
+        ("2024-07-01T08:30:00+05:30", 3),
+        ("2024-06-30T20:00:00-05:00", 1),
+    ],
+)
+def test_a_date_an_hour_or_an_offset_is_a_full_hour_in_utc(text: str, hour: int) -> None:
+    """A date is its midnight, a stamp without an offset is UTC, others are converted."""
+    expected = datetime(2024, 7, 1, hour, tzinfo=UTC)
+    assert flow_at(text) == expected
+    assert flow_at(text).tzinfo is UTC
+    (flow,) = parse_assignments([f"flows=[{{date: {text}, amount: 10.0}}]"])["flows"]
+    assert flow_at(flow["date"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [
+        ("2024-07-01T08:30", "whole hour"),
+        ("2024-07-01T08:00:01Z", "whole hour"),
+        ("2024-07-01T08:00:00+05:30", "whole hour"),
+        ("2024-07-01T08:00:00.000001Z", "whole hour"),
+        ("yesterday", "Invalid isoformat"),
+        ("2024-02-30", "day"),
+        (1719792000, "a date or a stamp"),
+        (None, "a date or a stamp"),
+        ("9999-12-31T23:00:00-05:00", "between 1970 and 2261"),
+        ("1066-10-14", "between 1970 and 2261"),
+    ],
+)
+def test_another_time_is_refused(date: Any, told: str) -> None:
+    """A flow between two marks, or at no time at all, is never moved to one."""
+    with pytest.raises(ConfigError, match=rf"flows\.0\.date: .*{told}") as raised:
+        flow_at(date)
+    assert raised.value.code == "CONFIG-005"
+
+
+@pytest.mark.parametrize("amount", [0.0, float("nan"), "10", True, None])
+def test_an_amount_is_a_number_other_than_zero(amount: Any) -> None:
+    """A flow that moves nothing is a mistake."""
+    with pytest.raises(ConfigError, match=r"flows\.0\.amount: ") as raised:
+        flow_at("2024-07-01", amount)
+    assert raised.value.code == "CONFIG-005"
+
+
+@given(hours=st.integers(24, 2_550_000), offset=st.integers(-12, 12))
+def test_the_same_instant_is_the_same_flow_in_any_offset(hours: int, offset: int) -> None:
+    """How a time is written changes neither the flow nor the identity of the run."""
+    utc = datetime.fromtimestamp(hours * 3600, UTC)
+    spelled = utc.astimezone(timezone(timedelta(hours=offset))).isoformat()
+    assert flow_at(spelled) == utc
+    written = [{"flows": [{"date": d, "amount": 5}]} for d in (spelled, utc.isoformat())]
+    first, second = (slice_mode(LOADED, "eth_basis", flows) for flows in written)
+    assert first.config_hash == second.config_hash
+
+
+def test_deposits_need_no_rebalancing_and_keep_their_order(configs: Configs) -> None:
+    """Several flows, several at one hour too; money paid in can wait in the wallet."""
+    flows = [
+        {"date": f"2024-07-0{day}", "amount": amount} for day, amount in ((2, 5), (1, 7), (1, 1))
+    ]
+    overrides = {"flows": flows, "rebalance.enabled": False}
+    read = slice_mode(configs, "eth_basis", overrides).mode.flows
+    assert [(flow.date.day, flow.amount) for flow in read] == [(2, 5.0), (1, 7.0), (1, 1.0)]

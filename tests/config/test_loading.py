@@ -1,0 +1,201 @@
+"""Reading a configuration directory: strict models, and every problem names its file."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from basis_pipeline.config import Configs, load_configs
+from basis_pipeline.config.loading import parse_yaml
+from basis_pipeline.errors import ConfigError
+from tests.config.conftest import Edit
+from tests.config.trees import copy_tree, leaves, put
+
+MODE = "modes/eth_basis.yaml"
+
+
+def test_the_committed_configuration_loads_and_is_complete(configs: Configs) -> None:
+    """Eight modes, seven venues, two share classes and the catalogue, each under its own name."""
+    assert list(configs.modes) == [
+        "btc_basis",
+        "eth_basis",
+        "eth_leveraged",
+        "eth_staking_only",
+        "pure_lending",
+        "pure_lending_eth",
+        "usdt_market_neutral",
+        "usdt_market_neutral_no_leverage",
+    ]
+    assert list(configs.venues) == [
+        "aave_v3", "binance", "bybit", "etherfi", "lido", "okx", "uniswapv3",
+    ]  # fmt: skip
+    assert list(configs.share_classes) == ["ETH", "USDT"]
+    assert len(configs.datasets) == 34
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        (MODE, lambda c: c.update(leverage=2.0), "leverage: Extra inputs"),
+        (MODE, lambda c: c["hedge"].update(venue="okx"), "hedge.venue: Extra inputs"),
+        (MODE, lambda c: c["costs"].update(flat_bps="5"), "costs.flat_bps: .*valid number"),
+        (MODE, lambda c: c["costs"].update(flat_bps=True), "costs.flat_bps: .*valid number"),
+        (MODE, lambda c: c["costs"].update(flat_bps=float("nan")), "costs.flat_bps: .*finite"),
+        (MODE, lambda c: c["costs"].update(flat_bps=float("inf")), "costs.flat_bps: .*finite"),
+        (MODE, lambda c: c["costs"].update(enabled=1), "costs.enabled: .*valid boolean"),
+        (MODE, lambda c: c["costs"].update(enabled="on"), "costs.enabled: .*valid boolean"),
+        (MODE, lambda c: c["costs"].update(model="guess"), "costs.model: .*'table' or 'flat'"),
+        (MODE, lambda c: c["spot"].update(venue=None), "spot.venue: .*valid string"),
+        (MODE, lambda c: c["allocation"].update(spot=-0.1), "allocation.spot: .*greater than"),
+        (MODE, lambda c: c["allocation"].update(lending=0.6), "allocation: .*sum to 1.1"),
+        (MODE, lambda c: c["staking"].update(target_ltv=1.0), "staking.target_ltv: .*less than 1"),
+        (
+            MODE,
+            lambda c: c["rebalance"].update(margin_ratio={"min": 2.0, "max": 0.25}),
+            "rebalance.margin_ratio: .*min 2 must lie below max 0.25",
+        ),
+        (
+            MODE,
+            lambda c: c["hedge"]["venues"].update(okx=0.0),
+            "hedge.venues.okx: .*greater than 0",
+        ),
+        (MODE, lambda c: c.update(share_class="BTC"), "share_class: .*'USDT' or 'ETH'"),
+        ("venues/okx.yaml", lambda c: c.update(kind="bank"), "'bank' found using 'kind'"),
+        (
+            "venues/okx.yaml",
+            lambda c: c["perp_margin"].update(initial=0.04),
+            "perp_margin: .*initial margin 0.04 lies below maintenance 0.05",
+        ),
+        (
+            "venues/aave_v3.yaml",
+            lambda c: c["emode"]["weETH"].update(max_ltv=0.96),
+            "emode.weETH: .*max_ltv 0.96 exceeds the liquidation threshold 0.95",
+        ),
+        ("share_classes/ETH.yaml", lambda c: c.update(initial_capital=0.0), "initial_capital: "),
+        ("share_classes/ETH.yaml", lambda c: c.update(max_leverage=0.5), "max_leverage: "),
+        ("datasets/ethereum_gas.yaml", lambda c: c.update(fill="zero"), "fill: Extra inputs"),
+    ],
+)
+def test_what_does_not_fit_its_model_is_refused_with_file_and_key(
+    edit: Edit, name: str, change: Callable[[dict[str, Any]], None], told: str
+) -> None:
+    """No unknown key, no text or bool for a number, nothing outside its bounds, in any file."""
+    with pytest.raises(ConfigError, match=told) as raised:
+        load_configs(edit(name, change))
+    assert raised.value.code == "CONFIG-005"
+    assert raised.value.where == name
+
+
+def test_no_key_of_a_mode_has_a_default(configs: Configs, edit: Edit) -> None:
+    """Every key of a mode file is required: nothing is decided in code."""
+    tree = configs.mode("eth_basis").model_dump(mode="json")
+    sections = [path for path, _ in leaves(tree)] + [(key,) for key in tree]
+    copy = edit(MODE, lambda _: None)
+    whole = (copy / MODE).read_text()
+    for path in sorted(
+        set(sections) - {("hedge", "venues", v) for v in ("binance", "bybit", "okx")}
+    ):
+        content = parse_yaml(whole, MODE)
+        *parents, last = path
+        node = content
+        for key in parents:
+            node = node[key]
+        del node[last]
+        (copy / MODE).write_text(yaml.safe_dump(content))
+        with pytest.raises(ConfigError, match=rf"{'.'.join(map(str, path))}: Field required"):
+            load_configs(copy)
+
+
+def test_a_key_given_twice_is_refused(edit: Edit) -> None:
+    """The YAML reader would silently keep the last one."""
+    copy = edit(MODE, lambda _: None)
+    (copy / MODE).write_text((copy / MODE).read_text() + "asset: BTC\n")
+    with pytest.raises(ConfigError, match="'asset' is given twice") as raised:
+        load_configs(copy)
+    assert (raised.value.code, raised.value.where) == ("CONFIG-004", MODE)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"mode: [eth_basis", "CONFIG-004"),
+        (b"mode: eth_basis\n\tasset: ETH\n", "CONFIG-004"),
+        (b"a: 1\n---\nb: 2\n", "CONFIG-004"),
+        (b"description: caf\xe9\n", "CONFIG-004"),
+        (b"flows: [{date: 2024-02-30, amount: 1.0}]\n", "CONFIG-004"),
+        (b"mode: !!python/object:os.system {}\n", "CONFIG-004"),
+        (b"", "CONFIG-005"),
+        (b"- eth_basis\n", "CONFIG-005"),
+        (b"? [a, b]\n: 1\n", "CONFIG-004"),
+        (b"2024-01-01: 1\n", "CONFIG-005"),
+    ],
+)
+def test_what_is_no_mapping_of_plain_values_is_refused(
+    edit: Edit, content: bytes, code: str
+) -> None:
+    """Broken syntax, another encoding or shape end in a coded error, never in a traceback."""
+    copy = edit(MODE, lambda _: None)
+    (copy / MODE).write_bytes(content)
+    with pytest.raises(ConfigError) as raised:
+        load_configs(copy)
+    assert (raised.value.code, raised.value.where) == (code, MODE)
+
+
+@pytest.mark.parametrize("directory", ["modes", "venues", "share_classes", "datasets"])
+@pytest.mark.parametrize("emptied", [True, False])
+def test_a_missing_or_empty_directory_is_told(
+    tmp_path: Path, directory: str, emptied: bool
+) -> None:
+    """An absent part of the configuration is CONFIG-003, never an empty catalogue."""
+    copy = copy_tree(tmp_path / "configs")
+    shutil.rmtree(copy / directory)
+    if emptied:
+        (copy / directory).mkdir()
+    with pytest.raises(ConfigError, match=directory) as raised:
+        load_configs(copy)
+    assert raised.value.code == "CONFIG-003"
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        (MODE, "mode"),
+        ("venues/okx.yaml", "venue"),
+        ("share_classes/ETH.yaml", "share_class"),
+        ("datasets/ethereum_gas.yaml", "name"),
+    ],
+)
+def test_a_file_holds_what_its_name_says(edit: Edit, name: str, key: str) -> None:
+    """A copied file with its old name inside cannot shadow another one."""
+    copy = edit(name, lambda _: None)
+    other = (copy / name).with_stem("other")
+    (copy / name).rename(other)
+    with pytest.raises(ConfigError, match=rf"{key} says .*, its file 'other'") as raised:
+        load_configs(copy)
+    assert raised.value.code == "CONFIG-005"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 1e-3), ("-2E+4", -2e4), ("1.5e3", 1500.0), (".5", 0.5), ("12", 12), ("1e", "1e")],
+)
+def test_numbers_are_read_as_a_person_writes_them(text: str, value: float | str) -> None:
+    """YAML 1.1 takes 1e-3 for text; here it is a thousandth, and a whole number stays one."""
+    parsed = parse_yaml(text, "a test")
+    assert (parsed, type(parsed)) == (value, type(value))
+
+
+def test_every_leaf_of_every_mode_refuses_another_kind_of_value(configs: Configs) -> None:
+    """Strictness has no gap: a list fits nowhere a value is expected."""
+    for mode in configs.modes.values():
+        tree = mode.model_dump(mode="json")
+        for path, value in leaves(tree):
+            if value in ([], {}):
+                continue
+            put(tree, path, [value])
+            with pytest.raises(ValueError, match=".".join(str(part) for part in path)):
+                type(mode).model_validate(tree)
+            put(tree, path, value)
