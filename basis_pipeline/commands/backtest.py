@@ -1,0 +1,61 @@
+"""`basis backtest`: the research path, from raw files to tables without Dagster."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from basis_pipeline.commands import screen
+from basis_pipeline.commands.options import (
+    Capital,
+    DataDir,
+    End,
+    Overrides,
+    ResultsDir,
+    Start,
+    project_configs,
+    require_data,
+    settings_of,
+    sliced,
+    window_of,
+)
+
+
+def backtest(
+    mode: Annotated[str, typer.Argument(help="The mode, named as its file in configs/modes/.")],
+    out: Annotated[Path, typer.Option(help="Directory for the run's files.")],
+    data_dir: DataDir = None,
+    results_dir: ResultsDir = None,
+    start: Start = None,
+    end: End = None,
+    capital: Capital = None,
+    overrides: Overrides = None,
+) -> None:
+    """Backtest one mode straight from the raw files.
+
+    Writes summary.json, config.json and the tables equity, attribution, positions, risk and events
+    as Parquet: all of them, or none. The results directory is left alone.
+
+    Example: basis backtest btc_basis --out runs/calm --set rebalance.enabled=false
+    """
+    settings, configs = settings_of(data_dir, results_dir, start, end), project_configs()
+    sliced(configs, [mode], overrides, capital)
+    require_data(settings)
+    with screen.progress(1) as advance:
+        advance(f"backtest of {mode}")
+        from basis_pipeline.config import parse_assignments
+        from basis_pipeline.results.store import write_run
+        from basis_pipeline.runs import backtest as research
+
+        result = research.backtest(
+            configs,
+            mode,
+            settings.data_dir,
+            window_of(settings),
+            capital=capital,
+            overrides=parse_assignments(overrides or ()),
+        )
+        directory = write_run(result, out)
+    row = [mode, *screen.headlines(result.summary)]
+    screen.console().print(screen.table("", ("mode", *screen.HEADLINES), [row]))
+    screen.say(f"Run {result.run_id}: {directory}")

@@ -1,0 +1,104 @@
+"""Options that commands share, and what they resolve to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from basis_pipeline.errors import CommandError
+
+if TYPE_CHECKING:
+    from basis_pipeline.config import Configs, ModeSlice
+    from basis_pipeline.market.window import Window
+    from basis_pipeline.settings import Settings
+
+DataDir = Annotated[
+    Path | None, typer.Option(help="Directory of the raw files; else BASIS_DATA_DIR.")
+]
+ResultsDir = Annotated[
+    Path | None, typer.Option(help="Directory for results; else BASIS_RESULTS_DIR.")
+]
+Start = Annotated[
+    str | None, typer.Option(help="First mark: a date, or an hour in UTC as 2024-06-01T08:00.")
+]
+End = Annotated[str | None, typer.Option(help="Last mark, included; a date means its 00:00.")]
+Capital = Annotated[
+    float | None, typer.Option(help="Capital before entry costs, in the share class's currency.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the mode, its value in YAML; a mapping is replaced as a whole: "
+        "--set 'hedge.venues={bybit: 1.0}'. May be given several times.",
+    ),
+]
+Modes = Annotated[
+    list[str] | None,
+    typer.Option("--mode", help="A mode; may be given several times. All of them otherwise."),
+]
+Form = Annotated[
+    Literal["table", "json"], typer.Option("--format", help="A table to read, or JSON.")
+]
+
+
+def settings_of(
+    data_dir: Path | None = None,
+    results_dir: Path | None = None,
+    start: str | None = None,
+    end: str | None = None,
+) -> "Settings":
+    """The environment with the options on top. Raises ConfigError."""
+    from basis_pipeline.settings import load_settings
+
+    return load_settings(
+        data_dir=data_dir, results_dir=results_dir, data_start_date=start, data_end_date=end
+    )
+
+
+def project_configs() -> "Configs":
+    """The project's `configs/`. Raises ConfigError."""
+    from basis_pipeline.config import load_configs
+    from basis_pipeline.settings import project_root
+
+    return load_configs(project_root() / "configs")
+
+
+def window_of(settings: "Settings") -> "Window":
+    """The window asked for."""
+    import pandas as pd
+
+    from basis_pipeline.market.window import Window
+
+    return Window(pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
+
+
+def sliced(
+    configs: "Configs",
+    modes: Sequence[str] | None,
+    overrides: Sequence[str] | None,
+    capital: float | None,
+) -> "list[ModeSlice]":
+    """Slice the modes asked for and look at the capital, before anything is read or written."""
+    from basis_pipeline.config import parse_assignments, slice_mode
+    from basis_pipeline.runs.backtest import capital_of
+
+    assigned = parse_assignments(overrides or ())
+    names = list(dict.fromkeys(modes)) if modes else list(configs.modes)
+    slices = [slice_mode(configs, name, assigned) for name in names]
+    for mode_slice in slices:
+        capital_of(mode_slice, capital)
+    return slices
+
+
+def require_data(settings: "Settings") -> None:
+    """Raise API-001 unless the data directory is there."""
+    if not settings.data_dir.is_dir():
+        raise CommandError(
+            "API-001",
+            "there is no data directory",
+            where=str(settings.data_dir),
+            action="name one with --data-dir, or make one: basis data sample --out DIR",
+        )

@@ -1,0 +1,144 @@
+"""`basis run`: the whole graph through Dagster, in this process."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from basis_pipeline.commands import screen
+from basis_pipeline.commands.options import (
+    Capital,
+    DataDir,
+    End,
+    Modes,
+    Overrides,
+    ResultsDir,
+    Start,
+    project_configs,
+    require_data,
+    settings_of,
+    sliced,
+)
+from basis_pipeline.settings import project_root
+
+if TYPE_CHECKING:
+    from basis_pipeline.config import ModeSlice
+    from basis_pipeline.orchestration.launch import ModeOutcome, PipelineOutcome
+    from basis_pipeline.settings import Settings
+
+SHOWN_GATES = 12
+
+
+def run(
+    mode: Modes = None,
+    data_dir: DataDir = None,
+    results_dir: ResultsDir = None,
+    start: Start = None,
+    end: End = None,
+    capital: Capital = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run the whole graph: raw files, datasets, backtests, records, reports.
+
+    Every step and every check is recorded in the Dagster instance below the results directory,
+    where the UI (make ui) and basis gates find it. A broken feed stops the modes that read it and
+    no other; earlier results stay. Exit code 1 when a mode was refused or an ERROR gate failed.
+
+    Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
+    """
+    settings = settings_of(data_dir, results_dir, start, end)
+    slices = sliced(project_configs(), mode, overrides, capital)
+    require_data(settings)
+    outcome = _run_pipeline(settings, slices, capital, overrides)
+    _show(outcome, settings)
+    if not _is_good(outcome):
+        raise typer.Exit(1)
+
+
+def _run_pipeline(
+    settings: "Settings",
+    slices: "Sequence[ModeSlice]",
+    capital: float | None,
+    overrides: Sequence[str] | None,
+) -> "PipelineOutcome":
+    from basis_pipeline.settings import dagster_home
+
+    os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+    with screen.progress(len(slices) + 3) as advance, _compiler() as compiled:
+        advance("starting")
+        from dagster import DagsterInstance
+
+        from basis_pipeline.orchestration.build import build_defs
+        from basis_pipeline.orchestration.launch import Launcher
+        from basis_pipeline.orchestration.resources import RunRequest
+
+        request = RunRequest(
+            data_dir=str(settings.data_dir),
+            results_dir=str(settings.results_dir),
+            start=settings.data_start_date.isoformat(),
+            end=settings.data_end_date.isoformat(),
+            capital=capital,
+            overrides=list(overrides or ()),
+        )
+        with DagsterInstance.get() as instance:
+            level = "DEBUG" if settings.debug else "CRITICAL"
+            launcher = Launcher(build_defs(), instance, request, advance, level)
+            return launcher.run(slices, before_modes=compiled)
+
+
+@contextmanager
+def _compiler() -> Iterator[Callable[[], object]]:
+    """On a first run compile the engine beside the reading of files; gives what waits for it."""
+    from basis_pipeline.runs.compilation import is_compiled
+
+    if is_compiled():
+        yield lambda: None
+        return
+    command = [sys.executable, "-m", "basis_pipeline.runs.compilation"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=project_root()) as child:
+        try:
+            yield child.wait
+        finally:
+            child.terminate()
+
+
+def _is_good(outcome: "PipelineOutcome") -> bool:
+    from basis_pipeline.operations.gates import failed
+
+    through = all(mode.run_id and not mode.problems for mode in outcome.modes)
+    return through and not outcome.problems and not failed(outcome.gates)
+
+
+def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
+    from basis_pipeline.operations.gates import Verdict, counts
+
+    rows = [_row(mode, outcome, settings) for mode in outcome.modes]
+    screen.console().print(screen.table("", ("mode", *screen.HEADLINES, "gates"), rows))
+    telling = [g for g in outcome.gates if g.verdict in (Verdict.FAIL, Verdict.WARN)]
+    telling.sort(key=lambda gate: gate.verdict is Verdict.WARN)
+    for gate in telling[:SHOWN_GATES]:
+        screen.say(f"{gate.verdict.value:4}  {gate.name}: {gate.message}")
+    if len(telling) > SHOWN_GATES:
+        screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
+    told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
+    screen.say(f"Gates: {told}")
+    page = settings.results_dir / "reports" / "comparison.html"
+    screen.say(f"Report: {page}" if page.exists() else "No report: no mode came through.")
+    refusals = [problem for mode in outcome.modes for problem in mode.problems]
+    for problem in dict.fromkeys(str(problem) for problem in (*outcome.problems, *refusals)):
+        screen.complain(problem)
+
+
+def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:
+    from basis_pipeline.operations.gates import worst
+
+    verdict = worst(gate for gate in outcome.gates if gate.mode == mode.mode).value
+    if mode.run_id is None:
+        return [mode.mode, *[screen.DASH] * len(screen.HEADLINES), verdict]
+    summary = settings.results_dir / "runs" / mode.run_id / "summary.json"
+    return [mode.mode, *screen.headlines(json.loads(summary.read_bytes())), verdict]

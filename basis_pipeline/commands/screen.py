@@ -1,0 +1,100 @@
+"""What commands print: tables on stdout, progress and complaints on stderr."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from basis_pipeline.errors import BasisError
+
+PLAIN_WIDTH = 160  # where there is no terminal to ask
+DASH = "–"
+COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red", "NOT RUN": "dim", "ABSENT": "dim"}
+
+Advance = Callable[[str], None]
+
+
+def console() -> Console:
+    """Standard output, wide enough for tables when it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def say(text: str) -> None:
+    """Print one line, unbroken: paths stay whole."""
+    console().print(escape(text), soft_wrap=True)
+
+
+def complain(error: BasisError | str) -> None:
+    """Print one message on stderr: code, what, where, what is available, what to do."""
+    Console(stderr=True, highlight=False).print(escape(str(error)), soft_wrap=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table; verdicts are coloured, columns whose name starts with > are set to the right."""
+    made = Table(title=title or None, title_justify="left", header_style="bold")
+    for column in columns:
+        made.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left")
+    for row in rows:
+        made.add_row(
+            *(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row)
+        )
+    return made
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with thousands set apart; a dash where it is not defined."""
+    return DASH if value is None else f"{value:,.{digits}f}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage; a dash where it is not defined."""
+    return DASH if share is None else f"{100.0 * share:.2f} %"
+
+
+def headlines(summary: Mapping[str, Any]) -> list[str]:
+    """Class, equity, APY, drawdown, rebalances and liquidations of a run, as cells."""
+    return [
+        str(summary["share_class"]),
+        number(summary["final_equity"]),
+        percent(summary["apy"]),
+        percent(summary["max_drawdown"]),
+        number(summary["rebalances"], 0),
+        number(summary["liquidations"], 0),
+    ]
+
+
+HEADLINES = ("class", ">equity", ">APY", ">max drawdown", ">rebalances", ">liquidations")
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Advance]:
+    """A bar on stderr; the function it gives names the next of `total` pieces of work.
+
+    Dagster captures file descriptor 2 while a step runs, so the bar draws on a copy of it.
+    """
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as screen:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+        )
+        drawn = Console(file=screen)
+        with Progress(*columns, console=drawn, disable=not drawn.is_terminal) as bar:
+            task = bar.add_task("", total=total)
+            begun = 0
+
+            def advance(label: str) -> None:
+                nonlocal begun
+                bar.update(task, completed=begun, description=escape(label))
+                begun += 1
+
+            yield advance
+            bar.update(task, completed=total)

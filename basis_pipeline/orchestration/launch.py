@@ -1,0 +1,122 @@
+"""The pipeline in this process: one run for the data, one a mode, one for the comparison."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from basis_pipeline.config import ModeSlice
+from basis_pipeline.errors import BasisError
+from basis_pipeline.operations.gates import Gate
+from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.config import CATALOGUE, MODE
+from basis_pipeline.orchestration.assets.dataset import dataset_key
+from basis_pipeline.orchestration.assets.market import PANEL
+from basis_pipeline.orchestration.assets.raw import raw_key
+from basis_pipeline.orchestration.assets.report import COMPARISON, TEAR_SHEET
+from basis_pipeline.orchestration.assets.results import RECORD
+from basis_pipeline.orchestration.failures import failures
+from basis_pipeline.orchestration.records import gates_of
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.runs.benchmarks import benchmark_names
+from basis_pipeline.runs.ingest import families_for
+
+OF_A_MODE = (MODE, PANEL, RUN, RECORD, TEAR_SHEET)
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ModeOutcome:
+    """What became of one mode: its recorded run, or why there is none."""
+
+    mode: str
+    run_id: str | None
+    problems: list[BasisError | str]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOutcome:
+    """What became of the pipeline; `problems` are those of the data run and of the comparison."""
+
+    modes: list[ModeOutcome]
+    gates: list[Gate]
+    problems: list[BasisError | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """The pipeline bound to an instance and to what is asked for; `say` is told every step.
+
+    log_level: least severe of Dagster's messages that reach the console.
+    """
+
+    defs: dg.Definitions
+    instance: dg.DagsterInstance
+    request: RunRequest
+    say: Say
+    log_level: str = "CRITICAL"
+
+    def run(
+        self, slices: Sequence[ModeSlice], before_modes: Callable[[], object] = lambda: None
+    ) -> PipelineOutcome:
+        """Run everything the slices need. One mode's refusal stops no other.
+
+        `before_modes` is called once, when the data are there.
+        """
+        shared = [CATALOGUE, *self._data_assets(slices)]
+        self.say("raw files and datasets")
+        problems = _problems(self._execute(shared))
+        before_modes()
+        modes = [self._run_mode(mode_slice.name) for mode_slice in slices]
+        if any(mode.run_id for mode in modes):
+            self.say("comparison")
+            problems += _problems(self._execute([COMPARISON]))
+        return PipelineOutcome(modes, self._gates(shared, [mode.mode for mode in modes]), problems)
+
+    def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
+        """All families when all modes run; else only those the chosen modes read or repair from."""
+        configs = self.request.configs
+        names = set(configs.datasets)
+        if len(slices) < len(configs.modes):
+            names = {name for mode_slice in slices for name in mode_slice.datasets}
+            names |= {n for s in slices for n in benchmark_names(s, configs).values()}
+        raws = [raw_key(name) for name in families_for(configs, names)]
+        return [*raws, *(dataset_key(name) for name in sorted(names))]
+
+    def _run_mode(self, mode: str) -> ModeOutcome:
+        self.say(mode)
+        result = self._execute(OF_A_MODE, mode)
+        recorded = result.asset_materializations_for_node(RECORD.to_python_identifier())
+        run_id = str(recorded[0].metadata["run_id"].value) if recorded else None
+        return ModeOutcome(mode, run_id, _problems(result))
+
+    def _execute(
+        self, assets: Sequence[dg.AssetKey], partition: str | None = None
+    ) -> dg.ExecuteInProcessResult:
+        job = self.defs.resolve_job_def("full_pipeline")
+        return job.execute_in_process(
+            instance=self.instance,
+            asset_selection=list(assets),
+            partition_key=partition,
+            run_config=self._config(),
+            raise_on_error=False,
+        )
+
+    def _config(self) -> dict[str, Any]:
+        asked = {name: value for name, value in self.request.model_dump().items() if value}
+        console = {"console": {"config": {"log_level": self.log_level}}}
+        return {"resources": {"request": {"config": asked}}, "loggers": console}
+
+    def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Gate]:
+        graph = self.defs.resolve_asset_graph()
+        specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
+        gates = gates_of(self.instance, [s for s in specs if s.asset_key in set(shared)])
+        of_a_mode = [spec for spec in specs if spec.partitions_def is not None]
+        for mode in modes:
+            gates += gates_of(self.instance, of_a_mode, mode)
+        return gates
+
+
+def _problems(result: dg.ExecuteInProcessResult) -> list[BasisError | str]:
+    return [reason for _, reason in failures(result)]

@@ -1,0 +1,58 @@
+"""Compiling the engine ahead of its first use: some seconds, once a machine and a version.
+
+`python -m basis_pipeline.runs.compilation` fills numba's cache on disk and exits, so that a
+pipeline can read its files meanwhile on another core.
+"""
+
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from basis_pipeline.config import ModeSlice, load_configs, slice_mode
+from basis_pipeline.engine import MarketArrays, simulate
+from basis_pipeline.engine.risk import measure
+from basis_pipeline.runs.inputs import parameters_of
+from basis_pipeline.settings import project_root
+
+MARKS = 2
+
+
+def is_compiled() -> bool:
+    """Whether numba's cache holds the hour loop; True as well where nothing is compiled."""
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return True
+    cache = Path(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
+    return any(cache.rglob("simulation.run_marks*.nbi"))
+
+
+def compile_engine(mode_slice: ModeSlice) -> None:
+    """Run two marks of a market that stands still: every function meets its types."""
+    parameters = parameters_of(mode_slice)
+    venues, tokens = len(parameters.hedge_weights), len(mode_slice.reward_tokens)
+    still, none = np.ones(MARKS), np.zeros(MARKS)
+    perps = np.ones((MARKS, venues))
+    market = MarketArrays(
+        spot=still,
+        perp_mark=perps,
+        perp_extreme=perps,
+        funding_rate=np.zeros((MARKS, venues)),
+        lending_index=still,
+        collateral_index=still,
+        borrow_index=still,
+        oracle_rate=still,
+        market_rate=still,
+        lst_mark=still,
+        gas_price=none,
+        numeraire_usd=still,
+        cost_bps=np.zeros((MARKS, 2 + tokens + venues, 3)),
+        reward_tokens_per_unit=np.zeros((MARKS, tokens)),
+        reward_price=np.ones((MARKS, tokens)),
+        flow=none,
+    )
+    measure(market, parameters, simulate(market, parameters, 1.0))
+
+
+if __name__ == "__main__":
+    configs = load_configs(project_root() / "configs")
+    compile_engine(slice_mode(configs, next(iter(configs.modes))))
