@@ -73,7 +73,7 @@ def tear_sheet_html(result: RunResult, gates: Sequence[GateVerdict] = ()) -> str
 
 def share_class(result: RunResult) -> str:
     """Currency of a run's amounts, where its configuration names one."""
-    return str(result.config.get("share_class", ""))
+    return str(result.summary.get("share_class", ""))
 
 
 Row = tuple[str, str, str]

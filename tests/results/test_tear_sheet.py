@@ -54,7 +54,8 @@ def test_a_tear_sheet_needs_nothing_beside_itself() -> None:
 
 def test_a_tear_sheet_says_what_the_summary_says() -> None:
     """Headline figures, months, identity and verdicts appear as they are."""
-    run = replace(make_run(), config={"share_class": "USDT"})
+    made = make_run()
+    run = replace(made, summary={**made.summary, "share_class": "USDT"})
     verdict = GateVerdict("min_margin_ratio", "FAIL", "0.400", "0.500", "<below> the floor")
     text = Page(tear_sheet_html(run, [verdict])).text
     for shown in (
