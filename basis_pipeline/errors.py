@@ -28,7 +28,7 @@ class ErrorCode:
 
 
 def _entries() -> dict[str, ErrorCode]:
-    error, critical = Severity.ERROR, Severity.CRITICAL
+    warning, error, critical = Severity.WARNING, Severity.ERROR, Severity.CRITICAL
     rows = (
         ("CONFIG-001", error, "an environment variable is missing", "set it, or name an env file"),
         ("CONFIG-002", error, "an environment variable has an unusable value", "correct the value"),
@@ -65,6 +65,19 @@ def _entries() -> dict[str, ErrorCode]:
         ("API-001", error, "a command was called with unusable arguments", "see --help"),
         ("PLATFORM-001", error, "the Dagster instance cannot be opened", "check DAGSTER_HOME"),
         ("PLATFORM-002", error, "no pipeline run is recorded yet", "run the pipeline first"),
+        ("EVENT-001", critical, "the event log cannot be opened", "free or open its directory"),
+        ("EVENT-002", critical, "events cannot be written", "free the disk, or restore the directory"),
+        ("EVENT-003", warning, "events were dropped, the queue was full", "offer fewer at once"),
+        ("EVENT-004", warning, "a line of the event log cannot be read", "see who else writes there"),
+        ("EVENT-005", warning, "the event log ends in a truncated line", "its writer was killed"),
+        ("EVENT-006", error, "a compressed event log file is damaged", "restore it from a copy"),
+        ("EVENT-007", error, "an unknown kind of event was asked for", "use one of those listed"),
+        ("EVENT-008", error, "a time of an event query cannot be used", "use one of the forms listed"),
+        ("EVENT-009", warning, "the event log is closed already", "open it again"),
+        ("EVENT-010", warning, "log files cannot be compressed or removed", "mend the file named"),
+        ("EVENT-011", critical, "the process that writes events died", "see who ended it"),
+        ("EVENT-012", error, "there is no event log", "name the directory runs write to"),
+        ("EVENT-013", error, "a limit of the event log is not above zero", "correct the limit"),
     )
     return {code: ErrorCode(code, severity, meaning, remedy) for code, severity, meaning, remedy in rows}
 
@@ -154,6 +167,12 @@ class PlatformError(BasisError):
     """The Dagster instance is not there or not usable."""
 
     families = ("PLATFORM",)
+
+
+class EventError(BasisError):
+    """The event log cannot be written, kept or read."""
+
+    families = ("EVENT",)
 
 
 def error_from_code(
