@@ -73,7 +73,7 @@ QUANTITY = 0  # signed, negative for a short
 BALANCE = 1  # margin balance
 ENTRY = 2  # size-weighted average entry price
 
-# Columns of the hourly table: equity, flow, the ten components, then the state after trades.
+# Columns of the hourly table: equity, flow, the ten components, then the holdings after trades.
 EQUITY = 0
 FLOW = 1
 LENDING = 2
@@ -87,7 +87,7 @@ EXECUTION_COST = 9
 GAS = 10
 LIQUIDATION = 11
 FIRST_STATE = 12
-FIRST_REWARD = FIRST_STATE + STATE_SIZE
+FIRST_PERP = FIRST_STATE + STATE_SIZE
 
 COMPONENTS: tuple[str, ...] = (
     "lending",
@@ -203,6 +203,7 @@ DUST = 1e-12  # share of equity below which a difference is rounding, not a trad
 class Book(NamedTuple):
     """Everything that changes while a run proceeds; the arrays are written in place."""
 
+    holdings: Floats  # (STATE_SIZE + 3 K + R,) of which the next three are views
     state: Floats  # (STATE_SIZE,)
     perps: Floats  # (K, 3)
     tokens: Floats  # (R,) reward tokens held
@@ -219,4 +220,4 @@ APPROVED = 2
 
 def hourly_width(venues: int, reward_tokens: int) -> int:
     """Number of columns of the hourly table."""
-    return FIRST_REWARD + reward_tokens + 3 * venues
+    return FIRST_PERP + 3 * venues + reward_tokens

@@ -8,7 +8,7 @@ from basis_pipeline.engine.model import (
     DEBT,
     ENTRY,
     EQUITY,
-    FIRST_REWARD,
+    FIRST_PERP,
     FIRST_STATE,
     QUANTITY,
     SPOT,
@@ -45,20 +45,24 @@ RISK_COLUMNS: tuple[str, ...] = (
 
 @compiled
 def measure_marks(
-    market: MarketArrays, parameters: Parameters, tokens: int, hourly: Floats, risk: Floats
+    market: MarketArrays, parameters: Parameters, hourly: Floats, risk: Floats
 ) -> None:
-    """Fill `risk` (n, FIRST_VENUE + 2 K) from the market and the hourly table."""
+    """Fill `risk` (n, FIRST_VENUE + 2 K) from the market and the hourly table.
+
+    Its time is that of its divisions: what is divided by twice is divided by once.
+    """
     venues = market.perp_mark.shape[1]
-    first_perp = FIRST_REWARD + tokens
+    per_threshold = 1.0 / parameters.liquidation_threshold
     for t in range(hourly.shape[0]):
         row, out = hourly[t], risk[t]
         price = market.spot[t]
+        bp_per_price = 1e4 / price
         scaled = row[FIRST_STATE + STAKED]
         collateral = scaled * market.collateral_index[t] * market.oracle_rate[t]
         debt = row[FIRST_STATE + DEBT] * market.borrow_index[t]
         short, lowest = 0.0, np.inf
         for v in range(venues):
-            p = first_perp + 3 * v
+            p = FIRST_PERP + 3 * v
             quantity, mark = row[p + QUANTITY], market.perp_mark[t, v]
             margin = row[p + BALANCE] + quantity * (mark - row[p + ENTRY])
             ratio = margin / (abs(quantity) * mark) if quantity != 0.0 else np.nan
@@ -66,14 +70,14 @@ def measure_marks(
                 lowest = min(lowest, ratio)
             short -= quantity
             out[FIRST_VENUE + 2 * v] = ratio
-            out[FIRST_VENUE + 2 * v + 1] = (mark / price - 1.0) * 1e4
+            out[FIRST_VENUE + 2 * v + 1] = (mark - price) * bp_per_price
         long = row[FIRST_STATE + SPOT] + collateral
         net = (long - debt - short) if parameters.buys_asset else 0.0
         borrowed = debt > 0.0 and collateral > 0.0
-        safety = parameters.liquidation_threshold * collateral
-        out[LTV] = debt / collateral if borrowed else np.nan
-        out[HEALTH_FACTOR] = safety / debt if borrowed else np.nan
-        out[LIQUIDATION_DISTANCE] = 1.0 - debt / safety if borrowed else np.nan
+        ltv = debt / collateral if borrowed else np.nan
+        out[LTV] = ltv
+        out[HEALTH_FACTOR] = parameters.liquidation_threshold / ltv
+        out[LIQUIDATION_DISTANCE] = 1.0 - ltv * per_threshold
         out[MIN_MARGIN_RATIO] = lowest if short != 0.0 else np.nan
         out[NET_DELTA] = net
         out[NET_DELTA_RATIO] = net * price / row[EQUITY]
@@ -90,5 +94,5 @@ def measure(market: MarketArrays, parameters: Parameters, simulation: Simulation
     Shape (n, 9 + 2 K).
     """
     risk = np.empty((len(simulation.hourly), FIRST_VENUE + 2 * simulation.venues))
-    measure_marks(market, parameters, simulation.reward_tokens, simulation.hourly, risk)
+    measure_marks(market, parameters, simulation.hourly, risk)
     return risk

@@ -16,7 +16,7 @@ from basis_pipeline.engine.model import (
     EQUITY,
     EVENT_COLUMNS,
     EVENT_COUNT,
-    FIRST_REWARD,
+    FIRST_PERP,
     FIRST_STATE,
     FLOW,
     LEG_NONE,
@@ -39,15 +39,9 @@ from basis_pipeline.engine.trading import rewards_due, sell_rewards
 
 @hot
 def write_holdings(book: Book, row: Floats) -> None:
-    """Write balances, reward tokens and perpetuals into a row of the hourly table."""
-    rewards = book.tokens.shape[0]
-    for i in range(STATE_SIZE):
-        row[FIRST_STATE + i] = book.state[i]
-    for r in range(rewards):
-        row[FIRST_REWARD + r] = book.tokens[r]
-    for v in range(book.perps.shape[0]):
-        for i in range(3):
-            row[FIRST_REWARD + rewards + 3 * v + i] = book.perps[v, i]
+    """Write balances, perpetuals and reward tokens into a row of the hourly table."""
+    for i in range(book.holdings.shape[0]):
+        row[FIRST_STATE + i] = book.holdings[i]
 
 
 @compiled
@@ -118,17 +112,17 @@ class Simulation:
     @property
     def state(self) -> Floats:
         """Balances after trades, (n, STATE_SIZE)."""
-        return self.hourly[:, FIRST_STATE:FIRST_REWARD]
+        return self.hourly[:, FIRST_STATE:FIRST_PERP]
 
     @property
     def tokens(self) -> Floats:
         """Reward tokens held, (n, R)."""
-        return self.hourly[:, FIRST_REWARD : FIRST_REWARD + self.reward_tokens]
+        return self.hourly[:, FIRST_PERP + 3 * self.venues :]
 
     @property
     def perps(self) -> Floats:
         """Quantity, margin balance and entry price by venue, (n, K, 3)."""
-        flat = self.hourly[:, FIRST_REWARD + self.reward_tokens :]
+        flat = self.hourly[:, FIRST_PERP : FIRST_PERP + 3 * self.venues]
         return flat.reshape(len(flat), self.venues, 3)
 
     def residual(self, capital: float) -> Floats:
@@ -144,10 +138,13 @@ def empty_book(marks: int, venues: int, reward_tokens: int) -> Book:
     """
     per_mark = 12 + 4 * venues + 3 * reward_tokens
     counts: NDArray[np.int64] = np.zeros(3, dtype=np.int64)
+    first_token = STATE_SIZE + 3 * venues
+    holdings = np.zeros(first_token + reward_tokens)
     return Book(
-        state=np.zeros(STATE_SIZE),
-        perps=np.zeros((venues, 3)),
-        tokens=np.zeros(reward_tokens),
+        holdings=holdings,
+        state=holdings[:STATE_SIZE],
+        perps=holdings[STATE_SIZE:first_token].reshape(venues, 3),
+        tokens=holdings[first_token:],
         events=np.empty((marks * per_mark, len(EVENT_COLUMNS))),
         counts=counts,
     )

@@ -5,7 +5,7 @@ import pytest
 
 from basis_pipeline.engine import COMPONENTS, Simulation, simulate
 from basis_pipeline.engine.ledger import cost_share
-from basis_pipeline.engine.model import FIRST_REWARD, QUANTITY, SPOT
+from basis_pipeline.engine.model import FIRST_PERP, QUANTITY, SPOT
 from basis_pipeline.engine.risk import FIRST_VENUE, RISK_COLUMNS, measure
 from tests.engine.markets import MODES, free, mode_case, still
 
@@ -113,6 +113,6 @@ def test_the_hourly_table_holds_the_book_after_trades() -> None:
     """Protects the record: quantity, balance and entry price stand in their own columns."""
     market, parameters, capital = mode_case("btc_basis", hours=30)
     run = simulate(still(market), parameters, capital)
-    first = FIRST_REWARD + run.reward_tokens
+    first = FIRST_PERP
     assert run.hourly[0, first] == run.perps[0, 0, QUANTITY]
     assert -run.perps[0, :, QUANTITY].sum() == pytest.approx(run.state[0, SPOT])
