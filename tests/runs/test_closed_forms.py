@@ -1,0 +1,99 @@
+"""Every mode against SEMANTICS 12, at every hour: the engine's form, and one from the CSV files."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from basis_pipeline.engine.closed_forms import closed_form_equity
+from basis_pipeline.market.window import parse_window
+from basis_pipeline.runs.checks import Finished
+from basis_pipeline.runs.inputs import market_arrays, parameters_of
+from tests.runs.by_hand import Files, Floats, equity_by_hand
+from tests.runs.trees import CONFIGS, HELD, MODES, Overrides, Tree, is_hedged, is_leveraged, stakes
+
+REFERENCE = {
+    "pure_lending": 104342.25754557,
+    "pure_lending_eth": 101.53951404,
+    "btc_basis": 103902.14962672,
+    "eth_basis": 102990.82736242,
+    "eth_staking_only": 102.08082726,
+    "eth_leveraged": 102.39933038,
+    "usdt_market_neutral_no_leverage": 103609.50877845,
+    "usdt_market_neutral": 103704.20763684,
+}
+
+
+def overrides_of(mode: str) -> dict[str, dict[str, Any]]:
+    """Venue sets, tokens and weights a mode can be held still with, by name."""
+    found: dict[str, dict[str, Any]] = {"as committed": {}}
+    pool = "binance" if mode == "btc_basis" else "uniswapv3"
+    if CONFIGS.mode(mode).buys_asset:
+        found["binance only"] = {"hedge.venues": {"binance": 1.0}, "spot.venue": pool}
+        found["unhedged"] = {"hedge": {"ratio": 0.0, "venues": {}}}
+    if is_hedged(mode) and mode != "btc_basis":
+        found["bybit and okx"] = {"hedge.venues": {"bybit": 0.25, "okx": 0.75}}
+        sleeve = "staking" if stakes(mode) else "spot"
+        found["a quarter"] = {f"allocation.{sleeve}": 0.25}
+    if stakes(mode):
+        found["wstETH"] = {"staking.lst": "wstETH"}
+    if is_leveraged(mode):
+        found["at 0.9"] = {"staking.target_ltv": 0.9}
+    return found
+
+
+CASES = [(mode, name) for mode in MODES for name in overrides_of(mode)]
+
+
+def forms(tree: Tree, run: Finished) -> tuple[Floats, Floats]:
+    """Equity by the engine's closed form and by hand."""
+    market, parameters = market_arrays(run.panel, run.mode_slice), parameters_of(run.mode_slice)
+    capital = run.result.identity.capital
+    by_hand = equity_by_hand(Files(tree.root, run.panel.hours), run.mode_slice.mode, capital)
+    return closed_form_equity(market, parameters, capital), by_hand
+
+
+def held(tree: Tree, mode: str, window: Any, overrides: Overrides) -> Finished:
+    """A run without rebalancing, costs and rewards in which nothing was liquidated."""
+    run = tree.run(mode, window, {**HELD, **overrides})
+    assert set(run.result.frames["events"]["kind"]) <= {
+        "entry", "trade", "stake", "borrow", "supply", "transfer", "funding",
+    }  # fmt: skip
+    return run
+
+
+@pytest.mark.parametrize("window", ["whole", "middle", "odd"])
+@pytest.mark.parametrize(("mode", "name"), CASES)
+def test_a_mode_held_still_is_its_closed_form_at_every_hour(
+    tree: Tree, mode: str, name: str, window: str
+) -> None:
+    """Protects what each mode means, from the raw file to the equity table."""
+    run = held(tree, mode, window, overrides_of(mode)[name])
+    equity = run.column("equity", "equity")
+    for expected in forms(tree, run):
+        np.testing.assert_allclose(equity, expected, rtol=1e-9, atol=0.0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_reference_figures_come_out(real: Tree, mode: str) -> None:
+    """The final equities stated for the real data, to the last digit given."""
+    window = parse_window("2024-06-01", "2025-03-01")
+    overrides: dict[str, Any] = {}
+    if is_hedged(mode):
+        overrides = {"spot.venue": "bybit", "hedge.venues": {"bybit": 1.0}}
+    run = held(real, mode, window, overrides)
+    equity = run.column("equity", "equity")
+    assert equity[-1] == pytest.approx(REFERENCE[mode], rel=1e-9)
+    assert f"{equity[-1]:.8f}" == f"{REFERENCE[mode]:.8f}"
+    for expected in forms(real, run):
+        np.testing.assert_allclose(equity, expected, rtol=1e-9, atol=0.0)
+
+
+def test_the_forms_differ_where_the_modes_do(sample: Tree) -> None:
+    """No two cases are the same run under two names, so that each comparison compares something."""
+    finals = {
+        (mode, name): held(sample, mode, "whole", overrides).column("equity", "equity")[-1]
+        for mode in MODES
+        for name, overrides in overrides_of(mode).items()
+    }
+    assert len({f"{value:.9g}" for value in finals.values()}) == len(finals)

@@ -1,0 +1,61 @@
+"""Everything on: the parts explain the whole, at every hour of every mode and scenario."""
+
+import numpy as np
+import pytest
+
+from basis_pipeline.market.window import parse_window
+from basis_pipeline.results.tables import COMPONENTS
+from tests.runs.trees import MODES, Tree, variants
+
+ANY_WINDOW = parse_window("2024-02-10", "2024-03-20")  # the names do not depend on it
+SCENARIOS = [(mode, name) for mode in MODES for name in variants(mode, ANY_WINDOW)]
+
+
+@pytest.mark.parametrize("window", ["whole", "odd"])
+@pytest.mark.parametrize(("mode", "name"), SCENARIOS)
+def test_the_ten_components_explain_every_change_of_equity(
+    tree: Tree, mode: str, name: str, window: str
+) -> None:
+    """SEMANTICS 9: what no component explains stays within 1e-9 of equity, at every mark."""
+    run = tree.run(mode, window, variants(mode, tree.windows[window])[name])
+    equity, flow = run.column("equity", "equity"), run.column("equity", "flow")
+    parts = np.stack([run.column("attribution", component) for component in COMPONENTS], axis=1)
+    change = np.diff(equity, prepend=run.result.identity.capital)
+    left = change - flow - parts.sum(axis=1)
+    assert np.isfinite(equity).all()
+    assert (equity > 0.0).all()
+    assert np.abs(left / equity).max() <= 1e-9
+    np.testing.assert_allclose(run.column("attribution", "residual"), left, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_components_are_those_of_the_mode(tree: Tree, mode: str) -> None:
+    """A mode earns and pays only through what it holds."""
+    run = tree.run(mode)
+    moved = {name for name in COMPONENTS if np.any(run.column("attribution", name) != 0.0)}
+    config = run.mode_slice.mode
+    weights, leveraged = config.allocation, config.is_leveraged
+    expected = {"gas"}
+    expected |= {"lending"} if weights.lending or leveraged else set()
+    expected |= {"borrowing"} if leveraged else set()
+    expected |= {"staking"} if weights.staking else set()
+    expected |= {"rewards"} if run.mode_slice.reward_tokens else set()
+    expected |= {"funding", "perp_price"} if config.is_hedged else set()
+    expected |= {"spot_price"} if config.buys_asset else set()
+    # A mode that swaps nothing pays no execution cost until something is sold.
+    assert moved - {"execution_cost", "liquidation"} == expected
+    assert ("execution_cost" in moved) >= config.buys_asset
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_scenarios_are_different_runs(sample: Tree, mode: str) -> None:
+    """Each override does something, so that each scenario protects something of its own."""
+    scenarios = variants(mode, sample.windows["whole"])
+    finals = {
+        name: sample.run(mode, "whole", overrides).column("equity", "equity")
+        for name, overrides in scenarios.items()
+    }
+    alike = [
+        (a, b) for a in finals for b in finals if a < b and np.array_equal(finals[a], finals[b])
+    ]
+    assert alike == []
