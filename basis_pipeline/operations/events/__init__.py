@@ -1,0 +1,11 @@
+"""The event log: what happened, when, in which run, written beside the work and never in its way.
+
+    model.py    what an event is: categories, types, levels
+    log.py      for who has something to say: the process's log, component loggers, run context
+    writer.py   the bounded queue, and the thread that carries events to the scribe
+    scribe.py   the process that masks, numbers and writes them, free of the work's interpreter lock
+    files.py    file names, rotation, compression, retention
+    query.py    reading back
+
+Nothing is imported here: the scribe starts once a process, and must start fast.
+"""

@@ -1,0 +1,105 @@
+"""What an event is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Category(StrEnum):
+    """Whose business an event is."""
+
+    DATA = "data"
+    RISK = "risk"
+    BUSINESS = "business"
+    AUDIT = "audit"
+    PERFORMANCE = "performance"
+
+
+class Level(StrEnum):
+    """How loud an event is."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+class EventType(StrEnum):
+    """Every type of event there is; the audit trail comes first."""
+
+    CONFIGURATION_USED = "configuration_used"  # config_hash, configuration
+    DATA_READ = "data_read"  # dataset, sha256
+    GATE_VERDICT = "gate_verdict"  # gate, verdict, phase
+    RUN_REQUESTED = "run_requested"
+    RUN_STARTED = "run_started"
+    RUN_FINISHED = "run_finished"
+    RUN_REFUSED = "run_refused"  # code, reason
+    HALTED = "halted"  # reason
+    RESUMED = "resumed"
+    ERROR = "error"  # as `error_event` lays it out
+    EVENTS_DROPPED = "events_dropped"  # count, total
+    LOG_FILES_REMOVED = "log_files_removed"  # files
+    DATA_REFUSED = "data_refused"  # dataset, code, reason
+    DATA_REPAIRED = "data_repaired"  # dataset, hours
+    LIMIT_BREACHED = "limit_breached"  # limit, value
+    LIQUIDATION = "liquidation"
+    LEDGER_ENTRY = "ledger_entry"  # one row of a backtest's ledger
+    MESSAGE = "message"  # text: a logger's line that is of no other type
+    TIMING = "timing"  # operation, seconds
+
+
+CATEGORIES: dict[EventType, Category] = {
+    EventType.CONFIGURATION_USED: Category.AUDIT,
+    EventType.DATA_READ: Category.AUDIT,
+    EventType.GATE_VERDICT: Category.AUDIT,
+    EventType.RUN_REQUESTED: Category.AUDIT,
+    EventType.RUN_STARTED: Category.AUDIT,
+    EventType.RUN_FINISHED: Category.AUDIT,
+    EventType.RUN_REFUSED: Category.AUDIT,
+    EventType.HALTED: Category.AUDIT,
+    EventType.RESUMED: Category.AUDIT,
+    EventType.ERROR: Category.AUDIT,
+    EventType.EVENTS_DROPPED: Category.AUDIT,
+    EventType.LOG_FILES_REMOVED: Category.AUDIT,
+    EventType.DATA_REFUSED: Category.DATA,
+    EventType.DATA_REPAIRED: Category.DATA,
+    EventType.LIMIT_BREACHED: Category.RISK,
+    EventType.LIQUIDATION: Category.RISK,
+    EventType.LEDGER_ENTRY: Category.BUSINESS,
+    EventType.MESSAGE: Category.BUSINESS,
+    EventType.TIMING: Category.PERFORMANCE,
+}
+
+LEVELS: dict[EventType, Level] = {
+    EventType.RUN_REFUSED: Level.ERROR,
+    EventType.HALTED: Level.WARNING,
+    EventType.ERROR: Level.ERROR,
+    EventType.EVENTS_DROPPED: Level.WARNING,
+    EventType.DATA_REFUSED: Level.ERROR,
+    EventType.LIMIT_BREACHED: Level.WARNING,
+    EventType.LIQUIDATION: Level.WARNING,
+}  # the others are INFO
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as it stands in the log.
+
+    at: UTC, microseconds; never runs backwards within a process · pid, seq: the process, and the
+    event's number in it, from 1 without holes · type: of `EventType`, unless another version wrote
+    it · run_id, mode: empty when it belongs to none · fields: what the event says, JSON values.
+    """
+
+    at: datetime
+    seq: int
+    pid: int
+    type: str
+    category: str
+    level: str
+    component: str
+    run_id: str
+    mode: str
+    fields: Mapping[str, Any]
