@@ -195,7 +195,7 @@ def test_events_say_what_moved_where(sample: Tree, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if is_hedged(mode)])
 def test_a_short_is_paid_the_rate_on_what_it_held(tree: Tree, mode: str) -> None:
-    """SEMANTICS 3: + rate × |quantity| × price at each settlement, before any trade of that hour."""
+    """SEMANTICS 3: + rate × |quantity| × price at each settlement, before any trade of the hour."""
     run = tree.run(mode)
     panel, positions = run.panel, run.result.frames["positions"]
     funding = events_of(run, "funding")
