@@ -1,0 +1,25 @@
+"""Run one benchmark, or all of them."""
+
+import argparse
+
+from benchmarks import engine, panels, pipeline
+from benchmarks.measuring import describe_machine
+
+BENCHMARKS = {"engine": engine.main, "panels": panels.main, "pipeline": pipeline.main}
+
+
+def main() -> None:
+    """Print the machine, then each benchmark's figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="benchmark", help=", ".join(BENCHMARKS))
+    names = parser.parse_args().names or list(BENCHMARKS)
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    print(describe_machine())
+    for name in names:
+        print(f"\n── {name}", flush=True)
+        BENCHMARKS[name]()
+
+
+main()
