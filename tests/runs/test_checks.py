@@ -1,0 +1,303 @@
+"""Gates of a backtest: green on a sound run, red with the offending rows for a planted fault."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from basis_pipeline.config import slice_mode
+from basis_pipeline.market.quality import QualityResult
+from basis_pipeline.market.window import Window
+from basis_pipeline.results.tables import COMPONENTS, REQUIRED_TABLES
+from basis_pipeline.runs.checks import CHECKS, PHASE, Finished, backtest_checks
+from tests.runs.trees import CONFIGS, MODES, Tree
+
+MODE = "usdt_market_neutral"  # has every leg, so that every check applies
+HOUR = 500
+
+
+@pytest.fixture
+def sound(sample: Tree) -> Finished:
+    """A finished run with every leg."""
+    return sample.run(MODE)
+
+
+def evaluate(run: Finished) -> dict[str, QualityResult]:
+    """Every check by name."""
+    checks = backtest_checks(run.result, run.mode_slice, run.panel)
+    return {check.name: check for check in checks}
+
+
+def failing(run: Finished) -> set[str]:
+    """Names of the checks that did not pass."""
+    return {name for name, check in evaluate(run).items() if not check.passed}
+
+
+def with_table(
+    run: Finished, table: str, change: Callable[[pd.DataFrame], pd.DataFrame | None]
+) -> Finished:
+    """The run with one table altered; the original keeps its own."""
+    frame = run.result.frames[table].copy()
+    changed = change(frame)
+    frames = {**run.result.frames, table: frame if changed is None else changed}
+    return replace(run, result=replace(run.result, frames=frames))
+
+
+def with_gates(run: Finished, **gates: float | None) -> Finished:
+    """The same run, judged by other limits."""
+    mode = run.mode_slice.mode
+    limited = mode.model_copy(update={"gates": mode.gates.model_copy(update=gates)})
+    return replace(run, mode_slice=run.mode_slice.model_copy(update={"mode": limited}))
+
+
+def shifted(column: str, amount: float, row: int = HOUR) -> Callable[[pd.DataFrame], None]:
+    """A change of one cell."""
+
+    def change(frame: pd.DataFrame) -> None:
+        frame.loc[row, column] += amount
+
+    return change
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_sound_run_passes_every_error_check(tree: Tree, mode: str) -> None:
+    """The committed modes pass on sample and real data; only warnings may ask for a look."""
+    checks = evaluate(tree.run(mode))
+    assert list(checks) == list(CHECKS)
+    for name, check in checks.items():
+        severity, description, _ = CHECKS[name]
+        assert (check.severity, check.description, check.phase) == (severity, description, PHASE)
+        assert check.evaluated
+        assert check.passed or severity == "WARN", (name, check.metrics)
+        assert check.passed == check.offending.empty or severity == "WARN"
+
+
+def test_what_stops_a_run_and_what_only_warns() -> None:
+    """Targets, sizes and repairs warn; everything that says a number is wrong stops."""
+    assert {name for name, (severity, *_) in CHECKS.items() if severity == "WARN"} == {
+        "target_apy", "trade_sizes", "repaired_data",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_shifted_component_does_not_reconcile(sound: Finished, component: str) -> None:
+    """One value of one component a hundredth of a dollar off is found, at its hour."""
+    faulty = with_table(sound, "attribution", shifted(component, 0.01))
+    check = evaluate(faulty)["reconciliation"]
+    assert not check.passed
+    assert check.offending["timestamp"].tolist() == [sound.panel.hours[HOUR]]
+    assert float(check.metrics["max_abs_residual"]) > 1e-9
+
+
+def test_a_scaled_equity_does_not_reconcile(sound: Finished) -> None:
+    """An hour whose equity is off is found there and at the next one; a flow without cause too."""
+    equity = sound.column("equity", "equity")[HOUR]
+    check = evaluate(with_table(sound, "equity", shifted("equity", 1e-6 * equity)))
+    hours = sound.panel.hours
+    found = check["reconciliation"].offending["timestamp"]
+    assert sorted(found) == list(hours[[HOUR, HOUR + 1]])
+    moved = evaluate(with_table(sound, "equity", shifted("flow", 5.0)))["reconciliation"]
+    assert moved.offending["timestamp"].tolist() == [hours[HOUR]]
+
+
+def test_equity_that_is_no_number_does_not_reconcile(sound: Finished) -> None:
+    """A comparison with NaN is never true: it must not pass for no difference."""
+    check = evaluate(with_table(sound, "equity", shifted("equity", np.nan)))["reconciliation"]
+    assert not check.passed
+    assert sorted(check.offending["timestamp"]) == list(sound.panel.hours[[HOUR, HOUR + 1]])
+
+
+def test_reconciliation_allows_rounding_only(sound: Finished) -> None:
+    """The limit is 1e-9 of equity: just below it passes, just above it does not."""
+    equity = sound.column("equity", "equity")[HOUR]
+    for share, passes in ((0.9e-9, True), (1.1e-9, False)):
+        faulty = with_table(sound, "attribution", shifted("funding", share * equity))
+        assert evaluate(faulty)["reconciliation"].passed is passes
+
+
+@pytest.mark.parametrize("table", REQUIRED_TABLES)
+def test_any_altered_table_is_not_what_running_again_gives(sound: Finished, table: str) -> None:
+    """The last bit of any number in any table counts."""
+    frame = sound.result.frames[table]
+    column = next(name for name in frame.columns if frame[name].dtype == np.float64)
+    row = int(np.flatnonzero(frame[column].to_numpy() != 0.0)[-1])
+
+    def nudge(altered: pd.DataFrame) -> None:
+        altered.loc[row, column] = np.nextafter(altered.loc[row, column], np.inf)
+
+    check = evaluate(with_table(sound, table, nudge))["determinism"]
+    assert not check.passed
+    assert check.offending["table"].tolist() == [table]
+
+
+def test_a_lost_event_is_not_what_running_again_gives(sound: Finished) -> None:
+    """A ledger without its last line is not the run's ledger."""
+    check = evaluate(with_table(sound, "events", lambda events: events.iloc[:-1]))["determinism"]
+    assert not check.passed
+    assert check.offending["table"].tolist() == ["events"]
+
+
+def test_a_benchmark_beside_a_run_is_no_part_of_it(sound: Finished) -> None:
+    """Running again makes no benchmark; that alone is no difference."""
+    beside = pd.DataFrame({"timestamp": sound.panel.hours, "lending": 1.0})
+    frames = {**sound.result.frames, "benchmark": beside}
+    assert evaluate(replace(sound, result=replace(sound.result, frames=frames)))[
+        "determinism"
+    ].passed
+
+
+@pytest.mark.parametrize(
+    ("array", "first"),
+    [("spot", HOUR), ("perp_mark", HOUR), ("oracle_rate", HOUR), ("borrow_index", HOUR)],
+)
+def test_a_corrupt_panel_is_not_the_closed_form(sound: Finished, array: str, first: int) -> None:
+    """A price the engine cannot use is told with its hour, not averaged away."""
+    values = getattr(sound.panel, array).copy()
+    values[first] = np.nan
+    check = evaluate(replace(sound, panel=replace(sound.panel, **{array: values})))["closed_form"]
+    assert not check.passed
+    assert check.offending["timestamp"].iloc[0] == sound.panel.hours[first]
+    assert set(check.offending.columns) == {"timestamp", "engine", "closed_form"}
+
+
+def test_another_panel_is_not_what_the_run_was_made_from(sound: Finished) -> None:
+    """A panel changed after the run shows in the tables it gives when run again."""
+    rates = sound.panel.funding_rate.copy()
+    rates[HOUR:] *= 1.01
+    assert failing(replace(sound, panel=replace(sound.panel, funding_rate=rates))) >= {
+        "determinism"
+    }
+
+
+def test_a_liquidation_is_told_with_its_event(sound: Finished) -> None:
+    """One liquidation anywhere in the ledger fails the run."""
+
+    def plant(events: pd.DataFrame) -> None:
+        events.loc[40, ["kind", "reason"]] = "liquidation"
+
+    check = evaluate(with_table(sound, "events", plant))["no_liquidation"]
+    assert not check.passed
+    assert check.offending["sequence"].tolist() == [40]
+    assert check.metrics["liquidations"] == 1
+
+
+def test_a_real_liquidation_fails_the_run(sample: Tree) -> None:
+    """Left alone with a thin margin, the hedge is closed by its venues, and the gate says so."""
+    thin = {"allocation.spot": 0.9, "rebalance.enabled": False}
+    whole = sample.run("eth_basis").panel
+    low = whole.hours[int(np.argmin(whole.spot[:-500]))]  # a short is liquidated on the way up
+    run = sample.run("eth_basis", Window(low, whole.hours[-1]), thin)
+    checks = evaluate(run)
+    assert not checks["no_liquidation"].passed
+    assert set(checks["no_liquidation"].offending["venue"]) <= set(run.panel.venues)
+    assert not checks["delta_band"].passed
+    assert checks["reconciliation"].passed
+    assert checks["determinism"].passed
+    assert checks["closed_form"].passed  # the forms know no liquidation: it is switched off there
+
+
+LIMITS = [
+    ("delta_band", "max_abs_delta", "net_delta_ratio"),
+    ("margin_ratio_floor", "min_margin_ratio", "min_margin_ratio"),
+    ("health_factor_floor", "min_health_factor", "health_factor"),
+    ("drawdown_limit", "max_drawdown", "drawdown"),
+]
+
+
+@pytest.mark.parametrize(("name", "gate", "column"), LIMITS)
+def test_a_limit_separates_its_worst_hour(
+    sound: Finished, name: str, gate: str, column: str
+) -> None:
+    """At the worst value the gate holds; a hair stricter it fails with that very hour first."""
+    values, is_ceiling = np.abs(sound.column("risk", column)), gate.startswith("max")
+    at = int(np.argmax(values) if is_ceiling else np.argmin(values))
+    worst = float(values[at])
+    assert evaluate(with_gates(sound, **{gate: worst}))[name].passed
+    stricter = worst * (1.0 - 1e-9 if is_ceiling else 1.0 + 1e-9)
+    check = evaluate(with_gates(sound, **{gate: stricter}))[name]
+    assert not check.passed
+    assert check.offending["timestamp"].iloc[0] == sound.panel.hours[at]
+    assert set(check.metrics.values()) == {worst, stricter}
+
+
+@pytest.mark.parametrize(("name", "gate", "column"), LIMITS)
+def test_a_single_hour_beyond_a_limit_is_found(
+    sound: Finished, name: str, gate: str, column: str
+) -> None:
+    """One hour's breach fails the gate, on either side of zero for the delta."""
+    limit = getattr(sound.mode_slice.mode.gates, gate)
+    breach = limit * (1.01 if gate.startswith("max") else 0.99)
+    for value in (breach, -breach) if column == "net_delta_ratio" else (breach,):
+
+        def plant(risk: pd.DataFrame, planted: float = value) -> None:
+            risk.loc[HOUR, column] = planted
+
+        check = evaluate(with_table(sound, "risk", plant))[name]
+        assert not check.passed
+        assert check.offending["timestamp"].tolist() == [sound.panel.hours[HOUR]]
+        assert set(check.metrics.values()) == {breach, limit}
+
+
+def test_a_gate_that_is_off_or_has_nothing_to_measure_passes(sound: Finished, sample: Tree) -> None:
+    """Null switches a gate off; a mode without debt has no health factor to hold."""
+    gates = {gate: None for _, gate, _ in LIMITS} | {"target_apy": None}
+    checks = evaluate(with_gates(sound, **gates))
+    for name in (*(name for name, _, _ in LIMITS), "target_apy"):
+        assert checks[name].passed
+        assert checks[name].metrics == {"applies": "no"}
+    lending = with_gates(sample.run("pure_lending"), min_health_factor=2.0, min_margin_ratio=0.5)
+    for name in ("margin_ratio_floor", "health_factor_floor"):
+        assert evaluate(lending)[name].metrics == {"applies": "no"}
+
+
+def test_a_target_missed_is_a_warning(sample: Tree) -> None:
+    """The APY is worked out from the tables, not taken from what the run says of itself."""
+    run = sample.run("pure_lending")
+    apy = run.result.summary["apy"]
+    assert evaluate(with_gates(run, target_apy=apy * (1 - 1e-9)))["target_apy"].passed
+    boasting = replace(run, result=replace(run.result, summary={**run.result.summary, "apy": 9.0}))
+    check = evaluate(with_gates(boasting, target_apy=apy + 1e-6))["target_apy"]
+    assert not check.passed
+    assert check.severity == "WARN"
+    assert check.metrics["apy"] == pytest.approx(apy, rel=1e-12)
+
+
+def test_trades_beyond_the_cost_table_are_a_warning(sample: Tree) -> None:
+    """Above a million dollars the last bucket's rate is used, and the run says for which trades."""
+    for mode, capital in (("btc_basis", 3e6), ("eth_staking_only", 2000.0)):
+        window = sample.windows["middle"]
+        flows = [{"date": window.hours[5].isoformat(), "amount": -0.9 * capital}]
+        sliced = slice_mode(CONFIGS, mode, {"flows": flows})
+        run = sample.run_slice(sliced, window, capital)
+        check = evaluate(run)["trade_sizes"]
+        assert not check.passed
+        assert (check.offending["notional_usd"] > 1e6).all()
+        assert check.offending["notional_usd"].is_monotonic_decreasing
+        counted = run.result.summary["trades_above_last_size_bucket"]
+        assert check.metrics["trades_above_last_bucket"] == counted
+        assert check.metrics["largest_usd"] == check.offending["notional_usd"].iloc[0]
+    assert evaluate(sample.run("btc_basis"))["trade_sizes"].passed
+
+
+def test_too_many_repaired_hours_are_a_warning(sound: Finished) -> None:
+    """Above a tenth of the hours the run asks for a look, with the datasets to look at."""
+    hours = len(sound.panel.timestamps)
+    for share, passes in ((0.09, True), (0.11, False)):
+        flags = np.arange(hours) < share * hours
+        panel = replace(sound.panel, repaired=flags, repairs={"okx_ethusdt_perp": flags})
+        check = evaluate(replace(sound, panel=panel))["repaired_data"]
+        assert check.passed is passes
+        assert check.offending["dataset"].tolist() == ["okx_ethusdt_perp"]
+        assert check.offending["repaired_hours"].tolist() == [int(flags.sum())]
+
+
+def test_each_fault_turns_its_own_check_red(sound: Finished) -> None:
+    """A fault in the risk table is no fault of the equity; determinism sees every change."""
+    ok = failing(sound)
+    risk = with_table(sound, "risk", shifted("net_delta_ratio", 1.0))
+    assert failing(risk) - ok == {"delta_band", "determinism"}
+    attribution = with_table(sound, "attribution", shifted("gas", -1.0))
+    assert failing(attribution) - ok == {"reconciliation", "determinism"}
+    assert failing(with_gates(sound, min_margin_ratio=5.0)) - ok == {"margin_ratio_floor"}
