@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
@@ -41,11 +42,32 @@ def capital_of(mode_slice: ModeSlice, capital: float | None) -> float:
 def simulate_slice(
     mode_slice: ModeSlice, panel: Panel, capital: float
 ) -> tuple[Simulation, dict[str, pd.DataFrame]]:
-    """Run the engine over a panel and lay its result out in tables."""
+    """Run the engine over a panel and lay its result out in tables.
+
+    Raises
+    ------
+    ConfigError: CONFIG-011 a flow outside the window, CONFIG-012 a withdrawal of all there is.
+    """
     market, parameters = market_arrays(panel, mode_slice), parameters_of(mode_slice)
     simulation = simulate(market, parameters, capital)
+    _require_capital_left(simulation, mode_slice, panel)
     risk = measure(market, parameters, simulation)
     return simulation, result_tables(simulation, risk, mode_slice, panel, capital)
+
+
+def _require_capital_left(simulation: Simulation, mode_slice: ModeSlice, panel: Panel) -> None:
+    """Refuse a withdrawal that leaves nothing: what comes after it would be no investment."""
+    emptied = np.flatnonzero((simulation.flow < 0.0) & (simulation.equity <= 0.0))
+    if len(emptied):
+        mark = emptied[0]
+        withdrawn = -simulation.flow[mark]
+        raise ConfigError(
+            "CONFIG-012",
+            f"the withdrawal of {withdrawn:g} at {panel.hours[mark]:%Y-%m-%d %H:%M} leaves nothing",
+            where=f"mode {mode_slice.name}, flows",
+            available=f"{simulation.equity[mark] + withdrawn:.8g} after the costs of paying it",
+            action="withdraw less",
+        )
 
 
 def run_backtest(

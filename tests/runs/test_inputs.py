@@ -62,6 +62,20 @@ def test_a_flow_changes_equity_and_not_the_return(sample: Tree) -> None:
     assert added[100] == pytest.approx(50_000.0, rel=1e-12)
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_more_than_there_is_cannot_be_withdrawn(sample: Tree, mode: str) -> None:
+    """CONFIG-012 with what is there: no run goes on with a negative equity and green gates."""
+    hour = sample.windows["middle"].hours[300]
+    capital = sample.run(mode, "middle").result.identity.capital
+    with pytest.raises(ConfigError, match="leaves nothing") as raised:
+        sample.run(mode, "middle", {"flows": [flow(hour, -1.2 * capital)]})
+    assert raised.value.code == "CONFIG-012"
+    assert f"{hour:%Y-%m-%d %H:%M}" in raised.value.what
+    assert 0.8 * capital < float(raised.value.available.split()[0]) < 1.1 * capital
+    most = sample.run(mode, "middle", {"flows": [flow(hour, -0.8 * capital)]})
+    assert (most.column("equity", "equity") > 0.0).all()
+
+
 def test_prices_are_those_the_mode_chose(sample: Tree) -> None:
     """Marks by oracle or market, liquidation at the extreme or the mark; nothing else moves."""
     usual = sample.run("usdt_market_neutral", "middle")
