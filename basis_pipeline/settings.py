@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from basis_pipeline.errors import ConfigError, PlatformError
+from basis_pipeline.masking import masked_text
 
 PREFIX = "BASIS_"
 ENV_FILE_VARIABLE = "BASIS_ENV_FILE"
@@ -36,7 +37,7 @@ class Url(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return repr(re.sub(r"\?.*", "?***", re.sub(r"//.*@", "//***@", self)))
+        return repr(re.sub(r"\?.*", "?***", masked_text(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +131,10 @@ def parse_hour(text: str) -> datetime:
     examples = "2024-06-01, 2024-06-01T08:00"
     try:
         stamp = datetime.fromisoformat(text.strip())
-    except ValueError:
+        stamp = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
+    except (ValueError, OverflowError):
         what = f"{text!r} is neither a date nor an hour"
         raise ConfigError("CONFIG-011", what, available=examples) from None
-    stamp = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
     if (stamp.minute, stamp.second, stamp.microsecond) != (0, 0, 0):
         raise ConfigError("CONFIG-011", f"{text!r} is not a whole hour", available=examples)
     return stamp
@@ -150,8 +151,9 @@ def load_settings(
     Raises
     ------
     ConfigError: CONFIG-001 when a variable is nowhere, CONFIG-002 when a value is unusable,
-        CONFIG-003 when the file that `BASIS_ENV_FILE` names is missing, CONFIG-011 when the window
-        is empty, or a bound of it given as an override cannot be read.
+        CONFIG-003 when the file that `BASIS_ENV_FILE` names is missing, CONFIG-013 when it cannot
+        be read, CONFIG-011 when the window is empty, or a bound of it given as an override cannot
+        be read.
     """
     if unknown := overrides.keys() - set(FIELDS):
         raise TypeError(f"Settings has no field {', '.join(sorted(unknown))}")
@@ -226,13 +228,19 @@ def _found(
             f"not set: {', '.join(missing)}",
             where=f"the process environment, then {file}{'' if file.is_file() else ' (absent)'}",
             action=f"export it, or add it to {file}; .env.example explains every variable",
+            context={"required": ", ".join(missing)},
         )
     return found
 
 
 def _read_env_file(file: Path) -> dict[str, str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        what = f"the environment file cannot be read: {error}"
+        raise ConfigError("CONFIG-013", what, where=str(file)) from error
     values: dict[str, str] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue

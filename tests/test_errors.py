@@ -1,42 +1,38 @@
-"""The vocabulary of failure."""
+"""The vocabulary of failure: codes, what an error carries, and what it never shows."""
 
+import json
 import pickle
-import re
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from datetime import UTC, datetime
 
 import pytest
 
+from basis_pipeline.error_codes import REGISTRY
 from basis_pipeline.errors import (
-    REGISTRY,
+    BacktestError,
     BasisError,
     ConfigError,
     DataError,
-    Severity,
+    ResultsError,
+    correlation,
+    correlation_id,
     error_from_code,
 )
+
+SECRET = "s3cr3t-hunter2"
 
 
 @pytest.mark.parametrize("code", REGISTRY)
 def test_every_code_can_be_raised_and_explains_itself(code: str) -> None:
     """Each registered code belongs to exactly one error family and carries a remedy."""
     error = error_from_code(code, "it happened", where="here", available="that")
-    owners = [cls for cls in BasisError.__subclasses__() if code.rsplit("-", 1)[0] in cls.families]
+    owners = [c for c in BasisError.__subclasses__() if code.rpartition("-")[0] in c.families]
     assert owners == [type(error)]
     assert str(error) == (
         f"{code}: it happened | where: here | available: that | do: {REGISTRY[code].remedy}"
     )
-    assert error.severity in Severity
-    assert REGISTRY[code].meaning
-
-
-def test_codes_of_a_family_are_numbered_without_holes() -> None:
-    """Codes are only ever added at the end of their family."""
-    families: dict[str, list[int]] = {}
-    for code in REGISTRY:
-        assert re.fullmatch(r"[A-Z]+-\d{3}", code)
-        family, number = code.rsplit("-", 1)
-        families.setdefault(family, []).append(int(number))
-    for family, numbers in families.items():
-        assert numbers == list(range(1, len(numbers) + 1)), family
+    assert error.severity is REGISTRY[code].severity
 
 
 def test_a_class_refuses_codes_of_another_family() -> None:
@@ -50,10 +46,142 @@ def test_a_class_refuses_codes_of_another_family() -> None:
 
 
 def test_errors_cross_process_borders() -> None:
-    """An error raised in a worker process arrives whole."""
-    error = DataError(
-        "DATA-006", "two rows", where="a.csv", available="row 1, row 2", action="look"
-    )
+    """An error raised in a worker process arrives whole, with its own time and run."""
+    with correlation("run-7"):
+        error = DataError(
+            "DATA-006", "two rows", where="a.csv", action="look", context={"rows": [1, 2]}
+        )
     revived = pickle.loads(pickle.dumps(error))
     assert type(revived) is DataError
-    assert str(revived) == str(error)
+    assert (str(revived), revived.args) == (str(error), error.args)
+    told, kept = revived.as_json(), error.as_json()
+    assert told == kept
+    assert (told["correlation_id"], told["context"]) == ("run-7", {"rows": [1, 2]})
+
+
+def test_an_error_carries_the_run_it_was_made_in() -> None:
+    """The correlation id is bound for a block, nests, and follows a copied context."""
+    assert correlation_id() == ConfigError("CONFIG-007", "outside").correlation_id == ""
+    with correlation("outer"), pytest.raises(BacktestError) as caught, correlation("inner"):
+        raise BacktestError("BT-001", "inside")
+    assert caught.value.correlation_id == "inner"
+    with correlation("outer"), ThreadPoolExecutor(1) as pool:
+        bare = pool.submit(correlation_id).result()
+        copied = pool.submit(copy_context().run, correlation_id).result()
+    assert (bare, copied, correlation_id()) == ("", "outer", "")
+
+
+def test_an_error_is_json_with_its_stack() -> None:
+    """Every part a log needs, in values that JSON has; the cause is in the stack."""
+    before = datetime.now(UTC)
+    try:
+        try:
+            {}["absent"]
+        except KeyError as cause:
+            raise ResultsError(
+                "RS-002", "no run", where="runs", available="a, b", context={"limit": float("nan")}
+            ) from cause
+    except ResultsError as error:
+        told = json.loads(json.dumps(error.as_json(), allow_nan=False))
+    trace = told.pop("stack_trace")
+    assert "KeyError: 'absent'" in trace
+    assert "test_an_error_is_json_with_its_stack" in trace
+    assert before <= datetime.fromisoformat(told.pop("timestamp")) <= datetime.now(UTC)
+    assert told == {
+        "code": "RS-002",
+        "severity": "ERROR",
+        "phase": 4,
+        "component": "results store",
+        "what": "no run",
+        "where": "runs",
+        "available": "a, b",
+        "action": "use one of the runs listed",
+        "document": "docs/errors.md#rs-002",
+        "context": {"limit": "nan"},
+        "correlation_id": "",
+    }
+
+
+def test_a_block_says_everything_once_and_leaves_nothing_empty() -> None:
+    """What a person reads: the thing required, where it belongs and was sought, what to do."""
+    error = ConfigError(
+        "CONFIG-003",
+        "there is no such file",
+        where="/etc/basis",
+        available="a.yaml, b.yaml",
+        context={"required": "mode.yaml", "expected": "/etc/basis", "searched": "/etc, /usr"},
+    )
+    assert error.block().splitlines() == [
+        "CONFIG-003: there is no such file",
+        "  required   mode.yaml",
+        "  expected   /etc/basis",
+        "  searched   /etc, /usr",
+        "  available  a.yaml, b.yaml",
+        "  do         restore it",
+        "  see        docs/errors.md#config-003",
+    ]
+    assert ConfigError("CONFIG-012", "none").block().splitlines() == [
+        "CONFIG-012: none",
+        "  do   give a positive capital",
+        "  see  docs/errors.md#config-012",
+    ]
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        f"postgresql://reader:{SECRET}@host/db",
+        f"password={SECRET}",
+        f"token: '{SECRET}'",
+        f"api_key={SECRET}, and more",
+        f"Authorization: Bearer {SECRET}",
+        f"-----BEGIN PRIVATE KEY-----\n{SECRET}\n-----END PRIVATE KEY-----",
+    ],
+)
+def test_a_secret_is_in_nothing_an_error_says(planted: str) -> None:
+    """Whichever part it was planted in: text, block, JSON, stack, pickle and representation."""
+    try:
+        try:
+            raise OSError(planted)
+        except OSError as cause:
+            raise ConfigError(
+                "CONFIG-002",
+                planted,
+                where=planted,
+                available=planted,
+                action=planted,
+                component="settings",
+                context={"url": planted, "nested": [{"url": planted}], planted: "key"},
+            ) from cause
+    except ConfigError as error:
+        caught = error
+    shown = [str(caught), repr(caught), caught.block(), json.dumps(caught.as_json())]
+    shown.append(pickle.dumps(caught).decode("latin-1"))
+    for text in shown:
+        assert SECRET not in text
+    assert "***" in shown[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "db_passwd", "secret", "api_key", "apiKey", "token", "authorization"]
+)
+def test_what_stands_under_a_secret_name_is_masked(name: str) -> None:
+    """A bare value has no look of its own: its name tells."""
+    error = ConfigError("CONFIG-002", "refused", context={name: SECRET, "venue": "bybit"})
+    assert error.context == {name: "***", "venue": "bybit"}
+    assert SECRET not in error.block() + json.dumps(error.as_json())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lending.token: Field required",
+        "lending.token=USDT is not offered",
+        "aave_v3:aToken:aUSDT at 2024-06-01T08:00Z",
+        "a.csv, line 7: open is 'n/k'; b.csv, line 9",
+        "the key 'bybit' is given twice",
+    ],
+)
+def test_what_is_no_secret_stays_readable(text: str) -> None:
+    """A message with its facts masked away helps nobody."""
+    assert ConfigError("CONFIG-005", text).what == text

@@ -5,16 +5,40 @@ from typing import Annotated
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.errors import REGISTRY, CommandError
+from basis_pipeline.error_codes import FAMILIES, PHASES, REGISTRY, ErrorCode, why_reserved
+from basis_pipeline.errors import CommandError
 
 
 def errors(
     code: Annotated[str | None, typer.Argument(help="A code, or the start of one: DATA.")] = None,
 ) -> None:
-    """Explain the codes that messages carry: what each means and what mends it."""
-    found = [entry for entry in REGISTRY.values() if entry.code.startswith((code or "").upper())]
-    if not found:
-        families = ", ".join(dict.fromkeys(name.rpartition("-")[0] for name in REGISTRY))
-        raise CommandError("API-001", f"there is no code {code!r}", available=families)
-    rows = [(entry.code, entry.severity.value, entry.meaning, entry.remedy) for entry in found]
-    screen.console().print(screen.table("", ("code", "severity", "meaning", "what to do"), rows))
+    """Explain the codes that messages carry: what each means, its likely cause and what mends it.
+
+    Example: basis errors DATA-007
+    """
+    asked = (code or "").upper()
+    found = [entry for entry in REGISTRY.values() if entry.code.startswith(asked)]
+    if asked in REGISTRY:
+        _page(REGISTRY[asked])
+    elif found:
+        rows = [(e.code, e.severity.value, str(e.phase), e.meaning, e.remedy) for e in found]
+        columns = ("code", "severity", ">phase", "meaning", "what to do")
+        screen.console().print(screen.table("", columns, rows))
+    else:
+        reason = why_reserved(asked)
+        what = f"{asked} is reserved: {reason}" if reason else f"there is no code {code!r}"
+        raise CommandError("API-001", what, available=", ".join(FAMILIES))
+
+
+def _page(entry: ErrorCode) -> None:
+    screen.say(f"{entry.code}: {entry.meaning}")
+    told = {
+        "severity": entry.severity.value,
+        "phase": f"{entry.phase} {PHASES[entry.phase]}",
+        "component": entry.component,
+        "likely cause": entry.cause,
+        "what to do": entry.remedy,
+        "see": entry.document,
+    }
+    for name, value in told.items():
+        screen.say(f"  {name:14}{value}")

@@ -62,12 +62,12 @@ _UniqueKeyLoader.add_implicit_resolver(
 )
 
 
-def parse_yaml(text: str, where: str) -> Any:
-    """Parse one YAML document; CONFIG-004 with the place when it is malformed."""
+def parse_yaml(text: str, where: str, code: str = "CONFIG-004") -> Any:
+    """Parse one YAML document; an error of that code with the place when it is malformed."""
     try:
         return yaml.load(text, Loader=_UniqueKeyLoader)
     except (yaml.YAMLError, ValueError) as error:  # a ValueError: a date such as 2024-02-30
-        raise ConfigError("CONFIG-004", " ".join(str(error).split()), where=where) from None
+        raise ConfigError(code, " ".join(str(error).split()), where=where) from None
 
 
 def _json_value(value: Any) -> str:
@@ -96,6 +96,9 @@ def _text(path: Path, where: str) -> str:
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError("CONFIG-004", f"the file is not UTF-8: {error}", where=where) from None
+    except OSError as error:
+        what = f"the file cannot be read: {error.strerror}"
+        raise ConfigError("CONFIG-013", what, where=str(path)) from error
 
 
 def load_directory(directory: Path, model: type[T] | TypeAdapter[T], key: str) -> dict[str, T]:

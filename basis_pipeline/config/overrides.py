@@ -12,16 +12,22 @@ _IDENTITY = ("mode",)  # another mode is asked for by its name, never reached by
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
-    """Parse `key=value` texts with YAML values; CONFIG-010 when one is malformed or given twice."""
+    """Parse `key=value` texts with YAML values.
+
+    Raises
+    ------
+    ConfigError: CONFIG-MGR-001 when one is malformed, CONFIG-MGR-002 when a key is given twice,
+        CONFIG-MGR-004 when a value is not valid YAML.
+    """
     parsed: dict[str, Any] = {}
     for text in assignments:
         key, separator, value = text.partition("=")
         key = key.strip()
         if not separator or not key:
-            raise ConfigError("CONFIG-010", f"{text!r} is not of the form key=value")
+            raise ConfigError("CONFIG-MGR-001", f"{text!r} is not of the form key=value")
         if key in parsed:
-            raise ConfigError("CONFIG-010", f"{key!r} is overridden twice")
-        parsed[key] = parse_yaml(value, f"override {key}")
+            raise ConfigError("CONFIG-MGR-002", f"{key!r} is overridden twice")
+        parsed[key] = parse_yaml(value, f"override {key}", "CONFIG-MGR-004")
     return parsed
 
 
@@ -47,7 +53,8 @@ def apply_overrides(mode: ModeConfig, overrides: Mapping[str, Any]) -> ModeConfi
     tree = mode.model_dump(mode="json")
     for key, value in overrides.items():
         if key in _IDENTITY:
-            raise ConfigError("CONFIG-010", f"{key!r} names the mode and cannot be overridden")
+            what = f"{key!r} names the mode and cannot be overridden"
+            raise ConfigError("CONFIG-MGR-003", what)
         _replace(tree, key, deepcopy(value))  # a later key may reach into an earlier mapping
     names = ", ".join(overrides) or "none"
     return validate(ModeConfig, tree, f"mode {mode.mode} with overrides of {names}")

@@ -118,8 +118,9 @@ def slice_mode(
 
     Raises
     ------
-    ConfigError: CONFIG-007 unknown mode, CONFIG-010/005 an unusable override, CONFIG-008 an unknown
-        venue, CONFIG-006 a broken rule, CONFIG-009 a dataset missing from the catalogue.
+    ConfigError: CONFIG-007 unknown mode, CONFIG-010, CONFIG-MGR-003 or CONFIG-005 an unusable
+        override, CONFIG-008 an unknown venue, CONFIG-006 a broken rule, CONFIG-009 a dataset
+        missing from the catalogue.
     """
     mode = apply_overrides(configs.mode(name), overrides or {})
     require_sound(mode, configs)

@@ -1,8 +1,9 @@
 """The compiler switch: every engine function is decorated with `compiled` or `hot`.
 
-Compiled code is cached on disk in a directory named after the sources' hash, because numba itself
-does not notice that a called function in another file has changed. The same hash is the engine's
-version in a run's identity. `NUMBA_DISABLE_JIT=1` runs the same functions as plain Python.
+Compiled code is cached on disk, below NUMBA_CACHE_DIR or beside the sources, in a directory named
+after the sources' hash, because numba itself does not notice that a called function in another file
+has changed. The same hash is the engine's version in a run's identity. `NUMBA_DISABLE_JIT=1` runs
+the same functions as plain Python.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from basis_pipeline.errors import ComponentError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,9 +31,30 @@ def _source_hash() -> str:
 
 ENGINE_VERSION: str = _source_hash()[:16]
 
-if "NUMBA_CACHE_DIR" not in os.environ:
-    cache_dir = str(_SOURCES / "__pycache__" / ENGINE_VERSION)
-    numba.config.CACHE_DIR = cache_dir  # type: ignore[attr-defined]
+
+def _cache_directory() -> Path:
+    """The directory of this version's compiled code, made where it is missing.
+
+    Raises
+    ------
+    ComponentError: COMPONENT-001 when it cannot be written. numba would silently take another place
+        instead, where code of an earlier version may lie.
+    """
+    root = Path(os.environ.get("NUMBA_CACHE_DIR") or _SOURCES / "__pycache__")
+    directory = root / ENGINE_VERSION
+    probe = directory / f".probe-{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        what = f"compiled code cannot be kept: {error.strerror}"
+        raise ComponentError("COMPONENT-001", what, where=str(directory)) from error
+    return directory
+
+
+if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = str(_cache_directory())  # type: ignore[attr-defined]
 
 # Strict IEEE arithmetic, so that runs repeat to the bit. Without reference counting (`_nrt`): the
 # engine allocates nothing, and counting every array at every call would double an hour's time.

@@ -1,5 +1,8 @@
 """A refusal of market data that can show the rows it is about."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from basis_pipeline.errors import DataError
@@ -21,19 +24,17 @@ class RefusedDataError(DataError):
         where: str = "",
         available: str = "",
         action: str = "",
+        component: str = "",
+        context: Mapping[str, Any] | None = None,
         offending: pd.DataFrame | None = None,
     ) -> None:
-        super().__init__(code, what, where=where, available=available, action=action)
+        super().__init__(
+            code,
+            what,
+            where=where,
+            available=available,
+            action=action,
+            component=component,
+            context=context,
+        )
         self.offending = pd.DataFrame() if offending is None else offending
-
-    def __reduce__(self) -> tuple[object, ...]:
-        told = (self.code, self.what, self.where, self.available, self.action)
-        return _revive, (*told, self.offending)
-
-
-def _revive(
-    code: str, what: str, where: str, available: str, action: str, offending: pd.DataFrame
-) -> RefusedDataError:
-    return RefusedDataError(
-        code, what, where=where, available=available, action=action, offending=offending
-    )

@@ -14,7 +14,8 @@ HOUR_NS = 3_600_000_000_000
 class Window:
     """Whole hours from `start` to `end`, both included, in UTC (SEMANTICS 1).
 
-    Raises CONFIG-011 when a bound has no zone or is no full hour, or when start is not before end.
+    Raises CONFIG-011 when a bound has no zone, is no full hour or lies centuries away, or when
+    start is not before end.
     """
 
     start: pd.Timestamp
@@ -25,7 +26,7 @@ class Window:
             bound = getattr(self, name)
             if not isinstance(bound, pd.Timestamp) or bound.tz is None:
                 raise ConfigError("CONFIG-011", f"the window's {name} {bound} is no UTC time")
-            object.__setattr__(self, name, bound.tz_convert("UTC").as_unit("ns"))
+            object.__setattr__(self, name, _nanoseconds(name, bound))
             if bound.value % HOUR_NS:
                 raise ConfigError("CONFIG-011", f"the window's {name} {bound} is no full hour")
         if not self.start < self.end:
@@ -38,6 +39,14 @@ class Window:
     def hours(self) -> pd.DatetimeIndex:
         """Every hour of the window, datetime64[ns, UTC]."""
         return pd.date_range(self.start, self.end, freq="h", unit="ns")
+
+
+def _nanoseconds(name: str, bound: pd.Timestamp) -> pd.Timestamp:
+    try:
+        return bound.tz_convert("UTC").as_unit("ns")
+    except pd.errors.OutOfBoundsDatetime:
+        what = f"the window's {name} {bound} is not between 1678 and 2261"
+        raise ConfigError("CONFIG-011", what) from None
 
 
 def parse_window(start: str, end: str) -> Window:

@@ -61,7 +61,7 @@ class RunIndex:
 
     Raises
     ------
-    ResultsError: RS-001 when the file cannot be opened or written.
+    ResultsError: RS-001 when the file cannot be opened or written, RS-005 when it is damaged.
     """
 
     def __init__(self, location: str | Path) -> None:
@@ -146,20 +146,28 @@ class RunIndex:
             with closing(sqlite3.connect(self.path, timeout=30.0)) as connection, connection:
                 yield connection
         except (sqlite3.Error, OSError) as error:
+            code = "RS-005" if _is_damage(error) else "RS-001"
             what = f"the index of runs cannot be used: {error}"
-            raise ResultsError("RS-001", what, where=str(self.path)) from error
+            raise ResultsError(code, what, where=str(self.path)) from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file is no database, or one that is broken or has other columns."""
+    told = getattr(error, "sqlite_errorcode", None)
+    return told in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
 
 
 def _record(result: RunResult, directory: Path, created_at: datetime) -> RunRecord:
     identity = result.identity.as_json()
     same = ("config_hash", "start", "end", "capital", "engine_version")
+    summary_sha256 = summary_hash(directory)
     values: dict[str, Any] = {
         "run_id": result.run_id,
         "mode": result.mode,
         "created_at": created_at.astimezone(UTC).isoformat(timespec="milliseconds"),
         "data_hash": result.identity.data_hash,
         "files": json.dumps(json.loads((directory / SUMMARY).read_bytes())["files"]),
-        "summary_sha256": summary_hash(directory),
+        "summary_sha256": summary_sha256,
         "path": str(directory),
         **{name: identity[name] for name in same},
         **{name: result.summary.get(name) for name in _HEADLINES},

@@ -59,10 +59,14 @@ def annual_rate(total_return: float, length: float) -> float:
 
 
 def annual_yield(total_return: float, length: float) -> float:
-    """APY: `(1 + return)^(1 / years) − 1`; −1 when everything, or more, is lost."""
+    """APY: `(1 + return)^(1 / years) − 1`; −1 when everything, or more, is lost.
+
+    Infinite when a return of a few hours, kept up for a year, exceeds what a float can hold.
+    """
     if length <= 0.0:
         return np.nan
-    return float(max(1.0 + total_return, 0.0) ** (1.0 / length) - 1.0)
+    with np.errstate(over="ignore"):
+        return float(np.float64(max(1.0 + total_return, 0.0)) ** (1.0 / length) - 1.0)
 
 
 def daily_returns(timestamps: Stamps, growth: Floats) -> Floats:

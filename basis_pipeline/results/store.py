@@ -99,7 +99,8 @@ def write_run(result: RunResult, directory: Path) -> Path:
     Raises
     ------
     ResultsError: RS-001 when the directory cannot be written, or holds something that is no run;
-        RS-003 when it holds this very run with other tables, so that one of the two is wrong.
+        RS-003 when it holds this very run with other tables, so that one of the two is wrong;
+        RS-004 when a table or the summary is not one that the store keeps.
     """
     directory = directory.absolute()
     files = _files_of(result)
@@ -126,7 +127,8 @@ def read_run(directory: Path) -> RunResult:
 
     Raises
     ------
-    ResultsError: RS-002 when there is no run, RS-003 when a file is missing or differs.
+    ResultsError: RS-002 when there is no run, RS-003 when a file is missing or differs, RS-006 when
+        one cannot be read.
     """
     summary = _summary(directory)
     contents = {name: _verified(directory, name, entry) for name, entry in summary["files"].items()}
@@ -169,7 +171,8 @@ def verify_run(directory: Path, summary_sha256: str | None = None) -> None:
 
     Raises
     ------
-    ResultsError: RS-002 when there is no run, RS-003 when a file is missing or differs.
+    ResultsError: RS-002 when there is no run, RS-003 when a file is missing or differs, RS-006 when
+        one cannot be read.
     """
     summary = _summary(directory)
     if summary_sha256 is not None:
@@ -187,9 +190,10 @@ def summary_hash(directory: Path) -> str:
 def _files_of(result: RunResult) -> dict[str, bytes]:
     """Every file of a run by name; `summary.json` comes last, since it records the others."""
     if lacking := [table for table in REQUIRED_TABLES if table not in result.frames]:
-        raise ValueError(f"a run has every table; lacking: {', '.join(lacking)}")
+        raise ResultsError("RS-004", f"a run has every table; lacking: {', '.join(lacking)}")
     if taken := set(ADDED) & result.summary.keys():
-        raise ValueError(f"the store itself adds {', '.join(sorted(taken))} to a summary")
+        what = f"the store itself adds {', '.join(sorted(taken))} to a summary"
+        raise ResultsError("RS-004", what)
     files = {CONFIG: _pretty(result.config)}
     for table, frame in result.frames.items():
         files[f"{table}.parquet"] = encode(table, frame)
@@ -272,6 +276,8 @@ def _summary(directory: Path) -> dict[str, Any]:
         raise ResultsError(
             "RS-002", "there is no run here", where=str(directory), available=", ".join(around[:20])
         ) from None
+    except OSError as error:
+        raise _unreadable(error, directory) from error
     except ValueError as error:
         raise ResultsError("RS-003", "summary.json is damaged", where=str(directory)) from error
     if not isinstance(summary, dict) or not set(ADDED) <= summary.keys():
@@ -283,10 +289,18 @@ def _verified(directory: Path, name: str, entry: Mapping[str, Any]) -> bytes:
     file = directory / name
     if not file.is_file():
         raise ResultsError("RS-003", f"{name} is missing", where=str(file))
-    content = file.read_bytes()
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise _unreadable(error, directory) from error
     if sha256(content) != entry["sha256"]:
         raise ResultsError("RS-003", f"{name} does not match its recorded hash", where=str(file))
     return content
+
+
+def _unreadable(error: OSError, directory: Path) -> ResultsError:
+    what = f"the run cannot be read: {error.strerror}"
+    return ResultsError("RS-006", what, where=str(error.filename or directory))
 
 
 def _write_durably(file: Path, content: bytes) -> None:

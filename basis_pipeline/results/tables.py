@@ -23,6 +23,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from basis_pipeline.errors import ResultsError
+
 TIMESTAMP = pa.timestamp("ns", tz="UTC")
 
 COMPONENTS = (
@@ -88,15 +90,15 @@ def schema(table: str, columns: Sequence[str]) -> pa.Schema:
 
     Raises
     ------
-    ValueError: when the table is unknown or the columns are not those of the table.
+    ResultsError: RS-004 when the table is unknown or the columns are not those of the table.
     """
     if table not in TABLES:
-        raise ValueError(f"there is no result table {table}; there are {', '.join(TABLES)}")
+        raise _misfit(f"there is no result table {table}; there are {', '.join(TABLES)}")
     if not columns or columns[0] != "timestamp" or len(set(columns)) != len(columns):
-        raise ValueError(f"{table}: the first column is timestamp, and no name comes twice")
+        raise _misfit(f"{table}: the first column is timestamp, and no name comes twice")
     values = tuple(columns[1:])
     if wrong := _misfits(table, values):
-        raise ValueError(f"{table}: columns missing, foreign or out of order: {', '.join(wrong)}")
+        raise _misfit(f"{table}: columns missing, foreign or out of order: {', '.join(wrong)}")
     types = {"timestamp": TIMESTAMP, **_TYPES}
     fields = [pa.field(name, types.get(name, pa.float64()), nullable=False) for name in columns]
     return pa.schema(fields)
@@ -107,21 +109,21 @@ def to_arrow(table: str, frame: pd.DataFrame) -> pa.Table:
 
     Raises
     ------
-    ValueError: when columns, types or the order of the stamps are not those of the table.
+    ResultsError: RS-004 when columns, types or the order of the stamps are not those of the table.
     """
     target = schema(table, [str(name) for name in frame.columns])
     stamps = frame["timestamp"]
     if stamps.dtype != pd.DatetimeTZDtype("ns", "UTC"):
-        raise ValueError(f"{table}: timestamp is {stamps.dtype}, not datetime64[ns, UTC]")
+        raise _misfit(f"{table}: timestamp is {stamps.dtype}, not datetime64[ns, UTC]")
     ordered = stamps.is_monotonic_increasing and (table == "events" or stamps.is_unique)
     if not ordered:
-        raise ValueError(f"{table}: the timestamps are not in order")
+        raise _misfit(f"{table}: the timestamps are not in order")
     arrays = [pa.array(stamps.to_numpy(dtype="datetime64[ns]"), pa.timestamp("ns")).cast(TIMESTAMP)]
     for field in list(target)[1:]:
         column = frame[field.name]
         if field.type == pa.string():
             if not all(isinstance(text, str) for text in column):
-                raise ValueError(f"{table}: {field.name} holds something that is not text")
+                raise _misfit(f"{table}: {field.name} holds something that is not text")
             arrays.append(pa.array(column.tolist(), field.type))
         else:
             kind = np.int64 if field.type == pa.int64() else np.float64
@@ -155,6 +157,10 @@ def decode(content: bytes) -> pd.DataFrame:
 def sha256(content: bytes) -> str:
     """Hash that a run's summary records of each of its files."""
     return hashlib.sha256(content).hexdigest()
+
+
+def _misfit(what: str) -> ResultsError:
+    return ResultsError("RS-004", what)
 
 
 def _misfits(table: str, values: tuple[str, ...]) -> list[str]:

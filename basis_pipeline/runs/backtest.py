@@ -11,20 +11,24 @@ import pandas as pd
 
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.engine import ENGINE_VERSION, Simulation, simulate
+from basis_pipeline.engine.model import Floats
 from basis_pipeline.engine.risk import measure
-from basis_pipeline.errors import ConfigError, DataError
+from basis_pipeline.errors import BacktestError, ConfigError, DataError, MathError
 from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.raw import read_families
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
+from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from basis_pipeline.runs.tables import result_tables
 
 Benchmarks = tuple[pd.DataFrame | None, dict[str, str]]
 NO_BENCHMARKS: Benchmarks = (None, {})
+# Share of equity that may stay unexplained, and of a withdrawal that rounding may overdraw.
+TOLERANCE = 1e-9
 
 
 def capital_of(mode_slice: ModeSlice, capital: float | None) -> float:
@@ -55,6 +59,22 @@ def simulate_slice(
     return simulation, result_tables(simulation, risk, mode_slice, panel, capital)
 
 
+def _require_book(
+    simulation: Simulation, mode_slice: ModeSlice, panel: Panel, capital: float
+) -> None:
+    """Refuse a run whose figures would mean nothing and still look like any other's."""
+    where = f"mode {mode_slice.name}"
+    unsound = ~np.isfinite(simulation.hourly).all(axis=1)
+    if unsound.any():
+        mark = panel.hours[int(np.argmax(unsound))]
+        what = f"at {mark:%Y-%m-%d %H:%M} the book holds a value that is no finite number"
+        raise MathError("MATH-001", what, where=where, context={"capital": capital})
+    if simulation.equity[0] <= 0.0:
+        left = f"{simulation.equity[0]:.6g} {mode_slice.share_class.share_class}"
+        what = f"a capital of {capital:g} is {left} after the costs of entering"
+        raise BacktestError("BT-004", what, where=where)
+
+
 def _require_capital_left(simulation: Simulation, mode_slice: ModeSlice, panel: Panel) -> None:
     """Refuse a withdrawal that leaves nothing: what comes after it would be no investment."""
     emptied = np.flatnonzero((simulation.flow < 0.0) & (simulation.equity <= 0.0))
@@ -83,8 +103,14 @@ def run_backtest(
     ----------
     capital: equity before entry costs, in the share class's currency.
     benchmarks: growth indices to stand beside the run, as `benchmark_table` returns them.
+
+    Raises
+    ------
+    ConfigError: as `simulate_slice`. BacktestError: BT-004 a capital that entering uses up.
+    MathError: MATH-001 a value that is no finite number.
     """
     simulation, frames = simulate_slice(mode_slice, panel, capital)
+    _require_book(simulation, mode_slice, panel, capital)
     beside, benchmark_hashes = benchmarks
     if beside is not None:
         frames["benchmark"] = beside
@@ -114,6 +140,29 @@ def run_backtest(
     )
 
 
+def unexplained(result: RunResult) -> Floats:
+    """Change of equity that neither flows nor the ten components explain, by mark, (n,)."""
+    equity, flow = (result.frames["equity"][name].to_numpy() for name in ("equity", "flow"))
+    parts = result.frames["attribution"][list(COMPONENTS)].to_numpy().sum(axis=1)
+    gap: Floats = np.diff(equity, prepend=result.identity.capital) - flow - parts
+    return gap
+
+
+def require_reconciled(result: RunResult) -> None:
+    """Raise BT-002 unless the components explain equity to 1e-9 of it at every mark."""
+    gap = np.abs(unexplained(result))
+    equity = result.frames["equity"]
+    excess = gap - TOLERANCE * np.abs(equity["equity"].to_numpy())
+    if not (excess <= 0.0).all():
+        at = int(np.argmax(excess))
+        raise BacktestError(
+            "BT-002",
+            f"{gap[at]:.3g} of the change at {equity['timestamp'].iloc[at]:%Y-%m-%d %H:%M} is left "
+            f"unexplained, with an equity of {equity['equity'].iloc[at]:.6g}",
+            where=f"mode {result.mode}, attribution",
+        )
+
+
 def load_datasets(
     names: Collection[str], configs: Configs, data_dir: Path, window: Window
 ) -> dict[str, Dataset | DataError]:
@@ -140,7 +189,8 @@ def backtest(
 
     Raises
     ------
-    ConfigError, DataError: as slicing, reading and building raise them.
+    ConfigError, DataError: as slicing, reading and building raise them. BacktestError, MathError:
+        as `run_backtest`, and BT-002 when the run does not reconcile.
     """
     mode_slice = slice_mode(configs, mode, overrides)
     invested = capital_of(mode_slice, capital)
@@ -149,4 +199,6 @@ def backtest(
     datasets = load_datasets(names, configs, data_dir, window)
     panel = build_panel(mode_slice, datasets, window)
     beside = benchmark_table(benchmarks, datasets, window)
-    return run_backtest(mode_slice, panel, window, invested, beside)
+    result = run_backtest(mode_slice, panel, window, invested, beside)
+    require_reconciled(result)
+    return result

@@ -21,11 +21,9 @@ from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import growth_of
-from basis_pipeline.results.tables import COMPONENTS
-from basis_pipeline.runs.backtest import simulate_slice
+from basis_pipeline.runs.backtest import TOLERANCE, simulate_slice, unexplained
 from basis_pipeline.runs.inputs import market_arrays, parameters_of, plain_panel, plain_run
 
-TOLERANCE = 1e-9
 PHASE = 3
 SHOWN_ROWS = 20
 REPAIRED_SHARE = 0.10
@@ -58,10 +56,7 @@ NOTHING = pd.DataFrame()
 
 
 def _reconciliation(run: Finished) -> Found:
-    equity = run.column("equity", "equity")
-    parts = sum(run.column("attribution", name) for name in COMPONENTS)
-    flow = run.column("equity", "flow")
-    gap = np.diff(equity, prepend=run.result.identity.capital) - flow - parts
+    equity, gap = run.column("equity", "equity"), unexplained(run.result)
     excess = np.abs(gap) - TOLERANCE * np.abs(equity)
     rows = run.worst("attribution", ["residual"], excess)
     share = float(np.max(np.abs(gap) / np.maximum(np.abs(equity), 1e-300)))

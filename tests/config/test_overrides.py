@@ -41,14 +41,14 @@ def test_an_assignment_has_a_yaml_value(text: str, key: str, value: Any) -> None
 @pytest.mark.parametrize(
     ("texts", "code", "told"),
     [
-        (["rebalance.enabled"], "CONFIG-010", "not of the form key=value"),
-        (["=1"], "CONFIG-010", "not of the form key=value"),
-        ([""], "CONFIG-010", "not of the form key=value"),
-        (["costs.model=flat", "costs.model=table"], "CONFIG-010", "overridden twice"),
-        (["costs.model=flat", " costs.model =flat"], "CONFIG-010", "overridden twice"),
-        (["hedge.venues={bybit: 1.0"], "CONFIG-004", "override hedge.venues"),
-        (["hedge.venues={bybit: 0.5, bybit: 0.5}"], "CONFIG-004", "'bybit' is given twice"),
-        (["flows=[{date: 2024-02-30, amount: 1.0}]"], "CONFIG-004", "override flows"),
+        (["rebalance.enabled"], "CONFIG-MGR-001", "not of the form key=value"),
+        (["=1"], "CONFIG-MGR-001", "not of the form key=value"),
+        ([""], "CONFIG-MGR-001", "not of the form key=value"),
+        (["costs.model=flat", "costs.model=table"], "CONFIG-MGR-002", "overridden twice"),
+        (["costs.model=flat", " costs.model =flat"], "CONFIG-MGR-002", "overridden twice"),
+        (["hedge.venues={bybit: 1.0"], "CONFIG-MGR-004", "override hedge.venues"),
+        (["hedge.venues={bybit: 0.5, bybit: 0.5}"], "CONFIG-MGR-004", "'bybit' is given twice"),
+        (["flows=[{date: 2024-02-30, amount: 1.0}]"], "CONFIG-MGR-004", "override flows"),
     ],
 )
 def test_a_malformed_assignment_is_refused(texts: list[str], code: str, told: str) -> None:
@@ -101,10 +101,10 @@ def test_a_key_that_does_not_exist_lists_those_that_do(
 
 def test_an_override_cannot_become_another_mode(configs: Configs) -> None:
     """A mode is asked for by its name: a run recorded as one mode is that mode."""
-    for key in ("mode", "mode.mode"):
+    for key, code in (("mode", "CONFIG-MGR-003"), ("mode.mode", "CONFIG-010")):
         with pytest.raises(ConfigError) as raised:
             slice_mode(configs, "eth_basis", {key: "btc_basis"})
-        assert raised.value.code == "CONFIG-010"
+        assert raised.value.code == code
 
 
 @pytest.mark.parametrize("value", ["0.5", True, None, float("nan"), float("inf"), -0.1, [0.5], {}])

@@ -2,6 +2,7 @@
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -89,8 +90,17 @@ def test_many_writers_at_once(tmp_path: Path) -> None:
 
 
 def test_an_index_that_cannot_be_opened(tmp_path: Path) -> None:
-    """A file that is no database, or a parent that is a file, is RS-001."""
+    """A file that is no database is RS-005, a parent that is a file RS-001."""
     (tmp_path / "text").write_text("this is no database, but long enough to be read as one" * 9)
-    for place in (tmp_path / "text", tmp_path / "text" / "runs.sqlite"):
-        with pytest.raises(ResultsError, match="RS-001"):
-            RunIndex(place)
+    with pytest.raises(ResultsError, match="RS-005"):
+        RunIndex(tmp_path / "text")
+    with pytest.raises(ResultsError, match="RS-001"):
+        RunIndex(tmp_path / "text" / "runs.sqlite")
+
+
+def test_an_index_with_other_columns_is_damaged(tmp_path: Path) -> None:
+    """RS-005: a file of another version is not written into, nor half read."""
+    with closing(sqlite3.connect(tmp_path / "runs.sqlite")) as connection:
+        connection.execute("CREATE TABLE runs (run_id TEXT)")
+    with pytest.raises(ResultsError, match="RS-005"):
+        RunIndex(tmp_path / "runs.sqlite").runs()

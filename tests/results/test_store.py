@@ -198,11 +198,11 @@ def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
     before = contents(tmp_path)
     lacking = make_run(config_hash="f" * 64)
     del lacking.frames["risk"]
-    with pytest.raises(ValueError, match="risk"):
+    with pytest.raises(ResultsError, match=r"RS-004.*risk"):
         write_run(lacking, tmp_path / "run")
     clashing = make_run(config_hash="f" * 64)
     clashing.summary["mode"] = "another"
-    with pytest.raises(ValueError, match="mode"):
+    with pytest.raises(ResultsError, match=r"RS-004.*mode"):
         write_run(clashing, tmp_path / "run")
     assert contents(tmp_path) == before
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.tables import (
     COMPONENTS,
     GROUPS,
@@ -67,7 +68,7 @@ def test_groups_hold_each_component_once() -> None:
 )
 def test_wrong_columns_are_named(table: str, columns: list[str], named: str) -> None:
     """A table never gains, loses or reorders columns silently."""
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(ResultsError, match=named):
         schema(table, columns)
 
 
@@ -78,12 +79,12 @@ def test_frames_that_would_change_in_writing_are_refused() -> None:
     naive = equity.assign(timestamp=equity["timestamp"].dt.tz_localize(None))
     coarse = equity.assign(timestamp=equity["timestamp"].dt.as_unit("us"))
     for wrong in (naive, coarse):
-        with pytest.raises(ValueError, match="not datetime64"):
+        with pytest.raises(ResultsError, match="not datetime64"):
             to_arrow("equity", wrong)
     for wrong in (equity.iloc[::-1], pd.concat([equity.iloc[:1], equity])):
-        with pytest.raises(ValueError, match="not in order"):
+        with pytest.raises(ResultsError, match="not in order"):
             to_arrow("equity", wrong)
-    with pytest.raises(ValueError, match="reason"):
+    with pytest.raises(ResultsError, match="reason"):
         to_arrow("events", events.assign(reason=[None] * len(events)))
 
 

@@ -38,7 +38,8 @@ def write_sample(
 
     Raises
     ------
-    CommandError (API-001): fewer than 60 days, or `out_dir` holds files that are not of a sample.
+    CommandError: API-001 fewer than 60 days, or `out_dir` holds files that are not of a sample;
+        API-002 when it cannot be written.
     """
     if days < FEWEST_DAYS:
         what = f"a sample of {days} days is too short"
@@ -46,6 +47,15 @@ def write_sample(
     out_dir = Path(out_dir)
     earlier = _earlier_sample(out_dir)
     contents = sample_contents(seed=seed, days=days, start=start)
+    try:
+        _put_in_place(out_dir, contents, earlier)
+    except OSError as error:
+        what = f"the sample cannot be written: {error.strerror}"
+        raise CommandError("API-002", what, where=str(error.filename or out_dir)) from error
+    return sorted(out_dir / name for name in contents)
+
+
+def _put_in_place(out_dir: Path, contents: dict[str, bytes], earlier: set[str]) -> None:
     partial = out_dir.with_name(f".{out_dir.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for name, content in contents.items():
@@ -58,7 +68,6 @@ def write_sample(
         (out_dir / name).parent.mkdir(parents=True, exist_ok=True)
         (partial / name).replace(out_dir / name)
     shutil.rmtree(partial)
-    return sorted(out_dir / name for name in contents)
 
 
 def sample_contents(*, seed: int, days: int, start: date) -> dict[str, bytes]:

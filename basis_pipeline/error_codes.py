@@ -1,0 +1,390 @@
+"""The registry of error codes: what each means, its likely cause, what mends it, who raises it.
+
+A code stands for a failure that can happen. Numbers of a family's range that stand for none are
+reserved, and `RESERVED` says why. Codes are only ever added at the end of their family.
+`python -m basis_pipeline.error_codes > docs/errors.md` writes the reference page.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+DOCUMENT = "docs/errors.md"
+PHASES = {
+    1: "environment and configuration",
+    2: "data",
+    3: "components and engine",
+    4: "platform and interfaces",
+    5: "documentation and housekeeping",
+}
+
+
+class Severity(StrEnum):
+    """How much of the work an error stops."""
+
+    WARNING = "WARNING"  # nothing is lost but what the message names
+    ERROR = "ERROR"  # what was asked for is refused; the rest goes on
+    CRITICAL = "CRITICAL"  # nothing that is written or computed here can be relied on
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Codes of one subject: its range, the gate phase they belong to, the class that carries them.
+
+    reserved: reason why the numbers that stand for no failure stay free; empty when all are taken.
+    """
+
+    size: int
+    phase: int
+    subject: str
+    reserved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One entry of the registry."""
+
+    code: str
+    severity: Severity
+    component: str
+    meaning: str
+    cause: str
+    remedy: str
+
+    @property
+    def family(self) -> str:
+        """The code without its number."""
+        return self.code.rpartition("-")[0]
+
+    @property
+    def phase(self) -> int:
+        """The quality-gate phase, a key of `PHASES`."""
+        return FAMILIES[self.family].phase
+
+    @property
+    def document(self) -> str:
+        """Where the reference page explains the code."""
+        return f"{DOCUMENT}#{self.code.lower()}"
+
+
+FAMILIES: dict[str, Family] = {
+    "CONFIG": Family(13, 1, "environment and configuration files"),
+    "CONFIG-MGR": Family(
+        8,
+        1,
+        "overrides of one call",
+        "a configuration is files plus the overrides of one call: nothing reloads, merges or "
+        "migrates it while it is in use, so nothing else can go wrong",
+    ),
+    "DATA": Family(14, 2, "raw files and datasets"),
+    "MATH": Family(
+        13,
+        3,
+        "arithmetic",
+        "numbers that would break the arithmetic are refused where they enter (DATA-004, DATA-008, "
+        "DATA-009, BT-003), and a figure that is not defined, such as the volatility of one day, "
+        "is left blank: that is no failure",
+    ),
+    "COMPONENT": Family(
+        20,
+        3,
+        "the program's own parts",
+        "components are functions without a life of their own: what they are given is refused "
+        "under CONFIG, DATA and BT, what they cannot write under RS",
+    ),
+    "BT": Family(
+        10,
+        3,
+        "backtests",
+        "what happens inside a run (a liquidation, a missed target, a broken band) is an event and "
+        "a gate's verdict, not an error",
+    ),
+    "RS": Family(
+        13,
+        4,
+        "the results store",
+        "a run's directory is written whole or not at all and is found by its hash: there is no "
+        "half-written, outdated or ambiguous run",
+    ),
+    "HEALTH": Family(
+        13,
+        4,
+        "health reports",
+        "a component that is unwell is reported with the code of its own failure; reporting it has "
+        "not been seen to fail",
+    ),
+    "EVENT": Family(13, 4, "the event log"),
+    "API": Family(
+        10,
+        4,
+        "commands",
+        "the command line is the only interface of the project's own; the web interface and its "
+        "GraphQL belong to Dagster, which reports their failures itself",
+    ),
+    "PLATFORM": Family(
+        5,
+        4,
+        "the Dagster instance",
+        "daemon, sensors and schedules are processes of Dagster, which reports their failures "
+        "itself",
+    ),
+}
+
+_W, _E, _C = Severity.WARNING, Severity.ERROR, Severity.CRITICAL
+
+# code, severity, component, meaning / likely cause / remedy
+# fmt: off
+_ENTRIES = (
+    ("CONFIG-001", _E, "settings", "an environment variable is missing",
+     "the environment file is of an earlier version, or not the one that was meant",
+     "set it, or name an env file"),
+    ("CONFIG-002", _E, "settings", "an environment variable has an unusable value",
+     "a misspelt name or value",
+     "correct the value"),
+    ("CONFIG-003", _E, "configuration", "a configuration file or directory is missing",
+     "the command runs outside a checkout, or BASIS_ENV_FILE is misspelt",
+     "restore it"),
+    ("CONFIG-004", _E, "configuration", "a configuration file is not valid YAML",
+     "a tab, an open bracket, a key given twice, or an encoding other than UTF-8",
+     "correct the syntax"),
+    ("CONFIG-005", _E, "configuration", "a configuration does not fit its model",
+     "an unknown or missing key, text where a number belongs, a number out of its range",
+     "correct the named key"),
+    ("CONFIG-006", _E, "configuration", "a rule between configuration fields is broken",
+     "one of two fields that depend on each other was changed alone",
+     "change the fields"),
+    ("CONFIG-007", _E, "configuration", "an unknown mode was asked for",
+     "a misspelt name, or a mode whose file is not there",
+     "use one of the modes listed"),
+    ("CONFIG-008", _E, "configuration", "a mode names an unknown venue or share class",
+     "a misspelt name, or a venue without a file",
+     "add or correct it"),
+    ("CONFIG-009", _E, "configuration", "a mode needs a dataset the catalogue lacks",
+     "a venue, an asset or a token for which nobody has described the files",
+     "add the dataset"),
+    ("CONFIG-010", _E, "configuration", "an override names no existing key",
+     "a misspelt key, or one that is spelt differently in the mode's file",
+     "use a dotted key that exists"),
+    ("CONFIG-011", _E, "configuration", "the window, or a date in it, cannot be used",
+     "start and end exchanged, minutes in an hour, a flow before the start or after the end",
+     "give start before end"),
+    ("CONFIG-012", _E, "configuration", "the capital, or what is left of it, is not positive",
+     "a sign or a unit slipped in, or the cost of freeing a withdrawal was left out",
+     "give a positive capital"),
+    ("CONFIG-013", _E, "configuration", "a configuration or environment file cannot be read",
+     "a broken link, a file of another user, a disk error, or no text inside",
+     "make the file readable"),
+    ("CONFIG-MGR-001", _E, "configuration", "an override is not of the form key=value",
+     "a blank around which the shell split it, or the value forgotten",
+     "write key=value, in quotes where the value has blanks"),
+    ("CONFIG-MGR-002", _E, "configuration", "a key is overridden twice",
+     "a command line put together from two",
+     "keep the one that is meant"),
+    ("CONFIG-MGR-003", _E, "configuration", "an override would turn the mode into another",
+     "the key `mode` overridden",
+     "ask for the other mode by its name"),
+    ("CONFIG-MGR-004", _E, "configuration", "an override's value is not valid YAML",
+     "brackets or quotes that the shell removed",
+     "put the whole key=value in single quotes"),
+    ("DATA-001", _E, "data", "a family a mode needs has no file",
+     "a delivery is missing, or its files are named otherwise",
+     "deliver the file"),
+    ("DATA-002", _E, "data", "a raw file is empty",
+     "a download that failed after creating the file",
+     "deliver the file again"),
+    ("DATA-003", _E, "data", "a raw file lacks a column",
+     "the source renamed a column, or a file of another kind has this name",
+     "deliver the columns listed"),
+    ("DATA-004", _E, "data", "a raw file holds an unreadable value or stamp",
+     "text where a number belongs, a stamp of another form, a file that cannot be opened",
+     "deliver it again"),
+    ("DATA-005", _E, "data", "a raw file ends in a truncated line",
+     "the copy was interrupted, or is still going on",
+     "deliver the file again"),
+    ("DATA-006", _E, "data", "a file gives one stamp two different rows",
+     "a correction was appended instead of replacing the row",
+     "find the true row"),
+    ("DATA-007", _E, "data", "two files of a family disagree about a stamp",
+     "an old delivery lies beside the one that corrects it",
+     "remove the wrong file"),
+    ("DATA-008", _E, "data", "a price is missing, zero or negative",
+     "the source wrote a row for an hour it had no price of",
+     "deliver the file again"),
+    ("DATA-009", _E, "data", "an index that can only grow falls",
+     "rows of two reserves in one file, or a value of another unit",
+     "deliver the file again"),
+    ("DATA-010", _E, "data", "the rows cover too little of the window",
+     "a part of the delivery is missing, or the window is longer than the data",
+     "deliver more, or shorten it"),
+    ("DATA-011", _E, "data", "a file holds another symbol than its name says",
+     "a file saved under the wrong name",
+     "deliver the file again"),
+    ("DATA-012", _E, "data", "the window lies outside the data",
+     "a start before the first row or an end after the last",
+     "choose a window inside the data"),
+    ("DATA-013", _E, "data", "a hole is longer than its repair policy allows",
+     "an outage of the source, or a substitute that has the same hole",
+     "deliver the hours"),
+    ("DATA-014", _E, "data", "a dataset does not fit its schema",
+     "bars that contradict themselves, stamps beside the hour",
+     "see the offending rows"),
+    ("MATH-001", _C, "engine", "a run holds a value that is no finite number",
+     "a capital that no float can multiply, or a reward paid before its token had a price",
+     "give a usable capital, or switch rewards off"),
+    ("COMPONENT-001", _E, "engine", "the compiler's cache cannot be written",
+     "an installation that is read-only, or a NUMBA_CACHE_DIR that is no directory",
+     "set NUMBA_CACHE_DIR to a directory that can be written"),
+    ("BT-001", _E, "backtest", "a blocking check upstream of a backtest is failing",
+     "a delivery was refused, or the data were never materialised",
+     "mend the data first"),
+    ("BT-002", _C, "backtest", "a backtest does not reconcile",
+     "the engine is wrong; or next to nothing is left and rounding exceeds it",
+     "report the run: the engine is wrong"),
+    ("BT-003", _E, "panel", "a panel is unfit for the engine",
+     "a panel put together or changed by other code than build_panel",
+     "see the array named"),
+    ("BT-004", _E, "backtest", "the capital does not pay for entering",
+     "a capital too small for the gas of the first transactions",
+     "give more capital, or switch costs off"),
+    ("RS-001", _C, "results store", "the results directory cannot be written",
+     "a full disk, a directory of another user, a file where a directory belongs",
+     "free or open the directory"),
+    ("RS-002", _E, "results store", "a run is not in the store",
+     "a misspelt identity, or a directory that was moved or removed",
+     "use one of the runs listed"),
+    ("RS-003", _C, "results store", "a stored run does not match its recorded hash",
+     "a file was edited or damaged, or other code gave other tables for the same run",
+     "run it again"),
+    ("RS-004", _E, "results store", "a table or summary is not one that the store keeps",
+     "a column added or renamed, a venue whose name is not lower case, stamps without a zone",
+     "give the table the columns and types that results/tables.py lists"),
+    ("RS-005", _C, "results store", "the index of runs is damaged",
+     "a disk that was full, or another file under its name",
+     "move the file away: running again records every run anew"),
+    ("RS-006", _E, "results store", "a stored run cannot be read",
+     "a disk error, a broken link, a directory of another user",
+     "make the directory readable"),
+    ("EVENT-001", _C, "event log", "the event log cannot be opened",
+     "a directory that cannot be written, or a file in its place",
+     "free or open its directory"),
+    ("EVENT-002", _C, "event log", "events cannot be written",
+     "a full disk, or the directory was removed",
+     "mend the disk or directory"),
+    ("EVENT-003", _W, "event log", "events were dropped, the queue was full",
+     "more events at once than the disk takes",
+     "offer fewer at once"),
+    ("EVENT-004", _W, "event log", "a line of the log cannot be read",
+     "something else wrote into the file",
+     "see what else writes there"),
+    ("EVENT-005", _W, "event log", "the event log ends in a truncated line",
+     "its writer was killed, or the machine went down",
+     "nothing: the lines before it are whole"),
+    ("EVENT-006", _E, "event log", "a compressed event log file is damaged",
+     "an interrupted copy, or a disk error",
+     "restore it from a copy"),
+    ("EVENT-007", _E, "event log", "an unknown kind of event was asked for",
+     "a misspelt type or category",
+     "use one of those listed"),
+    ("EVENT-008", _E, "event log", "a time asked for cannot be used",
+     "a form that is not read, or a span that ends before it begins",
+     "use one of the forms listed"),
+    ("EVENT-009", _W, "event log", "the event log is closed already",
+     "a command that goes on logging after its end",
+     "open it again"),
+    ("EVENT-010", _W, "event log", "log files cannot be compressed or removed",
+     "a full disk, or a file of another user",
+     "mend the file named"),
+    ("EVENT-011", _C, "event log", "the process that writes events died",
+     "it was killed, for want of memory perhaps",
+     "see who ended it"),
+    ("EVENT-012", _E, "event log", "there is no event log",
+     "another results directory was meant, or nothing has run",
+     "name the directory runs write to"),
+    ("EVENT-013", _E, "event log", "a limit of the event log is not above zero",
+     "a limit of 0 where none was meant",
+     "correct the limit"),
+    ("API-001", _E, "command line", "a command was called with unusable arguments",
+     "a misspelt option or name, or a value out of its range",
+     "see --help"),
+    ("API-002", _E, "command line", "what a command was to write cannot be written",
+     "a full disk, a directory of another user, a file where a directory belongs",
+     "name a place that can be written"),
+    ("PLATFORM-001", _E, "graph", "the Dagster instance cannot be opened",
+     "DAGSTER_HOME names a place that cannot be written",
+     "check DAGSTER_HOME"),
+    ("PLATFORM-002", _E, "graph", "no pipeline run is recorded yet",
+     "another results directory was meant, or nothing has run",
+     "run the pipeline first"),
+    ("PLATFORM-003", _E, "graph", "a value kept between two assets is damaged",
+     "a disk error, or a file of the warehouse was edited or written by another version",
+     "materialise the asset again"),
+)
+# fmt: on
+
+REGISTRY: dict[str, ErrorCode] = {entry[0]: ErrorCode(*entry) for entry in _ENTRIES}
+
+
+def _reserved(name: str, family: Family) -> tuple[tuple[str, ...], str]:
+    numbers = (f"{name}-{number:03d}" for number in range(1, family.size + 1))
+    return tuple(code for code in numbers if code not in REGISTRY), family.reserved
+
+
+# Family → the codes that stand for no failure, and why there is none.
+RESERVED: dict[str, tuple[tuple[str, ...], str]] = {
+    name: _reserved(name, family) for name, family in FAMILIES.items()
+}
+
+
+def why_reserved(code: str) -> str:
+    """The reason why a number of a family's range stands for nothing; empty for any other text."""
+    codes, reason = RESERVED.get(code.rpartition("-")[0], ((), ""))
+    return reason if code in codes else ""
+
+
+def markdown() -> str:
+    """The reference page."""
+    return "\n".join(_page()) + "\n"
+
+
+def _page() -> Iterator[str]:
+    yield from (
+        "# Error codes",
+        "",
+        "Generated by `python -m basis_pipeline.error_codes > docs/errors.md`; a test compares the",
+        "two. `basis errors CODE` shows an entry in the terminal.",
+        "",
+        f"{len(REGISTRY)} codes. WARNING: nothing is lost but what the message names. ERROR: what",
+        "was asked for is refused, the rest goes on. CRITICAL: nothing that is written or computed",
+        "there can be relied on.",
+    )
+    for name, family in FAMILIES.items():
+        yield from (
+            "",
+            f"## {name}: {family.subject}",
+            "",
+            f"{name}-001 … {family.size:03d} · phase {family.phase}: {PHASES[family.phase]}",
+        )
+        for entry in REGISTRY.values():
+            if entry.family == name:
+                yield from _entry(entry)
+        codes, reason = RESERVED[name]
+        if codes:
+            numbers = codes[0] if len(codes) == 1 else f"{codes[0]} … {codes[-1][-3:]}"
+            yield from ("", f"Reserved: {numbers}. {reason[0].upper()}{reason[1:]}.")
+
+
+def _entry(entry: ErrorCode) -> Iterator[str]:
+    yield from (
+        "",
+        f"### {entry.code}",
+        "",
+        f"**{entry.meaning[0].upper()}{entry.meaning[1:]}.** {entry.severity.value}",
+        "",
+        f"- Raised by: {entry.component}.",
+        f"- Likely cause: {entry.cause}.",
+        f"- What to do: {entry.remedy}.",
+    )
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
