@@ -1,23 +1,21 @@
 """The thread that carries events from the queue to the scribe."""
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from basis_pipeline.errors import EventError
 from basis_pipeline.operations.events.files import Limits
-from basis_pipeline.operations.events.lines import Record, Table
 from basis_pipeline.operations.events.model import EventType
+from basis_pipeline.operations.events.packing import packed
 from basis_pipeline.operations.events.pipe import Pipe
-from basis_pipeline.operations.events.scribe import SYNC
+from basis_pipeline.operations.events.wire import message
 
-BATCH = 10_000  # entries a message
 _DEATHS = 3  # scribes that may die in a row before the carrier gives up
 _PARTING = 5.0  # seconds the scribe may take to finish before it is left to itself
 
-Take = Callable[[int], list[Record | Table]]
+Take = Callable[[], tuple[bytearray, int]]
 
 
 class Carrier(threading.Thread):
@@ -26,7 +24,8 @@ class Carrier(threading.Thread):
     It ends when it is told to, or when the main thread and all others have ended: what the work
     said last is written without anybody asking for it.
 
-    take: removes up to so many entries from the queue · dropped: events dropped so far.
+    take: removes the queue's lines and says how many events they are · dropped: events dropped so
+    far.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class Carrier(threading.Thread):
         self._pipe: Pipe | None = None
         self._deaths = self._sent = self._reported = 0
         self._closing = False
-        self._news: list[Record | Table] = []  # what the log has to say of itself
+        self._news: list[bytes] = []  # what there is to say of the log itself
         self.written = self.lost = 0
         self.failure: EventError | None = None
         self.trouble: EventError | None = None
@@ -98,46 +97,45 @@ class Carrier(threading.Thread):
         with self._lock:
             flushes, self._flushes = self._flushes, []
         try:
-            written = not self.waiting or self._handed_over([])
-            while written and (batch := self._next_batch()):
-                written = self._handed_over(batch)
-            if written and flushes and self._pipe:
-                self._handed_over(SYNC)
+            if self._deaths < _DEATHS:
+                self._carry(sync=bool(flushes))
+            else:
+                self.lost += self._take()[1]
         except EventError as error:
             self._bury(error)
         for done in flushes:
             done.set()
 
-    def _next_batch(self) -> list[Record | Table]:
-        batch = [*self._take(BATCH), *self._news]
-        self._news.clear()
-        if (dropped := self._dropped() + self.lost) > self._reported:
-            told = {"count": dropped - self._reported, "total": dropped}
-            batch.append(_record(EventType.EVENTS_DROPPED, told))
-            self._reported = dropped
-        return batch
+    def _carry(self, *, sync: bool) -> None:
+        written = not self.waiting or self._handed_over()  # try again what was refused
+        while written and (batch := self._next_batch())[1]:
+            written = self._handed_over(*batch)
+        if written and sync and self._pipe:
+            self._handed_over()
 
-    def _handed_over(self, message: list[Record | Table] | str) -> bool:
+    def _next_batch(self) -> tuple[bytes, int]:
+        lines, events = self._take()
+        if (dropped := self._dropped() + self.lost) > self._reported:
+            count, self._reported = dropped - self._reported, dropped
+            self._say(EventType.EVENTS_DROPPED, count=count, total=dropped)
+        news, self._news = self._news, []
+        return b"".join([lines, *news]), events + len(news)
+
+    def _say(self, kind: EventType, **fields: Any) -> None:
+        self._news.append(packed({}, "events", kind.value, fields))
+
+    def _handed_over(self, lines: bytes = b"", events: int = 0) -> bool:
         """Whether the scribe wrote what it was given, and everything before."""
-        if self._deaths == _DEATHS:
-            self.lost += _events(message)
-            return False
+        self._sent += events
         self._pipe = self._pipe or Pipe(self._directory, self._limits, self.written)
-        self._sent += _events(message)
-        answer = self._pipe.ask(message)
+        answer = self._pipe.ask(message(lines))
         self._deaths = 0
         self.written = answer["seq"]
-        refused = _error(answer.get("refused"))
-        if refused and not self.failure:
-            self._news.append(_record(EventType.ERROR, answer["refused"]))
-        self.failure = refused
+        self._sent += answer["own"]
+        self.failure = _error(answer.get("refused"))
         if "trouble" in answer:
             self.trouble = _error(answer["trouble"])
-            if self.trouble:
-                self._news.append(_record(EventType.ERROR, answer["trouble"]))
-        if removed := answer.get("removed"):
-            self._news.append(_record(EventType.LOG_FILES_REMOVED, {"files": removed}))
-        return refused is None
+        return self.failure is None
 
     def _bury(self, error: EventError) -> None:
         if self._pipe:
@@ -145,22 +143,11 @@ class Carrier(threading.Thread):
         self._pipe, self.failure = None, error
         self._deaths += 1
         self._count_lost()
-        told = {"code": error.code, "what": error.what, "where": error.where}
-        self._news.append(_record(EventType.ERROR, told))
+        self._say(EventType.ERROR, code=error.code, what=error.what, where=error.where)
 
     def _count_lost(self) -> None:
         self.lost += self.waiting
         self._sent = self.written
-
-
-def _events(message: list[Record | Table] | str) -> int:
-    if isinstance(message, str):
-        return 0
-    return sum(entry[5] if len(entry) == 6 else 1 for entry in message)
-
-
-def _record(kind: EventType, fields: dict[str, Any]) -> Record:
-    return time.time(), {}, "events", kind, fields
 
 
 def _error(told: dict[str, str] | None) -> EventError | None:

@@ -88,12 +88,12 @@ class _Sink:
     def put(self, level: str, event: EventDict) -> None:
         if not _log:
             return
-        said, component = event.pop("event", ""), event.pop("component")
+        said, component, category = (event.pop(key) for key in ("event", "component", "category"))
         event["level"] = level.upper()
         if said in _TYPES:
             _log.emit(EventType(said), component, **event)
         else:
-            _log.emit(EventType.MESSAGE, component, text=said, **event)
+            _log.emit(EventType.MESSAGE, component, text=said, category=category, **event)
 
     debug = info = warning = error = critical = put
 
@@ -134,10 +134,7 @@ def error_event(error: BasisError, component: str = "", /, **context: Any) -> di
     Keys: code, severity, component, what, where, available, action, context, timestamp (UTC),
     run_id (the correlation id), mode, and trace: the stack it was raised in, with its causes.
     """
-    bound = {
-        **CONTEXT.get(),
-        **{key: context.pop(key) for key in ("run_id", "mode") if key in context},
-    }
+    bound = CONTEXT.get()
     laid_out = {
         "code": error.code,
         "severity": str(error.severity),
@@ -148,7 +145,8 @@ def error_event(error: BasisError, component: str = "", /, **context: Any) -> di
         "action": error.action,
         "context": context,
         "timestamp": datetime.now(UTC).isoformat(timespec="microseconds"),
-        **bound,
+        "run_id": context.pop("run_id", bound.get("run_id", "")),
+        "mode": context.pop("mode", bound.get("mode", "")),
         "trace": "".join(traceback.format_exception(error)),
     }
     emit(EventType.ERROR, component, level=str(error.severity), **laid_out)

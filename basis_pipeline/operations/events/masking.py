@@ -54,7 +54,7 @@ def _searched(text: str) -> str:
 
 def masked_text(text: str) -> str:
     """`text` without credentials in URLs, passwords assigned, bearer tokens and private keys."""
-    if ":" in text or "=" in text or "@" in text or "earer" in text or "EARER" in text:
+    if any(sign in text for sign in ":=@") or "PRIVATE" in text or "bearer" in text.lower():
         # Only short texts come again; a cache of long ones would cost memory for nothing.
         return _searched(text) if len(text) < 200 else _searched.__wrapped__(text)
     return text
@@ -72,6 +72,11 @@ def masked(value: Any, name: str = "") -> Any:
 def _masked(value: Any, strength: int, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, (int, float)):
+        return MASK if strength == 2 else value if math.isfinite(value) else str(value)
+    if isinstance(value, str):
+        secret = strength == 2 or (strength == 1 and not _COIN.fullmatch(value))
+        return MASK if secret else masked_text(value)
     if depth == 0:
         return "…"
     if isinstance(value, Mapping):
@@ -79,13 +84,22 @@ def _masked(value: Any, strength: int, depth: int) -> Any:
             masked_text(str(key)): _masked(item, max(strength, _strength(str(key))), depth - 1)
             for key, item in value.items()
         }
+    if callable(getattr(value, "tolist", None)):  # an array
+        return _masked(value.tolist(), strength, depth - 1)
     if isinstance(value, (list, tuple)):
         return [_masked(item, strength, depth - 1) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(str(_masked(item, strength, depth - 1)) for item in value)
-    if isinstance(value, (int, float)):
-        return MASK if strength == 2 else value if math.isfinite(value) else str(value)
-    text = str(value)
-    if strength == 2 or (strength == 1 and not _COIN.fullmatch(text)):
-        return MASK
-    return masked_text(text)
+    return _masked(_said(value), strength, depth)
+
+
+def _said(value: Any) -> str:
+    """`value` as text, whatever its class does when asked."""
+    try:
+        if callable(getattr(value, "isoformat", None)):
+            return str(value.isoformat())
+        return (
+            f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
+        )
+    except Exception:  # noqa: BLE001 - whatever is logged, logging it must not fail
+        return f"a {type(value).__name__} that cannot be shown"

@@ -1,21 +1,17 @@
 """The work's end of the line to its scribe."""
 
-import io
 import json
 import os
-import pickle
 import select
 import subprocess
 import sys
 import time
 from dataclasses import asdict
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from basis_pipeline.errors import EventError
 from basis_pipeline.operations.events.files import Limits
-from basis_pipeline.operations.events.lines import Record, Table
 
 _ROOT = Path(__file__).resolve().parents[3]
 # Isolated and without site-packages: the scribe needs the standard library and starts in 50 ms.
@@ -24,55 +20,6 @@ _START = (
     "from basis_pipeline.operations.events.scribe import main; main()"
 )
 PATIENCE = 30.0  # seconds a message may take before the scribe counts as stuck
-
-
-class _Pickler(pickle.Pickler):
-    """Sends plain values only: the scribe knows no other classes."""
-
-    def reducer_override(self, value: Any) -> Any:
-        if value in (str, int, float, bool, list, dict):
-            return NotImplemented
-        plain = _plain(value)
-        return type(plain), (plain,)
-
-
-def _plain(value: Any) -> str | int | float | bool | list[Any] | dict[str, Any]:
-    try:
-        if callable(getattr(value, "tolist", None)):  # numpy's scalars and arrays
-            value = value.tolist()
-            return value if isinstance(value, (int, float, bool, list)) else str(value)
-        if isinstance(value, (date, datetime)):
-            return value.isoformat()
-        if isinstance(value, BaseException):
-            return f"{type(value).__name__}: {value}"
-        for plain in (str, int, float, list, dict):
-            if isinstance(value, plain):
-                return str.__str__(value) if plain is str else plain(value)  # type: ignore[arg-type]
-        return str(value)
-    except Exception:  # noqa: BLE001 - whatever is logged, logging it must not fail
-        return f"a {type(value).__name__} that cannot be shown"
-
-
-def packed(message: list[Record | Table] | str) -> bytes:
-    """The message as the scribe reads it; what cannot be sent of an event is replaced by a word."""
-    try:
-        return _pickled(message)
-    except Exception:  # noqa: BLE001 - nested too deeply, most likely
-        return _pickled([_sendable(entry) for entry in message])
-
-
-def _sendable(entry: Any) -> Any:
-    try:
-        _pickled(entry)
-    except Exception as error:  # noqa: BLE001
-        return *entry[:4], {"unreadable": f"{type(error).__name__}: {error}"}
-    return entry
-
-
-def _pickled(message: Any) -> bytes:
-    buffer = io.BytesIO()
-    _Pickler(buffer, protocol=5).dump(message)
-    return buffer.getvalue()
 
 
 class Pipe:
@@ -101,10 +48,10 @@ class Pipe:
         os.set_blocking(self._in, False)
         self.pid = self._process.pid
 
-    def ask(self, message: list[Record | Table] | str) -> dict[str, Any]:
+    def ask(self, message: bytes) -> dict[str, Any]:
         """Hand a message over and return the answer."""
         until = time.monotonic() + PATIENCE
-        view = memoryview(packed(message))
+        view = memoryview(message)
         try:
             while view:
                 self._await(self._in, select.POLLOUT, until)

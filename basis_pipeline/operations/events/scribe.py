@@ -2,16 +2,16 @@
 
 Turning 50,000 events a second into JSON keeps a core busy for a good part of the time; in the
 work's own process that time would be taken from it through the interpreter lock. And the scribe
-outlives the work: whoever is killed leaves whole lines behind. Messages come in pickled, one at a
-time, and each is answered by a line of JSON; the end of input is the order to finish.
+outlives the work: whoever is killed leaves whole lines behind. Messages come in one at a time and
+each is answered by a line of JSON; the end of input is the order to finish.
 """
 
 import json
 import os
-import pickle
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -20,10 +20,9 @@ from typing import Any, BinaryIO
 
 from basis_pipeline.errors import EventError
 from basis_pipeline.operations.events.files import Limits, OpenFile, compress_closed, remove_old
-from basis_pipeline.operations.events.lines import DAY, STAMP, Record, Table, render, rows
-
-SYNC = "sync"  # the other message: return when everything is on the disk
-Batch = list[Record | Table]
+from basis_pipeline.operations.events.lines import DAY, STAMP, Record, render
+from basis_pipeline.operations.events.model import EventType
+from basis_pipeline.operations.events.wire import read_message, records
 
 
 class Scribe:
@@ -33,35 +32,42 @@ class Scribe:
     """
 
     def __init__(self, directory: Path, limits: Limits, pid: int, seq: int) -> None:
-        self._directory, self._limits, self._pid = directory, limits, pid
         self._file = OpenFile(directory, limits, pid)
+        self._pid = pid
         self._written = self._numbered = seq
         self._last = 0.0
         self._pending: deque[list[bytes]] = deque()
+        self._refused = False
+        self._own = 0
         self._upkeep = _Upkeep(directory, limits)
 
-    def answer(self, message: Batch | str) -> dict[str, Any]:
-        """Do what a message says.
+    def answer(self, lines: bytes) -> dict[str, Any]:
+        """Write the events of a message; when there are none, wait for the disk instead.
 
-        Returns `seq`, the number of the last event written, and where there is something to tell:
-        `refused`, why the rest has to wait (it is tried again with the next message), `removed`,
-        names of files, and `trouble`, what kept files from being compressed or removed, None when
-        that went well.
+        Returns `seq`, the number of the last event written; `own`, how many events the scribe has
+        added itself since the last answer; and where there is something to tell, `refused`, why
+        the rest has to wait (it is tried again with the next message), and `trouble`, what kept
+        files from being compressed or removed, None when that went well.
         """
-        told = self._upkeep.told()
-        if isinstance(message, list):
-            lines = self._lines(message)
-            self._pending.extend(list(day) for _, day in groupby(lines, key=lambda line: line[DAY]))
+        told = self._report_upkeep()
+        self._add(records(lines))
         try:
             self._write_pending()
-            if message == SYNC:
+            if not lines:
                 self._file.sync()
+            self._refused = False
         except EventError as error:
             told["refused"] = _laid_out(error)
-        return {"seq": self._written, **told}
+            if not self._refused:  # once, to be written when the disk takes it
+                self._say(EventType.ERROR, told["refused"])
+            self._refused = True
+        own, self._own = self._own, 0
+        return {"seq": self._written, "own": own, **told}
 
     def close(self) -> None:
         """Write what is pending, end the file and compress it."""
+        self._upkeep.finish()
+        self._report_upkeep()
         try:
             self._write_pending()
             self._file.close()
@@ -69,6 +75,30 @@ class Scribe:
             return  # nobody is left to be told; who opens the log next meets the same disk
         self._upkeep.start()
         self._upkeep.finish()
+
+    def _report_upkeep(self) -> dict[str, Any]:
+        told = self._upkeep.told()
+        if removed := told.pop("removed", []):
+            self._say(EventType.LOG_FILES_REMOVED, {"files": removed})
+        if told.get("trouble"):
+            self._say(EventType.ERROR, told["trouble"])
+        return told
+
+    def _say(self, kind: EventType, fields: dict[str, Any]) -> None:
+        self._own += 1
+        self._add([(time.time(), {}, "events", kind, fields)])
+
+    def _add(self, events: Iterable[Record]) -> None:
+        days = groupby(self._rendered(events), key=lambda line: line[DAY])
+        self._pending.extend(list(day) for _, day in days)
+
+    def _rendered(self, events: Iterable[Record]) -> Iterator[bytes]:
+        for record in events:
+            # Threads overtake one another and clocks are set back; the order of the lines is the
+            # order of offering, and stamps follow it.
+            self._last = max(self._last, record[0])
+            self._numbered += 1
+            yield render(record, self._numbered, self._pid, self._last)
 
     def _write_pending(self) -> None:
         files = self._file.ended
@@ -79,16 +109,6 @@ class Scribe:
             self._pending.popleft()
         if self._file.ended > files:
             self._upkeep.start()
-
-    def _lines(self, batch: Batch) -> Iterator[bytes]:
-        for entry in batch:
-            records: Iterable[Record] = rows(entry) if len(entry) == 6 else (entry,)
-            for record in records:
-                # Threads overtake one another and clocks are set back; the order of the lines is
-                # the order of offering, and stamps follow it.
-                self._last = max(self._last, record[0])
-                self._numbered += 1
-                yield render(record, self._numbered, self._pid, self._last)
 
 
 class _Upkeep:
@@ -136,13 +156,8 @@ def _laid_out(error: EventError) -> dict[str, str]:
 
 def serve(source: BinaryIO, sink: BinaryIO, scribe: Scribe) -> None:
     """Answer messages until the source ends, in the middle of one if its sender was killed."""
-    while True:
-        try:
-            # The pipe's other end is the process that started this one.
-            message = pickle.load(source)
-        except (EOFError, pickle.UnpicklingError):
-            break
-        answer = json.dumps(scribe.answer(message)).encode() + b"\n"
+    while (lines := read_message(source)) is not None:
+        answer = json.dumps(scribe.answer(lines)).encode() + b"\n"
         try:
             sink.write(answer)
             sink.flush()
