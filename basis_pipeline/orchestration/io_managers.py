@@ -5,9 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from basis_pipeline.errors import BasisError, PlatformError
+from basis_pipeline.errors import BasisError, PlatformError, ResultsError
 from basis_pipeline.orchestration import codecs
 from basis_pipeline.orchestration.codecs import REFUSAL, Codec
+from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.resources import RunRequest
 
 CODECS: dict[tuple[str, ...], Codec] = {
@@ -26,42 +27,60 @@ class Warehouse(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a value, or the error that stands in its place."""
-        for partition in _partitions(context):
-            self.store(context.asset_key, obj, partition)
+        with coded_failures():
+            for partition in _partitions(context):
+                self.store(context.asset_key, obj, partition)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read a value; of several partitions a dict by partition."""
         partitions = _partitions(context)
-        loaded = {partition: self.load(context.asset_key, partition) for partition in partitions}
+        with coded_failures():
+            loaded = {part: self.load(context.asset_key, part) for part in partitions}
         return loaded if len(loaded) > 1 else loaded[partitions[0]]
 
     def store(self, key: dg.AssetKey, value: Any, partition: str = "") -> None:
-        """Write atomically. A refusal leaves an earlier value where it is, but nobody reads it."""
+        """Write atomically. A refusal leaves an earlier value where it is, but nobody reads it.
+
+        Raises
+        ------
+        ResultsError: RS-001 when it cannot be written.
+        """
         stem = self._stem(key, partition)
-        stem.parent.mkdir(parents=True, exist_ok=True)
         refusal = _with_suffix(stem, REFUSAL)
-        if isinstance(value, BasisError):
-            REFUSAL.write(refusal, value)
-            return
-        codec = codec_for(key)
-        codec.write(_with_suffix(stem, codec), value)
-        refusal.unlink(missing_ok=True)
+        codec = REFUSAL if isinstance(value, BasisError) else codec_for(key)
+        try:
+            stem.parent.mkdir(parents=True, exist_ok=True)
+            codec.write(_with_suffix(stem, codec), value)
+            if codec is not REFUSAL:
+                refusal.unlink(missing_ok=True)
+        except OSError as error:
+            what = f"{_named(key, partition)} cannot be kept: {error.strerror}"
+            raise ResultsError("RS-001", what, where=str(error.filename or stem)) from error
 
     def load(self, key: dg.AssetKey, partition: str = "") -> Any:
-        """Read a value. Raises the recorded refusal, or PLATFORM-002 when none was ever written."""
-        stem = self._stem(key, partition)
-        refusal = _with_suffix(stem, REFUSAL)
-        if refusal.exists():
-            raise REFUSAL.read(refusal)
-        codec = codec_for(key)
-        path = _with_suffix(stem, codec)
+        """Read a value.
+
+        Raises
+        ------
+        BasisError: the recorded refusal; PLATFORM-002 when none was ever written, PLATFORM-003 when
+            what was written is damaged.
+        """
+        stem, named = self._stem(key, partition), _named(key, partition)
+        refusal, codec = _with_suffix(stem, REFUSAL), codec_for(key)
+        refused = refusal.exists()
+        path = refusal if refused else _with_suffix(stem, codec)
+        mend = f"materialise {named}"
         if not path.exists():
-            named = "/".join(key.path) + (f"[{partition}]" if partition else "")
             what = f"{named} was never materialised"
-            raise PlatformError(
-                "PLATFORM-002", what, where=str(path), action=f"materialise {named}"
-            )
-        return codec.read(path)
+            raise PlatformError("PLATFORM-002", what, where=str(path), action=mend)
+        try:
+            value = REFUSAL.read(path) if refused else codec.read(path)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            what = f"{named} cannot be read back: {type(error).__name__}: {error}"
+            raise PlatformError("PLATFORM-003", what, where=str(path), action=mend) from error
+        if refused:
+            raise value
+        return value
 
     def find(self, key: dg.AssetKey, partition: str = "") -> Any:
         """Read a value, None when there is none or it was refused."""
@@ -78,6 +97,10 @@ def codec_for(key: dg.AssetKey) -> Codec:
     """The codec of an asset: by its whole key, else by its first part."""
     whole = tuple(key.path)
     return CODECS[whole] if whole in CODECS else CODECS[whole[:1]]
+
+
+def _named(key: dg.AssetKey, partition: str) -> str:
+    return "/".join(key.path) + (f"[{partition}]" if partition else "")
 
 
 def _partitions(context: dg.OutputContext | dg.InputContext) -> list[str]:

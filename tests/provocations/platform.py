@@ -1,0 +1,58 @@
+"""Failures of commands and of the Dagster instance; commands are run as a person runs them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+
+from basis_pipeline.market.sample import write_sample
+from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.settings import dagster_home, load_settings
+
+RATES = dg.AssetKey(["dataset", "aave_usdt_rates"])
+
+
+def command(*arguments: str) -> str:
+    """The code that `basis …` refuses with: one message on stderr, exit 2."""
+    environ = {k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"}
+    told = subprocess.run(
+        [sys.executable, "-m", "basis_pipeline", *arguments],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (told.returncode, told.stdout) == (2, ""), told.stderr
+    return told.stderr.partition(":")[0]
+
+
+def sample_in_the_way(place: Path) -> None:
+    """A file where the sample's directory should be."""
+    (place / "data").write_text("in the way")
+    write_sample(place / "data" / "sample", days=60)
+
+
+def instance_in_the_way(place: Path) -> None:
+    """A file where the results directory, and the instance in it, should be."""
+    (place / "results").write_text("in the way")
+    dagster_home(load_settings({}, results_dir=place / "results"), {})
+
+
+def damaged_value(place: Path) -> None:
+    """A dataset kept by the graph and cut short since."""
+    kept = place / "warehouse" / "dataset" / "aave_usdt_rates.parquet"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"PAR1 and no more")
+    Warehouse(request=RunRequest(results_dir=str(place))).load(RATES)
+
+
+PROVOCATIONS = {
+    "API-001": lambda _: command("errors", "DATA-099"),
+    "API-002": sample_in_the_way,
+    "PLATFORM-001": instance_in_the_way,
+    "PLATFORM-002": lambda place: command("gates", "--results-dir", str(place / "nothing")),
+    "PLATFORM-003": damaged_value,
+}

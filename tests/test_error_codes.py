@@ -1,0 +1,128 @@
+"""The registry holds what can happen, all of it and nothing else: every code is provoked here."""
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.error_codes import (
+    FAMILIES,
+    PHASES,
+    REGISTRY,
+    RESERVED,
+    Severity,
+    markdown,
+    why_reserved,
+)
+from basis_pipeline.errors import BasisError
+from basis_pipeline.settings import project_root
+from tests.provocations import backtests, configuration, data, events, platform, store
+
+Provocation = Callable[[Path], object]
+
+TABLES: list[dict[str, Provocation]] = [
+    module.PROVOCATIONS for module in (configuration, data, backtests, store, events, platform)
+]
+PROVOCATIONS = {code: provoke for table in TABLES for code, provoke in table.items()}
+
+CODE = re.compile(r"[A-Z]+(?:-MGR)?-\d{3}")
+PACKAGE = project_root() / "basis_pipeline"
+
+
+def test_every_registered_code_has_a_provocation() -> None:
+    """Nothing is registered that nobody has seen happen."""
+    assert sorted(PROVOCATIONS) == sorted(REGISTRY)
+    assert sum(map(len, TABLES)) == len(PROVOCATIONS)
+
+
+@pytest.mark.parametrize("code", sorted(PROVOCATIONS))
+def test_a_code_is_what_its_failure_is_refused_with(code: str, tmp_path: Path) -> None:
+    """The failure is brought about for real: broken files, full places, killed processes."""
+    try:
+        found = PROVOCATIONS[code](tmp_path)
+    except BasisError as error:
+        found = error.code
+    assert found == code
+
+
+def literals() -> Iterator[tuple[str, ast.AST, ast.AST]]:
+    """Every code written in the package outside of the registry, with what it is written in."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.name == "error_codes.py":
+            continue
+        for parent in ast.walk(ast.parse(path.read_text())):
+            for child in ast.iter_child_nodes(parent):
+                text = child.value if isinstance(child, ast.Constant) else None
+                if isinstance(text, str) and CODE.fullmatch(text):
+                    yield text, child, parent
+
+
+def test_every_code_in_the_source_is_registered() -> None:
+    """A misspelt code would be a ValueError in the middle of a failure."""
+    found = list(literals())
+    assert len(found) > 100
+    assert {code for code, *_ in found} <= set(REGISTRY)
+
+
+def is_raised(node: ast.AST, parent: ast.AST) -> bool:
+    """Whether a code is given to something that makes an error, or chosen for one."""
+    if isinstance(parent, ast.Call):
+        return node in parent.args
+    return isinstance(parent, ast.Assign | ast.IfExp | ast.arguments)
+
+
+def test_every_registered_code_is_raised_somewhere() -> None:
+    """A code that nothing raises is documentation of a failure that does not happen."""
+    raised = {code for code, node, parent in literals() if is_raised(node, parent)}
+    assert sorted(raised) == sorted(REGISTRY)
+
+
+def test_ranges_hold_registered_and_reserved_numbers_and_no_others() -> None:
+    """Numbers run from 001 without holes; what is left of the range is reserved with a reason."""
+    for name, family in FAMILIES.items():
+        every = [f"{name}-{number:03d}" for number in range(1, family.size + 1)]
+        own = [code for code in REGISTRY if REGISTRY[code].family == name]
+        codes, reason = RESERVED[name]
+        assert [*own, *codes] == every
+        assert bool(codes) == bool(reason)
+        for code in codes:
+            assert why_reserved(code) == reason
+    assert {entry.family for entry in REGISTRY.values()} <= FAMILIES.keys()
+    assert why_reserved("DATA-001") == why_reserved("NONE-001") == ""
+
+
+@pytest.mark.parametrize("code", REGISTRY)
+def test_an_entry_is_complete(code: str) -> None:
+    """Severity, phase, component and three sentences that are not the same."""
+    entry = REGISTRY[code]
+    assert CODE.fullmatch(entry.code)
+    assert entry.severity in Severity
+    assert entry.phase in PHASES
+    sentences = (entry.component, entry.meaning, entry.cause, entry.remedy)
+    assert all(text and text == text.strip() and not text.endswith(".") for text in sentences)
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_phases_and_severities_are_those_of_the_families() -> None:
+    """Configuration is looked at first, data second; only what cannot be relied on is critical."""
+    phases = {name: family.phase for name, family in FAMILIES.items()}
+    assert {phases[name] for name in ("CONFIG", "CONFIG-MGR")} == {1}
+    assert phases["DATA"] == 2
+    assert {phases[name] for name in ("MATH", "COMPONENT", "BT")} == {3}
+    assert {phases[name] for name in ("RS", "HEALTH", "EVENT", "API", "PLATFORM")} == {4}
+    meanings = Counter(entry.meaning for entry in REGISTRY.values())
+    assert set(meanings.values()) == {1}
+    for entry in REGISTRY.values():
+        if entry.family in ("CONFIG", "CONFIG-MGR", "DATA", "API"):
+            assert entry.severity is Severity.ERROR  # what was asked for is refused, and no more
+
+
+def test_the_reference_page_is_up_to_date() -> None:
+    """`python -m basis_pipeline.error_codes > docs/errors.md` after every change."""
+    page = (project_root() / "docs" / "errors.md").read_text()
+    assert page == markdown()
+    for code in REGISTRY:
+        assert f"\n### {code}\n" in page
