@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def gates(
     phase: Annotated[
-        str | None, typer.Option(help="A phase, or several as 1-3: data, panel, backtest.")
+        str | None, typer.Option(help="A phase, or several as 1-3: configuration, data, backtest.")
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="A warning or a gate never evaluated fails too.")
@@ -83,21 +83,22 @@ def _phases(text: str | None) -> set[int]:
 
 
 def _show(found: "Sequence[Gate]") -> None:
-    """One line a gate that did not pass, and a summary of all by asset and mode."""
-    from basis_pipeline.operations.gates import Verdict, counts, worst
+    """A line a mode with the verdict of every phase; then every gate that did not pass."""
+    from basis_pipeline.operations.gates import PHASES, Verdict, counts, worst
 
-    groups: dict[tuple[int, str, str], list[Gate]] = {}
-    for gate in found:
-        layer = gate.asset if gate.mode else f"{gate.asset.partition('/')[0]}/…"
-        groups.setdefault((gate.phase, layer, gate.mode), []).append(gate)
-    rows = [
-        [str(phase), layer, mode, *map(str, counts(members).values()), worst(members).value]
-        for (phase, layer, mode), members in groups.items()
-    ]
-    titles = ("phase", "asset", "mode", ">fail", ">not run", ">warn", ">pass", "verdict")
-    screen.console().print(screen.table("Gates", titles, rows))
+    phases = sorted({gate.phase for gate in found})
+    rows = []
+    for mode in dict.fromkeys(gate.mode for gate in found):
+        own = [gate for gate in found if gate.mode == mode]
+        by_phase = [[gate for gate in own if gate.phase == phase] for phase in phases]
+        verdicts = [worst(part).value if part else "" for part in by_phase]
+        rows.append([mode or "shared by all", *verdicts, *map(str, counts(own).values())])
+    titles = ("mode", *(f"{phase} {PHASES[phase]}" for phase in phases))
+    tally = (">fail", ">not run", ">warn", ">pass")
+    screen.console().print(screen.table("", (*titles, *tally), rows))
     telling = [gate for gate in found if gate.verdict in (Verdict.FAIL, Verdict.WARN)]
-    cells = [[gate.verdict.value, gate.name, gate.message] for gate in telling]
+    telling.sort(key=lambda gate: gate.verdict is Verdict.WARN)
+    cells = [[gate.verdict.value, gate.name, gate.told] for gate in telling]
     if cells:
         screen.console().print(screen.table("", ("verdict", "gate", "what it says"), cells))
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(found).items())

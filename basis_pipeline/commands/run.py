@@ -119,10 +119,12 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES, "gates"), rows))
-    telling = [g for g in outcome.gates if g.verdict in (Verdict.FAIL, Verdict.WARN)]
+    refused = {mode.mode for mode in outcome.modes if mode.run_id is None}  # told on stderr
+    told_here = [gate for gate in outcome.gates if gate.mode not in refused]
+    telling = [g for g in told_here if g.verdict in (Verdict.FAIL, Verdict.WARN)]
     telling.sort(key=lambda gate: gate.verdict is Verdict.WARN)
     for gate in telling[:SHOWN_GATES]:
-        screen.say(f"{gate.verdict.value:4}  {gate.name}: {gate.message}")
+        screen.say(f"{gate.verdict.value:4}  {gate.name}: {gate.told}")
     if len(telling) > SHOWN_GATES:
         screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())

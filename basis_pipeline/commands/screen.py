@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -38,8 +38,9 @@ def complain(error: BasisError | str) -> None:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table; verdicts are coloured, columns whose name starts with > are set to the right."""
     made = Table(title=title or None, title_justify="left", header_style="bold")
-    for column in columns:
-        made.add_column(column.lstrip(">"), justify="right" if column[0] == ">" else "left")
+    for place, column in enumerate(columns):
+        justify: JustifyMethod = "right" if column[0] == ">" else "left"
+        made.add_column(column.lstrip(">"), justify=justify, no_wrap=place < len(columns) - 1)
     for row in rows:
         made.add_row(
             *(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row)

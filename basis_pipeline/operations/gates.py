@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Literal
 
 Severity = Literal["ERROR", "WARN"]
-PHASES = {1: "data", 2: "configuration and panel", 3: "backtest and results"}
+LIMITS = ("limit", "target")
+PHASES = {1: "configuration", 2: "data", 3: "backtest"}
 
 
 class Verdict(StrEnum):
@@ -48,6 +49,30 @@ class Gate:
     def name(self) -> str:
         """`asset[mode] check`."""
         return f"{self.asset}{f'[{self.mode}]' if self.mode else ''} {self.check}"
+
+    @property
+    def told(self) -> str:
+        """The message, with the figures of a check whose message does not hold them."""
+        figures = self.metrics or {}
+        shown = [f"{key} {_short(value)}" for key, value in sorted(figures.items())]
+        return f"{self.message} ({', '.join(shown)})" if shown and self.mode else self.message
+
+    @property
+    def limit(self) -> str:
+        """The limit or target it was held to, as text; empty where there is none."""
+        figures = self.metrics or {}
+        return next((_short(figures[name]) for name in LIMITS if name in figures), "")
+
+    @property
+    def value(self) -> str:
+        """What was measured against the limit, as text."""
+        figures = self.metrics or {}
+        measured = [value for name, value in figures.items() if name not in LIMITS]
+        return _short(measured[0]) if measured and self.limit else ""
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def verdict_of(passed: bool, severity: str) -> Verdict:

@@ -31,7 +31,7 @@ def build_defs(
     request = RunRequest.configure_at_launch()
     return dg.Definitions(
         assets=all_assets(configs, partitions),
-        jobs=all_jobs(partitions),
+        jobs=all_jobs(),
         resources={
             "request": request,
             "warehouse": Warehouse(request=request),

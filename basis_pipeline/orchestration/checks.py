@@ -1,7 +1,8 @@
 """Asset checks from what the domain finds: names and severities in, Dagster records out."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import dagster as dg
 from dagster_shared.utils.warnings import PreviewWarning
@@ -9,6 +10,7 @@ from dagster_shared.utils.warnings import PreviewWarning
 from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.orchestration.tables import table
 
+T = TypeVar("T")
 PHASE = "phase"
 SEVERITY = "severity"
 
@@ -62,3 +64,19 @@ def check_result(key: dg.AssetKey, finding: QualityResult) -> dg.AssetCheckResul
         description=finding.description,
         metadata=metadata,
     )
+
+
+def asked_for(context: dg.AssetExecutionContext) -> list[str]:
+    """Last parts of the keys that a batch step is to look at: materialised, or only checked."""
+    keys = context.selected_asset_keys | {c.asset_key for c in context.selected_asset_check_keys}
+    return sorted(key.path[-1] for key in keys)
+
+
+def results_only(
+    context: dg.AssetExecutionContext, result: dg.MaterializeResult[T]
+) -> Iterator[dg.MaterializeResult[T] | dg.AssetCheckResult]:
+    """The result, or its checks alone where only they were asked for."""
+    if result.asset_key in context.selected_asset_keys:
+        yield result
+    else:
+        yield from result.check_results

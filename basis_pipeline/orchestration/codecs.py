@@ -23,11 +23,14 @@ from basis_pipeline.errors import BasisError, error_from_code
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel_file import read_panel, write_panel
 from basis_pipeline.market.raw import RawFamily, RawFile
+from basis_pipeline.market.refusal import RefusedDataError
 from basis_pipeline.market.window import Window
 from basis_pipeline.orchestration.failures import error_metadata
+from basis_pipeline.orchestration.tables import table
 from basis_pipeline.results.store import read_run, write_run
 
 FACTS = b"basis_pipeline"
+SHOWN_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +119,19 @@ def decode_dataset(content: bytes) -> Dataset:
 
 
 def encode_refusal(error: BasisError) -> bytes:
-    """A coded error in place of a value."""
-    return json.dumps(error_metadata(error), indent=1).encode()
+    """A coded error in place of a value, with the rows at fault where it has some."""
+    rows = error.offending if isinstance(error, RefusedDataError) else pd.DataFrame()
+    shown = [record.data for record in table(rows, SHOWN_ROWS).records]
+    return json.dumps({**error_metadata(error), "offending": shown}, indent=1).encode()
 
 
 def decode_refusal(content: bytes) -> BasisError:
-    """The error that `encode_refusal` wrote."""
-    return error_from_code(**json.loads(content))
+    """The error that `encode_refusal` wrote; its rows come back as texts and numbers."""
+    told = json.loads(content)
+    rows = pd.DataFrame(told.pop("offending"))
+    if told["code"].startswith("DATA-"):
+        return RefusedDataError(**told, offending=rows)
+    return error_from_code(**told)
 
 
 RAW = of_file(".parquet", encode_raw, decode_raw)

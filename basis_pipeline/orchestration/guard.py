@@ -12,6 +12,7 @@ from dagster._core.storage.asset_check_execution_record import (
 
 from basis_pipeline.errors import BacktestError
 
+SHOWN = 4
 Records = Mapping[dg.AssetCheckKey, AssetCheckExecutionRecord]
 
 
@@ -22,7 +23,7 @@ class Obstacle:
     check: str
     message: str
     where: str
-    rank: int  # what is known to be wrong is told before what was never looked at
+    failing: bool
 
 
 def latest_records(
@@ -54,17 +55,24 @@ def require_passing(
     """
     wanted = list(checks)
     records = latest_records(instance, wanted, partition)
-    found = sorted(_obstacles(wanted, records), key=lambda obstacle: obstacle.rank)
-    if not found:
+    found = list(_obstacles(wanted, records))
+    # What is known to be wrong is told; what was never looked at only when nothing else is.
+    telling = [obstacle for obstacle in found if obstacle.failing] or found
+    if not telling:
         return
-    first = found[0]
-    others = sorted({o.check for o in found[1:] if o.rank == first.rank})
-    also = f"; also failing: {', '.join(others)}" if others else ""
+    messages = dict.fromkeys(f"{obstacle.check} {obstacle.message}" for obstacle in telling)
+    places = dict.fromkeys(obstacle.where for obstacle in telling)
     raise BacktestError(
         "BT-001",
-        f"{asking} does not run: {first.check} {first.message}{also}",
-        where=first.where or first.check,
+        f"{asking} does not run: {_listed(messages, '; ')}",
+        where=_listed(places, ", "),
     )
+
+
+def _listed(texts: Iterable[str], separator: str) -> str:
+    found = list(texts)
+    more = f"{separator}and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return separator.join(found[:SHOWN]) + more
 
 
 def _obstacles(wanted: Iterable[dg.AssetCheckKey], records: Records) -> Iterator[Obstacle]:
@@ -72,12 +80,14 @@ def _obstacles(wanted: Iterable[dg.AssetCheckKey], records: Records) -> Iterator
         asset = key.asset_key.to_user_string()
         record = records.get(key)
         if record is None:
-            yield Obstacle(f"{asset} {key.name}", "was never evaluated: materialise it", asset, 2)
+            yield Obstacle(
+                f"{asset} {key.name}", "was never evaluated: materialise it", asset, False
+            )
         elif record.status is AssetCheckExecutionRecordStatus.PLANNED:
-            yield Obstacle(f"{asset} {key.name}", "was planned and never evaluated", asset, 2)
+            yield Obstacle(f"{asset} {key.name}", "was planned and never evaluated", asset, False)
         elif record.status is AssetCheckExecutionRecordStatus.FAILED:
             message, where = told(record)
-            yield Obstacle(f"{asset} {key.name}", f"fails: {message}", where, 1)
+            yield Obstacle(f"{asset} {key.name}", f"fails: {message}", where or asset, True)
 
 
 def told(record: AssetCheckExecutionRecord) -> tuple[str, str]:

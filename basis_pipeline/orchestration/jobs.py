@@ -15,8 +15,8 @@ parallel_executor = dg.multiprocess_executor.configured(
 )
 
 
-def all_jobs(partitions: dg.StaticPartitionsDefinition) -> list[UnresolvedAssetJobDefinition]:
-    """Every named job. Those that reach the modes run one mode, chosen as their partition."""
+def all_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """Every named job. Those that reach the modes run one mode a run: its partition."""
     groups = dg.AssetSelection.groups
     market = groups("raw", "dataset") | dg.AssetSelection.assets(CATALOGUE)
     modes = groups("config", "market", "backtest", "results") - dg.AssetSelection.assets(CATALOGUE)
@@ -26,7 +26,6 @@ def all_jobs(partitions: dg.StaticPartitionsDefinition) -> list[UnresolvedAssetJ
             "full_pipeline",
             market | modes | sheets,
             description="Everything for one mode: raw files, datasets, backtest, record, reports.",
-            partitions_def=partitions,
         ),
         dg.define_asset_job(
             "ingest",
@@ -42,19 +41,16 @@ def all_jobs(partitions: dg.StaticPartitionsDefinition) -> list[UnresolvedAssetJ
             "backtests",
             modes,
             description="Configuration, panel, backtest and record of one mode.",
-            partitions_def=partitions,
         ),
         dg.define_asset_job(
             "reports",
             sheets,
             description="The tear sheet of one mode and the comparison of all.",
-            partitions_def=partitions,
         ),
         dg.define_asset_job(
             "full_pipeline_parallel",
             market | modes | sheets,
             description="`full_pipeline` with its steps in processes of their own.",
-            partitions_def=partitions,
             executor_def=parallel_executor,
         ),
     ]

@@ -18,7 +18,7 @@ from basis_pipeline.orchestration.versions import version_of
 CATALOGUE = dg.AssetKey(["config", "catalogue"])
 MODE = dg.AssetKey(["config", "mode"])
 RULES = "rules"
-PHASE = 2
+PHASE = 1
 CODE_VERSION = "1"
 OWNERS = ["team:strategy"]
 

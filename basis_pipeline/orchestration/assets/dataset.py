@@ -12,7 +12,7 @@ from basis_pipeline.market.quality import PHASE, check_names
 from basis_pipeline.market.raw import RawFamily
 from basis_pipeline.market.schemas import schema_for
 from basis_pipeline.orchestration.assets.raw import raw_key, refused
-from basis_pipeline.orchestration.checks import check_results, check_spec
+from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.resources import RunRequest
@@ -41,13 +41,14 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         request: RunRequest,
         warehouse: dg.ResourceParam[Warehouse],
-    ) -> Iterator[dg.MaterializeResult[Dataset | DataError]]:
+    ) -> Iterator[dg.MaterializeResult[Dataset | DataError] | dg.AssetCheckResult]:
         """Build every selected dataset; one that breaks its policy is recorded as refused."""
-        names = sorted(key.path[-1] for key in context.selected_asset_keys)
+        names = asked_for(context)
         with coded_failures():
             checked = _build(request, warehouse, names)
         for name, found in checked.items():
-            yield _materialise(name, found, context.selected_asset_check_keys)
+            result = _materialise(name, found, context.selected_asset_check_keys)
+            yield from results_only(context, result)
 
     return dataset
 

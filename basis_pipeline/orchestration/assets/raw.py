@@ -11,7 +11,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, QualityResult, Severity
 from basis_pipeline.market.raw import RawFamily, read_families
 from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.orchestration.checks import check_results, check_spec
+from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.failures import coded_failures, error_metadata
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema, table
@@ -39,13 +39,14 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     )
     def raw(
         context: dg.AssetExecutionContext, request: RunRequest
-    ) -> Iterator[dg.MaterializeResult[RawFamily | DataError]]:
+    ) -> Iterator[dg.MaterializeResult[RawFamily | DataError] | dg.AssetCheckResult]:
         """Read every selected family; one that cannot be believed is recorded as refused."""
-        names = sorted(key.path[-1] for key in context.selected_asset_keys)
+        names = asked_for(context)
         with coded_failures():
             read = read_families(request.data, [request.configs.datasets[name] for name in names])
         for name, outcome in read.items():
-            yield _materialise(raw_key(name), outcome, context.selected_asset_check_keys)
+            result = _materialise(raw_key(name), outcome, context.selected_asset_check_keys)
+            yield from results_only(context, result)
 
     return raw
 

@@ -138,24 +138,10 @@ def _comparable(request: RunRequest, modes: Sequence[str]) -> list[RunResult]:
 def shown(gates: Iterable[Gate]) -> list[GateVerdict]:
     """Gates as a page shows them."""
     return [
-        GateVerdict(
-            f"{gate.asset} {gate.check}", _word(gate.verdict), *_value_and_limit(gate), gate.message
-        )
+        GateVerdict(gate.check, _word(gate.verdict), gate.value, gate.limit, gate.message)
         for gate in gates
         if gate.verdict is not Verdict.NOT_RUN or gate.stopped
     ]
-
-
-def _value_and_limit(gate: Gate) -> tuple[str, str]:
-    """What a gate measured and what it is held to, where its figures are one of each."""
-    figures = dict(gate.metrics or {})
-    limit = figures.pop("limit", figures.pop("target", ""))
-    measured = [value for value in figures.values() if isinstance(value, float | int)]
-    return _short(measured[0]) if len(measured) == 1 else "", _short(limit)
-
-
-def _short(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _word(verdict: Verdict) -> str:

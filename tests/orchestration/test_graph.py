@@ -1,0 +1,150 @@
+"""The asset graph end to end, on sample data and a real instance."""
+
+import json
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from basis_pipeline.operations.gates import Verdict, failed
+from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.report import COMPARISON
+from basis_pipeline.orchestration.launch import OF_A_MODE, PipelineOutcome
+from basis_pipeline.orchestration.records import all_gates
+from basis_pipeline.orchestration.resources import current_configs
+from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.store import read_run
+from tests.orchestration.conftest import Place
+
+
+def test_all_modes_come_through(outcome: PipelineOutcome) -> None:
+    """A directory with every family gives a recorded run of every mode and no failed gate."""
+    assert [mode.mode for mode in outcome.modes] == list(current_configs().modes)
+    assert all(mode.run_id for mode in outcome.modes), [m.problems for m in outcome.modes]
+    assert failed(outcome.gates) == []
+    assert outcome.problems == []
+
+
+def test_every_gate_was_evaluated(outcome: PipelineOutcome, shared_place: Place) -> None:
+    """A full run leaves no check planned or forgotten, and reading them again says the same."""
+    gates = all_gates(shared_place.instance, shared_place.defs)
+    assert {gate.name for gate in gates} == {gate.name for gate in outcome.gates}
+    assert [gate.name for gate in gates if gate.verdict is Verdict.NOT_RUN] == []
+
+
+def test_checks_are_recorded_by_mode(outcome: PipelineOutcome) -> None:
+    """Each mode has its own evaluation of the same check, from its own run."""
+    runs = {g.mode: g.run_id for g in outcome.gates if g.check == "reconciliation"}
+    assert set(runs) == {mode.mode for mode in outcome.modes}
+    assert len(set(runs.values())) == len(runs)
+
+
+def test_runs_are_in_the_store(outcome: PipelineOutcome, shared_place: Place) -> None:
+    """What the graph records can be read back, verified, by its identity."""
+    index = RunIndex(shared_place.results / "runs.sqlite")
+    for mode in outcome.modes:
+        assert mode.run_id is not None
+        index.verify(mode.run_id)
+        directory = shared_place.results / "runs" / mode.run_id
+        assert read_run(directory).mode == mode.mode
+        summary = json.loads((directory / "summary.json").read_bytes())
+        assert summary["final_equity"] > 0
+
+
+def test_pages_are_written(outcome: PipelineOutcome, shared_place: Place) -> None:
+    """Every mode has its tear sheet, and the comparison links to each."""
+    reports = shared_place.results / "reports"
+    comparison = (reports / "comparison.html").read_text("utf-8")
+    for mode in outcome.modes:
+        assert (reports / f"{mode.mode}.html").exists()
+        assert f"{mode.mode}.html" in comparison
+
+
+def test_backtest_shows_its_equity_and_tables(
+    outcome: PipelineOutcome, shared_place: Place
+) -> None:
+    """The UI has a plot and tables of every mode's run."""
+    assert outcome.modes
+    for mode in current_configs().modes:
+        records = shared_place.instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=RUN, asset_partitions=[mode]), limit=1
+        ).records
+        metadata = records[0].asset_materialization.metadata
+        assert metadata["equity"].value.startswith("![equity](data:image/png;base64,iVBOR")
+        assert isinstance(metadata["months"], dg.TableMetadataValue)
+        assert len(metadata["attribution"].records) == 10
+
+
+def test_running_again_adds_nothing(place: Place) -> None:
+    """The same run has the same identity and leaves the store as it was."""
+    first = place.run("pure_lending")
+    stored = sorted((place.results / "runs").rglob("*"))
+    again = place.run("pure_lending")
+    assert first.modes[0].run_id == again.modes[0].run_id
+    assert sorted((place.results / "runs").rglob("*")) == stored
+    assert len(RunIndex(place.results / "runs.sqlite").runs()) == 1
+
+
+def test_overrides_window_and_capital_reach_the_run(place: Place) -> None:
+    """What the request asks for is what is run, and another request is another run."""
+    plain = place.run("pure_lending").modes[0].run_id
+    asked = {"capital": 5000.0, "overrides": ["costs.enabled=false"], "end": "2024-02-10"}
+    other = place.run("pure_lending", **asked).modes[0].run_id
+    assert plain != other
+    assert other is not None
+    result = read_run(place.results / "runs" / other)
+    assert result.identity.capital == 5000.0
+    assert result.config["mode"]["costs"]["enabled"] is False
+    assert result.identity.end == pd.Timestamp("2024-02-10", tz="UTC")
+
+
+def test_only_the_families_a_mode_needs_are_read(place: Place) -> None:
+    """One mode alone reads its own families, so that a broken one elsewhere does not matter."""
+    place.run("pure_lending")
+    landed = {path.stem for path in (place.results / "warehouse" / "raw").glob("*.parquet")}
+    assert "aave_usdt_rates" in landed
+    assert not {name for name in landed if name.endswith(("perp", "funding"))}
+
+
+def test_main_job_runs_one_partition_whole(place: Place) -> None:
+    """`full_pipeline` as the UI and `dagster job execute` launch it: everything for one mode."""
+    job = place.defs.resolve_job_def("full_pipeline")
+    asked = {k: v for k, v in place.request().model_dump().items() if v}
+    config = {"resources": {"request": {"config": asked}}}
+    result = job.execute_in_process(
+        instance=place.instance, partition_key="btc_basis", run_config=config, raise_on_error=False
+    )
+    made = {event.asset_key for event in result.get_asset_materialization_events()}
+    assert result.success
+    assert {*OF_A_MODE, COMPARISON} <= made
+
+
+def test_checks_can_be_executed_alone(shared_place: Place, outcome: PipelineOutcome) -> None:
+    """A check of a dataset can be evaluated again without making the dataset again."""
+    assert outcome.modes
+    key = dg.AssetCheckKey(dg.AssetKey(["dataset", "ethereum_gas"]), "order")
+    job = dg.define_asset_job("again", dg.AssetSelection.checks(key)).resolve(
+        asset_graph=shared_place.defs.resolve_asset_graph(),
+        resource_defs=shared_place.defs.get_repository_def().get_top_level_resources(),
+    )
+    asked = {k: v for k, v in shared_place.request().model_dump().items() if v}
+    config = {"resources": {"request": {"config": asked}}}
+    result = job.execute_in_process(instance=shared_place.instance, run_config=config)
+    assert [e.check_name for e in result.get_asset_check_evaluations()] == ["order"]
+    assert result.get_asset_materialization_events() == []
+
+
+@pytest.mark.parametrize("mode", ["eth_basis", "usdt_market_neutral"])
+def test_research_path_gives_the_same_run(
+    mode: str, outcome: PipelineOutcome, shared_place: Place
+) -> None:
+    """With and without Dagster a backtest is the same, to its identity and its tables."""
+    from basis_pipeline.runs.backtest import backtest
+
+    request = shared_place.request()
+    direct = backtest(current_configs(), mode, shared_place.data, request.window)
+    (recorded,) = [m.run_id for m in outcome.modes if m.mode == mode]
+    assert direct.run_id == recorded
+    stored = read_run(shared_place.results / "runs" / direct.run_id)
+    for name, frame in direct.frames.items():
+        pd.testing.assert_frame_equal(frame, stored.frames[name])

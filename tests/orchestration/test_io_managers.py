@@ -1,0 +1,145 @@
+"""The warehouse: what an asset hands on comes back the same, or as the error it was refused."""
+
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from basis_pipeline.config import slice_mode
+from basis_pipeline.errors import DataError, PlatformError
+from basis_pipeline.market.dataset import build_dataset
+from basis_pipeline.market.panel import Panel
+from basis_pipeline.market.raw import read_families, read_family
+from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.window import parse_window
+from basis_pipeline.orchestration.assets.config import MODE
+from basis_pipeline.orchestration.assets.dataset import dataset_key
+from basis_pipeline.orchestration.assets.market import PANEL
+from basis_pipeline.orchestration.assets.raw import raw_key
+from basis_pipeline.orchestration.codecs import write_atomically
+from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.launch import PipelineOutcome
+from basis_pipeline.orchestration.resources import RunRequest, current_configs
+from tests.orchestration.conftest import Place
+
+NAMES = sorted(current_configs().datasets)
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Warehouse:
+    """A warehouse of its own."""
+    return Warehouse(request=RunRequest(results_dir=str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_raw_families_and_datasets_come_back_the_same(
+    name: str, sample: Path, warehouse: Warehouse
+) -> None:
+    """Frames keep their types and bits; hashes, files and repairs travel with them."""
+    config = current_configs().datasets[name]
+    raw = read_family(sample, config)
+    warehouse.store(raw_key(name), raw)
+    again = warehouse.load(raw_key(name))
+    pd.testing.assert_frame_equal(again.frame, raw.frame)
+    assert (again.config, again.files, again.span) == (raw.config, raw.files, raw.span)
+    assert again.content_hash == raw.content_hash
+
+    sources = read_families(sample, [current_configs().datasets[s] for s in config.sources])
+    dataset = build_dataset(config, again, parse_window("2024-01-03", "2024-02-20"), sources)
+    warehouse.store(dataset_key(name), dataset)
+    loaded = warehouse.load(dataset_key(name))
+    pd.testing.assert_frame_equal(loaded.frame, dataset.frame)
+    for field in ("config", "window", "own_share", "repairs", "content_hashes"):
+        assert getattr(loaded, field) == getattr(dataset, field)
+
+
+@pytest.mark.parametrize("mode", sorted(current_configs().modes))
+def test_slices_come_back_the_same(mode: str, warehouse: Warehouse) -> None:
+    """The slice that is read has the hash of the slice that was written."""
+    mode_slice = slice_mode(current_configs(), mode)
+    warehouse.store(MODE, mode_slice, mode)
+    assert warehouse.load(MODE, mode) == mode_slice
+    assert warehouse.load(MODE, mode).config_hash == mode_slice.config_hash
+
+
+def test_panels_come_back_the_same(
+    shared_place: Place, outcome: PipelineOutcome, warehouse: Warehouse
+) -> None:
+    """Every array of a panel keeps its shape and its bits."""
+    assert outcome.modes
+    panel: Panel = Warehouse(request=shared_place.request()).load(PANEL, "usdt_market_neutral")
+    warehouse.store(PANEL, panel, "usdt_market_neutral")
+    again = warehouse.load(PANEL, "usdt_market_neutral")
+    assert again.data_hashes == panel.data_hashes
+    np.testing.assert_array_equal(again.cost_bps, panel.cost_bps)
+    np.testing.assert_array_equal(again.reward_price, panel.reward_price)
+
+
+def test_a_refusal_stands_in_the_place_of_the_value(sample: Path, warehouse: Warehouse) -> None:
+    """Loading raises the recorded error with its rows; an earlier value is not read by mistake."""
+    key = raw_key("ethereum_gas")
+    raw = read_family(sample, current_configs().datasets["ethereum_gas"])
+    warehouse.store(key, raw)
+    rows = pd.DataFrame({"timestamp": [pd.Timestamp("2024-01-01", tz="UTC")], "open": [-1.0]})
+    refusal = RefusedDataError("DATA-008", "no price", where="gas.csv", offending=rows)
+    warehouse.store(key, refusal)
+    with pytest.raises(DataError) as raised:
+        warehouse.load(key)
+    assert str(raised.value) == str(refusal)
+    assert isinstance(raised.value, RefusedDataError)
+    assert raised.value.offending.to_dict("records") == [
+        {"timestamp": "2024-01-01T00:00:00+00:00", "open": -1.0}
+    ]
+    assert warehouse.find(key) is None
+    warehouse.store(key, raw)
+    assert warehouse.load(key).content_hash == raw.content_hash
+
+
+def test_what_was_never_written_is_named(warehouse: Warehouse) -> None:
+    """A missing value is a coded error that says what to materialise."""
+    with pytest.raises(PlatformError, match="PLATFORM-002") as raised:
+        warehouse.load(PANEL, "btc_basis")
+    assert "market/panel[btc_basis]" in str(raised.value)
+    assert warehouse.find(PANEL, "btc_basis") is None
+
+
+def test_an_interrupted_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the new file is complete the old one stands, and nothing lies about."""
+    file = tmp_path / "value.json"
+    write_atomically(file, b"old")
+    monkeypatch.setattr("os.fsync", _full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_several_partitions_load_by_name(tmp_path: Path) -> None:
+    """An asset over all modes receives each mode's value under its name."""
+    modes = dg.StaticPartitionsDefinition(["btc_basis", "pure_lending"])
+    seen: dict[str, str] = {}
+
+    @dg.asset(key=MODE, partitions_def=modes, io_manager_key="warehouse")
+    def mode(context: dg.AssetExecutionContext) -> object:
+        return slice_mode(current_configs(), context.partition_key)
+
+    @dg.asset(ins={"slices": dg.AssetIn(MODE, partition_mapping=dg.AllPartitionMapping())})
+    def all_modes(slices: dict) -> None:  # type: ignore[type-arg]
+        seen.update({name: found.name for name, found in slices.items()})
+
+    resources = {"warehouse": Warehouse(request=RunRequest(results_dir=str(tmp_path)))}
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name in modes.get_partition_keys():
+            dg.materialize([mode], partition_key=name, instance=instance, resources=resources)
+        dg.materialize(
+            [mode, all_modes], selection=[all_modes], instance=instance, resources=resources
+        )
+    assert seen == {"btc_basis": "btc_basis", "pure_lending": "pure_lending"}
+
+
+def _full_disk(_descriptor: int) -> None:
+    raise OSError("no space left on device")
