@@ -76,7 +76,7 @@ def test_an_error_is_json_with_its_stack() -> None:
     before = datetime.now(UTC)
     try:
         try:
-            {}["absent"]
+            dict[str, str]()["absent"]
         except KeyError as cause:
             raise ResultsError(
                 "RS-002", "no run", where="runs", available="a, b", context={"limit": float("nan")}

@@ -10,7 +10,7 @@ from pathlib import Path
 from basis_pipeline.operations.events.files import Limits, compress_closed
 from basis_pipeline.operations.events.model import EventType
 from basis_pipeline.operations.events.query import query
-from basis_pipeline.operations.events.writer import EventLog
+from basis_pipeline.operations.events.writer import CAPACITY, EventLog
 
 FILE = "events-2024-06-01T080000-1-0001.jsonl"
 
@@ -21,11 +21,11 @@ def in_the_way(place: Path) -> None:
     EventLog(place / "logs")
 
 
-def opened(use: Callable[[EventLog], object], **options: int) -> Callable[[Path], object]:
+def opened(use: Callable[[EventLog], object], capacity: int = CAPACITY) -> Callable[[Path], object]:
     """Use a log and close it, whatever comes of it."""
 
     def provoke(place: Path) -> object:
-        log = EventLog(place / "logs", **options)
+        log = EventLog(place / "logs", capacity=capacity)
         try:
             return use(log)
         finally:

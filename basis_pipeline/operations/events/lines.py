@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from basis_pipeline.operations.events.masking import masked, masked_text
+from basis_pipeline.masking import masked, masked_text
 from basis_pipeline.operations.events.model import CATEGORIES, LEVELS, Event, Level
 
 # An event as it is offered: when (seconds since 1970), run context, component, type, fields.

@@ -15,9 +15,9 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger
 
-from basis_pipeline.errors import BasisError
+from basis_pipeline.errors import BasisError, correlation
+from basis_pipeline.masking import masked
 from basis_pipeline.operations.events.files import Limits
-from basis_pipeline.operations.events.masking import masked
 from basis_pipeline.operations.events.model import Category, EventType, Level
 from basis_pipeline.operations.events.writer import CONTEXT, EventLog, Status
 
@@ -70,13 +70,13 @@ def emit_table(kind: EventType, component: str, /, columns: Mapping[str, Sequenc
 def correlated(run_id: str, mode: str = "") -> Iterator[None]:
     """Everything offered inside carries this run, and mode, as its correlation id.
 
-    Bound to the context variables of the thread or task, and to structlog's own. A thread started
-    inside sees it only when it is run in a copy of the context.
+    Bound to the context variables of the thread or task, to structlog's own and to errors. A
+    thread started inside sees it only when it is run in a copy of the context.
     """
     context = {"run_id": run_id, "mode": mode} if mode else {"run_id": run_id}
     token = CONTEXT.set({**CONTEXT.get(), **context})
     try:
-        with structlog.contextvars.bound_contextvars(**context):
+        with structlog.contextvars.bound_contextvars(**context), correlation(run_id):
             yield
     finally:
         CONTEXT.reset(token)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from basis_pipeline.operations.events.masking import masked
+from basis_pipeline.masking import masked
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 _IN_MEMORY = "dlqi?"  # codes that mean the same to numpy and to `memoryview.cast`

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from basis_pipeline.errors import EventError
+from basis_pipeline.masking import masked
 from basis_pipeline.operations.events.carrier import Carrier
 from basis_pipeline.operations.events.files import Limits, require_writable
-from basis_pipeline.operations.events.masking import masked
 from basis_pipeline.operations.events.model import EventType
 from basis_pipeline.operations.events.packing import OPTIONS, packed, packed_table
 

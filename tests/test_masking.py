@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_pipeline.operations.events.masking import masked, masked_text
+from basis_pipeline.masking import masked, masked_text
 from basis_pipeline.settings import Url
 
 SECRET = "s3cr3t-Wh1te-Rabbit"
