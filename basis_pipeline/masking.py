@@ -25,6 +25,7 @@ _IN_TEXT = (
     (re.compile(r"[^\s:/@'\"]+:(?!//)[^\s@'\"]+@"), f"{MASK}@"),
     (re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]{8,}"), rf"\1 {MASK}"),
 )
+_SUSPECT = re.compile(r"[:=@]|PRIVATE|(?i:bearer)")
 _ASSIGNED = re.compile(
     r"(?i)((?:passw\w*|passphrase|pwd|secret|token|api_?key|access_?key|private_?key|credentials?"
     r"|authorization)['\"]?\s*[=:]\s*['\"]?)([^\s'\"&,;})\]]+)"
@@ -47,6 +48,8 @@ def _assigned(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _searched(text: str) -> str:
+    if not _SUSPECT.search(text):
+        return text
     for pattern, replacement in _IN_TEXT:
         text = pattern.sub(replacement, text)
     return _ASSIGNED.sub(_assigned, text)
@@ -54,10 +57,8 @@ def _searched(text: str) -> str:
 
 def masked_text(text: str) -> str:
     """`text` without credentials in URLs, passwords assigned, bearer tokens and private keys."""
-    if any(sign in text for sign in ":=@") or "PRIVATE" in text or "bearer" in text.lower():
-        # Only short texts come again; a cache of long ones would cost memory for nothing.
-        return _searched(text) if len(text) < 200 else _searched.__wrapped__(text)
-    return text
+    # Only short texts come again; a cache of long ones would cost memory for nothing.
+    return _searched(text) if len(text) < 200 else _searched.__wrapped__(text)
 
 
 def masked(value: Any, name: str = "") -> Any:

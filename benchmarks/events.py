@@ -28,7 +28,7 @@ from benchmarks.made_market import made_market
 
 RATE, TARGET = 50_000, 1.03  # events offered a second; time with them as a multiple of without
 MODE = "usdt_market_neutral"
-TURN, PAIRS = 0.3, 40  # seconds, pairs of turns
+TURN, PAIRS = 0.2, 60  # seconds, pairs of turns
 PAUSE = 0.01  # seconds between two bursts of the offering thread
 
 

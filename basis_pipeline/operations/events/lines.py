@@ -1,11 +1,12 @@
 """How an event stands in a file: one line of JSON, its keys always in the same order."""
 
-import json
 import time
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from basis_pipeline.masking import masked, masked_text
 from basis_pipeline.operations.events.model import CATEGORIES, LEVELS, Event, Level
@@ -20,7 +21,7 @@ DAY = slice(len(START), len(START) + len("2024-06-01"))
 ENVELOPE = ("category", "level", "run_id", "mode")
 _ENVELOPE = frozenset(ENVELOPE)
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_encode = orjson.dumps
 
 
 @lru_cache(maxsize=4)
@@ -37,7 +38,7 @@ def stamp(at: float) -> str:
 @lru_cache(maxsize=1024)
 def _head(
     pid: int, kind: str, component: str, category: str, level: str, run: str, mode: str
-) -> str:
+) -> bytes:
     parts = {
         "pid": pid,
         "type": masked_text(kind),
@@ -50,10 +51,6 @@ def _head(
     return _encode(parts)[1:-1]
 
 
-def _body(fields: Mapping[str, Any]) -> str:
-    return _encode({masked_text(name): masked(value, name) for name, value in fields.items()})
-
-
 def render(record: Record, seq: int, pid: int, at: float) -> bytes:
     """The line of a record, secrets masked, newline included."""
     _, context, component, kind, fields = record
@@ -61,9 +58,8 @@ def render(record: Record, seq: int, pid: int, at: float) -> bytes:
         context = {**context, **{key: str(fields[key]) for key in ENVELOPE if key in fields}}
         fields = {key: value for key, value in fields.items() if key not in _ENVELOPE}
     head = _head(pid, str(kind), str(component), *[context.get(key, "") for key in ENVELOPE])
-    return f'{{"at":"{stamp(at)}","seq":{seq},{head},"fields":{_body(fields)}}}\n'.encode(
-        "utf-8", "backslashreplace"
-    )
+    body = _encode({masked_text(name): masked(value, name) for name, value in fields.items()})
+    return b'{"at":"%b","seq":%d,%b,"fields":%b}\n' % (stamp(at).encode(), seq, head, body)
 
 
 def parse(line: bytes) -> Event:
@@ -73,6 +69,6 @@ def parse(line: bytes) -> Event:
     ------
     ValueError, KeyError, TypeError: when it is not a line that `render` wrote.
     """
-    entry = json.loads(line)
+    entry = orjson.loads(line)
     entry["at"] = datetime.fromisoformat(entry["at"])
     return Event(**entry)

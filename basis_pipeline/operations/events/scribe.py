@@ -169,6 +169,8 @@ def serve(source: BinaryIO, sink: BinaryIO, scribe: Scribe) -> None:
 def main() -> None:
     """Serve the process this one was started by: directory, limits as JSON, pid, last number."""
     directory, limits, pid, seq = sys.argv[1:]
+    # The work comes first where there are too few cores for both.
+    os.nice(10)
     # Whoever stops the work lets it finish its log: the end of input ends this process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -6,10 +6,11 @@ A message is the count of its bytes on a line, then its lines; a count of 0 asks
 disk.
 """
 
-import json
 from base64 import b64decode
 from collections.abc import Iterator
 from typing import BinaryIO
+
+import orjson
 
 from basis_pipeline.operations.events.lines import Record
 
@@ -28,7 +29,7 @@ def read_message(source: BinaryIO) -> bytes | None:
 def records(lines: bytes) -> Iterator[Record]:
     """The events of these lines; what follows the last line's end is not one."""
     for line in lines.split(b"\n")[:-1]:
-        when, context, component, kind, fields, *numbers = json.loads(line)
+        when, context, component, kind, fields, *numbers = orjson.loads(line)
         if not numbers:
             yield when, context, component, kind, fields
             continue
