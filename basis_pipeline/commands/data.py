@@ -40,7 +40,7 @@ AUDIT = (
 
 def sample(
     out: Annotated[Path, typer.Option(help="Directory to write; an earlier sample is replaced.")],
-    days: Annotated[int, typer.Option(help="Length in days, 30 or more.")] = 400,
+    days: Annotated[int, typer.Option(help="Length in days, 60 or more.")] = 400,
     seed: Annotated[int, typer.Option(help="Another seed gives another market.")] = 1,
     start: Annotated[str, typer.Option(help="First day.")] = "2024-01-01",
 ) -> None:

@@ -83,11 +83,12 @@ def sliced(
 ) -> "list[ModeSlice]":
     """Slice the modes asked for and look at the capital, before anything is read or written."""
     from basis_pipeline.config import parse_assignments, slice_mode
-    from basis_pipeline.runs.backtest import capital_of
 
     assigned = parse_assignments(overrides or ())
     names = list(dict.fromkeys(modes)) if modes else list(configs.modes)
     slices = [slice_mode(configs, name, assigned) for name in names]
+    from basis_pipeline.runs.backtest import capital_of
+
     for mode_slice in slices:
         capital_of(mode_slice, capital)
     return slices
@@ -100,5 +101,6 @@ def require_data(settings: "Settings") -> None:
             "API-001",
             "there is no data directory",
             where=str(settings.data_dir),
+            context={"required": "raw files", "expected": str(settings.data_dir)},
             action="name one with --data-dir, or make one: basis data sample --out DIR",
         )

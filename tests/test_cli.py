@@ -1,0 +1,239 @@
+"""The commands as a person and a script call them: real processes, real files."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from basis_pipeline.market.sample import write_sample
+from basis_pipeline.settings import project_root
+
+WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
+KEPT = ("PATH", "HOME", "NUMBA_CACHE_DIR")
+HEAVY = ("dagster", "pandas", "numba", "matplotlib")
+TABLES = ("equity", "attribution", "positions", "risk", "events")
+
+
+def basis(
+    *arguments: str | Path, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own, with an environment of its own."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "basis_pipeline", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**kept, **(env or {})},
+        cwd=project_root(),
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty days of sample data."""
+    directory = tmp_path_factory.mktemp("cli") / "data"
+    write_sample(directory, days=60)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+    """A results directory in which one lending and one hedged mode have run."""
+    directory = tmp_path_factory.mktemp("cli") / "results"
+    modes = ("--mode", "pure_lending", "--mode", "btc_basis")
+    done = basis("run", *modes, "--data-dir", data, "--results-dir", directory, *WINDOW)
+    assert done.returncode == 0, done.stderr
+    assert "PASS" in done.stdout
+    assert str(directory / "reports" / "comparison.html") in done.stdout
+    return directory
+
+
+def test_help_answers_at_once() -> None:
+    """Nothing heavy is imported before a command needs it."""
+    started = time.perf_counter()
+    shown = basis("--help")
+    took = time.perf_counter() - started
+    assert shown.returncode == 0
+    assert {"run", "backtest", "data", "gates", "errors"} <= set(shown.stdout.split())
+    assert took < 3.0
+    code = f"import sys, basis_pipeline.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=project_root()
+    )
+    assert loaded.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "backtest", "gates", "errors", "data sample", "data audit"]
+)
+def test_every_command_explains_itself(command: str) -> None:
+    """--help says what a command does and what each option means."""
+    shown = basis(*command.split(), "--help")
+    assert shown.returncode == 0
+    assert len(shown.stdout) > 300
+
+
+BAD_INPUT = [
+    (("run", "--mode", "nope"), "CONFIG-007", "available: btc_basis"),
+    (("run", "--set", "nope"), "CONFIG-MGR-001", "key=value"),
+    (("run", "--set", "hedge.nope=1"), "CONFIG-010", "available: ratio, venues"),
+    (("run", "--set", "costs.enabled=perhaps"), "CONFIG-005", "costs.enabled"),
+    (("run", "--set", "costs.enabled={"), "CONFIG-MGR-004", "costs.enabled"),
+    (("run", "--mode", "btc_basis", "--set", "hedge.venues={bybit: 0.4}"), "CONFIG-006", "0.4"),
+    (("run", "--start", "soon"), "CONFIG-011", "'soon'"),
+    (("run", "--start", "2024-02-01T00:30"), "CONFIG-011", "whole hour"),
+    (("run", "--start", "2024-02-01", "--end", "2024-01-01"), "CONFIG-011", "starts at 2024-02-01"),
+    (("run", "--capital", "-1"), "CONFIG-012", "-1"),
+    (("run", "--capital", "nan"), "CONFIG-012", "nan"),
+    (("run", "--capital", "much"), "API-001", "--capital"),
+    (("run", "--data-dir", "/no/such/place"), "API-001", "/no/such/place"),
+    (("run", "--nope"), "API-001", "--nope"),
+    (("nope",), "API-001", "nope"),
+    (("backtest",), "API-001", "basis_pipeline backtest --help"),
+    (("backtest", "nope", "--out", "x"), "CONFIG-007", "'nope'"),
+    (("backtest", "btc_basis"), "API-001", "--out"),
+    (("gates", "--phase", "9"), "API-001", "available: 1 configuration"),
+    (("gates", "--format", "poem"), "API-001", "--format"),
+    (("gates", "--results-dir", "/no/such/place"), "PLATFORM-002", "/no/such/place"),
+    (("data", "sample", "--out", "x", "--days", "3"), "API-001", "3 days"),
+    (("data", "sample", "--out", "x", "--start", "today"), "API-001", "'today'"),
+    (("data", "audit", "--data-dir", "/no/such/place"), "API-001", "/no/such/place"),
+    (("errors", "NOPE"), "API-001", "available: CONFIG"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "told"), BAD_INPUT)
+def test_bad_input_is_one_message_and_exit_2(
+    arguments: tuple[str, ...], code: str, told: str, tmp_path: Path, data: Path
+) -> None:
+    """Code, what, where, what is available, what to do; on stderr, and nothing written."""
+    results = tmp_path / "results"
+    places = {"BASIS_RESULTS_DIR": str(results), "BASIS_DATA_DIR": str(data)}
+    refused = basis(*arguments, env=places)
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    (message,) = refused.stderr.strip().splitlines()
+    assert message.startswith(f"{code}: ")
+    assert told in message
+    assert "| do: " in message
+    assert not results.exists()
+
+
+def test_a_missing_variable_is_named(tmp_path: Path) -> None:
+    """Without a default the message says which variable, where it was looked for, what to do."""
+    empty = tmp_path / "empty.env"
+    empty.write_text("BASIS_ENVIRONMENT=dev\n")
+    refused = basis("run", env={"BASIS_ENV_FILE": str(empty)})
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("CONFIG-001")
+    assert "BASIS_DATA_DIR" in refused.stderr
+    assert str(empty) in refused.stderr
+
+
+def test_run_prints_modes_gates_and_report(results: Path) -> None:
+    """What ran lies where the summary says: instance, runs, pages."""
+    assert (results / "dagster_home" / "dagster.yaml").exists()
+    assert len(list((results / "runs").iterdir())) == 2
+    assert {page.name for page in (results / "reports").iterdir()} == {
+        "pure_lending.html",
+        "btc_basis.html",
+        "comparison.html",
+    }
+
+
+def test_run_refuses_a_broken_mode_with_exit_1(data: Path, tmp_path: Path) -> None:
+    """The window lies outside the data: coded on stderr, the table says which mode, exit code 1."""
+    outside = ("--start", "2030-01-01", "--end", "2030-02-01")
+    places = ("--data-dir", data, "--results-dir", tmp_path / "results")
+    refused = basis("run", "--mode", "pure_lending", *places, *outside)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("BT-001")
+    assert "DATA-012" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "FAIL" in refused.stdout
+
+
+def test_gates_reads_what_a_run_recorded(results: Path) -> None:
+    """Table and JSON tell the same records; modes that never ran are NOT RUN, not passed."""
+    table = basis("gates", "--results-dir", results)
+    assert table.returncode == 0
+    assert "NOT RUN" in table.stdout
+    document = json.loads(basis("gates", "--results-dir", results, "--format", "json").stdout)
+    assert document["verdict"] == "PASS"
+    assert document["counts"]["FAIL"] == 0
+    verdicts = {(g["mode"], g["check"]): g["verdict"] for g in document["gates"]}
+    assert verdicts["btc_basis", "reconciliation"] == "PASS"
+    assert verdicts["eth_basis", "reconciliation"] == "NOT RUN"
+
+
+def test_gates_can_be_narrowed_and_made_strict(results: Path) -> None:
+    """--phase and --mode choose; --strict lets neither a warning nor an unevaluated gate pass."""
+    one = basis(
+        "gates", "--results-dir", results, "--phase", "3", "--mode", "btc_basis", "--format", "json"
+    )
+    gates = json.loads(one.stdout)["gates"]
+    assert {gate["phase"] for gate in gates} == {3}
+    assert {gate["mode"] for gate in gates} == {"btc_basis"}
+    assert basis("gates", "--results-dir", results, "--strict").returncode == 1
+    rules = ("--phase", "1", "--mode", "btc_basis", "--strict")
+    assert basis("gates", "--results-dir", results, *rules).returncode == 0
+
+
+def test_backtest_writes_the_contract(data: Path, tmp_path: Path) -> None:
+    """The research path writes every file of the contract, readable, and no results directory."""
+    out, results = tmp_path / "run", tmp_path / "results"
+    options = ("--data-dir", data, "--results-dir", results, "--capital", "5000", *WINDOW)
+    calm = ("--set", "rebalance.enabled=false", "--set", "hedge.venues={bybit: 1.0}")
+    done = basis("backtest", "btc_basis", "--out", out, *options, *calm)
+    assert done.returncode == 0, done.stderr
+    assert not results.exists()
+    summary = json.loads((out / "summary.json").read_bytes())
+    config = json.loads((out / "config.json").read_bytes())
+    assert summary["capital"] == 5000.0
+    assert config["mode"]["hedge"]["venues"] == {"bybit": 1.0}
+    for name in TABLES:
+        frame = pd.read_parquet(out / f"{name}.parquet")
+        assert frame["timestamp"].dtype == pd.DatetimeTZDtype("ns", "UTC")
+    equity = pd.read_parquet(out / "equity.parquet")
+    assert list(equity.columns) == ["timestamp", "equity", "flow", "drawdown"]
+
+
+def test_backtest_of_broken_data_writes_nothing(data: Path, tmp_path: Path) -> None:
+    """A refusal of the data is one message, exit code 2, and no half-written run."""
+    out = tmp_path / "run"
+    outside = ("--start", "2030-01-01", "--end", "2030-02-01")
+    refused = basis("backtest", "pure_lending", "--out", out, "--data-dir", data, *outside)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("DATA-012")
+    assert not out.exists()
+
+
+def test_sample_and_audit(tmp_path: Path) -> None:
+    """A sample is written, and the audit finds every family of it fit."""
+    out = tmp_path / "sample"
+    assert basis("data", "sample", "--out", out, "--days", "60").returncode == 0
+    audited = basis("data", "audit", "--data-dir", out, "--format", "json")
+    lines = json.loads(audited.stdout)
+    assert audited.returncode == 0
+    assert {line["verdict"] for line in lines} <= {"PASS", "WARN"}
+    (next(out.rglob("ethereum_gas*.csv"))).write_text("")
+    spoilt = basis("data", "audit", "--data-dir", out)
+    assert spoilt.returncode == 1
+    assert "DATA-002" in spoilt.stdout
+    assert "1 FAIL" in spoilt.stdout
+
+
+def test_errors_explains_every_code() -> None:
+    """Each code of the registry is listed with what mends it; a prefix narrows the list."""
+    everything, some = basis("errors"), basis("errors", "data")
+    assert everything.returncode == 0
+    assert {"CONFIG-001", "BT-001", "RS-001"} <= set(everything.stdout.replace("│", " ").split())
+    assert "DATA-001" in some.stdout
+    assert "CONFIG-001" not in some.stdout
