@@ -98,12 +98,12 @@ class BasisError(Exception):
     def block(self) -> str:
         """One block for a terminal: a line that says what, then a labelled line for every part."""
         facts = {name: str(value) for name, value in self.context.items()}
-        if self.where not in facts.values():
+        if "searched" not in facts and self.where not in facts.values():
             facts["where"] = self.where
         facts |= {"available": self.available, "do": self.action, "see": self.entry.document}
-        facts = {name: value for name, value in facts.items() if value}
-        width = max(map(len, facts)) + 2
-        told = [f"  {name:{width}}{value}" for name, value in facts.items()]
+        facts = {f"{name}:": value for name, value in facts.items() if value}
+        width = max(map(len, facts))
+        told = [f"  {name:{width}} {value}" for name, value in facts.items()]
         return "\n".join([f"{self.code}: {self.what}", *told])
 
     def as_json(self) -> dict[str, Any]:

@@ -223,12 +223,17 @@ def _found(
         elif variable in from_file:
             found[field] = _Value(field, from_file[variable], root, str(file))
     if missing := [PREFIX + field.upper() for field in FIELDS if field not in found]:
+        searched = f"the process environment, then {file}{'' if file.is_file() else ' (absent)'}"
         raise ConfigError(
             "CONFIG-001",
             f"not set: {', '.join(missing)}",
-            where=f"the process environment, then {file}{'' if file.is_file() else ' (absent)'}",
+            where=searched,
             action=f"export it, or add it to {file}; .env.example explains every variable",
-            context={"required": ", ".join(missing)},
+            context={
+                "required": ", ".join(missing),
+                "expected": "a variable of the process, or a line of the environment file",
+                "searched": searched,
+            },
         )
     return found
 

@@ -113,17 +113,17 @@ def test_a_block_says_everything_once_and_leaves_nothing_empty() -> None:
     )
     assert error.block().splitlines() == [
         "CONFIG-003: there is no such file",
-        "  required   mode.yaml",
-        "  expected   /etc/basis",
-        "  searched   /etc, /usr",
-        "  available  a.yaml, b.yaml",
-        "  do         restore it",
-        "  see        docs/errors.md#config-003",
+        "  required:  mode.yaml",
+        "  expected:  /etc/basis",
+        "  searched:  /etc, /usr",
+        "  available: a.yaml, b.yaml",
+        "  do:        restore it",
+        "  see:       docs/errors.md#config-003",
     ]
     assert ConfigError("CONFIG-012", "none").block().splitlines() == [
         "CONFIG-012: none",
-        "  do   give a positive capital",
-        "  see  docs/errors.md#config-012",
+        "  do:  give a positive capital",
+        "  see: docs/errors.md#config-012",
     ]
 
 

@@ -57,17 +57,16 @@ def _recorded(settings: "Settings") -> "list[Gate]":
             "PLATFORM-002",
             "nothing has run yet",
             where=str(home),
+            context={"required": "a Dagster instance", "expected": str(home / "dagster.yaml")},
             action="basis run, or name the results with --results-dir",
         )
-    os.environ["DAGSTER_HOME"] = str(home.resolve())
     with screen.progress(1) as advance:
         advance("reading the records")
-        from dagster import DagsterInstance
-
         from basis_pipeline.orchestration.build import build_defs
+        from basis_pipeline.orchestration.instance import opened_instance
         from basis_pipeline.orchestration.records import all_gates
 
-        with DagsterInstance.get() as instance:
+        with opened_instance(home) as instance:
             return all_gates(instance, build_defs())
 
 

@@ -1,7 +1,6 @@
 """`basis run`: the whole graph through Dagster, in this process."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -68,12 +67,11 @@ def _run_pipeline(
 ) -> "PipelineOutcome":
     from basis_pipeline.settings import dagster_home
 
-    os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+    home = dagster_home(settings)
     with screen.progress(len(slices) + 3) as advance, _compiler() as compiled:
         advance("starting")
-        from dagster import DagsterInstance
-
         from basis_pipeline.orchestration.build import build_defs
+        from basis_pipeline.orchestration.instance import opened_instance
         from basis_pipeline.orchestration.launch import Launcher
         from basis_pipeline.orchestration.resources import RunRequest
 
@@ -85,7 +83,7 @@ def _run_pipeline(
             capital=capital,
             overrides=list(overrides or ()),
         )
-        with DagsterInstance.get() as instance:
+        with opened_instance(home) as instance:
             level = "DEBUG" if settings.debug else "CRITICAL"
             launcher = Launcher(build_defs(), instance, request, advance, level)
             return launcher.run(slices, before_modes=compiled)

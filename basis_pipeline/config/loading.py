@@ -36,6 +36,7 @@ class Configs:
                 f"there is no mode {name!r}",
                 where="configs/modes/",
                 available=", ".join(self.modes),
+                context={"required": f"mode {name}", "expected": f"configs/modes/{name}.yaml"},
             )
         return self.modes[name]
 

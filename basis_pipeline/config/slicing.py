@@ -135,6 +135,10 @@ def slice_mode(
             f"mode {name} needs {', '.join(missing)}, which the catalogue does not hold",
             where="configs/datasets/",
             available=", ".join(sorted(configs.datasets)),
+            context={
+                "required": ", ".join(missing),
+                "expected": ", ".join(f"configs/datasets/{dataset}.yaml" for dataset in missing),
+            },
         )
     return ModeSlice(
         mode=mode,

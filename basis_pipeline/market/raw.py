@@ -99,6 +99,11 @@ def read_family(data_dir: Path, config: DatasetConfig) -> RawFamily:
             where=f"{config.glob} below the data directory {data_dir}",
             available=_neighbours(data_dir, config.glob),
             action=f"deliver {config.name}, or leave out the modes that need it",
+            context={
+                "required": config.name,
+                "expected": config.glob,
+                "searched": str(data_dir),
+            },
         )
     parts = [_read_file(path, path.relative_to(data_dir).as_posix(), config) for path in paths]
     names = [file.path for _, file in parts]

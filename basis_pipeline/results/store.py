@@ -274,7 +274,11 @@ def _summary(directory: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         around = sorted(path.parent.name for path in directory.parent.glob(f"*/{SUMMARY}"))
         raise ResultsError(
-            "RS-002", "there is no run here", where=str(directory), available=", ".join(around[:20])
+            "RS-002",
+            "there is no run here",
+            where=str(directory),
+            available=", ".join(around[:20]),
+            context={"required": "a run", "expected": str(directory / SUMMARY)},
         ) from None
     except OSError as error:
         raise _unreadable(error, directory) from error

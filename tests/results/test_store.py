@@ -81,9 +81,14 @@ def test_same_run_gives_same_bytes_anywhere(tmp_path: Path) -> None:
 def test_running_again_replaces_nothing(tmp_path: Path) -> None:
     """The second write of a run touches no file."""
     directory = write_run(make_run(), tmp_path / "run")
-    before = {path: path.stat() for path in sorted(directory.iterdir())}
+
+    def files() -> dict[str, tuple[int, int]]:
+        found = {path.name: path.stat() for path in directory.iterdir()}
+        return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
+
+    before = files()
     write_run(make_run(), directory)
-    assert {path: path.stat() for path in sorted(directory.iterdir())} == before
+    assert files() == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 

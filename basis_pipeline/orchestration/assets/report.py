@@ -158,6 +158,10 @@ def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Verdict]) -> pd.D
 
 
 def _write(page: Path, html: str) -> Path:
-    page.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(page, html.encode())
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(page, html.encode())
+    except OSError as error:
+        what = f"the page cannot be written: {error.strerror}"
+        raise ResultsError("RS-001", what, where=str(error.filename or page)) from error
     return page

@@ -1,0 +1,33 @@
+"""The Dagster instance that a command reads and writes."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from dagster_shared.check import CheckError
+from dagster_shared.error import DagsterError
+from sqlalchemy.exc import SQLAlchemyError
+from yaml import YAMLError
+
+from basis_pipeline.errors import PlatformError
+
+
+@contextmanager
+def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance kept in `home`; processes started from here on open the same.
+
+    Raises
+    ------
+    PlatformError: PLATFORM-001 when its `dagster.yaml` or a database of it cannot be used.
+    """
+    os.environ["DAGSTER_HOME"] = str(home.resolve())
+    try:
+        instance = dg.DagsterInstance.get()
+    except (DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError) as error:
+        told = " ".join(str(error).split())[:300]
+        what = f"the Dagster instance cannot be opened: {told}"
+        raise PlatformError("PLATFORM-001", what, where=str(home)) from error
+    with instance:
+        yield instance

@@ -1,0 +1,46 @@
+"""Opening the instance: what is broken in it is told by code."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.errors import PlatformError
+from basis_pipeline.orchestration.instance import opened_instance
+from basis_pipeline.settings import project_root
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with the project's dagster.yaml; the environment is as before afterwards."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    shutil.copyfile(project_root() / "dagster.yaml", tmp_path / "dagster.yaml")
+    return tmp_path
+
+
+def test_an_instance_is_opened_where_it_lies(home: Path) -> None:
+    """Processes started from here on find the same one."""
+    with opened_instance(home) as instance:
+        assert instance.root_directory == str(home)
+        assert instance.get_runs_count() == 0
+    assert os.environ["DAGSTER_HOME"] == str(home)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("dagster.yaml", "storage: [sqlite"),
+        ("dagster.yaml", "nonsense: 1"),
+        ("dagster.yaml", "[1]"),
+        ("history/runs.db", "this is no database, but long enough to be read as one" * 99),
+        ("history", "a file where a directory belongs"),
+    ],
+)
+def test_an_instance_that_is_broken_is_refused(home: Path, file: str, content: str) -> None:
+    """PLATFORM-001 with the directory and what is wrong there."""
+    (home / file).parent.mkdir(exist_ok=True)
+    (home / file).write_text(content)
+    with pytest.raises(PlatformError, match="cannot be opened") as raised, opened_instance(home):
+        pass
+    assert (raised.value.code, raised.value.where) == ("PLATFORM-001", str(home))
