@@ -113,16 +113,18 @@ BAD_INPUT = [
 def test_bad_input_is_one_message_and_exit_2(
     arguments: tuple[str, ...], code: str, told: str, tmp_path: Path, data: Path
 ) -> None:
-    """Code, what, where, what is available, what to do; on stderr, and nothing written."""
+    """One block on stderr: what, where, what is available, what to do; and nothing written."""
     results = tmp_path / "results"
     places = {"BASIS_RESULTS_DIR": str(results), "BASIS_DATA_DIR": str(data)}
     refused = basis(*arguments, env=places)
     assert refused.returncode == 2
     assert refused.stdout == ""
-    (message,) = refused.stderr.strip().splitlines()
-    assert message.startswith(f"{code}: ")
-    assert told in message
-    assert "| do: " in message
+    first, *lines = refused.stderr.splitlines()
+    assert first.startswith(f"{code}: ")
+    assert told in refused.stderr
+    labels = [line.split(":")[0].strip() for line in lines]
+    assert labels[-2:] == ["do", "see"]
+    assert all(line.startswith("  ") for line in lines)
     assert not results.exists()
 
 

@@ -130,7 +130,8 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     page = settings.results_dir / "reports" / "comparison.html"
     screen.say(f"Report: {page}" if page.exists() else "No report: no mode came through.")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
-    for problem in dict.fromkeys(str(problem) for problem in (*outcome.problems, *refusals)):
+    told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
+    for problem in told_once.values():
         screen.complain(problem)
 
 

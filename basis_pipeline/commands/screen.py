@@ -31,8 +31,9 @@ def say(text: str) -> None:
 
 
 def complain(error: BasisError | str) -> None:
-    """Print one message on stderr: code, what, where, what is available, what to do."""
-    Console(stderr=True, highlight=False).print(escape(str(error)), soft_wrap=True)
+    """Print one message on stderr; an error as its block, every part of it on a line."""
+    told = error.block() if isinstance(error, BasisError) else error
+    Console(stderr=True, highlight=False).print(escape(told), soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
