@@ -53,13 +53,7 @@ def _recorded(settings: "Settings") -> "list[Gate]":
     """Read the instance that the runs wrote; a place where nothing ran is not made into one."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
-        raise PlatformError(
-            "PLATFORM-002",
-            "nothing has run yet",
-            where=str(home),
-            context={"required": "a Dagster instance", "expected": str(home / "dagster.yaml")},
-            action="basis run, or name the results with --results-dir",
-        )
+        raise _nothing_ran(home)
     with screen.progress(1) as advance:
         advance("reading the records")
         from basis_pipeline.orchestration.build import build_defs
@@ -67,7 +61,19 @@ def _recorded(settings: "Settings") -> "list[Gate]":
         from basis_pipeline.orchestration.records import all_gates
 
         with opened_instance(home) as instance:
+            if not instance.get_runs_count():
+                raise _nothing_ran(home)
             return all_gates(instance, build_defs())
+
+
+def _nothing_ran(home: Path) -> PlatformError:
+    return PlatformError(
+        "PLATFORM-002",
+        "nothing has run yet",
+        where=str(home),
+        context={"required": "a Dagster instance", "expected": str(home / "dagster.yaml")},
+        action="basis run, or name the results with --results-dir",
+    )
 
 
 def _phases(text: str | None) -> set[int]:

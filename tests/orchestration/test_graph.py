@@ -9,6 +9,7 @@ import pytest
 from basis_pipeline.operations.gates import Verdict, failed
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.assets.report import COMPARISON
+from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import OF_A_MODE, PipelineOutcome
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.orchestration.resources import current_configs
@@ -148,3 +149,13 @@ def test_research_path_gives_the_same_run(
     stored = read_run(shared_place.results / "runs" / direct.run_id)
     for name, frame in direct.frames.items():
         pd.testing.assert_frame_equal(frame, stored.frames[name])
+
+
+def test_a_run_without_a_mode_is_told_how_to_name_one(place: Place) -> None:
+    """`dagster job execute` without a partition fails with words, not with a traceback."""
+    job = place.defs.resolve_job_def("backtests")
+    result = job.execute_in_process(instance=place.instance, raise_on_error=False)
+    ((step, problem),) = failures(result)
+    assert step == "config__mode"
+    assert "API-001" in str(problem)
+    assert "dagster/partition" in str(problem)

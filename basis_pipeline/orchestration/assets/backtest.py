@@ -17,6 +17,7 @@ from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema
 from basis_pipeline.results.plots import equity_plot_png
@@ -69,7 +70,7 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.MaterializeResult[RunResult]]:
         """Hold what is read against the gate, simulate, evaluate the checks."""
-        mode = context.partition_key
+        mode = mode_of(context)
         try:
             _require_sound_inputs(context.instance, mode_slice, mode)
             capital = capital_of(mode_slice, request.capital)

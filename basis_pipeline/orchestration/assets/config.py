@@ -11,6 +11,7 @@ from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.orchestration.checks import check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures
+from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
@@ -71,7 +72,7 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[ModeSlice]]:
         """Slice one mode, holding it to the rules."""
         try:
-            mode_slice = request.slice(context.partition_key)
+            mode_slice = request.slice(mode_of(context))
         except ConfigError as error:
             yield _rules(passed=False, told=str(error))
             raise as_failure(error) from error

@@ -16,6 +16,7 @@ from basis_pipeline.orchestration.checks import check_spec
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
@@ -54,7 +55,7 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Panel]]:
         """Hold the inputs against the gate, then build the panel."""
-        asking = f"market/panel[{context.partition_key}]"
+        asking = f"market/panel[{mode_of(context)}]"
         try:
             require_passing(context.instance, input_checks(mode_slice), asking)
             datasets = {n: warehouse.load(dataset_key(n)) for n in mode_slice.datasets}

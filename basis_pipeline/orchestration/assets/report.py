@@ -13,6 +13,7 @@ from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.codecs import write_atomically
 from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
@@ -56,7 +57,7 @@ def _tear_sheet(
         context: dg.AssetExecutionContext, result: RunResult, request: RunRequest
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
-        mode = context.partition_key
+        mode = mode_of(context)
         gates = gates_of(context.instance, mode_checks, mode)
         with coded_failures():
             page = _write(request.reports / f"{mode}.html", tear_sheet_html(result, shown(gates)))
