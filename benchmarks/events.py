@@ -1,10 +1,10 @@
 """What the event log costs the backtest beside it.
 
 The backtest is the engine run over and over, which gives the interpreter lock away only when
-asked: the hardest neighbour there is. Turns with and without events offered alternate, and the
-ratio is the median over pairs of neighbouring turns, so that a busy machine troubles both alike.
-Beside it stands the processor time of the threads that offer and carry: what is taken from the
-backtest wherever another core is free for the process that writes.
+asked: the hardest neighbour there is. Turns with and without events offered alternate; the ratios
+are medians over pairs of neighbouring turns, by the clock and by the processor time of the whole
+process. As only one thread of it runs at a time, the two are the same where the process that writes
+has a core to itself; where it has none, the clock also shows what the machine lacks.
 """
 
 import statistics
@@ -28,8 +28,9 @@ from benchmarks.made_market import made_market
 
 RATE, TARGET = 50_000, 1.03  # events offered a second; time with them as a multiple of without
 MODE = "usdt_market_neutral"
-TURN, PAIRS = 0.2, 60  # seconds, pairs of turns
-PAUSE = 0.01  # seconds between two bursts of the offering thread
+TURN, PAIRS = 0.3, 40  # seconds, pairs of turns
+SETTLE = 0.2  # seconds before a turn with events counts: the first are on their way by then
+PAUSE = 0.05  # seconds between two bursts of the offering thread
 
 
 @dataclass
@@ -71,47 +72,43 @@ class Backtests:
         self.capital = capital_of(mode_slice, None)
         self.ledger = simulate(self.market, self.parameters, self.capital).events
 
-    def seconds_each(self, seconds: float) -> float:
-        """Run for so long; the time one backtest took."""
-        start, done = time.perf_counter(), 0
+    def run(self, seconds: float) -> tuple[float, float]:
+        """Run for so long; clock and processor seconds of one backtest."""
+        start, used, done = time.perf_counter(), time.process_time(), 0
         while (passed := time.perf_counter() - start) < seconds:
             simulate(self.market, self.parameters, self.capital)
             done += 1
-        return passed / done
+        return passed / done, (time.process_time() - used) / done
 
 
-def processor_seconds(*threads: threading.Thread) -> float:
-    """Processor time the threads have used."""
-    clocks = [time.pthread_getcpuclockid(thread.ident) for thread in threads if thread.ident]
-    return sum(time.clock_gettime(clock) for clock in clocks)
-
-
-def print_ratio(
+def print_ratios(
     label: str, backtests: Backtests, log: EventLog, burst: Callable[[int], None]
 ) -> None:
     """Alternate turns with and without events; print what that did to the backtests."""
-    offering = Offering(burst)
-    carrier = next(thread for thread in threading.enumerate() if thread.name == "event-log")
-    ratios, busy, clock, before = [], 0.0, 0.0, log.status()
+    offering, dropped = Offering(burst), log.status().dropped
+    clock, processor = [], []
     for _ in range(PAIRS):
-        alone = backtests.seconds_each(TURN)
-        started, used = time.perf_counter(), processor_seconds(offering.thread, carrier)
+        alone = backtests.run(TURN)
         offering.on.set()
-        beside = backtests.seconds_each(TURN)
+        time.sleep(SETTLE)
+        beside = backtests.run(TURN)
         offering.on.clear()
         log.flush()
-        clock += time.perf_counter() - started
-        busy += processor_seconds(offering.thread, carrier) - used
-        ratios.append(beside / alone)
+        clock.append(beside[0] / alone[0])
+        processor.append(beside[1] / alone[1])
     offering.stop()
-    middle = statistics.median(ratios)
-    low, _, high = statistics.quantiles(ratios, n=4)
     print(
-        f"{label:34}{middle:7.3f}x ({low:.3f} to {high:.3f}, target {TARGET}x)"
-        f" {busy / (PAIRS * TURN):7.1%} processor time {offering.offered / (PAIRS * TURN):9,.0f}/s"
-        f" {log.status().dropped - before.dropped} dropped",
+        f"{label:24}{spread(clock)} by the clock {spread(processor)} by processor time"
+        f" {offering.offered / (PAIRS * (TURN + SETTLE)):9,.0f}/s"
+        f" {log.status().dropped - dropped} dropped",
         flush=True,
     )
+
+
+def spread(ratios: list[float]) -> str:
+    """Median and quartiles."""
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:6.3f}x ({low:.3f} to {high:.3f})"
 
 
 def print_capacity(log: EventLog) -> None:
@@ -166,9 +163,9 @@ def main() -> None:
         print(
             f"backtest of {len(backtests.market.spot):,} hours, {RATE:,} events/s offered beside it"
         )
-        print_ratio("nothing offered", backtests, log, lambda _: None)
-        print_ratio("the ledger, as tables", backtests, log, as_table)
-        print_ratio("one by one", backtests, log, one_by_one)
+        print_ratios("nothing offered", backtests, log, lambda _: None)
+        print_ratios("the ledger, as tables", backtests, log, as_table)
+        print_ratios("one by one", backtests, log, one_by_one)
         print_capacity(log)
         print(log.close())
         print_reading(Path(scratch))
