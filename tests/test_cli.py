@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
@@ -99,7 +100,8 @@ BAD_INPUT = [
     (("backtest",), "API-001", "basis_pipeline backtest --help"),
     (("backtest", "nope", "--out", "x"), "CONFIG-007", "'nope'"),
     (("backtest", "btc_basis"), "API-001", "--out"),
-    (("gates", "--phase", "9"), "API-001", "available: 1 configuration"),
+    (("gates", "--phase", "9"), "API-001", "available: 1 environment and configuration"),
+    (("gates", "--phase", "3-1"), "API-001", "'3-1'"),
     (("gates", "--format", "poem"), "API-001", "--format"),
     (("gates", "--results-dir", "/no/such/place"), "PLATFORM-002", "/no/such/place"),
     (("data", "sample", "--out", "x", "--days", "3"), "API-001", "3 days"),
@@ -176,7 +178,7 @@ def test_gates_reads_what_a_run_recorded(results: Path) -> None:
 
 
 def test_gates_can_be_narrowed_and_made_strict(results: Path) -> None:
-    """--phase and --mode choose; --strict lets neither a warning nor an unevaluated gate pass."""
+    """--phase and --mode choose; --strict lets no unevaluated gate pass."""
     one = basis(
         "gates", "--results-dir", results, "--phase", "3", "--mode", "btc_basis", "--format", "json"
     )
@@ -186,6 +188,23 @@ def test_gates_can_be_narrowed_and_made_strict(results: Path) -> None:
     assert basis("gates", "--results-dir", results, "--strict").returncode == 1
     rules = ("--phase", "1", "--mode", "btc_basis", "--strict")
     assert basis("gates", "--results-dir", results, *rules).returncode == 0
+
+
+def test_gates_writes_every_form_to_a_file(results: Path, tmp_path: Path) -> None:
+    """A build server reads JUnit, a person Markdown; all forms count the same gates."""
+    one = ("gates", "--results-dir", results, "--phase", "2-3", "--mode", "btc_basis")
+    gates = json.loads(basis(*one, "--format", "json").stdout)["gates"]
+    for form in ("table", "json", "junit", "markdown"):
+        file = tmp_path / form
+        done = basis(*one, "--format", form, "--out", file)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        told = file.read_text()
+        assert "2 data" in told, form
+        if form == "junit":
+            assert ET.fromstring(told.encode()).get("tests") == str(len(gates))
+    refused = basis(*one, "--out", tmp_path / "table" / "below")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("API-002")
 
 
 def test_backtest_writes_the_contract(data: Path, tmp_path: Path) -> None:

@@ -1,38 +1,54 @@
 """`basis gates`: the verdict of every gate, from the latest records."""
 
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import Console
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import Form, Modes, ResultsDir, project_configs, settings_of
+from basis_pipeline.commands.options import Modes, ResultsDir, project_configs, settings_of
+from basis_pipeline.error_codes import PHASES
 from basis_pipeline.errors import CommandError, PlatformError
 
 if TYPE_CHECKING:
     from basis_pipeline.operations.gates import Gate
     from basis_pipeline.settings import Settings
 
+Form = Annotated[
+    Literal["table", "json", "junit", "markdown"],
+    typer.Option("--format", help="A table to read, or a document."),
+]
+
 
 def gates(
     phase: Annotated[
-        str | None, typer.Option(help="A phase, or several as 1-3: configuration, data, backtest.")
+        str | None,
+        typer.Option(help="A phase, or several as 1-3: " + ", ".join(map(str, PHASES)) + "."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="A warning or a gate never evaluated fails too.")
+        bool, typer.Option("--strict", help="A gate that was never evaluated fails too.")
     ] = False,
     mode: Modes = None,
     form: Form = "table",
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file instead of the screen.")
+    ] = None,
     results_dir: ResultsDir = None,
 ) -> None:
     """Show the verdict of every gate, from the latest record of every check.
 
+    Phases: 1 environment and configuration, 2 data, 3 components and engine, 4 platform and
+    interfaces, 5 documentation and housekeeping.
+
     PASS, WARN, FAIL, or NOT RUN where a check was declared or planned and never evaluated: that is
-    not a pass. Exit code 1 when a gate FAILs, or a failed run kept it from being evaluated.
+    not a pass. A warning is shown and fails nothing. Exit code 1 when a gate FAILs, or a failed run
+    kept it from being evaluated.
     """
-    from basis_pipeline.operations.gates import failed, gates_json
+    from basis_pipeline.operations.gates import failed
 
     settings, configs = settings_of(results_dir=results_dir), project_configs()
     phases, modes = _phases(phase), {configs.mode(name).mode for name in mode or ()}
@@ -41,12 +57,41 @@ def gates(
         for gate in _recorded(settings)
         if gate.phase in phases and (not modes or not gate.mode or gate.mode in modes)
     ]
-    if form == "json":
-        print(gates_json(found, strict=strict))
+    if form == "table" and out is None:
+        _show(found, screen.console(), strict=strict)
+    elif out is None:
+        print(_document(found, form, strict=strict), end="")
     else:
-        _show(found)
+        _write(out, _document(found, form, strict=strict))
     if failed(found, strict=strict):
         raise typer.Exit(1)
+
+
+def _document(found: "Sequence[Gate]", form: str, *, strict: bool) -> str:
+    from basis_pipeline.operations.gate_reports import gates_json, gates_junit, gates_markdown
+
+    match form:
+        case "json":
+            return gates_json(found, strict=strict)
+        case "junit":
+            return gates_junit(found, strict=strict)
+        case "markdown":
+            return gates_markdown(found, strict=strict)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+        _show(found, Console(file=file, width=screen.PLAIN_WIDTH), strict=strict)
+        file.seek(0)
+        return file.read()
+
+
+def _write(out: Path, document: str) -> None:
+    """Write beside the file, then rename: a reader finds the old report or the new one."""
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        partial.write_text(document, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        what = f"the report cannot be written: {error.strerror}"
+        raise CommandError("API-002", what, where=str(out)) from error
 
 
 def _recorded(settings: "Settings") -> "list[Gate]":
@@ -76,35 +121,42 @@ def _nothing_ran(home: Path) -> PlatformError:
     )
 
 
-def _phases(text: str | None) -> set[int]:
-    from basis_pipeline.operations.gates import PHASES
-
-    first, _, last = (text or f"{min(PHASES)}-{max(PHASES)}").partition("-")
-    if not {first, last or first} <= {str(phase) for phase in PHASES}:
+def _phases(text: str | None) -> range:
+    first, dash, last = (text or f"{min(PHASES)}-{max(PHASES)}").partition("-")
+    ends = [first, last] if dash else [first, first]
+    if not set(ends) <= {str(phase) for phase in PHASES} or ends[0] > ends[1]:
         told = ", ".join(f"{phase} {what}" for phase, what in PHASES.items())
         what = f"there is no phase {text!r}"
         raise CommandError("API-001", what, where="--phase", available=told)
-    return set(range(int(first), int(last or first) + 1))
+    return range(int(ends[0]), int(ends[1]) + 1)
 
 
-def _show(found: "Sequence[Gate]") -> None:
-    """A line a mode with the verdict of every phase; then every gate that did not pass."""
-    from basis_pipeline.operations.gates import PHASES, Verdict, counts, worst
+def _show(found: "Sequence[Gate]", console: Console, *, strict: bool) -> None:
+    """A line a phase and a line a mode; then every gate that asks for a look."""
+    from basis_pipeline.operations.gate_reports import by_phase, phase_name
+    from basis_pipeline.operations.gates import WORST_FIRST, Verdict, counts, failed, worst
 
-    phases = sorted({gate.phase for gate in found})
-    rows = []
-    for mode in dict.fromkeys(gate.mode for gate in found):
-        own = [gate for gate in found if gate.mode == mode]
-        by_phase = [[gate for gate in own if gate.phase == phase] for phase in phases]
-        verdicts = [worst(part).value if part else "" for part in by_phase]
-        rows.append([mode or "shared by all", *verdicts, *map(str, counts(own).values())])
-    titles = ("mode", *(f"{phase} {PHASES[phase]}" for phase in phases))
+    phases = by_phase(found)
     tally = (">fail", ">not run", ">warn", ">pass")
-    screen.console().print(screen.table("", (*titles, *tally), rows))
-    telling = [gate for gate in found if gate.verdict in (Verdict.FAIL, Verdict.WARN)]
-    telling.sort(key=lambda gate: gate.verdict is Verdict.WARN)
+    rows = [
+        [phase_name(number), worst(part).value, *map(str, counts(part).values())]
+        for number, part in phases.items()
+    ]
+    console.print(screen.table("", ("phase", "verdict", *tally), rows))
+    rows = []
+    for mode in sorted({gate.mode for gate in found if gate.mode}):
+        own = [gate for gate in found if gate.mode == mode]
+        parts = [[gate for gate in own if gate.phase == number] for number in phases]
+        verdicts = [worst(part).value if part else "" for part in parts]
+        rows.append([mode, *verdicts, *map(str, counts(own).values())])
+    if rows:
+        titles = (f"phase {number}" for number in phases)
+        console.print(screen.table("", ("mode", *titles, *tally), rows))
+    stopping = failed(found, strict=strict)
+    telling = [gate for gate in found if gate in stopping or gate.verdict is Verdict.WARN]
+    telling.sort(key=lambda gate: WORST_FIRST.index(gate.verdict))
     cells = [[gate.verdict.value, gate.name, gate.told] for gate in telling]
     if cells:
-        screen.console().print(screen.table("", ("verdict", "gate", "what it says"), cells))
+        console.print(screen.table("", ("verdict", "gate", "what it says"), cells))
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(found).items())
-    screen.say(f"{len(found)} gates: {told}")
+    console.print(f"{len(found)} gates: {told}", soft_wrap=True)

@@ -1,16 +1,15 @@
 """Quality gates: what the latest records of all checks say, and whether that is good enough."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
+from urllib.parse import quote
 
 Severity = Literal["ERROR", "WARN"]
 LIMITS = ("limit", "target")
-PHASES = {1: "configuration", 2: "data", 3: "backtest"}
 
 
 class Verdict(StrEnum):
@@ -49,6 +48,11 @@ class Gate:
     def name(self) -> str:
         """`asset[mode] check`."""
         return f"{self.asset}{f'[{self.mode}]' if self.mode else ''} {self.check}"
+
+    @property
+    def link(self) -> str:
+        """Path below the UI's address where the check, its history and its evidence are shown."""
+        return f"/assets/{quote(self.asset)}?view=checks&checkDetail={quote(self.check)}"
 
     @property
     def told(self) -> str:
@@ -97,22 +101,8 @@ def counts(gates: Iterable[Gate]) -> dict[Verdict, int]:
 def failed(gates: Iterable[Gate], *, strict: bool = False) -> list[Gate]:
     """Gates that let nothing through: failed ones, and those a failed run never reached.
 
-    strict: a warning, and a gate that was never evaluated, stop the line too.
+    strict: a gate that was never evaluated stops the line too. A warning is shown and stops
+    nothing: it is a true statement about the data that a person has to weigh.
     """
-    stopping = {Verdict.FAIL, Verdict.WARN, Verdict.NOT_RUN} if strict else {Verdict.FAIL}
+    stopping = {Verdict.FAIL, Verdict.NOT_RUN} if strict else {Verdict.FAIL}
     return [gate for gate in gates if gate.verdict in stopping or gate.stopped]
-
-
-def gates_json(gates: Sequence[Gate], *, strict: bool = False) -> str:
-    """All gates and the overall verdict as JSON, in the order given."""
-    rows = []
-    for gate in gates:
-        at = gate.evaluated_at.isoformat() if gate.evaluated_at else None
-        rows.append({**asdict(gate), "evaluated_at": at})
-    document = {
-        "verdict": "FAIL" if failed(gates, strict=strict) else "PASS",
-        "strict": strict,
-        "counts": {verdict.value: count for verdict, count in counts(gates).items()},
-        "gates": rows,
-    }
-    return json.dumps(document, indent=2, allow_nan=False)

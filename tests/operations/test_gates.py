@@ -1,6 +1,5 @@
 """Verdicts: what lets the line pass and what stops it."""
 
-import json
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +9,6 @@ from basis_pipeline.operations.gates import (
     Verdict,
     counts,
     failed,
-    gates_json,
     verdict_of,
     worst,
 )
@@ -58,10 +56,10 @@ def test_worst_verdict_decides() -> None:
 
 
 def test_failures_and_unreached_gates_stop_the_line() -> None:
-    """A warning or a gate nobody asked for passes, unless the reading is strict."""
+    """A gate nobody asked for stops the line when the reading is strict; a warning never does."""
     everything = [PASS, WARN, FAIL, NOT_RUN, STOPPED]
     assert failed(everything) == [FAIL, STOPPED]
-    assert failed(everything, strict=True) == [WARN, FAIL, NOT_RUN, STOPPED]
+    assert failed(everything, strict=True) == [FAIL, NOT_RUN, STOPPED]
     assert failed([PASS, WARN, NOT_RUN]) == []
 
 
@@ -75,19 +73,14 @@ def test_counts_name_every_verdict() -> None:
     }
 
 
-def test_json_holds_every_gate_and_the_verdict() -> None:
-    """Scripts read the verdict, the counts and each gate with its figures."""
-    document = json.loads(gates_json([PASS, WARN]))
-    assert document["verdict"] == "PASS"
-    assert document["counts"]["WARN"] == 1
-    assert document["gates"][0]["evaluated_at"] == "2024-06-01T00:00:00+00:00"
-    assert document["gates"][0]["metrics"] == {"max_gap": 2e-12, "limit": 1e-9}
-    assert json.loads(gates_json([PASS, WARN], strict=True))["verdict"] == "FAIL"
-
-
 def test_a_gate_tells_its_figures() -> None:
     """Measured value and limit stand beside the claim of a mode's check."""
     found = gate(Verdict.FAIL, mode="btc_basis")
     assert found.name == "backtest/run[btc_basis] closed_form"
     assert found.told == "said (limit 1e-09, max_gap 2e-12)"
     assert (found.value, found.limit) == ("2e-12", "1e-09")
+
+
+def test_a_gate_links_to_its_check_in_the_ui() -> None:
+    """A person gets from a verdict to its history and evidence in one step."""
+    assert PASS.link == "/assets/backtest/run?view=checks&checkDetail=closed_form"

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 from dagster_shared.utils.warnings import PreviewWarning
 
-from basis_pipeline.operations.gates import PHASES
+from basis_pipeline.error_codes import PHASES
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
 from basis_pipeline.orchestration.resources import current_configs

@@ -9,12 +9,15 @@ import pandas as pd
 from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import ConfigError
-from basis_pipeline.orchestration.checks import check_spec
+from basis_pipeline.operations import environment
+from basis_pipeline.operations.environment import environment_checks
+from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
+from basis_pipeline.settings import Settings
 
 CATALOGUE = dg.AssetKey(["config", "catalogue"])
 MODE = dg.AssetKey(["config", "mode"])
@@ -26,25 +29,42 @@ OWNERS = ["team:strategy"]
 
 @dg.asset(
     key=CATALOGUE,
+    check_specs=[
+        check_spec(CATALOGUE, name, severity, asks, environment.PHASE)
+        for name, (severity, asks) in environment.CHECKS.items()
+    ],
     group_name="config",
     kinds={"yaml"},
     owners=OWNERS,
     code_version=CODE_VERSION,
     description=(
         "Every file of `configs/`: modes, venues, share classes and the catalogue of datasets, in "
-        "strict models that refuse unknown keys. The data version changes with any of them."
+        "strict models that refuse unknown keys. The data version changes with any of them. Its "
+        "checks look at the environment: the settings and the directories they name."
     ),
 )
-def catalogue(request: RunRequest) -> dg.MaterializeResult[None]:
-    """Read the configuration files and say what they hold."""
+def catalogue(
+    context: dg.AssetExecutionContext, request: RunRequest
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Read the configuration files and say what they hold; look at the environment."""
     with coded_failures():
         configs = request.configs
     groups = (configs.modes, configs.venues, configs.share_classes, configs.datasets)
     told = [canonical_json(model) for group in groups for model in group.values()]
-    return dg.MaterializeResult(
+    yield dg.MaterializeResult(
         data_version=version_of(told),
         metadata={"modes": table(_modes(configs)), "datasets": table(_datasets(configs), 100)},
+        check_results=check_results(
+            CATALOGUE, environment_checks(_settings(request)), context.selected_asset_check_keys
+        ),
     )
+
+
+def _settings(request: RunRequest) -> Settings | ConfigError:
+    try:
+        return request.settings
+    except ConfigError as error:
+        return error
 
 
 def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:

@@ -1,0 +1,84 @@
+"""Reports of gates: every form tells the same verdicts, and scripts can read them."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from xml.etree import ElementTree as ET
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_pipeline.error_codes import PHASES
+from basis_pipeline.operations.gate_reports import gates_json, gates_junit, gates_markdown
+from basis_pipeline.operations.gates import Gate, Verdict
+
+AT = datetime(2024, 6, 1, tzinfo=UTC)
+PASS = Gate(3, "backtest/run", "closed_form", "btc_basis", "ERROR", Verdict.PASS, "equal", AT, "r1")
+WARN = replace(PASS, phase=2, check="outliers", verdict=Verdict.WARN, metrics={"outliers": 3})
+FAIL = replace(PASS, check="reconciliation", verdict=Verdict.FAIL, message="a < b & \x00 | c")
+NOT_RUN = replace(PASS, verdict=Verdict.NOT_RUN, message="never evaluated", evaluated_at=None)
+ALL = [WARN, PASS, FAIL, NOT_RUN]
+
+
+def cases(text: str) -> dict[str, ET.Element]:
+    """Cases of a JUnit document by verdict, the first word of their output."""
+    found = ET.fromstring(text.encode()).iter("testcase")
+    return {str(case.findtext("system-out")).split(":")[0]: case for case in found}
+
+
+def test_json_holds_every_gate_and_the_verdicts() -> None:
+    """Scripts read verdict, counts, phases and each gate with its figures and link."""
+    document = json.loads(gates_json([WARN, PASS]))
+    assert document["verdict"] == "PASS"
+    assert document["counts"]["WARN"] == 1
+    assert document["phases"] == {"2 data": "WARN", "3 components and engine": "PASS"}
+    first = document["gates"][0]
+    assert first["evaluated_at"] == "2024-06-01T00:00:00+00:00"
+    assert first["metrics"] == {"outliers": 3}
+    assert first["link"] == "/assets/backtest/run?view=checks&checkDetail=outliers"
+
+
+def test_strict_is_green_with_warnings_and_red_with_what_never_ran() -> None:
+    """Real data carry true warnings; what nobody looked at is not known to be right."""
+    assert json.loads(gates_json([PASS, WARN], strict=True))["verdict"] == "PASS"
+    assert json.loads(gates_json([PASS, NOT_RUN]))["verdict"] == "PASS"
+    assert json.loads(gates_json([PASS, NOT_RUN], strict=True))["verdict"] == "FAIL"
+
+
+def test_junit_tells_the_four_verdicts_apart() -> None:
+    """A build server counts failures and skipped gates; the evidence is the case's output."""
+    text = gates_junit(ALL)
+    root = ET.fromstring(text.encode())
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("4", "1", "1")
+    assert [suite.get("name") for suite in root] == ["2 data", "3 components and engine"]
+    found = cases(text)
+    assert set(found) == {"PASS", "WARN", "FAIL", "NOT RUN"}
+    assert found["FAIL"].find("failure") is not None
+    assert found["NOT RUN"].find("skipped") is not None
+    for verdict in ("PASS", "WARN"):
+        assert {child.tag for child in found[verdict]} == {"system-out"}
+    assert "outliers: 3" in str(found["WARN"].findtext("system-out"))
+    assert found["PASS"].get("classname") == "backtest/run[btc_basis]"
+
+
+def test_junit_agrees_with_the_exit_code_when_strict() -> None:
+    """What stops the line is a failure in the file too."""
+    root = ET.fromstring(gates_junit([NOT_RUN], strict=True).encode())
+    assert (root.get("failures"), root.get("skipped")) == ("1", "0")
+
+
+@given(st.text())
+def test_junit_is_well_formed_whatever_a_check_says(message: str) -> None:
+    """Markup and control characters of a message break no build server."""
+    text = gates_junit([replace(FAIL, message=message, metrics={"said": message})])
+    assert len(cases(text)) == 1
+
+
+def test_markdown_has_a_row_a_gate_with_its_link() -> None:
+    """A comment on a change shows phases, verdicts and where to look; a bar breaks no cell."""
+    text = gates_markdown(ALL, strict=True)
+    assert text.startswith("# Quality gates: FAIL")
+    rows = [line for line in text.splitlines() if "checkDetail=" in line]
+    assert len(rows) == len(ALL)
+    assert any("\\|" in row for row in rows)
+    assert f"## 2 {PHASES[2]}: WARN" in text
