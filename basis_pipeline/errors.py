@@ -187,6 +187,12 @@ class EventError(BasisError):
     families = ("EVENT",)
 
 
+class HealthError(BasisError):
+    """A component is unwell, or a health report cannot be kept."""
+
+    families = ("HEALTH",)
+
+
 def error_from_code(
     code: str, what: str, *, where: str = "", available: str = "", action: str = ""
 ) -> BasisError:

@@ -1,0 +1,60 @@
+"""The limits that health is judged by: `configs/health/limits.yaml`."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from basis_pipeline.config.base import StrictModel
+from basis_pipeline.config.loading import load_directory
+
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Room(StrictModel):
+    """Room that must be left, in MiB: less asks for a look, still less stops work."""
+
+    degraded_below_mb: Positive
+    unhealthy_below_mb: Positive
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.unhealthy_below_mb > self.degraded_below_mb:
+            raise ValueError("unhealthy_below_mb must not exceed degraded_below_mb")
+        return self
+
+
+class Slow(StrictModel):
+    """An operation is slow above `seconds`, or above its median times `factor`.
+
+    The median counts from `least_samples` on.
+    """
+
+    seconds: Positive
+    factor: Annotated[float, Field(gt=1.0)]
+    least_samples: Annotated[int, Field(gt=1)]
+
+
+class HealthLimits(StrictModel):
+    """Every limit of a health report.
+
+    Parameters
+    ----------
+    daemon_silent_seconds: since its last sign of life; then Dagster's daemon is taken for gone.
+    history_runs: latest runs whose steps' durations are looked at.
+    kept_latencies: measurements kept of each component.
+    """
+
+    name: Literal["limits"]
+    disk: Room
+    memory: Room
+    daemon_silent_seconds: Positive
+    history_runs: Count
+    kept_latencies: Count
+    slow: Slow
+
+
+def load_health_limits(config_dir: Path) -> HealthLimits:
+    """Load the limits. Raises ConfigError as every other configuration file."""
+    return load_directory(config_dir / "health", HealthLimits, "name")["limits"]

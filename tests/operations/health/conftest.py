@@ -1,0 +1,85 @@
+"""A place where everything is well: its own configuration, data, results and log."""
+
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.config.health import HealthLimits, Room, load_health_limits
+from basis_pipeline.market.sample import write_sample
+from basis_pipeline.operations.health.check import check_health
+from basis_pipeline.operations.health.model import Health
+from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger
+from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.store import write_run
+from basis_pipeline.settings import project_root
+from tests.results.made_run import make_run
+
+LITTLE = Room(degraded_below_mb=2.0, unhealthy_below_mb=1.0)
+
+
+@dataclass
+class Place:
+    """Where everything lies, and what the Dagster floor would tell."""
+
+    root: Path
+    limits: HealthLimits
+    environ: dict[str, str] = field(default_factory=dict)
+    triggers: tuple[Trigger, ...] = (Trigger("hourly_health"),)
+
+    @property
+    def data(self) -> Path:
+        """The raw files."""
+        return self.root / "data"
+
+    @property
+    def results(self) -> Path:
+        """The results directory."""
+        return self.root / "results"
+
+    @property
+    def configs(self) -> Path:
+        """The configuration."""
+        return self.root / "configs"
+
+    def facts(self) -> Facts:
+        """A daemon that was heard of just now."""
+        return Facts(heartbeats=[Heartbeat("SCHEDULER", datetime.now(UTC))], triggers=self.triggers)
+
+    def look(self) -> Health:
+        """The report as it is now."""
+        return check_health(
+            self.facts(), environ=self.environ, config_dir=self.configs, limits=self.limits
+        )
+
+
+@pytest.fixture(scope="session")
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty days of every family."""
+    directory = tmp_path_factory.mktemp("health") / "data"
+    write_sample(directory, days=60)
+    return directory
+
+
+def fill_results(results: Path) -> None:
+    """A recorded run and a log directory."""
+    run = make_run()
+    RunIndex(results / "runs.sqlite").add(run, write_run(run, results / "runs" / run.run_id))
+    (results / "logs").mkdir()
+
+
+@pytest.fixture
+def place(tmp_path: Path, delivered: Path) -> Place:
+    """A place to be spoilt at will."""
+    shutil.copytree(delivered, tmp_path / "data")
+    shutil.copytree(project_root() / "configs", tmp_path / "configs")
+    fill_results(tmp_path / "results")
+    limits = load_health_limits(tmp_path / "configs")
+    limits = limits.model_copy(update={"disk": LITTLE, "memory": LITTLE})
+    places = {
+        "BASIS_DATA_DIR": str(tmp_path / "data"),
+        "BASIS_RESULTS_DIR": str(tmp_path / "results"),
+    }
+    return Place(tmp_path, limits, places)
