@@ -9,6 +9,7 @@ from basis_pipeline.commands.backtest import backtest
 from basis_pipeline.commands.data import audit, sample
 from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
+from basis_pipeline.commands.health import health
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
 from basis_pipeline.errors import BasisError, CommandError
@@ -31,6 +32,7 @@ data.command()(sample)
 data.command()(audit)
 app.command()(gates)
 app.command()(errors)
+app.command()(health)
 
 
 def main() -> NoReturn:

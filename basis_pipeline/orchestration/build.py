@@ -10,6 +10,7 @@ from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.jobs import all_jobs
 from basis_pipeline.orchestration.partitions import mode_partitions
 from basis_pipeline.orchestration.resources import RunRequest, current_configs
+from basis_pipeline.orchestration.schedules import all_schedules
 
 
 def build_defs(
@@ -32,6 +33,7 @@ def build_defs(
     return dg.Definitions(
         assets=all_assets(configs, partitions),
         jobs=all_jobs(),
+        schedules=all_schedules(),
         resources={
             "request": request,
             "warehouse": Warehouse(request=request),

@@ -5,6 +5,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 
+HEALTH_JOB = "health"
+
 # Steps of a parallel run start from a process that has already imported what they need.
 parallel_executor = dg.multiprocess_executor.configured(
     {
@@ -52,5 +54,10 @@ def all_jobs() -> list[UnresolvedAssetJobDefinition]:
             market | modes | sheets,
             description="`full_pipeline` with its steps in processes of their own.",
             executor_def=parallel_executor,
+        ),
+        dg.define_asset_job(
+            HEALTH_JOB,
+            groups("health"),
+            description="Look at every component: does it work, and what does it stop?",
         ),
     ]

@@ -6,6 +6,7 @@ from basis_pipeline.config import Configs
 from basis_pipeline.orchestration.assets.backtest import run_asset
 from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
 from basis_pipeline.orchestration.assets.dataset import dataset_assets
+from basis_pipeline.orchestration.assets.health import health_asset
 from basis_pipeline.orchestration.assets.market import panel_asset
 from basis_pipeline.orchestration.assets.raw import raw_assets
 from basis_pipeline.orchestration.assets.report import report_assets
@@ -29,4 +30,5 @@ def all_assets(
         dataset_assets(configs),
         *of_a_mode,
         *report_assets(partitions, mode_checks),
+        health_asset(configs),
     ]
