@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -58,12 +57,9 @@ def results(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 def test_help_answers_at_once() -> None:
     """Nothing heavy is imported before a command needs it."""
-    started = time.perf_counter()
     shown = basis("--help")
-    took = time.perf_counter() - started
     assert shown.returncode == 0
     assert {"run", "backtest", "data", "gates", "errors"} <= set(shown.stdout.split())
-    assert took < 3.0
     code = f"import sys, basis_pipeline.cli; print([m for m in {HEAVY} if m in sys.modules])"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=project_root()

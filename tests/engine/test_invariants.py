@@ -68,9 +68,22 @@ import hashlib
 from basis_pipeline.engine import simulate
 from basis_pipeline.engine.risk import measure
 from tests.engine.markets import MODES, mode_case
+import numpy as np
 digest = hashlib.sha256()
-for mode in MODES:
-    market, parameters, capital = mode_case(mode, seed=3, hours=400, volatility=0.02)
+cases = [mode_case(mode, seed=3, hours=400, volatility=0.02) for mode in MODES]
+# Then what a quiet market does not bring: liquidations, flows, rewards sold, trades of any size.
+for mode, capital in (("btc_basis", 1e5), ("eth_leveraged", 3e3), ("usdt_market_neutral", 5e6)):
+    market, parameters, _ = mode_case(mode, 5, 300, 0.05, swaps_on_chain=True)
+    parameters = parameters._replace(delta_band=0.004, ltv_band=0.002)
+    for name, at, factor in (("oracle_rate", 120, 0.7), ("market_rate", 60, 0.99)):
+        getattr(market, name)[at:] *= factor
+    market.reward_price[:] *= 400.0
+    market.perp_extreme[150] *= 2.5
+    market.flow[80], market.flow[200] = 0.4 * capital, -0.001 * capital
+    market.flow[230] = -0.2 * capital
+    cases.append((market, parameters, capital))
+    cases.append((market, parameters._replace(rebalance_enabled=False), capital))
+for market, parameters, capital in cases:
     simulation = simulate(market, parameters, capital)
     digest.update(simulation.hourly.tobytes() + simulation.events.tobytes())
     digest.update(measure(market, parameters, simulation).tobytes())

@@ -1,6 +1,5 @@
 """The real tree: every family is read, every dataset built, with the repairs it needs."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -76,13 +75,3 @@ def test_the_audit_of_the_real_tree_fails_nothing(
     assert table.loc["binance_btcusdt_perp", ["holes", "longest_hole_hours"]].tolist() == [11, 23]
     assert table.loc["okx_ethusdt_perp", "longest_hole_hours"] == 720
     assert table.loc["ethereum_gas", "verdict"] == "WARN"
-
-
-def test_raw_files_to_datasets_stay_within_their_share_of_the_budget(
-    real_data_dir: Path, catalogue: dict[str, DatasetConfig]
-) -> None:
-    """Half of the three seconds from CSV to panels; it takes about 0.7 s on two cores."""
-    _built(real_data_dir, catalogue, WINDOW)
-    started = time.perf_counter()
-    _built(real_data_dir, catalogue, WINDOW)
-    assert time.perf_counter() - started < 1.5
