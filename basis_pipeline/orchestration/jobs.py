@@ -5,7 +5,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 
-HEALTH_JOB = "health"
+HEALTH_JOB = "observe_health"  # the asset itself is called health
 
 # Steps of a parallel run start from a process that has already imported what they need.
 parallel_executor = dg.multiprocess_executor.configured(
