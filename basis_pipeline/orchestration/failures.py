@@ -1,6 +1,6 @@
 """Coded errors inside Dagster: a failure carries its code, so that every reader can show it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
@@ -31,7 +31,12 @@ def coded_failures() -> Iterator[None]:
 
 def failures(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, BasisError | str]]:
     """Step and reason of every failed step: the coded error, else the message of the exception."""
-    for event in result.all_events:
+    return reasons(result.all_events)
+
+
+def reasons(events: Iterable[dg.DagsterEvent]) -> Iterator[tuple[str, BasisError | str]]:
+    """Step and reason of every step failure among the events."""
+    for event in events:
         if not event.is_step_failure:
             continue
         data = event.step_failure_data

@@ -1,15 +1,22 @@
 """What a run is asked for, the same from the command line, the launchpad and a job."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
+from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.window import Window
+from basis_pipeline.orchestration.trail import recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
+
+EVENTS = "events"  # the event log, below the results directory
 
 
 class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -28,6 +35,32 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
     overrides: list[str] = Field(
         default=[], description="dotted keys of the mode, as `costs.enabled=false`; values are YAML"
     )
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunRequest"]:
+        """While steps execute the event log is open, and what is said carries the run."""
+        with self.recording(context.instance, context.run):
+            yield self
+
+    @contextmanager
+    def recording(
+        self, instance: dg.DagsterInstance | None, run: dg.DagsterRun | None
+    ) -> Iterator[None]:
+        """Record the run in the event log; without one, or without usable settings, do nothing."""
+        try:
+            settings = self.settings
+        except ConfigError:
+            settings = None  # the first asset that asks for them is refused, and says why
+        if settings is None or instance is None or run is None:
+            yield
+            return
+        with recorded(settings.results_dir / EVENTS, instance, run, self._asked(settings)):
+            yield
+
+    def _asked(self, settings: Settings) -> dict[str, Any]:
+        asked = {**self.model_dump(), "data_dir": settings.data_dir}
+        span = {"start": settings.data_start_date, "end": settings.data_end_date}
+        return {**asked, "results_dir": settings.results_dir, **span}
 
     @cached_property
     def settings(self) -> Settings:

@@ -30,22 +30,24 @@ class Level(StrEnum):
 class EventType(StrEnum):
     """Every type of event there is; the audit trail comes first."""
 
-    CONFIGURATION_USED = "configuration_used"  # config_hash, configuration
+    CONFIGURATION_USED = "configuration_used"  # config_hash, overrides, configuration
     DATA_READ = "data_read"  # dataset, sha256
-    GATE_VERDICT = "gate_verdict"  # gate, verdict, phase
-    RUN_REQUESTED = "run_requested"
+    GATE_VERDICT = "gate_verdict"  # gate, verdict, evidence, figures
+    RUN_REQUESTED = "run_requested"  # asked, assets, tags
     RUN_STARTED = "run_started"
-    RUN_FINISHED = "run_finished"
+    RUN_FINISHED = "run_finished"  # outcome
     RUN_REFUSED = "run_refused"  # code, reason
     HALTED = "halted"  # reason
     RESUMED = "resumed"
     ERROR = "error"  # as `error_event` lays it out
     EVENTS_DROPPED = "events_dropped"  # count, total
     LOG_FILES_REMOVED = "log_files_removed"  # files
+    DATA_LANDED = "data_landed"  # dataset, rows, span, files
     DATA_REFUSED = "data_refused"  # dataset, code, reason
-    DATA_REPAIRED = "data_repaired"  # dataset, hours
-    LIMIT_BREACHED = "limit_breached"  # limit, value
-    LIQUIDATION = "liquidation"
+    DATA_REPAIRED = "data_repaired"  # dataset, repaired
+    LIMIT_BREACHED = "limit_breached"  # limit, figures
+    LIQUIDATION = "liquidation"  # count
+    RUN_RESULT = "run_result"  # record, headline figures
     LEDGER_ENTRY = "ledger_entry"  # one row of a backtest's ledger
     MESSAGE = "message"  # text: a logger's line that is of no other type
     TIMING = "timing"  # operation, seconds
@@ -64,10 +66,12 @@ CATEGORIES: dict[EventType, Category] = {
     EventType.ERROR: Category.AUDIT,
     EventType.EVENTS_DROPPED: Category.AUDIT,
     EventType.LOG_FILES_REMOVED: Category.AUDIT,
+    EventType.DATA_LANDED: Category.DATA,
     EventType.DATA_REFUSED: Category.DATA,
     EventType.DATA_REPAIRED: Category.DATA,
     EventType.LIMIT_BREACHED: Category.RISK,
     EventType.LIQUIDATION: Category.RISK,
+    EventType.RUN_RESULT: Category.BUSINESS,
     EventType.LEDGER_ENTRY: Category.BUSINESS,
     EventType.MESSAGE: Category.BUSINESS,
     EventType.TIMING: Category.PERFORMANCE,
