@@ -7,6 +7,7 @@ import typer
 
 from basis_pipeline.commands.backtest import backtest
 from basis_pipeline.commands.data import audit, sample
+from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
@@ -31,6 +32,7 @@ app.add_typer(data, name="data")
 data.command()(sample)
 data.command()(audit)
 app.command()(gates)
+app.command()(events)
 app.command()(errors)
 app.command()(health)
 
