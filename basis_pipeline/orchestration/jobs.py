@@ -4,17 +4,9 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from basis_pipeline.orchestration.assets.config import CATALOGUE
+from basis_pipeline.orchestration.executors import parallel_executor
 
 HEALTH_JOB = "observe_health"  # the asset itself is called health
-
-# Steps of a parallel run start from a process that has already imported what they need.
-parallel_executor = dg.multiprocess_executor.configured(
-    {
-        "start_method": {"forkserver": {"preload_modules": ["basis_pipeline.definitions"]}},
-        "max_concurrent": 0,
-    },
-    name="parallel",
-)
 
 
 def all_jobs() -> list[UnresolvedAssetJobDefinition]:
