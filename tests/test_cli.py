@@ -59,7 +59,7 @@ def test_help_answers_at_once() -> None:
     """Nothing heavy is imported before a command needs it."""
     shown = basis("--help")
     assert shown.returncode == 0
-    assert {"run", "backtest", "data", "gates", "errors"} <= set(shown.stdout.split())
+    assert {"run", "backtest", "data", "gates", "events", "errors"} <= set(shown.stdout.split())
     code = f"import sys, basis_pipeline.cli; print([m for m in {HEAVY} if m in sys.modules])"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=project_root()
@@ -68,7 +68,7 @@ def test_help_answers_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "backtest", "gates", "errors", "data sample", "data audit"]
+    "command", ["run", "backtest", "gates", "events", "errors", "data sample", "data audit"]
 )
 def test_every_command_explains_itself(command: str) -> None:
     """--help says what a command does and what each option means."""
@@ -99,6 +99,12 @@ BAD_INPUT = [
     (("gates", "--phase", "9"), "API-001", "available: 1 environment and configuration"),
     (("gates", "--phase", "3-1"), "API-001", "'3-1'"),
     (("gates", "--format", "poem"), "API-001", "--format"),
+    (("events", "--type", "nope"), "EVENT-007", "run_refused"),
+    (("events", "--category", "nope"), "EVENT-007", "available: data, risk"),
+    (("events", "--since", "soon"), "EVENT-008", "'soon'"),
+    (("events", "--since", "1d", "--until", "2d"), "EVENT-008", "between 1d and 2d"),
+    (("events", "--limit", "-1"), "API-001", "--limit"),
+    (("events", "--results-dir", "/no/such/place"), "EVENT-012", "/no/such/place"),
     (("gates", "--results-dir", "/no/such/place"), "PLATFORM-002", "/no/such/place"),
     (("data", "sample", "--out", "x", "--days", "3"), "API-001", "3 days"),
     (("data", "sample", "--out", "x", "--start", "today"), "API-001", "'today'"),
@@ -201,6 +207,27 @@ def test_gates_writes_every_form_to_a_file(results: Path, tmp_path: Path) -> Non
     refused = basis(*one, "--out", tmp_path / "table" / "below")
     assert refused.returncode == 2
     assert refused.stderr.startswith("API-002")
+
+
+def test_events_explains_a_run(results: Path) -> None:
+    """Found by type, category, mode, run and time; a table to read, JSON with everything."""
+    asked = ("events", "--results-dir", results)
+    audit = basis(*asked, "--category", "audit", "--mode", "btc_basis", "--since", "2h")
+    assert audit.returncode == 0, audit.stderr
+    title, *lines = audit.stdout.splitlines()
+    assert title.startswith("time (UTC)")
+    assert all(" btc_basis " in line for line in lines)
+    assert {"run_requested", "configuration_used", "data_read", "gate_verdict", "run_finished"} <= {
+        word for line in lines for word in line.split()
+    }
+    as_json = ("--limit", "0", "--format", "json")
+    found = json.loads(basis(*asked, "--type", "run_result", *as_json).stdout)
+    assert {event["mode"] for event in found} == {"btc_basis", "pure_lending"}
+    run_id = found[0]["run_id"]
+    of_run = json.loads(basis(*asked, "--run", run_id, *as_json).stdout)
+    assert {event["run_id"] for event in of_run} == {run_id}
+    assert len(basis(*asked, "--limit", "3").stdout.splitlines()) == 4
+    assert json.loads(basis(*asked, "--until", "2024-01-01", *as_json).stdout) == []
 
 
 def test_backtest_writes_the_contract(data: Path, tmp_path: Path) -> None:

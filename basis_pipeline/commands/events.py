@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from basis_pipeline.errors import EventError
     from basis_pipeline.operations.events.model import Event
 
-LINE = "{:23}  {:8}  {:18}  {:8}  {:31}  {:32}  {}"
+LINE = "{:23}  {:8}  {:18}  {:36}  {:31}  {:32}  {}"
 TITLES = ("time (UTC)", "level", "type", "run", "mode", "component", "what it says")
 TOLD = 400  # characters of a field in the table; JSON has them all
-SHORT = 8  # characters of a run's id, as the UI shows it
 
 Types = Annotated[
     list[str] | None,
@@ -50,19 +49,20 @@ def events(
 ) -> None:
     """Show what happened, in order of time: the last 100 events that fit everything asked for.
 
-    Every run leaves a trail: what was asked for, the configuration it used, the hash of all data it
-    read, the verdict of every gate, what was refused and why, its results, the time of every step.
-    Times are UTC; a span as 2h or 3d counts back from now. A run is named by its Dagster id.
+    Every run leaves a trail: what was asked for, the configuration used, the hash of all data read,
+    the verdict of every gate, what was refused and why, its results, the time of every step. Times
+    are UTC; a span as 2h or 3d counts back from now. A run is named by its Dagster id, in full.
 
     Example: basis events --category audit --mode btc_basis --since 1d
 
     Example: basis events --type run_refused --type data_refused --since 2024-06-01 --format json
     """
+    from basis_pipeline.operations.events.model import DIRECTORY
     from basis_pipeline.operations.events.query import query
 
     damages: list[EventError] = []
     found = query(
-        settings_of(results_dir=results_dir).results_dir / "events",
+        settings_of(results_dir=results_dir).results_dir / DIRECTORY,
         types=types or (),
         categories=categories or (),
         mode=mode,
@@ -85,7 +85,7 @@ def _lines(found: "Iterable[Event]") -> Iterable[str]:
             f"{event.at:%Y-%m-%d %H:%M:%S}.{event.at.microsecond // 1000:03}",
             event.level,
             event.type,
-            event.run_id[:SHORT],
+            event.run_id,
             event.mode,
             event.component,
             ", ".join(f"{name} {_short(value)}" for name, value in event.fields.items()),

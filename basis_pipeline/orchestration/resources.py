@@ -13,10 +13,9 @@ from pydantic import Field
 from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.window import Window
+from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.orchestration.trail import recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
-
-EVENTS = "events"  # the event log, below the results directory
 
 
 class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -54,7 +53,7 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
         if settings is None or instance is None or run is None:
             yield
             return
-        with recorded(settings.results_dir / EVENTS, instance, run, self._asked(settings)):
+        with recorded(settings.results_dir / DIRECTORY, instance, run, self._asked(settings)):
             yield
 
     def _asked(self, settings: Settings) -> dict[str, Any]:

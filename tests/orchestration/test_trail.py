@@ -13,10 +13,10 @@ import pytest
 from basis_pipeline.config import slice_mode
 from basis_pipeline.errors import EventError, correlation_id
 from basis_pipeline.operations.events.log import open_log
-from basis_pipeline.operations.events.model import Event
+from basis_pipeline.operations.events.model import DIRECTORY, Event
 from basis_pipeline.operations.events.query import query
 from basis_pipeline.orchestration.launch import PipelineOutcome
-from basis_pipeline.orchestration.resources import EVENTS, current_configs
+from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import project_root
 from tests.orchestration.conftest import WINDOW, Place
 from tests.orchestration.test_refusals import PERP, spoil_price
@@ -27,7 +27,7 @@ SECRET = "hunter2-hunter2"
 
 def trail(place: Place, *types: str, **asked: Any) -> list[Event]:
     """The events of a place that fit, when all that were offered are on the disk."""
-    directory = place.results / EVENTS
+    directory = place.results / DIRECTORY
     open_log(directory).flush()
     return list(query(directory, types=types, **asked))
 
@@ -121,7 +121,7 @@ def test_secrets_do_not_reach_the_log(place: Place) -> None:
     assert outcome.modes[0].run_id is None
     requested = trail(place, "run_requested", mode="pure_lending")
     assert "costs.password=***" in requested[0].fields["asked"]["overrides"]
-    files = list((place.results / EVENTS).iterdir())
+    files = list((place.results / DIRECTORY).iterdir())
     assert files
     assert not any(SECRET.encode() in file.read_bytes() for file in files)
 
@@ -130,13 +130,13 @@ def test_a_log_that_cannot_be_written_stops_no_run(
     place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The run goes on and is recorded; stderr says once that it leaves no trail, and why."""
-    (place.results / EVENTS).write_text("in the way")
+    (place.results / DIRECTORY).write_text("in the way")
     outcome = place.run(*MODES)
     assert all(mode.run_id for mode in outcome.modes)
     assert capfd.readouterr().err.count("EVENT-001") == 1
-    (place.results / EVENTS).unlink()
+    (place.results / DIRECTORY).unlink()
     with pytest.raises(EventError, match="EVENT-012"):
-        query(place.results / EVENTS)
+        query(place.results / DIRECTORY)
 
 
 def test_errors_of_a_run_carry_it_and_nothing_after(place: Place) -> None:
@@ -166,7 +166,7 @@ def test_a_job_from_the_command_line_leaves_its_trail(place: Place, job: str) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    events = list(query(Path(place.results / EVENTS)))
+    events = list(query(Path(place.results / DIRECTORY)))
     assert {event.mode for event in events} == {"pure_lending"}
     assert len({event.run_id for event in events}) == 1
     types = [event.type for event in events]

@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+DIRECTORY = "events"  # of the log, below the results directory
+
 
 class Category(StrEnum):
     """Whose business an event is."""

@@ -4,12 +4,11 @@ from pathlib import Path
 
 from basis_pipeline.errors import BasisError, EventError, ResultsError
 from basis_pipeline.operations.events.files import log_files
+from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.operations.health.machine import write_probe
 from basis_pipeline.operations.health.model import Found, Status, faulty
 from basis_pipeline.results.index import RunIndex
 from basis_pipeline.settings import SQLITE, Settings
-
-LOGS = "logs"
 
 
 def results_store(settings: Settings) -> Found:
@@ -43,7 +42,7 @@ def results_store(settings: Settings) -> Found:
 
 def event_log(settings: Settings) -> Found:
     """The directory of the log can be read and written; it is made by the first run."""
-    directory = settings.results_dir / LOGS
+    directory = settings.results_dir / DIRECTORY
     if not directory.exists():
         return Found(Status.NOT_READY, "nothing is logged yet: the first run makes it")
     if fault := _unwritable(directory):

@@ -112,7 +112,7 @@ def runs(place: Place) -> Path:
 
 def logs(place: Place) -> Path:
     """The log directory."""
-    return place.results / "logs"
+    return place.results / "events"
 
 
 def perp(place: Place) -> Path:
@@ -218,7 +218,7 @@ def test_what_was_never_delivered_is_no_fault(place: Place) -> None:
 
 def test_a_full_file_system_is_the_disks_fault(place: Place) -> None:
     """A small file system that is filled to the brim, where this process may mount one."""
-    shutil.rmtree(place.results / "logs")
+    shutil.rmtree(place.results / "events")
     kept = place.root / "kept"
     place.results.rename(kept)
     place.results.mkdir()
@@ -227,7 +227,7 @@ def test_a_full_file_system_is_the_disks_fault(place: Place) -> None:
         pytest.skip("mounting a file system is not allowed here")
     try:
         shutil.copytree(kept, place.results, dirs_exist_ok=True)
-        (place.results / "logs").mkdir()
+        (place.results / "events").mkdir()
         assert place.look().status is Status.HEALTHY
         with pytest.raises(OSError, match="No space"), (place.results / "f").open("wb") as file:
             file.write(bytes(9 * 2**20))
