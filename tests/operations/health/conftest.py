@@ -67,7 +67,7 @@ def fill_results(results: Path) -> None:
     """A recorded run and a log directory."""
     run = make_run()
     RunIndex(results / "runs.sqlite").add(run, write_run(run, results / "runs" / run.run_id))
-    (results / "logs").mkdir()
+    (results / "events").mkdir()
 
 
 @pytest.fixture
