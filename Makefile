@@ -6,7 +6,7 @@ INSTANCE := from basis_pipeline.settings import dagster_home, load_settings; pri
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test lint format bench lock clean
+.PHONY: help run ui test coverage lint format bench lock clean
 
 help: ## show these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf 'make %-8s %s\n' "$$name" "$$what"; done
@@ -30,7 +30,11 @@ run: $(READY) ## backtest every mode on sample data, or on $BASIS_DATA_DIR
 	@if [ -z "$$BASIS_DATA_DIR" ] && [ ! -d data/sample ]; then \
 		rm -rf data/sample.partial && $(BIN)/basis data sample --out data/sample.partial && mv data/sample.partial data/sample; \
 	fi
-	@$(BIN)/basis run
+	@code=0; $(BIN)/basis run || code=$$?; \
+	if [ $$code -lt 2 ]; then \
+		$(BIN)/basis gates --phase 4-5 --execute >/dev/null 2>&1 \
+			|| echo "A gate of the platform or the project failed: $(BIN)/basis gates --phase 4-5"; \
+	fi; exit $$code
 	@echo "To look at the graph, the checks and the plots: make ui"
 
 ui: $(READY) ## open the Dagster UI on what the runs recorded
@@ -39,6 +43,9 @@ ui: $(READY) ## open the Dagster UI on what the runs recorded
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8
+
+coverage: $(READY) ## run the tests and keep what of the code they reach, for its gate
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --cov --cov-report=json:coverage.json
 
 lint: $(READY) ## formatting, lint, types and the floors
 	$(BIN)/ruff format --check .

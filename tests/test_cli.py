@@ -230,6 +230,24 @@ def test_events_explains_a_run(results: Path) -> None:
     assert json.loads(basis(*asked, "--until", "2024-01-01", *as_json).stdout) == []
 
 
+def test_gates_can_be_evaluated_on_the_spot(results: Path) -> None:
+    """--execute looks at platform and documents and records what it found; then strict knows it."""
+    platform = ("--results-dir", results, "--phase", "4", "--format", "json")
+    done = basis("gates", *platform, "--execute")
+    gates = {gate["name"]: gate for gate in _named(done.stdout)}
+    assert gates["platform/instance results_index"]["verdict"] == "PASS", done.stderr
+    assert gates["platform/instance results_index"]["metrics"] == {"runs": 2}
+    again = {gate["name"]: gate for gate in _named(basis("gates", *platform).stdout)}
+    assert {name: gate["verdict"] for name, gate in again.items()} == {
+        name: gate["verdict"] for name, gate in gates.items()
+    }
+
+
+def _named(document: str) -> list[dict[str, object]]:
+    gates = json.loads(document)["gates"]
+    return [{**gate, "name": f"{gate['asset']} {gate['check']}"} for gate in gates]
+
+
 def test_backtest_writes_the_contract(data: Path, tmp_path: Path) -> None:
     """The research path writes every file of the contract, readable, and no results directory."""
     out, results = tmp_path / "run", tmp_path / "results"

@@ -10,14 +10,22 @@ import typer
 from rich.console import Console
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import Modes, ResultsDir, project_configs, settings_of
+from basis_pipeline.commands.options import (
+    Modes,
+    ResultsDir,
+    project_configs,
+    require_data,
+    settings_of,
+)
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.errors import CommandError, PlatformError
+from basis_pipeline.settings import dagster_home
 
 if TYPE_CHECKING:
     from basis_pipeline.operations.gates import Gate
     from basis_pipeline.settings import Settings
 
+PIPELINE = range(1, 4)  # phases whose gates the pipeline's own runs evaluate
 Form = Annotated[
     Literal["table", "json", "junit", "markdown"],
     typer.Option("--format", help="A table to read, or a document."),
@@ -34,6 +42,9 @@ def gates(
     ] = False,
     mode: Modes = None,
     form: Form = "table",
+    execute: Annotated[
+        bool, typer.Option("--execute", help="Evaluate the gates of the phases first.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Write to this file instead of the screen.")
     ] = None,
@@ -47,11 +58,16 @@ def gates(
     PASS, WARN, FAIL, or NOT RUN where a check was declared or planned and never evaluated: that is
     not a pass. A warning is shown and fails nothing. Exit code 1 when a gate FAILs, or a failed run
     kept it from being evaluated.
+
+    --execute runs the pipeline on the data of the environment for phases 1-3, and looks at the
+    instance, the documents and the code for phases 4-5, before it reports.
     """
     from basis_pipeline.operations.gates import failed
 
     settings, configs = settings_of(results_dir=results_dir), project_configs()
     phases, modes = _phases(phase), {configs.mode(name).mode for name in mode or ()}
+    if execute:
+        _execute(settings, [configs.mode(name).mode for name in mode or configs.modes], phases)
     found = [
         gate
         for gate in _recorded(settings)
@@ -92,6 +108,31 @@ def _write(out: Path, document: str) -> None:
     except OSError as error:
         what = f"the report cannot be written: {error.strerror}"
         raise CommandError("API-002", what, where=str(out)) from error
+
+
+def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> None:
+    """Evaluate the gates of the phases; what went wrong is in their records, and on stderr."""
+    if min(phases) in PIPELINE:
+        require_data(settings)
+    home = dagster_home(settings)
+    with screen.progress(len(modes) + 4) as advance:
+        advance("starting")
+        from basis_pipeline.orchestration.build import build_defs
+        from basis_pipeline.orchestration.instance import opened_instance
+        from basis_pipeline.orchestration.launch import Launcher
+        from basis_pipeline.orchestration.resources import RunRequest
+
+        request = RunRequest(data_dir=str(settings.data_dir), results_dir=str(settings.results_dir))
+        with opened_instance(home) as instance:
+            launcher = Launcher(build_defs(), instance, request, advance)
+            problems = []
+            if min(phases) in PIPELINE:
+                outcome = launcher.run([request.slice(mode) for mode in modes])
+                problems += outcome.problems
+                problems += [problem for mode in outcome.modes for problem in mode.problems]
+            problems += launcher.judge(phases)
+    for problem in {str(problem): problem for problem in problems}.values():
+        screen.complain(problem)
 
 
 def _recorded(settings: "Settings") -> "list[Gate]":

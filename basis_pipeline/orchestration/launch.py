@@ -1,6 +1,6 @@
 """The pipeline in this process: one run for the data, one a mode, one for the comparison."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON, TEAR_SHEET
 from basis_pipeline.orchestration.assets.results import RECORD
+from basis_pipeline.orchestration.checks import PHASE
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
@@ -74,6 +75,20 @@ class Launcher:
             problems += _problems(self._execute([COMPARISON]))
         return PipelineOutcome(modes, self._gates(shared, [mode.mode for mode in modes]), problems)
 
+    def judge(self, phases: Collection[int]) -> list[BasisError | str]:
+        """Materialise what has gates of `phases` outside the pipeline; gives what went wrong."""
+        graph = self.defs.resolve_asset_graph()
+        specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
+        asked = {spec.asset_key for spec in specs if spec.metadata[PHASE] in phases}
+        pipeline = self.defs.resolve_job_def("full_pipeline").asset_layer.executable_asset_keys
+        assets = sorted(asked - set(pipeline))
+        if not assets:
+            return []
+        self.say("platform and project")
+        return _problems(
+            self._execute(assets, job=self.defs.resolve_implicit_global_asset_job_def())
+        )
+
     def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
         """All families when all modes run; else only those the chosen modes read or repair from."""
         configs = self.request.configs
@@ -92,9 +107,12 @@ class Launcher:
         return ModeOutcome(mode, run_id, _problems(result))
 
     def _execute(
-        self, assets: Sequence[dg.AssetKey], partition: str | None = None
+        self,
+        assets: Sequence[dg.AssetKey],
+        partition: str | None = None,
+        job: dg.JobDefinition | None = None,
     ) -> dg.ExecuteInProcessResult:
-        job = self.defs.resolve_job_def("full_pipeline")
+        job = job or self.defs.resolve_job_def("full_pipeline")
         return job.execute_in_process(
             instance=self.instance,
             asset_selection=list(assets),

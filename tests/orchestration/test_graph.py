@@ -27,8 +27,9 @@ def test_all_modes_come_through(outcome: PipelineOutcome) -> None:
 
 
 def test_every_gate_was_evaluated(outcome: PipelineOutcome, shared_place: Place) -> None:
-    """A full run leaves no check planned or forgotten, and reading them again says the same."""
-    gates = all_gates(shared_place.instance, shared_place.defs)
+    """A full run leaves no check of phases 1 to 3 planned or forgotten, read again or at once."""
+    found = all_gates(shared_place.instance, shared_place.defs)
+    gates = [gate for gate in found if gate.phase <= 3]
     assert {gate.name for gate in gates} == {gate.name for gate in outcome.gates}
     assert [gate.name for gate in gates if gate.verdict is Verdict.NOT_RUN] == []
 

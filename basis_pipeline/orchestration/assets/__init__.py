@@ -8,6 +8,8 @@ from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
 from basis_pipeline.orchestration.assets.dataset import dataset_assets
 from basis_pipeline.orchestration.assets.health import health_asset
 from basis_pipeline.orchestration.assets.market import panel_asset
+from basis_pipeline.orchestration.assets.platform import platform_asset
+from basis_pipeline.orchestration.assets.project import project_assets
 from basis_pipeline.orchestration.assets.raw import raw_assets
 from basis_pipeline.orchestration.assets.report import report_assets
 from basis_pipeline.orchestration.assets.results import record_asset
@@ -26,6 +28,8 @@ def all_assets(
     mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
     return [
         catalogue,
+        platform_asset(),
+        *project_assets(),
         raw_assets(configs),
         dataset_assets(configs),
         *of_a_mode,
