@@ -139,11 +139,16 @@ def test_a_log_that_cannot_be_written_stops_no_run(
         query(place.results / DIRECTORY)
 
 
-def test_errors_of_a_run_carry_it_and_nothing_after(place: Place) -> None:
-    """A coded error made in a step is bound to the run; behind the run nothing is."""
-    spoil_price(place.data / PERP)
-    place.run("btc_basis")
+def test_a_run_binds_its_errors_and_nothing_behind_it(place: Place) -> None:
+    """Inside, errors carry the run; outside and behind it none is bound, nor is one told twice."""
+    with place.request().recording(place.instance, None):
+        assert correlation_id() == ""
+    place.run("pure_lending")
+    (run,) = place.instance.get_runs(limit=1)
+    with place.request().recording(place.instance, run):
+        assert correlation_id() == run.run_id
     assert correlation_id() == ""
+    assert len(trail(place, "run_requested", run_id=run.run_id)) == 1
 
 
 @pytest.mark.parametrize("job", ["full_pipeline", "full_pipeline_parallel"])
