@@ -2,10 +2,15 @@
 
 import argparse
 
-from benchmarks import engine, panels, pipeline
+from benchmarks import engine, gates, panels, pipeline
 from benchmarks.measuring import describe_machine
 
-BENCHMARKS = {"engine": engine.main, "panels": panels.main, "pipeline": pipeline.main}
+BENCHMARKS = {
+    "engine": engine.main,
+    "panels": panels.main,
+    "pipeline": pipeline.main,
+    "gates": gates.main,
+}
 
 
 def main() -> None:
