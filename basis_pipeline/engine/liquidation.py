@@ -38,7 +38,8 @@ def liquidate_loan(
     seized = repaid * bonus
     book.state[DEBT] -= repaid / market.borrow_index[t]
     units = seized / market.oracle_rate[t]
-    book.state[STAKED] -= units / market.collateral_index[t]
+    # Seizing all of it may leave rounding below zero.
+    book.state[STAKED] = max(book.state[STAKED] - units / market.collateral_index[t], 0.0)
     price = market.spot[t]
     row[LIQUIDATION] += (repaid - units * market.lst_mark[t]) * price
     fee = (seized - repaid) * price

@@ -73,8 +73,9 @@ def measure_marks(
             out[FIRST_VENUE + 2 * v + 1] = (mark - price) * bp_per_price
         long = row[FIRST_STATE + SPOT] + collateral
         net = (long - debt - short) if parameters.buys_asset else 0.0
-        borrowed = debt > 0.0 and collateral > 0.0
-        ltv = debt / collateral if borrowed else np.nan
+        ltv = np.nan
+        if debt > 0.0:  # a debt whose collateral is gone has a health factor of zero, not none
+            ltv = debt / collateral if collateral > 0.0 else np.inf
         out[LTV] = ltv
         out[HEALTH_FACTOR] = parameters.liquidation_threshold / ltv
         out[LIQUIDATION_DISTANCE] = 1.0 - ltv * per_threshold

@@ -99,6 +99,20 @@ def test_risk_by_hand() -> None:
     assert named["min_margin_ratio"] == pytest.approx(risk[t, FIRST_VENUE::2].min())
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_debt_without_collateral_has_no_health_left(seed: int) -> None:
+    """Protects the health gate: a loan whose collateral is all seized fails it, for good."""
+    market, parameters, capital = mode_case("eth_leveraged", seed, 40, rebalance_enabled=False)
+    market.oracle_rate[20:] *= 0.5
+    run = simulate(market, parameters, capital)
+    risk = measure(market, parameters, run)
+    assert (run.state[20:, 4] > 0.0).all()
+    health_factor = risk[:, RISK_COLUMNS.index("health_factor")]
+    assert (health_factor[:20] > 1.4).all()
+    assert health_factor[20:] == pytest.approx(0.0, abs=1e-12)
+    assert np.max(np.abs(run.residual(capital))) <= 1e-9 * capital
+
+
 def test_what_does_not_apply_is_not_a_number() -> None:
     """Protects gates: without debt no health factor, without a hedge no margin ratio."""
     market, parameters, capital = mode_case("eth_staking_only", hours=30)
