@@ -47,6 +47,9 @@ def gates(
     out: Annotated[
         Path | None, typer.Option(help="Write to this file instead of the screen.")
     ] = None,
+    ui: Annotated[
+        str, typer.Option(help="Address of the Dagster UI, that a page links its gates to.")
+    ] = "",
     results_dir: ResultsDir = None,
 ) -> None:
     """Show the verdict of every gate, from the latest record of every check.
@@ -75,12 +78,12 @@ def gates(
     if form == "table" and out is None:
         _show(found, screen.console(), strict=strict)
     else:
-        screen.deliver(_document(found, form, strict=strict), out)
+        screen.deliver(_document(found, form, strict=strict, ui=ui), out)
     if failed(found, strict=strict):
         raise typer.Exit(1)
 
 
-def _document(found: "Sequence[Gate]", form: str, *, strict: bool) -> str:
+def _document(found: "Sequence[Gate]", form: str, *, strict: bool, ui: str) -> str:
     from basis_pipeline.operations.gate_reports import (
         gates_html,
         gates_json,
@@ -90,7 +93,7 @@ def _document(found: "Sequence[Gate]", form: str, *, strict: bool) -> str:
 
     match form:
         case "html":
-            return gates_html(found, strict=strict)
+            return gates_html(found, strict=strict, ui=ui)
         case "json":
             return gates_json(found, strict=strict)
         case "junit":
@@ -105,7 +108,7 @@ def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> Non
     if min(phases) in PIPELINE:
         require_data(settings)
     home = dagster_home(settings)
-    with screen.progress(len(modes) + 4) as advance:
+    with screen.progress(len(modes) + 5) as advance:
         advance("starting")
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance

@@ -68,7 +68,7 @@ def _run_pipeline(
     from basis_pipeline.settings import dagster_home
 
     home = dagster_home(settings)
-    with screen.progress(len(slices) + 3) as advance, _compiler() as compiled:
+    with screen.progress(len(slices) + 4) as advance, _compiler() as compiled:
         advance("starting")
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
@@ -127,8 +127,12 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
         screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
     screen.say(f"Gates: {told}")
-    page = settings.results_dir / "reports" / "comparison.html"
+    reports = settings.results_dir / "reports"
+    page = reports / "comparison.html"
     screen.say(f"Report: {page}" if page.exists() else "No report: no mode came through.")
+    for name, file in (("All gates", "gates.html"), ("Data audit", "data_audit.html")):
+        if (reports / file).exists():
+            screen.say(f"{name}: {reports / file}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():

@@ -49,6 +49,7 @@ class Days:
         return [
             (100.0 * place / self.count, f"{day:{form}}")
             for place, day in zip(self.places(chosen), chosen, strict=True)
+            if place < 0.92 * self.count  # its text would not fit
         ]
 
 

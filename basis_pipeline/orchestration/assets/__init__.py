@@ -3,6 +3,7 @@
 import dagster as dg
 
 from basis_pipeline.config import Configs
+from basis_pipeline.orchestration.assets.audit import data_audit_asset, gates_asset
 from basis_pipeline.orchestration.assets.backtest import run_asset
 from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
 from basis_pipeline.orchestration.assets.dataset import dataset_assets
@@ -26,7 +27,7 @@ def all_assets(
         record_asset(partitions),
     ]
     mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
-    return [
+    assets = [
         catalogue,
         platform_asset(),
         *project_assets(),
@@ -34,5 +35,7 @@ def all_assets(
         dataset_assets(configs),
         *of_a_mode,
         *report_assets(partitions, mode_checks),
+        data_audit_asset(configs),
         health_asset(configs),
     ]
+    return [*assets, gates_asset([check for asset in assets for check in asset.check_specs])]
