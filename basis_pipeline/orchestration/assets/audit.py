@@ -15,7 +15,7 @@ from basis_pipeline.operations.gate_reports import gates_html
 from basis_pipeline.operations.gates import Gate, Verdict, counts, failed
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
-from basis_pipeline.orchestration.assets.report import write_page
+from basis_pipeline.orchestration.assets.report import _write as write_page
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.io_managers import Warehouse

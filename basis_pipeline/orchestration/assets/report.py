@@ -60,9 +60,7 @@ def _tear_sheet(
         mode = mode_of(context)
         gates = gates_of(context.instance, mode_checks, mode)
         with coded_failures():
-            page = write_page(
-                request.reports / f"{mode}.html", tear_sheet_html(result, shown(gates))
-            )
+            page = _write(request.reports / f"{mode}.html", tear_sheet_html(result, shown(gates)))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
@@ -108,7 +106,7 @@ def _comparison(
                 links={mode: f"{mode}.html" for mode in names},
                 verdicts={mode: _word(verdict) for mode, verdict in verdicts.items()},
             )
-            page = write_page(request.reports / "comparison.html", html)
+            page = _write(request.reports / "comparison.html", html)
         return dg.MaterializeResult(
             data_version=version_of(result.run_id for result in results),
             metadata={
@@ -160,8 +158,7 @@ def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Verdict]) -> pd.D
     )
 
 
-def write_page(page: Path, html: str) -> Path:
-    """Write a page, the old one or the new one whole; RS-001 when it cannot be written."""
+def _write(page: Path, html: str) -> Path:
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(page, html.encode())

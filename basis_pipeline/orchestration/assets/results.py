@@ -36,7 +36,11 @@ def record_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefiniti
         description=(
             "The run in the store: one directory named by the hash of its configuration, data, "
             "window, capital and engine, written as a whole or not at all, and a row in the index "
-            "of runs. A run that was refused or does not reconcile never gets here."
+            "of runs. A run that was refused or does not reconcile never gets here.\n\n"
+            "**Units:** as the run's own. **Source:** `backtest/run` of the same mode; recording "
+            "the same run again changes nothing.\n\n"
+            "**What is at stake:** pages, comparisons and notebooks read recorded runs alone. A "
+            "file that was changed by hand no longer matches its hash, and is refused."
         ),
     )
     def record(
