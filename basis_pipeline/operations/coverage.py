@@ -1,7 +1,7 @@
 """How much of floors 0 to 3 the tests reach: the record a checkout carries, and its gate.
 
-`docs/coverage.json` says of every file how many of its statements the tests reached, and the hash of
-the content that was measured. A file that is new or has changed since counts as reached by none.
+`docs/coverage.json` says of every file how many of its statements the tests reached, and the hash
+of the content that was measured. A file that is new or has changed since counts as reached by none.
 `make coverage` writes the record anew.
 """
 
