@@ -22,8 +22,12 @@ import pandas as pd
 from basis_pipeline.config import load_configs
 from basis_pipeline.market.window import Window
 from basis_pipeline.results import columns
-from basis_pipeline.results.columns import FIGURES
-from basis_pipeline.results.differences import differences
+from basis_pipeline.results.pages.definitions import FIGURES
+from basis_pipeline.results.pages.differences import (
+    configuration_differences,
+    data_differences,
+    run_differences,
+)
 from basis_pipeline.results.store import RunResult, read_run, write_run
 from basis_pipeline.runs import backtest as research_path
 from basis_pipeline.settings import load_settings, project_root
@@ -203,9 +207,9 @@ def compare(*runs: Run) -> pd.DataFrame:
     Returns
     -------
     One column a run, named by its mode, and by its identity too where two runs have one mode. Rows
-    by (`part`, `name`): part `figure`, then `configuration`, `data`, `window`, `capital` and
-    `code`, of which only what is not the same in all runs. `attrs["units"]` has the figures' units,
-    each run's where their currencies differ.
+    by (`part`, `name`): part `figure`, numbers; then `configuration`, `data` (first digits of the
+    hashes) and `run` (window, capital, engine), texts, of which only what is not the same in all
+    runs. `attrs["units"]` has the figures' units, each run's where their currencies differ.
 
     Raises
     ------
@@ -215,10 +219,33 @@ def compare(*runs: Run) -> pd.DataFrame:
         raise ValueError("compare needs a run")
     figures = pd.DataFrame([run.figures for run in runs]).T.astype(object)
     figures.index = pd.MultiIndex.from_product([["figure"], figures.index], names=["part", "name"])
-    unequal = differences([run.result for run in runs])
-    frame = pd.concat([figures, unequal])
+    unequal = _unequal([run.result for run in runs])
+    frame = pd.concat([figures, unequal]) if len(unequal) else figures
     frame.columns = pd.Index(_names(runs), name="run")
     frame.attrs = {"units": _shared_units(runs)}
+    return frame
+
+
+def _unequal(results: list[RunResult]) -> pd.DataFrame:
+    """What differs, by part and name; a dash where a run has no such thing."""
+    parts = {
+        "configuration": configuration_differences(results),
+        "data": data_differences(results),
+        "run": run_differences(results),
+    }
+    # Keys of the mode are told as overrides name them.
+    rows = {
+        (part, one.what.removeprefix("mode.")): one.values
+        for part, found in parts.items()
+        for one in found
+    }
+    columns = [result.run_id for result in results]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).pipe(_by_part)
+
+
+def _by_part(frame: pd.DataFrame) -> pd.DataFrame:
+    if len(frame):
+        frame.index = pd.MultiIndex.from_tuples(frame.index, names=["part", "name"])
     return frame
 
 

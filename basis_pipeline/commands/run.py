@@ -133,16 +133,26 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
         screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
     screen.say(f"Gates: {told}")
-    reports = settings.results_dir / "reports"
-    page = reports / "comparison.html"
-    screen.say(f"Report: {page}" if page.exists() else "No report: no mode came through.")
-    for name, file in (("All gates", "gates.html"), ("Data audit", "data_audit.html")):
-        if (reports / file).exists():
-            screen.say(f"{name}: {reports / file}")
+    _show_reports(outcome, settings)
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():
         screen.complain(problem)
+
+
+def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
+    """Where the pages lie, as links that a terminal opens."""
+    pages = settings.results_dir / "reports"
+    is_compared = (pages / "comparison.html").exists()
+    sheets = [f"{mode.mode}.html" for mode in outcome.modes if mode.run_id and is_compared]
+    named = [("Tear sheet", sheet) for sheet in sheets]
+    named += [("Report", "comparison.html"), ("Gates", "gates.html")]
+    named += [("Data audit", "data_audit.html")]
+    for name, file in named:
+        if (pages / file).exists():
+            screen.say(f"{name}: {(pages / file).resolve().as_uri()}")
+    if not is_compared:
+        screen.say("No report: no mode came through.")
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:

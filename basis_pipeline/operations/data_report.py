@@ -10,8 +10,9 @@ from markupsafe import Markup
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.market.audit import Examined
 from basis_pipeline.market.evidence import Evidence, gather
-from basis_pipeline.results import svg
-from basis_pipeline.results.tear_sheet import DASH, PAGES, amount, percent
+from basis_pipeline.results.pages import svg
+from basis_pipeline.results.pages.definitions import DASH, amount, percent
+from basis_pipeline.results.pages.page import render
 
 ORDER = ("FAIL", "WARN", "PASS", "ABSENT")
 STATES = ("own", "repaired", "missing")
@@ -72,7 +73,9 @@ def _cell(text: str) -> str:
 def audit_html(evidence: Sequence[Evidence], what: str) -> str:
     """The audit as a page that needs nothing beside itself; `what` names the data and window."""
     days = _span(found.days for found in evidence)
-    return PAGES.get_template("data_audit.html.j2").render(
+    return render(
+        "data_audit.html.j2",
+        (),
         what=what,
         counts=counted(evidence),
         families=families_table(evidence),

@@ -16,7 +16,7 @@ from basis_pipeline.operations.gates import (
     short,
     worst,
 )
-from basis_pipeline.results.tear_sheet import PAGES
+from basis_pipeline.results.pages.page import render
 
 # What XML 1.0 cannot hold in any form.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -135,7 +135,9 @@ def gates_html(gates: Sequence[Gate], *, strict: bool = False, ui: str = "") -> 
     telling = [gate for gate in gates if gate.verdict is Verdict.WARN and gate not in stopping]
     dated = [gate.evaluated_at for gate in gates if gate.evaluated_at]
     phases = by_phase(gates)
-    return PAGES.get_template("gates.html.j2").render(
+    return render(
+        "gates.html.j2",
+        (),
         verdict=_overall(gates, strict),
         strict=strict,
         counts=counts(gates),

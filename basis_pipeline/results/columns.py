@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from basis_pipeline.results.pages.definitions import COMPONENT_MEANING, FIGURES, Unit
 from basis_pipeline.results.tables import COMPONENTS, schema
 
 CURRENCY = "{currency}"
@@ -17,18 +18,6 @@ class Column(NamedTuple):
 
 
 _TIMESTAMP = Column("UTC", "the mark: a whole hour, after its trades")
-_PARTS = {
-    "lending": "interest earned on what is supplied",
-    "borrowing": "interest owed on what is borrowed, negative when paid",
-    "staking": "growth of the redemption rate of the staked token",
-    "rewards": "reward tokens credited, and the change of their price while held",
-    "funding": "funding settled, positive when received",
-    "spot_price": "change of the price of what is held, and of collateral less debt",
-    "perp_price": "change of the price of the perpetuals held",
-    "execution_cost": "cost of trades against their mark, negative when paid",
-    "gas": "gas of transactions, negative when paid",
-    "liquidation": "what liquidations took, negative",
-}
 _EQUITY = {
     "equity": Column(CURRENCY, "what the book is worth, after trades"),
     "flow": Column(CURRENCY, "deposits less withdrawals at the mark"),
@@ -67,7 +56,7 @@ _EVENTS = {
 }
 _TABLES = {
     "equity": _EQUITY,
-    "attribution": {name: Column(CURRENCY, _PARTS[name]) for name in COMPONENTS}
+    "attribution": {name: Column(CURRENCY, COMPONENT_MEANING[name]) for name in COMPONENTS}
     | {"residual": Column(CURRENCY, "change of equity no component explains: rounding alone")},
     "risk": _RISK,
     "events": _EVENTS,
@@ -126,40 +115,18 @@ def _position(key: str) -> Column:
             return Column(instrument, f"{instrument} held at {venue}")
 
 
-# The figures of a summary that are one number.
-FIGURES = {
-    "years": Column("years", "length of the window, of 365 days"),
-    "capital": Column(CURRENCY, "invested before entry costs"),
-    "final_equity": Column(CURRENCY, "equity at the last mark"),
-    "net_flows": Column(CURRENCY, "deposits less withdrawals"),
-    "total_return": Column("share", "time-weighted, flows removed"),
-    "apr": Column("share a year", "return over years"),
-    "apy": Column("share a year", "(1 + return)^(1 / years) − 1"),
-    "volatility": Column("share a year", "of daily returns, × √365"),
-    "sharpe": Column("ratio", "mean daily excess return over its deviation, × √365"),
-    "sortino": Column("ratio", "as sharpe, over the downside alone"),
-    "max_drawdown": Column("share", "largest loss from the running peak, hourly"),
-    "calmar": Column("ratio", "apy over max_drawdown"),
-    "pnl": Column(CURRENCY, "all components added up"),
-    "total_cost": Column(CURRENCY, "execution and gas"),
-    "cost_per_year": Column("share a year", "total cost over average equity"),
-    "funding_per_year": Column("share a year", "funding over average equity"),
-    "carry_per_year": Column("share a year", "carry over average equity"),
-    "turnover": Column("ratio", "notional traded over average equity"),
-    "turnover_per_year": Column("ratio a year", "turnover over years"),
-    "trades": Column("count", "trades of the ledger"),
-    "rebalances": Column("count", "marks at which the book was rebalanced"),
-    "liquidations": Column("count", "marks at which a position was liquidated"),
-    "min_health_factor": Column("ratio", "lowest health factor; none without debt"),
-    "min_margin_ratio": Column("ratio", "lowest margin ratio of any venue; none without a hedge"),
-    "max_abs_delta": Column("share", "largest net delta over equity, either way"),
-    "max_ltv": Column("ratio", "highest loan to value; none without debt"),
-    "max_abs_residual": Column("share", "largest part of equity that no component explains"),
-    "hours": Column("count", "marks of the window"),
-    "repaired_hours": Column("count", "hours that stand on a repaired value"),
+_FIGURE_UNITS: dict[Unit, str] = {
+    "percent": "share",
+    "currency": CURRENCY,
+    "ratio": "ratio",
+    "count": "count",
+    "share": "share",
 }
 
 
 def figure_units(*, currency: str) -> dict[str, str]:
-    """Unit of every figure of a summary that is one number."""
-    return {name: figure.unit.format(currency=currency) for name, figure in FIGURES.items()}
+    """Unit of every figure of `definitions.FIGURES` as a summary holds it: 0.05, not 5 %."""
+    return {
+        name: _FIGURE_UNITS[figure.unit].format(currency=currency)
+        for name, figure in FIGURES.items()
+    }

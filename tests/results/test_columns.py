@@ -3,7 +3,7 @@
 import pytest
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.columns import FIGURES, explained, figure_units
+from basis_pipeline.results.columns import explained, figure_units
 from tests.results.made_run import make_run
 
 
@@ -40,10 +40,3 @@ def test_a_foreign_column_is_refused() -> None:
     with pytest.raises(ResultsError) as raised:
         explained("equity", ["timestamp", "nope"], currency="USDT", asset="ETH")
     assert raised.value.code == "RS-004"
-
-
-def test_figures_are_those_of_a_summary() -> None:
-    """Every figure that is one number, of a real summary, has its unit; and no other."""
-    summary = make_run().summary
-    numbers = {n for n, value in summary.items() if value is None or isinstance(value, int | float)}
-    assert numbers <= set(FIGURES) | {"daily_returns", "risk_free_rate"}

@@ -13,9 +13,10 @@ from basis_pipeline.market.evidence import Evidence
 from basis_pipeline.operations.data_report import audit_html, counted, evidence_of
 from basis_pipeline.operations.gate_reports import gates_html
 from basis_pipeline.operations.gates import Gate, Verdict, counts, failed
+from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
-from basis_pipeline.orchestration.assets.report import _write as write_page
+from basis_pipeline.orchestration.assets.report import write_page
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.io_managers import Warehouse
@@ -42,10 +43,11 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
             "One page over all data families: a calendar of the days each covers, holes and what "
             "filled them, repairs, outliers and the spreads between venues, as pictures and "
             "tables.\n\n"
-            "Units: rows, hours, and basis points for spreads. Source: the raw families and "
-            "datasets of the warehouse, over the window of the run; what was never ingested is "
-            "not on it. If it is wrong, no number of any backtest is: it is read by people alone, "
-            "who would trust a family they should not."
+            "**Units:** rows, hours, and basis points for spreads. **Source:** the raw families "
+            "and datasets of the warehouse, over the window of the run; what was never ingested "
+            "is not on it.\n\n"
+            "**What is at stake:** whom to trust. No backtest reads it, but a person who releases "
+            "a data delivery does."
         ),
     )
     def data_audit(
@@ -58,9 +60,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
             evidence = evidence_of(_ingested(request, warehouse), request.configs.venues)
             html = audit_html(evidence, f"{request.data}: {request.window} UTC")
             page = write_page(request.reports / "data_audit.html", html)
-        return dg.MaterializeResult(
-            metadata={"page": dg.MetadataValue.path(page), **_data_facts(evidence)}
-        )
+        return dg.MaterializeResult(metadata={**figures.page(page), **_data_facts(evidence)})
 
     return data_audit
 
@@ -116,9 +116,10 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
         description=(
             "One page with the verdict of every quality gate by phase and asset, what stops the "
             "line first, each with its message, its figures and the run that evaluated it.\n\n"
-            "Units: numbers of gates. Source: the latest record of every check in this instance, "
-            "whichever run wrote it. If it is wrong, a broken feed or an unsound backtest looks "
-            "released: compare it with `basis gates`, which reads the same records."
+            "**Units:** numbers of gates. **Source:** the latest record of every check in this "
+            "instance, whichever run wrote it.\n\n"
+            "**What is at stake:** a broken feed or an unsound backtest that looks released. "
+            "`basis gates` reads the same records and must say the same."
         ),
     )
     def gates(context: dg.AssetExecutionContext, request: RunRequest) -> dg.MaterializeResult[None]:
@@ -126,9 +127,7 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
         found = gates_of_all(context.instance, checks)
         with coded_failures():
             page = write_page(request.reports / "gates.html", gates_html(found))
-        return dg.MaterializeResult(
-            metadata={"page": dg.MetadataValue.path(page), **_gate_facts(found)}
-        )
+        return dg.MaterializeResult(metadata={**figures.page(page), **_gate_facts(found)})
 
     return gates
 

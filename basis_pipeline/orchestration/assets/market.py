@@ -129,5 +129,6 @@ def _facts(panel: Panel, request: RunRequest) -> dict[str, Any]:
         "venues": ", ".join(panel.venues) or "unhedged",
         "reward_tokens": ", ".join(panel.reward_tokens) or "none",
         "repaired_hours": int(panel.repaired.sum()),
+        "repaired_share": float(panel.repaired.mean()),
         "inputs": table(inputs, limit=50),
     }

@@ -58,6 +58,7 @@ def record_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefiniti
                 "run_id": result.run_id,
                 "recorded": "now" if new else "before: the same run is kept once",
                 "path": dg.MetadataValue.path(directory),
+                "bytes": sum(file.stat().st_size for file in directory.iterdir()),
                 **figures.headlines(result),
             },
             check_results=check_results(RECORD, [found], context.selected_asset_check_keys),
