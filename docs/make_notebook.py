@@ -15,7 +15,7 @@ CELLS: tuple[str | tuple[str], ...] = (
     """# Backtests in a notebook
 
 `basis_pipeline.research` runs a backtest, loads a recorded one and sets runs side by side.
-Frames say the units of their columns in `attrs["units"]`; nothing is written unless it is asked for.""",
+Frames say the units of their columns in `attrs["units"]`; nothing is written unless asked for.""",
     (
         """import tempfile
 from pathlib import Path
