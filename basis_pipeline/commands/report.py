@@ -73,6 +73,9 @@ def _found(run: str, settings: "Settings") -> "RunResult":
 
     if (Path(run) / SUMMARY).is_file():
         return read_run(Path(run))
+    if not settings.results_dir.is_dir():
+        what = f"there is no run {run!r}, and there are no results"
+        raise CommandError("API-001", what, where=str(settings.results_dir), action="basis run")
     index = RunIndex(settings.results_db_url)
     if latest := index.latest(run):
         return index.load(latest.run_id)

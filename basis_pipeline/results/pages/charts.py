@@ -179,7 +179,7 @@ def _stacked(run: RunFacts, names: tuple[str, ...]) -> list[Trace]:
                 **common,
                 "y": packed(values),
                 "line": {"width": 0, "color": css(name)},
-                "hovertemplate": hover,
+                "hovertemplate": f"<span style='color:{css(name)}'>■</span> {hover}",
             }
         )
     total = {"name": "total", "line": {"width": 2.2, "color": css("total")}}

@@ -9,7 +9,6 @@ import pandas as pd
 from basis_pipeline.results.pages import activity_charts, charts
 from basis_pipeline.results.pages.definitions import (
     COMPONENT_MEANING,
-    DASH,
     FIGURES,
     amount,
     percent,
@@ -138,8 +137,11 @@ def _headline(run: RunFacts, name: str) -> dict[str, Any]:
 
 def _without_benchmark(run: RunFacts, name: str) -> str:
     """What stands below a figure that no benchmark has."""
-    of = {"carry_per_year": "carry", "cost_per_year": "costs"}.get(name)
-    return f"{run.money(run.summary['groups'][of])} {run.currency} in all" if of else ""
+    sums = {
+        "carry_per_year": run.summary["groups"]["carry"],
+        "cost_per_year": run.summary["total_cost"],
+    }
+    return f"{run.money(sums[name])} {run.currency} in all" if name in sums else ""
 
 
 def _beside(run: RunFacts) -> dict[str, Any]:
@@ -276,8 +278,8 @@ def _data(run: RunFacts) -> list[dict[str, str]]:
         {
             "name": name,
             "hash": digest,
-            "hours": f"{hours[name]:,}" if name in hours else "0",
-            "share": percent(hours[name] / run.stamps.size, 1) if name in hours else DASH,
+            "hours": f"{hours.get(name, 0):,}",
+            "share": percent(hours.get(name, 0) / run.stamps.size, 1),
         }
         for name, digest in sorted(run.result.identity.data_hashes.items())
     ]

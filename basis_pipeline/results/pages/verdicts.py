@@ -67,10 +67,11 @@ def banners(run: RunFacts, gates: Sequence[GateVerdict]) -> list[Banner]:
 
 def stamp_of(run: RunFacts, gates: Sequence[GateVerdict]) -> tuple[str, str]:
     """One word for a run, and its level: alarm, warn or good."""
-    if any(gate.verdict == "FAIL" for gate in gates):
-        return "GATE FAILED", "alarm"
+    failed = any(gate.verdict == "FAIL" for gate in gates)
     if run.liquidated_at:
-        return "LIQUIDATED", "alarm"
+        return "LIQUIDATED, GATE FAILED" if failed else "LIQUIDATED", "alarm"
+    if failed:
+        return "GATE FAILED", "alarm"
     if run.repaired_share > REPAIRED_LIMIT:
         return f"{percent(run.repaired_share, 0)} REPAIRED DATA", "warn"
     if not gates:

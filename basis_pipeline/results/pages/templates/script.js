@@ -17,8 +17,7 @@
   // A colour is the name of a custom property of the style; the scheme in force decides.
   const coloured = (value, style) => {
     if (typeof value === "string") {
-      const named = /^var\((--[\w-]+)\)$/.exec(value);
-      return named ? style.getPropertyValue(named[1]).trim() : value;
+      return value.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
     }
     if (Array.isArray(value)) return value.map((item) => coloured(item, style));
     if (value && typeof value === "object") {
@@ -34,7 +33,11 @@
     layout.width = width || target.clientWidth;
     layout.height = target.clientHeight;
     const view = chart.views[chart.view || 0];
-    if (view.range) layout.xaxis.range = view.range;
+    if (view.range) {
+      const [low, high] = view.range;
+      const room = layout.width < 420 ? 0.2 * (high - low) : 0;
+      layout.xaxis.range = [low - room, high + room];
+    }
     const data = coloured(view.data, style);
     return window.Plotly.react(target, data, layout, options);
   };
@@ -52,7 +55,7 @@
     else if (key === "End") chart.at = last;
     else if (key in moves) chart.at = Math.min(last, Math.max(first, at + moves[key]));
     else return false;
-    window.Plotly.Fx.hover(target, [{ xval: chart.at, yval: 0 }], ["xy"]);
+    window.Plotly.Fx.hover(target, { xval: chart.at, yval: 0 }, "xy");
     return true;
   };
 
@@ -107,6 +110,18 @@
       }
     });
   };
+
+  // A definition that would leave the window to the right moves to the left.
+  for (const term of document.querySelectorAll(".term")) {
+    const tip = term.querySelector(".tip");
+    const fit = () => {
+      tip.style.left = "0";
+      const over = tip.getBoundingClientRect().right - document.documentElement.clientWidth + 8;
+      if (over > 0) tip.style.left = `${-over}px`;
+    };
+    term.addEventListener("mouseenter", fit);
+    term.addEventListener("focusin", fit);
+  }
 
   rank();
   try {
