@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ PICTURES = ROOT / "docs" / "pictures"
 START = "2024-01-03"
 NIGHTS = ("2024-05-01", "2024-06-01", "2024-07-01")
 WIDTH, HEIGHT = 1500, 950
-WAIT = 120_000  # milliseconds
+WAIT = 60_000  # milliseconds
 
 
 def basis(*arguments: str | Path, good: bool = True) -> None:
@@ -47,22 +48,31 @@ def webserver(home: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port)]
+    address = f"http://127.0.0.1:{port}"
     with subprocess.Popen(
         [*command, "-w", "workspace.yaml"],
         cwd=ROOT,
         env={**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        stderr=subprocess.DEVNULL,
     ) as server:
         try:
-            assert server.stderr is not None
-            next(line for line in server.stderr if "Serving dagster-webserver" in line)
-            address = f"http://127.0.0.1:{port}"
-            urllib.request.urlopen(f"{address}/server_info", timeout=60).close()
+            while not answers(address):
+                if server.poll() is not None:
+                    sys.exit(f"dagster-webserver ended with {server.returncode}")
+                time.sleep(0.5)
             yield address
         finally:
             server.terminate()
+
+
+def answers(address: str) -> bool:
+    """Whether a server is there yet."""
+    try:
+        urllib.request.urlopen(f"{address}/server_info", timeout=10).close()
+    except OSError:
+        return False
+    return True
 
 
 def take(

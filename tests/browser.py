@@ -67,7 +67,10 @@ def executable() -> str | None:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser with a new profile; skipped where none is installed, but not where it must be."""
+    """A browser with a new profile; skipped where none is installed, but not where it must be.
+
+    Use it in fixtures of a module at most: while it is there, no event loop can be started.
+    """
     found = executable()
     if found is None:
         missing = "no Chromium on this machine"
