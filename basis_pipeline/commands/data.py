@@ -111,7 +111,7 @@ def audit(
             span = f"{window} UTC" if window else "each family over its own span"
             evidence = evidence_of(examined, configs.venues)
             write = audit_html if form == "html" else audit_markdown
-            screen.deliver(write(evidence, f"{settings.data_dir}: {span}"), out)
+            screen.deliver(write(evidence, f"{settings.data_dir.name}: {span}"), out)
     if any(line.verdict == "FAIL" for line in lines):
         raise typer.Exit(1)
 

@@ -58,7 +58,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         """Write the page from what the warehouse holds."""
         with coded_failures():
             evidence = evidence_of(_ingested(request, warehouse), request.configs.venues)
-            html = audit_html(evidence, f"{request.data}: {request.window} UTC")
+            html = audit_html(evidence, f"{request.data.name}: {request.window} UTC")
             page = write_page(request.reports / "data_audit.html", html)
         return dg.MaterializeResult(metadata={**figures.page(page), **_data_facts(evidence)})
 
