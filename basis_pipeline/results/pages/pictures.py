@@ -33,6 +33,7 @@ A4 = (8.27, 11.69)  # inches
 DOTS = 100  # an inch
 LEVELS = {"alarm": "alarm", "warn": "warn", "good": "good", "note": "soft"}
 LINES_A_PAGE = 62
+SHOWN_BANNERS = 4
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": light("line"),
     "axes.grid": True,
@@ -70,9 +71,18 @@ def equity_png(result: RunResult) -> bytes:
 
 
 def tear_sheet_png(result: RunResult, gates: Sequence[GateVerdict] = ()) -> bytes:
-    """The first page of a tear sheet as one picture."""
-    with _figure((11.0, 8.2)) as figure:
-        _first_page(figure, RunFacts(result), gates)
+    """The summary of a tear sheet, its equity and its waterfall as one picture."""
+    run = RunFacts(result)
+    with _figure((11.0, 5.4)) as figure:
+        top = _summary(figure, run, gates)
+        grid = GridSpec(2, 2, figure=figure, width_ratios=(1.7, 1.0), height_ratios=(3.0, 1.0))
+        grid.update(left=0.085, right=0.965, bottom=0.07, top=top, hspace=0.14, wspace=0.35)
+        above = figure.add_subplot(grid[0, 0])
+        below = figure.add_subplot(grid[1, 0], sharex=above)
+        above.tick_params(labelbottom=False)
+        _equity(above, run)
+        _drawdown(below, run)
+        _waterfall(figure.add_subplot(grid[:, 1]), run)
         return _png(figure)
 
 
@@ -83,7 +93,7 @@ def tear_sheet_pdf(result: RunResult, gates: Sequence[GateVerdict] = ()) -> byte
     facts = {"Title": f"{result.mode} {result.run_id}", "CreationDate": None, "Producer": None}
     with PdfPages(sink, metadata=facts) as pages:
         with _figure(A4) as figure:
-            _first_page(figure, run, gates, top=0.965)
+            _first_page(figure, run, gates)
             pages.savefig(figure)
         with _figure(A4) as figure:
             _risk_page(figure, run)
@@ -113,34 +123,39 @@ def comparison_png(entries: Sequence[Entry]) -> bytes:
         return _png(figure)
 
 
-def _first_page(
-    figure: Figure, run: RunFacts, gates: Sequence[GateVerdict], top: float = 0.955
-) -> None:
-    """Name, verdict, headline figures, equity, drawdown, attribution over time and in all."""
-    identity = run.result.identity
-    figure.text(0.06, top, run.result.mode, fontsize=16, fontweight="bold", va="top")
-    window = f"{identity.start:%Y-%m-%d} to {identity.end:%Y-%m-%d} UTC"
-    told = f"{window} · {run.money(identity.capital)} {run.currency} · run {run.result.run_id}"
-    figure.text(0.06, top - 0.036, told, color=light("soft"), va="top")
+def _summary(figure: Figure, run: RunFacts, gates: Sequence[GateVerdict]) -> float:
+    """Name, verdict, warnings and headline figures; gives the height at which they end."""
+    inch = 1.0 / figure.get_figheight()
+    identity, y = run.result.identity, 1.0 - 0.35 * inch
+    figure.text(0.06, y, run.result.mode, fontsize=16, fontweight="bold", va="top")
     word, level = stamp_of(run, gates)
     shade = light(LEVELS[level])
     filled = {"facecolor": shade if level == "alarm" else "none", "edgecolor": shade}
     box = {"boxstyle": "square,pad=0.5", "linewidth": 1.5, **filled}
     ink = "white" if level == "alarm" else shade
-    figure.text(
-        0.965, top - 0.008, word, ha="right", va="top", fontweight="bold", color=ink, bbox=box
-    )
-    y = top - 0.068
-    for banner in banners(run, gates)[:4]:
+    corner = figure.text(0.965, y - 0.05 * inch, word, color=ink, bbox=box, fontweight="bold")
+    corner.set(ha="right", va="top")
+    window = f"{identity.start:%Y-%m-%d} to {identity.end:%Y-%m-%d} UTC"
+    told = f"{window} · {run.money(identity.capital)} {run.currency} · run {run.result.run_id}"
+    y -= 0.32 * inch
+    figure.text(0.06, y, told, color=light("soft"), va="top")
+    y -= 0.25 * inch
+    for banner in banners(run, gates)[:SHOWN_BANNERS]:
         text = f"{banner.title}: {banner.text}"
         text = text if len(text) < 130 else f"{text[:128]}…"
         figure.text(0.06, y, text, fontsize=7, va="top", color=light(LEVELS[banner.level]))
-        y -= 0.02
+        y -= 0.17 * inch
     for place, name in enumerate(HEADLINE):
         x = 0.06 + 0.115 * place
         value = FIGURES[name].written(run.summary.get(name), identity.capital)
-        figure.text(x, y - 0.01, FIGURES[name].label, fontsize=7, color=light("soft"), va="top")
-        figure.text(x, y - 0.03, value, fontsize=9.5, fontweight="bold", va="top")
+        text = FIGURES[name].label
+        figure.text(x, y - 0.08 * inch, text, fontsize=7, color=light("soft"), va="top")
+        figure.text(x, y - 0.25 * inch, value, fontsize=9.5, fontweight="bold", va="top")
+    return y - 0.75 * inch
+
+
+def _first_page(figure: Figure, run: RunFacts, gates: Sequence[GateVerdict]) -> None:
+    """The summary, equity, drawdown, attribution over time and in all."""
     grid = GridSpec(
         4,
         2,
@@ -148,7 +163,7 @@ def _first_page(
         left=0.085,
         right=0.965,
         bottom=0.05,
-        top=y - 0.09,
+        top=_summary(figure, run, gates),
         height_ratios=(3.0, 1.0, 0.3, 4.2),
         hspace=0.12,
         wspace=0.3,
@@ -195,7 +210,7 @@ def _equity(axes: Axes, run: RunFacts) -> None:
     axes.ticklabel_format(axis="y", style="plain", useOffset=False)
     axes.set_title(f"Equity, {run.currency}")
     _mark(axes, run)
-    axes.legend(loc="best", ncols=3)
+    axes.legend(loc="upper left", ncols=3)
 
 
 def _drawdown(axes: Axes, run: RunFacts) -> None:
@@ -238,7 +253,7 @@ def _waterfall(axes: Axes, run: RunFacts) -> None:
         axes.text(end, place, text, ha="left" if value >= 0 else "right", va="center", fontsize=7)
     axes.invert_yaxis()
     low, high = min(0.0, *(starts + values)), max(0.0, *(starts + values))
-    room = 0.3 * ((high - low) or 1.0)
+    room = 0.4 * ((high - low) or 1.0)
     axes.set_xlim(low - room, high + room)
     axes.axvline(0.0, color=light("soft"), linewidth=0.6)
     axes.grid(visible=False)
@@ -260,7 +275,7 @@ def _health_factor(axes: Axes, run: RunFacts) -> None:
     _series(axes, run, run.column("risk", "health_factor"), "series-2", "health factor")
     _floor(axes, 1.0, "alarm", "liquidation below 1")
     _floor(axes, setting(run, "gates.min_health_factor"), "bad", "gate")
-    axes.legend(loc="best", ncols=3)
+    axes.legend(loc="upper left", ncols=3)
 
 
 def _margins(axes: Axes, run: RunFacts) -> None:
@@ -270,13 +285,13 @@ def _margins(axes: Axes, run: RunFacts) -> None:
         _floor(axes, floor, "alarm", "maintenance")
     _floor(axes, setting(run, "rebalance.margin_ratio.min"), "warn", "rebalance")
     _floor(axes, setting(run, "gates.min_margin_ratio"), "bad", "gate")
-    axes.legend(loc="best", ncols=6)
+    axes.legend(loc="upper left", ncols=6)
 
 
 def _basis(axes: Axes, run: RunFacts) -> None:
     for place, (venue, basis) in enumerate(run.risk_by_venue("basis_bp").items()):
         _series(axes, run, basis, nth(place), venue, linewidth=0.7)
-    axes.legend(loc="best", ncols=6)
+    axes.legend(loc="upper left", ncols=6)
 
 
 def _floor(axes: Axes, value: float | None, colour: str, label: str) -> None:
@@ -294,9 +309,13 @@ def _series(
 
 def _mark(axes: Axes, run: RunFacts) -> None:
     """Shade repaired hours, draw a line at every liquidation."""
-    for first, last in run.shades:
-        ends = np.array([first, last]).astype("datetime64[ns]")
-        axes.axvspan(ends[0], ends[1], color=light("repaired"), alpha=0.18, linewidth=0.0)
+    if run.shades:
+        ends = date2num(np.array(run.shades).astype("datetime64[ns]"))
+        across = axes.get_xaxis_transform()
+        widths = [(first, last - first) for first, last in ends]
+        axes.broken_barh(
+            widths, (0.0, 1.0), color=light("repaired"), alpha=0.18, linewidth=0.0, transform=across
+        )
     for stamp in run.liquidated_at:
         axes.axvline(date2num(np.datetime64(stamp, "ns")), color=light("alarm"), linewidth=1.2)
 

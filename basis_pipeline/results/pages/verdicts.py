@@ -104,8 +104,9 @@ def _repaired(run: RunFacts) -> Banner:
 
 
 def _gate_told(gate: GateVerdict) -> str:
-    measured = f" ({gate.value}, limit {gate.limit})" if gate.value and gate.limit else ""
-    return f"{gate.name}{measured}: {gate.note}" if gate.note else f"{gate.name}{measured}"
+    held = f"measured {gate.value} against a limit of {gate.limit}" if gate.limit else ""
+    told = ", ".join(part for part in (held, gate.note) if part)
+    return f"{gate.name}: {told}" if told else gate.name
 
 
 def _counted(number: int, what: str) -> str:

@@ -1,7 +1,7 @@
-"""Take the pictures of the UI and of the pages anew: `python docs/make_pictures.py`.
+"""Make the pictures of the UI: `python docs/pictures/ui.py`, with Chromium.
 
 It makes sample data, runs the pipeline on them a few times, as several nights would, breaks a feed
-for the last one, and photographs the Dagster UI and the pages in headless Chromium.
+for the last one, and photographs the Dagster UI.
 """
 
 import os
@@ -18,8 +18,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parent.parent
-PICTURES = ROOT / "docs" / "pictures"
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 START = "2024-01-03"
 NIGHTS = ("2024-05-01", "2024-06-01", "2024-07-01")
 WIDTH, HEIGHT = 1500, 950
@@ -84,7 +84,7 @@ def take(
     page.goto(address)
     ready(page)
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=PICTURES / f"{name}.png")
+    page.screenshot(path=HERE / f"{name}.png")
     page.close()
 
 
@@ -125,8 +125,6 @@ def main() -> None:
             basis("run", *where, "--end", night)
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        for name, file in {"page-gates": "gates", "page-data-audit": "data_audit"}.items():
-            take(browser, (results / "reports" / f"{file}.html").as_uri(), name, seen("PASS"))
         with webserver(home) as ui:
             run = f"{ui}/assets/backtest/run?partition=btc_basis"
             take(browser, f"{ui}/asset-groups", "ui-graph", seen("Materialize all", "report"))
