@@ -28,7 +28,8 @@ from basis_pipeline.market.sample import write_sample
 from basis_pipeline.research import backtest, compare, load_run
 
 pd.options.display.float_format = "{:.6g}".format
-place = Path(tempfile.mkdtemp())
+kept = tempfile.TemporaryDirectory()  # gone with the notebook
+place = Path(kept.name)
 files = write_sample(place / "data", days=150)
 len(files)""",
     ),
