@@ -1,10 +1,18 @@
 """What every test may use."""
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+
+from basis_pipeline.results.database.connection import connect
+from basis_pipeline.results.database.migration import migrate
+from tests import postgres
 
 # A shared machine stalls now and then: an example is judged by its result, not by its time.
 settings.register_profile("basis", deadline=None)
@@ -18,3 +26,37 @@ def real_data_dir() -> Path:
     if not named:
         pytest.skip("BASIS_REAL_DATA_DIR is not set: no real data on this machine")
     return Path(named).resolve()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server for the session; on a machine without one only CI insists."""
+    if not os.environ.get(postgres.VARIABLE) and not postgres.binaries():
+        told = f"no PostgreSQL server: install one, or name one in {postgres.VARIABLE}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a new database on each of the two backends, gone after the test."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/database/runs.sqlite"
+        return
+    server = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg2")
+    admin = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    name = f"test_{uuid4().hex}"
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with admin.connect() as connection, suppress(Exception):
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def engine(database_url: str) -> Engine:
+    """A new database, brought up to date."""
+    opened = connect(database_url)
+    migrate(opened)
+    return opened
