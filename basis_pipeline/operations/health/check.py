@@ -11,6 +11,7 @@ from basis_pipeline.config import Configs, ModeSlice, load_configs, slice_mode
 from basis_pipeline.config.health import HealthLimits, load_health_limits
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.health import graph as of
+from basis_pipeline.operations.health.control import control
 from basis_pipeline.operations.health.durations import latencies, percentiles, slow_operations
 from basis_pipeline.operations.health.engine import engine
 from basis_pipeline.operations.health.families import family_found
@@ -136,6 +137,7 @@ def _probes(s: _Surroundings, facts: Facts | None, kept: Memory, now: datetime) 
         places = [settings.results_dir, Path(settings.results_db_url.removeprefix(SQLITE)).parent]
         probes[of.STORE] = lambda: results_store(settings)
         probes[of.EVENTS] = lambda: event_log(settings)
+        probes[of.CONTROL] = lambda: control(settings)
         if s.limits:
             probes[of.DISK] = lambda: disk(places, limits.disk)
         for name in s.names.families if s.configs else ():
