@@ -20,12 +20,9 @@ def all_assets(
     configs: Configs, partitions: dg.StaticPartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
     """Every asset of the pipeline, one partition a mode where it belongs to one."""
-    of_a_mode = [
-        mode_asset(partitions),
-        panel_asset(configs, partitions),
-        run_asset(partitions),
-        record_asset(partitions),
-    ]
+    before = [mode_asset(partitions), panel_asset(configs, partitions), run_asset(partitions)]
+    checks = [check for asset in before for check in asset.check_specs]
+    of_a_mode = [*before, record_asset(partitions, checks)]
     mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
     return [
         catalogue,
