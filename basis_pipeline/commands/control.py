@@ -135,8 +135,12 @@ def _document(
         for entry in breaches
     ]
     told = {
-        **asdict(state),
+        "state": state.name,
+        "since": state.since,
+        "by": state.by,
+        "reason": state.reason,
         "stops_work": state.stops_work,
+        "resumed_at": state.resumed_at,
         "breaches": standing,
         "changes": [asdict(change) for change in changes],
     }

@@ -1,6 +1,6 @@
 """`platform/control`: the state of emergency control, and the age of the data held against it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +43,7 @@ def control_asset() -> dg.AssetsDefinition:
     )
     def control(
         context: dg.AssetExecutionContext, request: RunRequest
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         """Hold the age of the data against its limit, and show what stands."""
         try:
             settings = request.settings
@@ -52,7 +52,7 @@ def control_asset() -> dg.AssetsDefinition:
             found, facts = verdict(state), _facts(settings)
         except BasisError as error:  # nobody knows whether work may go on
             found, facts = _unknown(error), {}
-        return dg.MaterializeResult(metadata=facts, check_results=[found])
+        yield dg.MaterializeResult(metadata=facts, check_results=[found])
 
     return control
 
