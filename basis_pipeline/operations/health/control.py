@@ -3,7 +3,6 @@
 from basis_pipeline.errors import BacktestError, BasisError
 from basis_pipeline.operations.control import State, read_state
 from basis_pipeline.operations.health.model import Found, Status, faulty
-from basis_pipeline.operations.health.store import results_store
 from basis_pipeline.settings import Settings
 
 
@@ -12,10 +11,7 @@ def control(settings: Settings) -> Found:
     try:
         state = read_state(settings)
     except BasisError as error:
-        # Where the whole database is at fault, that is the store's; nobody works either way.
-        is_stores = results_store(settings).is_stopping
-        status = Status.UNKNOWN if is_stores else Status.UNHEALTHY
-        return faulty(error, status, stops=True)
+        return faulty(error)
     if state.stops_work:
         return faulty(BacktestError("BT-005", state.told))
     if state.name is State.ALERT:
