@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from basis_pipeline.results.database.archive import Archive
@@ -47,12 +47,16 @@ def life(archive: Archive, result: RunResult, tell: int) -> None:
 def counting(act: Callable[[int], None]) -> Trace:
     """A tracing function that calls `act` with the number of every step in the store's code."""
     steps, last = 0, ("", 0)
+    known: dict[CodeType, bool] = {}
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
         nonlocal steps, last
-        if not any(part in frame.f_code.co_filename for part in STORE):
+        code = frame.f_code
+        if code not in known:
+            known[code] = any(part in code.co_filename for part in STORE)
+        if not known[code]:
             return None
-        here = (frame.f_code.co_filename, frame.f_lineno)
+        here = (code.co_filename, frame.f_lineno)
         if event != "call" and here != last:  # a comprehension is one step, not one a row
             last, steps = here, steps + 1
             act(steps)
@@ -89,7 +93,7 @@ def another(capital: float, made: RunResult = make_run(hours=24 * DAYS)) -> RunR
     return replace(made, identity=replace(made.identity, capital=capital))
 
 
-def steps_of_a_life(url: str, results: Path) -> int:
+def steps_of_a_life(archive: Archive) -> int:
     """How many steps there are to be killed at."""
 
     def work(tell: int) -> None:
@@ -99,9 +103,8 @@ def steps_of_a_life(url: str, results: Path) -> int:
             nonlocal seen
             seen = step
 
-        archive, result = Archive(results, url), another(2.0)
         sys.settrace(counting(act))
-        life(archive, result, tell)
+        life(archive, another(2.0), tell)
         sys.settrace(None)
         os.write(tell, str(seen).encode())
 
@@ -144,10 +147,13 @@ def main(url: str, results: Path, steps: int, times: int) -> None:
     """Kill at so many steps, and after so many random times; then count everything."""
     chance = random.Random(20240601)
     outcomes: Counter[str] = Counter()
+    archive = Archive(results, url)  # holds no connection, and so can be carried into children
+    with open(os.devnull, "wb") as nobody:  # noqa: PTH123
+        life(archive, another(0.5), nobody.fileno())
     began = time.monotonic()
-    forked(lambda tell: life(Archive(results, url), another(1.0), tell))
+    forked(lambda tell: life(archive, another(1.0), tell))
     length = time.monotonic() - began
-    last = steps_of_a_life(url, results)
+    last = steps_of_a_life(archive)
     chosen = sorted(chance.sample(range(1, last + 1), min(steps, last)))
     capital = 2.0
     for step in [*chosen, *([None] * times)]:
@@ -155,15 +161,14 @@ def main(url: str, results: Path, steps: int, times: int) -> None:
         result = another(capital)
 
         def work(tell: int, step: int | None = step, result: RunResult = result) -> None:
-            archive = Archive(results, url)
             if step is not None:
                 sys.settrace(counting(kill_at(step)))
             life(archive, result, tell)
 
         heard = forked(work, None if step else chance.uniform(0.0, length))
-        outcomes[examined(Archive(results, url), result, heard)] += 1
-    numbers = [record.number for record in runs(Archive(results, url).engine)]
-    assert numbers == list(range(1, int(capital) + 1))
+        outcomes[examined(archive, result, heard)] += 1
+    numbers = [record.number for record in runs(archive.engine)]
+    assert numbers == list(range(1, len(chosen) + times + 4))
     print(json.dumps({"steps": last, "kills": len(chosen) + times, "outcomes": outcomes}))
 
 

@@ -3,8 +3,8 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -85,7 +85,7 @@ def test_days_add_up_to_the_run(archive: Archive) -> None:
     archive.record(made, directory)
     days = rows_of(archive.engine, DAILY_PERFORMANCE, [made.run_id])
     assert [days[0]["day"], days[-1]["day"], len(days)] == [date(2024, 6, 1), date(2024, 8, 10), 71]
-    for before, after in zip(days, days[1:], strict=False):
+    for before, after in pairwise(days):
         gained = math.fsum(after[name] for name in COMPONENTS)
         assert after["equity"] - before["equity"] == pytest.approx(gained, rel=1e-9)
     assert days[0]["daily_return"] is None
@@ -111,7 +111,7 @@ def test_a_run_written_elsewhere_is_corrected(archive: Archive, tmp_path: Path) 
     archive.record(made, directory)
     archive.record(make_run(capital=2.0), written(archive, capital=2.0)[1])
     archive.record(made, write_run(made, tmp_path / "second"))
-    assert [(r.number, Path(r.path).name) for r in runs(archive.engine)][0] == (1, "second")
+    assert [(r.number, Path(r.path).name) for r in runs(archive.engine)][:1] == [(1, "second")]
     assert len(rows_of(archive.engine, DAILY_PERFORMANCE, [made.run_id])) == 71
 
 
@@ -233,9 +233,6 @@ def test_a_forgotten_run_is_gone(archive: Archive) -> None:
     for table in (TRADES, POSITIONS, DAILY_PERFORMANCE, GATE_VERDICTS):
         assert rows_of(archive.engine, table, [made.run_id]) == []
     assert archive.start().added == []
-
-
-Holding = Callable[[Archive], object]
 
 
 def test_a_run_waits_while_the_database_is_held(archive: Archive) -> None:
