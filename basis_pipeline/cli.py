@@ -11,6 +11,7 @@ from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
+from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
 from basis_pipeline.errors import BasisError, CommandError
@@ -35,6 +36,7 @@ app.command()(gates)
 app.command()(events)
 app.command()(errors)
 app.command()(health)
+app.add_typer(results, name="results")
 
 
 def main() -> NoReturn:
