@@ -39,7 +39,9 @@ class EventType(StrEnum):
     RUN_STARTED = "run_started"
     RUN_FINISHED = "run_finished"  # outcome
     RUN_REFUSED = "run_refused"  # code, reason
-    HALTED = "halted"  # reason
+    ALERTED = "alerted"  # version, state, previous, by, reason; as the next three
+    HALTED = "halted"
+    SHUT_DOWN = "shut_down"
     RESUMED = "resumed"
     ERROR = "error"  # as `error_event` lays it out
     EVENTS_DROPPED = "events_dropped"  # count, total
@@ -66,7 +68,9 @@ CATEGORIES: dict[EventType, Category] = {
     EventType.RUN_STARTED: Category.AUDIT,
     EventType.RUN_FINISHED: Category.AUDIT,
     EventType.RUN_REFUSED: Category.AUDIT,
+    EventType.ALERTED: Category.AUDIT,
     EventType.HALTED: Category.AUDIT,
+    EventType.SHUT_DOWN: Category.AUDIT,
     EventType.RESUMED: Category.AUDIT,
     EventType.ERROR: Category.AUDIT,
     EventType.EVENTS_DROPPED: Category.AUDIT,
@@ -87,7 +91,9 @@ CATEGORIES: dict[EventType, Category] = {
 
 LEVELS: dict[EventType, Level] = {
     EventType.RUN_REFUSED: Level.ERROR,
-    EventType.HALTED: Level.WARNING,
+    EventType.ALERTED: Level.WARNING,
+    EventType.HALTED: Level.ERROR,
+    EventType.SHUT_DOWN: Level.ERROR,
     EventType.ERROR: Level.ERROR,
     EventType.EVENTS_DROPPED: Level.WARNING,
     EventType.DATA_REFUSED: Level.ERROR,

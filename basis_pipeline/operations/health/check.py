@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, slice_mode
+from basis_pipeline.config.control import load_control_limits
 from basis_pipeline.config.health import HealthLimits, load_health_limits
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.health import graph as of
+from basis_pipeline.operations.health.control import control
 from basis_pipeline.operations.health.durations import latencies, percentiles, slow_operations
 from basis_pipeline.operations.health.engine import engine
 from basis_pipeline.operations.health.families import family_found
@@ -103,6 +105,7 @@ def _surroundings(
         directory = config_dir or project_root() / "configs"
         names = names_in(directory)
         limits = limits or load_health_limits(directory)
+        load_control_limits(directory)
         configs = load_configs(directory)
         for mode in configs.modes:
             try:
@@ -138,6 +141,7 @@ def _probes(s: _Surroundings, facts: Facts | None, kept: Memory, now: datetime) 
         places = [settings.results_dir, *([database.parent] if database else [])]
         probes[of.STORE] = lambda: results_store(settings)
         probes[of.EVENTS] = lambda: event_log(settings)
+        probes[of.CONTROL] = lambda: control(settings)
         if s.limits:
             probes[of.DISK] = lambda: disk(places, limits.disk)
         for name in s.names.families if s.configs else ():

@@ -5,6 +5,7 @@ import dagster as dg
 from basis_pipeline.config import Configs
 from basis_pipeline.orchestration.assets.backtest import run_asset
 from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
+from basis_pipeline.orchestration.assets.control import control_asset
 from basis_pipeline.orchestration.assets.dataset import dataset_assets
 from basis_pipeline.orchestration.assets.health import health_asset
 from basis_pipeline.orchestration.assets.market import panel_asset
@@ -26,6 +27,7 @@ def all_assets(
     return [
         catalogue,
         platform_asset(),
+        control_asset(),
         *project_assets(),
         raw_assets(configs),
         dataset_assets(configs),
