@@ -76,9 +76,12 @@ def pages(sample_runs: Named, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium; a machine without one skips its tests, continuous integration fails."""
+    """Headless Chromium; a machine without one skips its tests, continuous integration fails.
+
+    Closed with the module: while it is open, no event loop can run beside its own.
+    """
     found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if found is None:
         if os.environ.get("CI") == "true":
