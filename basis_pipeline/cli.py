@@ -6,12 +6,14 @@ from typing import NoReturn
 import typer
 
 from basis_pipeline.commands.backtest import backtest
+from basis_pipeline.commands.control import control, halt, resume
 from basis_pipeline.commands.data import audit, sample
 from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
 from basis_pipeline.commands.report import compare, tear_sheet
+from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
 from basis_pipeline.errors import BasisError, CommandError
@@ -40,6 +42,10 @@ app.command()(gates)
 app.command()(events)
 app.command()(errors)
 app.command()(health)
+app.command()(halt)
+app.command()(resume)
+app.command()(control)
+app.add_typer(results, name="results")
 
 
 def main() -> NoReturn:

@@ -68,23 +68,23 @@ def compare(
 def _found(run: str, settings: "Settings") -> "RunResult":
     """The run of that name, in that directory, or recorded last of that mode."""
     from basis_pipeline.errors import ResultsError
-    from basis_pipeline.results.index import RunIndex
+    from basis_pipeline.results.database.migration import existing
+    from basis_pipeline.results.database.runs import latest, verify
+    from basis_pipeline.results.database.runs import run as recorded
     from basis_pipeline.results.store import SUMMARY, read_run
 
     if (Path(run) / SUMMARY).is_file():
         return read_run(Path(run))
-    if not settings.results_dir.is_dir():
+    if (engine := existing(settings.results_db_url)) is None:
         what = f"there is no run {run!r}, and there are no results"
         raise CommandError("API-001", what, where=str(settings.results_dir), action="basis run")
-    index = RunIndex(settings.results_db_url)
-    if latest := index.latest(run):
-        return index.load(latest.run_id)
     try:
-        return index.load(run)
+        record = latest(engine, run) or recorded(engine, run)
     except ResultsError as error:
-        raise CommandError(
-            "API-001", f"there is no run {run!r}", where="RUN", available=error.available
-        ) from error
+        what = f"there is no run {run!r}"
+        raise CommandError("API-001", what, where="RUN", available=error.available) from error
+    verify(record)
+    return read_run(Path(record.path))
 
 
 def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":

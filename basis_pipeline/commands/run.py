@@ -52,12 +52,17 @@ def run(
 
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
     """
+    from basis_pipeline.config.control import load_control_limits
+    from basis_pipeline.operations.control import require_work
+
     settings = settings_of(data_dir, results_dir, start, end)
     configs = project_configs()
     unsound = unsound_modes(configs, mode)
     sound = [name for name in chosen(configs, mode) if name not in unsound]
     slices = sliced(configs, sound, overrides, capital) if sound else []
     require_data(settings)
+    load_control_limits(project_root() / "configs")  # before hours of work are judged by them
+    require_work(settings, "basis run")
     outcome = _run_pipeline(settings, slices, unsound, capital, overrides)
     _show(outcome, settings)
     if not _is_good(outcome):
@@ -119,6 +124,7 @@ def _is_good(outcome: "PipelineOutcome") -> bool:
 
 
 def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
+    from basis_pipeline.operations.control import State, read_state
     from basis_pipeline.operations.gates import Verdict, counts
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
@@ -134,6 +140,9 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
     screen.say(f"Gates: {told}")
     _show_reports(outcome, settings)
+    state = read_state(settings)
+    if state.name is not State.NORMAL:
+        screen.say(f"Control: {state.told}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():

@@ -12,6 +12,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, QualityResult, Severity
 from basis_pipeline.market.raw import RawFamily, read_families
 from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.descriptions import Readers, family_description, readers
 from basis_pipeline.orchestration.failures import coded_failures, error_metadata
@@ -50,6 +51,7 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         """Read every selected family; one that cannot be believed is recorded as refused."""
         names = asked_for(context)
         with coded_failures():
+            require_open(request.settings, "raw")
             wanted = [request.configs.datasets[name] for name in names]
             landed = read_families(request.data, wanted)
         for name, outcome in landed.items():

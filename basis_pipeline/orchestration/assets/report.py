@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from basis_pipeline.errors import ResultsError
+from basis_pipeline.operations.control import require_open
 from basis_pipeline.operations.gates import Gate, Verdict, worst
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
@@ -18,7 +19,8 @@ from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.database.migration import existing
+from basis_pipeline.results.database.runs import latest
 from basis_pipeline.results.pages.comparison import Entry, comparison_html
 from basis_pipeline.results.pages.pictures import comparison_png, tear_sheet_png
 from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
@@ -68,6 +70,7 @@ def _tear_sheet(
         gates = gates_of(context.instance, mode_checks, mode)
         verdicts = shown(gates)
         with coded_failures():
+            require_open(request.settings, f"report/tear_sheet[{mode}]")
             page = write_page(request.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
@@ -112,6 +115,7 @@ def _comparison(
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
         with coded_failures():
+            require_open(request.settings, "report/comparison")
             results = _comparable(request, modes)
             names = [result.mode for result in results]
             gates = {mode: gates_of(context.instance, mode_checks, mode) for mode in names}
@@ -135,13 +139,13 @@ def _comparison(
 
 def _comparable(request: RunRequest, modes: Sequence[str]) -> list[RunResult]:
     """The latest recorded run of every mode, of those over the window asked for."""
-    index, window = RunIndex(request.settings.results_db_url), request.window
+    engine, window = existing(request.settings.results_db_url), request.window
     found = []
     for mode in modes:
-        latest = index.latest(mode)
-        if latest is None:
+        record = latest(engine, mode) if engine else None
+        if record is None:
             continue
-        result = read_run(Path(latest.path))
+        result = read_run(Path(record.path))
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:

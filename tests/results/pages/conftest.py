@@ -67,6 +67,6 @@ def pages(sample_runs: Named, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser for the tests of one module: while it runs, nobody else can run an event loop."""
+    """A browser for the tests of one module: while it is open, no event loop can run beside it."""
     with chromium() as found:
         yield found

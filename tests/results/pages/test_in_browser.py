@@ -119,7 +119,7 @@ def test_the_keyboard_reaches_and_reads_a_chart(browser: Browser, pages: Path) -
         assert page.evaluate("document.activeElement.id") == "chart-equity"
         page.keyboard.press("ArrowLeft")
         page.wait_for_selector("#chart-equity .hoverlayer text")
-        told = page.locator("#chart-equity .hoverlayer").inner_text()
+        told = page.locator("#chart-equity .hoverlayer").text_content() or ""
         assert "USDT" in told
         assert "UTC" in told
 

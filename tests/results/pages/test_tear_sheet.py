@@ -16,7 +16,7 @@ from tests.results.made_run import make_run
 from tests.results.pages.conftest import FAILED, PASSED, SPECIAL, Named
 from tests.runs.trees import MODES
 
-VOID = {"meta", "img", "br", "link", "input"}
+VOID = {"meta", "img", "br", "link", "input", "wbr"}
 
 
 class Read(HTMLParser):
