@@ -35,7 +35,7 @@ def tear_sheet(
     with screen.progress(1) as advance:
         advance(f"tear sheet of {run}")
         result = _found(run, settings)
-        _write(out, _sheet(result, _verdicts(result, settings), form))
+        screen.write(out, _sheet(result, _verdicts(result, settings), form))
     screen.say(f"Run {result.run_id}: {out}")
 
 
@@ -61,7 +61,7 @@ def compare(
         advance("comparison")
         results = [_found(run, settings) for run in runs]
         entries = [Entry(result, tuple(_verdicts(result, settings))) for result in results]
-        _write(out, comparison_html(entries, rank_by=rank_by, reference=True).encode())
+        screen.write(out, comparison_html(entries, rank_by=rank_by, reference=True).encode())
     screen.say(f"{len(runs)} runs: {out}")
 
 
@@ -111,14 +111,3 @@ def _sheet(result: "RunResult", gates: "list[GateVerdict]", form: str) -> bytes:
     from basis_pipeline.results.pages.pictures import tear_sheet_pdf, tear_sheet_png
 
     return tear_sheet_pdf(result, gates) if form == "pdf" else tear_sheet_png(result, gates)
-
-
-def _write(out: Path, content: bytes) -> None:
-    """Write beside the file, then rename: a reader finds the old page or the new one."""
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(out)
-    except OSError as error:
-        what = f"the page cannot be written: {error.strerror}"
-        raise CommandError("API-002", what, where=str(out)) from error

@@ -33,18 +33,23 @@ def say(text: str) -> None:
 
 
 def deliver(document: str, out: Path | None) -> None:
-    """Print a document, or write it beside `out` and rename: a reader finds the old or the new one.
+    """Print a document, or write it to `out`. Raises CommandError, as `write`."""
+    if out is None:
+        print(document, end="")
+    else:
+        write(out, document.encode())
+
+
+def write(out: Path, content: bytes) -> None:
+    """Write beside the file, then rename: a reader finds the old report or the new one.
 
     Raises
     ------
     CommandError: API-002 when it cannot be written.
     """
-    if out is None:
-        print(document, end="")
-        return
     partial = out.with_name(f".{out.name}.partial")
     try:
-        partial.write_text(document, encoding="utf-8")
+        partial.write_bytes(content)
         partial.replace(out)
     except OSError as error:
         what = f"the report cannot be written: {error.strerror}"

@@ -10,6 +10,7 @@ from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError, DataError
 from basis_pipeline.market.audit import Examined
 from basis_pipeline.market.evidence import Evidence
+from basis_pipeline.operations.control import require_open
 from basis_pipeline.operations.data_report import audit_html, counted, evidence_of
 from basis_pipeline.operations.gate_reports import gates_html
 from basis_pipeline.operations.gates import Gate, Verdict, counts, failed
@@ -57,6 +58,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Write the page from what the warehouse holds."""
         with coded_failures():
+            require_open(request.settings, "report/data_audit")
             evidence = evidence_of(_ingested(request, warehouse), request.configs.venues)
             html = audit_html(evidence, f"{request.data.name}: {request.window} UTC")
             page = write_page(request.reports / "data_audit.html", html)
@@ -126,6 +128,7 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
         """Write the page from the records as they stand."""
         found = gates_of_all(context.instance, checks)
         with coded_failures():
+            require_open(request.settings, "report/gates")
             page = write_page(request.reports / "gates.html", gates_html(found))
         return dg.MaterializeResult(metadata={**figures.page(page), **_gate_facts(found)})
 
