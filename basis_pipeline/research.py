@@ -22,13 +22,14 @@ import pandas as pd
 from basis_pipeline.config import load_configs
 from basis_pipeline.market.window import Window
 from basis_pipeline.results import columns
+from basis_pipeline.results.database.runs import load
 from basis_pipeline.results.pages.definitions import FIGURES
 from basis_pipeline.results.pages.differences import (
     configuration_differences,
     data_differences,
     run_differences,
 )
-from basis_pipeline.results.store import RunResult, read_run, write_run
+from basis_pipeline.results.store import RunResult, write_run
 from basis_pipeline.runs import backtest as research_path
 from basis_pipeline.settings import load_settings, project_root
 
@@ -187,18 +188,16 @@ def load_run(run: str | Path, *, results_dir: str | Path | None = None) -> Run:
 
     Parameters
     ----------
-    run: the directory of a run, or the identity of one that lies in the results directory.
-    results_dir: where to look for an identity; else `BASIS_RESULTS_DIR`.
+    run: the directory of a run; else a mode, for its latest recorded run; else a run's identity, or
+        the beginning of it that no other has.
+    results_dir: where the results lie; else `BASIS_RESULTS_DIR`.
 
     Raises
     ------
     ResultsError: RS-002 when there is no such run, and which there are; RS-003 when a file is
         missing or differs.
     """
-    directory = Path(run)
-    if not directory.is_dir():
-        directory = load_settings(results_dir=results_dir).results_dir / "runs" / str(run)
-    return Run(read_run(directory))
+    return Run(load(load_settings(results_dir=results_dir).results_db_url, str(run)))
 
 
 def compare(*runs: Run) -> pd.DataFrame:

@@ -11,7 +11,8 @@ import pytest
 from basis_pipeline.errors import ConfigError, ResultsError
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.research import Run, backtest, compare, load_run
-from basis_pipeline.settings import project_root
+from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.settings import load_settings, project_root
 
 SPAN = {"start": "2024-01-03", "end": "2024-02-20"}
 TABLES = ("equity", "attribution", "positions", "risk", "events")
@@ -77,11 +78,18 @@ def test_a_date_and_its_text_are_the_same_bound(data: Path, base: Run) -> None:
     assert backtest("btc_basis", data_dir=data, start=start, end=end).run_id == base.run_id
 
 
+def recorded(run: Run, results: Path) -> Path:
+    """Keep a run in a results directory and its database."""
+    directory = run.save(results / "runs" / run.run_id)
+    assert Archive(results, load_settings(results_dir=results).results_db_url).start().added
+    return directory
+
+
 def test_a_saved_run_is_loaded_as_it_was(base: Run, tmp_path: Path) -> None:
-    """By its directory, and by its identity below a results directory."""
-    directory = base.save(tmp_path / "runs" / base.run_id)
-    by_path, by_id = load_run(directory), load_run(base.run_id, results_dir=tmp_path)
-    for loaded in (by_path, by_id):
+    """By its directory, its identity, the beginning of that, and as the latest of its mode."""
+    directory = recorded(base, tmp_path)
+    names = (base.run_id, base.run_id[:6], "btc_basis")
+    for loaded in (load_run(directory), *(load_run(name, results_dir=tmp_path) for name in names)):
         assert loaded.run_id == base.run_id
         pd.testing.assert_frame_equal(loaded.events, base.events)
         pd.testing.assert_series_equal(loaded.figures, base.figures)
@@ -89,7 +97,7 @@ def test_a_saved_run_is_loaded_as_it_was(base: Run, tmp_path: Path) -> None:
 
 def test_a_run_that_is_not_there_is_told_what_is(base: Run, tmp_path: Path) -> None:
     """A mistyped identity is answered with those there are."""
-    base.save(tmp_path / "runs" / base.run_id)
+    recorded(base, tmp_path)
     with pytest.raises(ResultsError) as raised:
         load_run("0123456789abcdef", results_dir=tmp_path)
     assert raised.value.code == "RS-002"

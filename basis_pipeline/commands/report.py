@@ -66,25 +66,17 @@ def compare(
 
 
 def _found(run: str, settings: "Settings") -> "RunResult":
-    """The run of that name, in that directory, or recorded last of that mode."""
     from basis_pipeline.errors import ResultsError
-    from basis_pipeline.results.database.migration import existing
-    from basis_pipeline.results.database.runs import latest, verify
-    from basis_pipeline.results.database.runs import run as recorded
-    from basis_pipeline.results.store import SUMMARY, read_run
+    from basis_pipeline.results.database.runs import load
 
-    if (Path(run) / SUMMARY).is_file():
-        return read_run(Path(run))
-    if (engine := existing(settings.results_db_url)) is None:
-        what = f"there is no run {run!r}, and there are no results"
-        raise CommandError("API-001", what, where=str(settings.results_dir), action="basis run")
     try:
-        record = latest(engine, run) or recorded(engine, run)
+        return load(settings.results_db_url, run)
     except ResultsError as error:
-        what = f"there is no run {run!r}"
-        raise CommandError("API-001", what, where="RUN", available=error.available) from error
-    verify(record)
-    return read_run(Path(record.path))
+        if error.code != "RS-002":
+            raise
+        raise CommandError(
+            "API-001", error.what, where="RUN", available=error.available, action="basis run"
+        ) from error
 
 
 def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
