@@ -44,8 +44,9 @@ ui: $(READY) ## open the Dagster UI on what the runs recorded
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
-coverage: $(READY) ## run the tests and keep what of the code they reach, for its gate
+coverage: $(READY) ## run the tests and keep the record of what they reach, for its gate
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --cov --cov-report=json:coverage.json
+	$(BIN)/python -m basis_pipeline.operations.coverage < coverage.json
 
 lint: $(READY) ## formatting, lint, types and the floors
 	$(BIN)/ruff format --check .

@@ -6,6 +6,7 @@ from typing import NoReturn
 import typer
 
 from basis_pipeline.commands.backtest import backtest
+from basis_pipeline.commands.control import control, halt, resume
 from basis_pipeline.commands.data import audit, sample
 from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import errors
@@ -35,6 +36,9 @@ app.command()(gates)
 app.command()(events)
 app.command()(errors)
 app.command()(health)
+app.command()(halt)
+app.command()(resume)
+app.command()(control)
 
 
 def main() -> NoReturn:

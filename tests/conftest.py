@@ -1,6 +1,8 @@
 """What every test may use."""
 
+import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 from basis_pipeline.results.database.connection import connect
 from basis_pipeline.results.database.migration import migrate
 from tests import postgres
+from tests.planted import SECRETS
 
 # A shared machine stalls now and then: an example is judged by its result, not by its time.
 settings.register_profile("basis", deadline=None)
@@ -60,3 +63,29 @@ def engine(database_url: str) -> Engine:
     opened = connect(database_url)
     migrate(opened)
     return opened
+
+
+LOGS = {".jsonl", ".log", ".out", ".err", ".db", ".gz"}
+NO_LOG = "runs.db"  # Dagster's record of what a run was asked for, as it was asked
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_log_holds_a_secret(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever the suite made the project write: no planted secret is in any log of it."""
+    os.environ["AWS_SECRET_ACCESS_KEY"] = SECRETS[0]
+    yield
+    told = [
+        f"{file}: {secret}"
+        for file in tmp_path_factory.getbasetemp().rglob("*")
+        if file.suffix in LOGS and file.name != NO_LOG and file.is_file()
+        for secret in SECRETS
+        if secret.encode() in _content(file)
+    ]
+    assert not told
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+    except (OSError, EOFError, zlib.error):  # what a test broke on purpose
+        return b""

@@ -235,8 +235,8 @@ def test_gates_can_be_evaluated_on_the_spot(results: Path) -> None:
     platform = ("--results-dir", results, "--phase", "4", "--format", "json")
     done = basis("gates", *platform, "--execute")
     gates = {gate["name"]: gate for gate in _named(done.stdout)}
-    assert gates["platform/instance results_index"]["verdict"] == "PASS", done.stderr
-    assert gates["platform/instance results_index"]["metrics"] == {"runs": 2}
+    assert gates["platform/instance results_store"]["verdict"] == "PASS", done.stderr
+    assert gates["platform/instance results_store"]["metrics"] == {"runs": 2}
     again = {gate["name"]: gate for gate in _named(basis("gates", *platform).stdout)}
     assert {name: gate["verdict"] for name, gate in again.items()} == {
         name: gate["verdict"] for name, gate in gates.items()

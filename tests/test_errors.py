@@ -19,8 +19,9 @@ from basis_pipeline.errors import (
     correlation_id,
     error_from_code,
 )
+from tests.planted import SECRETS
 
-SECRET = "s3cr3t-hunter2"
+SECRET = SECRETS[0]
 
 
 @pytest.mark.parametrize("code", REGISTRY)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from basis_pipeline.masking import masked, masked_text
 from basis_pipeline.settings import Url
+from tests.planted import SECRETS
 
-SECRET = "s3cr3t-Wh1te-Rabbit"
+SECRET = SECRETS[0]
 
 
 @pytest.mark.parametrize(

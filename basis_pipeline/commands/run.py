@@ -50,9 +50,12 @@ def run(
 
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
     """
+    from basis_pipeline.operations.control import require_work
+
     settings = settings_of(data_dir, results_dir, start, end)
     slices = sliced(project_configs(), mode, overrides, capital)
     require_data(settings)
+    require_work(settings, "basis run")
     outcome = _run_pipeline(settings, slices, capital, overrides)
     _show(outcome, settings)
     if not _is_good(outcome):
@@ -113,6 +116,7 @@ def _is_good(outcome: "PipelineOutcome") -> bool:
 
 
 def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
+    from basis_pipeline.operations.control import State, read_state
     from basis_pipeline.operations.gates import Verdict, counts
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
@@ -129,6 +133,9 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     screen.say(f"Gates: {told}")
     page = settings.results_dir / "reports" / "comparison.html"
     screen.say(f"Report: {page}" if page.exists() else "No report: no mode came through.")
+    state = read_state(settings)
+    if state.name is not State.NORMAL:
+        screen.say(f"Control: {state.told}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():

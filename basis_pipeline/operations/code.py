@@ -1,18 +1,15 @@
 """Gates of the code: formatting, lint, types, floors and coverage, judged by their own tools."""
 
 import importlib.util
-import json
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 from basis_pipeline.market.quality import QualityResult, Severity
+from basis_pipeline.operations import coverage
 
 PHASE = 5
-COVERAGE = "coverage.json"
-FLOORS_0_TO_3 = ("config", "market", "engine", "results", "runs", "operations")
-MIN_COVERED = 0.90
 # Check → what it asks, the package and the arguments of its tool; a tool exits 0 when content.
 TOOLS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "formatting": ("every file is formatted", "ruff", ("ruff", "format", "--check", ".")),
@@ -22,7 +19,7 @@ TOOLS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 CHECKS: dict[str, tuple[Severity, str]] = {
     **{name: ("ERROR", asks) for name, (asks, _, _) in TOOLS.items()},
-    "coverage": ("ERROR", f"tests reach at least {MIN_COVERED:.0%} of floors 0 to 3"),
+    "coverage": ("ERROR", coverage.ASKS),
 }
 SHOWN = 6  # lines of what a tool says
 
@@ -30,10 +27,9 @@ SHOWN = 6  # lines of what a tool says
 def code_checks(root: Path) -> list[QualityResult]:
     """Evaluate every check of `CHECKS` on the project at `root`.
 
-    A tool that is not installed and a coverage that was not measured since the code last changed
-    leave their check unevaluated: it has not passed.
+    A tool that is not installed leaves its check unevaluated: it has not passed.
     """
-    return [*(_judged(root, name) for name in TOOLS), coverage_check(root)]
+    return [*(_judged(root, name) for name in TOOLS), coverage.coverage_check(root)]
 
 
 def _judged(root: Path, name: str) -> QualityResult:
@@ -52,30 +48,6 @@ def _judged(root: Path, name: str) -> QualityResult:
     }
     said = asks if done.returncode == 0 else " · ".join(told[-SHOWN:])
     return QualityResult(name, done.returncode == 0, "ERROR", said, metrics, phase=PHASE)
-
-
-def coverage_check(root: Path) -> QualityResult:
-    """Share of lines that tests reached, from the report `make coverage` writes."""
-    report = root / COVERAGE
-    sources = list((root / "basis_pipeline").rglob("*.py"))
-    if not report.is_file():
-        return _unknown("coverage", f"there is no {COVERAGE}: make coverage")
-    if report.stat().st_mtime < max((file.stat().st_mtime for file in sources), default=0.0):
-        return _unknown("coverage", f"the code changed after {COVERAGE} was written: make coverage")
-    files = json.loads(report.read_bytes())["files"]
-    held = [file["summary"] for name, file in files.items() if _is_held(Path(name))]
-    lines = sum(summary["num_statements"] for summary in held)
-    covered = sum(summary["covered_lines"] for summary in held)
-    share = covered / lines if lines else 0.0
-    metrics: dict[str, float | int | str] = {"covered": share, "limit": MIN_COVERED, "lines": lines}
-    told = f"{share:.1%} of {lines} lines in {len(held)} files"
-    return QualityResult("coverage", share >= MIN_COVERED, "ERROR", told, metrics, phase=PHASE)
-
-
-def _is_held(file: Path) -> bool:
-    parts = file.parts[file.parts.index("basis_pipeline") + 1 :]
-    floor_0 = ("errors.py", "settings.py", "error_codes.py", "masking.py")
-    return bool(parts) and (parts[0] in FLOORS_0_TO_3 or parts[0] in floor_0)
 
 
 def _unknown(name: str, why: str) -> QualityResult:

@@ -1,6 +1,5 @@
 """Gates of documents and code: a fault planted in a project turns exactly its gate red."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from basis_pipeline.operations import code, documents
+from basis_pipeline.operations import code, coverage, documents
 from basis_pipeline.operations.gates import Gate, Verdict
 from basis_pipeline.orchestration.assets.project import CODE, HOUSEKEEPING, project_assets
 from basis_pipeline.orchestration.records import gates_of
@@ -30,9 +29,7 @@ type = "layers"
 layers = ["basis_pipeline.runs", "basis_pipeline.config"]
 """
 SOUND = '"""Sound."""\n\nSIZE = 1\n'
-REPORT = '{"files": {"basis_pipeline/config/a.py": {"summary": %s}}}'
 PACKAGE_HOST = "https://" + "example.org/simple"  # in two parts: no file names a host
-COVERED = '{"num_statements": 10, "covered_lines": %d}'
 
 
 def judged(root: Path, key: dg.AssetKey) -> dict[str, Gate]:
@@ -147,13 +144,17 @@ def package(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     (root / "basis_pipeline").mkdir(parents=True)
     (root / "pyproject.toml").write_text(PYPROJECT)
-    for name in ("__init__", "config", "runs"):
+    for name in ("__init__", "config", "errors", "runs"):
         (root / "basis_pipeline" / f"{name}.py").write_text(SOUND)
-    report = root / code.COVERAGE
-    report.write_text(REPORT % (COVERED % 9))
-    later = (root / "basis_pipeline" / "runs.py").stat().st_mtime + 60
-    os.utime(report, (later, later))
+    measure(root, reached=9)
     return root
+
+
+def measure(root: Path, reached: int) -> None:
+    """Keep the record of a measurement that reached so many of ten statements."""
+    (root / "docs").mkdir(exist_ok=True)
+    summary = {"num_statements": 10, "covered_lines": reached}
+    coverage.write_record({"files": {"basis_pipeline/errors.py": {"summary": summary}}}, root)
 
 
 def test_sound_code_passes_every_tool(package: Path) -> None:
@@ -169,7 +170,7 @@ CODE_FAULTS = {
     "lint": add("basis_pipeline/config.py", "import os\n"),
     "types": add("basis_pipeline/config.py", "NAME: str = 1\n"),
     "floors": add("basis_pipeline/config.py", "from basis_pipeline import runs\n\nHIGH = runs\n"),
-    "coverage": lambda root: (root / code.COVERAGE).write_text(REPORT % (COVERED % 8)),
+    "coverage": lambda root: measure(root, reached=8),
 }
 
 
@@ -177,17 +178,28 @@ CODE_FAULTS = {
 def test_a_fault_in_the_code_turns_its_gate_red(package: Path, check: str) -> None:
     """Each tool sees the fault that is its own."""
     CODE_FAULTS[check](package)
-    later = (package / "basis_pipeline" / "config.py").stat().st_mtime + 60
-    os.utime(package / code.COVERAGE, (later, later))
     gates = judged(package, CODE)
     assert gates[check].verdict is Verdict.FAIL, gates
     assert gates[check].message
 
 
-def test_a_coverage_of_older_code_is_not_evaluated(package: Path) -> None:
-    """A measurement says nothing of code written after it."""
-    os.utime(package / code.COVERAGE, (0, 0))
-    found = code.coverage_check(package)
+def test_code_that_was_not_measured_counts_as_not_reached(package: Path) -> None:
+    """A measurement says nothing of code written after it, and one changed file hides no other."""
+    assert coverage.coverage_check(package).passed
+    add("basis_pipeline/settings.py", SOUND)(package)  # two statements more, reached by none
+    found = coverage.coverage_check(package)
+    assert found.metrics["covered"] == 9 / 12
+    assert not found.passed
+    assert "basis_pipeline/settings.py" in found.description
+    (package / "basis_pipeline" / "settings.py").unlink()
+    add("basis_pipeline/errors.py", "MORE = 2\n")(package)
+    assert coverage.coverage_check(package).metrics["covered"] == 0.0
+
+
+def test_without_a_record_coverage_is_not_evaluated(package: Path) -> None:
+    """Nobody knows what the tests of such a checkout reach: no pass."""
+    (package / coverage.RECORD).unlink()
+    found = coverage.coverage_check(package)
     assert not found.evaluated
     assert "make coverage" in found.description
 

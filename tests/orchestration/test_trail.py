@@ -20,9 +20,10 @@ from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import project_root
 from tests.orchestration.conftest import WINDOW, Place
 from tests.orchestration.test_refusals import PERP, spoil_price
+from tests.planted import SECRETS
 
 MODES = ("btc_basis", "pure_lending")
-SECRET = "hunter2-hunter2"
+SECRET = SECRETS[1]
 
 
 def trail(place: Place, *types: str, **asked: Any) -> list[Event]:

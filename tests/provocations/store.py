@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.database.connection import connect
+from basis_pipeline.results.database.migration import migrate
+from basis_pipeline.results.database.runs import run
 from basis_pipeline.results.store import read_run, write_run
 from tests.results.made_run import make_run
 
@@ -28,10 +30,17 @@ def foreign_column(place: Path) -> None:
     write_run(run, place / "run")
 
 
+def no_such_run(place: Path) -> None:
+    """A new database asked for a run."""
+    engine = connect(f"sqlite:///{place}/runs.sqlite")
+    migrate(engine)
+    run(engine, "0" * 16)
+
+
 def no_database(place: Path) -> None:
-    """A text file under the index's name."""
+    """A text file under the database's name."""
     (place / "runs.sqlite").write_text("this is no database, but long enough to be read as one" * 9)
-    RunIndex(place / "runs.sqlite")
+    migrate(connect(f"sqlite:///{place}/runs.sqlite"))
 
 
 def endless_link(place: Path) -> None:
@@ -44,7 +53,7 @@ def endless_link(place: Path) -> None:
 
 PROVOCATIONS = {
     "RS-001": in_the_way,
-    "RS-002": lambda place: RunIndex(place / "runs.sqlite").get("0" * 16),
+    "RS-002": no_such_run,
     "RS-003": edited,
     "RS-004": foreign_column,
     "RS-005": no_database,

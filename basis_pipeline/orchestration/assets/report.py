@@ -19,7 +19,8 @@ from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.results.comparison import comparison_html, comparison_plot_png
-from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.database.migration import existing
+from basis_pipeline.results.database.runs import latest
 from basis_pipeline.results.store import RunResult, read_run
 from basis_pipeline.results.tear_sheet import GateVerdict, tear_sheet_html
 
@@ -122,13 +123,13 @@ def _comparison(
 
 def _comparable(request: RunRequest, modes: Sequence[str]) -> list[RunResult]:
     """The latest recorded run of every mode, of those over the window asked for."""
-    index, window = RunIndex(request.settings.results_db_url), request.window
+    engine, window = existing(request.settings.results_db_url), request.window
     found = []
     for mode in modes:
-        latest = index.latest(mode)
-        if latest is None:
+        record = latest(engine, mode) if engine else None
+        if record is None:
             continue
-        result = read_run(Path(latest.path))
+        result = read_run(Path(record.path))
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:

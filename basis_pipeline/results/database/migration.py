@@ -11,7 +11,14 @@ from threading import Lock
 from sqlalchemy import Engine, inspect, text
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.database.connection import place, reading, writing
+from basis_pipeline.results.database.connection import (
+    connect,
+    place,
+    reading,
+    sqlite_file,
+    writing,
+)
+from basis_pipeline.results.database.tables import RUNS
 
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "alembic_version"
@@ -29,6 +36,24 @@ def revision_of(engine: Engine) -> str:
         if not inspect(connection).has_table(VERSION_TABLE):
             return ""
         return connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) or ""
+
+
+def existing(url: str) -> Engine | None:
+    """The database a URL names, brought up to date; None where none has been made, and none is.
+
+    Raises
+    ------
+    ResultsError: as `connect` and `migrate`.
+    """
+    file = sqlite_file(url)
+    if file and not file.exists():
+        return None
+    engine = connect(url)
+    with reading(engine) as connection:
+        if not inspect(connection).has_table(RUNS.name):
+            return None
+    migrate(engine)
+    return engine
 
 
 def migrate(engine: Engine) -> str:

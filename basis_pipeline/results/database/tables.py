@@ -23,6 +23,8 @@ from sqlalchemy.types import TypeDecorator
 
 from basis_pipeline.results.tables import COMPONENTS
 
+RECORDED, MISSING = "recorded", "missing"  # whether a run's files are where its row says
+
 METADATA = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -67,9 +69,11 @@ RUNS = Table(
     "runs",
     METADATA,
     Column("run_id", Text, primary_key=True),
+    Column("number", Integer, nullable=False, unique=True),  # the order they were recorded in
     Column("mode", Text, nullable=False),
+    Column("share_class", Text, nullable=False),
     Column("created_at", UtcTime, nullable=False),
-    Column("status", Text, nullable=False),
+    Column("status", Text, nullable=False),  # of RECORDED, MISSING
     Column("config_hash", Text, nullable=False),
     Column("data_hash", Text, nullable=False),
     Column("start", UtcTime, nullable=False),
@@ -89,8 +93,8 @@ RUNS = Table(
     Column("files", Text, nullable=False),
     Column("summary_sha256", Text, nullable=False),
     Column("path", Text, nullable=False),
-    Index(None, "mode", "created_at", "run_id"),
-    Index(None, "created_at", "run_id"),
+    Index(None, "mode", "number"),
+    Index(None, "created_at"),
     Index(None, "config_hash"),
     sqlite_with_rowid=False,
 )

@@ -100,8 +100,8 @@ OF_BYBIT = {
 }
 
 
-def index(place: Place) -> Path:
-    """The index of runs."""
+def database(place: Place) -> Path:
+    """The results database."""
     return place.results / "runs.sqlite"
 
 
@@ -135,8 +135,8 @@ def summary(place: Place) -> Path:
 KILLED = {
     "no file of a family": (moved(perp), "family/bybit_ethusdt_perp", "DATA-001"),
     "a family's file is empty": (replaced(perp, b""), "family/bybit_ethusdt_perp", "DATA-002"),
-    "a file is the index": (replaced(index, b"garbage" * 999), "results_store", "RS-005"),
-    "no index": (moved(index), "results_store", "RS-005"),
+    "a file is the database": (replaced(database, b"garbage" * 999), "results_store", "RS-005"),
+    "no database": (moved(database), "results_store", "RS-005"),
     "a file for the runs": (replaced(runs, b""), "results_store", "RS-001"),
     "a run was edited": (replaced(summary, b"{}"), "results_store", "RS-003"),
     "a file for the log": (replaced(logs, b""), "event_log", "EVENT-001"),

@@ -27,7 +27,9 @@ def upgrade() -> None:
     op.create_table(
         "runs",
         sa.Column("run_id", sa.Text, nullable=False),
+        sa.Column("number", sa.Integer, nullable=False),
         sa.Column("mode", sa.Text, nullable=False),
+        sa.Column("share_class", sa.Text, nullable=False),
         _time("created_at"),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("config_hash", sa.Text, nullable=False),
@@ -44,10 +46,11 @@ def upgrade() -> None:
         sa.Column("summary_sha256", sa.Text, nullable=False),
         sa.Column("path", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("run_id", name="pk_runs"),
+        sa.UniqueConstraint("number", name="uq_runs_number"),
         sqlite_with_rowid=False,
     )
-    _index("runs", "mode", "created_at", "run_id")
-    _index("runs", "created_at", "run_id")
+    _index("runs", "mode", "number")
+    _index("runs", "created_at")
     _index("runs", "config_hash")
     _of_run(
         "trades",
