@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, insert, inspect, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, insert, inspect, select, update
 
 from basis_pipeline.config import Configs, load_configs
 from basis_pipeline.config.loading import canonical_json
@@ -24,6 +24,7 @@ from basis_pipeline.results.database.requests import BACKTEST_REQUESTS as REQUES
 from basis_pipeline.settings import Settings, project_root
 
 COMPONENT = "requests"
+ATTEMPTS = 3
 FINAL = (Status.DONE, Status.REFUSED, Status.FAILED)
 
 
@@ -66,6 +67,7 @@ def submit(
                 mode=request.mode,
                 status=Status.QUEUED,
                 submitted_at=datetime.now(UTC),
+                attempts=0,
                 pipeline_run="",
                 run_id="",
                 code="",
@@ -107,8 +109,18 @@ def find(settings: Settings, sequences: Sequence[int]) -> list[Served]:
 
 
 def begin(settings: Settings, sequence: int, pipeline_run: str) -> bool:
-    """Mark a request as being served; False when it has been served for good already."""
-    return _write(settings, sequence, status=Status.RUNNING, pipeline_run=pipeline_run)
+    """Mark a request as being served; False when nobody is to serve it.
+
+    So it is when that has been done, or when each of `ATTEMPTS` runs died of it: it has failed.
+    """
+    spent = REQUESTS.c.attempts >= ATTEMPTS
+    told = f"{ATTEMPTS} runs that served it ended before it did"
+    values = {"status": Status.FAILED, "finished_at": datetime.now(UTC), "message": told}
+    if _write(settings, sequence, spent, **values):
+        return False
+    count = REQUESTS.c.attempts + 1
+    values = {"status": Status.RUNNING, "pipeline_run": pipeline_run, "attempts": count}
+    return _write(settings, sequence, **values)
 
 
 def finish(settings: Settings, sequence: int, status: Status, **known: Any) -> bool:
@@ -117,8 +129,13 @@ def finish(settings: Settings, sequence: int, status: Status, **known: Any) -> b
     return _write(settings, sequence, status=status, finished_at=finished_at, **known)
 
 
-def _write(settings: Settings, sequence: int, **values: Any) -> bool:
-    open_one = (REQUESTS.c.sequence == sequence) & REQUESTS.c.status.not_in(FINAL)
+def _write(
+    settings: Settings, sequence: int, *conditions: ColumnElement[bool], **values: Any
+) -> bool:
+    """Change a request that has not been served for good; whether there was such a one."""
+    open_one = and_(
+        REQUESTS.c.sequence == sequence, REQUESTS.c.status.not_in(FINAL), *conditions
+    )
     with writing(connect(settings.results_db_url), exclusive=REQUESTS.name) as connection:
         done = connection.execute(update(REQUESTS).where(open_one).values(**values))
         return done.rowcount == 1

@@ -13,6 +13,7 @@ BACKTEST_REQUESTS = Table(
     Column("mode", Text, nullable=False),
     Column("status", Text, nullable=False),  # queued, running, done, refused, failed
     Column("submitted_at", UtcTime, nullable=False),
+    Column("attempts", Integer, nullable=False),  # runs that began to serve it
     Column("finished_at", UtcTime),
     Column("pipeline_run", Text, nullable=False),  # that served it; empty before that
     Column("run_id", Text, nullable=False),  # of the result; empty while there is none

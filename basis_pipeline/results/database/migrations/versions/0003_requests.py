@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("sequence", sa.Integer, nullable=False, autoincrement=False),
         *_texts("request_id", "content", "mode", "status"),
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True)),
         *_texts("pipeline_run", "run_id", "code", "message", "verdicts"),
         sa.PrimaryKeyConstraint("sequence", name=f"pk_{TABLE}"),
