@@ -12,6 +12,7 @@ from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
+from basis_pipeline.commands.request import request
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
 from basis_pipeline.errors import BasisError, CommandError
@@ -32,6 +33,7 @@ app.command()(backtest)
 app.add_typer(data, name="data")
 data.command()(sample)
 data.command()(audit)
+app.command()(request)
 app.command()(gates)
 app.command()(events)
 app.command()(errors)

@@ -83,3 +83,20 @@ def shared_place(
 def outcome(shared_place: Place) -> PipelineOutcome:
     """What became of all modes in the shared place."""
     return shared_place.run()
+
+
+@pytest.fixture
+def platform(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator["Platform"]:
+    """The place with its sensors, its environment that of the process; files settle at once."""
+    from basis_pipeline.operations.events.log import close_log
+    from tests.orchestration.platform_alone import Platform
+
+    for name, value in {
+        "DATA_DIR": place.data,
+        "RESULTS_DIR": place.results,
+        "DATA_START_DATE": WINDOW["start"],
+        "DATA_END_DATE": WINDOW["end"],
+    }.items():
+        monkeypatch.setenv(f"BASIS_{name}", str(value))
+    yield Platform(place)
+    close_log()

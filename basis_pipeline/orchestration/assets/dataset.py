@@ -13,7 +13,7 @@ from basis_pipeline.market.raw import RawFamily
 from basis_pipeline.market.schemas import schema_for
 from basis_pipeline.orchestration.assets.raw import raw_key, refused
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import column_schema, table
@@ -36,6 +36,8 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
         specs=[_spec(config) for config in configs.datasets.values()],
         check_specs=[spec for config in configs.datasets.values() for spec in _checks(config)],
         can_subset=True,
+        retry_policy=RETRIES,
+        pool="data",
     )
     def dataset(
         context: dg.AssetExecutionContext,

@@ -1,20 +1,23 @@
 """`raw/<family>`: the files of a family as they landed, typed, nothing repaired."""
 
 from collections.abc import Collection, Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from basis_pipeline.config import Configs, DatasetConfig
+from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, QualityResult, Severity
 from basis_pipeline.market.raw import RawFamily, read_families
 from basis_pipeline.market.refusal import RefusedDataError
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
-from basis_pipeline.orchestration.failures import coded_failures, error_metadata
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error_metadata
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema, table
+from basis_pipeline.settings import project_root
 
 CODE_VERSION = "1"
 LANDED = "landed"
@@ -27,15 +30,22 @@ def raw_key(family: str) -> dg.AssetKey:
 
 def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     """One asset a family of the catalogue, all read in one step."""
+    late = load_automation_limits(project_root() / "configs").raw_data
+    freshness = dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=late.fail_after_hours),
+        warn_window=timedelta(hours=late.warn_after_hours),
+    )
 
     @dg.multi_asset(
         name="raw",
-        specs=[_spec(config) for config in configs.datasets.values()],
+        specs=[_spec(config, freshness) for config in configs.datasets.values()],
         check_specs=[
             check_spec(raw_key(name), LANDED, "ERROR", "its files are there and believable", PHASE)
             for name in configs.datasets
         ],
         can_subset=True,
+        retry_policy=RETRIES,
+        pool="data",
     )
     def raw(
         context: dg.AssetExecutionContext, request: RunRequest
@@ -51,7 +61,7 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     return raw
 
 
-def _spec(config: DatasetConfig) -> dg.AssetSpec:
+def _spec(config: DatasetConfig, freshness: dg.FreshnessPolicy) -> dg.AssetSpec:
     documents = {"parameter": ("text", "dotted path"), "value": ("float64", "as in the file")}
     columns = {raw: ("float64", f"{c.description} [{c.unit}]") for raw, c in config.columns.items()}
     stamp = {config.stamp.column: ("datetime64[ns, UTC]", "stamp")} if config.stamp else {}
@@ -66,6 +76,7 @@ def _spec(config: DatasetConfig) -> dg.AssetSpec:
             "or its own name is refused, and stops the modes that need it."
         ),
         code_version=CODE_VERSION,
+        freshness_policy=freshness,
         tags={"kind": config.kind.value},
         metadata={"dagster/column_schema": plain_schema({**stamp, **columns} or documents)},
     ).with_io_manager_key("warehouse")

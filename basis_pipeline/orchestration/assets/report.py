@@ -12,7 +12,7 @@ from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.codecs import write_atomically
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
@@ -49,6 +49,7 @@ def _tear_sheet(
         kinds={"html"},
         owners=OWNERS,
         code_version=CODE_VERSION,
+        retry_policy=RETRIES,
         description=(
             "One page for one mode: figures, gate verdicts, equity and drawdown, attribution, "
             "months and benchmarks. It opens anywhere: plots are inside it."
@@ -89,6 +90,7 @@ def _comparison(
         kinds={"html"},
         owners=OWNERS,
         code_version=CODE_VERSION,
+        retry_policy=RETRIES,
         description=(
             "One page over all modes: the latest recorded run of each over the same window, side "
             "by side, with the verdict of its gates and a link to its tear sheet."
