@@ -282,7 +282,10 @@ def _read_env_file(file: Path) -> dict[str, str]:
             raise ConfigError("CONFIG-002", "a line is not NAME=value", where=where)
         name, value = match.groups()
         # A misspelt variable would otherwise be silently without effect.
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in (*FIELDS, *OPTIONAL):
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in (
+            *FIELDS,
+            *OPTIONAL,
+        ):
             known = ", ".join(PREFIX + field.upper() for field in (*FIELDS, *OPTIONAL))
             raise ConfigError(
                 "CONFIG-002", f"{name} is not a variable", where=where, available=known

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import Capital, End, Form, Overrides, ResultsDir, Start
-from basis_pipeline.commands.options import settings_of
+from basis_pipeline.commands.options import (
+    Capital,
+    End,
+    Form,
+    Overrides,
+    ResultsDir,
+    Start,
+    settings_of,
+)
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
@@ -34,7 +41,7 @@ def request(
 
     The same request again shows what became of it. Another one with the same id is refused.
 
-    Example: basis request --id calm-1 --mode btc_basis --end 2024-09-01 --set rebalance.enabled=false
+    Example: basis request --id calm-1 --mode btc_basis --set rebalance.enabled=false
     """
     from basis_pipeline.operations.requests.queue import requests_of, submit
 

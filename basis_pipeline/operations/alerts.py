@@ -86,9 +86,7 @@ def raise_alerts(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> bo
             reason=error.what,
         )
         return False
-    emit(
-        EventType.ALERT_DELIVERY, COMPONENT, alerts=len(alerts), delivered=True, attempts=attempts
-    )
+    emit(EventType.ALERT_DELIVERY, COMPONENT, alerts=len(alerts), delivered=True, attempts=attempts)
     return True
 
 
@@ -127,7 +125,7 @@ def deliver(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> int:
 
 
 @lru_cache(maxsize=8)
-def circuit(url: SecretUrl, limits: Webhook) -> CircuitBreaker:
+def circuit(_: SecretUrl, limits: Webhook) -> CircuitBreaker:
     """The circuit breaker of a receiver; a process has one for each."""
     return CircuitBreaker(
         fail_max=limits.open_after_failures,

@@ -11,7 +11,7 @@ from basis_pipeline.operations.deliveries import scan, still_growing
 from basis_pipeline.orchestration.batches import DATA_JOB, data_run
 from basis_pipeline.orchestration.jobs import HEALTH_JOB
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.orchestration.sensors.working import Asked, while_work_goes_on
+from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings, project_root
 
 
@@ -49,15 +49,13 @@ def _nightly(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
         ),
     )
     @while_work_goes_on
-    def nightly(context: dg.ScheduleEvaluationContext, settings: Settings) -> Asked:
+    def nightly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunRequest:
         configs = current_configs()
         seconds = load_automation_limits(project_root() / "configs").settle_seconds
         tree = scan(settings.data_dir, (config.glob for config in configs.datasets.values()))
         late = still_growing(tree, configs.datasets, seconds, time.time())
         datasets = [
-            name
-            for name, config in configs.datasets.items()
-            if not late & {name, *config.sources}
+            name for name, config in configs.datasets.items() if not late & {name, *config.sources}
         ]
         left = f", but for {', '.join(sorted(late))}: being delivered" if late else ""
         night = f"{context.scheduled_execution_time:%Y-%m-%d}"

@@ -26,9 +26,7 @@ def reach_of(configs: Configs, families: Collection[str]) -> Reach:
     mode is reached through the datasets of its slice and through its benchmarks.
     """
     made = {
-        name
-        for name, config in configs.datasets.items()
-        if {name, *config.sources} & set(families)
+        name for name, config in configs.datasets.items() if {name, *config.sources} & set(families)
     }
     compared = {
         name

@@ -162,7 +162,10 @@ def test_what_cannot_be_delivered_is_told_in_the_log_without_the_secret(
         close_log()
     events = list(query(tmp_path))
     assert [e.type for e in events] == ["alert", "alert_delivery"] * 2 + ["alert"]
-    assert [e.fields.get("delivered") for e in events if e.type == "alert_delivery"] == [False, True]
+    assert [e.fields.get("delivered") for e in events if e.type == "alert_delivery"] == [
+        False,
+        True,
+    ]
     assert events[1].fields["code"] == "PLATFORM-004"
     assert "very-secret-path" not in "".join(p.read_text() for p in tmp_path.glob("*.jsonl"))
     assert "very-secret-path" not in repr(receiver.url)

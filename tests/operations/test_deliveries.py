@@ -20,8 +20,7 @@ OLD, YOUNG = int((NOW - 1000) * 1e9), int((NOW - 5) * 1e9)
 
 def looked(watch: Watch, tree: Tree, now: float = NOW) -> Look:
     """One look; the watch goes through its text, as a cursor does."""
-    found = look(Watch.from_json(watch.as_json()), tree, DATASETS, SETTLE, now)
-    return found
+    return look(Watch.from_json(watch.as_json()), tree, DATASETS, SETTLE, now)
 
 
 def settled(tree: Tree) -> Watch:

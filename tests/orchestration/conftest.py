@@ -57,7 +57,7 @@ def defs() -> dg.Definitions:
 def place_at(directory: Path, data: Path, defs: dg.Definitions) -> Iterator[Place]:
     """A place with an instance of its own below `directory`."""
     home = directory / "results" / "dagster_home"
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     log = {**EVENT_LOG, "config": {"base_dir": str(home)}}
     overrides = {"event_log_storage": log, "telemetry": {"enabled": False}}
     with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:
@@ -83,20 +83,3 @@ def shared_place(
 def outcome(shared_place: Place) -> PipelineOutcome:
     """What became of all modes in the shared place."""
     return shared_place.run()
-
-
-@pytest.fixture
-def platform(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator["Platform"]:
-    """The place with its sensors, its environment that of the process; files settle at once."""
-    from basis_pipeline.operations.events.log import close_log
-    from tests.orchestration.platform_alone import Platform
-
-    for name, value in {
-        "DATA_DIR": place.data,
-        "RESULTS_DIR": place.results,
-        "DATA_START_DATE": WINDOW["start"],
-        "DATA_END_DATE": WINDOW["end"],
-    }.items():
-        monkeypatch.setenv(f"BASIS_{name}", str(value))
-    yield Platform(place)
-    close_log()

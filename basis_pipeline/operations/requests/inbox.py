@@ -71,8 +71,8 @@ def empty_inbox(
         else:
             _move(path, inbox / ACCEPTED)
             done.accepted.append(path.name)
-    for name, error in done.rejected.items():
-        _reject(inbox / name, error)
+    for name, refusal in done.rejected.items():
+        _reject(inbox / name, refusal)
     return done
 
 
@@ -82,10 +82,10 @@ def _files(inbox: Path) -> list[tuple[Path, Signature]]:
     found = []
     with os.scandir(inbox) as entries:
         for entry in entries:
-            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith("."):
-                if entry.is_file():
-                    stat = entry.stat()
-                    found.append((Path(entry.path), [stat.st_mtime_ns, stat.st_size]))
+            is_request = entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+            if is_request and entry.is_file():
+                stat = entry.stat()
+                found.append((Path(entry.path), [stat.st_mtime_ns, stat.st_size]))
     return sorted(found, key=lambda item: (item[1][0], item[0].name))
 
 

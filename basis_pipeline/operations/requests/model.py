@@ -46,7 +46,7 @@ class BacktestRequest(StrictModel):
     start: str | None = None
     end: str | None = None
     capital: Annotated[float, Field(gt=0.0)] | None = None
-    overrides: dict[str, Any] = {}
+    overrides: dict[str, Any] = Field(default={})
 
     def settings(self) -> Settings:
         """The environment with the request's window on top. Raises ConfigError."""

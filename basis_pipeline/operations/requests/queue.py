@@ -9,7 +9,18 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Row, and_, func, insert, inspect, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    and_,
+    func,
+    insert,
+    inspect,
+    select,
+    update,
+)
 
 from basis_pipeline.config import Configs, load_configs
 from basis_pipeline.config.loading import canonical_json
@@ -28,9 +39,7 @@ ATTEMPTS = 3
 FINAL = (Status.DONE, Status.REFUSED, Status.FAILED)
 
 
-def submit(
-    settings: Settings, request: BacktestRequest, configs: Configs | None = None
-) -> Served:
+def submit(settings: Settings, request: BacktestRequest, configs: Configs | None = None) -> Served:
     """Accept a request, or find it: durable when this returns.
 
     Parameters
@@ -133,9 +142,7 @@ def _write(
     settings: Settings, sequence: int, *conditions: ColumnElement[bool], **values: Any
 ) -> bool:
     """Change a request that has not been served for good; whether there was such a one."""
-    open_one = and_(
-        REQUESTS.c.sequence == sequence, REQUESTS.c.status.not_in(FINAL), *conditions
-    )
+    open_one = and_(REQUESTS.c.sequence == sequence, REQUESTS.c.status.not_in(FINAL), *conditions)
     with writing(connect(settings.results_db_url), exclusive=REQUESTS.name) as connection:
         done = connection.execute(update(REQUESTS).where(open_one).values(**values))
         return done.rowcount == 1

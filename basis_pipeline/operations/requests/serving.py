@@ -45,11 +45,11 @@ def serve(
     for sequence in sorted(sequences):
         require_work(settings, f"backtest request {sequence}")
         if begin(settings, sequence, pipeline_run):
-            _serve(settings, configs, sequence, pipeline_run)
+            _serve(settings, configs, sequence)
     return find(settings, sequences)
 
 
-def _serve(settings: Settings, configs: Configs, sequence: int, pipeline_run: str) -> None:
+def _serve(settings: Settings, configs: Configs, sequence: int) -> None:
     (served,) = find(settings, [sequence])
     known = {"request_id": served.request.request_id, "sequence": sequence}
     try:
@@ -66,15 +66,11 @@ def _serve(settings: Settings, configs: Configs, sequence: int, pipeline_run: st
         finish(settings, sequence, Status.FAILED, **told)
         _tell(served, Status.FAILED, known | told)
         return
-    finish(
-        settings, sequence, Status.DONE, run_id=result.run_id, verdicts=json.dumps(verdicts)
-    )
+    finish(settings, sequence, Status.DONE, run_id=result.run_id, verdicts=json.dumps(verdicts))
     _tell(served, Status.DONE, {**known, "record": result.run_id, "verdicts": verdicts})
 
 
-def backtest_of(
-    request: BacktestRequest, configs: Configs
-) -> tuple[RunResult, dict[str, str]]:
+def backtest_of(request: BacktestRequest, configs: Configs) -> tuple[RunResult, dict[str, str]]:
     """The backtest a request asks for, and the verdicts of its gates.
 
     Raises

@@ -50,9 +50,7 @@ def requests(
 ) -> dg.MaterializeResult[None]:
     """Serve the requests named; a refused one is an outcome, not a failure of the run."""
     try:
-        served = serve(
-            request.settings, request.configs, config.sequences, context.run.run_id
-        )
+        served = serve(request.settings, request.configs, config.sequences, context.run.run_id)
     except BasisError as error:
         raise as_failure(error) from error
     counts = Counter(entry.status.value for entry in served)

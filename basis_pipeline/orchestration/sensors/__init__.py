@@ -5,6 +5,7 @@ configuration.py  changed configuration files → a batch of the modes they touc
 batches.py        runs that ended → those that follow
 requests.py       the inbox and the queue of backtest requests → runs that serve them
 alerts.py         runs that failed, gates that failed, work that was halted → alerts
+lost.py           runs whose process is gone → failed, which has them retried
 working.py        what they share: settings, the halt, runs that have ended
 """
 
@@ -19,6 +20,7 @@ from basis_pipeline.orchestration.sensors.alerts import alert_sensor
 from basis_pipeline.orchestration.sensors.batches import batch_sensor
 from basis_pipeline.orchestration.sensors.configuration import configuration_sensor
 from basis_pipeline.orchestration.sensors.deliveries import delivery_sensor
+from basis_pipeline.orchestration.sensors.lost import lost_run_sensor
 from basis_pipeline.orchestration.sensors.requests import request_sensor
 from basis_pipeline.settings import project_root
 
@@ -40,4 +42,5 @@ def all_sensors(
         batch_sensor(by_name),
         request_sensor(by_name, limits),
         alert_sensor(limits),
+        lost_run_sensor(),
     ]

@@ -13,7 +13,7 @@ from basis_pipeline.orchestration.batches import (
     STAGE,
     following,
 )
-from basis_pipeline.orchestration.sensors.working import Asked, runs_ended, while_work_goes_on
+from basis_pipeline.orchestration.sensors.working import runs_ended, while_work_goes_on
 from basis_pipeline.settings import Settings
 
 LIMIT = 200
@@ -35,7 +35,7 @@ def batch_sensor(jobs: Mapping[str, Any]) -> dg.SensorDefinition:
         ),
     )
     @while_work_goes_on
-    def batches(context: dg.SensorEvaluationContext, _: Settings) -> Asked:
+    def batches(context: dg.SensorEvaluationContext, _: Settings) -> dg.SensorResult:
         cursor, requests = context.cursor, {}
         for run, after in runs_ended(context.instance, cursor, {STAGE: [DATA, MODE]}, LIMIT):
             cursor = after

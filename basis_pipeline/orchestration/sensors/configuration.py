@@ -9,7 +9,7 @@ import dagster as dg
 
 from basis_pipeline.orchestration.batches import DATA_JOB, MODE_JOB, data_run, mode_runs
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.orchestration.sensors.working import Asked, while_work_goes_on
+from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.runs.impact import changed, fingerprints, reach_of
 from basis_pipeline.settings import Settings
 
@@ -30,7 +30,7 @@ def configuration_sensor(jobs: Mapping[str, Any], modes: Collection[str]) -> dg.
         ),
     )
     @while_work_goes_on
-    def configuration(context: dg.SensorEvaluationContext, _: Settings) -> Asked:
+    def configuration(context: dg.SensorEvaluationContext, _: Settings) -> dg.SensorResult:
         configs = current_configs()
         now = fingerprints(configs)
         cursor = json.dumps(now, sort_keys=True)

@@ -10,7 +10,7 @@ from basis_pipeline.config.automation import AutomationLimits
 from basis_pipeline.operations.deliveries import Watch, look, scan
 from basis_pipeline.orchestration.batches import DATA_JOB, data_run
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.orchestration.sensors.working import Asked, while_work_goes_on
+from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.runs.impact import reach_of
 from basis_pipeline.settings import Settings
 
@@ -31,7 +31,9 @@ def delivery_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.Sen
         ),
     )
     @while_work_goes_on
-    def raw_files(context: dg.SensorEvaluationContext, settings: Settings) -> Asked:
+    def raw_files(
+        context: dg.SensorEvaluationContext, settings: Settings
+    ) -> dg.SensorResult | dg.SkipReason:
         configs = current_configs()
         tree = scan(settings.data_dir, (config.glob for config in configs.datasets.values()))
         watch = Watch.from_json(context.cursor)

@@ -13,7 +13,7 @@ from basis_pipeline.operations.requests.queue import waiting
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB, requests_config
 from basis_pipeline.orchestration.batches import UNFINISHED
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.orchestration.sensors.working import Asked, while_work_goes_on
+from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings
 
 
@@ -30,12 +30,12 @@ def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.Sens
         ),
     )
     @while_work_goes_on
-    def backtest_requests(context: dg.SensorEvaluationContext, settings: Settings) -> Asked:
+    def backtest_requests(
+        context: dg.SensorEvaluationContext, settings: Settings
+    ) -> dg.SensorResult:
         known = json.loads(context.cursor) if context.cursor else {}
         seen, number = known.get("seen", {}), known.get("number", 0)
-        emptied = empty_inbox(
-            settings, current_configs(), seen, limits.settle_seconds, time.time()
-        )
+        emptied = empty_inbox(settings, current_configs(), seen, limits.settle_seconds, time.time())
         serving = dg.RunsFilter(job_name=REQUESTS_JOB, statuses=UNFINISHED)
         busy = context.instance.get_runs_count(serving)
         head = [] if busy else waiting(settings, limits.requests_a_run)

@@ -19,19 +19,19 @@ FIRST_LOOK_BACK = timedelta(hours=1)
 OVERLAP = timedelta(seconds=2)  # of two looks: a run may be stored a little after its time
 
 C = TypeVar("C", dg.SensorEvaluationContext, dg.ScheduleEvaluationContext)
-Asked = dg.SensorResult | dg.SkipReason | dg.RunRequest
+R = TypeVar("R")
 
 
 def while_work_goes_on(
-    evaluate: Callable[[C, Settings], Asked],
-) -> Callable[[C], Asked]:
+    evaluate: Callable[[C, Settings], R],
+) -> Callable[[C], R | dg.SkipReason]:
     """An evaluation that requests nothing, and forgets nothing, while work is halted.
 
     Everything that requests runs on its own goes through here; health and alerts do not.
     """
 
     @wraps(evaluate)
-    def guarded(context: C) -> Asked:
+    def guarded(context: C) -> R | dg.SkipReason:
         settings = load_settings()
         state = read_state(settings)
         if state.stops_work:
@@ -40,7 +40,7 @@ def while_work_goes_on(
         return evaluate(context, settings)
 
     # Dagster asks for the context by the parameter's name; the wrapped one has a second parameter.
-    del guarded.__wrapped__  # type: ignore[attr-defined]
+    del guarded.__wrapped__
     return guarded
 
 

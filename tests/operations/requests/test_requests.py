@@ -141,7 +141,9 @@ def test_what_became_of_a_request_is_said_once(settings: Settings) -> None:
     assert requests_of(settings)[0].run_id == "x"
 
 
-def _submit_many(settings: Settings, process: int, answers: "multiprocessing.Queue[object]") -> None:
+def _submit_many(
+    settings: Settings, process: int, answers: "multiprocessing.Queue[object]"
+) -> None:
     configs, told = current_configs(), []
     for number in range(EACH):
         shared = number % 5 == 0  # asked for by everybody

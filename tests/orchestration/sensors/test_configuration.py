@@ -83,7 +83,7 @@ def test_a_changed_catalogue_entry_makes_its_dataset_first(
 def test_files_that_cannot_be_read_fail_the_look_and_are_not_forgotten(
     watching: Platform, configs: Path
 ) -> None:
-    """The tick fails with the coded error, where health sees it; mended, the change is asked for."""
+    """The tick fails with its code, where health sees it; mended, the change is asked for."""
     file = configs / "modes" / "btc_basis.yaml"
     edit(file, "delta_band: 0.02", "delta_band: [")
     with pytest.raises(Exception, match="CONFIG-004"):
@@ -94,7 +94,11 @@ def test_files_that_cannot_be_read_fail_the_look_and_are_not_forgotten(
 
 def test_a_broken_rule_is_run_so_that_it_is_recorded(watching: Platform, configs: Path) -> None:
     """The mode's own gate says what is wrong."""
-    edit(configs / "modes" / "btc_basis.yaml", "ratio: 1.0, venues: {", "ratio: 1.0, venues: {okx: 0.9, ")
+    edit(
+        configs / "modes" / "btc_basis.yaml",
+        "ratio: 1.0, venues: {",
+        "ratio: 1.0, venues: {okx: 0.9, ",
+    )
     (asked,) = watching.look("configuration")
     assert asked.partition_key == "btc_basis"
 
