@@ -1,4 +1,4 @@
-"""`basis gates` on an instance with a thousand runs, beside a plain read of the same records."""
+"""`basis gates` and `basis health` on a thousand runs, beside a plain read of the same records."""
 
 import json
 import sqlite3
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from basis_pipeline.settings import project_root
 from benchmarks.measuring import child_environment, figures_of_child, repeat
 from benchmarks.pipeline import cost_of
 
@@ -53,10 +54,14 @@ def _plain_read(home: Path) -> int:
         return len([json.loads(row[0]) for row in log.execute(LATEST) if row[0]])
 
 
-def child(home: Path) -> None:
-    """Print seconds of what the command does after its imports, the first time and again."""
+def child(home: Path, data: Path) -> None:
+    """Print seconds of what the commands do after their imports, the first time and again."""
+    from basis_pipeline.config import load_configs
+    from basis_pipeline.config.health import load_health_limits
     from basis_pipeline.operations.gate_reports import gates_junit
+    from basis_pipeline.operations.health.check import check_health
     from basis_pipeline.orchestration.build import build_defs
+    from basis_pipeline.orchestration.facts import facts_of
     from basis_pipeline.orchestration.instance import opened_instance
     from basis_pipeline.orchestration.records import all_gates
 
@@ -66,12 +71,23 @@ def child(home: Path) -> None:
         gates_junit(gates, strict=True)
         return len(gates)
 
+    def health() -> None:
+        configs = project_root() / "configs"
+        limits, datasets = load_health_limits(configs), load_configs(configs).datasets.values()
+        with opened_instance(home) as instance:
+            facts = facts_of(instance, datasets, limits.history_runs)
+        check_health(facts, data_dir=data, results_dir=home.parent).json()
+
     start = time.perf_counter()
     gates = answer()
     first = time.perf_counter() - start
+    start = time.perf_counter()
+    health()
+    well = time.perf_counter() - start
     again = repeat(answer, REPEATS)
     plain = repeat(lambda: _plain_read(home), REPEATS)
     figures = {"gates": gates, "first": first, "again": again.least, "plain": plain.least}
+    figures["health"] = well
     print(json.dumps(figures))
 
 
@@ -86,17 +102,18 @@ def main() -> None:
         cost_of(["run", *places, *WINDOW], environment)
         runs = multiply_runs(results / "dagster_home", RUNS)
         home = str(results / "dagster_home")
-        told = figures_of_child("gates", [home], environment)
+        told = figures_of_child("gates", [home, data], environment)
         whole = cost_of(["gates", "--results-dir", str(results)], environment)
     print(f"{runs} runs, {told['gates']} gates; target {TARGET_SECONDS:.0f} s after imports")
     print(f"verdicts and report, first: {told['first']:.2f} s; again: {told['again']:.2f} s")
+    print(f"health, every family read for the first time: {told['health']:.2f} s")
     print(f"plain read of the same records: {told['plain']:.3f} s")
     print(f"gates against it: {told['again'] / told['plain']:.1f}x")
     print(f"basis gates as a process: {whole}")
 
 
 def _from_command_line(arguments: Sequence[str]) -> None:
-    child(Path(arguments[0]))
+    child(*map(Path, arguments))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ TABLES = ("equity", "attribution", "positions", "risk", "events")
 
 
 def basis(
-    *arguments: str | Path, env: dict[str, str] | None = None
+    *arguments: str | Path, env: dict[str, str] | None = None, root: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, with an environment of its own."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
@@ -29,7 +30,7 @@ def basis(
         capture_output=True,
         text=True,
         env={**kept, **(env or {})},
-        cwd=project_root(),
+        cwd=root or project_root(),
         timeout=300,
         check=False,
     )
@@ -164,6 +165,24 @@ def test_run_refuses_a_broken_mode_with_exit_1(data: Path, tmp_path: Path) -> No
     assert "DATA-012" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "FAIL" in refused.stdout
+
+
+def test_a_mode_file_that_breaks_a_rule_is_a_failed_gate(data: Path, tmp_path: Path) -> None:
+    """Last night's pass does not outlive a file broken since: the next run records the failure."""
+    project = tmp_path / "project"
+    for name in ("basis_pipeline", "configs"):
+        shutil.copytree(project_root() / name, project / name)
+    shutil.copy(project_root() / "dagster.yaml", project)
+    file = project / "configs" / "modes" / "eth_leveraged.yaml"
+    file.write_text(file.read_text().replace("target_ltv: 0.", "target_ltv: 0.99"))
+    results = tmp_path / "results"
+    places = ("--data-dir", data, "--results-dir", results)
+    done = basis("run", "--mode", "eth_leveraged", *places, *WINDOW, root=project)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("CONFIG-006")
+    gates = basis("gates", *places[2:], "--phase", "1", "--mode", "eth_leveraged", root=project)
+    assert gates.returncode == 1
+    assert "config/mode[eth_leveraged] rules" in gates.stdout
 
 
 def test_gates_reads_what_a_run_recorded(results: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from basis_pipeline.errors import CommandError
+from basis_pipeline.errors import CommandError, ConfigError
 
 if TYPE_CHECKING:
     from basis_pipeline.config import Configs, ModeSlice
@@ -85,13 +85,30 @@ def sliced(
     from basis_pipeline.config import parse_assignments, slice_mode
 
     assigned = parse_assignments(overrides or ())
-    names = list(dict.fromkeys(modes)) if modes else list(configs.modes)
-    slices = [slice_mode(configs, name, assigned) for name in names]
+    slices = [slice_mode(configs, name, assigned) for name in chosen(configs, modes)]
     from basis_pipeline.runs.backtest import capital_of
 
     for mode_slice in slices:
         capital_of(mode_slice, capital)
     return slices
+
+
+def chosen(configs: "Configs", modes: Sequence[str] | None) -> list[str]:
+    """The modes asked for, each once; all of them when none is. CONFIG-007 for an unknown one."""
+    return [configs.mode(name).mode for name in dict.fromkeys(modes or configs.modes)]
+
+
+def unsound_modes(configs: "Configs", modes: Sequence[str] | None) -> list[str]:
+    """Modes whose own files break a rule: a fault of the project, not of the command."""
+    from basis_pipeline.config import slice_mode
+
+    found = []
+    for name in chosen(configs, modes):
+        try:
+            slice_mode(configs, name)
+        except ConfigError:
+            found.append(name)
+    return found
 
 
 def require_data(settings: "Settings") -> None:

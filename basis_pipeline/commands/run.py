@@ -18,10 +18,12 @@ from basis_pipeline.commands.options import (
     Overrides,
     ResultsDir,
     Start,
+    chosen,
     project_configs,
     require_data,
     settings_of,
     sliced,
+    unsound_modes,
 )
 from basis_pipeline.settings import project_root
 
@@ -53,10 +55,13 @@ def run(
     from basis_pipeline.operations.control import require_work
 
     settings = settings_of(data_dir, results_dir, start, end)
-    slices = sliced(project_configs(), mode, overrides, capital)
+    configs = project_configs()
+    unsound = unsound_modes(configs, mode)
+    sound = [name for name in chosen(configs, mode) if name not in unsound]
+    slices = sliced(configs, sound, overrides, capital) if sound else []
     require_data(settings)
     require_work(settings, "basis run")
-    outcome = _run_pipeline(settings, slices, capital, overrides)
+    outcome = _run_pipeline(settings, slices, unsound, capital, overrides)
     _show(outcome, settings)
     if not _is_good(outcome):
         raise typer.Exit(1)
@@ -65,13 +70,14 @@ def run(
 def _run_pipeline(
     settings: "Settings",
     slices: "Sequence[ModeSlice]",
+    unsound: Sequence[str],
     capital: float | None,
     overrides: Sequence[str] | None,
 ) -> "PipelineOutcome":
     from basis_pipeline.settings import dagster_home
 
     home = dagster_home(settings)
-    with screen.progress(len(slices) + 3) as advance, _compiler() as compiled:
+    with screen.progress(len(slices) + len(unsound) + 3) as advance, _compiler() as compiled:
         advance("starting")
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
@@ -89,7 +95,7 @@ def _run_pipeline(
         with opened_instance(home) as instance:
             level = "DEBUG" if settings.debug else "CRITICAL"
             launcher = Launcher(build_defs(), instance, request, advance, level)
-            return launcher.run(slices, before_modes=compiled)
+            return launcher.run(slices, before_modes=compiled, unsound=unsound)
 
 
 @contextmanager

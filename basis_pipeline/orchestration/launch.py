@@ -59,17 +59,25 @@ class Launcher:
     log_level: str = "CRITICAL"
 
     def run(
-        self, slices: Sequence[ModeSlice], before_modes: Callable[[], object] = lambda: None
+        self,
+        slices: Sequence[ModeSlice],
+        before_modes: Callable[[], object] = lambda: None,
+        *,
+        unsound: Sequence[str] = (),
     ) -> PipelineOutcome:
         """Run everything the slices need. One mode's refusal stops no other.
 
-        `before_modes` is called once, when the data are there.
+        Parameters
+        ----------
+        before_modes: called once, when the data are there.
+        unsound: modes whose own files break a rule; they are run up to the gate that says so.
         """
         shared = [CATALOGUE, *self._data_assets(slices)]
         self.say("raw files and datasets")
         problems = _problems(self._execute(shared))
         before_modes()
-        modes = [self._run_mode(mode_slice.name) for mode_slice in slices]
+        names = sorted([*(mode_slice.name for mode_slice in slices), *unsound])
+        modes = [self._run_mode(name) for name in names]
         if any(mode.run_id for mode in modes):
             self.say("comparison")
             problems += _problems(self._execute([COMPARISON]))
