@@ -13,6 +13,7 @@ from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
 from basis_pipeline.commands.request import request
+from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
 from basis_pipeline.errors import BasisError, CommandError
@@ -41,6 +42,7 @@ app.command()(health)
 app.command()(halt)
 app.command()(resume)
 app.command()(control)
+app.add_typer(results, name="results")
 
 
 def main() -> NoReturn:

@@ -4,13 +4,11 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import Engine
 
 from basis_pipeline.results.database.connection import connect
 from basis_pipeline.results.database.migration import migrate
@@ -47,14 +45,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/database/runs.sqlite"
         return
-    server = make_url(request.getfixturevalue("postgres_url")).set(drivername="postgresql+psycopg2")
-    admin = create_engine(server, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    name = f"test_{uuid4().hex}"
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection, suppress(Exception):
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    with postgres.database(request.getfixturevalue("postgres_url")) as url:
+        yield url
 
 
 @pytest.fixture

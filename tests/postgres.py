@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 VARIABLE = "BASIS_TEST_POSTGRES_URL"
 ACCOUNTS = ("postgres", "nobody")  # the server refuses to run as root
@@ -63,6 +64,24 @@ def server() -> Iterator[str]:
                 process.wait()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def database(server_url: str) -> Iterator[str]:
+    """URL of a new database on a server, gone afterwards."""
+    from sqlalchemy import NullPool, create_engine, make_url, text
+
+    place = make_url(server_url).set(drivername="postgresql+psycopg2")
+    admin = create_engine(place, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    name = f"test_{uuid4().hex}"
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    new = place.set(drivername="postgresql", database=name)
+    try:
+        yield new.render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def _account() -> dict[str, Any]:

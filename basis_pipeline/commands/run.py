@@ -52,6 +52,7 @@ def run(
 
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
     """
+    from basis_pipeline.config.control import load_control_limits
     from basis_pipeline.operations.control import require_work
 
     settings = settings_of(data_dir, results_dir, start, end)
@@ -60,6 +61,7 @@ def run(
     sound = [name for name in chosen(configs, mode) if name not in unsound]
     slices = sliced(configs, sound, overrides, capital) if sound else []
     require_data(settings)
+    load_control_limits(project_root() / "configs")  # before hours of work are judged by them
     require_work(settings, "basis run")
     outcome = _run_pipeline(settings, slices, unsound, capital, overrides)
     _show(outcome, settings)

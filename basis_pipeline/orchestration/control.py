@@ -69,18 +69,18 @@ def show(instance: DagsterInstance, state: ControlState) -> None:
 
 def verdict(state: ControlState) -> dg.AssetCheckResult:
     """NORMAL passes, ALERT is a warning, a halt or shutdown an error."""
+    is_alert = state.name is State.ALERT
     return dg.AssetCheckResult(
         asset_key=CONTROL,
         check_name=STATE,
         passed=state.name is State.NORMAL,
-        severity=dg.AssetCheckSeverity.ERROR if state.stops_work else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.WARN if is_alert else dg.AssetCheckSeverity.ERROR,
         description=state.told,
         metadata={
             "state": state.name.value,
             "since": state.since.isoformat() if state.since else "ever",
             "by": state.by or "nobody",
             "reason": state.reason or "none",
-            "changes": state.version,
         },
     )
 

@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
-from basis_pipeline.results.database.connection import connect
+from sqlalchemy import text
+
+from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.database.backup import backup, restore
+from basis_pipeline.results.database.connection import connect, writing
 from basis_pipeline.results.database.migration import migrate
+from basis_pipeline.results.database.queue import Entry, ResultQueue
 from basis_pipeline.results.database.runs import run
 from basis_pipeline.results.store import read_run, write_run
 from tests.results.made_run import make_run
@@ -51,6 +56,47 @@ def endless_link(place: Path) -> None:
     read_run(directory)
 
 
+def held_database(place: Path) -> None:
+    """A writer that goes on for longer than is waited for."""
+    url = f"sqlite:///{place}/runs.sqlite"
+    with writing(connect(url)):
+        writing(connect(url, busy_seconds=0.01)).__enter__()
+
+
+def server_down(_: Path) -> None:
+    """A port nobody listens on."""
+    migrate(connect("postgresql://nobody@127.0.0.1:1/results"))
+
+
+def full_queue(place: Path) -> None:
+    """Two results for a queue of one."""
+    queue = ResultQueue(place / "queue.sqlite", depth=1, wait_seconds=0.0)
+    for name in ("a", "b"):
+        queue.accept([Entry("run", name, b"{}")])
+
+
+def no_backup(place: Path) -> None:
+    """Another file given as a backup."""
+    (place / "notes.txt").write_text("not a backup")
+    restore(place / "notes.txt", Archive(place / "results", f"sqlite:///{place}/runs.sqlite"))
+
+
+def backup_over_results(place: Path) -> None:
+    """A backup restored where its runs still are."""
+    archive, made = Archive(place / "results", f"sqlite:///{place}/runs.sqlite"), make_run(hours=24)
+    archive.record(made, write_run(made, archive.runs / made.run_id))
+    restore(backup(archive, place / "backups"), archive)
+
+
+def later_version(place: Path) -> None:
+    """A database that a later version has been at."""
+    engine = connect(f"sqlite:///{place}/runs.sqlite")
+    migrate(engine)
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999_later'"))
+    migrate(engine)
+
+
 PROVOCATIONS = {
     "RS-001": in_the_way,
     "RS-002": no_such_run,
@@ -58,4 +104,10 @@ PROVOCATIONS = {
     "RS-004": foreign_column,
     "RS-005": no_database,
     "RS-006": endless_link,
+    "RS-007": held_database,
+    "RS-008": server_down,
+    "RS-009": full_queue,
+    "RS-010": no_backup,
+    "RS-011": backup_over_results,
+    "RS-012": later_version,
 }

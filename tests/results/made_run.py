@@ -90,9 +90,11 @@ def frames_of(hours: int = 24 * 70, seed: int = 1) -> dict[str, pd.DataFrame]:
     }
 
 
-def make_run(mode: str = "eth_basis", seed: int = 1, **identity: Any) -> RunResult:
+def make_run(
+    mode: str = "eth_basis", seed: int = 1, hours: int = 24 * 70, **identity: Any
+) -> RunResult:
     """Build a run; another `seed` gives other figures, `identity` another name."""
-    frames = frames_of(seed=seed)
+    frames = frames_of(hours, seed)
     stamps = frames["equity"]["timestamp"]
     bounds: dict[str, datetime] = {
         "start": stamps.iloc[0].to_pydatetime(),

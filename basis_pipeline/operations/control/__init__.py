@@ -6,8 +6,10 @@ figures.py  the figures of a finished backtest, and the age of data
 state.py    the state in the results database: read, assess, halt, shut down, resume
 """
 
+from basis_pipeline.config.control import Limit
 from basis_pipeline.operations.control.model import ControlState, Measured, State
 from basis_pipeline.operations.control.state import (
+    alert,
     assess,
     halt,
     read_state,
@@ -19,8 +21,10 @@ from basis_pipeline.operations.control.state import (
 
 __all__ = [
     "ControlState",
+    "Limit",
     "Measured",
     "State",
+    "alert",
     "assess",
     "halt",
     "read_state",

@@ -51,6 +51,9 @@ class EventType(StrEnum):
     ERROR = "error"  # as `error_event` lays it out
     EVENTS_DROPPED = "events_dropped"  # count, total
     LOG_FILES_REMOVED = "log_files_removed"  # files
+    RUNS_PRUNED = "runs_pruned"  # runs
+    RESULTS_BACKED_UP = "results_backed_up"  # backup
+    RESULTS_RESTORED = "results_restored"  # backup, runs
     DATA_LANDED = "data_landed"  # dataset, rows, span, files
     DATA_REFUSED = "data_refused"  # dataset, code, reason
     DATA_REPAIRED = "data_repaired"  # dataset, repaired
@@ -82,6 +85,9 @@ CATEGORIES: dict[EventType, Category] = {
     EventType.ERROR: Category.AUDIT,
     EventType.EVENTS_DROPPED: Category.AUDIT,
     EventType.LOG_FILES_REMOVED: Category.AUDIT,
+    EventType.RUNS_PRUNED: Category.AUDIT,
+    EventType.RESULTS_BACKED_UP: Category.AUDIT,
+    EventType.RESULTS_RESTORED: Category.AUDIT,
     EventType.DATA_LANDED: Category.DATA,
     EventType.DATA_REFUSED: Category.DATA,
     EventType.DATA_REPAIRED: Category.DATA,

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, slice_mode
+from basis_pipeline.config.control import load_control_limits
 from basis_pipeline.config.health import HealthLimits, load_health_limits
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.health import graph as of
@@ -104,6 +105,7 @@ def _surroundings(
         directory = config_dir or project_root() / "configs"
         names = names_in(directory)
         limits = limits or load_health_limits(directory)
+        load_control_limits(directory)
         configs = load_configs(directory)
         for mode in configs.modes:
             try:

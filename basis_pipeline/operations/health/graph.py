@@ -72,7 +72,7 @@ def component_graph(
         DISK: Node((SETTINGS, CONFIGURATION)),
         STORE: Node((SETTINGS, DISK)),
         EVENTS: Node((SETTINGS, DISK)),
-        CONTROL: Node((SETTINGS,)),
+        CONTROL: Node((STORE,)),
         ENGINE: Node((MEMORY,)),
         DAEMON: Node((SETTINGS, CONFIGURATION)),
         SENSORS: Node((DAEMON,)),

@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from basis_pipeline.errors import ResultsError
+from basis_pipeline.operations.control import require_open
 from basis_pipeline.operations.gates import Gate, Verdict, worst
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
@@ -62,6 +63,7 @@ def _tear_sheet(
         mode = mode_of(context)
         gates = gates_of(context.instance, mode_checks, mode)
         with coded_failures():
+            require_open(request.settings, f"report/tear_sheet[{mode}]")
             page = _write(request.reports / f"{mode}.html", tear_sheet_html(result, shown(gates)))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
@@ -101,6 +103,7 @@ def _comparison(
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
         with coded_failures():
+            require_open(request.settings, "report/comparison")
             results = _comparable(request, modes)
             names = [result.mode for result in results]
             verdicts = {m: worst(gates_of(context.instance, mode_checks, m)) for m in names}

@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlalchemy import delete, exc, select, update
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.database.connection import connect, reading, writing
+from basis_pipeline.results.database.connection import connect, kept_open, reading, writing
 from basis_pipeline.results.database.migration import migrate
 from basis_pipeline.results.database.queue import (
     DEPTH,
@@ -190,9 +190,10 @@ class Archive:
     def _drain(self) -> int:
         migrate(self.engine)
         count = 0
-        while entries := self.queue.head(BATCH):
-            self._write(entries)
-            count += len(entries)
+        with self.queue.kept_open(), kept_open(self.engine):
+            while entries := self.queue.head(BATCH):
+                self._write(entries)
+                count += len(entries)
         return count
 
     def _write(self, entries: Sequence[Waiting]) -> None:

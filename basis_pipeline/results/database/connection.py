@@ -29,6 +29,7 @@ from basis_pipeline.settings import SQLITE
 BUSY_SECONDS = 30.0  # how long another writer is waited for
 CONNECT_SECONDS = 10
 _BEGIN = "basis_begin"
+_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -32768")
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _LOCK_STATES = ("55P03", "40001", "40P01")  # lock not available, serialization, deadlock
@@ -113,6 +114,23 @@ def writing(engine: Engine, exclusive: str = "") -> Iterator[Connection]:
 
 
 @contextmanager
+def kept_open(engine: Engine) -> Iterator[None]:
+    """Many transactions on a SQLite file: closing the last connection to one costs as much as some.
+
+    Raises
+    ------
+    ResultsError: as `writing`.
+    """
+    if engine.dialect.name != "sqlite":
+        yield
+        return
+    with coded(engine):
+        held = engine.connect()
+    with held:
+        yield
+
+
+@contextmanager
 def coded(engine: Engine) -> Iterator[None]:
     """Failures of the database as errors with a code; broken constraints stay what they are."""
     try:
@@ -161,7 +179,7 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
 def _prepare(connection: Any, _: object) -> None:
     """Write-ahead log, every commit on the disk, foreign keys held; transactions are our own."""
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
 

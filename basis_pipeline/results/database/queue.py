@@ -7,6 +7,7 @@ waits, and is refused in the end.
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +31,7 @@ from sqlalchemy import (
 )
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.database.connection import connect, reading, writing
+from basis_pipeline.results.database.connection import connect, kept_open, reading, writing
 from basis_pipeline.results.database.tables import UtcTime
 from basis_pipeline.settings import SQLITE
 
@@ -114,6 +115,10 @@ class ResultQueue:
                     where=str(self.file),
                 )
             time.sleep(POLL_SECONDS)
+
+    def kept_open(self) -> AbstractContextManager[None]:
+        """For many calls: see `connection.kept_open`."""
+        return kept_open(self._engine) if self.file.exists() else nullcontext()
 
     def head(self, limit: int) -> list[Waiting]:
         """The entries that have waited longest, in order."""

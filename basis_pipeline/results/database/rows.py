@@ -156,13 +156,12 @@ def _between(values: metrics.Floats, at: "metrics.Stamps") -> metrics.Floats:
     return np.add.reduceat(values[: at[-1] + 1], starts)
 
 
-def table_rows(name: str, run_id: str, columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
-    """Rows of a table of an entry, ready to be inserted."""
+def table_columns(name: str, run_id: str, columns: Columns) -> Columns:
+    """Columns of a table of an entry with the values its types take, and the run first."""
+    read = dict(columns)
     if name == TRADES.name:
-        columns["at"] = [_EPOCH + timedelta(microseconds=at) for at in columns["at"]]
+        read["at"] = [_EPOCH + timedelta(microseconds=at) for at in columns["at"]]
     elif name == DAILY_PERFORMANCE.name:
-        columns["day"] = [date.fromisoformat(day) for day in columns["day"]]
-    names = ("run_id", *columns)
-    return [
-        dict(zip(names, (run_id, *row), strict=True)) for row in zip(*columns.values(), strict=True)
-    ]
+        read["day"] = [date.fromisoformat(day) for day in columns["day"]]
+    rows = len(next(iter(read.values())))
+    return {"run_id": [run_id] * rows, **read}
