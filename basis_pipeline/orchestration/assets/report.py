@@ -20,8 +20,6 @@ from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.results.comparison import comparison_html, comparison_plot_png
-from basis_pipeline.results.database.migration import existing
-from basis_pipeline.results.database.runs import latest
 from basis_pipeline.results.store import RunResult, read_run
 from basis_pipeline.results.tear_sheet import GateVerdict, tear_sheet_html
 
@@ -104,7 +102,7 @@ def _comparison(
         """Write the page."""
         with coded_failures():
             require_open(request.settings, "report/comparison")
-            results = _comparable(request, modes)
+            results = _comparable(context.instance, request, modes)
             names = [result.mode for result in results]
             verdicts = {m: worst(gates_of(context.instance, mode_checks, m)) for m in names}
             html = comparison_html(
@@ -126,15 +124,21 @@ def _comparison(
     return comparison
 
 
-def _comparable(request: RunRequest, modes: Sequence[str]) -> list[RunResult]:
-    """The latest recorded run of every mode, of those over the window asked for."""
-    engine, window = existing(request.settings.results_db_url), request.window
-    found = []
+def _comparable(
+    instance: dg.DagsterInstance, request: RunRequest, modes: Sequence[str]
+) -> list[RunResult]:
+    """The latest recorded run of every mode, of those over the window asked for.
+
+    Of the graph's own: a run that somebody asked for beside it is not the mode's.
+    """
+    window, found = request.window, []
     for mode in modes:
-        record = latest(engine, mode) if engine else None
-        if record is None:
+        recorded = dg.AssetRecordsFilter(asset_key=RECORD, asset_partitions=[mode])
+        latest = instance.fetch_materializations(recorded, limit=1).records
+        made = latest[0].asset_materialization if latest else None
+        if made is None:
             continue
-        result = read_run(Path(record.path))
+        result = read_run(request.runs / str(made.metadata["run_id"].value))
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:

@@ -6,7 +6,9 @@ from basis_pipeline.operations.control import halt
 from basis_pipeline.operations.requests import BacktestRequest, Status, submit
 from basis_pipeline.operations.requests.inbox import inbox_of
 from basis_pipeline.operations.requests.queue import begin, requests_of
+from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.assets.requests import REQUESTS
+from basis_pipeline.orchestration.batches import comparison_run
 from basis_pipeline.settings import load_settings
 from tests.orchestration.platform_alone import Platform, aged
 
@@ -63,6 +65,22 @@ def test_a_halt_in_the_middle_leaves_the_rest_in_the_queue(platform: Platform) -
     halt(settings, reason="looks wrong", by="ann")
     assert not platform.execute(asked, SENSOR).success
     assert [served.status for served in requests_of(settings)] == [Status.QUEUED]
+
+
+def test_a_request_is_not_taken_for_the_mode(running: Platform) -> None:
+    """The comparison goes on to show the mode's own run, not a later one that was asked for."""
+    own = running.results()["pure_lending"]
+    settings = load_settings()
+    submit(settings, BacktestRequest(request_id="one", mode="pure_lending", capital=5000.0))
+    running.settle(SENSOR)
+    (served,) = requests_of(settings)
+    assert served.run_id not in ("", own)
+    assert running.execute(comparison_run("any", 1, "a look"), "batches").success
+    (page,) = running.instance.fetch_materializations(COMPARISON, limit=1).records
+    assert page.asset_materialization is not None
+    shown = page.asset_materialization.metadata["modes"].records  # type: ignore[union-attr]
+    equities = {row.data["mode"]: row.data["final_equity"] for row in shown}
+    assert equities["pure_lending"] > 90_000.0
 
 
 def test_everything_is_shipped_switched_off(platform: Platform) -> None:
