@@ -12,6 +12,7 @@ from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
+from basis_pipeline.commands.report import compare, tear_sheet
 from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
@@ -29,12 +30,16 @@ DATA_HELP = "Make sample data, or look at what a data directory holds."
 
 app = typer.Typer(name="basis", help=HELP, add_completion=False, pretty_exceptions_enable=False)
 data = typer.Typer(help=DATA_HELP)
+report = typer.Typer(help="Write the pages of recorded runs: tear sheets and comparisons.")
 app.command()(run)
 app.command()(backtest)
 app.add_typer(data, name="data")
 data.command()(sample)
 data.command()(audit)
 app.command()(request)
+app.add_typer(report, name="report")
+report.command()(tear_sheet)
+report.command()(compare)
 app.command()(gates)
 app.command()(events)
 app.command()(errors)

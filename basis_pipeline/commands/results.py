@@ -245,14 +245,21 @@ def drain(
     """Write what waits in the queue to the database, and hold the files against the rows.
 
     Every run does so when it starts; this is for a database that was out of reach, and for many
-    writers at once. Exit code 1 when something needs a person to look at it.
+    writers at once. It also brings the index of the audit trail up to date. Exit code 1 when
+    something needs a person to look at it.
     """
-    archive = _archive(settings_of(results_dir=results_dir))
+    settings = settings_of(results_dir=results_dir)
+    archive = _archive(settings)
     if follow:
         _follow(archive)
         return
+    from basis_pipeline.operations.events.index import index_audit
+    from basis_pipeline.operations.events.model import DIRECTORY
+
     found = archive.start()
-    screen.say(f"{found.drained} entries drained, {len(found.added)} runs recorded from files")
+    events = index_audit(archive.engine, settings.results_dir / DIRECTORY)
+    recorded = f"{found.drained} entries drained, {len(found.added)} runs recorded from files"
+    screen.say(f"{recorded}, {events} events indexed")
     for problem in found.problems:
         screen.complain(problem)
     if found.problems:

@@ -139,8 +139,7 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
         screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
     screen.say(f"Gates: {told}")
-    page = settings.results_dir / "reports" / "comparison.html"
-    screen.say(f"Report: {page}" if page.exists() else "No report: no mode came through.")
+    _show_reports(outcome, settings)
     state = read_state(settings)
     if state.name is not State.NORMAL:
         screen.say(f"Control: {state.told}")
@@ -148,6 +147,19 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():
         screen.complain(problem)
+
+
+def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
+    """Where the pages lie, as links that a terminal opens."""
+    pages = settings.results_dir / "reports"
+    if not (pages / "comparison.html").exists():
+        screen.say("No report: no mode came through.")
+        return
+    sheets = [pages / f"{mode.mode}.html" for mode in outcome.modes if mode.run_id]
+    for sheet in sheets:
+        if sheet.exists():
+            screen.say(f"Tear sheet: {sheet.resolve().as_uri()}")
+    screen.say(f"Report: {(pages / 'comparison.html').resolve().as_uri()}")
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:

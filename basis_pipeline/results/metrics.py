@@ -109,6 +109,12 @@ def sortino(returns: Floats, risk_free: float = 0.0) -> float:
     return float(np.mean(excess) / downside * np.sqrt(DAYS_PER_YEAR))
 
 
+def stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and last place of every unbroken stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(first), int(last) - 1) for first, last in edges.reshape(-1, 2)]
+
+
 def drawdown(growth: Floats) -> Floats:
     """Loss from the running peak as a positive share: (n,). The first peak is the capital, 1."""
     peak = np.maximum(np.maximum.accumulate(growth), 1.0)

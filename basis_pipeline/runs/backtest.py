@@ -18,6 +18,7 @@ from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.raw import read_families
 from basis_pipeline.market.window import Window
+from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
 from basis_pipeline.results.tables import COMPONENTS
@@ -129,6 +130,7 @@ def run_backtest(
         "hours": len(panel.timestamps),
         "repaired_hours": int(panel.repaired.sum()),
         "repairs": repaired,
+        "repaired_spans": {name: _stretches(panel, name) for name in repaired},
         "trades_above_last_size_bucket": simulation.oversize_trades,
     }
     return RunResult(
@@ -138,6 +140,15 @@ def run_backtest(
         summary=summary,
         frames=frames,
     )
+
+
+def _stretches(panel: Panel, dataset: str) -> list[list[str]]:
+    """First and last hour of every unbroken stretch at which an input of `dataset` was repaired."""
+    hours = panel.hours
+    return [
+        [f"{hours[place]:%Y-%m-%dT%H:%MZ}" for place in stretch]
+        for stretch in metrics.stretches(panel.repairs[dataset])
+    ]
 
 
 def unexplained(result: RunResult) -> Floats:

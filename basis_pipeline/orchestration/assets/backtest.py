@@ -23,7 +23,7 @@ from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema
-from basis_pipeline.results.plots import equity_plot_png
+from basis_pipeline.results.pages.pictures import equity_png
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
@@ -111,9 +111,8 @@ def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, m
 
 def _facts(result: RunResult) -> dict[str, Any]:
     equity = result.frames["equity"]
-    plot = equity_plot_png(equity, title=result.mode, currency=result.summary["share_class"])
     return {
-        "equity": figures.image(plot, "equity"),
+        "equity": figures.image(equity_png(result), "equity"),
         **figures.headlines(result),
         "run_id": result.run_id,
         "dagster/row_count": len(equity),

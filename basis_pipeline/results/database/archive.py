@@ -8,6 +8,7 @@ something that the next start finishes: `start` drains the queue and holds files
 import fcntl
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from basis_pipeline.results.store import SUMMARY, RunResult, read_run
 
 RUNS_DIRECTORY, QUEUE_FILE, LOCK_FILE = "runs", "queue.sqlite", "queue.lock"
 BATCH = 32  # entries a transaction
+REFUSED = (exc.SQLAlchemyError, sqlite3.Error, KeyError, TypeError, ValueError)
 
 
 @dataclass(slots=True)
@@ -201,7 +203,7 @@ class Archive:
         try:
             with writing(self.engine, exclusive=RUNS.name) as connection:
                 record_entries(connection, entries)
-        except (exc.SQLAlchemyError, ResultsError, KeyError, TypeError, ValueError) as error:
+        except (*REFUSED, ResultsError) as error:
             if isinstance(error, ResultsError) and error.code != "RS-002":
                 raise
             if len(entries) == 1:

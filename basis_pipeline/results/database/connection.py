@@ -135,9 +135,9 @@ def coded(engine: Engine) -> Iterator[None]:
     """Failures of the database as errors with a code; broken constraints stay what they are."""
     try:
         yield
-    except exc.IntegrityError:
+    except (exc.IntegrityError, sqlite3.IntegrityError):
         raise
-    except (exc.DBAPIError, OSError) as error:
+    except (exc.DBAPIError, sqlite3.Error, OSError) as error:
         cause = error.orig if isinstance(error, exc.DBAPIError) else error
         code, said = _code(cause), " ".join(str(cause).split())
         what = f"the results database cannot be used: {said}"

@@ -5,6 +5,7 @@ Writing one again changes nothing: an entry may be written and its removal from 
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -88,22 +89,16 @@ def _insert(connection: Connection, table: Table, blocks: Sequence[Columns]) -> 
             connection.execute(insert(table), rows)
         return  # the driver sends many rows at once
     # What Core does for each value of each row, done for each column: several times as fast.
-    dialect = connection.dialect
+    dialect, driver = connection.dialect, connection.connection.cursor()
     convert = {
-        name: of_type
+        name: lru_cache(maxsize=None)(of_type)
         for name in names
         if (of_type := table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
     }
-    tuples = [
-        row
-        for block in blocks
-        for row in zip(
-            *(map(convert[n], block[n]) if n in convert else block[n] for n in names), strict=True
-        )
-    ]
-    if tuples:
-        statement = insert(table).compile(dialect=dialect, column_keys=names)
-        connection.exec_driver_sql(str(statement), tuples)
+    statement = str(insert(table).compile(dialect=dialect, column_keys=names))
+    for block in blocks:
+        columns = [map(convert[n], block[n]) if n in convert else block[n] for n in names]
+        driver.executemany(statement, list(zip(*columns, strict=True)))
 
 
 def _differs(known: Row[*tuple[Any, ...]], run: dict[str, Any]) -> bool:

@@ -11,6 +11,7 @@ A figure that is not defined, or is infinite, is NULL.
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +157,18 @@ def _between(values: metrics.Floats, at: "metrics.Stamps") -> metrics.Floats:
     return np.add.reduceat(values[: at[-1] + 1], starts)
 
 
+@lru_cache(maxsize=4096)
+def _day(text: str) -> date:
+    """Runs tell of the same days again and again."""
+    return date.fromisoformat(text)
+
+
 def table_columns(name: str, run_id: str, columns: Columns) -> Columns:
     """Columns of a table of an entry with the values its types take, and the run first."""
     read = dict(columns)
     if name == TRADES.name:
         read["at"] = [_EPOCH + timedelta(microseconds=at) for at in columns["at"]]
     elif name == DAILY_PERFORMANCE.name:
-        read["day"] = [date.fromisoformat(day) for day in columns["day"]]
+        read["day"] = list(map(_day, columns["day"]))
     rows = len(next(iter(read.values())))
     return {"run_id": [run_id] * rows, **read}
