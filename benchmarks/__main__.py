@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import engine, events, gates, panels, pipeline, store
+from benchmarks import engine, events, gates, panels, pipeline, sensors, store
 from benchmarks.measuring import describe_machine
 
 BENCHMARKS = {
@@ -11,6 +11,7 @@ BENCHMARKS = {
     "pipeline": pipeline.main,
     "gates": gates.main,
     "events": events.main,
+    "sensors": sensors.main,
     "store": store.main,
 }
 

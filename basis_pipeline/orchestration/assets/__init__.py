@@ -14,6 +14,7 @@ from basis_pipeline.orchestration.assets.platform import platform_asset
 from basis_pipeline.orchestration.assets.project import project_assets
 from basis_pipeline.orchestration.assets.raw import raw_assets
 from basis_pipeline.orchestration.assets.report import report_assets
+from basis_pipeline.orchestration.assets.requests import requests
 from basis_pipeline.orchestration.assets.results import record_asset
 
 
@@ -29,6 +30,7 @@ def all_assets(
         catalogue,
         platform_asset(),
         control_asset(),
+        requests,
         *project_assets(),
         raw_assets(configs),
         dataset_assets(configs),

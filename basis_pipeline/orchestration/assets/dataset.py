@@ -15,7 +15,7 @@ from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.raw import raw_key, refused
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.descriptions import Readers, family_description, readers
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import column_schema, table
@@ -39,6 +39,8 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
         specs=[_spec(config, configs, read) for config in configs.datasets.values()],
         check_specs=[spec for config in configs.datasets.values() for spec in _checks(config)],
         can_subset=True,
+        retry_policy=RETRIES,
+        pool="data",
     )
     def dataset(
         context: dg.AssetExecutionContext,

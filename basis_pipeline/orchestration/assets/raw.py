@@ -1,12 +1,14 @@
 """`raw/<family>`: the files of a family as they landed, typed, nothing repaired."""
 
 from collections.abc import Collection, Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from basis_pipeline.config import Configs, DatasetConfig
+from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, QualityResult, Severity
@@ -15,9 +17,10 @@ from basis_pipeline.market.refusal import RefusedDataError
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.descriptions import Readers, family_description, readers
-from basis_pipeline.orchestration.failures import coded_failures, error_metadata
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error_metadata
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema, table
+from basis_pipeline.settings import project_root
 
 CODE_VERSION = "1"
 LANDED = "landed"
@@ -35,15 +38,22 @@ def raw_key(family: str) -> dg.AssetKey:
 def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     """One asset a family of the catalogue, all read in one step."""
     read = readers(configs)
+    late = load_automation_limits(project_root() / "configs").raw_data
+    freshness = dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=late.fail_after_hours),
+        warn_window=timedelta(hours=late.warn_after_hours),
+    )
 
     @dg.multi_asset(
         name="raw",
-        specs=[_spec(config, configs, read) for config in configs.datasets.values()],
+        specs=[_spec(config, configs, read, freshness) for config in configs.datasets.values()],
         check_specs=[
             check_spec(raw_key(name), LANDED, "ERROR", "its files are there and believable", PHASE)
             for name in configs.datasets
         ],
         can_subset=True,
+        retry_policy=RETRIES,
+        pool="data",
     )
     def raw(
         context: dg.AssetExecutionContext, request: RunRequest
@@ -61,7 +71,9 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     return raw
 
 
-def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpec:
+def _spec(
+    config: DatasetConfig, configs: Configs, read: Readers, freshness: dg.FreshnessPolicy
+) -> dg.AssetSpec:
     return dg.AssetSpec(
         raw_key(config.name),
         group_name="raw",
@@ -69,6 +81,7 @@ def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpe
         owners=[f"team:{config.owner}"],
         description=family_description(config, AS_LANDED, configs, read),
         code_version=CODE_VERSION,
+        freshness_policy=freshness,
         tags={"kind": config.kind.value},
         metadata={"dagster/column_schema": plain_schema(_columns(config))},
     ).with_io_manager_key("warehouse")

@@ -13,14 +13,12 @@ from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.codecs import write_atomically
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.results.database.migration import existing
-from basis_pipeline.results.database.runs import latest
 from basis_pipeline.results.pages.comparison import Entry, comparison_html
 from basis_pipeline.results.pages.pictures import comparison_png, tear_sheet_png
 from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
@@ -52,6 +50,7 @@ def _tear_sheet(
         kinds={"html"},
         owners=OWNERS,
         code_version=CODE_VERSION,
+        retry_policy=RETRIES,
         description=(
             "One page for one mode: figures beside their benchmarks, equity, attribution, carry "
             "and cost, risk with its limits, events, gate verdicts and what the run rests on. It "
@@ -100,6 +99,7 @@ def _comparison(
         kinds={"html"},
         owners=OWNERS,
         code_version=CODE_VERSION,
+        retry_policy=RETRIES,
         description=(
             "One page over all modes: the latest recorded run of each over the same window, side "
             "by side and ranked, with failed gates, components and a link to each tear sheet.\n\n"
@@ -116,7 +116,7 @@ def _comparison(
         """Write the page."""
         with coded_failures():
             require_open(request.settings, "report/comparison")
-            results = _comparable(request, modes)
+            results = _comparable(context.instance, request, modes)
             names = [result.mode for result in results]
             gates = {mode: gates_of(context.instance, mode_checks, mode) for mode in names}
             entries = [
@@ -137,15 +137,21 @@ def _comparison(
     return comparison
 
 
-def _comparable(request: RunRequest, modes: Sequence[str]) -> list[RunResult]:
-    """The latest recorded run of every mode, of those over the window asked for."""
-    engine, window = existing(request.settings.results_db_url), request.window
-    found = []
+def _comparable(
+    instance: dg.DagsterInstance, request: RunRequest, modes: Sequence[str]
+) -> list[RunResult]:
+    """The latest recorded run of every mode, of those over the window asked for.
+
+    Of the graph's own: a run that somebody asked for beside it is not the mode's.
+    """
+    window, found = request.window, []
     for mode in modes:
-        record = latest(engine, mode) if engine else None
-        if record is None:
+        recorded = dg.AssetRecordsFilter(asset_key=RECORD, asset_partitions=[mode])
+        latest = instance.fetch_materializations(recorded, limit=1).records
+        made = latest[0].asset_materialization if latest else None
+        if made is None:
             continue
-        result = read_run(Path(record.path))
+        result = read_run(request.runs / str(made.metadata["run_id"].value))
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:

@@ -12,7 +12,7 @@ from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.checks import check_results, check_spec
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
@@ -45,6 +45,7 @@ def record_asset(
         kinds={"parquet", "sql"},
         owners=["team:strategy"],
         code_version=CODE_VERSION,
+        retry_policy=RETRIES,
         description=(
             "The run in the store: one directory named by the hash of its configuration, data, "
             "window, capital and engine, written as a whole or not at all, and its rows in the "
