@@ -13,6 +13,7 @@ from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
+from basis_pipeline.commands.sweep import sweep
 from basis_pipeline.errors import BasisError, CommandError
 
 HELP = """From raw exchange and protocol CSVs to quality-gated backtests of crypto basis and yield
@@ -28,6 +29,7 @@ app = typer.Typer(name="basis", help=HELP, add_completion=False, pretty_exceptio
 data = typer.Typer(help=DATA_HELP)
 app.command()(run)
 app.command()(backtest)
+app.command()(sweep)
 app.add_typer(data, name="data")
 data.command()(sample)
 data.command()(audit)

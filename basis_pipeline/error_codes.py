@@ -73,8 +73,8 @@ FAMILIES: dict[str, Family] = {
         8,
         1,
         "overrides of one call",
-        "a configuration is files plus the overrides of one call: nothing reloads, merges or "
-        "migrates it while it is in use, so nothing else can go wrong",
+        "a configuration is files plus the overrides of a call or a point: nothing reloads, merges "
+        "or migrates it while it is in use, so nothing else can go wrong",
     ),
     "DATA": Family(14, 2, "raw files and datasets"),
     "MATH": Family(
@@ -186,6 +186,9 @@ _ENTRIES = (
     ("CONFIG-MGR-004", _E, "configuration", "an override's value is not valid YAML",
      "brackets or quotes that the shell removed",
      "put the whole key=value in single quotes"),
+    ("CONFIG-MGR-005", _E, "scenarios", "a scenario set has too many points",
+     "a grid over many keys, or a number with some zeros too many",
+     "take fewer steps, or draw points instead of combining all"),
     ("DATA-001", _E, "data", "a family a mode needs has no file",
      "a delivery is missing, or its files are named otherwise",
      "deliver the file"),
@@ -264,6 +267,9 @@ _ENTRIES = (
     ("RS-006", _E, "results store", "a stored run cannot be read",
      "a disk error, a broken link, a directory of another user",
      "make the directory readable"),
+    ("RS-007", _E, "sweeps", "a directory holds another sweep",
+     "the set, the mode, the data or the engine changed since it was begun",
+     "name another directory, or remove this one"),
     ("HEALTH-001", _E, "health", "a component is unhealthy",
      "see the component's own code",
      "mend the components named: what they stop follows by itself"),
