@@ -41,6 +41,7 @@ from basis_pipeline.engine.model import (
     Floats,
     MarketArrays,
     Parameters,
+    Units,
     hourly_width,
 )
 from basis_pipeline.engine.rebalancing import restore, trigger
@@ -57,7 +58,7 @@ def write_holdings(book: Book, row: Floats) -> None:
 @compiled
 def run_marks(
     market: MarketArrays,
-    units: Floats,
+    units: Units,
     parameters: Parameters,
     capital: float,
     first_midnight: int,
@@ -79,20 +80,20 @@ def run_marks(
     begin(book, parameters, capital)
     last_row = hourly.shape[0] - 1
     midnight = first_midnight
-    for t in range(units.shape[0]):
-        row, unit = hourly[min(t, last_row)], units[t]
+    for t in range(units.asset.shape[0]):
+        row, unit, quoted = hourly[min(t, last_row)], units.asset[t], units.perps[t]
         if t == 0:
             row[:] = 0.0
         else:
-            accrue(book, market, unit, t, row)
-            settle_funding(book, unit, t, row)
+            accrue(book, market, unit, quoted, t, row)
+            settle_funding(book, quoted, t, row)
             credit_rewards(book, market, unit, t, row)
-            liquidate(book, market, unit, parameters, t, row)
+            liquidate(book, market, unit, quoted, parameters, t, row)
         flow = market.flow[t]
         if flow != 0.0:
             book.state[CASH] += flow
             record(book, t, E_FLOW, LEG_NONE, flow, 1.0, abs(flow), 0.0, 0.0, R_FLOW)
-        seen = survey(book, market, unit, parameters, t)
+        seen = survey(book, market, unit, quoted, parameters, t)
         reason = R_NONE
         if t == 0:
             reason = R_ENTRY
@@ -102,8 +103,8 @@ def run_marks(
                 sell_rewards(book, market, parameters, t, seen.equity, row)
                 reason = R_REWARDS if reason == R_NONE else reason
         if reason != R_NONE:
-            restore(book, market, unit, parameters, t, reason, row)
-            seen = survey(book, market, unit, parameters, t)
+            restore(book, market, unit, quoted, parameters, t, reason, row)
+            seen = survey(book, market, unit, quoted, parameters, t)
         row[EQUITY] = seen.equity
         row[FLOW] = flow
         tally(book, unit, parameters, seen, t == 0, t == midnight, row)

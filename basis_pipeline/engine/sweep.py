@@ -8,7 +8,7 @@ import numpy as np
 
 from basis_pipeline.engine.compiled import unlocked
 from basis_pipeline.engine.figures import FIGURES, conclude
-from basis_pipeline.engine.model import Book, Floats, MarketArrays, Parameters, hourly_width
+from basis_pipeline.engine.model import Book, Floats, MarketArrays, Parameters, Units, hourly_width
 from basis_pipeline.engine.simulation import empty_book, run_marks
 
 FIRST_VECTOR = Parameters._fields.index("hedge_weights")  # of the three that are by venue
@@ -29,7 +29,7 @@ def parameter_column(name: str, venues: int) -> int:
 @unlocked
 def run_rows(
     market: MarketArrays,
-    units: Floats,
+    units: Units,
     rows: Floats,
     capitals: Floats,
     first_midnight: int,
@@ -69,12 +69,12 @@ def run_rows(
             int(row[p + 12]),
         )
         run_marks(market, units, parameters, capitals[i], first_midnight, book, hourly)
-        conclude(book, units.shape[0], risk_free, figures[i])
+        conclude(book, units.asset.shape[0], risk_free, figures[i])
 
 
 def figures_of(
     market: MarketArrays,
-    units: Floats,
+    units: Units,
     rows: Floats,
     capitals: Floats,
     *,
