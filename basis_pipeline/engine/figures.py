@@ -149,7 +149,9 @@ COUNTED: tuple[str, ...] = (
 @compiled
 def begin(book: Book, parameters: Parameters, capital: float) -> None:
     """Empty the book, put the capital into its wallet and start counting."""
-    book.holdings[:] = 0.0
+    book.state[:] = 0.0
+    book.perps[:] = 0.0
+    book.tokens[:] = 0.0
     book.counts[:] = 0
     book.tally[:] = 0.0
     book.state[CASH] = capital

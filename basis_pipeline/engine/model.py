@@ -206,7 +206,6 @@ DUST = 1e-12  # share of equity below which a difference is rounding, not a trad
 class Book(NamedTuple):
     """Everything that changes while a run proceeds; the arrays are written in place."""
 
-    holdings: Floats  # (STATE_SIZE + 3 K + R,) of which the next three are views
     state: Floats  # (STATE_SIZE,)
     perps: Floats  # (K, 3)
     tokens: Floats  # (R,) reward tokens held
