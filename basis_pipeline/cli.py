@@ -17,6 +17,7 @@ from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
+from basis_pipeline.commands.sweep import sweep
 from basis_pipeline.errors import BasisError, CommandError
 
 HELP = """From raw exchange and protocol CSVs to quality-gated backtests of crypto basis and yield
@@ -33,6 +34,7 @@ data = typer.Typer(help=DATA_HELP)
 report = typer.Typer(help="Write the pages of recorded runs: tear sheets and comparisons.")
 app.command()(run)
 app.command()(backtest)
+app.command()(sweep)
 app.add_typer(data, name="data")
 data.command()(sample)
 data.command()(audit)

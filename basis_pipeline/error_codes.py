@@ -73,8 +73,8 @@ FAMILIES: dict[str, Family] = {
         8,
         1,
         "overrides of one call",
-        "a configuration is files plus the overrides of one call: nothing reloads, merges or "
-        "migrates it while it is in use, so nothing else can go wrong",
+        "a configuration is files plus the overrides of a call or a point: nothing reloads, merges "
+        "or migrates it while it is in use, so nothing else can go wrong",
     ),
     "DATA": Family(14, 2, "raw files and datasets"),
     "MATH": Family(
@@ -99,13 +99,7 @@ FAMILIES: dict[str, Family] = {
         "what happens inside a run (a liquidation, a missed target, a broken band) is an event and "
         "a gate's verdict, not an error",
     ),
-    "RS": Family(
-        13,
-        4,
-        "the results store",
-        "a run's directory is written whole or not at all and is found by its hash: there is no "
-        "half-written, outdated or ambiguous run",
-    ),
+    "RS": Family(13, 4, "the results store"),
     "HEALTH": Family(
         13,
         4,
@@ -186,6 +180,9 @@ _ENTRIES = (
     ("CONFIG-MGR-004", _E, "configuration", "an override's value is not valid YAML",
      "brackets or quotes that the shell removed",
      "put the whole key=value in single quotes"),
+    ("CONFIG-MGR-005", _E, "scenarios", "a scenario set has too many points",
+     "a grid over many keys, or a number with some zeros too many",
+     "take fewer steps, or draw points instead of combining all"),
     ("DATA-001", _E, "data", "a family a mode needs has no file",
      "a delivery is missing, or its files are named otherwise",
      "deliver the file"),
@@ -288,6 +285,9 @@ _ENTRIES = (
     ("RS-012", _E, "results database", "the results database is of a later version",
      "a later version of the project has been used with it",
      "use that version, or name another database"),
+    ("RS-013", _E, "sweeps", "a directory holds another sweep",
+     "the set, the mode, the data or the engine changed since it was begun",
+     "name another directory, or remove this one"),
     ("HEALTH-001", _E, "health", "a component is unhealthy",
      "see the component's own code",
      "mend the components named: what they stop follows by itself"),

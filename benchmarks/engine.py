@@ -9,6 +9,8 @@ import numpy as np
 
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, Parameters
+from basis_pipeline.engine.accounting import unit_table
+from basis_pipeline.engine.figures import begin
 from basis_pipeline.engine.model import (
     E_REBALANCE,
     EQUITY,
@@ -38,15 +40,17 @@ class Kernel:
         self.market, self.parameters, self.capital = market, parameters, capital
         self.hours, venues = market.perp_mark.shape
         tokens = market.reward_price.shape[1]
+        self.units = unit_table(market)
         self.book = empty_book(self.hours, venues, tokens)
         self.hourly: Floats = np.empty((self.hours, hourly_width(venues, tokens)))
         self.risk: Floats = np.empty((self.hours, FIRST_VENUE + 2 * venues))
 
     def run(self) -> None:
-        """Empty the book and run every mark."""
-        self.book.holdings[:] = 0.0
-        self.book.counts[:] = 0
-        run_marks(self.market, self.parameters, self.capital, self.book, self.hourly)
+        """Run every mark."""
+        begin(self.book, self.parameters, self.capital)
+        run_marks(
+            self.market, self.units, self.parameters, 0, self.hours, 0, self.book, self.hourly
+        )
 
     def measure(self) -> None:
         """Risk at every mark."""

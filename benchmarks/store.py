@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
+from basis_pipeline.engine import FIGURES
 from basis_pipeline.results.database.archive import BATCH, Archive
 from basis_pipeline.results.database.connection import reading
 from basis_pipeline.results.database.queue import Entry
@@ -70,7 +71,9 @@ def made_run(days: int) -> RunResult:
     identity = RunIdentity(
         "c" * 64, {"data": "d" * 64}, **bounds, capital=CAPITAL, engine_version="1"
     )
-    return RunResult(identity, "eth_basis", {}, summarise(frames, CAPITAL), frames)
+    return RunResult(
+        identity, "eth_basis", {}, summarise(dict.fromkeys(FIGURES, 1.0), frames, CAPITAL), frames
+    )
 
 
 def entries(made: RunResult, scratch: Path) -> list[Entry]:

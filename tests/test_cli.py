@@ -71,7 +71,7 @@ def test_help_answers_at_once() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        *("run", "backtest", "gates", "events", "errors", "data sample", "data audit"),
+        *("run", "backtest", "sweep", "gates", "events", "errors", "data sample", "data audit"),
         *("report tear-sheet", "report compare"),
     ],
 )
@@ -101,6 +101,17 @@ BAD_INPUT = [
     (("backtest",), "API-001", "basis_pipeline backtest --help"),
     (("backtest", "nope", "--out", "x"), "CONFIG-007", "'nope'"),
     (("backtest", "btc_basis"), "API-001", "--out"),
+    (("sweep", "btc_basis", "--out", "x"), "API-001", "--set-name or --scenarios"),
+    (("sweep", "btc_basis", "--out", "x", "--set-name", "nope"), "CONFIG-003", "crises"),
+    (("sweep", "nope", "--out", "x", "--set-name", "crises"), "CONFIG-007", "'nope'"),
+    (
+        ("sweep", "btc_basis", "--out", "x", "--set-name", "crises", "--tables", "8"),
+        *("API-001", "available: 0 … 7"),
+    ),
+    (
+        ("sweep", "btc_basis", "--out", "x", "--set-name", "leverage_and_margin"),
+        *("CONFIG-006", "scenario set leverage_and_margin"),
+    ),
     (("gates", "--phase", "9"), "API-001", "available: 1 environment and configuration"),
     (("gates", "--phase", "3-1"), "API-001", "'3-1'"),
     (("gates", "--format", "poem"), "API-001", "--format"),

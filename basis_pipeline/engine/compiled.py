@@ -69,3 +69,8 @@ def compiled(function: F) -> F:
 def hot(function: F) -> F:
     """Compile a function of the hour loop and inline it where it is called."""
     return cast("F", numba.njit(**_OPTIONS, forceinline=True)(function))
+
+
+def unlocked(function: F) -> F:
+    """Compile a function that lets other threads run while it does."""
+    return cast("F", numba.njit(**_OPTIONS, nogil=True)(function))

@@ -3,11 +3,18 @@
 from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.model import (
     CASH,
+    E_LIQUIDATION,
+    E_REBALANCE,
     E_TRADE,
     EVENT_COUNT,
     EXECUTION_COST,
     GAS,
+    LAST_LIQUIDATION,
+    LIQUIDATION_COUNT,
     OVERSIZE_COUNT,
+    REBALANCE_COUNT,
+    TRADE_COUNT,
+    TRADED,
     Book,
     Floats,
     MarketArrays,
@@ -29,7 +36,15 @@ def record(
     reason: int,
 ) -> None:
     """Append one event. `quantity` is signed: bought, supplied, borrowed or received above zero."""
-    event = book.events[book.counts[EVENT_COUNT]]
+    if kind == E_TRADE:
+        book.tally[TRADED] += abs(quantity * price)
+        book.counts[TRADE_COUNT] += 1
+    elif kind == E_REBALANCE:
+        book.counts[REBALANCE_COUNT] += 1
+    elif kind == E_LIQUIDATION and book.counts[LAST_LIQUIDATION] != t + 1:
+        book.counts[LIQUIDATION_COUNT] += 1
+        book.counts[LAST_LIQUIDATION] = t + 1
+    event = book.events[min(book.counts[EVENT_COUNT], book.events.shape[0] - 1)]
     event[0] = t
     event[1] = kind
     event[2] = leg

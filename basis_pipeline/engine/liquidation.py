@@ -14,6 +14,9 @@ from basis_pipeline.engine.model import (
     QUANTITY,
     R_LIQUIDATION,
     STAKED,
+    U_BORROW_INDEX,
+    U_EXTREME,
+    U_REDEEMED,
     Book,
     Floats,
     MarketArrays,
@@ -76,18 +79,25 @@ def liquidate_perp(
 
 @hot
 def liquidate(
-    book: Book, market: MarketArrays, parameters: Parameters, t: int, row: Floats
+    book: Book,
+    market: MarketArrays,
+    unit: Floats,
+    quoted: Floats,
+    parameters: Parameters,
+    t: int,
+    row: Floats,
 ) -> None:
     """Liquidate a loan below a health factor of 1 and every short at its maintenance margin."""
     if book.state[DEBT] > 0.0:
-        threshold = parameters.liquidation_threshold * collateral_eth(book, market, t)
-        if 0.0 < threshold < debt_eth(book, market, t):
+        collateral = book.state[STAKED] * unit[U_REDEEMED]
+        threshold = parameters.liquidation_threshold * collateral
+        if 0.0 < threshold < book.state[DEBT] * unit[U_BORROW_INDEX]:
             liquidate_loan(book, market, parameters, t, row)
     perps = book.perps
     for v in range(perps.shape[0]):
         quantity = perps[v, QUANTITY]
         if quantity != 0.0:
-            price = market.perp_extreme[t, v]
+            price = quoted[v, U_EXTREME]
             left = perps[v, BALANCE] + quantity * (price - perps[v, ENTRY])
             if left <= parameters.maintenance_margin[v] * abs(quantity) * price:
                 liquidate_perp(book, market, parameters, t, v, row)

@@ -1,6 +1,7 @@
 """What the engine reads, carries and writes: market arrays, parameters, state, columns.
 
-Shapes: n marks (hours), K hedge venues, R reward tokens, L = 2 + R + K cost legs, 3 size buckets.
+Shapes: n marks (hours), K hedge venues, R reward tokens, L = 2 + R + K cost legs, 3 size buckets,
+D marks at 00:00 UTC.
 Amounts are in the numeraire unless a unit is given.
 """
 
@@ -73,7 +74,8 @@ QUANTITY = 0  # signed, negative for a short
 BALANCE = 1  # margin balance
 ENTRY = 2  # size-weighted average entry price
 
-# Columns of the hourly table: equity, flow, the ten components, then the holdings after trades.
+# Columns of the hourly table: equity, flow, the ten components, what they leave unexplained, then
+# the holdings after trades.
 EQUITY = 0
 FLOW = 1
 LENDING = 2
@@ -86,7 +88,8 @@ PERP_PRICE = 8
 EXECUTION_COST = 9
 GAS = 10
 LIQUIDATION = 11
-FIRST_STATE = 12
+RESIDUAL = 12
+FIRST_STATE = 13
 FIRST_PERP = FIRST_STATE + STATE_SIZE
 
 COMPONENTS: tuple[str, ...] = (
@@ -203,21 +206,78 @@ DUST = 1e-12  # share of equity below which a difference is rounding, not a trad
 class Book(NamedTuple):
     """Everything that changes while a run proceeds; the arrays are written in place."""
 
-    holdings: Floats  # (STATE_SIZE + 3 K + R,) of which the next three are views
     state: Floats  # (STATE_SIZE,)
     perps: Floats  # (K, 3)
     tokens: Floats  # (R,) reward tokens held
-    events: Floats  # (capacity, len(EVENT_COLUMNS))
-    counts: NDArray[
-        np.int64
-    ]  # [events written, trades above the last size bucket, approvals given]
+    events: Floats  # (capacity, len(EVENT_COLUMNS)); once full, the last row is written again
+    counts: NDArray[np.int64]  # (COUNTS,)
+    tally: Floats  # (TALLY_SIZE,) what figures are made of, of `basis_pipeline.engine.figures`
+    midnights: Floats  # (D,) growth of one unit of capital at 00:00 UTC
 
 
+# Columns of the counts.
 EVENT_COUNT = 0
-OVERSIZE_COUNT = 1
-APPROVED = 2
+OVERSIZE_COUNT = 1  # trades above the last size bucket
+APPROVED = 2  # 1 once approvals are given
+TRADE_COUNT = 3
+REBALANCE_COUNT = 4
+LIQUIDATION_COUNT = 5  # marks with at least one liquidation
+LAST_LIQUIDATION = 6  # mark of the latest, plus one
+MIDNIGHT_COUNT = 7
+COUNTS = 8
+
+# Columns of the tally: sums of the ten components, then these.
+TRADED = 10  # sum of notional, bought and sold alike
+NET_FLOW = 11
+EQUITY_SUM = 12  # over all marks but the last
+LAST_EQUITY = 13
+UNITS = 14  # of growth that the equity is made of: the capital, changed by flows
+CLOSED = 15  # 1 once everything was withdrawn
+GROWTH = 16  # once closed
+PEAK = 17  # of growth, and its lowest since
+TROUGH = 18
+DRAWDOWN = 19  # worst of the peaks before
+MAX_LTV = 20
+SEIZED = 21  # 1 once there was a debt without collateral
+LOWEST_MARGIN_RATIO = 22
+HIGHEST_DELTA = 23
+WORST_RESIDUAL = 24
+STATUS = 25
+CAPITAL = 26
+SHARE = 27  # units per unit of capital
+THRESHOLD = 28  # liquidation threshold
+PEAK_BOUND = 29  # equity below which there is no new peak
+TROUGH_BOUND = 30  # and above which no new low since
+TALLY_SIZE = 31
 
 
 def hourly_width(venues: int, reward_tokens: int) -> int:
     """Number of columns of the hourly table."""
     return FIRST_PERP + 3 * venues + reward_tokens
+
+
+class Units(NamedTuple):
+    """What a unit of each holding is worth at a mark, and earns up to it."""
+
+    asset: Floats  # (n, UNIT_SIZE)
+    perps: Floats  # (n, K, U_VENUE_SIZE)
+
+
+# Columns of the unit table.
+U_SPOT = 0  # the market's own, beside what is made of it
+U_LENDING_INDEX = 1
+U_BORROW_INDEX = 2
+U_MARKED = 3  # ETH a scaled LST unit is worth at the rate that values holdings
+U_REDEEMED = 4  # and at the redemption rate
+U_SPOT_CHANGE = 5
+U_LENT = 6  # earned by a scaled unit of the lent token
+U_SUPPLIED = 7  # by a scaled LST unit, from its collateral index
+U_STAKED = 8  # and from its own rate
+U_OWED = 9  # by a scaled unit of debt
+UNIT_SIZE = 10
+# And of its venues' part.
+U_MARK = 0  # perpetual price
+U_MARK_CHANGE = 1
+U_EXTREME = 2
+U_FUNDING = 3
+U_VENUE_SIZE = 4

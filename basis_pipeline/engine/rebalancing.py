@@ -1,6 +1,6 @@
 """Step 6: when to restore the target weights, and restoring them (SEMANTICS 5 and 6)."""
 
-from basis_pipeline.engine.accounting import collateral_eth, debt_eth, equity, venue_equity
+from basis_pipeline.engine.accounting import Survey, survey
 from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.ledger import record
 from basis_pipeline.engine.model import (
@@ -9,7 +9,6 @@ from basis_pipeline.engine.model import (
     E_ENTRY,
     E_REBALANCE,
     LEG_NONE,
-    QUANTITY,
     R_CASH_SHORTFALL,
     R_DELTA,
     R_DEVIATION,
@@ -19,8 +18,9 @@ from basis_pipeline.engine.model import (
     R_MARGIN_RATIO,
     R_NONE,
     SPOT,
-    STAKED,
     SUPPLY,
+    U_LENDING_INDEX,
+    U_SPOT,
     Book,
     Floats,
     MarketArrays,
@@ -36,37 +36,27 @@ from basis_pipeline.engine.trading import (
 
 
 @hot
-def trigger(book: Book, market: MarketArrays, parameters: Parameters, t: int, total: float) -> int:
-    """Return the first trigger of SEMANTICS 6 that fires at t, R_NONE when all is within its bands.
+def trigger(book: Book, unit: Floats, parameters: Parameters, seen: Survey) -> int:
+    """Return the first trigger of SEMANTICS 6 that fires, R_NONE when all is within its bands.
 
-    `total` is equity after flows. Ratios are compared by products, so an empty leg needs no case.
+    `seen` is the book after flows, at the mark of `unit`. Ratios are compared by products, so an
+    empty leg needs no case.
     """
-    state, perps = book.state, book.perps
-    spot = market.spot[t]
-    collateral, debt = collateral_eth(book, market, t), debt_eth(book, market, t)
-    marked = state[STAKED] * market.collateral_index[t] * market.lst_mark[t]
+    state, total = book.state, seen.equity
+    spot, collateral, debt = unit[U_SPOT], seen.collateral, seen.debt
     long = state[SPOT] + collateral - debt
-    short = 0.0
-    margin_fits = True
-    for v in range(perps.shape[0]):
-        quantity = -perps[v, QUANTITY]
-        notional = quantity * market.perp_mark[t, v]
-        margin = venue_equity(book, market, t, v)
-        short += quantity
-        margin_fits &= margin >= parameters.margin_ratio_min * notional
-        margin_fits &= margin <= parameters.margin_ratio_max * notional or notional == 0.0
     ltv_error = abs(debt - parameters.target_ltv * collateral)
     safe = parameters.liquidation_threshold * collateral >= parameters.health_factor_floor * debt
     # With a hedge ratio of 1 this is the net delta itself; any other ratio wants a net delta.
-    delta_error = abs(parameters.hedge_ratio * long - short) * spot
+    delta_error = abs(parameters.hedge_ratio * long - seen.short) * spot
     deviation = max(
-        abs(state[SUPPLY] * market.lending_index[t] - parameters.lending_weight * total),
+        abs(state[SUPPLY] * unit[U_LENDING_INDEX] - parameters.lending_weight * total),
         abs(state[SPOT] * spot - parameters.spot_weight * total),
-        abs((marked - debt) * spot - parameters.staking_weight * total),
+        abs((seen.marked - debt) * spot - parameters.staking_weight * total),
     )
     # One exit: several would make the compiled code count references to every array each hour.
     reason = R_NONE
-    if not margin_fits:
+    if not seen.margin_fits:
         reason = R_MARGIN_RATIO
     elif parameters.target_ltv > 0.0 and ltv_error > parameters.ltv_band * collateral:
         reason = R_LTV
@@ -85,6 +75,8 @@ def trigger(book: Book, market: MarketArrays, parameters: Parameters, t: int, to
 def restore(
     book: Book,
     market: MarketArrays,
+    unit: Floats,
+    quoted: Floats,
     parameters: Parameters,
     t: int,
     reason: int,
@@ -94,7 +86,7 @@ def restore(
 
     A hedged mode spends its margin freely between the legs: what is left is spread at the end.
     """
-    total = equity(book, market, t)
+    total = survey(book, market, unit, quoted, parameters, t).equity
     kind = E_ENTRY if reason == R_ENTRY else E_REBALANCE
     record(book, t, kind, LEG_NONE, 0.0, 0.0, total, 0.0, 0.0, reason)
     if parameters.lending_weight > 0.0:

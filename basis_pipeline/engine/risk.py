@@ -58,7 +58,7 @@ def measure_marks(
         price = market.spot[t]
         bp_per_price = 1e4 / price
         scaled = row[FIRST_STATE + STAKED]
-        collateral = scaled * market.collateral_index[t] * market.oracle_rate[t]
+        collateral = scaled * (market.collateral_index[t] * market.oracle_rate[t])
         debt = row[FIRST_STATE + DEBT] * market.borrow_index[t]
         short, lowest = 0.0, np.inf
         for v in range(venues):

@@ -53,11 +53,6 @@ def growth(equity: Floats, flow: Floats, cost: Floats, capital: float) -> Floats
     return result
 
 
-def annual_rate(total_return: float, length: float) -> float:
-    """APR: `return / years`."""
-    return total_return / length if length > 0.0 else np.nan
-
-
 def annual_yield(total_return: float, length: float) -> float:
     """APY: `(1 + return)^(1 / years) − 1`; −1 when everything, or more, is lost.
 
@@ -119,34 +114,6 @@ def drawdown(growth: Floats) -> Floats:
     """Loss from the running peak as a positive share: (n,). The first peak is the capital, 1."""
     peak = np.maximum(np.maximum.accumulate(growth), 1.0)
     return 1.0 - growth / peak
-
-
-def calmar(apy: float, max_drawdown: float) -> float:
-    """APY over maximum drawdown."""
-    return apy / max_drawdown if max_drawdown > 0.0 else np.nan
-
-
-def mean_equity(timestamps: Stamps, equity: Floats) -> float:
-    """Equity averaged over time, each mark's holding until the next."""
-    if equity.size < 2:
-        return float(equity[0])
-    return float(np.average(equity[:-1], weights=np.diff(timestamps).astype(np.float64)))
-
-
-def turnover(notional: Floats, average_equity: float) -> float:
-    """Sum of the absolute notional traded, bought and sold alike, over the average equity."""
-    return float(np.abs(notional).sum() / average_equity) if average_equity > 0.0 else np.nan
-
-
-def per_year(amount: float, average_equity: float, length: float) -> float:
-    """An amount earned over the window as a yearly share of the average equity."""
-    return amount / average_equity / length if average_equity > 0.0 and length > 0.0 else np.nan
-
-
-def lowest(values: Floats) -> float:
-    """Smallest finite value; NaN when there is none, as for a health factor without debt."""
-    finite = values[np.isfinite(values)]
-    return float(finite.min()) if finite.size else np.nan
 
 
 class Month(NamedTuple):

@@ -1,4 +1,4 @@
-"""The summary of a run: every figure of SEMANTICS 11, from its tables."""
+"""The summary of a run: every figure of SEMANTICS 11, with its months and benchmarks."""
 
 import math
 from collections.abc import Mapping
@@ -11,51 +11,41 @@ from basis_pipeline.results import metrics
 from basis_pipeline.results.metrics import Floats, Stamps
 from basis_pipeline.results.tables import COMPONENTS, GROUPS
 
+NESTED = (*COMPONENTS, *GROUPS)
+
 
 def summarise(
-    frames: Mapping[str, pd.DataFrame], capital: float, *, risk_free: float = 0.0
+    figures: Mapping[str, float],
+    frames: Mapping[str, pd.DataFrame],
+    capital: float,
+    *,
+    risk_free: float = 0.0,
 ) -> dict[str, Any]:
     """Headline figures of a run, ready for JSON: what is not defined is None.
 
     Parameters
     ----------
-    frames: the result tables by name (`basis_pipeline.results.tables`).
+    figures: by name, as the engine counted them over the run: the row a sweep has of a scenario.
+    frames: the result tables by name (`basis_pipeline.results.tables`), for what is no one number:
+        times of events, months and benchmarks.
     capital: what was invested before entry costs, in the numeraire.
-    risk_free: annual rate that Sharpe and Sortino are measured against.
+    risk_free: annual rate that Sharpe and Sortino were measured against.
     """
-    equity, attribution = frames["equity"], frames["attribution"]
-    timestamps = stamps(equity)
-    value, flow = floats(equity, "equity"), floats(equity, "flow")
-    growth = growth_of(frames, capital)
-    length = metrics.years(timestamps)
-    total = float(growth[-1]) - 1.0
-    apy = metrics.annual_yield(total, length)
-    returns = metrics.daily_returns(timestamps, growth)
-    max_drawdown = float(metrics.drawdown(growth).max())
-    figures = {
-        "years": length,
+    timestamps, growth = stamps(frames["equity"]), growth_of(frames, capital)
+    plain = {name: value for name, value in figures.items() if name not in NESTED}
+    summary = {
+        "years": metrics.years(timestamps),
         "capital": capital,
-        "final_equity": float(value[-1]),
-        "net_flows": float(flow.sum()),
-        "total_return": total,
-        "apr": metrics.annual_rate(total, length),
-        "apy": apy,
+        **plain,
         "sampling": metrics.SAMPLING,
-        "daily_returns": int(returns.size),
         "risk_free_rate": risk_free,
-        "volatility": metrics.volatility(returns),
-        "sharpe": metrics.sharpe(returns, risk_free),
-        "sortino": metrics.sortino(returns, risk_free),
-        "max_drawdown": max_drawdown,
-        "calmar": metrics.calmar(apy, max_drawdown),
-        **_yields(attribution, metrics.mean_equity(timestamps, value), length),
-        **_activity(frames["events"], metrics.mean_equity(timestamps, value), length),
-        **_extremes(frames["risk"]),
-        "max_abs_residual": _largest_residual(attribution, value),
-        "months": _months(timestamps, growth, attribution),
+        "attribution": {name: figures[name] for name in COMPONENTS},
+        "groups": {group: figures[group] for group in GROUPS},
+        **_times(frames["events"]),
+        "months": _months(timestamps, growth, frames["attribution"]),
         "benchmarks": _benchmarks(timestamps, growth, frames.get("benchmark")),
     }
-    return {name: _plain(figure) for name, figure in figures.items()}
+    return {name: _plain(value) for name, value in summary.items()}
 
 
 def growth_of(frames: Mapping[str, pd.DataFrame], capital: float) -> Floats:
@@ -75,52 +65,13 @@ def floats(frame: pd.DataFrame, column: str) -> Floats:
     return frame[column].to_numpy(dtype=np.float64)
 
 
-def _yields(attribution: pd.DataFrame, average: float, length: float) -> dict[str, Any]:
-    """Profit and loss by component and group, and what earns by the year."""
-    parts = {name: float(attribution[name].sum()) for name in COMPONENTS}
-    groups = {group: sum(parts[name] for name in names) for group, names in GROUPS.items()}
-    paid = parts["execution_cost"] + parts["gas"]
-    return {
-        "pnl": sum(parts.values()),
-        "attribution": parts,
-        "groups": groups,
-        "total_cost": -paid,
-        "cost_per_year": metrics.per_year(-paid, average, length),
-        "funding_per_year": metrics.per_year(parts["funding"], average, length),
-        "carry_per_year": metrics.per_year(groups["carry"], average, length),
-    }
-
-
-def _activity(events: pd.DataFrame, average: float, length: float) -> dict[str, Any]:
-    """What was traded, and when the book was rebalanced or liquidated."""
-    traded = metrics.turnover(floats(events[events["kind"] == "trade"], "notional"), average)
-    figures: dict[str, Any] = {
-        "turnover": traded,
-        "turnover_per_year": metrics.annual_rate(traded, length),
-        "trades": int((events["kind"] == "trade").sum()),
-    }
-    for kind, name in (("rebalance", "rebalances"), ("liquidation", "liquidations")):
+def _times(events: pd.DataFrame) -> dict[str, list[str]]:
+    """When the book was rebalanced or liquidated."""
+    times = {}
+    for kind in ("rebalance", "liquidation"):
         when = events.loc[events["kind"] == kind, "timestamp"].unique()
-        figures[name] = len(when)
-        figures[f"{kind}_times"] = [stamp.strftime("%Y-%m-%dT%H:%MZ") for stamp in when]
-    return figures
-
-
-def _extremes(risk: pd.DataFrame) -> dict[str, Any]:
-    ratio = np.abs(floats(risk, "net_delta_ratio"))
-    return {
-        "min_health_factor": metrics.lowest(floats(risk, "health_factor")),
-        "min_margin_ratio": metrics.lowest(floats(risk, "min_margin_ratio")),
-        "max_abs_delta": -metrics.lowest(-ratio),
-        "max_ltv": -metrics.lowest(-floats(risk, "ltv")),
-    }
-
-
-def _largest_residual(attribution: pd.DataFrame, equity: Floats) -> float:
-    """Largest part of equity that no component explains, over all marks."""
-    residual = np.abs(floats(attribution, "residual"))
-    scale = np.maximum(np.abs(equity), np.finfo(np.float64).tiny)
-    return float((residual / scale).max())
+        times[f"{kind}_times"] = [stamp.strftime("%Y-%m-%dT%H:%MZ") for stamp in when]
+    return times
 
 
 def _months(timestamps: Stamps, growth: Floats, attribution: pd.DataFrame) -> list[dict[str, Any]]:

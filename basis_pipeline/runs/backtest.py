@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
-from basis_pipeline.engine import ENGINE_VERSION, Simulation, simulate
+from basis_pipeline.engine import ENGINE_VERSION, FIGURES, Simulation, simulate
+from basis_pipeline.engine.figures import COUNTED
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.engine.risk import measure
 from basis_pipeline.errors import BacktestError, ConfigError, DataError, MathError
@@ -23,7 +24,7 @@ from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
-from basis_pipeline.runs.inputs import market_arrays, parameters_of
+from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
 from basis_pipeline.runs.tables import result_tables
 
 Benchmarks = tuple[pd.DataFrame | None, dict[str, str]]
@@ -54,7 +55,7 @@ def simulate_slice(
     ConfigError: CONFIG-011 a flow outside the window, CONFIG-012 a withdrawal of all there is.
     """
     market, parameters = market_arrays(panel, mode_slice), parameters_of(mode_slice)
-    simulation = simulate(market, parameters, capital)
+    simulation = simulate(market, parameters, capital, first_midnight=first_midnight(panel))
     _require_capital_left(simulation, mode_slice, panel)
     risk = measure(market, parameters, simulation)
     return simulation, result_tables(simulation, risk, mode_slice, panel, capital)
@@ -126,12 +127,11 @@ def run_backtest(
     repaired = {name: int(mask.sum()) for name, mask in panel.repairs.items() if mask.any()}
     summary: dict[str, Any] = {
         "share_class": mode_slice.share_class.share_class,
-        **summarise(frames, capital),
+        **summarise(named_figures(simulation.figures), frames, capital),
         "hours": len(panel.timestamps),
         "repaired_hours": int(panel.repaired.sum()),
         "repairs": repaired,
         "repaired_spans": {name: _stretches(panel, name) for name in repaired},
-        "trades_above_last_size_bucket": simulation.oversize_trades,
     }
     return RunResult(
         identity=identity,
@@ -140,6 +140,13 @@ def run_backtest(
         summary=summary,
         frames=frames,
     )
+
+
+def named_figures(figures: Floats) -> dict[str, float | int]:
+    """A run's figures by name, without its status; counts are whole numbers."""
+    named = dict(zip(FIGURES, figures.tolist(), strict=True))
+    del named["status"]
+    return {name: int(value) if name in COUNTED else value for name, value in named.items()}
 
 
 def _stretches(panel: Panel, dataset: str) -> list[list[str]]:

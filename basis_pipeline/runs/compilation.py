@@ -11,7 +11,9 @@ import numpy as np
 
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, simulate
+from basis_pipeline.engine.accounting import unit_table
 from basis_pipeline.engine.risk import measure
+from basis_pipeline.engine.sweep import figures_of, parameter_row
 from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import project_root
 
@@ -23,7 +25,7 @@ def is_compiled() -> bool:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return True
     cache = Path(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
-    return any(cache.rglob("simulation.run_marks*.nbi"))
+    return any(cache.rglob("sweep.run_rows*.nbi"))
 
 
 def compile_engine(mode_slice: ModeSlice) -> None:
@@ -51,6 +53,8 @@ def compile_engine(mode_slice: ModeSlice) -> None:
         flow=none,
     )
     measure(market, parameters, simulate(market, parameters, 1.0))
+    rows = parameter_row(parameters)[None]
+    figures_of(market, unit_table(market), rows, np.ones(1), first_midnight=0)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from basis_pipeline.engine import MarketArrays, Parameters
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.panel import Panel
+from basis_pipeline.market.window import HOUR_NS
 
 
 def market_arrays(panel: Panel, mode_slice: ModeSlice) -> MarketArrays:
@@ -60,6 +61,11 @@ def _flows(panel: Panel, mode_slice: ModeSlice) -> Floats:
             )
         flows[found] += flow.amount
     return flows
+
+
+def first_midnight(panel: Panel) -> int:
+    """The first mark at 00:00 UTC."""
+    return -int(panel.timestamps[0] // HOUR_NS) % 24
 
 
 def parameters_of(mode_slice: ModeSlice) -> Parameters:

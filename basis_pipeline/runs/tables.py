@@ -43,12 +43,10 @@ def equity_table(times: pd.DatetimeIndex, simulation: Simulation, drawdown: Floa
     return pd.DataFrame({"timestamp": times, **columns})
 
 
-def attribution_table(
-    times: pd.DatetimeIndex, simulation: Simulation, capital: float
-) -> pd.DataFrame:
+def attribution_table(times: pd.DatetimeIndex, simulation: Simulation) -> pd.DataFrame:
     """Profit and loss by component and mark, and what no component explains (SEMANTICS 9)."""
     parts = {name: simulation.components[:, i] for i, name in enumerate(COMPONENTS)}
-    return pd.DataFrame({"timestamp": times, **parts, "residual": simulation.residual(capital)})
+    return pd.DataFrame({"timestamp": times, **parts, "residual": simulation.residual})
 
 
 def positions_table(
@@ -159,7 +157,7 @@ def result_tables(
     _, drawdown = growth_and_drawdown(simulation, capital)
     return {
         "equity": equity_table(times, simulation, drawdown),
-        "attribution": attribution_table(times, simulation, capital),
+        "attribution": attribution_table(times, simulation),
         "positions": positions_table(times, simulation, mode_slice, panel),
         "risk": risk_table(times, risk, drawdown, panel.venues),
         "events": events_table(times, simulation, mode_slice, panel),

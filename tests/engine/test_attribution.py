@@ -14,7 +14,7 @@ from tests.engine.markets import MODES, mode_case
 
 def _largest_residual(simulation: Simulation, capital: float) -> float:
     scale = np.maximum(np.abs(simulation.equity), 1e-6 * capital)
-    return float(np.max(np.abs(simulation.residual(capital)) / scale))
+    return float(np.max(np.abs(simulation.residual) / scale))
 
 
 def _component(simulation: Simulation, name: str) -> float:

@@ -110,7 +110,7 @@ def test_a_debt_without_collateral_has_no_health_left(seed: int) -> None:
     health_factor = risk[:, RISK_COLUMNS.index("health_factor")]
     assert (health_factor[:20] > 1.4).all()
     assert health_factor[20:] == pytest.approx(0.0, abs=1e-12)
-    assert np.max(np.abs(run.residual(capital))) <= 1e-9 * capital
+    assert np.max(np.abs(run.residual)) <= 1e-9 * capital
 
 
 def test_what_does_not_apply_is_not_a_number() -> None:

@@ -86,6 +86,7 @@ for mode, capital in (("btc_basis", 1e5), ("eth_leveraged", 3e3), ("usdt_market_
 for market, parameters, capital in cases:
     simulation = simulate(market, parameters, capital)
     digest.update(simulation.hourly.tobytes() + simulation.events.tobytes())
+    digest.update(simulation.figures.tobytes())
     digest.update(measure(market, parameters, simulation).tobytes())
 print(digest.hexdigest())
 """

@@ -116,4 +116,4 @@ def test_ruin_stops_trading_and_is_recorded() -> None:
     run = simulate(market, parameters, capital)
     assert run.equity[20] < 0.0
     assert np.isfinite(run.equity).all()
-    assert np.max(np.abs(run.residual(capital))) <= 1e-9 * capital
+    assert np.max(np.abs(run.residual)) <= 1e-9 * capital

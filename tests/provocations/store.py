@@ -11,7 +11,11 @@ from basis_pipeline.results.database.migration import migrate
 from basis_pipeline.results.database.queue import Entry, ResultQueue
 from basis_pipeline.results.database.runs import run
 from basis_pipeline.results.store import read_run, write_run
+from basis_pipeline.runs.scenarios import Study
+from basis_pipeline.runs.sweep import open_sweep
+from tests.market.made_datasets import WINDOW, configs, make_datasets
 from tests.results.made_run import make_run
+from tests.runs.studies import made_set
 
 
 def in_the_way(place: Path) -> None:
@@ -97,6 +101,14 @@ def later_version(place: Path) -> None:
     migrate(engine)
 
 
+def directory_of_another_sweep(place: Path) -> None:
+    """Two sets swept into one directory."""
+    for capital in (1e4, 1e5):
+        scenarios = made_set(keys={"capital": {"values": [capital]}})
+        study = Study(configs(), "btc_basis", scenarios, WINDOW, 1e5, {}, make_datasets())
+        open_sweep(study, place / "sweep")
+
+
 PROVOCATIONS = {
     "RS-001": in_the_way,
     "RS-002": no_such_run,
@@ -110,4 +122,5 @@ PROVOCATIONS = {
     "RS-010": no_backup,
     "RS-011": backup_over_results,
     "RS-012": later_version,
+    "RS-013": directory_of_another_sweep,
 }

@@ -10,6 +10,7 @@ from basis_pipeline.results.metrics import drawdown
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
 from basis_pipeline.results.tables import COMPONENTS
+from tests.engine.counting import count_marks
 
 CAPITAL = 100_000.0
 
@@ -90,6 +91,23 @@ def frames_of(hours: int = 24 * 70, seed: int = 1) -> dict[str, pd.DataFrame]:
     }
 
 
+def summary_of(frames: dict[str, pd.DataFrame], risk_free: float = 0.0) -> dict[str, Any]:
+    """Summary of such tables."""
+    equity, risk, events = frames["equity"], frames["risk"], frames["events"]
+    figures = count_marks(
+        equity["equity"].to_numpy(),
+        equity["flow"].to_numpy(),
+        frames["attribution"][list(COMPONENTS)].to_numpy(),
+        CAPITAL,
+        delta=risk["net_delta_ratio"].to_numpy(),
+        margin_ratio=risk["min_margin_ratio"].to_numpy(),
+        events=events,
+        marks=np.searchsorted(equity["timestamp"], events["timestamp"]).astype(float),
+        risk_free=risk_free,
+    )
+    return summarise(figures, frames, CAPITAL, risk_free=risk_free)
+
+
 def make_run(
     mode: str = "eth_basis", seed: int = 1, hours: int = 24 * 70, **identity: Any
 ) -> RunResult:
@@ -111,6 +129,6 @@ def make_run(
         identity=RunIdentity(**{**facts, **identity}),
         mode=mode,
         config={"mode": mode, "hedge": {"ratio": 1.0}},
-        summary=summarise(frames, CAPITAL),
+        summary=summary_of(frames),
         frames=frames,
     )

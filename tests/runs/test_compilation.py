@@ -28,7 +28,7 @@ def test_a_fresh_cache_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     assert not is_compiled()
     (tmp_path / "engine").mkdir()
-    (tmp_path / "engine" / "simulation.run_marks-54.py311.nbi").touch()
+    (tmp_path / "engine" / "sweep.run_rows-54.py311.nbi").touch()
     assert is_compiled()
 
 

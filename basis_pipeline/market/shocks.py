@@ -1,0 +1,225 @@
+"""Shocks: what would have happened to a panel, as pure functions from panel to panel.
+
+A shock changes the hours from its moment on and none before it; one of no size gives the panel
+back. Several are applied one after the other. Whatever a price is quoted in follows it: the asset's
+price moves the perpetuals, and ETH's also gas and reward tokens, so that a shock tells one story.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.config.mode import ModeConfig
+from basis_pipeline.config.scenario import (
+    BorrowRateSpike,
+    FundingShock,
+    GasSpike,
+    LstDepeg,
+    Moment,
+    PriceGap,
+    Shock,
+    SpotPath,
+    VenueOutage,
+)
+from basis_pipeline.errors import ConfigError
+from basis_pipeline.market.panel import Panel, require_fit
+from basis_pipeline.market.stamps import Int64, spell
+from basis_pipeline.market.timeline import Floats
+from basis_pipeline.market.window import HOUR_NS
+
+HOURS_PER_YEAR = 8760.0
+
+
+def shocked(panel: Panel, shocks: Sequence[Shock], mode: ModeConfig) -> Panel:
+    """The panel with the shocks, in their order; the panel given is unchanged.
+
+    What was done to it stands among its data hashes, so that no run on it passes for a plain one.
+
+    Raises
+    ------
+    ConfigError: CONFIG-011 a shock outside the panel's hours, CONFIG-008 a venue it does not hold.
+    BacktestError: BT-003 when what comes out is no market any more.
+    """
+    changed = panel
+    for shock in shocks:
+        changed = _one(changed, shock, mode)
+    if changed is panel:
+        return panel
+    said = "\n".join(shock.model_dump_json() for shock in shocks)
+    digest = hashlib.sha256(said.encode()).hexdigest()
+    changed = replace(changed, data_hashes={**panel.data_hashes, "shocks": digest})
+    require_fit(changed)
+    return changed
+
+
+def _one(panel: Panel, shock: Shock, mode: ModeConfig) -> Panel:
+    if isinstance(shock, SpotPath):
+        return _spot_path(panel, shock, mode)
+    first = first_mark(shock, panel.timestamps, panel.mode)
+    if isinstance(shock, PriceGap):
+        return _price_gap(panel, shock, first, mode)
+    if isinstance(shock, FundingShock):
+        return _funding(panel, shock, first)
+    if isinstance(shock, LstDepeg):
+        return _depeg(panel, shock, first)
+    if isinstance(shock, GasSpike):
+        return _gas(panel, shock, first)
+    if isinstance(shock, BorrowRateSpike):
+        return _borrowing(panel, shock, first)
+    return _outage(panel, shock, first)
+
+
+def first_mark(shock: Moment, stamps: Int64, mode: str) -> int:
+    """The mark a shock begins at: the first one not before its moment.
+
+    Raises ConfigError CONFIG-011 when that is none of the stamps.
+    """
+    if isinstance(shock.at, int):
+        first = shock.at
+    else:
+        stamp = pd.Timestamp(shock.at)
+        stamp = stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
+        first = int(-(-(stamp.as_unit("ns").value - int(stamps[0])) // HOUR_NS))
+    if not 0 <= first < len(stamps):
+        raise ConfigError(
+            "CONFIG-011",
+            f"a shock at {shock.at} lies outside the window",
+            where=f"mode {mode}, {_kind(shock)}",
+            available=" … ".join(spell(int(stamps[i])) for i in (0, -1)),
+            action=f"give a moment inside it, or hours after its start below {len(stamps)}",
+        )
+    return first
+
+
+def _kind(shock: Any) -> str:
+    return f"shock {shock.shock}"
+
+
+def shocked_venues(shock: FundingShock | VenueOutage, venues: tuple[str, ...]) -> list[int]:
+    """Columns of the venues a shock names. Raises ConfigError CONFIG-008 when one is not there."""
+    names = (shock.venue,) if isinstance(shock, VenueOutage) else shock.venues
+    unknown = [name for name in names or () if name not in venues]
+    if unknown:
+        raise ConfigError(
+            "CONFIG-008",
+            f"{unknown[0]!r} is no venue that the mode hedges at",
+            where=_kind(shock),
+            available=", ".join(venues) or "none: the mode is not hedged",
+        )
+    return [venues.index(name) for name in (venues if names is None else names)]
+
+
+def require_applicable(
+    shocks: Sequence[Shock], stamps: Int64, venues: tuple[str, ...], mode: str
+) -> None:
+    """Refuse shocks that a panel of these hours and venues could not take, before there is one.
+
+    Raises ConfigError as `first_mark` and `shocked_venues`.
+    """
+    for shock in shocks:
+        if isinstance(shock, Moment):
+            first_mark(shock, stamps, mode)
+        if isinstance(shock, FundingShock | VenueOutage):
+            shocked_venues(shock, venues)
+
+
+def _ramp(marks: int, first: int, hours: int | None) -> Floats:
+    """How much of a shock is left at each mark, (n,): 1 at its first, 0 once it is over."""
+    left = np.zeros(marks)
+    if hours is None:
+        left[first:] = 1.0
+    else:
+        left[first:] = np.maximum(1.0 - np.arange(marks - first) / hours, 0.0)
+    return left
+
+
+def _repriced(panel: Panel, factor: Floats, mode: ModeConfig) -> Panel:
+    """The panel with the asset's price times `factor`, (n,), and everything quoted in it.
+
+    The extreme known at a mark lies between the mark before and it: it takes the larger factor.
+    """
+    if mode.share_class == "ETH":  # ETH is the numeraire: only what it is worth in USD changes
+        return replace(panel, numeraire_usd=panel.numeraire_usd * factor)
+    if not mode.buys_asset:
+        return panel
+    before = np.concatenate([factor[:1], factor[:-1]])
+    in_eth = factor if mode.asset == "ETH" else np.ones_like(factor)
+    return replace(
+        panel,
+        spot=panel.spot * factor,
+        perp_mark=panel.perp_mark * factor[:, None],
+        perp_extreme=panel.perp_extreme * np.maximum(before, factor)[:, None],
+        gas_price=panel.gas_price * in_eth,
+        reward_price=panel.reward_price * in_eth[:, None],
+    )
+
+
+def _spot_path(panel: Panel, shock: SpotPath, mode: ModeConfig) -> Panel:
+    if shock.size == 0.0:
+        return panel
+    price = panel.numeraire_usd if mode.share_class == "ETH" else panel.spot
+    return _repriced(panel, (price / price[0]) ** shock.size, mode)
+
+
+def _price_gap(panel: Panel, shock: PriceGap, first: int, mode: ModeConfig) -> Panel:
+    if shock.size == 0.0:
+        return panel
+    left = _ramp(len(panel.timestamps), first, shock.recovery_hours)
+    return _repriced(panel, 1.0 + shock.size * left, mode)
+
+
+def _funding(panel: Panel, shock: FundingShock, first: int) -> Panel:
+    """Only what settles is changed: an hour without a settlement has none afterwards either."""
+    columns = shocked_venues(shock, panel.venues)
+    if shock.factor == 1.0 and shock.shift == 0.0:
+        return panel
+    rates = panel.funding_rate.copy()
+    for column in columns:
+        part = rates[first : first + shock.hours, column]
+        part[:] = np.where(part != 0.0, part * shock.factor + shock.shift, 0.0)
+    return replace(panel, funding_rate=rates)
+
+
+def _depeg(panel: Panel, shock: LstDepeg, first: int) -> Panel:
+    if shock.size == 0.0:
+        return panel
+    left = _ramp(len(panel.timestamps), first, shock.recovery_hours)
+    return replace(panel, market_rate=panel.market_rate * (1.0 - shock.size * left))
+
+
+def _gas(panel: Panel, shock: GasSpike, first: int) -> Panel:
+    if shock.size == 0.0:
+        return panel
+    price = panel.gas_price.copy()
+    price[first : first + shock.hours] *= 1.0 + shock.size
+    return replace(panel, gas_price=price)
+
+
+def _borrowing(panel: Panel, shock: BorrowRateSpike, first: int) -> Panel:
+    """The index grows faster while the spike lasts and keeps what it has gained."""
+    if shock.size == 0.0:
+        return panel
+    elapsed = np.clip(np.arange(len(panel.timestamps)) - first, 0, shock.hours)
+    growth = np.exp(shock.size * elapsed / HOURS_PER_YEAR)
+    return replace(panel, borrow_index=panel.borrow_index * growth)
+
+
+def _outage(panel: Panel, shock: VenueOutage, first: int) -> Panel:
+    """The mark and the extreme known at it stay as they were; trades still meet that stale price.
+
+    At the mark it is back, the extreme is the worst that it missed.
+    """
+    (column,) = shocked_venues(shock, panel.venues)
+    last = min(first + shock.hours, len(panel.timestamps))
+    marks, extremes = panel.perp_mark.copy(), panel.perp_extreme.copy()
+    rates = panel.funding_rate.copy()
+    marks[first:last, column] = marks[max(first - 1, 0), column]
+    extremes[first:last, column] = extremes[max(first - 1, 0), column]
+    rates[first:last, column] = 0.0
+    if last < len(marks):
+        extremes[last, column] = panel.perp_extreme[first : last + 1, column].max()
+    return replace(panel, perp_mark=marks, perp_extreme=extremes, funding_rate=rates)

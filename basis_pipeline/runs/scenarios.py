@@ -1,0 +1,368 @@
+"""A study: a mode and a scenario set over data, and how one of its points becomes engine input.
+
+Points that share the structure of their slice share a market: they differ in numbers alone, which
+go straight into the engine's parameters. Everything else goes the way of a single run, through the
+validated slice and its panel. Both ways give the same parameters and market to the bit.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from basis_pipeline.config import Configs, ModeSlice, slice_mode
+from basis_pipeline.config.points import (
+    Column,
+    Indices,
+    Point,
+    columns,
+    ladder,
+    places,
+    point,
+    size,
+)
+from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, Range, ScenarioSet
+from basis_pipeline.engine.accounting import unit_table
+from basis_pipeline.engine.model import Floats, MarketArrays, Units
+from basis_pipeline.engine.sweep import parameter_column, parameter_row
+from basis_pipeline.errors import ConfigError, DataError
+from basis_pipeline.market.bootstrap import bootstrapped, source_rows
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.panel import Panel, build_panel
+from basis_pipeline.market.shocks import require_applicable, shocked
+from basis_pipeline.market.window import Window, parse_window
+from basis_pipeline.runs.backtest import capital_of, load_datasets
+from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
+
+MAX_PROBES = 20_000
+KEPT = 4  # panels, and markets, of the latest groups
+BPS = 1e-4
+
+# Keys whose number is one of the engine's, and which one; "" where the engine has no use for it.
+DIRECT = {
+    "allocation.lending": "lending_weight",
+    "allocation.spot": "spot_weight",
+    "allocation.staking": "staking_weight",
+    "staking.target_ltv": "target_ltv",
+    "staking.max_ltv": "",
+    "staking.flash_fee_bps": "flash_fee",
+    "hedge.ratio": "hedge_ratio",
+    "rebalance.margin_ratio.min": "margin_ratio_min",
+    "rebalance.margin_ratio.max": "margin_ratio_max",
+    "rebalance.delta_band": "delta_band",
+    "rebalance.ltv_band": "ltv_band",
+    "rebalance.health_factor_floor": "health_factor_floor",
+    "rebalance.deviation_band": "deviation_band",
+    "costs.gas_multiplier": "gas_multiplier",
+    CAPITAL: "",
+}
+# A mode with these at zero is another structure: it trades other legs and reads other data.
+STRUCTURAL = (
+    "allocation.lending",
+    "allocation.spot",
+    "allocation.staking",
+    "staking.target_ltv",
+    "hedge.ratio",
+)
+# No rule ties these to another key: their own bounds are all there is to check.
+FREE = (
+    "staking.flash_fee_bps",
+    "rebalance.delta_band",
+    "rebalance.ltv_band",
+    "rebalance.deviation_band",
+    "costs.gas_multiplier",
+    CAPITAL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the points of one group share."""
+
+    market: MarketArrays
+    units: Units
+    base: Floats  # (parameters,) of `parameter_row`
+    venues: int
+    leveraged: bool
+    charged: bool
+    first_midnight: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A scenario set over a mode and its data. Made by `study_of`, which checks it first.
+
+    Parameters
+    ----------
+    overrides: of every point; a key of the set replaces them.
+    window: of every point, unless the set names windows.
+    capital: of every point, in the share class's currency, unless the set sweeps it.
+    datasets: built for a window that holds all of the study's windows.
+    """
+
+    configs: Configs
+    mode: str
+    scenarios: ScenarioSet
+    window: Window
+    capital: float
+    overrides: Mapping[str, Any]
+    datasets: Mapping[str, Dataset | DataError]
+    _panels: dict[Any, tuple[ModeSlice, Panel]] = field(default_factory=dict, repr=False)
+    _markets: dict[Any, Prepared] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def windows(self) -> dict[str | None, Window]:
+        """Windows by name; None is the study's own."""
+        return windows_of(self.scenarios, self.window)
+
+    def point(self, index: int) -> Point:
+        """One scenario. Raises IndexError outside of the set."""
+        return point(self.scenarios, index)
+
+    def slice_of(self, overrides: Mapping[str, Any]) -> ModeSlice:
+        """The validated slice of a point's keys."""
+        keys = {key: value for key, value in overrides.items() if key != CAPITAL}
+        return slice_mode(self.configs, self.mode, {**self.overrides, **keys})
+
+    def panel_of(self, mode_slice: ModeSlice, chosen: Point) -> Panel:
+        """The market a point runs on: its window's, redrawn and shocked as it says."""
+        panel = build_panel(mode_slice, self.datasets, self.windows[chosen.window])
+        return self._altered(panel, mode_slice, chosen)
+
+    def _altered(self, panel: Panel, mode_slice: ModeSlice, chosen: Point) -> Panel:
+        if chosen.path is not None and self.scenarios.bootstrap is not None:
+            panel = bootstrapped(panel, self.scenarios.bootstrap, chosen.path, mode_slice.mode)
+        shocks = (self.scenarios.markets or {}).get(chosen.market or "", ())
+        return shocked(panel, shocks, mode_slice.mode)
+
+    def _prepared(self, chosen: Point) -> Prepared:
+        """What the group of a point shares; kept for the next batch, the latest few alone."""
+        structure = (chosen.window, _structure(chosen, self.scenarios.keys))
+        group = (*structure, chosen.market, chosen.path)
+        if group in self._markets:
+            return self._markets[group]
+        if structure not in self._panels:
+            mode_slice = self.slice_of(chosen.overrides)
+            panel = build_panel(mode_slice, self.datasets, self.windows[chosen.window])
+            _keep(self._panels, structure, (mode_slice, panel))
+        mode_slice, panel = self._panels[structure]
+        panel = self._altered(panel, mode_slice, chosen)
+        market = market_arrays(panel, mode_slice)
+        prepared = Prepared(
+            market=market,
+            units=unit_table(market),
+            base=parameter_row(parameters_of(mode_slice)),
+            venues=len(panel.venues),
+            leveraged=mode_slice.mode.is_leveraged,
+            charged=mode_slice.mode.costs.enabled,
+            first_midnight=first_midnight(panel),
+        )
+        _keep(self._markets, group, prepared)
+        return prepared
+
+    def groups(self, indices: Indices) -> Iterator[tuple[Prepared, Floats, Floats, Indices]]:
+        """Market, parameter rows, capitals and places among `indices`, group by group."""
+        window, market, path, sample = places(self.scenarios, indices)
+        values = columns(self.scenarios, sample)
+        axes = self.scenarios.keys
+        marks = [window, market, path]
+        for key, axis in axes.items():
+            if not is_direct(key, axis):
+                marks.append(np.unique(values[key], return_inverse=True)[1])
+            elif key in STRUCTURAL:
+                marks.append((numbers(axis, values[key]) > 0.0).astype(np.int64))
+        keyed, members = np.unique(np.stack(marks), axis=1, return_inverse=True)
+        for number in range(keyed.shape[1]):
+            inside = np.flatnonzero(members == number)
+            chosen = self.point(int(indices[inside[0]]))
+            prepared = self._prepared(chosen)
+            direct = {
+                key: numbers(axis, values[key][inside])
+                for key, axis in axes.items()
+                if is_direct(key, axis)
+            }
+            capitals = direct.get(CAPITAL, np.full(len(inside), self.capital))
+            yield prepared, parameter_rows(prepared, direct, len(inside)), capitals, inside
+
+
+def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    while len(kept) >= KEPT:
+        kept.pop(next(iter(kept)))
+    kept[key] = value
+
+
+def _structure(chosen: Point, axes: Mapping[str, Axis]) -> tuple[Any, ...]:
+    """What of a point's keys decides on its slice's structure."""
+    parts: list[Any] = []
+    for key, axis in axes.items():
+        value = chosen.overrides[key]
+        if not is_direct(key, axis):
+            parts.append(repr(value))
+        elif key in STRUCTURAL:
+            parts.append(value > 0.0)
+    return tuple(parts)
+
+
+def is_direct(key: str, axis: Axis) -> bool:
+    """Whether every value of the axis is a number that the engine's parameters take as it is."""
+    if key not in DIRECT:
+        return False
+    return isinstance(axis, Range) or all(type(value) in (int, float) for value in axis.values)
+
+
+def numbers(axis: Axis, column: Column) -> Column:
+    """The numbers a direct key's column stands for."""
+    if isinstance(axis, Choice):
+        return np.array(axis.values, dtype=np.float64)[column.astype(np.int64)]
+    return column
+
+
+def parameter_rows(prepared: Prepared, direct: Mapping[str, Column], count: int) -> Floats:
+    """Rows of parameters: those of the group, and each point's own numbers in their places.
+
+    As `parameters_of` has it, a mode without leverage has no target, one without costs no fee.
+    """
+    rows = np.tile(prepared.base, (count, 1))
+    for key, column in direct.items():
+        name = DIRECT[key]
+        if not name or (name == "target_ltv" and not prepared.leveraged):
+            continue
+        scale = 1.0
+        if name == "flash_fee":
+            scale = BPS if prepared.charged else 0.0
+        rows[:, parameter_column(name, prepared.venues)] = column * scale
+    return rows
+
+
+def windows_of(scenarios: ScenarioSet, window: Window) -> dict[str | None, Window]:
+    """The windows a set runs over, by name. Raises ConfigError CONFIG-011."""
+    if scenarios.windows is None:
+        return {None: window}
+    return {name: parse_window(r.start, r.end) for name, r in scenarios.windows.items()}
+
+
+def _looked_at(key: str, axis: Axis) -> list[Any]:
+    """The values of one key that stand for all of them."""
+    listed = isinstance(axis, Choice) or axis.steps is not None
+    if not is_direct(key, axis) and listed:
+        return values_of(axis)
+    if listed:
+        found = sorted(values_of(axis))
+    else:
+        assert isinstance(axis, Range)
+        found = [axis.low, float(np.nextafter(axis.low, axis.high)), axis.high]
+    beside = found[1:2] if found[0] == 0.0 and key in STRUCTURAL else []
+    return list(dict.fromkeys([found[0], *beside, found[-1]]))
+
+
+def values_of(axis: Axis) -> list[Any]:
+    """All values of a choice or of a range on a grid."""
+    return list(axis.values) if isinstance(axis, Choice) else ladder(axis).tolist()
+
+
+def probes(scenarios: ScenarioSet) -> Iterator[dict[str, Any]]:
+    """Combinations of keys that stand for all: if none breaks a rule, no point does.
+
+    Every rule of the configuration is monotone in each number, so what holds at the corners of a
+    box holds inside it. A number that may be zero changes the rules there: zero is looked at, and
+    the smallest value beside it. What no rule ties to another key is looked at by itself.
+
+    Raises
+    ------
+    ConfigError: CONFIG-MGR-005 when even these are too many.
+    """
+    looked = {key: _looked_at(key, axis) for key, axis in scenarios.keys.items()}
+    tied = {key: values for key, values in looked.items() if key not in FREE}
+    free = {key: values for key, values in looked.items() if key in FREE}
+    total = math.prod(map(len, tied.values()))
+    if total > MAX_PROBES:
+        raise ConfigError(
+            "CONFIG-MGR-005",
+            f"the choices combine in {total:,} ways; at most {MAX_PROBES:,} can be looked at first",
+            where=f"scenario set {scenarios.name}",
+        )
+    rest = {key: values[0] for key, values in free.items()}
+    for combination in product(*tied.values()):
+        yield {**dict(zip(tied, combination, strict=True)), **rest}
+    for key, values in free.items():
+        for value in values[1:]:
+            yield {**{other: options[0] for other, options in looked.items()}, key: value}
+
+
+def checked_slices(
+    configs: Configs,
+    mode: str,
+    scenarios: ScenarioSet,
+    capital: float | None,
+    overrides: Mapping[str, Any],
+) -> Iterator[ModeSlice]:
+    """Slices of the points that stand for all; the first that is refused is told with its set.
+
+    Raises
+    ------
+    ConfigError: as `slice_mode` and `capital_of` raise it.
+    """
+    for keys in probes(scenarios):
+        try:
+            sliced = {key: value for key, value in keys.items() if key != CAPITAL}
+            mode_slice = slice_mode(configs, mode, {**overrides, **sliced})
+            capital_of(mode_slice, keys.get(CAPITAL, capital))
+        except ConfigError as error:
+            said = ", ".join(f"{key} = {value}" for key, value in keys.items())
+            raise ConfigError(
+                error.code,
+                f"{error.what} (at {said})" if said else error.what,
+                where=f"scenario set {scenarios.name}, {error.where}",
+                available=error.available,
+                action=error.action,
+            ) from None
+        yield mode_slice
+
+
+def study_of(
+    configs: Configs,
+    mode: str,
+    scenarios: ScenarioSet,
+    data_dir: Path,
+    window: Window,
+    *,
+    capital: float | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Study:
+    """Check a scenario set against a mode, then read the data of all its points.
+
+    Raises
+    ------
+    ConfigError: CONFIG-MGR-005 too many points; CONFIG-005 to 012 a point that could not run: its
+        keys, window, shocks or capital. All of it before a file is read.
+    DataError: as reading and building raise them.
+    """
+    size(scenarios)
+    chosen = dict(overrides or {})
+    windows = windows_of(scenarios, window)
+    names: set[str] = set()
+    hedged: set[tuple[str, ...]] = set()
+    for mode_slice in checked_slices(configs, mode, scenarios, capital, chosen):
+        names |= mode_slice.datasets.keys()
+        hedged.add(mode_slice.mode.hedge_venues)
+    for span in windows.values():
+        stamps = span.hours.asi8
+        if scenarios.bootstrap is not None:
+            source_rows(len(stamps), scenarios.bootstrap, 0)
+        for shocks, venues in product((scenarios.markets or {}).values(), sorted(hedged)):
+            require_applicable(shocks, stamps, venues, mode)
+    whole = Window(min(w.start for w in windows.values()), max(w.end for w in windows.values()))
+    return Study(
+        configs=configs,
+        mode=mode,
+        scenarios=scenarios,
+        window=window,
+        capital=capital_of(slice_mode(configs, mode, chosen), capital),
+        overrides=chosen,
+        datasets=load_datasets(names, configs, data_dir, whole),
+    )

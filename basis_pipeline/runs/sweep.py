@@ -1,0 +1,314 @@
+"""A sweep: every point of a study as one row of figures, in batches that are kept as they finish.
+
+A batch is a range of indices and a file of its own, written whole or not at all; a sweep that was
+stopped goes on with the batches that are missing. Rows depend on their point alone, so neither the
+number of workers nor the order changes a byte.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from basis_pipeline.config import slice_mode
+from basis_pipeline.config.loading import canonical_json
+from basis_pipeline.config.points import (
+    Column,
+    Indices,
+    columns,
+    counts,
+    market_names,
+    places,
+    size,
+    window_names,
+)
+from basis_pipeline.config.scenario import CAPITAL, Choice
+from basis_pipeline.engine import ENGINE_VERSION, FIGURES
+from basis_pipeline.engine.figures import COUNTED, EMPTIED, NOT_ENTERED, NOT_FINITE, SOUND
+from basis_pipeline.engine.model import Floats
+from basis_pipeline.engine.sweep import figures_of
+from basis_pipeline.errors import DataError, ResultsError
+from basis_pipeline.results.store import RunResult
+from basis_pipeline.runs.backtest import TOLERANCE, require_reconciled, run_backtest
+from basis_pipeline.runs.scenarios import Prepared, Study, is_direct, numbers
+
+BATCH = 4096  # points of a batch
+PIECE = 16  # points a thread runs before it looks for the next
+FORMAT = 1
+MANIFEST = "manifest.json"
+BATCHES = "batches"
+
+# What a single run of such a point is refused with; a row says so and keeps its figures.
+STATUS = {SOUND: "", EMPTIED: "CONFIG-012", NOT_FINITE: "MATH-001", NOT_ENTERED: "BT-004"}
+UNRECONCILED = "BT-002"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a sweep is. Points of finished batches found on disk count as done."""
+
+    done: int
+    total: int
+    found: int  # of the done, those that an earlier call had finished
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Points a second of this call; 0 before its first."""
+        return (self.done - self.found) / self.seconds if self.seconds > 0.0 else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """At that rate; infinite before the first point."""
+        return (self.total - self.done) / self.rate if self.rate > 0.0 else float("inf")
+
+
+def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Floats, Column]:
+    """Figures of the points, (points, len(FIGURES)), and their capitals, in the order given."""
+    figures = np.empty((len(indices), len(FIGURES)))
+    capitals = np.empty(len(indices))
+
+    def run(prepared: Prepared, rows: Floats, money: Floats, inside: Indices) -> None:
+        figures[inside] = figures_of(
+            prepared.market, prepared.units, rows, money, first_midnight=prepared.first_midnight
+        )
+
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: list[Future[None]] = []
+        for prepared, rows, money, inside in study.groups(indices):
+            capitals[inside] = money
+            for first in range(0, len(inside), PIECE):
+                part = slice(first, first + PIECE)
+                waiting.append(pool.submit(run, prepared, rows[part], money[part], inside[part]))
+            while len(waiting) > 4 * threads and len(inside) < PIECE:  # few markets at once
+                waiting.pop(0).result()
+        for future in waiting:
+            future.result()
+    return figures, capitals
+
+
+def run_batch(study: Study, indices: Indices, threads: int = 1) -> pa.Table:
+    """One row a point, in the order of the indices: its keys, its status and its figures.
+
+    `status` is empty, or the code that a single run of the point is refused with; then the figures
+    are what the engine counted all the same. The figures are those of SEMANTICS 11.
+    """
+    figures, capitals = run_figures(study, indices, threads)
+    scenarios = study.scenarios
+    window, market, path, sample = places(scenarios, indices)
+    values = columns(scenarios, sample)
+    made: dict[str, pa.Array] = {
+        "index": pa.array(indices, pa.int64()),
+        "window": _named(window_names(scenarios), window),
+        "market": _named(market_names(scenarios), market),
+        "path": pa.array(path if scenarios.bootstrap else np.full(len(path), -1), pa.int64()),
+    }
+    for key, axis in scenarios.keys.items():
+        if key == CAPITAL:
+            continue
+        if is_direct(key, axis):
+            made[key] = pa.array(numbers(axis, values[key]), pa.float64())
+        elif isinstance(axis, Choice):
+            said = tuple(json.dumps(value, sort_keys=True) for value in axis.values)
+            made[key] = _named(said, values[key].astype(np.int64))
+        else:
+            made[key] = pa.array(values[key], pa.float64())
+    made[CAPITAL] = pa.array(capitals, pa.float64())
+    made["status"] = pa.array(_statuses(figures), pa.string())
+    for place, name in enumerate(FIGURES[1:], start=1):
+        counted = name in COUNTED
+        column = figures[:, place].astype(np.int64) if counted else figures[:, place].copy()
+        made[name] = pa.array(column, pa.int64() if counted else pa.float64(), from_pandas=False)
+    return pa.table(made)
+
+
+def _named(names: tuple[str | None, ...], numbered: Indices) -> pa.Array:
+    return pa.array([names[i] or "" for i in numbered.tolist()], pa.string())
+
+
+def _statuses(figures: Floats) -> list[str]:
+    residual = figures[:, FIGURES.index("max_abs_residual")]
+    codes = [STATUS[int(status)] for status in figures[:, 0]]
+    unexplained = ~(residual <= TOLERANCE)
+    return [
+        code or (UNRECONCILED if wrong else "")
+        for code, wrong in zip(codes, unexplained, strict=True)
+    ]
+
+
+def run_point(study: Study, index: int) -> RunResult:
+    """One point of a study as a backtest of its own, with all tables.
+
+    Raises
+    ------
+    IndexError: no such point. ConfigError, BacktestError, MathError: what the status of its row
+        names.
+    """
+    chosen = study.point(index)
+    mode_slice = study.slice_of(chosen.overrides)
+    panel = study.panel_of(mode_slice, chosen)
+    capital = float(chosen.overrides.get(CAPITAL, study.capital))
+    result = run_backtest(mode_slice, panel, study.windows[chosen.window], capital)
+    require_reconciled(result)
+    return result
+
+
+def identity_of(study: Study) -> str:
+    """Hash of everything the rows depend on: configuration, set, data, windows, capital, engine."""
+    configs = study.configs
+    mode_slice = slice_mode(configs, study.mode, study.overrides)
+    data = {
+        name: dataset.content_hashes if not isinstance(dataset, DataError) else dataset.code
+        for name, dataset in sorted(study.datasets.items())
+    }
+    facts = {
+        "format": FORMAT,
+        "batch": BATCH,
+        "engine": ENGINE_VERSION,
+        "mode": mode_slice.config_hash,
+        "others": [
+            canonical_json(model)
+            for kind in (configs.venues, configs.share_classes, configs.datasets)
+            for _, model in sorted(kind.items())
+        ],
+        "scenarios": canonical_json(study.scenarios),
+        "windows": {str(name): str(window) for name, window in study.windows.items()},
+        "capital": study.capital,
+        "data": data,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def batch_path(out: Path, identity: str, first: int, last: int) -> Path:
+    """File of the batch of the points `first … last`, both included."""
+    return out / BATCHES / f"points-{first:010d}-{last:010d}-{identity[:12]}.parquet"
+
+
+def batches(study: Study) -> Iterator[tuple[int, int]]:
+    """First and last point of every batch."""
+    total = size(study.scenarios)
+    for first in range(0, total, BATCH):
+        yield first, min(first + BATCH, total) - 1
+
+
+def is_finished(path: Path, rows: int) -> bool:
+    """Whether a batch's file is there and whole."""
+    try:
+        return bool(pq.read_metadata(path).num_rows == rows)
+    except (OSError, pa.ArrowInvalid):
+        return False
+
+
+def write_batch(study: Study, out: Path, first: int, last: int, threads: int = 1) -> Path:
+    """Run a batch and keep it, unless it is kept already; its file is there whole or not at all."""
+    path = batch_path(out, identity_of(study), first, last)
+    if not is_finished(path, last - first + 1):
+        table = run_batch(study, np.arange(first, last + 1), threads)
+        _keep(path, lambda file: pq.write_table(table, file, compression="zstd"))
+    return path
+
+
+def open_sweep(study: Study, out: Path) -> str:
+    """Make a sweep's directory, or find it again; its identity.
+
+    Raises
+    ------
+    ResultsError: RS-013 when another sweep lies there, RS-001 when it cannot be written.
+    """
+    identity = identity_of(study)
+    manifest = {
+        "identity": identity,
+        "mode": study.mode,
+        "overrides": dict(study.overrides),
+        "capital": study.capital,
+        "scenarios": study.scenarios.model_dump(mode="json"),
+        "counts": counts(study.scenarios),
+        "points": size(study.scenarios),
+        "batch": BATCH,
+        "engine_version": ENGINE_VERSION,
+        "windows": {name or "": str(window) for name, window in study.windows.items()},
+    }
+    place = out / MANIFEST
+    try:
+        (out / BATCHES).mkdir(parents=True, exist_ok=True)
+        if place.exists():
+            held = _held_identity(place)
+            if held != identity:
+                known = held[:12] or "whose manifest is damaged"
+                raise ResultsError(
+                    "RS-013",
+                    f"the directory holds another sweep, {known}",
+                    where=str(out),
+                    context={"required": identity[:12]},
+                )
+        else:
+            text = json.dumps(manifest, indent=2, sort_keys=True, default=str) + "\n"
+            _keep(place, lambda file: file.write(text.encode()))
+    except OSError as error:
+        what = f"the sweep cannot be kept: {error.strerror}"
+        raise ResultsError("RS-001", what, where=str(out)) from error
+    return identity
+
+
+def _held_identity(place: Path) -> str:
+    try:
+        return str(json.loads(place.read_text("utf-8"))["identity"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
+def sweep(
+    study: Study,
+    out: Path,
+    *,
+    threads: int | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Progress:
+    """Run every batch that is not finished yet.
+
+    Stopping it in any way loses the batch that is going on, and nothing else.
+
+    Raises
+    ------
+    ResultsError: as `open_sweep`.
+    """
+    identity = open_sweep(study, out)
+    total, begun = size(study.scenarios), time.monotonic()
+    missing: list[tuple[int, int]] = []
+    for first, last in batches(study):
+        if not is_finished(batch_path(out, identity, first, last), last - first + 1):
+            missing.append((first, last))
+    found = done = total - sum(last - first + 1 for first, last in missing)
+    report(Progress(done, total, found, 0.0))
+    for first, last in missing:
+        try:
+            write_batch(study, out, first, last, threads or os.cpu_count() or 1)
+        except OSError as error:
+            what = f"a batch cannot be kept: {error.strerror}"
+            raise ResultsError("RS-001", what, where=str(out)) from error
+        done += last - first + 1
+        report(Progress(done, total, found, time.monotonic() - begun))
+    return Progress(done, total, found, time.monotonic() - begun)
+
+
+def _keep(path: Path, write: Callable[[Any], object]) -> None:
+    """Write a file under another name, then give it its own."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with partial.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
