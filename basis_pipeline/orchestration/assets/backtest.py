@@ -102,7 +102,8 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
             began = time.perf_counter()
             result = run_backtest(mode_slice, panel, request.window, capital, beside)
             seconds = time.perf_counter() - began
-            hold(context.instance, request.settings, figures_of(result))
+            if not request.overrides:  # a what-if is nobody's book
+                hold(context.instance, request.settings, figures_of(result))
         except BasisError as error:
             raise as_failure(error) from error
         found = backtest_checks(result, mode_slice, panel)
