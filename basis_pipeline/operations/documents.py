@@ -157,7 +157,7 @@ def _unknown_name(root: Path, configs: Configs, fragment: str) -> str:
     if _FILE.fullmatch(fragment) and not (root / fragment).exists():
         return f"there is no file {fragment}"
     section = fragment.partition(".")[0]
-    is_key = section in ModeConfig.model_fields and not fragment.endswith(".py")
+    is_key = section in ModeConfig.model_fields and not fragment.endswith((".py", ".html"))
     if is_key and _KEY.fullmatch(fragment) and not _is_key(fragment):
         return f"there is no key {fragment}"
     family = fragment.partition("/")[2] or fragment

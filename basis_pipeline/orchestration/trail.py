@@ -189,8 +189,8 @@ def _raw(family: str, facts: Facts) -> Iterator[Said]:
 
 
 def _dataset(name: str, facts: Facts) -> Iterator[Said]:
-    if facts["repaired_rows"] != "none":
-        yield EventType.DATA_REPAIRED, {"dataset": name, "repaired": facts["repaired_rows"]}
+    if facts["repairs"] != "none":
+        yield EventType.DATA_REPAIRED, {"dataset": name, "repaired": facts["repairs"]}
 
 
 def _panel(_: str, facts: Facts) -> Iterator[Said]:

@@ -54,7 +54,11 @@ def _tear_sheet(
         description=(
             "One page for one mode: figures beside their benchmarks, equity, attribution, carry "
             "and cost, risk with its limits, events, gate verdicts and what the run rests on. It "
-            "opens from disk and needs nothing beside itself."
+            "opens from disk and needs nothing beside itself.\n\n"
+            "**Units:** amounts in the share class's currency; every figure says its own. "
+            "**Source:** the recorded run and the latest verdicts of its gates.\n\n"
+            "**What is at stake:** what people decide by. The page computes no figure of its own: "
+            "where it differs from the run's `summary.json`, the page is wrong."
         ),
     )
     def tear_sheet(
@@ -66,7 +70,7 @@ def _tear_sheet(
         verdicts = shown(gates)
         with coded_failures():
             require_open(request.settings, f"report/tear_sheet[{mode}]")
-            page = _write(request.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
+            page = write_page(request.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
@@ -98,7 +102,12 @@ def _comparison(
         retry_policy=RETRIES,
         description=(
             "One page over all modes: the latest recorded run of each over the same window, side "
-            "by side and ranked, with failed gates, components and a link to each tear sheet."
+            "by side and ranked, with failed gates, components and a link to each tear sheet.\n\n"
+            "**Units:** shares and ratios, which modes of different currencies have in common. "
+            "**Source:** the index of runs: a mode without a run over this window is left out, "
+            "and named in the metadata.\n\n"
+            "**What is at stake:** which mode gets the capital. Runs over different windows beside "
+            "each other would rank luck; there are none on it."
         ),
     )
     def comparison(
@@ -114,7 +123,7 @@ def _comparison(
                 Entry(result, tuple(shown(gates[result.mode])), f"{result.mode}.html")
                 for result in results
             ]
-            page = _write(request.reports / "comparison.html", comparison_html(entries))
+            page = write_page(request.reports / "comparison.html", comparison_html(entries))
         return dg.MaterializeResult(
             data_version=version_of(result.run_id for result in results),
             metadata={
@@ -172,7 +181,8 @@ def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Verdict]) -> pd.D
     )
 
 
-def _write(page: Path, html: str) -> Path:
+def write_page(page: Path, html: str) -> Path:
+    """Write a page: a reader finds the old one or the new one. RS-001 when it cannot be."""
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(page, html.encode())

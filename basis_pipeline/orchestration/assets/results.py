@@ -50,7 +50,12 @@ def record_asset(
             "The run in the store: one directory named by the hash of its configuration, data, "
             "window, capital and engine, written as a whole or not at all, and its rows in the "
             "results database, with the verdicts of its gates. While the database is out of reach "
-            "they wait in a queue. A run that was refused or does not reconcile never gets here."
+            "they wait in a queue. A run that was refused or does not reconcile never gets "
+            "here.\n\n"
+            "**Units:** as the run's own. **Source:** `backtest/run` of the same mode; recording "
+            "the same run again changes nothing.\n\n"
+            "**What is at stake:** pages, comparisons and notebooks read recorded runs alone. A "
+            "file that was changed by hand no longer matches its hash, and is refused."
         ),
     )
     def record(
@@ -74,6 +79,7 @@ def record_asset(
                 "run_id": result.run_id,
                 "database": f"waits in the queue: {waits.code}" if waits else "recorded",
                 "path": dg.MetadataValue.path(directory),
+                "bytes": sum(file.stat().st_size for file in directory.iterdir()),
                 **figures.headlines(result),
             },
             check_results=check_results(RECORD, [found], context.selected_asset_check_keys),
