@@ -37,12 +37,12 @@ def raw_key(family: str) -> dg.AssetKey:
 
 def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     """One asset a family of the catalogue, all read in one step."""
-    read = readers(configs)
     late = load_automation_limits(project_root() / "configs").raw_data
     freshness = dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=late.fail_after_hours),
         warn_window=timedelta(hours=late.warn_after_hours),
     )
+    read = readers(configs)
 
     @dg.multi_asset(
         name="raw",

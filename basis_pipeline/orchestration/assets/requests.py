@@ -42,7 +42,11 @@ def requests_config(sequences: Sequence[int]) -> dict[str, Any]:
     description=(
         "Backtests that somebody asked for, by a file in the inbox, a call or `basis request`. "
         "Each is run by itself from the raw files, recorded in the store, and its row in the queue "
-        "says what became of it. What nightly runs keep is neither read nor changed."
+        "says what became of it. What nightly runs keep is neither read nor changed.\n\n"
+        "**Units:** capital in the share class's currency; times UTC. **Source:** the table of "
+        "requests in the results database, in the order of acceptance.\n\n"
+        "**What is at stake:** somebody decides on a result they asked for; a request lost, served "
+        "twice or taken for the mode's own run would mislead them."
     ),
 )
 def requests(
