@@ -4,6 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from basis_pipeline.orchestration.assets.config import CATALOGUE
+from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB
 from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.executors import parallel_executor
 
@@ -47,6 +48,11 @@ def all_jobs() -> list[UnresolvedAssetJobDefinition]:
             market | modes | sheets,
             description="`full_pipeline` with its steps in processes of their own.",
             executor_def=parallel_executor,
+        ),
+        dg.define_asset_job(
+            REQUESTS_JOB,
+            groups("request"),
+            description="Serve backtest requests of the queue, in order.",
         ),
         dg.define_asset_job(
             HEALTH_JOB,
