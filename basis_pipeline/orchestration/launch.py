@@ -96,9 +96,10 @@ class Launcher:
         if not assets:
             return []
         self.say("platform and project")
-        return _problems(
-            self._execute(assets, job=self.defs.resolve_implicit_global_asset_job_def())
-        )
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        # The page of all gates comes after them: it shows what they said.
+        done = [self._execute(assets, job=job), self._execute([GATES])]
+        return [problem for result in done for problem in _problems(result)]
 
     def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
         """All families when all modes run; else only those the chosen modes read or repair from."""
