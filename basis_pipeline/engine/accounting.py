@@ -8,28 +8,20 @@ from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.ledger import record
 from basis_pipeline.engine.model import (
     BALANCE,
-    BORROWING,
     CASH,
     DEBT,
     E_FUNDING,
     E_REWARD,
     ENTRY,
-    EXECUTION_COST,
-    FUNDING,
-    GAS,
     LEG_REWARD,
-    LENDING,
-    LIQUIDATION,
     LOWEST_MARGIN_RATIO,
-    PERP_PRICE,
     QUANTITY,
     R_SETTLEMENT,
     REWARDS,
     SPOT,
-    SPOT_PRICE,
     STAKED,
-    STAKING,
     SUPPLY,
+    U_ARRIVES,
     U_BORROW_INDEX,
     U_EXTREME,
     U_FUNDING,
@@ -39,13 +31,17 @@ from basis_pipeline.engine.model import (
     U_MARK_CHANGE,
     U_MARKED,
     U_OWED,
+    U_PRICE,
+    U_PRICE_CHANGE,
     U_REDEEMED,
     U_SPOT,
     U_SPOT_CHANGE,
     U_STAKED,
     U_SUPPLIED,
+    U_TOKEN_SIZE,
     U_VENUE_SIZE,
     UNIT_SIZE,
+    Ahead,
     Book,
     Floats,
     MarketArrays,
@@ -62,94 +58,142 @@ def fill_units(market: MarketArrays, units: Units) -> None:
     later factors at their old value and the earlier ones at their new, so that the parts telescope
     (SEMANTICS 9).
     """
-    for t in range(units.asset.shape[0]):
-        unit, before = units.asset[t], max(t - 1, 0)
+    asset, perps, tokens = units
+    for t in range(asset.shape[1]):
+        before = max(t - 1, 0)
         spot, spot_before = market.spot[t], market.spot[before]
         index, rate = market.collateral_index[t], market.lst_mark[t]
         index_before, rate_before = market.collateral_index[before], market.lst_mark[before]
         borrow = market.borrow_index[t]
-        unit[U_SPOT] = spot
-        unit[U_LENDING_INDEX] = market.lending_index[t]
-        unit[U_BORROW_INDEX] = borrow
-        unit[U_MARKED] = index * rate
-        unit[U_REDEEMED] = index * market.oracle_rate[t]
-        unit[U_SPOT_CHANGE] = spot - spot_before
-        unit[U_LENT] = market.lending_index[t] - market.lending_index[before]
-        unit[U_SUPPLIED] = (index - index_before) * rate_before * spot_before
-        unit[U_STAKED] = index * (rate - rate_before) * spot_before
-        unit[U_OWED] = (borrow - market.borrow_index[before]) * spot_before
-        for v in range(market.perp_mark.shape[1]):
-            perp = units.perps[t, v]
-            perp[U_MARK] = market.perp_mark[t, v]
-            perp[U_MARK_CHANGE] = market.perp_mark[t, v] - market.perp_mark[before, v]
-            perp[U_EXTREME] = market.perp_extreme[t, v]
-            perp[U_FUNDING] = market.funding_rate[t, v]
+        asset[U_SPOT, t] = spot
+        asset[U_LENDING_INDEX, t] = market.lending_index[t]
+        asset[U_BORROW_INDEX, t] = borrow
+        asset[U_MARKED, t] = index * rate
+        asset[U_REDEEMED, t] = index * market.oracle_rate[t]
+        asset[U_SPOT_CHANGE, t] = spot - spot_before
+        asset[U_LENT, t] = market.lending_index[t] - market.lending_index[before]
+        asset[U_SUPPLIED, t] = (index - index_before) * rate_before * spot_before
+        asset[U_STAKED, t] = index * (rate - rate_before) * spot_before
+        asset[U_OWED, t] = (borrow - market.borrow_index[before]) * spot_before
+        arrives = market.flow[t] != 0.0
+        for r in range(tokens.shape[0]):
+            tokens[r, U_PRICE, t] = market.reward_price[t, r]
+            tokens[r, U_PRICE_CHANGE, t] = (
+                market.reward_price[t, r] - market.reward_price[before, r]
+            )
+            arrives |= market.reward_tokens_per_unit[t, r] != 0.0
+        asset[U_ARRIVES, t] = 1.0 if arrives else 0.0
+        for v in range(perps.shape[0]):
+            perps[v, U_MARK, t] = market.perp_mark[t, v]
+            perps[v, U_MARK_CHANGE, t] = market.perp_mark[t, v] - market.perp_mark[before, v]
+            perps[v, U_EXTREME, t] = market.perp_extreme[t, v]
+            perps[v, U_FUNDING, t] = market.funding_rate[t, v]
 
 
 def unit_table(market: MarketArrays) -> Units:
-    """The unit table of a market, columns `U_…` of `model`.
+    """The unit table of a market, rows `U_…` of `model`.
 
     Made once a market, however many scenarios run over it.
     """
     marks, venues = market.perp_mark.shape
-    units = Units(np.empty((marks, UNIT_SIZE)), np.empty((marks, venues, U_VENUE_SIZE)))
+    units = Units(
+        np.empty((UNIT_SIZE, marks)),
+        np.empty((venues, U_VENUE_SIZE, marks)),
+        np.empty((market.reward_price.shape[1], U_TOKEN_SIZE, marks)),
+    )
     fill_units(market, units)
     return units
 
 
-@hot
-def accrue(
-    book: Book, market: MarketArrays, unit: Floats, quoted: Floats, t: int, row: Floats
-) -> None:
-    """Attribute the change of every holding from mark t-1 to t, by component (SEMANTICS 9).
+class Holdings(NamedTuple):
+    """The state as numbers."""
 
-    Starts the row: the steps that follow add to it.
-    """
-    state, perps = book.state, book.perps
-    staked, debt = state[STAKED], state[DEBT]
-    asset = state[SPOT] + staked * unit[U_MARKED] - debt * unit[U_BORROW_INDEX]
-    perp_price = 0.0
-    for v in range(perps.shape[0]):
-        perp_price += perps[v, QUANTITY] * quoted[v, U_MARK_CHANGE]
-    token_price = 0.0
-    for r in range(book.tokens.shape[0]):
-        if book.tokens[r] != 0.0:  # before its first quote a token has no price
-            change = market.reward_price[t, r] - market.reward_price[t - 1, r]
-            token_price += book.tokens[r] * change
-    row[LENDING] = state[SUPPLY] * unit[U_LENT] + staked * unit[U_SUPPLIED]
-    row[BORROWING] = -debt * unit[U_OWED]
-    row[STAKING] = staked * unit[U_STAKED]
-    row[REWARDS] = token_price
-    row[FUNDING] = 0.0
-    row[SPOT_PRICE] = asset * unit[U_SPOT_CHANGE]
-    row[PERP_PRICE] = perp_price
-    row[EXECUTION_COST] = 0.0
-    row[GAS] = 0.0
-    row[LIQUIDATION] = 0.0
+    cash: float
+    supply: float
+    spot: float
+    staked: float
+    debt: float
 
 
 @hot
-def settle_funding(book: Book, quoted: Floats, t: int, row: Floats) -> None:
-    """Pay the funding that settles at t on the position held: a short receives rate x notional."""
+def holdings(book: Book) -> Holdings:
+    """What is held, as numbers that stay in registers."""
+    state = book.state
+    return Holdings(state[CASH], state[SUPPLY], state[SPOT], state[STAKED], state[DEBT])
+
+
+@hot
+def accrue(book: Book, units: Units, t: int, marks: int, ahead: Ahead) -> None:
+    """Attribute the change of every holding up to each mark, by component (SEMANTICS 9)."""
+    held, asset = holdings(book), units.asset
+    lent, supplied = asset[U_LENT, t : t + marks], asset[U_SUPPLIED, t : t + marks]
+    earned, owed = asset[U_STAKED, t : t + marks], asset[U_OWED, t : t + marks]
+    marked, borrowed = asset[U_MARKED, t : t + marks], asset[U_BORROW_INDEX, t : t + marks]
+    change = asset[U_SPOT_CHANGE, t : t + marks]
+    for j in range(marks):
+        ahead.lending[j] = held.supply * lent[j] + held.staked * supplied[j]
+        ahead.borrowing[j] = -held.debt * owed[j]
+        ahead.staking[j] = held.staked * earned[j]
+    for j in range(marks):
+        long = held.spot + held.staked * marked[j] - held.debt * borrowed[j]
+        ahead.spot_price[j] = long * change[j]
+        ahead.rewards[j] = 0.0
+        ahead.perp_price[j] = 0.0
     for v in range(book.perps.shape[0]):
-        rate = quoted[v, U_FUNDING]
+        quantity, change = book.perps[v, QUANTITY], units.perps[v, U_MARK_CHANGE, t : t + marks]
+        for j in range(marks):
+            ahead.perp_price[j] += quantity * change[j]
+    for r in range(book.tokens.shape[0]):
+        quantity, change = book.tokens[r], units.tokens[r, U_PRICE_CHANGE, t : t + marks]
+        if quantity != 0.0:  # before its first quote a token has no price
+            for j in range(marks):
+                ahead.rewards[j] += quantity * change[j]
+
+
+@hot
+def settle_funding(book: Book, units: Units, t: int, marks: int, ahead: Ahead) -> None:
+    """Pay the funding that settles at each mark: a short receives rate x notional."""
+    for j in range(marks):
+        ahead.funding[j] = 0.0
+    for v in range(book.perps.shape[0]):
+        quantity, balance = book.perps[v, QUANTITY], book.perps[v, BALANCE]
+        rate = units.perps[v, U_FUNDING, t : t + marks]
+        price = units.perps[v, U_MARK, t : t + marks]
+        path = ahead.balance[v]
+        for j in range(marks):
+            if rate[j] != 0.0 and quantity != 0.0:
+                payment = -rate[j] * quantity * price[j]
+                balance += payment
+                ahead.funding[j] += payment
+            path[j] = balance
+
+
+@compiled
+def record_funding(book: Book, units: Units, t: int) -> None:
+    """Append what settled at mark t to the ledger."""
+    for v in range(book.perps.shape[0]):
+        rate, price = units.perps[v, U_FUNDING, t], units.perps[v, U_MARK, t]
         quantity = book.perps[v, QUANTITY]
         if rate != 0.0 and quantity != 0.0:
-            price = quoted[v, U_MARK]
             payment = -rate * quantity * price
-            book.perps[v, BALANCE] += payment
-            row[FUNDING] += payment
             leg = LEG_REWARD + book.tokens.shape[0] + v
             record(book, t, E_FUNDING, leg, quantity, price, payment, 0.0, 0.0, R_SETTLEMENT)
 
 
 @hot
-def credit_rewards(book: Book, market: MarketArrays, unit: Floats, t: int, row: Floats) -> None:
+def take_balances(book: Book, ahead: Ahead, j: int) -> None:
+    """Let the margin balances be those of place j."""
+    for v in range(book.perps.shape[0]):
+        book.perps[v, BALANCE] = ahead.balance[v, j]
+
+
+@hot
+def credit_rewards(book: Book, market: MarketArrays, units: Units, t: int, row: Floats) -> None:
     """Credit reward tokens paid at t on the gross staked ETH, at the token's market price."""
     for r in range(book.tokens.shape[0]):
         per_unit = market.reward_tokens_per_unit[t, r]
         if per_unit != 0.0 and book.state[STAKED] != 0.0:
-            quantity = per_unit * (book.state[STAKED] * unit[U_REDEEMED])
+            quantity = per_unit * (book.state[STAKED] * units.asset[U_REDEEMED, t])
             price = market.reward_price[t, r]
             book.tokens[r] += quantity
             row[REWARDS] += quantity * price
@@ -193,30 +237,71 @@ class Survey(NamedTuple):
 
 @hot
 def survey(
-    book: Book, market: MarketArrays, unit: Floats, quoted: Floats, parameters: Parameters, t: int
-) -> Survey:
-    """Value everything held at mark t."""
-    state, perps = book.state, book.perps
-    marked = state[STAKED] * unit[U_MARKED]
-    debt = state[DEBT] * unit[U_BORROW_INDEX]
-    asset = state[SPOT] + marked - debt
-    total = state[CASH] + state[SUPPLY] * unit[U_LENDING_INDEX] + asset * unit[U_SPOT]
-    short, margin_fits, margin_ratio = 0.0, True, np.inf
+    book: Book, units: Units, parameters: Parameters, t: int, marks: int, ahead: Ahead
+) -> None:
+    """Value everything held at each mark, with the margin balances of `ahead`."""
+    held, asset = holdings(book), units.asset
+    marked, redeemed = asset[U_MARKED, t : t + marks], asset[U_REDEEMED, t : t + marks]
+    lent, owed = asset[U_LENDING_INDEX, t : t + marks], asset[U_BORROW_INDEX, t : t + marks]
+    spot = asset[U_SPOT, t : t + marks]
+    for j in range(marks):
+        ahead.collateral[j] = held.staked * redeemed[j]
+        ahead.marked[j] = held.staked * marked[j]
+        ahead.debt[j] = held.debt * owed[j]
+    for j in range(marks):
+        long = held.spot + ahead.marked[j] - ahead.debt[j]
+        ahead.equity[j] = held.cash + held.supply * lent[j] + long * spot[j]
+        ahead.margin_fits[j] = 1
+        ahead.low_margin[j] = 0
     lowest = book.tally[LOWEST_MARGIN_RATIO]
     bound = lowest + 1e-14 * abs(lowest)  # a ratio is divided out only where it may be a new low
-    for v in range(perps.shape[0]):
-        quantity, mark = perps[v, QUANTITY], quoted[v, U_MARK]
-        margin = perps[v, BALANCE] + quantity * (mark - perps[v, ENTRY])
-        notional = abs(quantity) * mark
-        total += margin
-        short -= quantity
-        margin_fits &= margin >= parameters.margin_ratio_min * notional
-        if notional != 0.0:
-            margin_fits &= margin <= parameters.margin_ratio_max * notional
-            if not margin >= bound * notional:
-                margin_ratio = min(margin_ratio, margin / notional)
+    for v in range(book.perps.shape[0]):
+        quantity, entry = book.perps[v, QUANTITY], book.perps[v, ENTRY]
+        mark, balance = units.perps[v, U_MARK, t : t + marks], ahead.balance[v]
+        least, most, flat = (
+            parameters.margin_ratio_min,
+            parameters.margin_ratio_max,
+            quantity == 0.0,
+        )
+        for j in range(marks):
+            margin = balance[j] + quantity * (mark[j] - entry)
+            notional = abs(quantity) * mark[j]
+            ahead.equity[j] += margin
+            fits = (margin >= least * notional) & (flat | (margin <= most * notional))
+            ahead.margin_fits[j] &= fits
+            ahead.low_margin[j] |= (not flat) & (not margin >= bound * notional)
     for r in range(book.tokens.shape[0]):
-        if book.tokens[r] != 0.0:
-            total += book.tokens[r] * market.reward_price[t, r]
-    collateral = state[STAKED] * unit[U_REDEEMED]
-    return Survey(total, collateral, marked, debt, short, margin_fits, margin_ratio)
+        quantity, price = book.tokens[r], units.tokens[r, U_PRICE, t : t + marks]
+        if quantity != 0.0:
+            for j in range(marks):
+                ahead.equity[j] += quantity * price[j]
+
+
+@hot
+def look_at(book: Book, units: Units, t: int, j: int, ahead: Ahead) -> Survey:
+    """The survey of mark t, which is place j."""
+    short, ratio = 0.0, np.inf
+    for v in range(book.perps.shape[0]):
+        quantity, mark = book.perps[v, QUANTITY], units.perps[v, U_MARK, t]
+        short -= quantity
+        if ahead.low_margin[j] != 0 and quantity != 0.0:
+            margin = ahead.balance[v, j] + quantity * (mark - book.perps[v, ENTRY])
+            ratio = min(ratio, margin / (abs(quantity) * mark))
+    return Survey(
+        ahead.equity[j],
+        ahead.collateral[j],
+        ahead.marked[j],
+        ahead.debt[j],
+        short,
+        ahead.margin_fits[j] != 0,
+        ratio,
+    )
+
+
+@hot
+def survey_now(book: Book, units: Units, parameters: Parameters, t: int, ahead: Ahead) -> Survey:
+    """The survey of mark t with the margin balances of the book."""
+    for v in range(book.perps.shape[0]):
+        ahead.balance[v, 0] = book.perps[v, BALANCE]
+    survey(book, units, parameters, t, 1, ahead)
+    return look_at(book, units, t, 0, ahead)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from basis_pipeline.engine.accounting import Survey
+from basis_pipeline.engine.accounting import Survey, look_at
 from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.model import (
     BORROWING,
@@ -37,6 +37,7 @@ from basis_pipeline.engine.model import (
     PEAK,
     PEAK_BOUND,
     PERP_PRICE,
+    QUANTITY,
     REBALANCE_COUNT,
     RESIDUAL,
     REWARDS,
@@ -54,9 +55,11 @@ from basis_pipeline.engine.model import (
     U_SPOT,
     UNITS,
     WORST_RESIDUAL,
+    Ahead,
     Book,
     Floats,
     Parameters,
+    Units,
 )
 
 DAYS_PER_YEAR = 365
@@ -170,18 +173,14 @@ def begin(book: Book, parameters: Parameters, capital: float) -> None:
 @hot
 def tally(
     book: Book,
-    unit: Floats,
+    spot: float,
     parameters: Parameters,
     seen: Survey,
     first: bool,
     midnight: bool,
     row: Floats,
 ) -> None:
-    """Count one mark, after its trades; writes the row's residual.
-
-    An extreme is a ratio, and divisions take longer than all else together: what cannot be a new
-    one is told by a product, with more room than rounding needs.
-    """
+    """Count one mark, after its trades; writes the row's residual."""
     kept = book.tally
     for i in range(len(COMPONENTS)):
         kept[i] += row[LENDING + i]
@@ -196,6 +195,110 @@ def tally(
     kept[LAST_EQUITY] = seen.equity
     if row[FLOW] != 0.0:
         rebase(book, row)
+    watch(book, spot, parameters, seen, residual, midnight)
+    if first and seen.equity <= 0.0:
+        blame(book, NOT_ENTERED)
+
+
+@hot
+def tally_quiet(
+    book: Book,
+    units: Units,
+    parameters: Parameters,
+    t: int,
+    marks: int,
+    midnight: int,
+    ahead: Ahead,
+) -> None:
+    """Count marks at which nothing is done, from mark t on; writes the residuals of `ahead`.
+
+    `midnight` is the next mark at 00:00 UTC.
+    """
+    kept = book.tally
+    for j in range(marks):
+        earned = (ahead.lending[j] + ahead.borrowing[j]) + (ahead.staking[j] + ahead.rewards[j])
+        moved = (ahead.spot_price[j] + ahead.perp_price[j]) + ahead.funding[j]
+        before = ahead.equity[j - 1] if j > 0 else kept[LAST_EQUITY]
+        ahead.residual[j] = (ahead.equity[j] - before) - (earned + moved)
+    add_up(kept, marks, ahead)
+    find_extremes(book, units, parameters, t, marks, ahead)
+    for j in range(marks):
+        equity = ahead.equity[j]
+        kept[LAST_EQUITY] = equity
+        inside = kept[TROUGH_BOUND] < equity < kept[PEAK_BOUND]
+        if ahead.notable[j] != 0 or t + j == midnight or not inside:
+            seen = look_at(book, units, t + j, j, ahead)
+            spot = units.asset[U_SPOT, t + j]
+            watch(book, spot, parameters, seen, ahead.residual[j], t + j == midnight)
+            if t + j == midnight:
+                midnight += 24
+
+
+@hot
+def add_up(kept: Floats, marks: int, ahead: Ahead) -> None:
+    """Add the components of each mark to their sums, in the order of the marks."""
+    lending, borrowing, staking = (
+        kept[LENDING - LENDING],
+        kept[BORROWING - LENDING],
+        kept[STAKING - LENDING],
+    )
+    rewards, funding = kept[REWARDS - LENDING], kept[FUNDING - LENDING]
+    spot_price, perp_price = kept[SPOT_PRICE - LENDING], kept[PERP_PRICE - LENDING]
+    before, equity_sum = kept[LAST_EQUITY], kept[EQUITY_SUM]
+    for j in range(marks):
+        lending += ahead.lending[j]
+        borrowing += ahead.borrowing[j]
+        staking += ahead.staking[j]
+        rewards += ahead.rewards[j]
+        funding += ahead.funding[j]
+        spot_price += ahead.spot_price[j]
+        perp_price += ahead.perp_price[j]
+        equity_sum += before
+        before = ahead.equity[j]
+    kept[LENDING - LENDING], kept[BORROWING - LENDING], kept[STAKING - LENDING] = (
+        lending,
+        borrowing,
+        staking,
+    )
+    kept[REWARDS - LENDING], kept[FUNDING - LENDING] = rewards, funding
+    kept[SPOT_PRICE - LENDING], kept[PERP_PRICE - LENDING] = spot_price, perp_price
+    kept[EQUITY_SUM] = equity_sum
+
+
+@hot
+def find_extremes(
+    book: Book, units: Units, parameters: Parameters, t: int, marks: int, ahead: Ahead
+) -> None:
+    """Mark where an extreme that only rises in a run may rise; `watch` looks at it there."""
+    kept, short = book.tally, 0.0
+    for v in range(book.perps.shape[0]):
+        short -= book.perps[v, QUANTITY]
+    held, spot = book.state[SPOT], units.asset[U_SPOT, t : t + marks]
+    residual, ltv = kept[WORST_RESIDUAL] * BELOW, kept[MAX_LTV] * BELOW
+    delta = kept[HIGHEST_DELTA] * BELOW
+    for j in range(marks):
+        unexplained = not abs(ahead.residual[j]) <= residual * abs(ahead.equity[j])
+        levered = not ahead.debt[j] <= ltv * ahead.collateral[j]
+        value = (held + ahead.collateral[j] - ahead.debt[j] - short) * spot[j]
+        exposed = parameters.buys_asset & (not abs(value) <= delta * ahead.equity[j])
+        ahead.notable[j] = ahead.low_margin[j] | unexplained | levered | exposed
+
+
+@compiled
+def watch(
+    book: Book,
+    spot: float,
+    parameters: Parameters,
+    seen: Survey,
+    residual: float,
+    midnight: bool,
+) -> None:
+    """Keep the extremes of a mark.
+
+    An extreme is a ratio, and divisions take longer than all else together: what cannot be a new
+    one is told by a product, with more room than rounding needs.
+    """
+    kept = book.tally
     if midnight or not kept[TROUGH_BOUND] < seen.equity < kept[PEAK_BOUND]:
         grow(book, midnight)
     if not abs(residual) <= kept[WORST_RESIDUAL] * BELOW * abs(seen.equity):
@@ -204,12 +307,9 @@ def tally(
         lever(book, seen.debt, seen.collateral)
     kept[LOWEST_MARGIN_RATIO] = min(kept[LOWEST_MARGIN_RATIO], seen.margin_ratio)
     if parameters.buys_asset:
-        net = book.state[SPOT] + seen.collateral - seen.debt - seen.short
-        value = net * unit[U_SPOT]
+        value = (book.state[SPOT] + seen.collateral - seen.debt - seen.short) * spot
         if not abs(value) <= kept[HIGHEST_DELTA] * BELOW * seen.equity:
             expose(book, value)
-    if first and seen.equity <= 0.0:
-        blame(book, NOT_ENTERED)
 
 
 @compiled

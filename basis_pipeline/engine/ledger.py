@@ -44,7 +44,9 @@ def record(
     elif kind == E_LIQUIDATION and book.counts[LAST_LIQUIDATION] != t + 1:
         book.counts[LIQUIDATION_COUNT] += 1
         book.counts[LAST_LIQUIDATION] = t + 1
-    event = book.events[min(book.counts[EVENT_COUNT], book.events.shape[0] - 1)]
+    if book.events.shape[0] == 0:
+        return
+    event = book.events[book.counts[EVENT_COUNT]]
     event[0] = t
     event[1] = kind
     event[2] = leg
@@ -91,9 +93,15 @@ def record_trade(
 
 
 @hot
+def gas_at(price: float, parameters: Parameters, units: float) -> float:
+    """Cost of `units` of gas at its price, in the numeraire."""
+    return units * price * parameters.gas_multiplier
+
+
+@hot
 def gas_cost(market: MarketArrays, parameters: Parameters, t: int, units: float) -> float:
     """Cost of `units` of gas at mark t, in the numeraire."""
-    return units * market.gas_price[t] * parameters.gas_multiplier
+    return gas_at(market.gas_price[t], parameters, units)
 
 
 @hot

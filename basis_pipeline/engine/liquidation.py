@@ -17,10 +17,12 @@ from basis_pipeline.engine.model import (
     U_BORROW_INDEX,
     U_EXTREME,
     U_REDEEMED,
+    Ahead,
     Book,
     Floats,
     MarketArrays,
     Parameters,
+    Units,
 )
 
 
@@ -78,26 +80,57 @@ def liquidate_perp(
 
 
 @hot
+def loan_is_due(parameters: Parameters, collateral: float, debt: float) -> bool:
+    """Whether a loan's health factor is below 1, and there is collateral to seize."""
+    threshold = parameters.liquidation_threshold * collateral
+    return (threshold > 0.0) & (threshold < debt)
+
+
+@hot
+def perp_is_due(
+    balance: float, quantity: float, entry: float, maintenance: float, extreme: float
+) -> bool:
+    """Whether a position is at its maintenance margin at the extreme."""
+    return balance + quantity * (extreme - entry) <= maintenance * abs(quantity) * extreme
+
+
+@hot
+def find_liquidations(
+    book: Book, units: Units, parameters: Parameters, t: int, marks: int, ahead: Ahead
+) -> None:
+    """Mark where something would be liquidated."""
+    if book.state[DEBT] > 0.0:
+        for j in range(marks):
+            ahead.due[j] |= loan_is_due(parameters, ahead.collateral[j], ahead.debt[j])
+    for v in range(book.perps.shape[0]):
+        quantity, entry = book.perps[v, QUANTITY], book.perps[v, ENTRY]
+        maintenance = parameters.maintenance_margin[v]
+        extreme, balance = units.perps[v, U_EXTREME, t : t + marks], ahead.balance[v]
+        if quantity != 0.0:
+            for j in range(marks):
+                ahead.due[j] |= perp_is_due(balance[j], quantity, entry, maintenance, extreme[j])
+
+
+@hot
 def liquidate(
     book: Book,
     market: MarketArrays,
-    unit: Floats,
-    quoted: Floats,
+    units: Units,
     parameters: Parameters,
     t: int,
     row: Floats,
 ) -> None:
     """Liquidate a loan below a health factor of 1 and every short at its maintenance margin."""
     if book.state[DEBT] > 0.0:
-        collateral = book.state[STAKED] * unit[U_REDEEMED]
-        threshold = parameters.liquidation_threshold * collateral
-        if 0.0 < threshold < book.state[DEBT] * unit[U_BORROW_INDEX]:
+        collateral = book.state[STAKED] * units.asset[U_REDEEMED, t]
+        debt = book.state[DEBT] * units.asset[U_BORROW_INDEX, t]
+        if loan_is_due(parameters, collateral, debt):
             liquidate_loan(book, market, parameters, t, row)
     perps = book.perps
     for v in range(perps.shape[0]):
-        quantity = perps[v, QUANTITY]
-        if quantity != 0.0:
-            price = quoted[v, U_EXTREME]
-            left = perps[v, BALANCE] + quantity * (price - perps[v, ENTRY])
-            if left <= parameters.maintenance_margin[v] * abs(quantity) * price:
-                liquidate_perp(book, market, parameters, t, v, row)
+        quantity, entry = perps[v, QUANTITY], perps[v, ENTRY]
+        maintenance, extreme = parameters.maintenance_margin[v], units.perps[v, U_EXTREME, t]
+        if quantity != 0.0 and perp_is_due(
+            perps[v, BALANCE], quantity, entry, maintenance, extreme
+        ):
+            liquidate_perp(book, market, parameters, t, v, row)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.int64]  # as wide as a number: both are taken in the same step
 
 
 class MarketArrays(NamedTuple):
@@ -209,7 +210,7 @@ class Book(NamedTuple):
     state: Floats  # (STATE_SIZE,)
     perps: Floats  # (K, 3)
     tokens: Floats  # (R,) reward tokens held
-    events: Floats  # (capacity, len(EVENT_COLUMNS)); once full, the last row is written again
+    events: Floats  # (capacity, len(EVENT_COLUMNS)); no row where no ledger is kept
     counts: NDArray[np.int64]  # (COUNTS,)
     tally: Floats  # (TALLY_SIZE,) what figures are made of, of `basis_pipeline.engine.figures`
     midnights: Floats  # (D,) growth of one unit of capital at 00:00 UTC
@@ -257,13 +258,14 @@ def hourly_width(venues: int, reward_tokens: int) -> int:
 
 
 class Units(NamedTuple):
-    """What a unit of each holding is worth at a mark, and earns up to it."""
+    """What a unit of each holding is worth at a mark, and earns up to it; a stretch lies together."""
 
-    asset: Floats  # (n, UNIT_SIZE)
-    perps: Floats  # (n, K, U_VENUE_SIZE)
+    asset: Floats  # (UNIT_SIZE, n)
+    perps: Floats  # (K, U_VENUE_SIZE, n)
+    tokens: Floats  # (R, U_TOKEN_SIZE, n)
 
 
-# Columns of the unit table.
+# Rows of the unit table.
 U_SPOT = 0  # the market's own, beside what is made of it
 U_LENDING_INDEX = 1
 U_BORROW_INDEX = 2
@@ -274,10 +276,43 @@ U_LENT = 6  # earned by a scaled unit of the lent token
 U_SUPPLIED = 7  # by a scaled LST unit, from its collateral index
 U_STAKED = 8  # and from its own rate
 U_OWED = 9  # by a scaled unit of debt
-UNIT_SIZE = 10
+U_ARRIVES = 10  # 1 where a flow or reward tokens arrive, 0 elsewhere
+UNIT_SIZE = 11
 # And of its venues' part.
 U_MARK = 0  # perpetual price
 U_MARK_CHANGE = 1
 U_EXTREME = 2
 U_FUNDING = 3
 U_VENUE_SIZE = 4
+# And of its reward tokens' part.
+U_PRICE = 0
+U_PRICE_CHANGE = 1
+U_TOKEN_SIZE = 2
+
+STRETCH = 64  # marks looked at together, at most
+
+
+class Ahead(NamedTuple):
+    """A stretch of marks as they would pass if nothing were done at them: one place a mark.
+
+    The holdings stay, so every mark is the same products of other prices: a processor takes several
+    at a time.
+    """
+
+    lending: Floats  # (STRETCH,) this and the next: profit and loss by component
+    borrowing: Floats
+    staking: Floats
+    rewards: Floats
+    funding: Floats
+    spot_price: Floats
+    perp_price: Floats
+    balance: Floats  # (K, STRETCH) margin balance, once the mark's funding is settled
+    equity: Floats  # these as in a survey
+    collateral: Floats
+    marked: Floats
+    debt: Floats
+    residual: Floats
+    margin_fits: Flags
+    notable: Flags  # a figure may have a new extreme
+    low_margin: Flags  # a margin ratio may be a new low of the run
+    due: Flags  # something is done at the mark

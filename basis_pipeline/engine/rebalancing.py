@@ -1,14 +1,15 @@
 """Step 6: when to restore the target weights, and restoring them (SEMANTICS 5 and 6)."""
 
-from basis_pipeline.engine.accounting import Survey, survey
+from basis_pipeline.engine.accounting import Holdings, Survey, holdings
 from basis_pipeline.engine.compiled import compiled, hot
-from basis_pipeline.engine.ledger import record
+from basis_pipeline.engine.ledger import gas_at, record
 from basis_pipeline.engine.model import (
-    CASH,
     DUST,
     E_ENTRY,
     E_REBALANCE,
+    GAS_REWARD_SALE,
     LEG_NONE,
+    QUANTITY,
     R_CASH_SHORTFALL,
     R_DELTA,
     R_DEVIATION,
@@ -17,14 +18,15 @@ from basis_pipeline.engine.model import (
     R_LTV,
     R_MARGIN_RATIO,
     R_NONE,
-    SPOT,
-    SUPPLY,
     U_LENDING_INDEX,
+    U_PRICE,
     U_SPOT,
+    Ahead,
     Book,
     Floats,
     MarketArrays,
     Parameters,
+    Units,
 )
 from basis_pipeline.engine.staking import restore_staking
 from basis_pipeline.engine.trading import (
@@ -32,29 +34,30 @@ from basis_pipeline.engine.trading import (
     restore_perps,
     restore_spot,
     spread_margin,
+    worth_selling,
 )
 
 
 @hot
-def trigger(book: Book, unit: Floats, parameters: Parameters, seen: Survey) -> int:
+def trigger(
+    held: Holdings, spot: float, lending_index: float, parameters: Parameters, seen: Survey
+) -> int:
     """Return the first trigger of SEMANTICS 6 that fires, R_NONE when all is within its bands.
 
-    `seen` is the book after flows, at the mark of `unit`. Ratios are compared by products, so an
+    `seen` is what is held after flows. Ratios are compared by products, so an
     empty leg needs no case.
     """
-    state, total = book.state, seen.equity
-    spot, collateral, debt = unit[U_SPOT], seen.collateral, seen.debt
-    long = state[SPOT] + collateral - debt
+    total, collateral, debt = seen.equity, seen.collateral, seen.debt
+    long = held.spot + collateral - debt
     ltv_error = abs(debt - parameters.target_ltv * collateral)
     safe = parameters.liquidation_threshold * collateral >= parameters.health_factor_floor * debt
     # With a hedge ratio of 1 this is the net delta itself; any other ratio wants a net delta.
     delta_error = abs(parameters.hedge_ratio * long - seen.short) * spot
     deviation = max(
-        abs(state[SUPPLY] * unit[U_LENDING_INDEX] - parameters.lending_weight * total),
-        abs(state[SPOT] * spot - parameters.spot_weight * total),
+        abs(held.supply * lending_index - parameters.lending_weight * total),
+        abs(held.spot * spot - parameters.spot_weight * total),
         abs((seen.marked - debt) * spot - parameters.staking_weight * total),
     )
-    # One exit: several would make the compiled code count references to every array each hour.
     reason = R_NONE
     if not seen.margin_fits:
         reason = R_MARGIN_RATIO
@@ -66,27 +69,64 @@ def trigger(book: Book, unit: Floats, parameters: Parameters, seen: Survey) -> i
         reason = R_DELTA
     elif deviation > parameters.deviation_band * total:
         reason = R_DEVIATION
-    elif state[CASH] < -DUST * total:
+    elif held.cash < -DUST * total:
         reason = R_CASH_SHORTFALL
     return reason
+
+
+@hot
+def find_rebalances(
+    book: Book,
+    market: MarketArrays,
+    units: Units,
+    parameters: Parameters,
+    t: int,
+    marks: int,
+    ahead: Ahead,
+) -> None:
+    """Mark where a trigger would fire or reward tokens would be sold."""
+    held, short = holdings(book), 0.0
+    for v in range(book.perps.shape[0]):
+        short -= book.perps[v, QUANTITY]
+    spot = units.asset[U_SPOT, t : t + marks]
+    index = units.asset[U_LENDING_INDEX, t : t + marks]
+    if parameters.rebalance_enabled:
+        for j in range(marks):
+            seen = Survey(
+                ahead.equity[j],
+                ahead.collateral[j],
+                ahead.marked[j],
+                ahead.debt[j],
+                short,
+                ahead.margin_fits[j] != 0,
+                0.0,
+            )
+            reason = trigger(held, spot[j], index[j], parameters, seen)
+            ahead.due[j] |= (reason != R_NONE) & (seen.equity > 0.0)
+        gas_price = market.gas_price[t : t + marks]
+        for r in range(book.tokens.shape[0]):
+            quantity, price = book.tokens[r], units.tokens[r, U_PRICE, t : t + marks]
+            if quantity != 0.0:
+                for j in range(marks):
+                    gas, total = gas_at(gas_price[j], parameters, GAS_REWARD_SALE), ahead.equity[j]
+                    worth = worth_selling(quantity * price[j], gas, total)
+                    ahead.due[j] |= worth & (total > 0.0)
 
 
 @compiled
 def restore(
     book: Book,
     market: MarketArrays,
-    unit: Floats,
-    quoted: Floats,
     parameters: Parameters,
     t: int,
+    total: float,
     reason: int,
     row: Floats,
 ) -> None:
-    """Restore the target weights for the equity before this rebalance's costs.
+    """Restore the target weights for `total`, the equity before this rebalance's costs.
 
     A hedged mode spends its margin freely between the legs: what is left is spread at the end.
     """
-    total = survey(book, market, unit, quoted, parameters, t).equity
     kind = E_ENTRY if reason == R_ENTRY else E_REBALANCE
     record(book, t, kind, LEG_NONE, 0.0, 0.0, total, 0.0, 0.0, reason)
     if parameters.lending_weight > 0.0:

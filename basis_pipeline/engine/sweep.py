@@ -8,8 +8,16 @@ import numpy as np
 
 from basis_pipeline.engine.compiled import compiled, unlocked
 from basis_pipeline.engine.figures import FIGURES, begin, conclude
-from basis_pipeline.engine.model import Book, Floats, MarketArrays, Parameters, Units, hourly_width
-from basis_pipeline.engine.simulation import empty_book, run_marks
+from basis_pipeline.engine.model import (
+    Ahead,
+    Book,
+    Floats,
+    MarketArrays,
+    Parameters,
+    Units,
+    hourly_width,
+)
+from basis_pipeline.engine.simulation import empty_book, empty_stretch, run_marks
 
 FIRST_VECTOR = Parameters._fields.index("hedge_weights")  # of the three that are by venue
 VECTORS = 3
@@ -28,7 +36,7 @@ def parameter_column(name: str, venues: int) -> int:
 
 
 def _books(scenarios: int, marks: int, venues: int, tokens: int) -> Book:
-    """A book for each scenario, its arrays stacked; they share the one row of their ledgers."""
+    """A book for each scenario, its arrays stacked; they keep no ledger."""
     one = empty_book(marks, venues, tokens, ledger=False)
     stacked = {
         name: np.zeros((scenarios, *array.shape), array.dtype)
@@ -91,6 +99,7 @@ def run_rows(
     first_midnight: int,
     risk_free: float,
     books: Book,
+    ahead: Ahead,
     hourly: Floats,
     figures: Floats,
 ) -> None:
@@ -106,7 +115,7 @@ def run_rows(
             book, parameters = _book(books, i), _parameters(rows[i], venues)
             if first == 0:
                 begin(book, parameters, capitals[i])
-            run_marks(market, units, parameters, first, last, first_midnight, book, hourly)
+            run_marks(market, units, parameters, first, last, first_midnight, book, ahead, hourly)
     for i in range(rows.shape[0]):
         conclude(_book(books, i), marks, risk_free, figures[i])
 
@@ -134,5 +143,8 @@ def figures_of(
     books = _books(len(rows), marks, venues, tokens)
     hourly = np.empty((1, hourly_width(venues, tokens)))
     figures = np.empty((len(rows), len(FIGURES)))
-    run_rows(market, units, rows, capitals, first_midnight, risk_free, books, hourly, figures)
+    ahead = empty_stretch(venues)
+    run_rows(
+        market, units, rows, capitals, first_midnight, risk_free, books, ahead, hourly, figures
+    )
     return figures

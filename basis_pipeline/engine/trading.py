@@ -222,11 +222,8 @@ def spread_margin(
 
 
 @hot
-def worth_selling(
-    market: MarketArrays, parameters: Parameters, t: int, total: float, value: float
-) -> bool:
+def worth_selling(value: float, gas: float, total: float) -> bool:
     """Whether reward tokens exceed 100 times their sale's gas and 0.2 % of equity (SEMANTICS 6)."""
-    gas = gas_cost(market, parameters, t, GAS_REWARD_SALE)
     return value > max(100.0 * gas, 0.002 * total)
 
 
@@ -235,11 +232,11 @@ def rewards_due(
     book: Book, market: MarketArrays, parameters: Parameters, t: int, total: float
 ) -> bool:
     """Whether any reward token held is worth selling."""
-    due = False
+    due, gas = False, gas_cost(market, parameters, t, GAS_REWARD_SALE)
     for r in range(book.tokens.shape[0]):
         if book.tokens[r] != 0.0:
             value = book.tokens[r] * market.reward_price[t, r]
-            due |= worth_selling(market, parameters, t, total, value)
+            due |= worth_selling(value, gas, total)
     return due
 
 
@@ -255,7 +252,7 @@ def sell_rewards(
             continue
         price = market.reward_price[t, r]
         value = quantity * price
-        if worth_selling(market, parameters, t, total, value):
+        if worth_selling(value, gas, total):
             leg = LEG_REWARD + r
             fee = value * cost_share(market, t, leg, value)
             book.tokens[r] = 0.0
