@@ -21,7 +21,6 @@ from basis_pipeline.engine.model import (
     SPOT,
     STAKED,
     SUPPLY,
-    U_ARRIVES,
     U_BORROW_INDEX,
     U_EXTREME,
     U_FUNDING,
@@ -58,8 +57,9 @@ def fill_units(market: MarketArrays, units: Units) -> None:
     later factors at their old value and the earlier ones at their new, so that the parts telescope
     (SEMANTICS 9).
     """
-    asset, perps, tokens = units
-    for t in range(asset.shape[1]):
+    asset, perps, tokens, arrival = units
+    marks = asset.shape[1]
+    for t in range(marks):
         before = max(t - 1, 0)
         spot, spot_before = market.spot[t], market.spot[before]
         index, rate = market.collateral_index[t], market.lst_mark[t]
@@ -82,12 +82,14 @@ def fill_units(market: MarketArrays, units: Units) -> None:
                 market.reward_price[t, r] - market.reward_price[before, r]
             )
             arrives |= market.reward_tokens_per_unit[t, r] != 0.0
-        asset[U_ARRIVES, t] = 1.0 if arrives else 0.0
+        arrival[t] = t if arrives else marks
         for v in range(perps.shape[0]):
             perps[v, U_MARK, t] = market.perp_mark[t, v]
             perps[v, U_MARK_CHANGE, t] = market.perp_mark[t, v] - market.perp_mark[before, v]
             perps[v, U_EXTREME, t] = market.perp_extreme[t, v]
             perps[v, U_FUNDING, t] = market.funding_rate[t, v]
+    for t in range(marks - 2, -1, -1):
+        arrival[t] = min(arrival[t], arrival[t + 1])
 
 
 def unit_table(market: MarketArrays) -> Units:
@@ -100,6 +102,7 @@ def unit_table(market: MarketArrays) -> Units:
         np.empty((UNIT_SIZE, marks)),
         np.empty((venues, U_VENUE_SIZE, marks)),
         np.empty((market.reward_price.shape[1], U_TOKEN_SIZE, marks)),
+        np.empty(marks, np.int64),
     )
     fill_units(market, units)
     return units

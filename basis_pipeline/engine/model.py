@@ -263,6 +263,7 @@ class Units(NamedTuple):
     asset: Floats  # (UNIT_SIZE, n)
     perps: Floats  # (K, U_VENUE_SIZE, n)
     tokens: Floats  # (R, U_TOKEN_SIZE, n)
+    arrival: NDArray[np.int64]  # (n,) the next mark, or this, where a flow or reward tokens arrive; n if none
 
 
 # Rows of the unit table.
@@ -276,8 +277,7 @@ U_LENT = 6  # earned by a scaled unit of the lent token
 U_SUPPLIED = 7  # by a scaled LST unit, from its collateral index
 U_STAKED = 8  # and from its own rate
 U_OWED = 9  # by a scaled unit of debt
-U_ARRIVES = 10  # 1 where a flow or reward tokens arrive, 0 elsewhere
-UNIT_SIZE = 11
+UNIT_SIZE = 10
 # And of its venues' part.
 U_MARK = 0  # perpetual price
 U_MARK_CHANGE = 1

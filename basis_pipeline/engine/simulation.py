@@ -53,7 +53,6 @@ from basis_pipeline.engine.model import (
     STATE_SIZE,
     STRETCH,
     TALLY_SIZE,
-    U_ARRIVES,
     U_LENDING_INDEX,
     U_SPOT,
     Ahead,
@@ -95,10 +94,10 @@ def foresee(
 
     Steps 1 to 3 and 7 of SEMANTICS 4, and whether there is anything to do in the others.
     """
-    arrives = units.asset[U_ARRIVES, t : t + marks]
     for j in range(marks):
-        ahead.due[j] = arrives[j] != 0.0
-    if t == 0:
+        ahead.due[j] = 0
+    ahead.due[marks - 1] = units.arrival[t] < t + marks  # a stretch ends with an arrival
+    if t == 0:  # the entry
         ahead.due[0] = 1
     accrue(book, units, t, marks, ahead)
     settle_funding(book, units, t, marks, ahead)
@@ -215,7 +214,7 @@ def run_marks(
     """
     last_row, t = hourly.shape[0] - 1, first
     while t < last:
-        marks = min(STRETCH, last - t)
+        marks = min(STRETCH, last - t, units.arrival[t] + 1 - t)
         quiet = foresee(book, market, units, parameters, t, marks, ahead)
         midnight = first_midnight + 24 * book.counts[MIDNIGHT_COUNT]
         if quiet > 0:
