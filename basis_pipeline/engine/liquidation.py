@@ -26,7 +26,7 @@ from basis_pipeline.engine.model import (
 )
 
 
-@compiled
+@hot
 def liquidate_loan(
     book: Book, market: MarketArrays, parameters: Parameters, t: int, row: Floats
 ) -> None:
@@ -53,7 +53,7 @@ def liquidate_loan(
     )
 
 
-@compiled
+@hot
 def liquidate_perp(
     book: Book,
     market: MarketArrays,

@@ -113,7 +113,7 @@ def find_rebalances(
                     ahead.due[j] |= worth & (total > 0.0)
 
 
-@compiled
+@hot
 def restore(
     book: Book,
     market: MarketArrays,

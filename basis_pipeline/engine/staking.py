@@ -1,7 +1,7 @@
 """The staking leg of a rebalance: bring the staked position to its weight and its loan to value."""
 
 from basis_pipeline.engine.accounting import collateral_eth, debt_eth
-from basis_pipeline.engine.compiled import compiled
+from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.ledger import cost_share, gas_cost, pay_gas, record
 from basis_pipeline.engine.leverage import released, solve_position
 from basis_pipeline.engine.model import (
@@ -45,7 +45,7 @@ def gas_units(book: Book, parameters: Parameters, stakes: bool, takes_out: bool)
     return GAS_ATOMIC_DELEVERAGE
 
 
-@compiled
+@hot
 def restore_staking(
     book: Book,
     market: MarketArrays,
@@ -92,7 +92,7 @@ def restore_staking(
         book.state[CASH] += left * price
 
 
-@compiled
+@hot
 def change_position(
     book: Book,
     market: MarketArrays,

@@ -45,7 +45,7 @@ def movable(book: Book, parameters: Parameters, difference: float, gas: float) -
     return min(difference, book.state[CASH] - gas)
 
 
-@compiled
+@hot
 def restore_lending(
     book: Book,
     market: MarketArrays,
@@ -128,7 +128,7 @@ def sell_asset(
     record_trade(book, market, t, LEG_SPOT, -quantity, price, fee, gas, reason, row)
 
 
-@compiled
+@hot
 def restore_spot(
     book: Book,
     market: MarketArrays,
@@ -152,7 +152,7 @@ def restore_spot(
         sell_asset(book, market, parameters, t, quantity, reason, row)
 
 
-@compiled
+@hot
 def restore_perps(
     book: Book,
     market: MarketArrays,
@@ -184,7 +184,7 @@ def restore_perps(
         record_trade(book, market, t, leg, -added, price, fee, 0.0, reason, row)
 
 
-@compiled
+@hot
 def spread_margin(
     book: Book,
     market: MarketArrays,
@@ -240,7 +240,7 @@ def rewards_due(
     return due
 
 
-@compiled
+@hot
 def sell_rewards(
     book: Book, market: MarketArrays, parameters: Parameters, t: int, total: float, row: Floats
 ) -> None:
