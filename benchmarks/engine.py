@@ -19,7 +19,7 @@ from basis_pipeline.engine.model import (
     hourly_width,
 )
 from basis_pipeline.engine.risk import FIRST_VENUE, measure_marks
-from basis_pipeline.engine.simulation import empty_book, run_marks
+from basis_pipeline.engine.simulation import empty_book, empty_stretch, run_marks
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.runs.backtest import capital_of, load_datasets
 from basis_pipeline.runs.inputs import market_arrays, parameters_of
@@ -42,15 +42,15 @@ class Kernel:
         tokens = market.reward_price.shape[1]
         self.units = unit_table(market)
         self.book = empty_book(self.hours, venues, tokens)
+        self.ahead = empty_stretch(venues)
         self.hourly: Floats = np.empty((self.hours, hourly_width(venues, tokens)))
         self.risk: Floats = np.empty((self.hours, FIRST_VENUE + 2 * venues))
 
     def run(self) -> None:
         """Run every mark."""
         begin(self.book, self.parameters, self.capital)
-        run_marks(
-            self.market, self.units, self.parameters, 0, self.hours, 0, self.book, self.hourly
-        )
+        market, units, parameters = self.market, self.units, self.parameters
+        run_marks(market, units, parameters, 0, self.hours, 0, self.book, self.ahead, self.hourly)
 
     def measure(self) -> None:
         """Risk at every mark."""

@@ -18,7 +18,7 @@ from basis_pipeline.engine.compiled import compiled
 from basis_pipeline.engine.figures import begin
 from basis_pipeline.engine.model import hourly_width
 from basis_pipeline.engine.risk import FIRST_VENUE, measure_marks
-from basis_pipeline.engine.simulation import empty_book, run_marks
+from basis_pipeline.engine.simulation import empty_book, empty_stretch, run_marks
 from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market
@@ -35,12 +35,12 @@ def first_run() -> float:
     mode_slice = slice_mode(load_configs(project_root() / "configs"), "usdt_market_neutral")
     market, parameters = made_market(mode_slice), parameters_of(mode_slice)
     venues, tokens = market.perp_mark.shape[1], market.reward_price.shape[1]
-    book = empty_book(HOURS, venues, tokens)
+    book, ahead = empty_book(HOURS, venues, tokens), empty_stretch(venues)
     hourly = np.empty((HOURS, hourly_width(venues, tokens)))
     risk = np.empty((HOURS, FIRST_VENUE + 2 * venues))
     start = time.perf_counter()
     begin(book, parameters, 100_000.0)
-    run_marks(market, unit_table(market), parameters, 0, HOURS, 0, book, hourly)
+    run_marks(market, unit_table(market), parameters, 0, HOURS, 0, book, ahead, hourly)
     measure_marks(market, parameters, hourly, risk)
     return time.perf_counter() - start
 

@@ -77,10 +77,9 @@ def fill_units(market: MarketArrays, units: Units) -> None:
         asset[U_OWED, t] = (borrow - market.borrow_index[before]) * spot_before
         arrives = market.flow[t] != 0.0
         for r in range(tokens.shape[0]):
-            tokens[r, U_PRICE, t] = market.reward_price[t, r]
-            tokens[r, U_PRICE_CHANGE, t] = (
-                market.reward_price[t, r] - market.reward_price[before, r]
-            )
+            price = market.reward_price[t, r]
+            tokens[r, U_PRICE, t] = price
+            tokens[r, U_PRICE_CHANGE, t] = price - market.reward_price[before, r]
             arrives |= market.reward_tokens_per_unit[t, r] != 0.0
         arrival[t] = t if arrives else marks
         for v in range(perps.shape[0]):
@@ -261,11 +260,8 @@ def survey(
     for v in range(book.perps.shape[0]):
         quantity, entry = book.perps[v, QUANTITY], book.perps[v, ENTRY]
         mark, balance = units.perps[v, U_MARK, t : t + marks], ahead.balance[v]
-        least, most, flat = (
-            parameters.margin_ratio_min,
-            parameters.margin_ratio_max,
-            quantity == 0.0,
-        )
+        least, most = parameters.margin_ratio_min, parameters.margin_ratio_max
+        flat = quantity == 0.0
         for j in range(marks):
             margin = balance[j] + quantity * (mark[j] - entry)
             notional = abs(quantity) * mark[j]

@@ -214,12 +214,14 @@ def tally_quiet(
 
     `midnight` is the next mark at 00:00 UTC.
     """
-    kept = book.tally
+    kept, before = book.tally, ahead.before
+    before[0] = kept[LAST_EQUITY]
+    for j in range(1, marks):
+        before[j] = ahead.equity[j - 1]
     for j in range(marks):
         earned = (ahead.lending[j] + ahead.borrowing[j]) + (ahead.staking[j] + ahead.rewards[j])
         moved = (ahead.spot_price[j] + ahead.perp_price[j]) + ahead.funding[j]
-        before = ahead.equity[j - 1] if j > 0 else kept[LAST_EQUITY]
-        ahead.residual[j] = (ahead.equity[j] - before) - (earned + moved)
+        ahead.residual[j] = (ahead.equity[j] - before[j]) - (earned + moved)
     add_up(kept, marks, ahead)
     find_extremes(book, units, parameters, t, marks, ahead)
     for j in range(marks):
@@ -237,14 +239,10 @@ def tally_quiet(
 @hot
 def add_up(kept: Floats, marks: int, ahead: Ahead) -> None:
     """Add the components of each mark to their sums, in the order of the marks."""
-    lending, borrowing, staking = (
-        kept[LENDING - LENDING],
-        kept[BORROWING - LENDING],
-        kept[STAKING - LENDING],
-    )
-    rewards, funding = kept[REWARDS - LENDING], kept[FUNDING - LENDING]
+    lending, borrowing = kept[LENDING - LENDING], kept[BORROWING - LENDING]
+    staking, rewards = kept[STAKING - LENDING], kept[REWARDS - LENDING]
     spot_price, perp_price = kept[SPOT_PRICE - LENDING], kept[PERP_PRICE - LENDING]
-    before, equity_sum = kept[LAST_EQUITY], kept[EQUITY_SUM]
+    funding, equity_sum = kept[FUNDING - LENDING], kept[EQUITY_SUM]
     for j in range(marks):
         lending += ahead.lending[j]
         borrowing += ahead.borrowing[j]
@@ -253,16 +251,11 @@ def add_up(kept: Floats, marks: int, ahead: Ahead) -> None:
         funding += ahead.funding[j]
         spot_price += ahead.spot_price[j]
         perp_price += ahead.perp_price[j]
-        equity_sum += before
-        before = ahead.equity[j]
-    kept[LENDING - LENDING], kept[BORROWING - LENDING], kept[STAKING - LENDING] = (
-        lending,
-        borrowing,
-        staking,
-    )
-    kept[REWARDS - LENDING], kept[FUNDING - LENDING] = rewards, funding
+        equity_sum += ahead.before[j]
+    kept[LENDING - LENDING], kept[BORROWING - LENDING] = lending, borrowing
+    kept[STAKING - LENDING], kept[REWARDS - LENDING] = staking, rewards
     kept[SPOT_PRICE - LENDING], kept[PERP_PRICE - LENDING] = spot_price, perp_price
-    kept[EQUITY_SUM] = equity_sum
+    kept[FUNDING - LENDING], kept[EQUITY_SUM] = funding, equity_sum
 
 
 @hot

@@ -1,7 +1,7 @@
 """Step 4: what the lending protocol and the exchanges close by force (SEMANTICS 7)."""
 
 from basis_pipeline.engine.accounting import collateral_eth, debt_eth
-from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.compiled import hot
 from basis_pipeline.engine.ledger import record
 from basis_pipeline.engine.model import (
     BALANCE,

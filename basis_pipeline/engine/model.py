@@ -258,12 +258,12 @@ def hourly_width(venues: int, reward_tokens: int) -> int:
 
 
 class Units(NamedTuple):
-    """What a unit of each holding is worth at a mark, and earns up to it; a stretch lies together."""
+    """What a unit of each holding is worth at a mark, and earns up to it; marks lie together."""
 
     asset: Floats  # (UNIT_SIZE, n)
     perps: Floats  # (K, U_VENUE_SIZE, n)
     tokens: Floats  # (R, U_TOKEN_SIZE, n)
-    arrival: NDArray[np.int64]  # (n,) the next mark, or this, where a flow or reward tokens arrive; n if none
+    arrival: Flags  # (n,) the mark, this or a later, where a flow or rewards arrive next; else n
 
 
 # Rows of the unit table.
@@ -311,6 +311,7 @@ class Ahead(NamedTuple):
     collateral: Floats
     marked: Floats
     debt: Floats
+    before: Floats  # equity at the mark before
     residual: Floats
     margin_fits: Flags
     notable: Flags  # a figure may have a new extreme

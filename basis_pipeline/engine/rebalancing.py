@@ -1,7 +1,7 @@
 """Step 6: when to restore the target weights, and restoring them (SEMANTICS 5 and 6)."""
 
 from basis_pipeline.engine.accounting import Holdings, Survey, holdings
-from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.compiled import hot
 from basis_pipeline.engine.ledger import gas_at, record
 from basis_pipeline.engine.model import (
     DUST,

@@ -41,7 +41,7 @@ def count_marks(
     hours = len(equity)
     parameters, book = made_parameters(0), empty_book(hours, 0, 0)
     begin(book, parameters, capital)
-    row, unit = np.zeros(20), np.ones(10)
+    row = np.zeros(20)
     for t in range(hours):
         row[EQUITY], row[FLOW] = equity[t], flow[t]
         row[LENDING : LENDING + len(COMPONENTS)] = parts[t]
@@ -49,7 +49,7 @@ def count_marks(
         lowest = margin_ratio[t] if margin_ratio is not None else np.inf
         seen = Survey(float(equity[t]), 0.0, 0.0, 0.0, 0.0, True, float(lowest))
         midnight = t >= first_midnight and (t - first_midnight) % 24 == 0
-        tally(book, unit, parameters, seen, t == 0, midnight, row)
+        tally(book, 1.0, parameters, seen, t == 0, midnight, row)
     if events is not None and marks is not None:
         for mark, (_, event) in zip(marks, events.iterrows(), strict=True):
             record(
