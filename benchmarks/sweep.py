@@ -1,4 +1,11 @@
-"""Sweeps: nanoseconds a scenario-hour on one and two cores, what bounds them, and memory."""
+"""Sweeps: nanoseconds a scenario-hour on one and two cores, what bounds them, and memory.
+
+Marks at which nothing is done pass in stretches, several at a time, so what bounds them is no
+longer their arithmetic. The sums of the figures are added in the order of the marks, one addition
+after another, as a single run adds them; the tables a stretch reads and writes pass through the
+core's nearest cache; and every rebalance throws away what was looked at beyond it and then trades,
+one mark at a time. The last part is told from the others by running without rebalances.
+"""
 
 import resource
 import time
@@ -8,6 +15,7 @@ import numpy as np
 
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine.accounting import unit_table
+from basis_pipeline.engine.figures import FIGURES
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.engine.sweep import figures_of, parameter_column, parameter_row
 from basis_pipeline.runs.backtest import capital_of
@@ -37,6 +45,7 @@ class Sweep:
         for name, (low, high) in spread.items():
             self.rows[:, parameter_column(name, venues)] = rng.uniform(low, high, scenarios)
         self.capitals = capital_of(sliced, None) * rng.uniform(0.5, 2.0, scenarios)
+        self.enabled = parameter_column("rebalance_enabled", venues)
 
     def run(self, threads: int) -> Floats:
         """Figures of all scenarios."""
@@ -52,8 +61,28 @@ class Sweep:
 
 def memory_bound(sweep: Sweep) -> float:
     """Nanoseconds an hour of only reading the unit table: what a scenario cannot do without."""
-    read = repeat(lambda: sweep.units.asset.sum() + sweep.units.perps.sum(), 50)
+    read = repeat(lambda: sum(table.sum() for table in sweep.units), 50)
     return read.least / HOURS * 1e9
+
+
+def rebalance_cost(sweep: Sweep) -> tuple[float, float, float]:
+    """Of a piece: nanoseconds a scenario-hour, without rebalances, and rebalances a scenario."""
+    least = []
+    part = slice(0, PIECE)
+    for enabled in (1.0, 0.0):
+        rows = sweep.rows[part].copy()
+        rows[:, sweep.enabled] = enabled
+        spent = []
+        for _ in range(20 * REPEATS):
+            start = time.thread_time()
+            made = figures_of(
+                sweep.market, sweep.units, rows, sweep.capitals[part], first_midnight=0
+            )
+            spent.append(time.thread_time() - start)
+        least.append(min(spent) / len(rows) / HOURS * 1e9)
+        if enabled:
+            rebalances = float(made[:, FIGURES.index("rebalances")].mean())
+    return least[0], least[1], rebalances
 
 
 def main() -> None:
@@ -85,11 +114,17 @@ def main() -> None:
         f"processor time of two threads over that of one: {processor[2] / processor[1]:.2f}, "
         "whatever else the machine is doing"
     )
-    table = sweep.units.asset.nbytes + sweep.units.perps.nbytes
+    table = sum(part.nbytes for part in sweep.units)
     print(
         f"bounds: reading the unit table ({table / 1e6:.1f} MB, {table / HOURS:.0f} bytes an hour) "
-        f"takes {memory_bound(sweep):.1f} ns an hour, and a block of it serves {PIECE} scenarios; "
-        "the rest is arithmetic and branches"
+        f"takes {memory_bound(sweep):.1f} ns an hour, and a block of it serves {PIECE} scenarios"
+    )
+    whole, passing, rebalances = rebalance_cost(sweep)
+    each = (whole - passing) * HOURS / rebalances
+    print(
+        f"of {whole:.1f} ns of processor a scenario-hour, marks that pass take {passing:.1f}; "
+        f"{rebalances:.0f} rebalances a scenario take {each / 1e3:.1f} us each, triggers and the "
+        "marks looked at beyond them included"
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
