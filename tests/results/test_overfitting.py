@@ -16,6 +16,7 @@ from basis_pipeline.results.overfitting import (
 
 
 def noise(days: int, trials: int, seed: int) -> np.ndarray:
+    """Returns of trials without any skill."""
     return np.random.default_rng(seed).normal(0.0, 0.01, (days, trials))
 
 
@@ -33,6 +34,7 @@ def test_probabilistic_sharpe_equals_its_closed_form() -> None:
 
 
 def test_probabilistic_sharpe_of_its_own_ratio_is_one_half() -> None:
+    """What was measured is as likely too high as too low."""
     returns = noise(300, 1, 4)[:, 0] + 0.002
     assert probabilistic_sharpe(returns, float(sharpe_ratio(returns))) == pytest.approx(0.5)
 
@@ -58,6 +60,7 @@ def test_expected_best_is_what_the_best_of_many_draws_shows() -> None:
 
 @given(st.integers(2, 200), st.integers(0, 1000))
 def test_deflation_never_helps(trials: int, seed: int) -> None:
+    """The benchmark of a choice is at least 0."""
     returns = noise(100, trials, seed)
     chosen = int(np.argmax(sharpe_ratio(returns)))
     assert deflated_sharpe(returns, chosen) <= probabilistic_sharpe(returns[:, chosen], 0.0)
@@ -72,6 +75,7 @@ def test_best_of_noise_is_no_discovery() -> None:
 
 
 def test_what_never_varies_has_no_figure() -> None:
+    """Neither 0 nor infinity, though the deviation of equal numbers may round to above 0."""
     flat = np.full((50, 3), 0.001)
     assert np.isnan(sharpe_ratio(flat)).all()
     assert np.isnan(probabilistic_sharpe(flat[:, 0], 0.0))
@@ -79,11 +83,13 @@ def test_what_never_varies_has_no_figure() -> None:
 
 
 def test_noise_is_overfit_half_the_time() -> None:
+    """The best of trials without skill is above or below the median by chance."""
     found = [overfitting_probability(noise(320, 50, seed), 8) for seed in range(60)]
     assert np.mean(found) == pytest.approx(0.5, abs=0.06)
 
 
 def test_a_trial_that_dominates_is_never_overfit() -> None:
+    """What is best everywhere stays best."""
     returns = noise(320, 20, 3)
     returns[:, 7] += 0.02
     assert overfitting_probability(returns, 8) == 0.0
@@ -114,5 +120,6 @@ def test_pooled_blocks_equal_the_returns_themselves(seed: int) -> None:
 
 
 def test_an_odd_number_of_blocks_is_refused() -> None:
+    """Halves must be of the same size."""
     with pytest.raises(ValueError, match="halved"):
         overfitting_probability(noise(60, 2, 0), 3)
