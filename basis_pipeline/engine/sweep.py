@@ -8,7 +8,14 @@ import numpy as np
 
 from basis_pipeline.engine.compiled import unlocked
 from basis_pipeline.engine.figures import FIGURES, conclude
-from basis_pipeline.engine.model import Book, Floats, MarketArrays, Parameters, hourly_width
+from basis_pipeline.engine.model import (
+    MIDNIGHT_COUNT,
+    Book,
+    Floats,
+    MarketArrays,
+    Parameters,
+    hourly_width,
+)
 from basis_pipeline.engine.simulation import empty_book, run_marks
 
 FIRST_VECTOR = Parameters._fields.index("hedge_weights")  # of the three that are by venue
@@ -95,3 +102,25 @@ def figures_of(
     figures = np.empty((len(rows), len(FIGURES)))
     run_rows(market, units, rows, capitals, first_midnight, risk_free, book, hourly, figures)
     return figures
+
+
+def daily_returns_of(
+    market: MarketArrays, units: Floats, rows: Floats, capitals: Floats, *, first_midnight: int
+) -> Floats:
+    """Returns between 00:00 UTC marks of every scenario, (scenarios, days); else as `figures_of`.
+
+    They are what volatility, Sharpe and Sortino are counted from.
+    """
+    marks, venues = market.perp_mark.shape
+    tokens = market.reward_price.shape[1]
+    book = empty_book(marks, venues, tokens, ledger=False)
+    hourly = np.empty((1, hourly_width(venues, tokens)))
+    figures = np.empty((1, len(FIGURES)))
+    found = []
+    for i in range(len(rows)):
+        one = slice(i, i + 1)
+        run_rows(
+            market, units, rows[one], capitals[one], first_midnight, 0.0, book, hourly, figures
+        )
+        found.append(book.midnights[: max(int(book.counts[MIDNIGHT_COUNT]) - 1, 0)].copy())
+    return np.stack(found)

@@ -21,7 +21,8 @@ def sharpe_ratio(returns: Floats) -> Floats:
     deviation = np.std(returns, axis=0, ddof=1)
     ratio: Floats = np.full(np.shape(deviation), np.nan)
     varies = np.ptp(returns, axis=0) > 0.0  # the deviation of equal numbers may round to above 0
-    return np.divide(np.mean(returns, axis=0), deviation, out=ratio, where=varies)
+    np.divide(np.mean(returns, axis=0), deviation, out=ratio, where=varies)
+    return ratio
 
 
 def probabilistic_sharpe(returns: Floats, benchmark: float) -> float:
@@ -110,4 +111,5 @@ def _pooled(taken: Floats, sums: Floats, squares: Floats, centre: Floats, length
     mean = taken @ sums / count
     variance = np.maximum(taken @ squares / count - mean**2, 0.0) * count / (count - 1.0)
     ratio: Floats = np.zeros_like(mean)
-    return np.divide(mean + centre, np.sqrt(variance), out=ratio, where=variance > 0.0)
+    np.divide(mean + centre, np.sqrt(variance), out=ratio, where=variance > 0.0)
+    return ratio

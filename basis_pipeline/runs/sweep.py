@@ -218,6 +218,13 @@ def write_batch(study: Study, out: Path, first: int, last: int, threads: int = 1
     return path
 
 
+def read_rows(study: Study, out: Path) -> pa.Table:
+    """All rows of a finished sweep, in the order of their points."""
+    identity = identity_of(study)
+    files = [batch_path(out, identity, first, last) for first, last in batches(study)]
+    return pa.concat_tables([pq.read_table(file) for file in files])
+
+
 def open_sweep(study: Study, out: Path) -> str:
     """Make a sweep's directory, or find it again; its identity.
 

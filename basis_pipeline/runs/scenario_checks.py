@@ -1,0 +1,109 @@
+"""The gates of many scenarios: does every row reconcile, does the worst keep the stated limits."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.config.scenario import Constraints, ScenarioSet
+from basis_pipeline.market.quality import QualityResult, Severity
+
+PHASE = 3
+SHOWN_ROWS = 20
+SHOWN = (
+    "index",
+    "window",
+    "market",
+    "path",
+    "status",
+    "total_return",
+    "max_drawdown",
+    "liquidations",
+    "min_health_factor",
+    "min_margin_ratio",
+)
+# A constraint, the figure it bounds, and on which side: 1 from above, -1 from below.
+BOUNDS = (
+    ("max_liquidations", "liquidations", 1.0),
+    ("max_drawdown", "max_drawdown", 1.0),
+    ("min_health_factor", "min_health_factor", -1.0),
+    ("min_margin_ratio", "min_margin_ratio", -1.0),
+)
+
+
+def verdict(
+    name: str,
+    severity: Severity,
+    description: str,
+    passed: bool,
+    metrics: dict[str, Any],
+    offending: pd.DataFrame | None = None,
+) -> QualityResult:
+    """One verdict, with at most as many rows as can be looked at."""
+    return QualityResult(
+        name=name,
+        passed=passed,
+        severity=severity,
+        description=description,
+        metrics=metrics,
+        offending=pd.DataFrame() if offending is None else offending.head(SHOWN_ROWS),
+        phase=PHASE,
+    )
+
+
+def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.Series:
+    """What each row breaks, its names joined by a comma; empty for a row that keeps everything.
+
+    A row with a status breaks `status`. A figure that is not defined (the health factor of what
+    owes nothing) breaks nothing.
+    """
+    found = pd.Series(np.where(rows["status"] != "", "status", ""), index=rows.index, dtype=object)
+    for name, figure, sign in BOUNDS:
+        limit = getattr(constraints, name)
+        if limit is None:
+            continue
+        outside = sign * rows[figure] > sign * limit
+        found[outside] = found[outside].str.cat([name] * int(outside.sum()), sep=",").str.strip(",")
+    return found
+
+
+def reconciles(rows: pd.DataFrame) -> QualityResult:
+    """Whether no scenario is refused: by its reconciliation, or for another reason."""
+    unsound = rows[rows["status"] != ""]
+    return verdict(
+        "reconciliation",
+        "ERROR",
+        "the ten components explain equity to 1e-9 of it at every hour of every scenario",
+        unsound.empty,
+        {
+            "refused": len(unsound),
+            "codes": ", ".join(sorted(unsound["status"].unique())) or "none",
+        },
+        unsound[[name for name in SHOWN if name in unsound]],
+    )
+
+
+def within_limits(rows: pd.DataFrame, scenarios: ScenarioSet) -> QualityResult:
+    """Whether every scenario keeps the limits its set states; its worst are shown first."""
+    said = "every scenario keeps the limits that its set states"
+    if scenarios.limits is None:
+        return verdict("worst_case", "ERROR", said, True, {"applies": "no"})
+    outside = broken(rows, scenarios.limits)
+    worst = rows.assign(broken=outside)[outside != ""].sort_values("total_return", kind="stable")
+    figures: dict[str, Any] = {"scenarios": len(rows), "outside": len(worst)}
+    for name, figure, sign in BOUNDS:
+        limit, known = getattr(scenarios.limits, name), rows[figure].dropna()
+        if limit is not None and len(known):
+            figures |= {figure: float(known.max() if sign > 0 else known.min()), name: limit}
+    shown = ["broken", *(name for name in SHOWN if name in worst)]
+    return verdict("worst_case", "ERROR", said, worst.empty, figures, worst[shown])
+
+
+def scenario_checks(rows: pd.DataFrame, scenarios: ScenarioSet) -> list[QualityResult]:
+    """Evaluate the gates of a finished sweep, stress or set of drawn paths.
+
+    Parameters
+    ----------
+    rows: all of them, as `runs.sweep.read_rows` gives them.
+    """
+    return [reconciles(rows), within_limits(rows, scenarios)]
