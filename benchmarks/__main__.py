@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import engine, events, gates, panels, pipeline
+from benchmarks import engine, events, gates, panels, pipeline, sweep
 from benchmarks.measuring import describe_machine
 
 BENCHMARKS = {
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "panels": panels.main,
     "pipeline": pipeline.main,
     "gates": gates.main,
+    "sweep": sweep.main,
     "events": events.main,
 }
 

@@ -201,7 +201,7 @@ def _gas(panel: Panel, shock: GasSpike, first: int) -> Panel:
 
 def _borrowing(panel: Panel, shock: BorrowRateSpike, first: int) -> Panel:
     """The index grows faster while the spike lasts and keeps what it has gained."""
-    if shock.size == 0.0 or np.all(panel.borrow_index == 1.0):  # nothing is borrowed
+    if shock.size == 0.0:
         return panel
     elapsed = np.clip(np.arange(len(panel.timestamps)) - first, 0, shock.hours)
     growth = np.exp(shock.size * elapsed / HOURS_PER_YEAR)

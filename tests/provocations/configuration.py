@@ -3,12 +3,15 @@
 from pathlib import Path
 
 from basis_pipeline.config import Configs, load_configs, parse_assignments, slice_mode
+from basis_pipeline.config.points import size
 from basis_pipeline.market.window import parse_window
 from basis_pipeline.runs.backtest import capital_of
 from basis_pipeline.settings import load_settings
 from tests.config.trees import COMMITTED, copy_tree
+from tests.runs.studies import made_set
 
 MODE = "modes/eth_basis.yaml"
+LONG = {"low": 1.0, "high": 2.0, "steps": 10**6}
 
 
 def committed() -> Configs:
@@ -68,5 +71,8 @@ PROVOCATIONS = {
     "CONFIG-MGR-001": lambda _: parse_assignments(["costs.model"]),
     "CONFIG-MGR-002": lambda _: parse_assignments(["costs.model=flat", "costs.model=table"]),
     "CONFIG-MGR-003": lambda _: overridden("mode", "btc_basis"),
+    "CONFIG-MGR-005": lambda _: size(
+        made_set(keys={f"rebalance.{band}_band": LONG for band in ("ltv", "delta")})
+    ),
     "CONFIG-MGR-004": lambda _: parse_assignments(["hedge.venues={bybit: 1.0"]),
 }

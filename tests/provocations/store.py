@@ -4,7 +4,11 @@ from pathlib import Path
 
 from basis_pipeline.results.index import RunIndex
 from basis_pipeline.results.store import read_run, write_run
+from basis_pipeline.runs.scenarios import Study
+from basis_pipeline.runs.sweep import open_sweep
+from tests.market.made_datasets import WINDOW, configs, make_datasets
 from tests.results.made_run import make_run
+from tests.runs.studies import made_set
 
 
 def in_the_way(place: Path) -> None:
@@ -42,6 +46,14 @@ def endless_link(place: Path) -> None:
     read_run(directory)
 
 
+def directory_of_another_sweep(place: Path) -> None:
+    """Two sets swept into one directory."""
+    for capital in (1e4, 1e5):
+        scenarios = made_set(keys={"capital": {"values": [capital]}})
+        study = Study(configs(), "btc_basis", scenarios, WINDOW, 1e5, {}, make_datasets())
+        open_sweep(study, place / "sweep")
+
+
 PROVOCATIONS = {
     "RS-001": in_the_way,
     "RS-002": lambda place: RunIndex(place / "runs.sqlite").get("0" * 16),
@@ -49,4 +61,5 @@ PROVOCATIONS = {
     "RS-004": foreign_column,
     "RS-005": no_database,
     "RS-006": endless_link,
+    "RS-007": directory_of_another_sweep,
 }

@@ -10,7 +10,7 @@ from basis_pipeline.results.metrics import drawdown
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
 from basis_pipeline.results.tables import COMPONENTS
-from tests.results.figures import count_marks
+from tests.engine.counting import count_marks
 
 CAPITAL = 100_000.0
 

@@ -1,0 +1,92 @@
+"""Sweeps: nanoseconds a scenario-hour on one and two cores, what bounds them, and memory."""
+
+import resource
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from basis_pipeline.config import load_configs, slice_mode
+from basis_pipeline.engine.accounting import unit_table
+from basis_pipeline.engine.model import Floats
+from basis_pipeline.engine.sweep import figures_of, parameter_column, parameter_row
+from basis_pipeline.runs.backtest import capital_of
+from basis_pipeline.runs.inputs import parameters_of
+from basis_pipeline.runs.sweep import PIECE
+from basis_pipeline.settings import project_root
+from benchmarks.made_market import HOURS, made_market
+from benchmarks.measuring import Timing, repeat
+
+MODE = "usdt_market_neutral"
+SCENARIOS, REPEATS = 1_000, 7
+TARGET_SECONDS, TARGET_NS, TARGET_EFFICIENCY = 0.2, 17.0, 0.85
+
+
+class Sweep:
+    """A thousand scenarios that differ in leverage, hedge, bands and capital."""
+
+    def __init__(self, mode: str, scenarios: int = SCENARIOS) -> None:
+        sliced = slice_mode(load_configs(project_root() / "configs"), mode)
+        self.market, parameters = made_market(sliced), parameters_of(sliced)
+        self.units = unit_table(self.market)
+        self.rows = np.tile(parameter_row(parameters), (scenarios, 1))
+        rng, venues = np.random.default_rng(1), len(parameters.hedge_weights)
+        spread = {"deviation_band": (0.01, 0.1), "delta_band": (0.01, 0.05)}
+        if parameters.target_ltv > 0.0:
+            spread["target_ltv"] = (0.4, 0.75)
+        for name, (low, high) in spread.items():
+            self.rows[:, parameter_column(name, venues)] = rng.uniform(low, high, scenarios)
+        self.capitals = capital_of(sliced, None) * rng.uniform(0.5, 2.0, scenarios)
+
+    def run(self, threads: int) -> Floats:
+        """Figures of all scenarios."""
+
+        def piece(first: int) -> Floats:
+            part = slice(first, first + PIECE)
+            rows, capitals = self.rows[part], self.capitals[part]
+            return figures_of(self.market, self.units, rows, capitals, first_midnight=0)
+
+        with ThreadPoolExecutor(threads) as pool:
+            return np.concatenate(list(pool.map(piece, range(0, len(self.rows), PIECE))))
+
+
+def memory_bound(sweep: Sweep) -> float:
+    """Nanoseconds an hour of only reading the unit table: what a scenario cannot do without."""
+    read = repeat(sweep.units.sum, 50)
+    return read.least / HOURS * 1e9
+
+
+def main() -> None:
+    """Print a line a number of threads, then the bounds."""
+    sweep = Sweep(MODE)
+    first = sweep.run(1).tobytes()
+    found: dict[int, Timing] = {}
+    for threads in (1, 2):
+        found[threads] = repeat(lambda: sweep.run(threads), REPEATS)  # noqa: B023 called at once
+        if sweep.run(threads).tobytes() != first:
+            raise SystemExit("another number of threads gave other figures")
+        per_hour = found[threads].least / SCENARIOS / HOURS * 1e9
+        print(
+            f"{MODE}: {SCENARIOS:,} scenarios x {HOURS:,} hours, {threads} threads: "
+            f"{found[threads]}, {per_hour:.1f} ns a scenario-hour",
+            flush=True,
+        )
+    efficiency = found[1].least / found[2].least / 2.0
+    print(
+        f"target {TARGET_SECONDS} s and {TARGET_NS:.0f} ns on two cores: "
+        f"{found[2].least / TARGET_SECONDS:.2f}x of it; scaling efficiency {efficiency:.2f} "
+        f"(target {TARGET_EFFICIENCY}); a million would take {found[2].least * 1e3:.0f} s"
+    )
+    table = sweep.units.nbytes
+    print(
+        f"bounds: reading the unit table ({table / 1e6:.1f} MB, {table / HOURS:.0f} bytes an hour) "
+        f"takes {memory_bound(sweep):.1f} ns an hour; the rest is arithmetic and branches"
+    )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    Sweep(MODE, 4 * SCENARIOS).run(2)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"memory: {before / 1024:.0f} MB at most, {(after - before) / 1024:.1f} MB more for four "
+        f"times the scenarios ({time.perf_counter() - start:.1f} s)"
+    )

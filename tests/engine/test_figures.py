@@ -1,0 +1,139 @@
+"""Figures counted by the hour loop, against tables, closed forms and an independent library."""
+
+import empyrical
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_pipeline.engine import COMPONENTS, FIGURES, simulate
+from basis_pipeline.engine.accounting import unit_table
+from basis_pipeline.engine.model import E_LIQUIDATION, E_REBALANCE, E_TRADE, Floats
+from basis_pipeline.engine.risk import (
+    HEALTH_FACTOR,
+    LTV,
+    MIN_MARGIN_RATIO,
+    NET_DELTA_RATIO,
+    measure,
+)
+from basis_pipeline.engine.sweep import figures_of, parameter_column, parameter_row
+from basis_pipeline.results import metrics
+from tests.engine.counting import count_marks
+from tests.engine.markets import MODES, mode_case
+
+CAPITAL = 1_000.0
+HOUR_NS = 3_600 * 10**9
+
+steps = st.lists(st.floats(-0.2, 0.2, allow_nan=False), min_size=3, max_size=60)
+
+
+def unexplained(equity: Floats) -> Floats:
+    """Components of a run that has none."""
+    return np.zeros((len(equity), len(COMPONENTS)))
+
+
+@given(changes=steps, rate=st.sampled_from([0.0, 0.03]))
+def test_daily_figures_agree_with_empyrical(changes: list[float], rate: float) -> None:
+    """Volatility, Sharpe, Sortino, drawdown and yields equal another implementation's."""
+    path = CAPITAL * np.repeat(np.concatenate([[1.0], np.cumprod(1.0 + np.array(changes))]), 24)
+    path = path[:-23]
+    found = count_marks(path, np.zeros(len(path)), unexplained(path), CAPITAL, risk_free=rate)
+    returns = np.array(changes)
+    daily = (1.0 + rate) ** (1.0 / 365.0) - 1.0
+    assert found["daily_returns"] == len(changes)
+    assert found["apy"] == pytest.approx(
+        empyrical.annual_return(returns, annualization=365), rel=1e-9, abs=1e-12
+    )
+    assert found["max_drawdown"] == pytest.approx(
+        -empyrical.max_drawdown(returns), rel=1e-9, abs=1e-12
+    )
+    assert found["volatility"] == pytest.approx(
+        empyrical.annual_volatility(returns, annualization=365), rel=1e-9, abs=1e-12
+    )
+    if np.std(returns) > 1e-6:
+        assert found["sharpe"] == pytest.approx(
+            empyrical.sharpe_ratio(returns, risk_free=daily, annualization=365), rel=1e-9
+        )
+        if (returns < -1e-6).any():
+            assert found["sortino"] == pytest.approx(
+                empyrical.sortino_ratio(returns, required_return=daily, annualization=365), rel=1e-9
+            )
+            assert found["calmar"] == pytest.approx(
+                empyrical.calmar_ratio(returns, annualization=365), rel=1e-9
+            )
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_figures_are_those_of_the_hourly_tables(mode: str) -> None:
+    """Extremes are those of the risk table to the bit; sums, counts and averages to rounding."""
+    market, parameters, capital = mode_case(mode, 4, 700, 0.02)
+    market.flow[300], market.flow[500] = 0.4 * capital, -0.2 * capital
+    run = simulate(market, parameters, capital, first_midnight=5)
+    risk, found = measure(market, parameters, run), dict(zip(FIGURES, run.figures, strict=True))
+    costs = run.components[:, 8] + run.components[:, 7]
+    growth = metrics.growth(run.equity, run.flow, costs, capital)
+    assert found["total_return"] == growth[-1] - 1.0
+    assert found["max_drawdown"] == metrics.drawdown(growth).max()
+    stamps = (np.arange(700) + 19) * HOUR_NS
+    returns = metrics.daily_returns(stamps, growth)
+    assert found["daily_returns"] == len(returns)
+    assert found["volatility"] == pytest.approx(metrics.volatility(returns), rel=1e-12)
+    assert found["final_equity"] == run.equity[-1]
+    assert found["net_flows"] == run.flow.sum()
+    for place, name in enumerate(COMPONENTS):
+        expected = run.components[:, place].sum()
+        assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-9 * capital)
+    average = run.equity[:-1].mean()
+    kinds, notional = run.events[:, 1], np.abs(run.events[:, 3] * run.events[:, 4])
+    assert found["turnover"] == pytest.approx(notional[kinds == E_TRADE].sum() / average)
+    assert found["trades"] == (kinds == E_TRADE).sum()
+    assert found["rebalances"] == (kinds == E_REBALANCE).sum()
+    assert found["liquidations"] == len(np.unique(run.events[kinds == E_LIQUIDATION, 0]))
+    extremes = {
+        "max_ltv": risk[:, LTV],
+        "max_abs_delta": np.abs(risk[:, NET_DELTA_RATIO]),
+        "min_health_factor": -risk[:, HEALTH_FACTOR],
+        "min_margin_ratio": -risk[:, MIN_MARGIN_RATIO],
+    }
+    for name, values in extremes.items():
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            assert found[name] == abs(finite.max()), name
+        else:
+            assert np.isnan(found[name]), name
+    residual = np.abs(run.residual) / np.abs(run.equity)
+    assert found["max_abs_residual"] == residual.max() <= 1e-9
+
+
+def test_undefined_figures_are_nan() -> None:
+    """No variation, no loss, no trade, no debt: nothing is made up."""
+    flat = np.full(24 * 5 + 1, CAPITAL)
+    found = count_marks(flat, np.zeros(len(flat)), unexplained(flat), CAPITAL)
+    for name in ("sharpe", "sortino", "calmar", "min_health_factor", "min_margin_ratio", "max_ltv"):
+        assert np.isnan(found[name]), name
+    assert found["volatility"] == found["turnover"] == 0.0
+    one_day = count_marks(flat[:20], np.zeros(20), unexplained(flat[:20]), CAPITAL)
+    assert one_day["daily_returns"] == 0
+    assert np.isnan(one_day["volatility"])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_scenarios_over_one_market_are_runs_of_their_own(mode: str) -> None:
+    """Nothing of one scenario is left when the next begins, whatever happened in it."""
+    market, parameters, capital = mode_case(mode, 5, 300, 0.05)
+    market.perp_extreme[150] *= 2.5
+    venues = len(parameters.hedge_weights)
+    rows = np.tile(parameter_row(parameters), (6, 1))
+    rows[:, parameter_column("deviation_band", venues)] = (0.5, 0.01, 0.02, 0.02, 0.001, 0.5)
+    rows[:, parameter_column("gas_multiplier", venues)] = (0.0, 1.0, 1.0, 2.0, 1.0, 0.0)
+    capitals = capital * np.array([1.0, 1.0, 1e-6, 1.0, 5.0, 1.0])
+    found = figures_of(market, unit_table(market), rows, capitals, first_midnight=3)
+    for row, money, figures in zip(rows, capitals, found, strict=True):
+        changed = parameters._replace(
+            deviation_band=row[parameter_column("deviation_band", venues)],
+            gas_multiplier=row[parameter_column("gas_multiplier", venues)],
+        )
+        assert parameter_row(changed).tobytes() == row.tobytes()
+        alone = simulate(market, changed, money, first_midnight=3)
+        assert alone.figures.tobytes() == figures.tobytes()
+    assert found[0].tobytes() == found[5].tobytes()

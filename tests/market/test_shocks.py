@@ -1,0 +1,214 @@
+"""Shocks change what they say, from their moment on, and the machine still balances."""
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from basis_pipeline.config import ModeSlice, slice_mode
+from basis_pipeline.config.loading import validate
+from basis_pipeline.config.scenario import Shock
+from basis_pipeline.engine import simulate
+from basis_pipeline.errors import ConfigError
+from basis_pipeline.market.panel import ARRAYS, Panel, build_panel
+from basis_pipeline.market.shocks import shocked
+from basis_pipeline.runs.inputs import market_arrays, parameters_of
+from tests.market.made_datasets import WINDOW, configs, make_datasets
+
+MODES = tuple(configs().modes)
+HEDGED, MARKS = "usdt_market_neutral", 109
+
+moments = st.integers(0, MARKS - 1)
+hours = st.integers(1, 60)
+shares = st.floats(0.0, 0.5)
+SHOCKS = st.one_of(
+    st.fixed_dictionaries({"shock": st.just("spot_path"), "size": st.floats(-1.0, 2.0)}),
+    st.fixed_dictionaries(
+        {
+            "shock": st.just("price_gap"),
+            "at": moments,
+            "size": st.floats(-0.6, 1.0),
+            "recovery_hours": st.one_of(st.none(), hours),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "shock": st.just("funding"),
+            "at": moments,
+            "hours": hours,
+            "factor": st.floats(-2.0, 2.0),
+            "shift": st.floats(-1e-3, 1e-3),
+        }
+    ),
+    st.fixed_dictionaries(
+        {"shock": st.just("lst_depeg"), "at": moments, "size": shares, "recovery_hours": hours}
+    ),
+    st.fixed_dictionaries(
+        {"shock": st.just("gas_spike"), "at": moments, "hours": hours, "size": st.floats(0, 20)}
+    ),
+    st.fixed_dictionaries(
+        {"shock": st.just("borrow_rate_spike"), "at": moments, "hours": hours, "size": shares}
+    ),
+)
+OUTAGE = {"shock": "venue_outage", "at": 30, "hours": 12, "venue": "bybit"}
+
+
+def shock(said: dict[str, Any]) -> Shock:
+    """A shock as a set's file would give it."""
+    found: Shock = validate(TypeAdapter(Shock), said, "made up")
+    return found
+
+
+@cache
+def case(mode: str) -> tuple[ModeSlice, Panel]:
+    """A mode and its panel of some days; nobody writes into it."""
+    sliced = slice_mode(configs(), mode)
+    return sliced, build_panel(sliced, make_datasets(), WINDOW)
+
+
+def panels_equal(one: Panel, other: Panel, until: int | None = None) -> bool:
+    """Whether every array has the same bytes, up to a mark."""
+    return all(
+        getattr(one, name)[:until].tobytes() == getattr(other, name)[:until].tobytes()
+        for name in ARRAYS
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(said=st.lists(SHOCKS, min_size=1, max_size=3))
+@settings(max_examples=25, deadline=None)
+def test_every_shock_leaves_the_books_balanced(mode: str, said: list[dict[str, Any]]) -> None:
+    """Protects conservation: components explain equity to 1e-9 of it under any combination."""
+    sliced, panel = case(mode)
+    changed = shocked(panel, [shock(one) for one in said], sliced.mode)
+    run = simulate(market_arrays(changed, sliced), parameters_of(sliced), 1e5)
+    assert np.all(np.isfinite(run.hourly))
+    assert np.all(np.abs(run.residual) <= 1e-9 * np.abs(run.equity))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@given(said=SHOCKS, cut=st.integers(1, MARKS - 1))
+@settings(max_examples=25, deadline=None)
+def test_no_shock_looks_ahead(mode: str, said: dict[str, Any], cut: int) -> None:
+    """What lies after an hour changes no shocked hour up to it, nor any hour before its moment."""
+    sliced, panel = case(mode)
+    changed = shocked(panel, [shock(said)], sliced.mode)
+    if "at" in said:
+        assert panels_equal(changed, panel, said["at"])
+    doubled = {name: getattr(panel, name).copy() for name in ARRAYS}
+    for array in doubled.values():
+        array[cut:] *= 1.5
+    altered = shocked(replace(panel, **doubled), [shock(said)], sliced.mode)
+    assert panels_equal(changed, altered, cut)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"shock": "spot_path", "size": 0.0},
+        {"shock": "price_gap", "at": 5, "size": 0.0},
+        {"shock": "funding", "at": 5, "hours": 50},
+        {"shock": "lst_depeg", "at": 5, "size": 0.0, "recovery_hours": 9},
+        {"shock": "gas_spike", "at": 5, "hours": 9, "size": 0.0},
+        {"shock": "borrow_rate_spike", "at": 5, "hours": 9, "size": 0.0},
+    ],
+)
+def test_a_shock_of_no_size_changes_nothing(mode: str, said: dict[str, Any]) -> None:
+    """The very panel comes back, its identity with it."""
+    sliced, panel = case(mode)
+    assert shocked(panel, [shock(said)], sliced.mode) is panel
+
+
+@given(st.lists(SHOCKS, min_size=2, max_size=4))
+@settings(deadline=None)
+def test_shocks_compose(said: list[dict[str, Any]]) -> None:
+    """Several at once are one after the other; the panel given stays as it was."""
+    sliced, panel = case(HEDGED)
+    before = {name: getattr(panel, name).tobytes() for name in ARRAYS}
+    shocks = [shock(one) for one in said]
+    step = panel
+    for one in shocks:
+        step = shocked(step, [one], sliced.mode)
+    assert panels_equal(shocked(panel, shocks, sliced.mode), step)
+    assert before == {name: getattr(panel, name).tobytes() for name in ARRAYS}
+
+
+def test_a_gap_moves_everything_quoted_in_the_asset() -> None:
+    """Spot, perpetuals, gas and reward tokens fall together; the extreme before it stays."""
+    sliced, panel = case(HEDGED)
+    gap = shock({"shock": "price_gap", "at": 40, "size": -0.3})
+    changed = shocked(panel, [gap], sliced.mode)
+    for name in ("spot", "perp_mark", "gas_price", "reward_price"):
+        ratio = getattr(changed, name)[40:] / getattr(panel, name)[40:]
+        assert np.allclose(ratio[np.isfinite(ratio)], 0.7), name
+    assert np.allclose(changed.perp_extreme[40], panel.perp_extreme[40])
+    assert np.allclose(changed.perp_extreme[41:], 0.7 * panel.perp_extreme[41:])
+    back = shocked(panel, [gap.model_copy(update={"recovery_hours": 20})], sliced.mode)
+    assert back.spot[50] / panel.spot[50] == pytest.approx(1.0 - 0.3 * 0.5)
+    assert np.array_equal(back.spot[60:], panel.spot[60:])
+
+
+def test_a_path_scaled_doubles_every_return() -> None:
+    """And with a size of -1 the price stands still; the basis is what it was."""
+    sliced, panel = case("eth_basis")
+    wild = shocked(panel, [shock({"shock": "spot_path", "size": 1.0})], sliced.mode)
+    assert np.allclose(np.diff(np.log(wild.spot)), 2.0 * np.diff(np.log(panel.spot)), atol=1e-12)
+    still = shocked(panel, [shock({"shock": "spot_path", "size": -1.0})], sliced.mode)
+    assert np.allclose(still.spot, panel.spot[0])
+    basis = panel.perp_mark / panel.spot[:, None]
+    assert np.allclose(still.perp_mark / still.spot[:, None], basis)
+
+
+def test_funding_changes_only_where_it_settles() -> None:
+    """A flip of one venue leaves the others, a shift adds to settlements alone."""
+    sliced, panel = case(HEDGED)
+    said = {"shock": "funding", "at": 10, "hours": 40, "venues": ["okx"], "factor": -1.0}
+    changed = shocked(panel, [shock({**said, "shift": -1e-4})], sliced.mode)
+    okx, rates = panel.venues.index("okx"), panel.funding_rate[10:50]
+    settles = rates[:, okx] != 0.0
+    assert settles.sum() == 5
+    expected = np.where(settles, -rates[:, okx] - 1e-4, 0.0)
+    assert np.array_equal(changed.funding_rate[10:50, okx], expected)
+    others = [v for v in range(3) if v != okx]
+    assert np.array_equal(changed.funding_rate[:, others], panel.funding_rate[:, others])
+
+
+def test_a_venue_that_is_out_stands_still_and_comes_back_to_the_worst_it_missed() -> None:
+    """Its price, its extreme and its funding stop; then the extreme is that of the whole outage."""
+    sliced, panel = case(HEDGED)
+    changed, bybit = shocked(panel, [shock(OUTAGE)], sliced.mode), panel.venues.index("bybit")
+    assert np.all(changed.perp_mark[30:42, bybit] == panel.perp_mark[29, bybit])
+    assert np.all(changed.funding_rate[30:42, bybit] == 0.0)
+    assert np.any(panel.funding_rate[30:42, bybit] != 0.0)
+    assert changed.perp_extreme[42, bybit] == panel.perp_extreme[30:43, bybit].max()
+    assert np.array_equal(changed.perp_mark[42:], panel.perp_mark[42:])
+
+
+def test_borrowing_costs_more_for_its_hours_and_keeps_the_debt() -> None:
+    """A year at 20 % more would grow the index by that; afterwards it grows as before."""
+    sliced, panel = case("eth_leveraged")
+    spike = {"shock": "borrow_rate_spike", "at": 20, "hours": 24, "size": 0.2}
+    changed = shocked(panel, [shock(spike)], sliced.mode)
+    growth = changed.borrow_index / panel.borrow_index
+    assert np.all(growth[:21] == 1.0)
+    assert growth[-1] == growth[44] == pytest.approx(np.exp(0.2 * 24 / 8760))
+    assert np.all(np.diff(changed.borrow_index) > 0.0)
+
+
+def test_what_cannot_be_applied_is_refused_and_what_was_is_told() -> None:
+    """A moment outside, a venue the mode does not hedge at; a shocked panel has other hashes."""
+    sliced, panel = case(HEDGED)
+    late = {"shock": "price_gap", "at": "2024-12-01", "size": 0.1}
+    with pytest.raises(ConfigError, match="CONFIG-011"):
+        shocked(panel, [shock(late)], sliced.mode)
+    with pytest.raises(ConfigError, match="CONFIG-008"):
+        shocked(panel, [shock({**OUTAGE, "venue": "deribit"})], sliced.mode)
+    dated = shocked(panel, [shock({**OUTAGE, "at": "2024-10-05T12:00"})], sliced.mode)
+    assert dated.data_hashes.keys() - panel.data_hashes.keys() == {"shocks"}
+    assert np.array_equal(dated.perp_mark, shocked(panel, [shock(OUTAGE)], sliced.mode).perp_mark)

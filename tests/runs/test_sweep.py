@@ -1,0 +1,283 @@
+"""Rows of a sweep are single runs; batches are the same bytes however they came about."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from basis_pipeline.config.points import columns, places, size
+from basis_pipeline.config.scenario import CAPITAL
+from basis_pipeline.engine.sweep import parameter_row
+from basis_pipeline.errors import BasisError, ConfigError, ResultsError
+from basis_pipeline.market.window import parse_window
+from basis_pipeline.runs import sweep as sweeping
+from basis_pipeline.runs.inputs import market_arrays, parameters_of
+from basis_pipeline.runs.scenarios import Study, probes, study_of
+from basis_pipeline.runs.sweep import Progress, batches, identity_of, run_batch, run_point, sweep
+from basis_pipeline.settings import project_root
+from tests.runs.studies import RANDOM, keys_of, made_set, span, study_over
+from tests.runs.trees import CONFIGS, MODES, Tree
+
+SHOCKED = {
+    "calm": [],
+    "crash": [
+        {"shock": "price_gap", "at": 100, "size": -0.25},
+        {"shock": "lst_depeg", "at": 100, "size": 0.04, "recovery_hours": 200},
+        {"shock": "gas_spike", "at": 90, "hours": 48, "size": 4.0},
+    ],
+}
+
+
+OUTAGE_ELSEWHERE = {"shock": "venue_outage", "at": 1, "hours": 2, "venue": "deribit"}
+
+
+def rows_of(study: Study, indices: list[int], threads: int = 1) -> list[dict[str, Any]]:
+    """Rows of some points."""
+    found: list[dict[str, Any]] = run_batch(study, np.array(indices), threads).to_pylist()
+    return found
+
+
+def same(counted: Any, told: Any) -> bool:
+    """Whether a figure of a row is that of a summary, to the bit; None is what is not defined."""
+    if told is None:
+        return not math.isfinite(counted)
+    return bool(counted == told)
+
+
+def assert_row_is_run(study: Study, row: dict[str, Any]) -> None:
+    """Every figure of a row equals the single run's; a refused run is named by its code."""
+    if row["status"]:
+        with pytest.raises(BasisError) as refused:
+            run_point(study, row["index"])
+        assert refused.value.code == row["status"]
+        return
+    summary = run_point(study, row["index"]).summary
+    told = {**summary, **summary["attribution"], **summary["groups"]}
+    figures = [name for name in sweeping.FIGURES if name != "status"]
+    assert len(figures) > 35
+    wrong = [name for name in figures if not same(row[name], told[name])]
+    assert not wrong, {name: (row[name], told[name]) for name in wrong}
+    assert row["capital"] == told["capital"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_row_is_the_single_run_to_the_bit(sample: Tree, mode: str) -> None:
+    """Random points of every mode, shocked and calm: the validated path gives the same numbers."""
+    scenarios = made_set(sampling=RANDOM, keys=keys_of(mode), markets=SHOCKED)
+    study = study_over(sample, mode, scenarios)
+    chosen = np.random.default_rng(len(mode)).choice(size(scenarios), 8, replace=False).tolist()
+    for row in rows_of(study, chosen):
+        assert_row_is_run(study, row)
+
+
+def test_a_row_of_a_window_and_a_path_is_the_single_run(sample: Tree) -> None:
+    """Replayed windows that begin at any hour, and paths drawn from history."""
+    scenarios = made_set(
+        keys={"hedge.ratio": {"values": [0.9, 1.0]}},
+        windows={
+            "early": {"start": "2024-01-20T05:00", "end": "2024-02-20"},
+            "late": {"start": "2024-03-01", "end": "2024-03-31T13:00"},
+        },
+        bootstrap={"paths": 3, "mean_block_hours": 48, "seed": 3},
+    )
+    study = study_over(sample, "usdt_market_neutral", scenarios)
+    rows = rows_of(study, list(range(size(scenarios))))
+    assert len({row["final_equity"] for row in rows}) == size(scenarios) == 12
+    for row in rows:
+        assert_row_is_run(study, row)
+
+
+def test_what_a_single_run_refuses_is_a_status(sample: Tree) -> None:
+    """A capital that the gas of entering uses up, and a withdrawal of everything."""
+    poor = made_set(keys={CAPITAL: {"values": [1.0, 1e5]}})
+    study = study_over(sample, "usdt_market_neutral", poor)
+    assert [row["status"] for row in rows_of(study, [0, 1])] == ["BT-004", ""]
+    assert_row_is_run(study, rows_of(study, [0])[0])
+    flow = {"date": "2024-02-20T00:00:00Z", "amount": -2e5}
+    emptied = study_over(sample, "pure_lending", made_set(), flows=[flow])
+    (row,) = rows_of(emptied, [0])
+    assert row["status"] == "CONFIG-012"
+    assert_row_is_run(emptied, row)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_numbers_put_straight_in_are_those_of_the_validated_slice(sample: Tree, mode: str) -> None:
+    """Parameters and market of every point equal those of its own slice and panel, to the bit."""
+    scenarios = made_set(sampling=RANDOM, keys=keys_of(mode))
+    study, seen = study_over(sample, mode, scenarios), 0
+    for prepared, rows, capitals, inside in study.groups(np.arange(size(scenarios))):
+        for row, capital, index in list(zip(rows, capitals, inside, strict=True))[:5]:
+            chosen = study.point(int(index))
+            mode_slice = study.slice_of(chosen.overrides)
+            assert row.tobytes() == parameter_row(parameters_of(mode_slice)).tobytes()
+            assert capital == chosen.overrides[CAPITAL]
+            seen += 1
+        market = market_arrays(study.panel_of(mode_slice, chosen), mode_slice)
+        for name, values in market._asdict().items():
+            assert values.tobytes() == getattr(prepared.market, name).tobytes(), name
+    assert seen >= 8
+
+
+def test_any_order_and_any_number_of_threads_give_the_same_rows(sample: Tree) -> None:
+    """A row depends on its point alone."""
+    keys = keys_of("usdt_market_neutral")
+    study = study_over(sample, "usdt_market_neutral", made_set(sampling=RANDOM, keys=keys))
+    order = np.random.default_rng(1).permutation(40).tolist()
+    straight = {row["index"]: repr(row) for row in rows_of(study, list(range(40)))}
+    for threads in (1, 2, 5):
+        mixed = {row["index"]: repr(row) for row in rows_of(study, order, threads)}
+        assert mixed == straight
+    alone = study_over(sample, "usdt_market_neutral", made_set(sampling=RANDOM, keys=keys))
+    assert repr(rows_of(alone, [23])[0]) == straight[23]
+
+
+def files_of(out: Path) -> dict[str, bytes]:
+    """Every file of a sweep."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_finished_sweep_is_not_repeated(
+    sample: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finished batches are skipped, a missing or damaged one is run again, to the same bytes."""
+    monkeypatch.setattr(sweeping, "BATCH", 16)
+    keys = {"hedge.ratio": span(0.9, 1.0, steps=50)}
+    study = study_over(sample, "btc_basis", made_set(keys=keys))
+    told: list[Progress] = []
+    sweep(study, tmp_path, threads=2, report=told.append)
+    assert [progress.done for progress in told] == [0, 16, 32, 48, 50]
+    first = files_of(tmp_path)
+    assert len(first) == 1 + len(list(batches(study))) == 5
+    again = sweep(study, tmp_path, threads=1)
+    assert (again.found, again.done) == (50, 50)
+    names = [name for name in first if name != sweeping.MANIFEST]
+    (tmp_path / names[1]).unlink()
+    (tmp_path / names[2]).write_bytes(first[names[2]][:100])
+    assert sweep(study, tmp_path, threads=1).found == 18
+    assert files_of(tmp_path) == first
+    table = pq.read_table(tmp_path / sweeping.BATCHES)
+    assert sorted(table["index"].to_pylist()) == list(range(50))
+
+
+def test_another_sweep_is_not_mixed_in(sample: Tree, tmp_path: Path) -> None:
+    """A directory belongs to one set over one mode and its data."""
+    first = study_over(sample, "btc_basis", made_set(keys={CAPITAL: {"values": [1e4, 1e5]}}))
+    other = study_over(sample, "btc_basis", made_set(keys={CAPITAL: {"values": [1e4, 2e5]}}))
+    sweep(first, tmp_path)
+    kept = files_of(tmp_path)
+    assert identity_of(first) != identity_of(other)
+    with pytest.raises(ResultsError, match="RS-007"):
+        sweep(other, tmp_path)
+    assert files_of(tmp_path) == kept
+
+
+def command(out: Path, scenarios: Path, data: Path) -> list[str]:
+    """The command that sweeps a set's file over a month."""
+    asked = ["--scenarios", str(scenarios), "--out", str(out), "--data-dir", str(data)]
+    asked += ["--start", "2024-01-05", "--end", "2024-04-25", "--workers", "2"]
+    return [sys.executable, "-m", "basis_pipeline", "sweep", "usdt_market_neutral", *asked]
+
+
+def test_a_killed_sweep_goes_on_to_the_same_bytes(sample: Tree, tmp_path: Path) -> None:
+    """SIGKILL in the middle of it, then the same command: as if nothing had happened."""
+    text = json.dumps(
+        {
+            "name": "long",
+            "description": "long enough to be killed",
+            "sampling": {"method": "sobol", "points": 40_000, "seed": 2},
+            "keys": {"staking.target_ltv": {"low": 0.3, "high": 0.7}},
+        }
+    )
+    (tmp_path / "long.yaml").write_text(text)
+    asked = command(tmp_path / "killed", tmp_path / "long.yaml", sample.root)
+    kept = tmp_path / "killed" / sweeping.BATCHES
+    killed = subprocess.Popen(asked, cwd=project_root(), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120.0
+    while len(list(kept.glob("points-*.parquet"))) < 2:
+        assert killed.poll() is None
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert 2 <= len(list(kept.glob("points-*.parquet"))) < 10
+    for name in ("killed", "whole"):
+        asked = command(tmp_path / name, tmp_path / "long.yaml", sample.root)
+        subprocess.run(asked, cwd=project_root(), check=True, stdout=subprocess.DEVNULL)
+    found, whole = files_of(tmp_path / "killed"), files_of(tmp_path / "whole")
+    partial = [name for name in found if Path(name).name.startswith(".")]
+    assert len(partial) <= 1  # what the killed process was writing
+    assert {name: text for name, text in found.items() if name not in partial} == whole
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ({"keys": {"staking.target_lvt": {"values": [0.5]}}}, "CONFIG-010"),
+        ({"keys": {"staking.target_ltv": {"values": [0.5, 0.95]}}}, "CONFIG-006"),
+        ({"keys": {"staking.target_ltv": span(0.3, 1.5, steps=3)}}, "CONFIG-005"),
+        ({"keys": {CAPITAL: {"values": [0.0]}}}, "CONFIG-012"),
+        ({"keys": {"spot.venue": {"values": ["bybit", "kraken"]}}}, "CONFIG-008"),
+        ({"keys": {"hedge.ratio": span(0.0, 1.0, steps=11)}}, "CONFIG-006"),
+        ({"windows": {"w": {"start": "2024-03-01", "end": "2024-02-01"}}}, "CONFIG-011"),
+        ({"markets": {"m": [{"shock": "price_gap", "at": 99_999, "size": 0.1}]}}, "CONFIG-011"),
+        (
+            {
+                "markets": {
+                    "m": [{"shock": "venue_outage", "at": 1, "hours": 2, "venue": "deribit"}]
+                }
+            },
+            "CONFIG-008",
+        ),
+        (
+            {"keys": {f"rebalance.{b}_band": span(1, 2, steps=10**6) for b in ("ltv", "delta")}},
+            "CONFIG-MGR-005",
+        ),
+    ],
+)
+def test_a_bad_set_is_refused_before_anything_is_read(parts: dict[str, Any], code: str) -> None:
+    """One coded message names the set; no data directory is even looked at."""
+    scenarios = made_set(**parts)
+    window = parse_window("2024-01-05", "2024-03-05")
+    with pytest.raises(ConfigError) as refused:
+        study_of(CONFIGS, "usdt_market_neutral", scenarios, Path("/nowhere"), window)
+    assert refused.value.code == code
+
+
+def test_probes_are_few_and_include_every_corner() -> None:
+    """Corners of what rules tie together, both ends of everything else, zero and what is next."""
+    keys = {
+        "staking.target_ltv": span(0.0, 0.8, steps=5),
+        "hedge.ratio": span(0.9, 1.0, steps=100),
+        "rebalance.ltv_band": span(0.01, 0.02, steps=100),
+    }
+    found = list(probes(made_set(keys=keys)))
+    assert len(found) == 3 * 2 + 1
+    assert {probe["staking.target_ltv"] for probe in found} == {0.0, 0.2, 0.8}
+    assert found[-1]["rebalance.ltv_band"] == 0.02
+
+
+def test_columns_are_the_points(sample: Tree) -> None:
+    """What a batch is told of a point is what the point says of itself, on a grid and drawn."""
+    for sampling in ({"method": "sobol", "points": 3000, "seed": 1}, {**RANDOM, "points": 3000}):
+        scenarios = made_set(sampling=sampling, keys=keys_of("usdt_market_neutral"))
+        indices = np.array([0, 2999, 1023, 1024, 7])
+        *_, samples = places(scenarios, indices)
+        table = columns(scenarios, samples)
+        study = study_over(sample, "usdt_market_neutral", scenarios)
+        for place, index in enumerate(indices.tolist()):
+            told = study.point(index).overrides
+            assert told["hedge.ratio"] == table["hedge.ratio"][place]
+            assert 0.8 <= told["hedge.ratio"] <= 1.0
