@@ -67,6 +67,14 @@ def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.Series:
     return found
 
 
+def worst(rows: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The scenarios to look at first: refused ones, then those that lost most."""
+    order = rows.assign(_refused=rows["status"] == "").sort_values(
+        ["_refused", "total_return", "index"], kind="stable"
+    )
+    return order.head(count).drop(columns="_refused")
+
+
 def reconciles(rows: pd.DataFrame) -> QualityResult:
     """Whether no scenario is refused: by its reconciliation, or for another reason."""
     unsound = rows[rows["status"] != ""]
@@ -79,7 +87,7 @@ def reconciles(rows: pd.DataFrame) -> QualityResult:
             "refused": len(unsound),
             "codes": ", ".join(sorted(unsound["status"].unique())) or "none",
         },
-        unsound[[name for name in SHOWN if name in unsound]],
+        unsound[list(SHOWN)],
     )
 
 
@@ -89,14 +97,13 @@ def within_limits(rows: pd.DataFrame, scenarios: ScenarioSet) -> QualityResult:
     if scenarios.limits is None:
         return verdict("worst_case", "ERROR", said, True, {"applies": "no"})
     outside = broken(rows, scenarios.limits)
-    worst = rows.assign(broken=outside)[outside != ""].sort_values("total_return", kind="stable")
-    figures: dict[str, Any] = {"scenarios": len(rows), "outside": len(worst)}
+    failing = worst(rows.assign(broken=outside)[outside != ""], SHOWN_ROWS)
+    figures: dict[str, Any] = {"scenarios": len(rows), "outside": int((outside != "").sum())}
     for name, figure, sign in BOUNDS:
         limit, known = getattr(scenarios.limits, name), rows[figure].dropna()
         if limit is not None and len(known):
             figures |= {figure: float(known.max() if sign > 0 else known.min()), name: limit}
-    shown = ["broken", *(name for name in SHOWN if name in worst)]
-    return verdict("worst_case", "ERROR", said, worst.empty, figures, worst[shown])
+    return verdict("worst_case", "ERROR", said, failing.empty, figures, failing[["broken", *SHOWN]])
 
 
 def scenario_checks(rows: pd.DataFrame, scenarios: ScenarioSet) -> list[QualityResult]:

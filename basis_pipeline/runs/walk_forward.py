@@ -4,7 +4,8 @@ A walk-forward is a sweep over a grid, crossed with the train and test windows o
 with the whole window. Every window is entered anew, so each pays for entering: a short test carries
 more of that cost than a long train. The chosen point is what the whole window would have chosen;
 how much of its figure is luck is told by its deflated Sharpe ratio and by the probability of
-overfitting among all points (`results.overfitting`).
+overfitting among all points (`results.overfitting`). Deflation takes the points' spread for luck:
+over a grid whose points truly differ it asks too much rather than too little.
 """
 
 import json

@@ -1,0 +1,84 @@
+"""`basis walk-forward`: choose on the past, look at what followed."""
+
+import typer
+
+from basis_pipeline.commands import screen, studies
+from basis_pipeline.commands.options import (
+    Capital,
+    DataDir,
+    End,
+    Overrides,
+    ResultsDir,
+    Start,
+    project_configs,
+    require_data,
+    settings_of,
+    window_of,
+)
+
+
+def walk_forward(
+    mode: studies.Mode,
+    out: studies.Out = None,
+    threads: studies.Threads = None,
+    workers: studies.Workers = None,
+    scheduler: studies.Scheduler = None,
+    data_dir: DataDir = None,
+    results_dir: ResultsDir = None,
+    start: Start = None,
+    end: End = None,
+    capital: Capital = None,
+    overrides: Overrides = None,
+) -> None:
+    """Choose a mode's numbers on rolling train windows and judge them on the tests after.
+
+    The plan is the mode's file in configs/walk_forward/: the grid, the windows, the objective, the
+    constraints and the limits of the gates. Exit code 1 when a gate of severity ERROR fails.
+
+    Example: basis walk-forward usdt_market_neutral --start 2024-05-13 --end 2025-03-01
+    """
+    from basis_pipeline.config import parse_assignments
+    from basis_pipeline.config.walk_forward import load_walk_forward
+    from basis_pipeline.settings import project_root
+
+    settings, configs = settings_of(data_dir, results_dir, start, end), project_configs()
+    plan = load_walk_forward(project_root() / "configs", configs, mode)
+    require_data(settings)
+    from basis_pipeline.runs.walk_forward import (
+        summary_of,
+        walk,
+        walk_forward_checks,
+        walk_forward_study,
+        write_walk,
+    )
+
+    study = walk_forward_study(
+        configs,
+        plan,
+        settings.data_dir,
+        window_of(settings),
+        capital=capital,
+        overrides=parse_assignments(overrides or ()),
+    )
+    place = studies.place_of(study, settings.results_dir, "walk_forward", out)
+    with studies.executor(threads, workers, scheduler) as run:
+        studies.run_study(study, place, run)
+    walked = walk(plan, study, place)
+    write_walk(walked, place)
+    rows = [
+        [
+            f"{fold['train_start']:%Y-%m-%d}",
+            f"{fold['test_start']:%Y-%m-%d}",
+            screen.number(fold["train_value"]),
+            screen.number(fold["test_value"]),
+            screen.percent(fold["test_apy"]),
+            ", ".join(f"{key} {fold[key]}" for key in plan.keys),
+        ]
+        for fold in walked.folds.to_dict("records")
+    ]
+    heads = ("train", "test", f">{plan.objective}", ">on test", ">APY on test", "chosen")
+    screen.console().print(screen.table(f"{mode}: walk-forward", heads, rows))
+    chosen = summary_of(walked)["chosen"]
+    screen.say(f"The whole window chooses: {chosen or 'nothing, no point keeps the constraints'}")
+    if studies.show_verdicts(walk_forward_checks(walked)):
+        raise typer.Exit(1)
