@@ -6,11 +6,14 @@ from typing import NoReturn
 import typer
 
 from basis_pipeline.commands.backtest import backtest
+from basis_pipeline.commands.control import control, halt, resume
 from basis_pipeline.commands.data import audit, sample
 from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
+from basis_pipeline.commands.report import compare, tear_sheet
+from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
 from basis_pipeline.commands.sweep import montecarlo, stress, sweep
@@ -28,6 +31,7 @@ DATA_HELP = "Make sample data, or look at what a data directory holds."
 
 app = typer.Typer(name="basis", help=HELP, add_completion=False, pretty_exceptions_enable=False)
 data = typer.Typer(help=DATA_HELP)
+report = typer.Typer(help="Write the pages of recorded runs: tear sheets and comparisons.")
 app.command()(run)
 app.command()(backtest)
 app.command()(sweep)
@@ -37,10 +41,17 @@ app.command(name="walk-forward")(walk_forward)
 app.add_typer(data, name="data")
 data.command()(sample)
 data.command()(audit)
+app.add_typer(report, name="report")
+report.command()(tear_sheet)
+report.command()(compare)
 app.command()(gates)
 app.command()(events)
 app.command()(errors)
 app.command()(health)
+app.command()(halt)
+app.command()(resume)
+app.command()(control)
+app.add_typer(results, name="results")
 
 
 def main() -> NoReturn:

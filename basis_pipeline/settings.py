@@ -19,6 +19,7 @@ PREFIX = "BASIS_"
 ENV_FILE_VARIABLE = "BASIS_ENV_FILE"
 ENV_FILE = Path("configs/env/local.env")
 SQLITE = "sqlite:///"
+POSTGRESQL = "postgresql://"
 
 _LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _ARGUMENT = "the command's arguments"
@@ -44,8 +45,8 @@ class Url(str):
 class Settings:
     """What the environment says, every value checked.
 
-    Directories and the path in `results_db_url` are absolute; the window is in UTC, in whole hours,
-    both ends included.
+    Directories and a SQLite path in `results_db_url` are absolute; the window is in UTC, in whole
+    hours, both ends included.
     """
 
     environment: str
@@ -96,8 +97,11 @@ class _Value:
 
     def database(self, results_dir: Path) -> Url:
         text = self.text.replace("${BASIS_RESULTS_DIR}", str(results_dir))
+        if text.startswith(POSTGRESQL) and text != POSTGRESQL:
+            return Url(text)
         if not text.startswith(SQLITE) or text == SQLITE:
-            raise self.refusal("names no SQLite file", f"{SQLITE}path/to/runs.sqlite")
+            forms = f"{SQLITE}path/to/runs.sqlite, {POSTGRESQL}user:password@host:port/database"
+            raise self.refusal("names no SQLite file and no PostgreSQL database", forms)
         return Url(f"{SQLITE}{(self.base / text.removeprefix(SQLITE)).resolve()}")
 
 

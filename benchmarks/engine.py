@@ -10,6 +10,7 @@ import numpy as np
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, Parameters
 from basis_pipeline.engine.accounting import unit_table
+from basis_pipeline.engine.figures import begin
 from basis_pipeline.engine.model import (
     E_REBALANCE,
     EQUITY,
@@ -46,7 +47,10 @@ class Kernel:
 
     def run(self) -> None:
         """Run every mark."""
-        run_marks(self.market, self.units, self.parameters, self.capital, 0, self.book, self.hourly)
+        begin(self.book, self.parameters, self.capital)
+        run_marks(
+            self.market, self.units, self.parameters, 0, self.hours, 0, self.book, self.hourly
+        )
 
     def measure(self) -> None:
         """Risk at every mark."""

@@ -15,6 +15,7 @@ import numpy as np
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine.accounting import unit_table
 from basis_pipeline.engine.compiled import compiled
+from basis_pipeline.engine.figures import begin
 from basis_pipeline.engine.model import hourly_width
 from basis_pipeline.engine.risk import FIRST_VENUE, measure_marks
 from basis_pipeline.engine.simulation import empty_book, run_marks
@@ -38,7 +39,8 @@ def first_run() -> float:
     hourly = np.empty((HOURS, hourly_width(venues, tokens)))
     risk = np.empty((HOURS, FIRST_VENUE + 2 * venues))
     start = time.perf_counter()
-    run_marks(market, unit_table(market), parameters, 100_000.0, 0, book, hourly)
+    begin(book, parameters, 100_000.0)
+    run_marks(market, unit_table(market), parameters, 0, HOURS, 0, book, hourly)
     measure_marks(market, parameters, hourly, risk)
     return time.perf_counter() - start
 

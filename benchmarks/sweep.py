@@ -52,7 +52,7 @@ class Sweep:
 
 def memory_bound(sweep: Sweep) -> float:
     """Nanoseconds an hour of only reading the unit table: what a scenario cannot do without."""
-    read = repeat(sweep.units.sum, 50)
+    read = repeat(lambda: sweep.units.asset.sum() + sweep.units.perps.sum(), 50)
     return read.least / HOURS * 1e9
 
 
@@ -77,7 +77,7 @@ def main() -> None:
         f"{found[2].least / TARGET_SECONDS:.2f}x of it; scaling efficiency {efficiency:.2f} "
         f"(target {TARGET_EFFICIENCY}); a million would take {found[2].least * 1e3:.0f} s"
     )
-    table = sweep.units.nbytes
+    table = sweep.units.asset.nbytes + sweep.units.perps.nbytes
     print(
         f"bounds: reading the unit table ({table / 1e6:.1f} MB, {table / HOURS:.0f} bytes an hour) "
         f"takes {memory_bound(sweep):.1f} ns an hour; the rest is arithmetic and branches"

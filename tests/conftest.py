@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import Engine
 
+from basis_pipeline.results.database.connection import connect
+from basis_pipeline.results.database.migration import migrate
+from tests import postgres
 from tests.planted import SECRETS
 
 # A shared machine stalls now and then: an example is judged by its result, not by its time.
@@ -23,6 +27,34 @@ def real_data_dir() -> Path:
     if not named:
         pytest.skip("BASIS_REAL_DATA_DIR is not set: no real data on this machine")
     return Path(named).resolve()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server for the session; on a machine without one only CI insists."""
+    if not os.environ.get(postgres.VARIABLE) and not postgres.binaries():
+        told = f"no PostgreSQL server: install one, or name one in {postgres.VARIABLE}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a new database on each of the two backends, gone after the test."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/database/runs.sqlite"
+        return
+    with postgres.database(request.getfixturevalue("postgres_url")) as url:
+        yield url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Engine:
+    """A new database, brought up to date."""
+    opened = connect(database_url)
+    migrate(opened)
+    return opened
 
 
 LOGS = {".jsonl", ".log", ".out", ".err", ".db", ".gz"}

@@ -69,7 +69,11 @@ def test_help_answers_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "backtest", "gates", "events", "errors", "data sample", "data audit"]
+    "command",
+    [
+        *("run", "backtest", "sweep", "gates", "events", "errors", "data sample", "data audit"),
+        *("report tear-sheet", "report compare"),
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     """--help says what a command does and what each option means."""
@@ -97,9 +101,24 @@ BAD_INPUT = [
     (("backtest",), "API-001", "basis_pipeline backtest --help"),
     (("backtest", "nope", "--out", "x"), "CONFIG-007", "'nope'"),
     (("backtest", "btc_basis"), "API-001", "--out"),
+    (("sweep", "btc_basis", "--out", "x"), "API-001", "--set-name or --scenarios"),
+    (("sweep", "btc_basis", "--out", "x", "--set-name", "nope"), "CONFIG-003", "crises"),
+    (("sweep", "nope", "--out", "x", "--set-name", "crises"), "CONFIG-007", "'nope'"),
+    (
+        ("sweep", "btc_basis", "--out", "x", "--set-name", "crises", "--tables", "8"),
+        *("API-001", "available: 0 … 7"),
+    ),
+    (
+        ("sweep", "btc_basis", "--out", "x", "--set-name", "leverage_and_margin"),
+        *("CONFIG-006", "scenario set leverage_and_margin"),
+    ),
     (("gates", "--phase", "9"), "API-001", "available: 1 environment and configuration"),
     (("gates", "--phase", "3-1"), "API-001", "'3-1'"),
     (("gates", "--format", "poem"), "API-001", "--format"),
+    (("report", "tear-sheet", "nope", "--out", "x.html"), "API-001", "'nope'"),
+    (("report", "tear-sheet", "nope"), "API-001", "--out"),
+    (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to hold it against"),
+    (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
     (("events", "--type", "nope"), "EVENT-007", "run_refused"),
     (("events", "--category", "nope"), "EVENT-007", "available: data, risk"),
     (("events", "--since", "soon"), "EVENT-008", "'soon'"),
@@ -153,6 +172,39 @@ def test_run_prints_modes_gates_and_report(results: Path) -> None:
         "btc_basis.html",
         "comparison.html",
     }
+
+
+def test_report_writes_a_page_a_print_and_a_picture(results: Path, tmp_path: Path) -> None:
+    """Of a mode's latest run or of one by its name, with the verdicts recorded of that run."""
+    places = ("--results-dir", results)
+    run_id = min(directory.name for directory in (results / "runs").iterdir())
+    for run, form, start in (
+        ("btc_basis", "html", b"<!doctype html>"),
+        (run_id, "pdf", b"%PDF"),
+        (results / "runs" / run_id, "png", b"\x89PNG"),
+    ):
+        out = tmp_path / f"sheet.{form}"
+        done = basis("report", "tear-sheet", run, "--out", out, "--format", form, *places)
+        assert done.returncode == 0, done.stderr
+        assert out.read_bytes().startswith(start)
+    assert "Not judged" not in (tmp_path / "sheet.html").read_text("utf-8")
+    assert "determinism" in (tmp_path / "sheet.html").read_text("utf-8")
+    out = tmp_path / "none" / "sheet.html"
+    refused = basis("report", "tear-sheet", "btc_basis", "--out", out, *places)
+    assert (refused.returncode, refused.stderr[:8]) == (2, "API-002:")
+
+
+def test_report_compares_runs(results: Path, data: Path, tmp_path: Path) -> None:
+    """A run that was never judged stands beside one that was, and says so."""
+    changed = ("--set", "hedge.venues={bybit: 1.0}", "--data-dir", data, *WINDOW)
+    assert basis("backtest", "btc_basis", "--out", tmp_path / "run", *changed).returncode == 0
+    page = tmp_path / "comparison.html"
+    asked = ("--out", page, "--rank-by", "sharpe", "--results-dir", results)
+    done = basis("report", "compare", "btc_basis", tmp_path / "run", *asked)
+    assert done.returncode == 0, done.stderr
+    told = page.read_text("utf-8")
+    assert "Not judged by any gate" in told
+    assert "mode.hedge.venues.bybit" in told
 
 
 def test_run_refuses_a_broken_mode_with_exit_1(data: Path, tmp_path: Path) -> None:
@@ -254,8 +306,8 @@ def test_gates_can_be_evaluated_on_the_spot(results: Path) -> None:
     platform = ("--results-dir", results, "--phase", "4", "--format", "json")
     done = basis("gates", *platform, "--execute")
     gates = {gate["name"]: gate for gate in _named(done.stdout)}
-    assert gates["platform/instance results_index"]["verdict"] == "PASS", done.stderr
-    assert gates["platform/instance results_index"]["metrics"] == {"runs": 2}
+    assert gates["platform/instance results_store"]["verdict"] == "PASS", done.stderr
+    assert gates["platform/instance results_store"]["metrics"] == {"runs": 2}
     again = {gate["name"]: gate for gate in _named(basis("gates", *platform).stdout)}
     assert {name: gate["verdict"] for name, gate in again.items()} == {
         name: gate["verdict"] for name, gate in gates.items()

@@ -71,6 +71,14 @@ def test_overrides_win_and_start_at_the_current_directory(
     assert load_settings(COMPLETE, data_dir=None).data_dir == project_root() / "somewhere/data"
 
 
+def test_a_database_server_is_taken_as_it_is_named() -> None:
+    """A PostgreSQL URL is kept word for word, and not shown with its password."""
+    url = "postgresql://reader:open-sesame-1@db.example:5432/results"
+    settings = load_settings(COMPLETE | {"BASIS_RESULTS_DB_URL": url})
+    assert settings.results_db_url == url
+    assert "sesame" not in repr(settings)
+
+
 def test_values_are_typed() -> None:
     """Window, paths and flags arrive as what they are."""
     settings = load_settings(COMPLETE)
@@ -102,7 +110,7 @@ def test_no_variable_has_a_default(field: str, empty_file: Path) -> None:
         ("BASIS_DEPLOYMENT_MODE", ""),
         ("BASIS_STARTUP_MODE", "live"),
         ("BASIS_DATA_DIR", " "),
-        ("BASIS_RESULTS_DB_URL", "postgresql://u:p@h/db"),
+        ("BASIS_RESULTS_DB_URL", "mysql://u:p@h/db"),
         ("BASIS_RESULTS_DB_URL", "sqlite:///"),
         ("BASIS_DATA_START_DATE", "first of June"),
         ("BASIS_DATA_END_DATE", "2025-03-01T00:30"),

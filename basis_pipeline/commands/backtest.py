@@ -38,9 +38,12 @@ def backtest(
 
     Example: basis backtest btc_basis --out runs/calm --set rebalance.enabled=false
     """
+    from basis_pipeline.operations.control import require_work
+
     settings, configs = settings_of(data_dir, results_dir, start, end), project_configs()
     sliced(configs, [mode], overrides, capital)
     require_data(settings)
+    require_work(settings, f"the backtest of {mode}")
     with screen.progress(1) as advance:
         advance(f"backtest of {mode}")
         from basis_pipeline.config import parse_assignments

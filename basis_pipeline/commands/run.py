@@ -52,12 +52,17 @@ def run(
 
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
     """
+    from basis_pipeline.config.control import load_control_limits
+    from basis_pipeline.operations.control import require_work
+
     settings = settings_of(data_dir, results_dir, start, end)
     configs = project_configs()
     unsound = unsound_modes(configs, mode)
     sound = [name for name in chosen(configs, mode) if name not in unsound]
     slices = sliced(configs, sound, overrides, capital) if sound else []
     require_data(settings)
+    load_control_limits(project_root() / "configs")  # before hours of work are judged by them
+    require_work(settings, "basis run")
     outcome = _run_pipeline(settings, slices, unsound, capital, overrides)
     _show(outcome, settings)
     if not _is_good(outcome):
@@ -119,6 +124,7 @@ def _is_good(outcome: "PipelineOutcome") -> bool:
 
 
 def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
+    from basis_pipeline.operations.control import State, read_state
     from basis_pipeline.operations.gates import Verdict, counts
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
@@ -133,12 +139,27 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
         screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
     screen.say(f"Gates: {told}")
-    page = settings.results_dir / "reports" / "comparison.html"
-    screen.say(f"Report: {page}" if page.exists() else "No report: no mode came through.")
+    _show_reports(outcome, settings)
+    state = read_state(settings)
+    if state.name is not State.NORMAL:
+        screen.say(f"Control: {state.told}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():
         screen.complain(problem)
+
+
+def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
+    """Where the pages lie, as links that a terminal opens."""
+    pages = settings.results_dir / "reports"
+    if not (pages / "comparison.html").exists():
+        screen.say("No report: no mode came through.")
+        return
+    sheets = [pages / f"{mode.mode}.html" for mode in outcome.modes if mode.run_id]
+    for sheet in sheets:
+        if sheet.exists():
+            screen.say(f"Tear sheet: {sheet.resolve().as_uri()}")
+    screen.say(f"Report: {(pages / 'comparison.html').resolve().as_uri()}")
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:

@@ -20,6 +20,7 @@ from basis_pipeline.engine.model import (
     LEG_REWARD,
     LENDING,
     LIQUIDATION,
+    LOWEST_MARGIN_RATIO,
     PERP_PRICE,
     QUANTITY,
     R_SETTLEMENT,
@@ -31,7 +32,6 @@ from basis_pipeline.engine.model import (
     SUPPLY,
     U_BORROW_INDEX,
     U_EXTREME,
-    U_FIRST_VENUE,
     U_FUNDING,
     U_LENDING_INDEX,
     U_LENT,
@@ -45,23 +45,25 @@ from basis_pipeline.engine.model import (
     U_STAKED,
     U_SUPPLIED,
     U_VENUE_SIZE,
+    UNIT_SIZE,
     Book,
     Floats,
     MarketArrays,
     Parameters,
+    Units,
 )
 
 
 @compiled
-def fill_units(market: MarketArrays, units: Floats) -> None:
+def fill_units(market: MarketArrays, units: Units) -> None:
     """Fill the unit table: the part of every mark that is the same whatever is held.
 
     A holding is a product scaled x index x rate x price. Its change is taken factor by factor, the
     later factors at their old value and the earlier ones at their new, so that the parts telescope
     (SEMANTICS 9).
     """
-    for t in range(units.shape[0]):
-        unit, before = units[t], max(t - 1, 0)
+    for t in range(units.asset.shape[0]):
+        unit, before = units.asset[t], max(t - 1, 0)
         spot, spot_before = market.spot[t], market.spot[before]
         index, rate = market.collateral_index[t], market.lst_mark[t]
         index_before, rate_before = market.collateral_index[before], market.lst_mark[before]
@@ -77,26 +79,28 @@ def fill_units(market: MarketArrays, units: Floats) -> None:
         unit[U_STAKED] = index * (rate - rate_before) * spot_before
         unit[U_OWED] = (borrow - market.borrow_index[before]) * spot_before
         for v in range(market.perp_mark.shape[1]):
-            u = U_FIRST_VENUE + U_VENUE_SIZE * v
-            unit[u + U_MARK] = market.perp_mark[t, v]
-            unit[u + U_MARK_CHANGE] = market.perp_mark[t, v] - market.perp_mark[before, v]
-            unit[u + U_EXTREME] = market.perp_extreme[t, v]
-            unit[u + U_FUNDING] = market.funding_rate[t, v]
+            perp = units.perps[t, v]
+            perp[U_MARK] = market.perp_mark[t, v]
+            perp[U_MARK_CHANGE] = market.perp_mark[t, v] - market.perp_mark[before, v]
+            perp[U_EXTREME] = market.perp_extreme[t, v]
+            perp[U_FUNDING] = market.funding_rate[t, v]
 
 
-def unit_table(market: MarketArrays) -> Floats:
-    """The unit table of a market: (n, U_FIRST_VENUE + U_VENUE_SIZE K), columns `U_…` of `model`.
+def unit_table(market: MarketArrays) -> Units:
+    """The unit table of a market, columns `U_…` of `model`.
 
     Made once a market, however many scenarios run over it.
     """
     marks, venues = market.perp_mark.shape
-    units = np.empty((marks, U_FIRST_VENUE + U_VENUE_SIZE * venues))
+    units = Units(np.empty((marks, UNIT_SIZE)), np.empty((marks, venues, U_VENUE_SIZE)))
     fill_units(market, units)
     return units
 
 
 @hot
-def accrue(book: Book, market: MarketArrays, unit: Floats, t: int, row: Floats) -> None:
+def accrue(
+    book: Book, market: MarketArrays, unit: Floats, quoted: Floats, t: int, row: Floats
+) -> None:
     """Attribute the change of every holding from mark t-1 to t, by component (SEMANTICS 9).
 
     Starts the row: the steps that follow add to it.
@@ -106,7 +110,7 @@ def accrue(book: Book, market: MarketArrays, unit: Floats, t: int, row: Floats) 
     asset = state[SPOT] + staked * unit[U_MARKED] - debt * unit[U_BORROW_INDEX]
     perp_price = 0.0
     for v in range(perps.shape[0]):
-        perp_price += perps[v, QUANTITY] * unit[U_FIRST_VENUE + U_VENUE_SIZE * v + U_MARK_CHANGE]
+        perp_price += perps[v, QUANTITY] * quoted[v, U_MARK_CHANGE]
     token_price = 0.0
     for r in range(book.tokens.shape[0]):
         if book.tokens[r] != 0.0:  # before its first quote a token has no price
@@ -125,14 +129,13 @@ def accrue(book: Book, market: MarketArrays, unit: Floats, t: int, row: Floats) 
 
 
 @hot
-def settle_funding(book: Book, unit: Floats, t: int, row: Floats) -> None:
+def settle_funding(book: Book, quoted: Floats, t: int, row: Floats) -> None:
     """Pay the funding that settles at t on the position held: a short receives rate x notional."""
     for v in range(book.perps.shape[0]):
-        u = U_FIRST_VENUE + U_VENUE_SIZE * v
-        rate = unit[u + U_FUNDING]
+        rate = quoted[v, U_FUNDING]
         quantity = book.perps[v, QUANTITY]
         if rate != 0.0 and quantity != 0.0:
-            price = unit[u + U_MARK]
+            price = quoted[v, U_MARK]
             payment = -rate * quantity * price
             book.perps[v, BALANCE] += payment
             row[FUNDING] += payment
@@ -185,12 +188,12 @@ class Survey(NamedTuple):
     debt: float  # ETH
     short: float  # units of the asset
     margin_fits: bool  # every venue's margin ratio lies in its band
-    margin_ratio: float  # lowest over the venues, infinite without a short
+    margin_ratio: float  # lowest over the venues, where it is a new low of the run
 
 
 @hot
 def survey(
-    book: Book, market: MarketArrays, unit: Floats, parameters: Parameters, t: int
+    book: Book, market: MarketArrays, unit: Floats, quoted: Floats, parameters: Parameters, t: int
 ) -> Survey:
     """Value everything held at mark t."""
     state, perps = book.state, book.perps
@@ -199,8 +202,10 @@ def survey(
     asset = state[SPOT] + marked - debt
     total = state[CASH] + state[SUPPLY] * unit[U_LENDING_INDEX] + asset * unit[U_SPOT]
     short, margin_fits, margin_ratio = 0.0, True, np.inf
+    lowest = book.tally[LOWEST_MARGIN_RATIO]
+    bound = lowest + 1e-14 * abs(lowest)  # a ratio is divided out only where it may be a new low
     for v in range(perps.shape[0]):
-        quantity, mark = perps[v, QUANTITY], unit[U_FIRST_VENUE + U_VENUE_SIZE * v + U_MARK]
+        quantity, mark = perps[v, QUANTITY], quoted[v, U_MARK]
         margin = perps[v, BALANCE] + quantity * (mark - perps[v, ENTRY])
         notional = abs(quantity) * mark
         total += margin
@@ -208,7 +213,8 @@ def survey(
         margin_fits &= margin >= parameters.margin_ratio_min * notional
         if notional != 0.0:
             margin_fits &= margin <= parameters.margin_ratio_max * notional
-            margin_ratio = min(margin_ratio, margin / notional)
+            if not margin >= bound * notional:
+                margin_ratio = min(margin_ratio, margin / notional)
     for r in range(book.tokens.shape[0]):
         if book.tokens[r] != 0.0:
             total += book.tokens[r] * market.reward_price[t, r]

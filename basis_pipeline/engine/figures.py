@@ -35,6 +35,7 @@ from basis_pipeline.engine.model import (
     NET_FLOW,
     OVERSIZE_COUNT,
     PEAK,
+    PEAK_BOUND,
     PERP_PRICE,
     REBALANCE_COUNT,
     RESIDUAL,
@@ -49,6 +50,7 @@ from basis_pipeline.engine.model import (
     TRADE_COUNT,
     TRADED,
     TROUGH,
+    TROUGH_BOUND,
     U_SPOT,
     UNITS,
     WORST_RESIDUAL,
@@ -58,6 +60,7 @@ from basis_pipeline.engine.model import (
 )
 
 DAYS_PER_YEAR = 365
+BELOW, ABOVE = 1.0 - 1e-14, 1.0 + 1e-14
 TINY = np.finfo(np.float64).tiny
 HOURS_PER_YEAR = 24.0 * DAYS_PER_YEAR
 
@@ -146,7 +149,9 @@ COUNTED: tuple[str, ...] = (
 @compiled
 def begin(book: Book, parameters: Parameters, capital: float) -> None:
     """Empty the book, put the capital into its wallet and start counting."""
-    book.holdings[:] = 0.0
+    book.state[:] = 0.0
+    book.perps[:] = 0.0
+    book.tokens[:] = 0.0
     book.counts[:] = 0
     book.tally[:] = 0.0
     book.state[CASH] = capital
@@ -154,12 +159,12 @@ def begin(book: Book, parameters: Parameters, capital: float) -> None:
     book.tally[CAPITAL] = capital
     book.tally[UNITS] = capital
     book.tally[SHARE] = 1.0
-    book.tally[GROWTH] = 1.0
     book.tally[PEAK] = 1.0
     book.tally[TROUGH] = 1.0
     book.tally[THRESHOLD] = parameters.liquidation_threshold
     book.tally[MAX_LTV] = 0.0
     book.tally[LOWEST_MARGIN_RATIO] = np.inf
+    book.tally[PEAK_BOUND] = -np.inf  # the first mark is looked at
 
 
 @hot
@@ -172,56 +177,90 @@ def tally(
     midnight: bool,
     row: Floats,
 ) -> None:
-    """Count one mark, after its trades; writes the row's residual."""
+    """Count one mark, after its trades; writes the row's residual.
+
+    An extreme is a ratio, and divisions take longer than all else together: what cannot be a new
+    one is told by a product, with more room than rounding needs.
+    """
     kept = book.tally
-    explained = 0.0
     for i in range(len(COMPONENTS)):
-        part = row[LENDING + i]
-        explained += part
-        kept[i] += part
+        kept[i] += row[LENDING + i]
+    earned = (row[LENDING] + row[BORROWING]) + (row[STAKING] + row[REWARDS])
+    moved = (row[SPOT_PRICE] + row[PERP_PRICE]) + row[FUNDING]
+    paid = (row[EXECUTION_COST] + row[GAS]) + row[LIQUIDATION]
     before = kept[LAST_EQUITY]
-    residual = seen.equity - before - row[FLOW] - explained
+    residual = (seen.equity - before) - ((row[FLOW] + paid) + (earned + moved))
     row[RESIDUAL] = residual
     if not first:
         kept[EQUITY_SUM] += before
     kept[LAST_EQUITY] = seen.equity
     if row[FLOW] != 0.0:
         rebase(book, row)
-    growth = seen.equity / kept[UNITS] if kept[CLOSED] == 0.0 else kept[GROWTH]
-    kept[GROWTH] = growth
-    if growth > kept[PEAK]:
-        kept[DRAWDOWN] = max(kept[DRAWDOWN], 1.0 - kept[TROUGH] / kept[PEAK])
-        kept[PEAK] = kept[TROUGH] = growth
-    elif growth < kept[TROUGH]:
-        kept[TROUGH] = growth
-    if midnight:
-        book.midnights[book.counts[MIDNIGHT_COUNT]] = growth
-        book.counts[MIDNIGHT_COUNT] += 1
-    tally_risk(book, unit, parameters, seen)
-    unexplained = abs(residual) / max(abs(seen.equity), TINY)
-    if not unexplained <= kept[WORST_RESIDUAL]:
-        kept[WORST_RESIDUAL] = unexplained
-        if not abs(residual) < np.inf:
-            blame(book, NOT_FINITE)
+    if midnight or not kept[TROUGH_BOUND] < seen.equity < kept[PEAK_BOUND]:
+        grow(book, midnight)
+    if not abs(residual) <= kept[WORST_RESIDUAL] * BELOW * abs(seen.equity):
+        doubt(book, residual)
+    if not seen.debt <= kept[MAX_LTV] * BELOW * seen.collateral:
+        lever(book, seen.debt, seen.collateral)
+    kept[LOWEST_MARGIN_RATIO] = min(kept[LOWEST_MARGIN_RATIO], seen.margin_ratio)
+    if parameters.buys_asset:
+        net = book.state[SPOT] + seen.collateral - seen.debt - seen.short
+        value = net * unit[U_SPOT]
+        if not abs(value) <= kept[HIGHEST_DELTA] * BELOW * seen.equity:
+            expose(book, value)
     if first and seen.equity <= 0.0:
         blame(book, NOT_ENTERED)
 
 
-@hot
-def tally_risk(book: Book, unit: Floats, parameters: Parameters, seen: Survey) -> None:
-    """Keep the extremes of the risk measures of one mark."""
+@compiled
+def grow(book: Book, midnight: bool) -> None:
+    """Keep the growth of a new day, of a new peak, or of a new low since the peak."""
     kept = book.tally
-    if seen.debt > 0.0:
-        if seen.collateral > 0.0:
-            kept[MAX_LTV] = max(kept[MAX_LTV], seen.debt / seen.collateral)
-        else:
-            kept[SEIZED] = 1.0
-    kept[LOWEST_MARGIN_RATIO] = min(kept[LOWEST_MARGIN_RATIO], seen.margin_ratio)
-    if parameters.buys_asset:
-        net = book.state[SPOT] + seen.collateral - seen.debt - seen.short
-        delta = abs(net * unit[U_SPOT] / seen.equity)
-        if delta < np.inf:
-            kept[HIGHEST_DELTA] = max(kept[HIGHEST_DELTA], delta)
+    growth = kept[LAST_EQUITY] / kept[UNITS] if kept[CLOSED] == 0.0 else kept[GROWTH]
+    if midnight:
+        book.midnights[book.counts[MIDNIGHT_COUNT]] = growth
+        book.counts[MIDNIGHT_COUNT] += 1
+    if growth > kept[PEAK]:
+        kept[DRAWDOWN] = max(kept[DRAWDOWN], 1.0 - kept[TROUGH] / kept[PEAK])
+        kept[PEAK] = growth
+        kept[TROUGH] = growth
+    elif growth < kept[TROUGH]:
+        kept[TROUGH] = growth
+    kept[PEAK_BOUND] = kept[PEAK] * BELOW * kept[UNITS]
+    kept[TROUGH_BOUND] = kept[TROUGH] * ABOVE * kept[UNITS]
+    if kept[CLOSED] != 0.0:  # nothing grows any more
+        kept[PEAK_BOUND] = np.inf
+        kept[TROUGH_BOUND] = -np.inf
+
+
+@compiled
+def doubt(book: Book, residual: float) -> None:
+    """Keep the worst residual as a share of equity; one that is no number is the run's end."""
+    kept = book.tally
+    unexplained = abs(residual) / max(abs(kept[LAST_EQUITY]), TINY)
+    if not unexplained <= kept[WORST_RESIDUAL]:
+        kept[WORST_RESIDUAL] = unexplained
+    if not abs(residual) < np.inf:
+        blame(book, NOT_FINITE)
+
+
+@compiled
+def lever(book: Book, debt: float, collateral: float) -> None:
+    """Keep the highest loan to value; a debt without collateral has none."""
+    kept = book.tally
+    if collateral > 0.0:
+        kept[MAX_LTV] = max(kept[MAX_LTV], debt / collateral)
+    else:
+        kept[SEIZED] = 1.0
+
+
+@compiled
+def expose(book: Book, value: float) -> None:
+    """Keep the highest net delta as a share of equity."""
+    kept = book.tally
+    delta = abs(value / kept[LAST_EQUITY]) if kept[LAST_EQUITY] != 0.0 else np.inf
+    if delta < np.inf:
+        kept[HIGHEST_DELTA] = max(kept[HIGHEST_DELTA], delta)
 
 
 @compiled
@@ -251,6 +290,7 @@ def rebase(book: Book, row: Floats) -> None:
         else:
             kept[SHARE] *= after / before
             kept[UNITS] = kept[CAPITAL] * kept[SHARE]
+    grow(book, False)
 
 
 @compiled
@@ -261,7 +301,8 @@ def conclude(book: Book, marks: int, risk_free: float, out: Floats) -> None:
     """
     kept = book.tally
     years = (marks - 1) / HOURS_PER_YEAR
-    total = kept[GROWTH] - 1.0
+    growth = kept[LAST_EQUITY] / kept[UNITS] if kept[CLOSED] == 0.0 else kept[GROWTH]
+    total = growth - 1.0
     out[F_STATUS] = kept[STATUS]
     out[F_FINAL_EQUITY] = kept[LAST_EQUITY]
     out[F_NET_FLOWS] = kept[NET_FLOW]

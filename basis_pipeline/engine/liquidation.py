@@ -16,9 +16,7 @@ from basis_pipeline.engine.model import (
     STAKED,
     U_BORROW_INDEX,
     U_EXTREME,
-    U_FIRST_VENUE,
     U_REDEEMED,
-    U_VENUE_SIZE,
     Book,
     Floats,
     MarketArrays,
@@ -81,7 +79,13 @@ def liquidate_perp(
 
 @hot
 def liquidate(
-    book: Book, market: MarketArrays, unit: Floats, parameters: Parameters, t: int, row: Floats
+    book: Book,
+    market: MarketArrays,
+    unit: Floats,
+    quoted: Floats,
+    parameters: Parameters,
+    t: int,
+    row: Floats,
 ) -> None:
     """Liquidate a loan below a health factor of 1 and every short at its maintenance margin."""
     if book.state[DEBT] > 0.0:
@@ -93,7 +97,7 @@ def liquidate(
     for v in range(perps.shape[0]):
         quantity = perps[v, QUANTITY]
         if quantity != 0.0:
-            price = unit[U_FIRST_VENUE + U_VENUE_SIZE * v + U_EXTREME]
+            price = quoted[v, U_EXTREME]
             left = perps[v, BALANCE] + quantity * (price - perps[v, ENTRY])
             if left <= parameters.maintenance_margin[v] * abs(quantity) * price:
                 liquidate_perp(book, market, parameters, t, v, row)

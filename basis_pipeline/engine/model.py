@@ -206,7 +206,6 @@ DUST = 1e-12  # share of equity below which a difference is rounding, not a trad
 class Book(NamedTuple):
     """Everything that changes while a run proceeds; the arrays are written in place."""
 
-    holdings: Floats  # (STATE_SIZE + 3 K + R,) of which the next three are views
     state: Floats  # (STATE_SIZE,)
     perps: Floats  # (K, 3)
     tokens: Floats  # (R,) reward tokens held
@@ -234,7 +233,7 @@ EQUITY_SUM = 12  # over all marks but the last
 LAST_EQUITY = 13
 UNITS = 14  # of growth that the equity is made of: the capital, changed by flows
 CLOSED = 15  # 1 once everything was withdrawn
-GROWTH = 16
+GROWTH = 16  # once closed
 PEAK = 17  # of growth, and its lowest since
 TROUGH = 18
 DRAWDOWN = 19  # worst of the peaks before
@@ -247,7 +246,9 @@ STATUS = 25
 CAPITAL = 26
 SHARE = 27  # units per unit of capital
 THRESHOLD = 28  # liquidation threshold
-TALLY_SIZE = 29
+PEAK_BOUND = 29  # equity below which there is no new peak
+TROUGH_BOUND = 30  # and above which no new low since
+TALLY_SIZE = 31
 
 
 def hourly_width(venues: int, reward_tokens: int) -> int:
@@ -255,7 +256,14 @@ def hourly_width(venues: int, reward_tokens: int) -> int:
     return FIRST_PERP + 3 * venues + reward_tokens
 
 
-# Columns of the unit table: what a unit of each holding is worth at a mark, and earns up to it.
+class Units(NamedTuple):
+    """What a unit of each holding is worth at a mark, and earns up to it."""
+
+    asset: Floats  # (n, UNIT_SIZE)
+    perps: Floats  # (n, K, U_VENUE_SIZE)
+
+
+# Columns of the unit table.
 U_SPOT = 0  # the market's own, beside what is made of it
 U_LENDING_INDEX = 1
 U_BORROW_INDEX = 2
@@ -266,7 +274,8 @@ U_LENT = 6  # earned by a scaled unit of the lent token
 U_SUPPLIED = 7  # by a scaled LST unit, from its collateral index
 U_STAKED = 8  # and from its own rate
 U_OWED = 9  # by a scaled unit of debt
-U_FIRST_VENUE = 10  # then for each venue:
+UNIT_SIZE = 10
+# And of its venues' part.
 U_MARK = 0  # perpetual price
 U_MARK_CHANGE = 1
 U_EXTREME = 2

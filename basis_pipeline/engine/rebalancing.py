@@ -76,6 +76,7 @@ def restore(
     book: Book,
     market: MarketArrays,
     unit: Floats,
+    quoted: Floats,
     parameters: Parameters,
     t: int,
     reason: int,
@@ -85,7 +86,7 @@ def restore(
 
     A hedged mode spends its margin freely between the legs: what is left is spread at the end.
     """
-    total = survey(book, market, unit, parameters, t).equity
+    total = survey(book, market, unit, quoted, parameters, t).equity
     kind = E_ENTRY if reason == R_ENTRY else E_REBALANCE
     record(book, t, kind, LEG_NONE, 0.0, 0.0, total, 0.0, 0.0, reason)
     if parameters.lending_weight > 0.0:

@@ -29,6 +29,7 @@ from basis_pipeline.engine.model import (
     FLOW,
     LEG_NONE,
     LENDING,
+    MIDNIGHT_COUNT,
     OVERSIZE_COUNT,
     R_ENTRY,
     R_FLOW,
@@ -41,6 +42,7 @@ from basis_pipeline.engine.model import (
     Floats,
     MarketArrays,
     Parameters,
+    Units,
     hourly_width,
 )
 from basis_pipeline.engine.rebalancing import restore, trigger
@@ -50,22 +52,30 @@ from basis_pipeline.engine.trading import rewards_due, sell_rewards
 @hot
 def write_holdings(book: Book, row: Floats) -> None:
     """Write balances, perpetuals and reward tokens into a row of the hourly table."""
-    for i in range(book.holdings.shape[0]):
-        row[FIRST_STATE + i] = book.holdings[i]
+    for i in range(STATE_SIZE):
+        row[FIRST_STATE + i] = book.state[i]
+    venues = book.perps.shape[0]
+    for v in range(venues):
+        for i in range(3):
+            row[FIRST_PERP + 3 * v + i] = book.perps[v, i]
+    for r in range(book.tokens.shape[0]):
+        row[FIRST_PERP + 3 * venues + r] = book.tokens[r]
 
 
 @compiled
 def run_marks(
     market: MarketArrays,
-    units: Floats,
+    units: Units,
     parameters: Parameters,
-    capital: float,
+    first: int,
+    last: int,
     first_midnight: int,
     book: Book,
     hourly: Floats,
 ) -> None:
-    """Run every mark. Writes the book, its tally and `hourly` (n, columns of `model`) in place.
+    """Run the marks from `first` up to `last`, which is not among them.
 
+    Writes the book, its tally and `hourly` (n, columns of `model`) in place.
     Row t holds equity, flow and state after the trades of mark t, and the profit and loss since the
     row before it, by component. A table and a ledger of one row keep the last mark and the last
     event alone: that is all a scenario of a sweep leaves beside its figures.
@@ -74,25 +84,24 @@ def run_marks(
     ----------
     units: the market's unit table.
     first_midnight: the first mark at 00:00 UTC.
-    book: whatever it holds is thrown away.
+    book: as `begin` made it, or as the marks before `first` left it.
     """
-    begin(book, parameters, capital)
     last_row = hourly.shape[0] - 1
-    midnight = first_midnight
-    for t in range(units.shape[0]):
-        row, unit = hourly[min(t, last_row)], units[t]
+    midnight = first_midnight + 24 * book.counts[MIDNIGHT_COUNT]
+    for t in range(first, last):
+        row, unit, quoted = hourly[min(t, last_row)], units.asset[t], units.perps[t]
         if t == 0:
             row[:] = 0.0
         else:
-            accrue(book, market, unit, t, row)
-            settle_funding(book, unit, t, row)
+            accrue(book, market, unit, quoted, t, row)
+            settle_funding(book, quoted, t, row)
             credit_rewards(book, market, unit, t, row)
-            liquidate(book, market, unit, parameters, t, row)
+            liquidate(book, market, unit, quoted, parameters, t, row)
         flow = market.flow[t]
         if flow != 0.0:
             book.state[CASH] += flow
             record(book, t, E_FLOW, LEG_NONE, flow, 1.0, abs(flow), 0.0, 0.0, R_FLOW)
-        seen = survey(book, market, unit, parameters, t)
+        seen = survey(book, market, unit, quoted, parameters, t)
         reason = R_NONE
         if t == 0:
             reason = R_ENTRY
@@ -102,8 +111,8 @@ def run_marks(
                 sell_rewards(book, market, parameters, t, seen.equity, row)
                 reason = R_REWARDS if reason == R_NONE else reason
         if reason != R_NONE:
-            restore(book, market, unit, parameters, t, reason, row)
-            seen = survey(book, market, unit, parameters, t)
+            restore(book, market, unit, quoted, parameters, t, reason, row)
+            seen = survey(book, market, unit, quoted, parameters, t)
         row[EQUITY] = seen.equity
         row[FLOW] = flow
         tally(book, unit, parameters, seen, t == 0, t == midnight, row)
@@ -169,13 +178,10 @@ def empty_book(marks: int, venues: int, reward_tokens: int, *, ledger: bool = Tr
     """
     per_mark = 12 + 4 * venues + 3 * reward_tokens
     counts: NDArray[np.int64] = np.zeros(COUNTS, dtype=np.int64)
-    first_token = STATE_SIZE + 3 * venues
-    holdings = np.zeros(first_token + reward_tokens)
     return Book(
-        holdings=holdings,
-        state=holdings[:STATE_SIZE],
-        perps=holdings[STATE_SIZE:first_token].reshape(venues, 3),
-        tokens=holdings[first_token:],
+        state=np.zeros(STATE_SIZE),
+        perps=np.zeros((venues, 3)),
+        tokens=np.zeros(reward_tokens),
         events=np.empty((marks * per_mark if ledger else 1, len(EVENT_COLUMNS))),
         counts=counts,
         tally=np.zeros(TALLY_SIZE),
@@ -205,7 +211,8 @@ def simulate(
     reward_tokens = market.reward_price.shape[1]
     book = empty_book(marks, venues, reward_tokens)
     hourly = np.empty((marks, hourly_width(venues, reward_tokens)))
-    run_marks(market, unit_table(market), parameters, capital, first_midnight, book, hourly)
+    begin(book, parameters, capital)
+    run_marks(market, unit_table(market), parameters, 0, marks, first_midnight, book, hourly)
     figures = np.empty(len(FIGURES))
     conclude(book, marks, risk_free, figures)
     return Simulation(

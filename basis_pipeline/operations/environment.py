@@ -2,17 +2,17 @@
 
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.quality import QualityResult, Severity
-from basis_pipeline.settings import FIELDS, SQLITE, Settings
+from basis_pipeline.results.database.connection import sqlite_file
+from basis_pipeline.settings import FIELDS, Settings
 
 PHASE = 1
 # Check → severity and what it asks.
 CHECKS: dict[str, tuple[Severity, str]] = {
     "settings": ("ERROR", "every setting is given and valid"),
-    "directories": ("ERROR", "raw files can be read, results and their index written"),
+    "directories": ("ERROR", "raw files can be read, results and their database written"),
 }
 
 
@@ -48,8 +48,9 @@ def _unusable(settings: Settings) -> Iterator[str]:
         next(settings.data_dir.iterdir(), None)
     except OSError as error:
         yield f"raw files cannot be read: {error.strerror}: {settings.data_dir}"
-    index = Path(settings.results_db_url.removeprefix(SQLITE)).parent
-    for directory in dict.fromkeys((settings.results_dir, index)):
+    database = sqlite_file(settings.results_db_url)
+    places = (settings.results_dir, database.parent if database else settings.results_dir)
+    for directory in dict.fromkeys(places):
         try:
             directory.mkdir(parents=True, exist_ok=True)
             # Only writing tells: rights, a full disk and a read-only mount look alike before.

@@ -1,5 +1,7 @@
 """Headline figures of a run as metadata: plots, tables, numbers."""
 
+import base64
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -7,7 +9,6 @@ import pandas as pd
 
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.results.store import RunResult
-from basis_pipeline.results.tear_sheet import inline
 
 HEADLINES = (
     "final_equity",
@@ -31,7 +32,13 @@ def headlines(result: RunResult) -> dict[str, Any]:
 
 def image(png: bytes, title: str) -> dg.MarkdownMetadataValue:
     """A plot that the UI shows in place."""
-    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{inline(png)})")
+    text = base64.b64encode(png).decode("ascii")
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{text})")
+
+
+def page(file: Path) -> dict[str, Any]:
+    """Where a page lies, and a link to it."""
+    return {"page": dg.MetadataValue.path(file), "open": dg.MetadataValue.url(file.as_uri())}
 
 
 def attribution_table(result: RunResult) -> dg.TableMetadataValue:

@@ -4,6 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from basis_pipeline.orchestration.assets.config import CATALOGUE
+from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.executors import parallel_executor
 
 HEALTH_JOB = "observe_health"  # the asset itself is called health
@@ -49,7 +50,7 @@ def all_jobs() -> list[UnresolvedAssetJobDefinition]:
         ),
         dg.define_asset_job(
             HEALTH_JOB,
-            groups("health"),
-            description="Look at every component: does it work, and what does it stop?",
+            groups("health") | dg.AssetSelection.assets(CONTROL),
+            description="Look at every component, and at emergency control: may work go on?",
         ),
     ]

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
@@ -14,6 +16,7 @@ from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
 from basis_pipeline.orchestration.guard import latest_records, told
 
+HISTORY = 1_000  # records looked through, the latest first
 STOPPED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 
@@ -39,6 +42,39 @@ def gates_of(
     unfinished = {r.run_id for r in records.values() if _is_planned(r)}
     stopped = set(_stopped(instance, unfinished))
     return [_gate(spec, mode, records.get(key), stopped) for key, spec in wanted.items()]
+
+
+def gates_of_result(
+    instance: DagsterInstance, defs: dg.Definitions, asset: dg.AssetKey, mode: str, version: str
+) -> list[Gate]:
+    """What the checks of a mode said when `asset` got this data version, not what they say now.
+
+    Empty where no run on record made it.
+    """
+    made_by = _maker(instance, asset, mode, version)
+    if made_by is None:
+        return []
+    graph = defs.resolve_asset_graph()
+    specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
+    gates = []
+    for spec in specs:
+        if spec.partitions_def is not None:
+            told = instance.event_log_storage.get_asset_check_execution_history(
+                spec.key, limit=HISTORY, partition_filter=PartitionKeyFilter(key=mode)
+            )
+            own = [record for record in told if record.run_id == made_by]
+            gates += [_gate(spec, mode, record, set()) for record in own[:1]]
+    return gates
+
+
+def _maker(instance: DagsterInstance, asset: dg.AssetKey, mode: str, version: str) -> str | None:
+    """The latest Dagster run that gave a partition of an asset this data version."""
+    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[mode])
+    for record in instance.fetch_materializations(wanted, limit=HISTORY).records:
+        made = record.asset_materialization
+        if made and (made.tags or {}).get(DATA_VERSION_TAG) == version:
+            return record.run_id
+    return None
 
 
 def _gate(

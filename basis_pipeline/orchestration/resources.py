@@ -14,7 +14,8 @@ from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assign
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.orchestration.trail import recorded
+from basis_pipeline.orchestration.control import Watch
+from basis_pipeline.orchestration.trail import is_over, recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
 
 
@@ -45,7 +46,10 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
     def recording(
         self, instance: dg.DagsterInstance | None, run: dg.DagsterRun | None
     ) -> Iterator[None]:
-        """Record the run in the event log; without one, or without usable settings, do nothing."""
+        """Record the run in the event log, and judge its gates when it ends.
+
+        Without a run, or without usable settings, do nothing.
+        """
         try:
             settings = self.settings
         except ConfigError:
@@ -53,6 +57,8 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
         if settings is None or instance is None or run is None:
             yield
             return
+        if not is_over(instance, run):
+            instance.add_event_listener(run.run_id, Watch(instance, run, settings))
         with recorded(settings.results_dir / DIRECTORY, instance, run, self._asked(settings)):
             yield
 

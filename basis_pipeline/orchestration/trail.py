@@ -43,7 +43,7 @@ def recorded(
     `asked` is what the run was asked for, with what the environment says for the rest.
     """
     with correlated(run.run_id, run.tags.get(PARTITION, "")):
-        if not _is_over(instance, run) and _is_open(directory):
+        if not is_over(instance, run) and _is_open(directory):
             trail = Trail(instance, run)
             # A step's own process speaks for its step; who started it speaks for the run.
             if multiprocessing.parent_process() is None:
@@ -52,7 +52,7 @@ def recorded(
         yield
 
 
-def _is_over(instance: DagsterInstance, run: DagsterRun) -> bool:
+def is_over(instance: DagsterInstance, run: DagsterRun) -> bool:
     """Whether the resources are there again only to read what a finished run has made."""
     stored = instance.get_run_by_id(run.run_id)
     return stored is not None and stored.is_finished

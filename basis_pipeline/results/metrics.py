@@ -82,6 +82,34 @@ def volatility(returns: Floats) -> float:
     return float(np.std(returns, ddof=1) * np.sqrt(DAYS_PER_YEAR))
 
 
+def daily_rate(annual: float) -> float:
+    """The daily rate that compounds to an annual one over 365 days."""
+    return float((1.0 + annual) ** (1.0 / DAYS_PER_YEAR) - 1.0)
+
+
+def sharpe(returns: Floats, risk_free: float = 0.0) -> float:
+    """Mean daily return over the annual rate `risk_free`, over its standard deviation, × √365."""
+    spread = volatility(returns)
+    if not spread > 0.0:
+        return np.nan
+    return float(np.mean(returns - daily_rate(risk_free)) * DAYS_PER_YEAR / spread)
+
+
+def sortino(returns: Floats, risk_free: float = 0.0) -> float:
+    """Mean daily excess return over the root mean square of the negative ones, × √365."""
+    excess = returns - daily_rate(risk_free)
+    downside = np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)) if excess.size else 0.0
+    if not downside > 0.0:
+        return np.nan
+    return float(np.mean(excess) / downside * np.sqrt(DAYS_PER_YEAR))
+
+
+def stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First and last place of every unbroken stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(first), int(last) - 1) for first, last in edges.reshape(-1, 2)]
+
+
 def drawdown(growth: Floats) -> Floats:
     """Loss from the running peak as a positive share: (n,). The first peak is the capital, 1."""
     peak = np.maximum(np.maximum.accumulate(growth), 1.0)

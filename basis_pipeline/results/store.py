@@ -1,7 +1,7 @@
 """The store of runs: one directory a run, complete or not there at all, and every byte hashed.
 
 A run's directory holds `summary.json`, `config.json` and one Parquet file a table. `summary.json`
-records the hash of every other file, the index of runs (`basis_pipeline.results.index`) that of
+records the hash of every other file, the database (`basis_pipeline.results.database`) that of
 `summary.json`. Nothing in them depends on when or where the run was made: the same run gives the
 same bytes.
 """

@@ -19,6 +19,7 @@ from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.raw import read_families
 from basis_pipeline.market.window import Window
+from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
 from basis_pipeline.results.tables import COMPONENTS
@@ -130,6 +131,7 @@ def run_backtest(
         "hours": len(panel.timestamps),
         "repaired_hours": int(panel.repaired.sum()),
         "repairs": repaired,
+        "repaired_spans": {name: _stretches(panel, name) for name in repaired},
     }
     return RunResult(
         identity=identity,
@@ -145,6 +147,15 @@ def named_figures(figures: Floats) -> dict[str, float | int]:
     named = dict(zip(FIGURES, figures.tolist(), strict=True))
     del named["status"]
     return {name: int(value) if name in COUNTED else value for name, value in named.items()}
+
+
+def _stretches(panel: Panel, dataset: str) -> list[list[str]]:
+    """First and last hour of every unbroken stretch at which an input of `dataset` was repaired."""
+    hours = panel.hours
+    return [
+        [f"{hours[place]:%Y-%m-%dT%H:%MZ}" for place in stretch]
+        for stretch in metrics.stretches(panel.repairs[dataset])
+    ]
 
 
 def unexplained(result: RunResult) -> Floats:

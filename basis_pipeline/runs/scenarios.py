@@ -28,7 +28,7 @@ from basis_pipeline.config.points import (
 )
 from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, Range, ScenarioSet
 from basis_pipeline.engine.accounting import unit_table
-from basis_pipeline.engine.model import Floats, MarketArrays
+from basis_pipeline.engine.model import Floats, MarketArrays, Units
 from basis_pipeline.engine.sweep import parameter_column, parameter_row
 from basis_pipeline.errors import ConfigError, DataError
 from basis_pipeline.market.bootstrap import bootstrapped, source_rows
@@ -85,7 +85,7 @@ class Prepared:
     """What the points of one group share."""
 
     market: MarketArrays
-    units: Floats
+    units: Units
     base: Floats  # (parameters,) of `parameter_row`
     venues: int
     leveraged: bool

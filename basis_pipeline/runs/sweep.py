@@ -208,7 +208,7 @@ def open_sweep(study: Study, out: Path) -> str:
 
     Raises
     ------
-    ResultsError: RS-007 when another sweep lies there, RS-001 when it cannot be written.
+    ResultsError: RS-013 when another sweep lies there, RS-001 when it cannot be written.
     """
     identity = identity_of(study)
     manifest = {
@@ -231,7 +231,7 @@ def open_sweep(study: Study, out: Path) -> str:
             if held != identity:
                 known = held[:12] or "whose manifest is damaged"
                 raise ResultsError(
-                    "RS-007",
+                    "RS-013",
                     f"the directory holds another sweep, {known}",
                     where=str(out),
                     context={"required": identity[:12]},

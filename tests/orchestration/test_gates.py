@@ -71,14 +71,14 @@ def looked_at(place: Place, load_defs: Callable[[], dg.Definitions]) -> dict[str
 
 
 def test_a_sound_platform_is_green(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instance, code location, jobs and index of runs, each with its figures."""
+    """Instance, code location, jobs and results database, each with its figures."""
     _index_at(place, monkeypatch)
     place.run("pure_lending")
     gates = looked_at(place, lambda: place.defs)
     assert {name: gate.verdict for name, gate in gates.items()} == dict.fromkeys(
         PLATFORM, Verdict.PASS
     )
-    assert gates["results_index"].metrics == {"runs": 1}
+    assert gates["results_store"].metrics == {"runs": 1}
 
 
 def test_a_changed_run_turns_the_index_red(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_a_changed_run_turns_the_index_red(place: Place, monkeypatch: pytest.Mon
     run_id = place.run("pure_lending").modes[0].run_id
     equity = place.results / "runs" / str(run_id) / "equity.parquet"
     equity.write_bytes(equity.read_bytes()[:-1])
-    gate = looked_at(place, lambda: place.defs)["results_index"]
+    gate = looked_at(place, lambda: place.defs)["results_store"]
     assert gate.verdict is Verdict.FAIL
     assert "RS-003" in gate.message
 
@@ -95,10 +95,10 @@ def test_a_changed_run_turns_the_index_red(place: Place, monkeypatch: pytest.Mon
 def test_without_a_recorded_run_the_index_is_not_judged(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing recorded is nothing verified: no pass, and no index made by looking."""
+    """Nothing recorded is nothing verified: no pass, and no database made by looking."""
     _index_at(place, monkeypatch)
     gates = looked_at(place, lambda: place.defs)
-    assert gates["results_index"].verdict is Verdict.NOT_RUN
+    assert gates["results_store"].verdict is Verdict.NOT_RUN
     assert not (place.results / "runs.sqlite").exists()
 
 

@@ -5,6 +5,7 @@ import json
 import dagster as dg
 import pandas as pd
 import pytest
+from sqlalchemy import Engine
 
 from basis_pipeline.operations.gates import Verdict, failed
 from basis_pipeline.orchestration.assets.backtest import RUN
@@ -13,9 +14,18 @@ from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import OF_A_MODE, PipelineOutcome
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.database.migration import existing
+from basis_pipeline.results.database.runs import rows_of, run, runs, verify
+from basis_pipeline.results.database.tables import GATE_VERDICTS
 from basis_pipeline.results.store import read_run
 from tests.orchestration.conftest import Place
+
+
+def database(place: Place) -> Engine:
+    """The results database of a place."""
+    engine = existing(f"sqlite:///{place.results}/runs.sqlite")
+    assert engine is not None
+    return engine
 
 
 def test_all_modes_come_through(outcome: PipelineOutcome) -> None:
@@ -43,14 +53,25 @@ def test_checks_are_recorded_by_mode(outcome: PipelineOutcome) -> None:
 
 def test_runs_are_in_the_store(outcome: PipelineOutcome, shared_place: Place) -> None:
     """What the graph records can be read back, verified, by its identity."""
-    index = RunIndex(shared_place.results / "runs.sqlite")
+    engine = database(shared_place)
     for mode in outcome.modes:
         assert mode.run_id is not None
-        index.verify(mode.run_id)
+        verify(run(engine, mode.run_id))
         directory = shared_place.results / "runs" / mode.run_id
         assert read_run(directory).mode == mode.mode
         summary = json.loads((directory / "summary.json").read_bytes())
         assert summary["final_equity"] > 0
+
+
+def test_verdicts_are_kept_with_the_run(outcome: PipelineOutcome, shared_place: Place) -> None:
+    """What was decided of a mode's gates when its run was recorded, by that run."""
+    engine = database(shared_place)
+    for mode in outcome.modes:
+        kept = rows_of(engine, GATE_VERDICTS, [str(mode.run_id)])
+        told = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["verdict"] for row in kept}
+        gates = {g.name: g.verdict.value for g in outcome.gates if g.mode == mode.mode}
+        assert told == gates
+        assert {"PASS"} <= set(told.values())
 
 
 def test_pages_are_written(outcome: PipelineOutcome, shared_place: Place) -> None:
@@ -84,7 +105,7 @@ def test_running_again_adds_nothing(place: Place) -> None:
     again = place.run("pure_lending")
     assert first.modes[0].run_id == again.modes[0].run_id
     assert sorted((place.results / "runs").rglob("*")) == stored
-    assert len(RunIndex(place.results / "runs.sqlite").runs()) == 1
+    assert len(runs(database(place))) == 1
 
 
 def test_overrides_window_and_capital_reach_the_run(place: Place) -> None:

@@ -50,7 +50,7 @@ def test_every_component_is_a_check_of_phase_4(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     checks = [key for key in graph.asset_check_keys if key.asset_key == HEALTH]
     configs = current_configs()
-    assert len(checks) == 9 + len(configs.datasets) + 2 * len(configs.modes)
+    assert len(checks) == 10 + len(configs.datasets) + 2 * len(configs.modes)
     assert {graph.get_check_spec(key).metadata[PHASE] for key in checks} == {4}
 
 

@@ -13,10 +13,12 @@ import numpy as np
 
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.panel import Panel, build_panel, require_fit
+from basis_pipeline.operations.control import halt, require_work
 from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import require_reconciled, run_backtest
 from basis_pipeline.runs.cluster import on_cluster
+from basis_pipeline.settings import load_settings
 from tests.market.made_datasets import WINDOW, configs, make_datasets
 
 HELD = {"rebalance.enabled": True, "costs.enabled": False, "rewards.enabled": False}
@@ -84,6 +86,13 @@ def holed_panel(_: Path) -> None:
     require_fit(replace(panel, spot=spot))
 
 
+def halted_work(place: Path) -> None:
+    """A backtest asked for after a person halted work."""
+    settings = load_settings({}, results_dir=place)
+    halt(settings, reason="odd fills", by="ann")
+    require_work(settings, "backtest/run[btc_basis]")
+
+
 PROVOCATIONS = {
     "MATH-001": lambda _: backtested("eth_leveraged", 1e308),
     "COMPONENT-001": unwritable_cache,
@@ -92,4 +101,5 @@ PROVOCATIONS = {
     "BT-002": next_to_nothing_left,
     "BT-003": holed_panel,
     "BT-004": lambda _: backtested("usdt_market_neutral", 1.0),
+    "BT-005": halted_work,
 }

@@ -108,9 +108,11 @@ def summary_of(frames: dict[str, pd.DataFrame], risk_free: float = 0.0) -> dict[
     return summarise(figures, frames, CAPITAL, risk_free=risk_free)
 
 
-def make_run(mode: str = "eth_basis", seed: int = 1, **identity: Any) -> RunResult:
+def make_run(
+    mode: str = "eth_basis", seed: int = 1, hours: int = 24 * 70, **identity: Any
+) -> RunResult:
     """Build a run; another `seed` gives other figures, `identity` another name."""
-    frames = frames_of(seed=seed)
+    frames = frames_of(hours, seed)
     stamps = frames["equity"]["timestamp"]
     bounds: dict[str, datetime] = {
         "start": stamps.iloc[0].to_pydatetime(),

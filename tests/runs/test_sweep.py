@@ -180,7 +180,7 @@ def test_another_sweep_is_not_mixed_in(sample: Tree, tmp_path: Path) -> None:
     sweep(first, tmp_path)
     kept = files_of(tmp_path)
     assert identity_of(first) != identity_of(other)
-    with pytest.raises(ResultsError, match="RS-007"):
+    with pytest.raises(ResultsError, match="RS-013"):
         sweep(other, tmp_path)
     assert files_of(tmp_path) == kept
 

@@ -153,6 +153,8 @@ class OpenFile:
             name = f"events-{clock}-{self._pid}-{self._number:04d}.jsonl"
             self._path = self._directory / name
             self._directory.mkdir(parents=True, exist_ok=True)
+            if self._path.with_name(f"{name}.gz").exists():
+                continue  # closed a moment ago, and compressed since
             try:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
                 fd = os.open(self._path, flags, 0o644)

@@ -39,11 +39,16 @@ class EventType(StrEnum):
     RUN_STARTED = "run_started"
     RUN_FINISHED = "run_finished"  # outcome
     RUN_REFUSED = "run_refused"  # code, reason
-    HALTED = "halted"  # reason
+    ALERTED = "alerted"  # version, state, previous, by, reason; as the next three
+    HALTED = "halted"
+    SHUT_DOWN = "shut_down"
     RESUMED = "resumed"
     ERROR = "error"  # as `error_event` lays it out
     EVENTS_DROPPED = "events_dropped"  # count, total
     LOG_FILES_REMOVED = "log_files_removed"  # files
+    RUNS_PRUNED = "runs_pruned"  # runs
+    RESULTS_BACKED_UP = "results_backed_up"  # backup
+    RESULTS_RESTORED = "results_restored"  # backup, runs
     DATA_LANDED = "data_landed"  # dataset, rows, span, files
     DATA_REFUSED = "data_refused"  # dataset, code, reason
     DATA_REPAIRED = "data_repaired"  # dataset, repaired
@@ -63,11 +68,16 @@ CATEGORIES: dict[EventType, Category] = {
     EventType.RUN_STARTED: Category.AUDIT,
     EventType.RUN_FINISHED: Category.AUDIT,
     EventType.RUN_REFUSED: Category.AUDIT,
+    EventType.ALERTED: Category.AUDIT,
     EventType.HALTED: Category.AUDIT,
+    EventType.SHUT_DOWN: Category.AUDIT,
     EventType.RESUMED: Category.AUDIT,
     EventType.ERROR: Category.AUDIT,
     EventType.EVENTS_DROPPED: Category.AUDIT,
     EventType.LOG_FILES_REMOVED: Category.AUDIT,
+    EventType.RUNS_PRUNED: Category.AUDIT,
+    EventType.RESULTS_BACKED_UP: Category.AUDIT,
+    EventType.RESULTS_RESTORED: Category.AUDIT,
     EventType.DATA_LANDED: Category.DATA,
     EventType.DATA_REFUSED: Category.DATA,
     EventType.DATA_REPAIRED: Category.DATA,
@@ -81,7 +91,9 @@ CATEGORIES: dict[EventType, Category] = {
 
 LEVELS: dict[EventType, Level] = {
     EventType.RUN_REFUSED: Level.ERROR,
-    EventType.HALTED: Level.WARNING,
+    EventType.ALERTED: Level.WARNING,
+    EventType.HALTED: Level.ERROR,
+    EventType.SHUT_DOWN: Level.ERROR,
     EventType.ERROR: Level.ERROR,
     EventType.EVENTS_DROPPED: Level.WARNING,
     EventType.DATA_REFUSED: Level.ERROR,

@@ -184,7 +184,7 @@ def _lines(
     """The fitting lines of a file, numbered from 1."""
     number = 0
     try:
-        with _opened(name.path) as file:
+        with opened(name.path) as file:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     # Half a line at the end of a file being written is the next line coming.
@@ -200,7 +200,8 @@ def _lines(
         return  # removed as too old since the directory was listed
 
 
-def _opened(path: Path) -> BinaryIO | gzip.GzipFile:
+def opened(path: Path) -> BinaryIO | gzip.GzipFile:
+    """A file of the log as plain text, compressed or not, or compressed meanwhile."""
     packed = path if path.suffix == ".gz" else Path(f"{path}.gz")
     try:
         return path.open("rb") if path != packed else gzip.open(path, "rb")

@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, slice_mode
+from basis_pipeline.config.control import load_control_limits
 from basis_pipeline.config.health import HealthLimits, load_health_limits
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.health import graph as of
+from basis_pipeline.operations.health.control import control
 from basis_pipeline.operations.health.durations import latencies, percentiles, slow_operations
 from basis_pipeline.operations.health.engine import engine
 from basis_pipeline.operations.health.families import family_found
@@ -20,7 +22,8 @@ from basis_pipeline.operations.health.memory import Memory, recall, remember
 from basis_pipeline.operations.health.model import Component, Found, Health, Status, faulty
 from basis_pipeline.operations.health.platform import Facts, daemon, sensors
 from basis_pipeline.operations.health.store import event_log, results_store
-from basis_pipeline.settings import SQLITE, Settings, load_settings, project_root
+from basis_pipeline.results.database.connection import sqlite_file
+from basis_pipeline.settings import Settings, load_settings, project_root
 
 Probe = Callable[[], Found]
 
@@ -102,6 +105,7 @@ def _surroundings(
         directory = config_dir or project_root() / "configs"
         names = names_in(directory)
         limits = limits or load_health_limits(directory)
+        load_control_limits(directory)
         configs = load_configs(directory)
         for mode in configs.modes:
             try:
@@ -133,9 +137,11 @@ def _probes(s: _Surroundings, facts: Facts | None, kept: Memory, now: datetime) 
         probes[of.DAEMON] = lambda: daemon(facts, now, limits.daemon_silent_seconds)
     if s.settings:
         settings = s.settings
-        places = [settings.results_dir, Path(settings.results_db_url.removeprefix(SQLITE)).parent]
+        database = sqlite_file(settings.results_db_url)
+        places = [settings.results_dir, *([database.parent] if database else [])]
         probes[of.STORE] = lambda: results_store(settings)
         probes[of.EVENTS] = lambda: event_log(settings)
+        probes[of.CONTROL] = lambda: control(settings)
         if s.limits:
             probes[of.DISK] = lambda: disk(places, limits.disk)
         for name in s.names.families if s.configs else ():

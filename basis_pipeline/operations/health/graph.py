@@ -12,6 +12,7 @@ MEMORY = "memory"
 DISK = "disk"
 STORE = "results_store"
 EVENTS = "event_log"
+CONTROL = "control"
 ENGINE = "engine"
 DAEMON = "daemon"
 SENSORS = "sensors"
@@ -71,6 +72,7 @@ def component_graph(
         DISK: Node((SETTINGS, CONFIGURATION)),
         STORE: Node((SETTINGS, DISK)),
         EVENTS: Node((SETTINGS, DISK)),
+        CONTROL: Node((STORE,)),
         ENGINE: Node((MEMORY,)),
         DAEMON: Node((SETTINGS, CONFIGURATION)),
         SENSORS: Node((DAEMON,)),
@@ -83,7 +85,7 @@ def component_graph(
         read = slices[mode].datasets if mode in slices else ()
         graph[panel(mode)] = Node((CONFIGURATION, *map(family, read)))
     for mode in names.modes:
-        graph[mode_of(mode)] = Node((panel(mode), ENGINE, STORE), (EVENTS,))
+        graph[mode_of(mode)] = Node((panel(mode), ENGINE, STORE, CONTROL), (EVENTS,))
     return graph
 
 

@@ -7,37 +7,47 @@ from basis_pipeline.operations.events.files import log_files
 from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.operations.health.machine import write_probe
 from basis_pipeline.operations.health.model import Found, Status, faulty
-from basis_pipeline.results.index import RunIndex
-from basis_pipeline.settings import SQLITE, Settings
+from basis_pipeline.results.database.archive import QUEUE_FILE, RUNS_DIRECTORY
+from basis_pipeline.results.database.connection import place as place_of
+from basis_pipeline.results.database.connection import sqlite_file
+from basis_pipeline.results.database.migration import existing
+from basis_pipeline.results.database.queue import ResultQueue
+from basis_pipeline.results.database.runs import runs, verify
+from basis_pipeline.settings import Settings
 
 
 def results_store(settings: Settings) -> Found:
-    """The index opens, the latest run of every mode is what was recorded, and more can be written.
+    """The database answers, the latest run of every mode is what was recorded, nothing is refused.
 
     Nothing is made where nothing has run yet.
     """
-    results, runs = settings.results_dir, settings.results_dir / "runs"
-    index = Path(settings.results_db_url.removeprefix(SQLITE))
-    for place in (results, runs, index.parent):
+    results, directories = settings.results_dir, settings.results_dir / RUNS_DIRECTORY
+    file = sqlite_file(settings.results_db_url)
+    for place in (results, directories, file.parent if file else results):
         if place.exists() and (fault := _unwritable(place)):
             return faulty(
                 ResultsError("RS-001", f"results cannot be kept: {fault}", where=str(place))
             )
-    if not index.exists():
-        if runs.is_dir() and any(runs.iterdir()):
-            what = "the index of runs is gone, the runs are there"
-            return faulty(ResultsError("RS-005", what, where=str(index)))
-        return Found(Status.NOT_READY, "nothing is stored yet: the first run makes it")
     try:
-        opened = RunIndex(index)
-        recorded = opened.runs()
-        latest = {run.mode: run.run_id for run in recorded}
-        for run_id in latest.values():
-            opened.verify(run_id)
+        engine = existing(settings.results_db_url)
+        if engine is None:
+            if directories.is_dir() and any(directories.iterdir()):
+                what = "the results database is gone, the runs are there"
+                return faulty(ResultsError("RS-005", what, where=str(file or "")))
+            return Found(Status.NOT_READY, "nothing is stored yet: the first run makes it")
+        recorded = runs(engine)
+        latest = {record.mode: record for record in recorded}
+        for record in latest.values():
+            verify(record)
+        queue = ResultQueue(results / QUEUE_FILE)
+        for run_id, why in queue.set_aside_entries().items():
+            what = f"the results database refuses run {run_id}: {why}"
+            return faulty(ResultsError("RS-004", what, where=str(queue.file)))
+        waiting = len(queue.waiting())
     except BasisError as error:
         return faulty(error)
-    told = f"{len(recorded)} runs; the latest of {len(latest)} modes verified"
-    return Found(Status.HEALTHY, told, where=str(index))
+    told = f"{len(recorded)} runs; the latest of {len(latest)} modes verified; {waiting} wait"
+    return Found(Status.HEALTHY, told, where=place_of(engine))
 
 
 def event_log(settings: Settings) -> Found:

@@ -5,6 +5,7 @@ import dagster as dg
 from basis_pipeline.config import Configs
 from basis_pipeline.orchestration.assets.backtest import run_asset
 from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
+from basis_pipeline.orchestration.assets.control import control_asset
 from basis_pipeline.orchestration.assets.dataset import dataset_assets
 from basis_pipeline.orchestration.assets.health import health_asset
 from basis_pipeline.orchestration.assets.market import panel_asset
@@ -19,16 +20,14 @@ def all_assets(
     configs: Configs, partitions: dg.StaticPartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
     """Every asset of the pipeline, one partition a mode where it belongs to one."""
-    of_a_mode = [
-        mode_asset(partitions),
-        panel_asset(configs, partitions),
-        run_asset(partitions),
-        record_asset(partitions),
-    ]
+    before = [mode_asset(partitions), panel_asset(configs, partitions), run_asset(partitions)]
+    checks = [check for asset in before for check in asset.check_specs]
+    of_a_mode = [*before, record_asset(partitions, checks)]
     mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
     return [
         catalogue,
         platform_asset(),
+        control_asset(),
         *project_assets(),
         raw_assets(configs),
         dataset_assets(configs),

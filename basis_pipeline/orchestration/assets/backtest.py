@@ -9,18 +9,21 @@ from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import Panel
+from basis_pipeline.operations.control import require_work
+from basis_pipeline.operations.control.figures import figures_of
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.config import MODE, RULES
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import INPUTS, PANEL, input_checks
 from basis_pipeline.orchestration.checks import check_results, check_spec
+from basis_pipeline.orchestration.control import hold
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema
-from basis_pipeline.results.plots import equity_plot_png
+from basis_pipeline.results.pages.pictures import equity_png
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
@@ -69,13 +72,15 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         request: RunRequest,
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.MaterializeResult[RunResult]]:
-        """Hold what is read against the gate, simulate, evaluate the checks."""
+        """Hold what is read against the gate, simulate, hold the figures against the limits."""
         mode = mode_of(context)
         try:
+            require_work(request.settings, f"backtest/run[{mode}]")
             _require_sound_inputs(context.instance, mode_slice, mode)
             capital = capital_of(mode_slice, request.capital)
             beside = _benchmarks(mode_slice, request, warehouse)
             result = run_backtest(mode_slice, panel, request.window, capital, beside)
+            hold(context.instance, request.settings, figures_of(result))
         except BasisError as error:
             raise as_failure(error) from error
         found = backtest_checks(result, mode_slice, panel)
@@ -106,9 +111,8 @@ def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, m
 
 def _facts(result: RunResult) -> dict[str, Any]:
     equity = result.frames["equity"]
-    plot = equity_plot_png(equity, title=result.mode, currency=result.summary["share_class"])
     return {
-        "equity": figures.image(plot, "equity"),
+        "equity": figures.image(equity_png(result), "equity"),
         **figures.headlines(result),
         "run_id": result.run_id,
         "dagster/row_count": len(equity),

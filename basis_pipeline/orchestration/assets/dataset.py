@@ -11,6 +11,7 @@ from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.quality import PHASE, check_names
 from basis_pipeline.market.raw import RawFamily
 from basis_pipeline.market.schemas import schema_for
+from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.raw import raw_key, refused
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.failures import coded_failures
@@ -45,6 +46,7 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
         """Build every selected dataset; one that breaks its policy is recorded as refused."""
         names = asked_for(context)
         with coded_failures():
+            require_open(request.settings, "dataset")
             checked = _build(request, warehouse, names)
         for name, found in checked.items():
             result = _materialise(name, found, context.selected_asset_check_keys)

@@ -1,4 +1,4 @@
-"""`platform/instance`: Dagster, the code location and the index of runs as gates of phase 4."""
+"""`platform/instance`: Dagster, the code location and the results database as gates of phase 4."""
 
 import tomllib
 from collections.abc import Callable, Iterator
@@ -12,8 +12,9 @@ from basis_pipeline.errors import ConfigError, ResultsError
 from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.orchestration.checks import check_results, check_spec, results_only
 from basis_pipeline.orchestration.resources import RunRequest
-from basis_pipeline.results.index import RunIndex
-from basis_pipeline.settings import SQLITE, project_root
+from basis_pipeline.results.database.migration import existing
+from basis_pipeline.results.database.runs import runs, verify
+from basis_pipeline.settings import project_root
 
 INSTANCE = dg.AssetKey(["platform", "instance"])
 PHASE = 4
@@ -22,7 +23,7 @@ CHECKS = {
     "instance": "the Dagster instance answers, and is of the pinned version",
     "code_location": "the definitions load, and every dependency is an asset of the graph",
     "jobs": "every job and schedule resolves to assets of the graph",
-    "results_index": "every run of the index lies where it says and matches its hashes",
+    "results_store": "every recorded run lies where the database says and matches its hashes",
 }
 LoadDefs = Callable[[], dg.Definitions]
 
@@ -43,7 +44,7 @@ def platform_asset(load_defs: LoadDefs = _load_defs) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         description=(
             "The ground the pipeline stands on: the Dagster instance and its version, the code "
-            "location with its jobs, and the index of recorded runs with the files it vouches for."
+            "location with its jobs, and the recorded runs with the files the database vouches for."
         ),
     )
 
@@ -61,7 +62,7 @@ def platform_asset(load_defs: LoadDefs = _load_defs) -> dg.AssetsDefinition:
         found = [
             instance_check(context.instance, project_root()),
             *definition_checks(load_defs),
-            index_check(request),
+            store_check(request),
         ]
         checks = check_results(INSTANCE, found, context.selected_asset_check_keys)
         result = dg.MaterializeResult[None](INSTANCE, check_results=checks)
@@ -120,21 +121,21 @@ def _jobs(defs: dg.Definitions) -> QualityResult:
     return _result("jobs", problems if jobs else ["there is no job"], told, jobs=len(jobs))
 
 
-def index_check(request: RunRequest) -> QualityResult:
+def store_check(request: RunRequest) -> QualityResult:
     """Verify every recorded run; unevaluated where none was ever recorded."""
-    location = Path(request.settings.results_db_url.removeprefix(SQLITE))
-    if not location.exists():
-        told = f"not evaluated: no run is recorded in {location}"
-        return QualityResult("results_index", False, "ERROR", told, evaluated=False, phase=PHASE)
     problems = []
     try:
-        index = RunIndex(location)
-        runs = index.runs()
+        engine = existing(request.settings.results_db_url)
+        recorded = runs(engine) if engine else []
     except ResultsError as error:
-        return _result("results_index", [str(error)], "")
-    for run in runs:
+        return _result("results_store", [str(error)], "")
+    if not recorded:
+        told = "not evaluated: no run is recorded"
+        return QualityResult("results_store", False, "ERROR", told, evaluated=False, phase=PHASE)
+    for record in recorded:
         try:
-            index.verify(run.run_id)
+            verify(record)
         except ResultsError as error:
             problems.append(str(error))
-    return _result("results_index", problems, f"{len(runs)} runs", runs=len(runs))
+    count = len(recorded)
+    return _result("results_store", problems, f"{count} runs", runs=count)

@@ -11,6 +11,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, QualityResult, Severity
 from basis_pipeline.market.raw import RawFamily, read_families
 from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.failures import coded_failures, error_metadata
 from basis_pipeline.orchestration.resources import RunRequest
@@ -43,6 +44,7 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         """Read every selected family; one that cannot be believed is recorded as refused."""
         names = asked_for(context)
         with coded_failures():
+            require_open(request.settings, "raw")
             read = read_families(request.data, [request.configs.datasets[name] for name in names])
         for name, outcome in read.items():
             result = _materialise(raw_key(name), outcome, context.selected_asset_check_keys)

@@ -7,6 +7,7 @@ import dagster as dg
 import pandas as pd
 
 from basis_pipeline.errors import ResultsError
+from basis_pipeline.operations.control import require_open
 from basis_pipeline.operations.gates import Gate, Verdict, worst
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
@@ -18,14 +19,17 @@ from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.results.comparison import comparison_html, comparison_plot_png
-from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.database.migration import existing
+from basis_pipeline.results.database.runs import latest
+from basis_pipeline.results.pages.comparison import Entry, comparison_html
+from basis_pipeline.results.pages.pictures import comparison_png, tear_sheet_png
+from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
+from basis_pipeline.results.pages.verdicts import GateVerdict
 from basis_pipeline.results.store import RunResult, read_run
-from basis_pipeline.results.tear_sheet import GateVerdict, tear_sheet_html
 
 TEAR_SHEET = dg.AssetKey(["report", "tear_sheet"])
 COMPARISON = dg.AssetKey(["report", "comparison"])
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 OWNERS = ["team:strategy"]
 
 
@@ -49,8 +53,9 @@ def _tear_sheet(
         owners=OWNERS,
         code_version=CODE_VERSION,
         description=(
-            "One page for one mode: figures, gate verdicts, equity and drawdown, attribution, "
-            "months and benchmarks. It opens anywhere: plots are inside it."
+            "One page for one mode: figures beside their benchmarks, equity, attribution, carry "
+            "and cost, risk with its limits, events, gate verdicts and what the run rests on. It "
+            "opens from disk and needs nothing beside itself."
         ),
     )
     def tear_sheet(
@@ -59,12 +64,15 @@ def _tear_sheet(
         """Write the page."""
         mode = mode_of(context)
         gates = gates_of(context.instance, mode_checks, mode)
+        verdicts = shown(gates)
         with coded_failures():
-            page = _write(request.reports / f"{mode}.html", tear_sheet_html(result, shown(gates)))
+            require_open(request.settings, f"report/tear_sheet[{mode}]")
+            page = _write(request.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
-                "page": dg.MetadataValue.path(page),
+                **figures.page(page),
+                "tear_sheet": figures.image(tear_sheet_png(result, verdicts), "tear sheet"),
                 "gates": worst(gates).value,
                 **figures.headlines(result),
             },
@@ -90,7 +98,7 @@ def _comparison(
         code_version=CODE_VERSION,
         description=(
             "One page over all modes: the latest recorded run of each over the same window, side "
-            "by side, with the verdict of its gates and a link to its tear sheet."
+            "by side and ranked, with failed gates, components and a link to each tear sheet."
         ),
     )
     def comparison(
@@ -98,21 +106,21 @@ def _comparison(
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
         with coded_failures():
+            require_open(request.settings, "report/comparison")
             results = _comparable(request, modes)
             names = [result.mode for result in results]
-            verdicts = {m: worst(gates_of(context.instance, mode_checks, m)) for m in names}
-            html = comparison_html(
-                results,
-                links={mode: f"{mode}.html" for mode in names},
-                verdicts={mode: _word(verdict) for mode, verdict in verdicts.items()},
-            )
-            page = _write(request.reports / "comparison.html", html)
+            gates = {mode: gates_of(context.instance, mode_checks, mode) for mode in names}
+            entries = [
+                Entry(result, tuple(shown(gates[result.mode])), f"{result.mode}.html")
+                for result in results
+            ]
+            page = _write(request.reports / "comparison.html", comparison_html(entries))
         return dg.MaterializeResult(
             data_version=version_of(result.run_id for result in results),
             metadata={
-                "page": dg.MetadataValue.path(page),
-                "returns": figures.image(comparison_plot_png(results), "returns of all modes"),
-                "modes": table(_rows(results, verdicts)),
+                **figures.page(page),
+                "returns": figures.image(comparison_png(entries), "returns of all modes"),
+                "modes": table(_rows(results, {mode: worst(own) for mode, own in gates.items()})),
                 "left_out": ", ".join(mode for mode in modes if mode not in names) or "none",
             },
         )
@@ -122,13 +130,13 @@ def _comparison(
 
 def _comparable(request: RunRequest, modes: Sequence[str]) -> list[RunResult]:
     """The latest recorded run of every mode, of those over the window asked for."""
-    index, window = RunIndex(request.settings.results_db_url), request.window
+    engine, window = existing(request.settings.results_db_url), request.window
     found = []
     for mode in modes:
-        latest = index.latest(mode)
-        if latest is None:
+        record = latest(engine, mode) if engine else None
+        if record is None:
             continue
-        result = read_run(Path(latest.path))
+        result = read_run(Path(record.path))
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:

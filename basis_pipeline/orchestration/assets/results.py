@@ -1,28 +1,40 @@
 """`results/record[mode]`: a sound run kept for good, under its identity."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import dagster as dg
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.market.quality import QualityResult
+from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.partitions import mode_of
+from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
-from basis_pipeline.results.index import RunIndex
-from basis_pipeline.results.store import RunResult, write_run
+from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.database.rows import RecordedVerdict
+from basis_pipeline.results.database.runs import run, verify
+from basis_pipeline.results.store import RunResult, verify_run, write_run
 
 RECORD = dg.AssetKey(["results", "record"])
 INTEGRITY = "integrity"
 PHASE = 3
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
-def record_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
-    """One record a mode; recording the same run again changes nothing."""
-    asks = "every file of the recorded run matches its hash in the index"
+def record_asset(
+    partitions: dg.StaticPartitionsDefinition, upstream_checks: Sequence[dg.AssetCheckSpec]
+) -> dg.AssetsDefinition:
+    """One record a mode; recording the same run again changes nothing.
+
+    upstream_checks: those of the mode's assets before this one, whose verdicts are kept with it.
+    """
+    asks = "every file of the recorded run matches its hash in the database"
 
     @dg.asset(
         key=RECORD,
@@ -30,29 +42,36 @@ def record_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefiniti
         partitions_def=partitions,
         check_specs=[check_spec(RECORD, INTEGRITY, "ERROR", asks, PHASE, partitions)],
         group_name="results",
-        kinds={"parquet", "sqlite"},
+        kinds={"parquet", "sql"},
         owners=["team:strategy"],
         code_version=CODE_VERSION,
         description=(
             "The run in the store: one directory named by the hash of its configuration, data, "
-            "window, capital and engine, written as a whole or not at all, and a row in the index "
-            "of runs. A run that was refused or does not reconcile never gets here."
+            "window, capital and engine, written as a whole or not at all, and its rows in the "
+            "results database, with the verdicts of its gates. While the database is out of reach "
+            "they wait in a queue. A run that was refused or does not reconcile never gets here."
         ),
     )
     def record(
         context: dg.AssetExecutionContext, result: RunResult, request: RunRequest
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """Write the run, index it, and read it back against its hashes."""
+        """Write the run, record it, and read it back against its hashes."""
+        gates = gates_of(context.instance, upstream_checks, mode_of(context))
         with coded_failures():
-            index = RunIndex(request.settings.results_db_url)
-            directory = write_run(result, request.runs / result.run_id)
-            new = index.add(result, directory)
-        found = _integrity(index, result.run_id, asks)
+            archive = Archive(request.settings.results_dir, request.settings.results_db_url)
+            _start(archive, context.log)
+            directory = write_run(result, archive.runs / result.run_id)
+            waits = archive.record(result, directory)
+            found = _integrity(archive, result.run_id, directory, waits, asks)
+            kept = [*recorded_verdicts(gates), _own_verdict(found, context.run.run_id)]
+            archive.record_verdicts(result.run_id, kept)
+        if waits:
+            context.log.warning("the run waits in the queue: %s", waits)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
                 "run_id": result.run_id,
-                "recorded": "now" if new else "before: the same run is kept once",
+                "database": f"waits in the queue: {waits.code}" if waits else "recorded",
                 "path": dg.MetadataValue.path(directory),
                 **figures.headlines(result),
             },
@@ -62,9 +81,59 @@ def record_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefiniti
     return record
 
 
-def _integrity(index: RunIndex, run_id: str, asks: str) -> QualityResult:
+def recorded_verdicts(gates: Iterable[Gate]) -> list[RecordedVerdict]:
+    """Gates as the results database keeps them; those that were never evaluated are left out."""
+    return [
+        RecordedVerdict(
+            asset=gate.asset,
+            check_name=gate.check,
+            phase=gate.phase,
+            severity=gate.severity,
+            verdict=gate.verdict.value,
+            message=gate.message,
+            figures=json.dumps(gate.metrics or {}, sort_keys=True),
+            evaluated_at=gate.evaluated_at,
+            pipeline_run=gate.run_id,
+        )
+        for gate in gates
+        if gate.verdict is not Verdict.NOT_RUN
+    ]
+
+
+def _start(archive: Archive, log: dg.DagsterLogManager) -> None:
+    """Finish what others left; a database out of reach stops no run, but is told."""
     try:
-        index.verify(run_id)
+        problems = archive.start().problems
+    except ResultsError as error:
+        problems = [str(error)]
+    for problem in problems:
+        log.warning("results store: %s", problem)
+
+
+def _integrity(
+    archive: Archive, run_id: str, directory: Path, waits: ResultsError | None, asks: str
+) -> QualityResult:
+    try:
+        if waits:
+            verify_run(directory)
+        else:
+            verify(run(archive.engine, run_id))
     except ResultsError as error:
         return QualityResult(INTEGRITY, False, "ERROR", str(error), {"where": error.where})
-    return QualityResult(INTEGRITY, True, "ERROR", asks)
+    told = f"every file matches its hash; the run waits in the queue: {waits}" if waits else asks
+    return QualityResult(INTEGRITY, True, "ERROR", told)
+
+
+def _own_verdict(found: QualityResult, pipeline_run: str) -> RecordedVerdict:
+    """The verdict of this asset's own check, which Dagster has not stored yet."""
+    return RecordedVerdict(
+        asset=RECORD.to_user_string(),
+        check_name=found.name,
+        phase=PHASE,
+        severity=found.severity,
+        verdict=verdict_of(found.passed, found.severity).value,
+        message=found.description,
+        figures=json.dumps(found.metrics, sort_keys=True),
+        evaluated_at=None,
+        pipeline_run=pipeline_run,
+    )

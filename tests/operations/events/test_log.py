@@ -56,6 +56,16 @@ def test_events_carry_the_run_they_belong_to(directory: Path) -> None:
     ]
 
 
+def test_a_log_opened_again_at_once_keeps_what_was_written(tmp_path: Path) -> None:
+    """Files of the same second and process have names of their own, compressed or not."""
+    texts = [str(number) for number in range(4)]
+    for text in texts:
+        open_log(tmp_path)
+        emit(EventType.MESSAGE, "runs", text=text)
+        close_log()
+    assert [event.fields["text"] for event in query(tmp_path)] == texts
+
+
 def test_runs_side_by_side_do_not_mix(directory: Path) -> None:
     """Tasks of one thread, and threads, each keep their own run."""
 

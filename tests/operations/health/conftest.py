@@ -12,7 +12,7 @@ from basis_pipeline.market.sample import write_sample
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.model import Health
 from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger
-from basis_pipeline.results.index import RunIndex
+from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.store import write_run
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
@@ -66,7 +66,8 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fill_results(results: Path) -> None:
     """A recorded run and a log directory."""
     run = make_run()
-    RunIndex(results / "runs.sqlite").add(run, write_run(run, results / "runs" / run.run_id))
+    archive = Archive(results, f"sqlite:///{results}/runs.sqlite")
+    assert archive.record(run, write_run(run, archive.runs / run.run_id)) is None
     (results / "events").mkdir()
 
 

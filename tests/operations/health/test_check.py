@@ -11,13 +11,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from basis_pipeline.config.health import Room
 from basis_pipeline.errors import HealthError
+from basis_pipeline.operations import control as emergency
+from basis_pipeline.operations.events.log import close_log
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.families import Ingested
 from basis_pipeline.operations.health.model import Health, Status, require_healthy
 from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger
+from basis_pipeline.results.database.connection import connect, writing
+from basis_pipeline.settings import load_settings
 from tests.operations.health.conftest import Place
 
 Kill = Callable[[Place], AbstractContextManager[None]]
@@ -100,8 +105,8 @@ OF_BYBIT = {
 }
 
 
-def index(place: Place) -> Path:
-    """The index of runs."""
+def database(place: Place) -> Path:
+    """The results database."""
     return place.results / "runs.sqlite"
 
 
@@ -132,14 +137,37 @@ def summary(place: Place) -> Path:
     return path
 
 
+@contextmanager
+def halted(place: Place) -> Iterator[None]:
+    """A person halted work; resuming mends it."""
+    settings = load_settings(place.environ)
+    emergency.halt(settings, reason="odd fills", by="ann")
+    yield
+    emergency.resume(settings, reason="confirmed", by="ann")
+    close_log()
+
+
+@contextmanager
+def tampered(place: Place) -> Iterator[None]:
+    """The state of emergency control is gone from the database."""
+    engine = connect(f"sqlite:///{database(place)}")
+    with writing(engine) as connection:
+        connection.execute(text("ALTER TABLE control_transitions RENAME TO elsewhere"))
+    yield
+    with writing(engine) as connection:
+        connection.execute(text("ALTER TABLE elsewhere RENAME TO control_transitions"))
+
+
 KILLED = {
     "no file of a family": (moved(perp), "family/bybit_ethusdt_perp", "DATA-001"),
     "a family's file is empty": (replaced(perp, b""), "family/bybit_ethusdt_perp", "DATA-002"),
-    "a file is the index": (replaced(index, b"garbage" * 999), "results_store", "RS-005"),
-    "no index": (moved(index), "results_store", "RS-005"),
+    "a file is the database": (replaced(database, b"garbage" * 999), "results_store", "RS-005"),
+    "no database": (moved(database), "results_store", "RS-005"),
     "a file for the runs": (replaced(runs, b""), "results_store", "RS-001"),
     "a run was edited": (replaced(summary, b"{}"), "results_store", "RS-003"),
     "a file for the log": (replaced(logs, b""), "event_log", "EVENT-001"),
+    "work is halted": (halted, "control", "BT-005"),
+    "the state was tampered with": (tampered, "control", "RS-005"),
     "no YAML": (replaced(mode_file, b"mode: ["), "configuration", "CONFIG-004"),
     "no variable": (without_variable, "settings", "CONFIG-001"),
     "no room": (without_room, "disk", "HEALTH-002"),
@@ -316,3 +344,14 @@ def test_latencies_are_kept_from_report_to_report(place: Place) -> None:
     assert {entry.operation for entry in health.latencies} == set(health.by_name)
     assert {entry.count for entry in health.latencies} == {2}
     assert all(0.0 <= e.p50 <= e.p95 <= e.p99 <= e.longest for e in health.latencies)
+
+
+def test_an_alert_asks_for_a_look_and_stops_nothing(place: Place) -> None:
+    """Every mode can still be run."""
+    emergency.alert(load_settings(place.environ), reason="look at okx", by="ann")
+    health = place.look()
+    close_log()
+    assert (health.status, health.unhealthy) == (Status.DEGRADED, ())
+    control = health.by_name["control"]
+    assert control.told.endswith("by ann: look at okx")
+    assert affected(health) == set()

@@ -1,0 +1,124 @@
+"""`basis report`: the pages of recorded runs, written where asked."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from basis_pipeline.commands import screen
+from basis_pipeline.commands.options import ResultsDir, settings_of
+from basis_pipeline.errors import CommandError
+
+if TYPE_CHECKING:
+    from basis_pipeline.results.pages.verdicts import GateVerdict
+    from basis_pipeline.results.store import RunResult
+    from basis_pipeline.settings import Settings
+
+RUN_HELP = "A run's name, the directory of one, or a mode for its latest recorded run."
+Out = Annotated[Path, typer.Option(help="File to write.")]
+
+
+def tear_sheet(
+    run: Annotated[str, typer.Argument(help=RUN_HELP)],
+    out: Out,
+    form: Annotated[
+        Literal["html", "pdf", "png"], typer.Option("--format", help="A page, a print, a picture.")
+    ] = "html",
+    results_dir: ResultsDir = None,
+) -> None:
+    """Write the tear sheet of one run.
+
+    Example: basis report tear-sheet btc_basis --out btc_basis.pdf --format pdf
+    """
+    settings = settings_of(results_dir=results_dir)
+    with screen.progress(1) as advance:
+        advance(f"tear sheet of {run}")
+        result = _found(run, settings)
+        _write(out, _sheet(result, _verdicts(result, settings), form))
+    screen.say(f"Run {result.run_id}: {out}")
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(help=f"Two or more. {RUN_HELP}")],
+    out: Out,
+    rank_by: Annotated[str, typer.Option(help="The figure of the summary to rank by.")] = "apy",
+    results_dir: ResultsDir = None,
+) -> None:
+    """Compare runs; the first is what the others are held against, component by component.
+
+    Example: basis report compare eth_basis btc_basis --out comparison.html --rank-by sharpe
+    """
+    from basis_pipeline.results.pages.comparison import RANKS, Entry, comparison_html
+
+    if rank_by not in RANKS:
+        what = f"runs cannot be ranked by {rank_by!r}"
+        raise CommandError("API-001", what, where="--rank-by", available=", ".join(RANKS))
+    if len(runs) < 2:
+        raise CommandError("API-001", "there is one run, and nothing to hold it against")
+    settings = settings_of(results_dir=results_dir)
+    with screen.progress(1) as advance:
+        advance("comparison")
+        results = [_found(run, settings) for run in runs]
+        entries = [Entry(result, tuple(_verdicts(result, settings))) for result in results]
+        _write(out, comparison_html(entries, rank_by=rank_by, reference=True).encode())
+    screen.say(f"{len(runs)} runs: {out}")
+
+
+def _found(run: str, settings: "Settings") -> "RunResult":
+    """The run of that name, in that directory, or recorded last of that mode."""
+    from basis_pipeline.errors import ResultsError
+    from basis_pipeline.results.database.migration import existing
+    from basis_pipeline.results.database.runs import latest, verify
+    from basis_pipeline.results.database.runs import run as recorded
+    from basis_pipeline.results.store import SUMMARY, read_run
+
+    if (Path(run) / SUMMARY).is_file():
+        return read_run(Path(run))
+    if (engine := existing(settings.results_db_url)) is None:
+        what = f"there is no run {run!r}, and there are no results"
+        raise CommandError("API-001", what, where=str(settings.results_dir), action="basis run")
+    try:
+        record = latest(engine, run) or recorded(engine, run)
+    except ResultsError as error:
+        what = f"there is no run {run!r}"
+        raise CommandError("API-001", what, where="RUN", available=error.available) from error
+    verify(record)
+    return read_run(Path(record.path))
+
+
+def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
+    """What the gates said of this very run; nothing where it was never judged."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
+    if not (home / "dagster.yaml").exists():
+        return []
+    from basis_pipeline.orchestration.assets.backtest import RUN
+    from basis_pipeline.orchestration.assets.report import shown
+    from basis_pipeline.orchestration.build import build_defs
+    from basis_pipeline.orchestration.instance import opened_instance
+    from basis_pipeline.orchestration.records import gates_of_result
+
+    with opened_instance(home) as instance:
+        gates = gates_of_result(instance, build_defs(), RUN, result.mode, result.run_id)
+    return shown(gates)
+
+
+def _sheet(result: "RunResult", gates: "list[GateVerdict]", form: str) -> bytes:
+    if form == "html":
+        from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
+
+        return tear_sheet_html(result, gates).encode()
+    from basis_pipeline.results.pages.pictures import tear_sheet_pdf, tear_sheet_png
+
+    return tear_sheet_pdf(result, gates) if form == "pdf" else tear_sheet_png(result, gates)
+
+
+def _write(out: Path, content: bytes) -> None:
+    """Write beside the file, then rename: a reader finds the old page or the new one."""
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(out)
+    except OSError as error:
+        what = f"the page cannot be written: {error.strerror}"
+        raise CommandError("API-002", what, where=str(out)) from error

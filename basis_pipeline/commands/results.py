@@ -1,0 +1,352 @@
+"""`basis results`: what is recorded, and keeping it."""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from basis_pipeline.commands import screen
+from basis_pipeline.commands.options import Form, ResultsDir, settings_of
+from basis_pipeline.errors import CommandError, EventError, ResultsError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from basis_pipeline.operations.events.model import EventType
+    from basis_pipeline.results.database.archive import Archive
+    from basis_pipeline.results.database.runs import RunRecord
+    from basis_pipeline.settings import Settings
+
+HELP = """Recorded runs: list, show, compare and export them; back them up, restore and prune them.
+
+A run is named by its identity, or the beginning of it that no other run has. Runs are kept as files
+below the results directory, and as rows in the database of BASIS_RESULTS_DB_URL.
+"""
+LIST = ("run", "recorded", "mode", *screen.HEADLINES, "status")
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of its name.")]
+Mode = Annotated[str | None, typer.Option(help="Runs of this mode alone.")]
+
+results = typer.Typer(help=HELP, no_args_is_help=True)
+
+
+@results.command("list")
+def list_runs(
+    mode: Mode = None,
+    since: Annotated[
+        str | None, typer.Option(help="Recorded from here on: 2024-06-01, 2h, 3d.")
+    ] = None,
+    status: Annotated[
+        Literal["recorded", "missing"] | None,
+        typer.Option(help="recorded, or missing: the files of the run are gone."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Only the last so many; 0 shows all.")] = 100,
+    form: Form = "table",
+    results_dir: ResultsDir = None,
+) -> None:
+    """List recorded runs in the order they were recorded, the last hundred of them.
+
+    Example: basis results list --mode btc_basis --since 7d
+    """
+    from basis_pipeline.results.database.runs import runs
+
+    settings = settings_of(results_dir=results_dir)
+    from_then = _time(since, "--since") if since else None
+    engine = _database(settings)
+    found = (
+        runs(engine, mode=mode, since=from_then, status=status, limit=limit or None)
+        if engine
+        else []
+    )
+    if form == "json":
+        _print([asdict(record) for record in found])
+        return
+    rows = [_row(record) for record in found]
+    screen.console().print(screen.table("", LIST, rows))
+    waiting = _queue(settings).waiting()
+    screen.say(f"{len(found)} runs" + (f"; {len(waiting)} wait in the queue" if waiting else ""))
+
+
+@results.command()
+def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None:
+    """Show one run: what it was, what came out, its gates, where its files lie."""
+    engine = _require_database(settings_of(results_dir=results_dir))
+    from basis_pipeline.results.database.export import document
+    from basis_pipeline.results.database.runs import run as recorded
+
+    record = recorded(engine, run)
+    found = document(engine, record.run_id)
+    if form == "json":
+        _print(found)
+        return
+    for name, value in asdict(record).items():
+        if name != "files":
+            screen.say(f"  {name:20}{_cell(value)}")
+    days, trades = found["daily_performance"], found["trades"]
+    screen.say(f"  {'rows':20}{len(days)} days, {len(trades)} trades and liquidations")
+    positions = [
+        [row["position"], *(_cell(row[name]) for name in ("quantity", "lowest", "highest"))]
+        for row in found["positions"]
+    ]
+    columns = ("position at the end", ">quantity", ">lowest", ">highest")
+    screen.console().print(screen.table("", columns, positions))
+    gates = [
+        [row["asset"], row["check_name"], row["verdict"], row["message"]]
+        for row in found["gate_verdicts"]
+    ]
+    screen.console().print(screen.table("", ("asset", "gate", "verdict", "what it said"), gates))
+
+
+@results.command()
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Two runs or more.")],
+    form: Form = "table",
+    results_dir: ResultsDir = None,
+) -> None:
+    """Put runs side by side: what they were, their figures, and the settings they differ in."""
+    if len(runs) < 2:
+        raise CommandError("API-001", "one run cannot be compared", where="basis results compare")
+    engine = _require_database(settings_of(results_dir=results_dir))
+    from basis_pipeline.results.database.comparing import compare as compared
+    from basis_pipeline.results.database.runs import run as recorded
+
+    records = [recorded(engine, name) for name in runs]
+    found = compared(records)
+    if form == "json":
+        _print({"runs": [record.run_id for record in records], **found})
+        return
+    names = [f">{record.run_id}" for record in records]
+    for title, values in found.items():
+        rows = [[name, *map(_cell, held)] for name, held in values.items()]
+        screen.console().print(screen.table("", (title, *names), rows))
+
+
+@results.command()
+def export(
+    run: Run,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="A directory; or a file: .json for everything, .csv or .parquet for days."
+        ),
+    ],
+    form: Annotated[
+        Literal["csv", "parquet", "json"],
+        typer.Option("--format", help="Of the files in a directory, one a table."),
+    ] = "csv",
+    results_dir: ResultsDir = None,
+) -> None:
+    """Write what the database holds of a run as files for other tools."""
+    engine = _require_database(settings_of(results_dir=results_dir))
+    from basis_pipeline.results.database.export import export as exported
+    from basis_pipeline.results.database.runs import run as recorded
+
+    for file in exported(engine, recorded(engine, run).run_id, out, form):
+        screen.say(str(file))
+
+
+@results.command()
+def backup(
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Keep so many backups, this one among them.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for backups; else backups/ below the results.")
+    ] = None,
+    results_dir: ResultsDir = None,
+) -> None:
+    """Keep every recorded run, its rows and files, in one file that is read back at once.
+
+    The file restores into SQLite and PostgreSQL alike.
+    """
+    settings = settings_of(results_dir=results_dir)
+    _require_database(settings)
+    from basis_pipeline.operations.events.model import EventType
+    from basis_pipeline.results.database.backup import DIRECTORY
+    from basis_pipeline.results.database.backup import backup as backed_up
+
+    made = backed_up(_archive(settings), out or settings.results_dir / DIRECTORY, keep=keep)
+    _audit(settings, EventType.RESULTS_BACKED_UP, backup=str(made))
+    screen.say(f"Backup: {made}")
+
+
+@results.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup that basis results backup has made.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what the results directory holds.")
+    ] = False,
+    results_dir: ResultsDir = None,
+) -> None:
+    """Put back a backup, every file checked against its hash before anything is touched.
+
+    Into an empty results directory and database; over others only with --overwrite.
+    """
+    settings = settings_of(results_dir=results_dir)
+    from basis_pipeline.operations.events.model import EventType
+    from basis_pipeline.results.database.backup import restore as restored
+
+    found = restored(file, _archive(settings), overwrite=overwrite)
+    _audit(settings, EventType.RESULTS_RESTORED, backup=str(file), runs=len(found))
+    screen.say(f"{len(found)} runs restored into {settings.results_dir}")
+
+
+@results.command()
+def prune(
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Keep the newest so many runs of every mode.")
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(help="Only runs recorded before: 30d, 2024-06-01.")
+    ] = None,
+    mode: Mode = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove them; otherwise they are only listed.")
+    ] = False,
+    results_dir: ResultsDir = None,
+) -> None:
+    """Remove old runs, their rows and files; without --yes only say which.
+
+    The latest run of a mode always stays. What is removed is told in the event log.
+
+    Example: basis results prune --keep 10 --older-than 90d --yes
+    """
+    if keep is None and older_than is None:
+        raise CommandError(
+            "API-001", "which runs may go is not said", available="--keep, --older-than"
+        )
+    settings = settings_of(results_dir=results_dir)
+    before = _time(older_than, "--older-than") if older_than else None
+    engine = _require_database(settings)
+    from basis_pipeline.operations.events.model import EventType
+    from basis_pipeline.results.database.pruning import prunable
+    from basis_pipeline.results.database.runs import runs
+
+    found = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
+    screen.console().print(screen.table("", LIST, [_row(record) for record in found]))
+    if not yes:
+        screen.say(f"{len(found)} runs would be removed: say --yes")
+        return
+    names = [record.run_id for record in found]
+    _audit(settings, EventType.RUNS_PRUNED, runs=names)  # before: what cannot be told stays
+    _archive(settings).forget(names)
+    screen.say(f"{len(names)} runs removed")
+
+
+@results.command()
+def drain(
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on until interrupted: the worker of this place.")
+    ] = False,
+    results_dir: ResultsDir = None,
+) -> None:
+    """Write what waits in the queue to the database, and hold the files against the rows.
+
+    Every run does so when it starts; this is for a database that was out of reach, and for many
+    writers at once. It also brings the index of the audit trail up to date. Exit code 1 when
+    something needs a person to look at it.
+    """
+    settings = settings_of(results_dir=results_dir)
+    archive = _archive(settings)
+    if follow:
+        _follow(archive)
+        return
+    from basis_pipeline.operations.events.index import index_audit
+    from basis_pipeline.operations.events.model import DIRECTORY
+
+    found = archive.start()
+    events = index_audit(archive.engine, settings.results_dir / DIRECTORY)
+    recorded = f"{found.drained} entries drained, {len(found.added)} runs recorded from files"
+    screen.say(f"{recorded}, {events} events indexed")
+    for problem in found.problems:
+        screen.complain(problem)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def _follow(archive: "Archive") -> None:
+    import signal
+    from threading import Event
+
+    from basis_pipeline.results.database.worker import follow
+
+    ended = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    count = follow(archive, ended, failed=screen.complain)
+    screen.say(f"{count} entries written")
+
+
+def _archive(settings: "Settings") -> "Archive":
+    from basis_pipeline.results.database.archive import Archive
+
+    return Archive(settings.results_dir, settings.results_db_url)
+
+
+def _queue(settings: "Settings") -> Any:
+    return _archive(settings).queue
+
+
+def _database(settings: "Settings") -> "Engine | None":
+    from basis_pipeline.results.database.migration import existing
+
+    return existing(settings.results_db_url)
+
+
+def _require_database(settings: "Settings") -> "Engine":
+    if (engine := _database(settings)) is None:
+        raise ResultsError(
+            "RS-002",
+            "nothing is recorded yet",
+            where=str(settings.results_dir),
+            action="run the pipeline first: basis run; files without rows: basis results drain",
+        )
+    return engine
+
+
+def _audit(settings: "Settings", kind: "EventType", **fields: Any) -> None:
+    """Tell the event log, and see that it has been written. Raises EventError."""
+    from basis_pipeline.operations.events.log import close_log, emit, open_log
+    from basis_pipeline.operations.events.model import DIRECTORY
+
+    open_log(settings.results_dir / DIRECTORY)
+    emit(kind, "results store", **fields)
+    close_log()
+
+
+def _time(text: str, where: str) -> datetime:
+    from basis_pipeline.operations.events.query import moment
+
+    try:
+        return moment(text)
+    except EventError as error:
+        raise CommandError("API-001", error.what, where=where, available=error.available) from None
+
+
+def _row(record: "RunRecord") -> list[str]:
+    cells = screen.headlines(asdict(record))
+    return [
+        record.run_id,
+        f"{record.created_at:%Y-%m-%d %H:%M:%S}",
+        record.mode,
+        *cells,
+        record.status,
+    ]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}Z"
+    if isinstance(value, float):
+        return f"{value:,.6g}" if abs(value) < 1.0 else f"{value:,.2f}"
+    return screen.DASH if value is None else str(value)
+
+
+def _print(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=_text))
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -1,0 +1,104 @@
+"""The limits of emergency control: `configs/control/limits.yaml`."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from basis_pipeline.config.base import StrictModel
+from basis_pipeline.config.loading import load_directory
+from basis_pipeline.errors import ConfigError
+
+
+class Limit(StrEnum):
+    """What is watched; the name says the unit. Figures as in SEMANTICS 10 and 11."""
+
+    DAILY_LOSS = "daily_loss_fraction"
+    DRAWDOWN = "drawdown_fraction"
+    HEALTH_FACTOR = "health_factor"
+    MARGIN_RATIO = "margin_ratio"
+    DELTA = "delta_fraction"
+    FAILED_GATES = "failed_gates_in_a_row"
+    DATA_AGE = "data_age_hours"
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether lower is worse."""
+        return self in (Limit.HEALTH_FACTOR, Limit.MARGIN_RATIO)
+
+    def is_worse(self, value: float, than: float) -> bool:
+        """Whether a value is strictly worse than another one."""
+        return value < than if self.is_floor else value > than
+
+
+Bound = Annotated[float, Field(gt=0.0)] | None
+
+
+class Bounds(StrictModel):
+    """From where on an alert is given, and from where on work stops; None is not watched."""
+
+    alert: Bound
+    halt: Bound
+
+
+Limits = dict[Limit, Bounds | None]
+
+
+class ControlLimits(StrictModel):
+    """Every limit of emergency control.
+
+    Parameters
+    ----------
+    overall: every limit, for every mode and for what belongs to none.
+    modes: by mode, the limits that take the place of the overall ones.
+    """
+
+    name: Literal["limits"]
+    overall: Limits
+    modes: dict[str, Limits]
+
+    def of(self, mode: str) -> Limits:
+        """The limits of a mode; of what belongs to none where it is empty."""
+        return {**self.overall, **self.modes.get(mode, {})}
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> Self:
+        problems = [f"overall.{limit}: missing" for limit in Limit if limit not in self.overall]
+        problems += _problems("overall", self.overall)
+        for mode, limits in self.modes.items():
+            problems += _problems(f"modes.{mode}", limits)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _problems(place: str, limits: Limits) -> Iterator[str]:
+    for limit, bounds in limits.items():
+        if bounds is None:
+            continue
+        given = [bound for bound in (bounds.alert, bounds.halt) if bound is not None]
+        if len(given) == 2 and limit.is_worse(given[0], than=given[1]):
+            yield f"{place}.{limit}: halt must not come before alert"
+        if limit in (Limit.DAILY_LOSS, Limit.DRAWDOWN) and max(given, default=0.0) > 1.0:
+            yield f"{place}.{limit}: a fraction above 1 is never reached"
+        if limit is Limit.FAILED_GATES and any(bound % 1.0 for bound in given):
+            yield f"{place}.{limit}: gates are counted in whole numbers"
+
+
+def load_control_limits(config_dir: Path) -> ControlLimits:
+    """Load the limits.
+
+    Raises
+    ------
+    ConfigError: as every other configuration file; CONFIG-007 when they name an unknown mode.
+    """
+    limits = load_directory(config_dir / "control", ControlLimits, "name")["limits"]
+    modes = sorted(path.stem for path in (config_dir / "modes").glob("*.yaml"))
+    if unknown := sorted(set(limits.modes) - set(modes)):
+        what = f"there is no mode {', '.join(unknown)}"
+        raise ConfigError(
+            "CONFIG-007", what, where="control/limits.yaml", available=", ".join(modes)
+        )
+    return limits

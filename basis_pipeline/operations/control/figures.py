@@ -1,0 +1,63 @@
+"""The figures that limits watch: of a finished backtest, and of the data."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.config.control import Limit
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.raw import RawFamily, read_families
+from basis_pipeline.operations.control.model import Measured
+from basis_pipeline.results import metrics
+from basis_pipeline.results.store import RunResult
+from basis_pipeline.results.summary import growth_of, stamps
+
+OF_THE_SUMMARY = {
+    Limit.DRAWDOWN: "max_drawdown",
+    Limit.HEALTH_FACTOR: "min_health_factor",
+    Limit.MARGIN_RATIO: "min_margin_ratio",
+    Limit.DELTA: "max_abs_delta",
+}
+
+
+def figures_of(result: RunResult) -> list[Measured]:
+    """The worst figures of a run (SEMANTICS 10, 11); one that is not defined is left out."""
+    worst = {limit: result.summary.get(name) for limit, name in OF_THE_SUMMARY.items()}
+    worst[Limit.DAILY_LOSS] = _daily_loss(result)
+    return [Measured(limit, v, result.mode) for limit, v in worst.items() if v is not None]
+
+
+def _daily_loss(result: RunResult) -> float | None:
+    """Largest loss between two consecutive 00:00 UTC marks, as a fraction; flows removed."""
+    growth = growth_of(result.frames, result.identity.capital)
+    returns = metrics.daily_returns(stamps(result.frames["equity"]), growth)
+    defined = returns[np.isfinite(returns)]
+    return float(max(0.0, -defined.min())) if defined.size else None
+
+
+def data_ages(
+    data_dir: Path, configs: Configs, slices: Iterable[ModeSlice], now: datetime
+) -> list[Measured]:
+    """Hours from the last row of each family that a mode reads to `now`, by mode and family.
+
+    A family without times, or one that cannot be read, has no age: its own gates say what is wrong.
+    """
+    read = {mode_slice.name: sorted(mode_slice.datasets) for mode_slice in slices}
+    names = sorted({name for names in read.values() for name in names})
+    families = read_families(data_dir, [configs.datasets[name] for name in names])
+    ages = {name: age for name, found in families.items() if (age := _age(found, now)) is not None}
+    return [
+        Measured(Limit.DATA_AGE, ages[name], mode, name)
+        for mode, names in read.items()
+        for name in names
+        if name in ages
+    ]
+
+
+def _age(found: RawFamily | DataError, now: datetime) -> float | None:
+    if isinstance(found, DataError) or (span := found.span) is None:
+        return None
+    return (now - span[1].to_pydatetime()).total_seconds() / 3600.0

@@ -1,0 +1,158 @@
+"""Emergency control inside Dagster: what is held against the limits, and the state in its UI.
+
+Figures of a backtest are judged by the asset that made it; the gates of a run when it ends, however
+it was started. Gates are counted in Dagster's own records: there is no second count to disagree.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+
+import dagster as dg
+from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
+from basis_pipeline.errors import BasisError
+from basis_pipeline.operations.control import ControlState, Measured, State, assess, read_state
+from basis_pipeline.operations.events.log import correlated, error_event
+from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.orchestration.trail import OUTCOMES
+from basis_pipeline.settings import Settings, project_root
+
+CONTROL = dg.AssetKey(["platform", "control"])
+STATE = "state"
+DATA = ("raw", "dataset")
+# Beside those of the data: gates that say the platform itself is wrong, not that a figure is poor.
+OF_A_RUN = {
+    ("backtest/run", "reconciliation"),
+    ("backtest/run", "closed_form"),
+    ("backtest/run", "determinism"),
+    ("results/record", "integrity"),
+}
+EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+
+
+def hold(
+    instance: DagsterInstance,
+    settings: Settings,
+    measured: Iterable[Measured],
+    limits: ControlLimits | None = None,
+) -> ControlState:
+    """Hold figures against the limits; a change of the state is shown in the UI at once.
+
+    Raises
+    ------
+    ConfigError, ResultsError: as `assess`.
+    """
+    before = read_state(settings)
+    state = assess(settings, measured, limits)
+    if state.version != before.version:
+        show(instance, state)
+    return state
+
+
+def show(instance: DagsterInstance, state: ControlState) -> None:
+    """Record the state as the verdict of the check of `platform/control`, outside of any run."""
+    found = verdict(state)
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=CONTROL,
+        check_name=STATE,
+        passed=found.passed,
+        severity=found.severity,
+        description=found.description,
+        metadata=found.metadata,
+    )
+    instance.report_runless_asset_event(evaluation)
+
+
+def verdict(state: ControlState) -> dg.AssetCheckResult:
+    """NORMAL passes, ALERT is a warning, a halt or shutdown an error."""
+    is_alert = state.name is State.ALERT
+    return dg.AssetCheckResult(
+        asset_key=CONTROL,
+        check_name=STATE,
+        passed=state.name is State.NORMAL,
+        severity=dg.AssetCheckSeverity.WARN if is_alert else dg.AssetCheckSeverity.ERROR,
+        description=state.told,
+        metadata={
+            "state": state.name.value,
+            "since": state.since.isoformat() if state.since else "ever",
+            "by": state.by or "nobody",
+            "reason": state.reason or "none",
+        },
+    )
+
+
+class Watch:
+    """Listens to a run, and when it ends holds its gates against the limits."""
+
+    def __init__(self, instance: DagsterInstance, run: DagsterRun, settings: Settings) -> None:
+        self._instance, self._run, self._settings = instance, run, settings
+
+    def __call__(self, entry: EventLogEntry) -> None:
+        """Judge the run once it is over; what cannot be judged is told, and stops the next one."""
+        if not (entry.dagster_event and entry.dagster_event.event_type in OUTCOMES):
+            return
+        with correlated(self._run.run_id):
+            try:
+                limits = load_control_limits(project_root() / "configs")
+                resumed = read_state(self._settings).resumed_at
+                since = resumed.timestamp() if resumed else 0.0
+                measured = failed_in_a_row(self._instance, self._run.run_id, limits, since)
+                hold(self._instance, self._settings, measured, limits)
+            except BasisError as error:
+                error_event(error, "control")
+                print(f"warning: this run's gates are not judged\n{error.block()}", file=sys.stderr)
+
+
+def failed_in_a_row(
+    instance: DagsterInstance, run_id: str, limits: ControlLimits, since: float
+) -> Iterator[Measured]:
+    """How often each blocking gate that a run evaluated has failed in a row, over all runs.
+
+    Parameters
+    ----------
+    since: seconds of the epoch; what failed before is settled and not counted.
+    """
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION):
+        assert entry.dagster_event is not None  # asked for by its type
+        found = entry.dagster_event.asset_check_evaluation_data
+        bounds = limits.of(found.partition or "")[Limit.FAILED_GATES]
+        if bounds is None or not _is_blocking(found):
+            continue
+        most = int(max(bounds.alert or 0.0, bounds.halt or 0.0))  # nobody asks beyond
+        count = _count(instance, found, most, since) if most and _fails(found) else 0
+        gate = f"{found.asset_key.to_user_string()} {found.check_name}"
+        yield Measured(Limit.FAILED_GATES, float(count), found.partition or "", gate)
+
+
+def _is_blocking(found: dg.AssetCheckEvaluation) -> bool:
+    asset = found.asset_key.to_user_string()
+    return found.asset_key.path[0] in DATA or (asset, found.check_name) in OF_A_RUN
+
+
+def _fails(found: dg.AssetCheckEvaluation) -> bool:
+    """Whether it stops work; a window beside the data says nothing about the delivery."""
+    code = found.metadata.get("code")
+    is_error = found.severity is dg.AssetCheckSeverity.ERROR
+    return not found.passed and is_error and (code is None or code.value != OF_THE_WINDOW)
+
+
+def _count(
+    instance: DagsterInstance, found: dg.AssetCheckEvaluation, most: int, since: float
+) -> int:
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(found.asset_key, found.check_name),
+        limit=most,
+        status=EVALUATED,
+        partition_filter=PartitionKeyFilter(key=found.partition) if found.partition else None,
+    )
+    evaluated = [
+        (record.event.timestamp, record.event.get_dagster_event().asset_check_evaluation_data)
+        for record in records
+        if record.event
+    ]
+    row = takewhile(lambda pair: pair[0] > since and _fails(pair[1]), evaluated)
+    return sum(1 for _ in row)

@@ -1,0 +1,126 @@
+"""Questions to the results database: which runs there are, and what is known of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, Select, Table, select
+
+from basis_pipeline.errors import ResultsError
+from basis_pipeline.results.database.connection import place, reading
+from basis_pipeline.results.database.tables import RECORDED, RUNS
+from basis_pipeline.results.store import verify_run
+
+SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A row of `runs`. Times are UTC; figures that are not defined are None."""
+
+    run_id: str
+    number: int
+    mode: str
+    share_class: str
+    created_at: datetime
+    status: str
+    config_hash: str
+    data_hash: str
+    start: datetime
+    end: datetime
+    capital: float
+    engine_version: str
+    final_equity: float | None
+    total_return: float | None
+    apy: float | None
+    volatility: float | None
+    sharpe: float | None
+    max_drawdown: float | None
+    min_health_factor: float | None
+    min_margin_ratio: float | None
+    rebalances: int
+    liquidations: int
+    files: str  # hash of every file, as JSON
+    summary_sha256: str
+    path: str
+
+
+_COLUMNS = tuple(RUNS.c[item.name] for item in fields(RunRecord))
+
+
+def runs(
+    engine: Engine,
+    *,
+    mode: str | None = None,
+    since: datetime | None = None,
+    status: str | None = None,
+    limit: int | None = None,
+) -> list[RunRecord]:
+    """Recorded runs in the order they were recorded; with a limit only the last so many.
+
+    Raises
+    ------
+    ResultsError: as `connection.reading`.
+    """
+    asked = select(*_COLUMNS).order_by(RUNS.c.number.desc()).limit(limit)
+    if mode is not None:
+        asked = asked.where(RUNS.c.mode == mode)
+    if since is not None:
+        asked = asked.where(RUNS.c.created_at >= since)
+    if status is not None:
+        asked = asked.where(RUNS.c.status == status)
+    return _records(engine, asked)[::-1]
+
+
+def run(engine: Engine, run_id: str) -> RunRecord:
+    """One run, by its identity or the beginning of it that no other has.
+
+    Raises
+    ------
+    ResultsError: RS-002 when no run, or more than one, is meant.
+    """
+    like = RUNS.c.run_id.startswith(run_id, autoescape=True)
+    found = _records(engine, select(*_COLUMNS).where(like).order_by(RUNS.c.number))
+    exact = [record for record in found if record.run_id == run_id] or found
+    if run_id and len(exact) == 1:
+        return exact[0]
+    known = exact or runs(engine, limit=SHOWN)
+    raise ResultsError(
+        "RS-002",
+        f"{run_id} is the beginning of {len(exact)} runs"
+        if exact
+        else f"the run {run_id} is not recorded",
+        where=place(engine),
+        available=", ".join(f"{record.run_id} ({record.mode})" for record in known[-SHOWN:]),
+    )
+
+
+def latest(engine: Engine, mode: str) -> RunRecord | None:
+    """The run of a mode recorded last, of those whose files are there."""
+    found = runs(engine, mode=mode, status=RECORDED, limit=1)
+    return found[0] if found else None
+
+
+def verify(record: RunRecord) -> None:
+    """Check a run's files against the hashes recorded of them.
+
+    Raises
+    ------
+    ResultsError: RS-002 when its directory is gone, RS-003 when a file differs.
+    """
+    verify_run(Path(record.path), record.summary_sha256)
+
+
+def rows_of(engine: Engine, table: Table, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows that a table holds of some runs, in the order of its key."""
+    key = list(table.primary_key.columns)
+    asked = select(table).where(table.c.run_id.in_(run_ids)).order_by(*key)
+    with reading(engine) as connection:
+        return [dict(row) for row in connection.execute(asked).mappings()]
+
+
+def _records(engine: Engine, asked: Select[Any]) -> list[RunRecord]:
+    with reading(engine) as connection:
+        return [RunRecord(**row) for row in connection.execute(asked).mappings()]

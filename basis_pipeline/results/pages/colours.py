@@ -1,0 +1,70 @@
+"""Colours of the pages, once for light paper and once for a dark screen.
+
+A component, a venue or a verdict has the same colour wherever it appears. Text colours keep a
+contrast of at least 4.5 to their background, lines and areas at least 3.
+"""
+
+LIGHT, DARK = 0, 1
+COLOURS: dict[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#10151c"),
+    "card": ("#f6f7f9", "#182029"),
+    "ink": ("#18212c", "#e8edf3"),
+    "soft": ("#566272", "#a3b0bf"),
+    "line": ("#dfe3e8", "#2c3743"),
+    "accent": ("#1c4e8f", "#84b4f5"),
+    "good": ("#14693f", "#5fcf97"),
+    "warn": ("#8a5300", "#f0b64f"),
+    "bad": ("#b01e1e", "#ff8a80"),
+    "good-wash": ("#e7f4ec", "#12301f"),
+    "warn-wash": ("#fff1d6", "#3a2a08"),
+    "bad-wash": ("#fde8e6", "#471512"),
+    "alarm": ("#a31515", "#b3261e"),
+    "lending": ("#2a62c4", "#74a4ff"),
+    "borrowing": ("#a5531b", "#e59a63"),
+    "staking": ("#0b7f75", "#3cc4b5"),
+    "rewards": ("#7a52c4", "#b295f2"),
+    "funding": ("#a87400", "#e6b84a"),
+    "spot_price": ("#4a6785", "#93b2d1"),
+    "perp_price": ("#7c8a99", "#6f8398"),
+    "basis": ("#5a6b7d", "#9fb0c2"),
+    "carry": ("#14693f", "#5fcf97"),
+    "costs": ("#b8403a", "#f07f72"),
+    "execution_cost": ("#c4473a", "#f07f72"),
+    "gas": ("#8e2a56", "#dd7fab"),
+    "liquidation": ("#6e0f0f", "#ff5a4f"),
+    "total": ("#18212c", "#e8edf3"),
+    "repaired": ("#b36b00", "#c98a1d"),
+    "benchmark-0": ("#6b7787", "#8c9aab"),
+    "benchmark-1": ("#9a5b8f", "#cf9ac6"),
+    "series-0": ("#1c4e8f", "#84b4f5"),
+    "series-1": ("#a87400", "#e6b84a"),
+    "series-2": ("#0b7f75", "#3cc4b5"),
+    "series-3": ("#7a52c4", "#b295f2"),
+    "series-4": ("#c4473a", "#f07f72"),
+    "series-5": ("#b83a86", "#f08cc6"),
+    "series-6": ("#2f7fb0", "#7cc7ee"),
+    "series-7": ("#5f7d1a", "#a9cc55"),
+}
+SERIES = 8
+
+
+def css(name: str) -> str:
+    """The colour as pages and charts refer to it; the reader's scheme decides which it is."""
+    if name not in COLOURS:
+        raise KeyError(name)
+    return f"var(--{name})"
+
+
+def light(name: str) -> str:
+    """The colour on paper."""
+    return COLOURS[name][LIGHT]
+
+
+def nth(place: int) -> str:
+    """Name of the colour of the nth of several series of one kind."""
+    return f"series-{place % SERIES}"
+
+
+def custom_properties(scheme: int) -> str:
+    """All colours of one scheme as CSS custom properties."""
+    return " ".join(f"--{name}: {pair[scheme]};" for name, pair in COLOURS.items())

@@ -1,0 +1,168 @@
+"""`basis results`: every subcommand as a person calls it, on both databases."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from basis_pipeline.cli import main
+from basis_pipeline.operations.events.model import DIRECTORY, EventType
+from basis_pipeline.operations.events.query import query
+from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.store import write_run
+from basis_pipeline.settings import project_root
+from tests.results.made_run import make_run
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def basis(
+    tmp_path: Path,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Call:
+    """Call `basis results …` on a place of the test's own: exit code, stdout and stderr."""
+    monkeypatch.setenv("BASIS_RESULTS_DIR", str(tmp_path / "results"))
+    monkeypatch.setenv("BASIS_RESULTS_DB_URL", database_url)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["basis", "results", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        return int(str(ended.value.code or 0)), told.out, told.err
+
+    return call
+
+
+@pytest.fixture
+def archive(tmp_path: Path, database_url: str) -> Archive:
+    """Two modes, three runs."""
+    made = Archive(tmp_path / "results", database_url)
+    for mode, capital in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
+        run = make_run(mode, hours=72, capital=capital)
+        run.config["hedge"]["ratio"] = capital
+        made.record(run, write_run(run, made.runs / run.run_id))
+    return made
+
+
+def names(basis: Call, *asked: object) -> list[str]:
+    """Identities that `list` gives."""
+    code, out, _ = basis("list", "--format", "json", *asked)
+    assert code == 0
+    return [record["run_id"] for record in json.loads(out)]
+
+
+def test_list_shows_what_is_asked_for(basis: Call, archive: Archive) -> None:
+    """By mode, time and status; nothing is made where nothing has run."""
+    every = names(basis)
+    assert len(every) == 3
+    assert names(basis, "--mode", "a") == [every[0], every[2]]
+    assert names(basis, "--since", "1h") == every
+    assert names(basis, "--limit", "1") == every[2:]
+    assert names(basis, "--status", "missing") == []
+    shutil.rmtree(archive.runs / every[1])
+    assert basis("drain")[0] == 1
+    assert names(basis, "--status", "missing") == [every[1]]
+    code, out, _ = basis("list")
+    assert code == 0
+    assert "3 runs" in out
+    code, _, err = basis("list", "--since", "lately")
+    assert (code, err.split(":")[0]) == (2, "API-001")
+
+
+def test_a_new_place_has_no_runs(basis: Call, tmp_path: Path) -> None:
+    """An empty list is an answer, a run asked for by name is RS-002; no file appears."""
+    assert names(basis) == []
+    code, _, err = basis("show", "abc")
+    assert (code, err.split(":")[0]) == (2, "RS-002")
+    assert not (tmp_path / "results").exists()
+    assert not (tmp_path / "database").exists()
+
+
+def test_show_and_compare_tell_of_runs(basis: Call, archive: Archive) -> None:
+    """Everything of one; of several what they were, figures, and the settings that differ."""
+    first, second, _ = names(basis)
+    code, out, _ = basis("show", first[:8])
+    assert code == 0
+    assert first in out
+    assert "bybit:Perp:ETHUSDT" in out
+    shown = json.loads(basis("show", first, "--format", "json")[1])
+    assert len(shown["daily_performance"]) == 4
+    code, out, _ = basis("compare", first, second)
+    assert code == 0
+    assert "hedge.ratio" in out
+    found = json.loads(basis("compare", first, second, "--format", "json")[1])
+    assert found["settings"] == {"hedge.ratio": [1.0, 2.0], "mode": ["a", "b"]}
+    assert found["facts"]["capital"] == [1.0, 2.0]
+    code, _, err = basis("compare", first)
+    assert (code, err.split(":")[0]) == (2, "API-001")
+    assert basis("show", "zzz")[0] == 2
+    assert archive.start().problems == []
+
+
+def test_export_writes_files_that_read_back(basis: Call, archive: Archive, tmp_path: Path) -> None:
+    """A directory of tables in each form, or one file; the same figures in all of them."""
+    run_id = names(basis)[0]
+    equity: list[list[float]] = []
+    for form, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet), ("json", pd.read_json)):
+        assert basis("export", run_id, "--out", tmp_path / form, "--format", form)[0] == 0
+        written = sorted(path.name for path in (tmp_path / form).iterdir())
+        assert len(written) == 5
+        equity.append(read(tmp_path / form / f"daily_performance.{form}")["equity"].tolist())
+    for name, read in (("one.csv", pd.read_csv), ("one.parquet", pd.read_parquet)):
+        assert basis("export", run_id, "--out", tmp_path / name)[0] == 0
+        equity.append(read(tmp_path / name)["equity"].tolist())
+    assert basis("export", run_id, "--out", tmp_path / "one.json")[0] == 0
+    rows = json.loads((tmp_path / "one.json").read_text())["daily_performance"]
+    assert all(found == pytest.approx([row["equity"] for row in rows]) for found in equity)
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = basis("export", run_id, "--out", tmp_path / "file" / "there")
+    assert (code, err.split(":")[0]) == (2, "RS-001")
+    assert archive.queue.waiting() == []
+
+
+def test_backup_prune_and_restore_go_together(basis: Call, archive: Archive) -> None:
+    """What was pruned is back after a restore; each of them stands in the audit trail."""
+    every = names(basis)
+    code, out, _ = basis("backup", "--keep", "1")
+    assert code == 0
+    file = out.removeprefix("Backup: ").strip()
+    assert "1 runs would be removed" in basis("prune", "--keep", "1")[1]
+    assert names(basis) == every
+    assert "0 runs would" in basis("prune", "--older-than", "1d")[1]
+    assert basis("prune")[0] == 2
+    assert "1 runs removed" in basis("prune", "--keep", "1", "--yes")[1]
+    assert names(basis) == every[1:]
+    assert not (archive.runs / every[0]).exists()
+    code, _, err = basis("restore", file)
+    assert (code, err.split(":")[0]) == (2, "RS-011")
+    assert basis("restore", file, "--overwrite")[0] == 0
+    assert names(basis) == every
+    kinds = [EventType.RESULTS_BACKED_UP, EventType.RUNS_PRUNED, EventType.RESULTS_RESTORED]
+    told = list(query(archive.runs.parent / DIRECTORY, types=kinds))
+    assert [event.type for event in told] == kinds
+    assert told[1].fields["runs"] == [every[0]]
+
+
+def test_the_worker_records_what_arrives_until_it_is_ended(basis: Call, archive: Archive) -> None:
+    """`drain --follow` as a process: SIGTERM ends it when everything is written."""
+    run = make_run(hours=72, capital=9.0)
+    command = [sys.executable, "-m", "basis_pipeline", "results", "drain", "--follow"]
+    with subprocess.Popen(command, cwd=project_root(), stdout=subprocess.PIPE, text=True) as worker:
+        archive.accept([(run, write_run(run, archive.runs / run.run_id))])
+        while archive.queue.waiting():
+            assert worker.poll() is None
+        worker.send_signal(signal.SIGTERM)
+        out, _ = worker.communicate(timeout=60)
+    assert worker.returncode == 0
+    assert "entries written" in out
+    assert names(basis)[-1] == run.run_id

@@ -1,0 +1,211 @@
+"""Emergency control in the graph: what halts it, what it refuses, and where that is seen."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from basis_pipeline.config.control import load_control_limits
+from basis_pipeline.errors import BacktestError, BasisError
+from basis_pipeline.operations import control as emergency
+from basis_pipeline.operations.control import State
+from basis_pipeline.operations.events.log import close_log
+from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.raw import raw_key
+from basis_pipeline.orchestration.assets.report import COMPARISON
+from basis_pipeline.orchestration.control import CONTROL, STATE, failed_in_a_row, hold
+from basis_pipeline.orchestration.failures import failures
+from basis_pipeline.orchestration.guard import latest_records, told
+from basis_pipeline.settings import project_root
+from tests.orchestration.conftest import Place
+
+RATES = "protocol_data/aave/rates/*_USDT_rates_*.csv"
+MODE = "pure_lending"
+LIMITS = load_control_limits(project_root() / "configs")
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """A change opens the log of its place; the next place has another."""
+    yield
+    close_log()
+
+
+def materialise(place: Place, key: dg.AssetKey, mode: str | None = None) -> list[BasisError | str]:
+    """Materialise one asset by itself and return what went wrong."""
+    asked = {name: value for name, value in place.request().model_dump().items() if value}
+    result = place.defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=place.instance,
+        asset_selection=[key],
+        partition_key=mode,
+        run_config={"resources": {"request": {"config": asked}}},
+        raise_on_error=False,
+    )
+    return [problem for _, problem in failures(result)]
+
+
+def shown(place: Place) -> tuple[str, str]:
+    """Status and description of the check that the UI shows of `platform/control`."""
+    key = dg.AssetCheckKey(CONTROL, STATE)
+    record = latest_records(place.instance, [key])[key]
+    return record.status.value, told(record)[0]
+
+
+def fingerprints(directory: Path) -> dict[str, str]:
+    """Every file below a directory with its hash."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_broken_delivery_alerts_then_halts_and_a_person_brings_work_back(place: Place) -> None:
+    """Results stay as they are; reports still run; three failures in a row are a halt."""
+    settings = place.request().settings
+    assert place.run(MODE).modes[0].run_id
+    assert emergency.read_state(settings).version == 0
+    before = fingerprints(place.results / "runs")
+    (rates,) = place.data.glob(RATES)
+    sound = rates.read_bytes()
+    rates.write_bytes(sound[: len(sound) // 2])
+    states = []
+    for _ in range(3):
+        assert place.run(MODE).modes[0].run_id is None
+        states.append(emergency.read_state(settings).name)
+    assert states == [State.ALERT, State.ALERT, State.HALT]
+    assert "3 reaches 3" in emergency.read_state(settings).reason
+    assert shown(place)[0] == "FAILED"
+    assert shown(place)[1].startswith("HALT since")
+    rates.write_bytes(sound)
+    (halted,) = place.run(MODE).modes
+    (problem,) = halted.problems
+    assert isinstance(problem, BacktestError)
+    assert problem.code == "BT-005"
+    assert "3 reaches 3" in problem.what
+    assert materialise(place, COMPARISON) == []
+    assert fingerprints(place.results / "runs") == before
+    made = emergency.resume(settings, reason="delivered again", by="ann")
+    assert made is not None
+    (resumed,) = place.run(MODE).modes
+    assert resumed.run_id
+    assert emergency.read_state(settings).name is State.NORMAL
+    rates.write_bytes(sound[: len(sound) // 2])
+    place.run(MODE)
+    assert emergency.read_state(settings).name is State.ALERT  # counted anew
+
+
+def test_a_figure_beyond_its_limit_halts_what_comes_after_it(place: Place) -> None:
+    """The mode that breached is recorded as the evidence it is; the next one is refused."""
+    first, second = place.run("btc_basis", "eth_basis", overrides=["hedge.ratio=0.0"]).modes
+    assert first.run_id
+    state = emergency.read_state(place.request().settings)
+    assert state.name is State.HALT
+    assert "delta_fraction of btc_basis" in state.reason
+    assert [problem.code for problem in second.problems] == ["BT-005"]  # type: ignore[union-attr]
+    assert shown(place) == ("FAILED", state.told)
+
+
+def test_after_a_shutdown_nothing_is_read_nor_written(place: Place) -> None:
+    """Ingestion and reports refuse too; the state can still be looked at."""
+    settings = place.request().settings
+    emergency.shutdown(settings, reason="venue gone", by="ann")
+    for key in (raw_key("aave_usdt_rates"), COMPARISON):
+        (problem,) = materialise(place, key)
+        assert isinstance(problem, BacktestError)
+        assert problem.code == "BT-005"
+    assert materialise(place, CONTROL) == []
+    assert shown(place)[1].startswith("SHUTDOWN since")
+
+
+def test_a_state_that_cannot_be_read_refuses_and_is_seen(place: Place) -> None:
+    """Nobody knows whether work may go on: the backtest does not, and the check says why."""
+    settings = place.request().settings
+    assert place.run(MODE).modes[0].run_id
+    emergency.halt(settings, reason="odd fills", by="ann")
+    for suffix in ("", "-wal", "-shm"):
+        (place.results / f"runs.sqlite{suffix}").unlink(missing_ok=True)
+    (place.results / "runs.sqlite").write_bytes(b"no database" * 1000)
+    (problem,) = materialise(place, RUN, MODE)
+    assert isinstance(problem, BasisError)
+    assert problem.code == "RS-005"
+    assert materialise(place, CONTROL) == []
+    assert shown(place)[0] == "FAILED"
+    assert shown(place)[1].startswith("RS-005")
+
+
+def test_a_change_by_a_person_is_shown_once_the_asset_looks(place: Place) -> None:
+    """NORMAL passes, an alert is a warning; the asset's check says who and why."""
+    settings = place.request().settings
+    assert materialise(place, CONTROL) == []
+    assert shown(place) == ("SUCCEEDED", "NORMAL: nothing ever happened")
+    emergency.alert(settings, reason="look at okx", by="ann")
+    assert materialise(place, CONTROL) == []
+    assert shown(place)[0] == "FAILED"
+    assert shown(place)[1].endswith("by ann: look at okx")
+
+
+def evaluated(
+    instance: dg.DagsterInstance, passed: bool, key: str = "raw/made_up", **found: Any
+) -> str:
+    """A run that evaluates one check of an asset; its id."""
+    asset_key, name = dg.AssetKey(key.split("/")), found.pop("check", "landed")
+
+    @dg.asset(key=asset_key, check_specs=[dg.AssetCheckSpec(name, asset=asset_key)])
+    def made_up() -> Iterator[dg.MaterializeResult[None]]:
+        result = dg.AssetCheckResult(check_name=name, passed=passed, **found)
+        yield dg.MaterializeResult(check_results=[result])
+
+    return dg.materialize([made_up], instance=instance).run_id
+
+
+def counted(instance: dg.DagsterInstance, run_id: str, since: float = 0.0) -> list[float]:
+    """The counts that the run gives."""
+    return [figure.value for figure in failed_in_a_row(instance, run_id, LIMITS, since)]
+
+
+def test_failures_are_counted_back_to_the_last_pass() -> None:
+    """Over all runs, up to the count that anybody asks for, and not beyond a resume."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        verdicts = (False, True, False, False, False, False)
+        runs = [evaluated(instance, passed) for passed in verdicts]
+        assert [counted(instance, run) for run in (runs[1], runs[-1])] == [[0.0], [3.0]]
+        (last,) = instance.all_logs(runs[-1], of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+        assert counted(instance, runs[-1], since=last.timestamp - 1e-6) == [1.0]
+        assert counted(instance, runs[-1], since=last.timestamp) == [0.0]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"severity": dg.AssetCheckSeverity.WARN},
+        {"metadata": {"code": "DATA-012"}},
+    ],
+)
+def test_a_warning_or_a_window_beside_the_data_is_no_failure(found: dict[str, Any]) -> None:
+    """An absent family, and what was asked wrongly, are no emergency; and they end a row."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        evaluated(instance, passed=False)
+        assert counted(instance, evaluated(instance, passed=False, **found)) == [0.0]
+        assert counted(instance, evaluated(instance, passed=False)) == [1.0]
+
+
+def test_only_gates_that_say_something_is_wrong_are_counted() -> None:
+    """A poor figure, or a mode that is refused for its data, is judged elsewhere."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        for key, check in (("market/panel", "inputs"), ("backtest/run", "drawdown_limit")):
+            assert counted(instance, evaluated(instance, False, key, check=check)) == []
+        for key, check in (("backtest/run", "reconciliation"), ("results/record", "integrity")):
+            assert counted(instance, evaluated(instance, False, key, check=check)) == [1.0]
+
+
+def test_what_changes_nothing_is_not_shown_again(place: Place) -> None:
+    """One record a change, however often the figures are held against the limits."""
+    settings = place.request().settings
+    figures = [emergency.Measured(emergency.Limit.DRAWDOWN, 0.5, MODE)]
+    for _ in range(3):
+        assert hold(place.instance, settings, figures).name is State.HALT
+    records = place.instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(CONTROL, STATE), limit=10
+    )
+    assert len(records) == 1

@@ -1,0 +1,28 @@
+"""What gates said of a run stays said of it, whatever they say of the next one."""
+
+from basis_pipeline.operations.gates import Verdict, worst
+from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.records import gates_of_result
+from tests.orchestration.conftest import Place
+
+
+def test_verdicts_belong_to_the_run_they_were_given_to(place: Place) -> None:
+    """A run that failed keeps its failure after another one of its mode passed."""
+    strict = place.run("btc_basis", overrides=["gates.max_drawdown=0.00001"]).modes[0]
+    plain = place.run("btc_basis").modes[0]
+    assert strict.run_id
+    assert plain.run_id
+    assert strict.run_id != plain.run_id
+
+    def gates(run_id: str) -> dict[str, Verdict]:
+        found = gates_of_result(place.instance, place.defs, RUN, "btc_basis", run_id)
+        return {gate.check: gate.verdict for gate in found}
+
+    assert gates(strict.run_id)["drawdown_limit"] is Verdict.FAIL
+    assert gates(plain.run_id)["drawdown_limit"] is Verdict.PASS
+    assert gates("0" * 16) == {}
+    assert gates(plain.run_id).keys() >= {"reconciliation", "determinism", "inputs", "integrity"}
+    found = gates_of_result(place.instance, place.defs, RUN, "btc_basis", strict.run_id)
+    page = (place.results / "reports" / "btc_basis.html").read_text("utf-8")
+    assert worst(found) is Verdict.FAIL
+    assert "GATE FAILED" not in page

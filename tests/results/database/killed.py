@@ -1,0 +1,176 @@
+"""Lives of results that end by SIGKILL, each followed by a new start; run as a process of its own.
+
+`python -m tests.results.database.killed URL RESULTS STEPS TIMES` forks a child for every kill: it
+stops itself at a step of its code, or is stopped after a random time. The parent then starts anew
+and looks at what is there. Prints what was seen as JSON.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.database.rows import RecordedVerdict
+from basis_pipeline.results.database.runs import rows_of, runs
+from basis_pipeline.results.database.tables import DAILY_PERFORMANCE, GATE_VERDICTS, TRADES
+from basis_pipeline.results.store import RunResult, write_run
+from tests.results.made_run import make_run
+
+DAYS = 3
+VERDICT = RecordedVerdict("backtest/run", "targets", 3, "ERROR", "PASS", "", "{}", None, "abc")
+ACCEPTED, RECORDED, JUDGED = b"a", b"r", b"j"
+STORE = ("basis_pipeline/results/store.py", "basis_pipeline/results/database/")
+Trace = Callable[[FrameType, str, Any], Any]
+
+
+def life(archive: Archive, result: RunResult, tell: int) -> None:
+    """A result from its files to its verdicts; every promise made is told at once."""
+    archive.start()
+    directory = write_run(result, archive.runs / result.run_id)
+    archive.accept([(result, directory)])
+    os.write(tell, ACCEPTED)
+    archive.drain()
+    os.write(tell, RECORDED)
+    archive.record_verdicts(result.run_id, [VERDICT])
+    os.write(tell, JUDGED)
+
+
+def counting(act: Callable[[int], None]) -> Trace:
+    """A tracing function that calls `act` with the number of every step in the store's code."""
+    steps, last = 0, ("", 0)
+    known: dict[CodeType, bool] = {}
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal steps, last
+        code = frame.f_code
+        if code not in known:
+            known[code] = any(part in code.co_filename for part in STORE)
+        if not known[code]:
+            return None
+        here = (code.co_filename, frame.f_lineno)
+        if event != "call" and here != last:  # a comprehension is one step, not one a row
+            last, steps = here, steps + 1
+            act(steps)
+        return trace
+
+    return trace
+
+
+def forked(work: Callable[[int], None], after: float | None = None) -> bytes:
+    """Run `work` in a child, kill it after some seconds where given; what it told."""
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            work(tell)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(tell)
+    if after is not None:
+        time.sleep(after)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(told, "rb") as pipe:
+        heard = pipe.read()
+    if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status) != 0:
+        raise RuntimeError("a child failed by itself")
+    return heard
+
+
+def another(capital: float, made: RunResult = make_run(hours=24 * DAYS)) -> RunResult:  # noqa: B008
+    """A run with the same tables and a name of its own."""
+    return replace(made, identity=replace(made.identity, capital=capital))
+
+
+def steps_of_a_life(archive: Archive) -> int:
+    """How many steps there are to be killed at."""
+
+    def work(tell: int) -> None:
+        seen = 0
+
+        def act(step: int) -> None:
+            nonlocal seen
+            seen = step
+
+        sys.settrace(counting(act))
+        life(archive, another(2.0), tell)
+        sys.settrace(None)
+        os.write(tell, str(seen).encode())
+
+    return int(forked(work).decode().lstrip("arj"))
+
+
+def kill_at(step: int) -> Callable[[int], None]:
+    """What ends a child at a step."""
+
+    def act(reached: int) -> None:
+        if reached == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return act
+
+
+def examined(archive: Archive, result: RunResult, heard: bytes) -> str:
+    """Start anew and look; what was found, in a word. Raises AssertionError when it is wrong."""
+    there = (archive.runs / result.run_id / "summary.json").exists()
+    archive.start()
+    recorded = [record for record in runs(archive.engine) if record.run_id == result.run_id]
+    assert len(recorded) == int(there), (there, heard)
+    assert there or ACCEPTED not in heard
+    if not there:  # nothing was promised; asked again it is done
+        directory = write_run(result, archive.runs / result.run_id)
+        assert archive.record(result, directory) is None
+    days = rows_of(archive.engine, DAILY_PERFORMANCE, [result.run_id])
+    trades = rows_of(archive.engine, TRADES, [result.run_id])
+    assert (len(days), len(trades)) == (DAYS + 1, 3)
+    verdicts = rows_of(archive.engine, GATE_VERDICTS, [result.run_id])
+    assert len(verdicts) == 1 or JUDGED not in heard
+    assert archive.queue.waiting() == []
+    assert archive.queue.set_aside_entries() == {}
+    if not there:
+        return "made again"
+    return {b"": "found by its files", ACCEPTED: "accepted"}.get(heard, "recorded")
+
+
+def main(url: str, results: Path, steps: int, times: int) -> None:
+    """Kill at so many steps, and after so many random times; then count everything."""
+    chance = random.Random(20240601)
+    outcomes: Counter[str] = Counter()
+    archive = Archive(results, url)  # holds no connection, and so can be carried into children
+    with open(os.devnull, "wb") as nobody:  # noqa: PTH123
+        life(archive, another(0.5), nobody.fileno())
+    began = time.monotonic()
+    forked(lambda tell: life(archive, another(1.0), tell))
+    length = time.monotonic() - began
+    last = steps_of_a_life(archive)
+    chosen = sorted(chance.sample(range(1, last + 1), min(steps, last)))
+    capital = 2.0
+    for step in [*chosen, *([None] * times)]:
+        capital += 1.0
+        result = another(capital)
+
+        def work(tell: int, step: int | None = step, result: RunResult = result) -> None:
+            if step is not None:
+                sys.settrace(counting(kill_at(step)))
+            life(archive, result, tell)
+
+        heard = forked(work, None if step else chance.uniform(0.0, length))
+        outcomes[examined(archive, result, heard)] += 1
+    numbers = [record.number for record in runs(archive.engine)]
+    assert numbers == list(range(1, len(chosen) + times + 4))
+    print(json.dumps({"steps": last, "kills": len(chosen) + times, "outcomes": outcomes}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

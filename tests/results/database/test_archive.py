@@ -1,0 +1,279 @@
+"""The archive: a run accepted is recorded once, in order, and what differs is mended at a start."""
+
+import json
+import math
+import shutil
+from datetime import UTC, date, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from basis_pipeline.errors import ResultsError
+from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.database.connection import connect, writing
+from basis_pipeline.results.database.migration import migrate
+from basis_pipeline.results.database.queue import Entry
+from basis_pipeline.results.database.rows import RecordedVerdict
+from basis_pipeline.results.database.runs import latest, rows_of, run, runs, verify
+from basis_pipeline.results.database.tables import (
+    DAILY_PERFORMANCE,
+    GATE_VERDICTS,
+    METADATA,
+    POSITIONS,
+    TRADES,
+)
+from basis_pipeline.results.store import RunResult, write_run
+from basis_pipeline.results.tables import COMPONENTS
+from tests.results.made_run import CAPITAL, make_run
+
+
+@pytest.fixture
+def archive(tmp_path: Path, database_url: str) -> Archive:
+    """An archive on a new database that nobody has opened yet."""
+    return Archive(tmp_path / "results", database_url, wait_seconds=0.2)
+
+
+def written(archive: Archive, **identity: object) -> tuple[RunResult, Path]:
+    """A run with its files in place."""
+    made = make_run(**identity)
+    return made, write_run(made, archive.runs / made.run_id)
+
+
+def contents(archive: Archive) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table."""
+    with writing(archive.engine) as connection:
+        return {
+            name: [tuple(row) for row in connection.execute(table.select())]
+            for name, table in METADATA.tables.items()
+        }
+
+
+def verdict(check: str, said: str, at: datetime | None = None) -> RecordedVerdict:
+    """A verdict on a backtest."""
+    figures = json.dumps({"limit": 1e-9})
+    return RecordedVerdict("backtest/run", check, 3, "ERROR", said, "told", figures, at, "abc")
+
+
+def test_a_run_is_recorded_with_its_rows(archive: Archive) -> None:
+    """One row a trade, a position and a midnight; sums over the days are the run's own."""
+    made, directory = written(archive)
+    assert archive.record(made, directory) is None
+    (record,) = runs(archive.engine)
+    assert (record.run_id, record.number, record.mode) == (made.run_id, 1, "eth_basis")
+    assert (record.apy, record.min_health_factor) == (made.summary["apy"], None)
+    assert (record.start, record.end) == (made.identity.start, made.identity.end)
+    assert record.created_at.tzinfo is UTC
+    assert '"equity.parquet"' in record.files
+    verify(record)
+    trades = rows_of(archive.engine, TRADES, [made.run_id])
+    assert [(row["sequence"], row["kind"], row["notional"]) for row in trades] == [
+        (0, "trade", 37_500.0),
+        (2, "trade", -2_500.0),
+        (3, "liquidation", 1_000.0),
+    ]
+    assert trades[1]["at"] == datetime(2024, 7, 6, tzinfo=UTC)
+    positions = {row["position"]: row for row in rows_of(archive.engine, POSITIONS, [made.run_id])}
+    assert positions["bybit:Perp:ETHUSDT"]["quantity"] == -12.5
+    assert positions["wallet:BaseToken:USDT"]["quantity"] == made.summary["final_equity"]
+
+
+def test_days_add_up_to_the_run(archive: Archive) -> None:
+    """Equity is that of 00:00; components, flows and returns between midnights telescope."""
+    made, directory = written(archive)
+    archive.record(made, directory)
+    days = rows_of(archive.engine, DAILY_PERFORMANCE, [made.run_id])
+    assert [days[0]["day"], days[-1]["day"], len(days)] == [date(2024, 6, 1), date(2024, 8, 10), 71]
+    for before, after in pairwise(days):
+        gained = math.fsum(after[name] for name in COMPONENTS)
+        assert after["equity"] - before["equity"] == pytest.approx(gained, rel=1e-9)
+    assert days[0]["daily_return"] is None
+    grown = math.prod(1.0 + day["daily_return"] for day in days[1:]) * days[0]["equity"] / CAPITAL
+    assert grown - 1.0 == pytest.approx(made.summary["total_return"], rel=1e-12)
+    for name in COMPONENTS:
+        total = math.fsum(day[name] for day in days)
+        assert total == pytest.approx(made.summary["attribution"][name], rel=1e-9)
+
+
+def test_recording_again_changes_nothing(archive: Archive) -> None:
+    """Number, time and every row stay as they were."""
+    made, directory = written(archive)
+    archive.record(made, directory)
+    before = contents(archive)
+    assert archive.record(made, directory) is None
+    assert contents(archive) == before
+
+
+def test_a_run_written_elsewhere_is_corrected(archive: Archive, tmp_path: Path) -> None:
+    """The row follows the directory written last, with the number it had."""
+    made, directory = written(archive)
+    archive.record(made, directory)
+    archive.record(make_run(capital=2.0), written(archive, capital=2.0)[1])
+    archive.record(made, write_run(made, tmp_path / "second"))
+    assert [(r.number, Path(r.path).name) for r in runs(archive.engine)][:1] == [(1, "second")]
+    assert len(rows_of(archive.engine, DAILY_PERFORMANCE, [made.run_id])) == 71
+
+
+def test_runs_are_found_by_mode_age_and_beginning(archive: Archive) -> None:
+    """Listed in the order recorded; the latest of a mode is the one recorded last."""
+    for mode, capital in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
+        archive.record(*written(archive, mode=mode, capital=capital))
+    engine = archive.engine
+    assert [r.capital for r in runs(engine)] == [1.0, 2.0, 3.0]
+    assert [r.capital for r in runs(engine, mode="a")] == [1.0, 3.0]
+    assert [r.capital for r in runs(engine, limit=2)] == [2.0, 3.0]
+    second = runs(engine)[1]
+    assert [r.capital for r in runs(engine, since=second.created_at)] == [2.0, 3.0]
+    found = latest(engine, "a")
+    assert found is not None
+    assert found.capital == 3.0
+    assert latest(engine, "c") is None
+    assert run(engine, second.run_id[:9]) == second
+    with pytest.raises(ResultsError, match=rf"RS-002.*{second.run_id} \(b\)"):
+        run(engine, "nothing")
+    with pytest.raises(ResultsError, match=r"RS-002.*3 runs|RS-002.*not recorded"):
+        run(engine, "")
+
+
+def test_a_changed_run_is_not_served(archive: Archive) -> None:
+    """RS-003 for a changed file, RS-002 for a directory that is gone."""
+    made, directory = written(archive)
+    archive.record(made, directory)
+    summary = directory / "summary.json"
+    summary.write_bytes(summary.read_bytes() + b"\n")
+    with pytest.raises(ResultsError, match=r"RS-003.*summary\.json"):
+        verify(run(archive.engine, made.run_id))
+    shutil.rmtree(directory)
+    with pytest.raises(ResultsError, match="RS-002"):
+        verify(run(archive.engine, made.run_id))
+
+
+def test_verdicts_replace_what_was_said_before(archive: Archive) -> None:
+    """One row a gate: the latest; those of runs that are not there are set aside, not lost."""
+    made, directory = written(archive)
+    archive.record(made, directory)
+    at = datetime(2025, 1, 1, tzinfo=UTC)
+    said = [verdict("reconciliation", "PASS", at), verdict("targets", "WARN")]
+    assert archive.record_verdicts(made.run_id, said) is None
+    assert archive.record_verdicts(made.run_id, [verdict("targets", "FAIL", at)]) is None
+    kept = rows_of(archive.engine, GATE_VERDICTS, [made.run_id])
+    assert [(row["check_name"], row["verdict"], row["evaluated_at"]) for row in kept] == [
+        ("reconciliation", "PASS", at),
+        ("targets", "FAIL", at),
+    ]
+    assert archive.record_verdicts("0" * 16, said) is None
+    assert "not recorded" in archive.queue.set_aside_entries()["0" * 16]
+    assert any("0" * 16 in problem for problem in archive.start().problems)
+
+
+def test_an_entry_the_database_refuses_stops_no_other(archive: Archive) -> None:
+    """It is kept with the reason; those before and behind it are written."""
+    first, third = written(archive, capital=1.0), written(archive, capital=3.0)
+    archive.accept([first])
+    archive.queue.accept([Entry("run", "f" * 16, b'{"run": {"mode": "a"}}')])
+    archive.accept([third])
+    assert archive.drain() == 3
+    assert [r.capital for r in runs(archive.engine)] == [1.0, 3.0]
+    assert list(archive.queue.set_aside_entries()) == ["f" * 16]
+    assert archive.queue.waiting() == []
+
+
+def test_files_without_rows_are_recorded_at_a_start(archive: Archive) -> None:
+    """A run whose writer was killed before its entry was accepted; damaged ones are told."""
+    made, _ = written(archive, capital=1.0)
+    _, broken = written(archive, capital=2.0)
+    (broken / "equity.parquet").unlink()
+    (archive.runs / "notes").mkdir()
+    found = archive.start()
+    assert found.added == [made.run_id]
+    assert [error.code for error in found.unreadable] == ["RS-003", "RS-002"]
+    assert [r.run_id for r in runs(archive.engine)] == [made.run_id]
+    assert archive.start().added == []
+
+
+def test_rows_whose_files_are_gone_are_marked_until_they_return(archive: Archive) -> None:
+    """They are told at every start, never dropped, and serve as latest no more."""
+    made, directory = written(archive)
+    archive.record(made, directory)
+    directory.rename(archive.runs / ".aside")
+    for _ in range(2):
+        found = archive.start()
+        assert found.missing == [made.run_id]
+        assert any(made.run_id in problem for problem in found.problems)
+    assert [r.status for r in runs(archive.engine)] == ["missing"]
+    assert latest(archive.engine, "eth_basis") is None
+    (archive.runs / ".aside").rename(directory)
+    assert archive.start().added == [made.run_id]
+    assert [(r.status, r.number) for r in runs(archive.engine)] == [("recorded", 1)]
+
+
+def test_a_lost_database_is_made_anew_from_the_files(archive: Archive, database_url: str) -> None:
+    """Only the files are needed: another database gets every run."""
+    for capital in (1.0, 2.0):
+        archive.record(*written(archive, capital=capital))
+    before = {r.run_id: r.apy for r in runs(archive.engine)}
+    with writing(archive.engine) as connection:
+        for table in ("trades", "positions", "daily_performance", "gate_verdicts", "runs"):
+            connection.execute(text(f"DELETE FROM {table}"))
+    again = Archive(archive.runs.parent, database_url)
+    assert sorted(again.start().added) == sorted(before)
+    assert {r.run_id: r.apy for r in runs(again.engine)} == before
+
+
+def test_a_forgotten_run_is_gone(archive: Archive) -> None:
+    """Rows of every table and files; the others stay."""
+    made, directory = written(archive, capital=1.0)
+    other, _ = written(archive, capital=2.0)
+    archive.start()
+    archive.record_verdicts(made.run_id, [verdict("targets", "PASS")])
+    archive.forget([made.run_id])
+    assert not directory.exists()
+    assert [r.run_id for r in runs(archive.engine)] == [other.run_id]
+    for table in (TRADES, POSITIONS, DAILY_PERFORMANCE, GATE_VERDICTS):
+        assert rows_of(archive.engine, table, [made.run_id]) == []
+    assert archive.start().added == []
+
+
+def test_a_run_waits_while_the_database_is_held(archive: Archive) -> None:
+    """RS-007 is told, the run is accepted, and is recorded when the database is free again."""
+    migrate(archive.engine)
+    made, directory = written(archive)
+    with writing(connect(archive.engine.url.render_as_string(hide_password=False))) as holder:
+        if archive.engine.dialect.name == "postgresql":
+            holder.execute(text("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE"))
+        waits = archive.record(made, directory)
+        assert waits is not None
+        assert waits.code == "RS-007"
+        assert archive.queue.waiting() == [made.run_id]
+    assert archive.start().drained == 1
+    assert [r.run_id for r in runs(archive.engine)] == [made.run_id]
+    assert archive.queue.waiting() == []
+
+
+def test_runs_are_accepted_while_the_server_is_down(tmp_path: Path, database_url: str) -> None:
+    """RS-008 is told; afterwards all are recorded in the order they were accepted."""
+    results = tmp_path / "results"
+    down = Archive(results, "postgresql://nobody@127.0.0.1:1/none")
+    capitals = [3.0, 1.0, 2.0]
+    for capital in capitals:
+        waits = down.record(*written(down, capital=capital))
+        assert waits is not None
+        assert waits.code == "RS-008"
+    up = Archive(results, database_url)
+    assert up.start().drained == 3
+    assert [r.capital for r in runs(up.engine)] == capitals
+
+
+def test_a_full_queue_refuses_after_waiting(tmp_path: Path) -> None:
+    """RS-009: the queue does not grow beyond its depth; the run is found by the next start."""
+    url = f"sqlite:///{tmp_path}/runs.sqlite"
+    archive = Archive(tmp_path / "results", url, depth=2, wait_seconds=0.1)
+    for capital in (1.0, 2.0):
+        archive.accept([written(archive, capital=capital)])
+    refused = written(archive, capital=3.0)
+    with pytest.raises(ResultsError, match=r"RS-009.*2 results wait"):
+        archive.accept([refused])
+    assert len(archive.queue.waiting()) == 2
+    assert archive.start().added == [refused[0].run_id]
+    assert sorted(r.capital for r in runs(archive.engine)) == [1.0, 2.0, 3.0]

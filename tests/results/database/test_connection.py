@@ -1,0 +1,153 @@
+"""Opening a database: what it promises, and what is said when it cannot be used."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+from sqlalchemy import Connection, Engine, event, exc, insert, select, text
+
+from basis_pipeline.errors import ResultsError
+from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
+from basis_pipeline.results.database.tables import EVENT_INDEX, TRADES
+
+PASSWORD = "correct-horse-7"
+
+
+def entry(position: int, at: datetime) -> dict[str, object]:
+    """A row of the smallest table that refers to no other."""
+    named = dict.fromkeys(("type", "level", "mode", "pipeline_run", "component"), "x")
+    return {"file": "a.jsonl", "position": position, "at": at, **named}
+
+
+def add_each(connection: Connection, rows: list[dict[str, object]]) -> None:
+    """One statement a row."""
+    for row in rows:
+        connection.execute(insert(EVENT_INDEX), row)
+
+
+def test_a_new_sqlite_file_is_durable_and_strict(tmp_path: Path) -> None:
+    """Write-ahead log, every commit synced, foreign keys held; the directory is made."""
+    engine = connect(f"sqlite:///{tmp_path}/deep/runs.sqlite")
+    with reading(engine) as connection:
+        told = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        ]
+    assert told == ["wal", 2, 1, 30_000]
+
+
+def test_what_refers_to_no_run_is_refused(engine: Engine) -> None:
+    """A trade without its run cannot be written, on either backend."""
+    row = {"run_id": "0" * 16, "sequence": 0, "at": datetime.now(UTC)}
+    row |= dict.fromkeys(("kind", "venue", "instrument", "reason"), "x")
+    with pytest.raises(exc.IntegrityError), writing(engine) as connection:
+        connection.execute(insert(TRADES), row)
+
+
+def test_times_come_back_in_utc(engine: Engine) -> None:
+    """A moment given in any zone is the same moment, to the microsecond; a naive one is refused."""
+    at = datetime(2024, 6, 1, 8, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5)))
+    with writing(engine) as connection:
+        connection.execute(insert(EVENT_INDEX), entry(0, at))
+        stored = connection.scalar(select(EVENT_INDEX.c.at))
+    assert stored == at
+    assert stored.tzinfo is UTC
+    with pytest.raises(exc.StatementError, match="no time zone"), writing(engine) as connection:
+        connection.execute(insert(EVENT_INDEX), entry(1, at.replace(tzinfo=None)))
+
+
+def test_a_failed_transaction_leaves_nothing(engine: Engine) -> None:
+    """What was written before the failure is rolled back."""
+    rows = [entry(0, datetime.now(UTC)), entry(0, datetime.now(UTC))]
+    with pytest.raises(exc.IntegrityError), writing(engine) as connection:
+        add_each(connection, rows)
+    with reading(engine) as connection:
+        assert connection.execute(select(EVENT_INDEX)).all() == []
+
+
+def test_exclusive_writers_never_overlap(engine: Engine) -> None:
+    """Each adds one to what it has read; none of the additions is lost."""
+    writers, rounds = 4, 5
+    gate = Barrier(writers)
+
+    def add() -> None:
+        gate.wait()
+        for _ in range(rounds):
+            with writing(engine, exclusive="counting") as connection:
+                held = len(connection.execute(select(EVENT_INDEX.c.position)).all())
+                connection.execute(insert(EVENT_INDEX), entry(held, datetime.now(UTC)))
+
+    threads = [Thread(target=add) for _ in range(writers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with reading(engine) as connection:
+        assert len(connection.execute(select(EVENT_INDEX)).all()) == writers * rounds
+
+
+def test_a_locked_database_is_told(database_url: str, engine: Engine) -> None:
+    """RS-007 after the patience given, on either backend; afterwards it can be written."""
+    impatient = connect(database_url, busy_seconds=0.05)
+    row = entry(0, datetime.now(UTC))
+    with writing(engine) as holder:
+        if engine.dialect.name == "postgresql":
+            holder.execute(text("LOCK TABLE event_index IN ACCESS EXCLUSIVE MODE"))
+        with pytest.raises(ResultsError, match="RS-007"), writing(impatient) as connection:
+            connection.execute(insert(EVENT_INDEX), row)
+    with writing(impatient) as connection:
+        connection.execute(insert(EVENT_INDEX), row)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    """RS-005 for a text file, RS-001 where the directory cannot be made."""
+    (tmp_path / "text").write_text("this is no database, but long enough to be read as one" * 9)
+    with (
+        pytest.raises(ResultsError, match="RS-005"),
+        reading(connect(f"sqlite:///{tmp_path}/text")) as connection,
+    ):
+        connection.execute(text("SELECT * FROM runs"))
+    with pytest.raises(ResultsError, match="RS-001"):
+        connect(f"sqlite:///{tmp_path}/text/runs.sqlite")
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    """RS-001 when SQLite cannot grow its file; what was there stays."""
+    file = tmp_path / "runs.sqlite"
+    engine = connect(f"sqlite:///{file}")
+    with writing(engine) as connection:
+        connection.execute(text("CREATE TABLE much (content BLOB)"))
+    event.listen(engine, "connect", lambda opened, _: opened.execute("PRAGMA max_page_count = 20"))
+    with pytest.raises(ResultsError, match=r"RS-001.*full"), writing(engine) as connection:
+        connection.execute(text("INSERT INTO much VALUES (zeroblob(1000000))"))
+    with closing(sqlite3.connect(file)) as plain:
+        assert plain.execute("SELECT count(*) FROM much").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://someone:{PASSWORD}@127.0.0.1:1/results",
+        f"postgresql://someone@127.0.0.1:1/results?password={PASSWORD}",
+    ],
+)
+def test_a_password_is_never_shown(url: str) -> None:
+    """A server that is not there: RS-008 with its address, without the password."""
+    engine = connect(url)
+    with pytest.raises(ResultsError, match=r"RS-008.*127\.0\.0\.1:1/results") as caught:
+        reading(engine).__enter__()
+    error = caught.value
+    told = (str(error), error.block(), repr(error.as_json()), repr(engine), place(engine))
+    assert not [text for text in told if PASSWORD in text]
+
+
+def test_a_url_that_cannot_be_read(tmp_path: Path) -> None:
+    """RS-008, without what was given: it may hold a password."""
+    with pytest.raises(ResultsError, match="RS-008") as caught:
+        connect(f"//{PASSWORD}")
+    assert PASSWORD not in str(caught.value)
+    assert sqlite_file(f"sqlite:///{tmp_path}/runs.sqlite") == tmp_path / "runs.sqlite"
+    assert sqlite_file("postgresql://host/results") is None

@@ -1,0 +1,76 @@
+"""Any database is brought to the same place, whoever asks and however often."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, text
+
+from basis_pipeline.errors import ResultsError
+from basis_pipeline.results.database.connection import connect, reading, writing
+from basis_pipeline.results.database.control import METADATA
+from basis_pipeline.results.database.migration import SCRIPTS, migrate, revision_of, revisions
+
+
+def test_the_history_is_a_line_and_ends_where_the_files_end() -> None:
+    """Each file is named by its revision and follows the file before it."""
+    config = Config()
+    config.set_main_option("script_location", str(SCRIPTS))
+    history = list(ScriptDirectory.from_config(config).walk_revisions())
+    assert [script.revision for script in reversed(history)] == revisions()
+    before = [None, *revisions()[:-1]]
+    assert [script.down_revision for script in reversed(history)] == before
+
+
+def test_migrations_make_the_tables_that_the_code_uses(engine: Engine) -> None:
+    """No column, type or index of METADATA is missing, and there is nothing else."""
+    with reading(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_migrating_again_changes_nothing(database_url: str) -> None:
+    """A new database has no revision; afterwards it has the last one."""
+    engine = connect(database_url)
+    assert revision_of(engine) == ""
+    assert migrate(engine) == migrate(engine) == revision_of(engine) == revisions()[-1]
+
+
+def test_threads_and_processes_migrate_at_once(database_url: str) -> None:
+    """A new database opened by many at the same moment is made once and serves all."""
+    code = (
+        "import sys; from basis_pipeline.results.database.connection import connect;"
+        "from basis_pipeline.results.database.migration import migrate;"
+        "engine = connect(sys.argv[1]); sys.stdin.readline(); print(migrate(engine))"
+    )
+    command = [sys.executable, "-c", code, database_url]
+    pipe = subprocess.PIPE
+    children = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(3)
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda child: child.communicate("go\n", timeout=60), children))
+    assert [out.strip() for out, _ in answers] == [revisions()[-1]] * 3, answers
+
+
+def test_a_database_of_a_later_version_is_left_alone(engine: Engine) -> None:
+    """RS-012: what a later version made is not written into."""
+    with writing(engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999_later'"))
+    with pytest.raises(ResultsError, match=r"RS-012.*9999_later"):
+        migrate(engine)
+
+
+def test_tables_of_another_make_are_refused_as_a_whole(database_url: str) -> None:
+    """RS-005: a database with a foreign table of that name stays as it was."""
+    engine = connect(database_url)
+    with writing(engine) as connection:
+        connection.execute(text("CREATE TABLE trades (other INTEGER)"))
+    with pytest.raises(ResultsError, match="RS-005"):
+        migrate(engine)
+    assert revision_of(engine) == ""

@@ -1,0 +1,102 @@
+"""The commands that documents show, executed as a reader would, one after the other."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.market.sample import write_sample
+from basis_pipeline.settings import project_root
+
+KEPT = ("PATH", "HOME", "NUMBA_CACHE_DIR")
+WINDOW = {"START": "2024-01-03", "END": "2024-02-20"}
+# What stands for the reader's own: the dates of documents lie outside sixty days of sample data.
+INSTEAD = {"2024-06-01": WINDOW["START"], "2025-03-01": WINDOW["END"], "CODE": "DATA-001"}
+FENCED = re.compile(r"^```(?:bash|console)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`((?:basis|dagster) [^`\n…]+)`")
+NAMES = ("basis backtest", "basis request")  # which need arguments, and are mentioned without
+# What never ends, what made the data, and what has a test of its own that is slow enough.
+ELSEWHERE = ("dagster dev", "basis data sample", "basis gates --phase 4-5 --execute")
+
+
+def commands(text: str) -> Iterator[str]:
+    """Whole commands of a page; in a sentence `basis backtest` may be the name of one."""
+    for block in FENCED.findall(text):
+        for line in block.splitlines():
+            shown = line.partition(" # ")[0].strip()
+            if shown.startswith(("basis ", "dagster ")):
+                yield shown
+    yield from INLINE.findall(FENCED.sub("", text))
+
+
+def shown() -> dict[str, list[str]]:
+    """Every page with the commands it shows, each once, in the order they stand."""
+    pages = [project_root() / "README.md", *sorted((project_root() / "docs").glob("*.md"))]
+    seen: set[str] = set()
+    found: dict[str, list[str]] = {}
+    for page in pages:
+        for command in commands(page.read_text(encoding="utf-8")):
+            if command not in seen and command not in NAMES and not command.startswith(ELSEWHERE):
+                seen.add(command)
+                found.setdefault(page.name, []).append(command)
+    return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reader's directory: raw files, and an environment file that names them."""
+    directory = tmp_path_factory.mktemp("reader")
+    write_sample(directory / "data", days=60)
+    lines = (project_root() / "configs" / "env" / "local.env").read_text().splitlines()
+    own = {
+        "BASIS_DATA_DIR": directory / "data",
+        "BASIS_RESULTS_DIR": directory / "results",
+        "BASIS_DATA_START_DATE": WINDOW["START"],
+        "BASIS_DATA_END_DATE": WINDOW["END"],
+    }
+    named = (line for line in lines if line.partition("=")[0] not in own)
+    own_lines = (f"{name}={value}" for name, value in own.items())
+    (directory / "reader.env").write_text("\n".join([*own_lines, *named]) + "\n")
+    return directory
+
+
+def executed(command: str, place: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, with what stands for the reader's own filled in."""
+    words = [INSTEAD.get(word, word) for word in shlex.split(command)]
+    words = [str(place / "data") if word == "DIR" else word for word in words]
+    program = [sys.executable, "-m", "basis_pipeline"]
+    if words[0] == "dagster":
+        program = [str(Path(sysconfig.get_path("scripts")) / "dagster")]
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    own = {
+        "BASIS_ENV_FILE": str(place / "reader.env"),
+        "DAGSTER_HOME": str(place / "results" / "dagster_home"),
+        "PYTHONPATH": str(project_root()),
+    }
+    return subprocess.run(
+        [*program, *words[1:]],
+        capture_output=True,
+        text=True,
+        env={**kept, **own},
+        cwd=place,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_every_command_that_documents_show_works(place: Path) -> None:
+    """A reader who types what stands there gets an answer: nothing unusable, no traceback."""
+    asked = [command for found in shown().values() for command in found]
+    assert len(asked) > 10
+    for command in asked:
+        done = executed(command, place)
+        # 1 is an answer, too: a gate that fails, a component that is unwell.
+        assert done.returncode in (0, 1), f"{command}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, f"{command}\n{done.stderr}"
+    assert (place / "gates.xml").is_file()
