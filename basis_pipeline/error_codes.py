@@ -16,6 +16,7 @@ PHASES = {
     3: "components and engine",
     4: "platform and interfaces",
     5: "documentation and housekeeping",
+    6: "scenarios: sweeps, stress and walk-forward",
 }
 
 

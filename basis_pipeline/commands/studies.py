@@ -1,7 +1,6 @@
 """What the commands that run many scenarios share: who computes them, where rows go, verdicts."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,6 @@ from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
     from basis_pipeline.market.quality import QualityResult
-    from basis_pipeline.runs.fan_out import Executor
     from basis_pipeline.runs.scenarios import Study
     from basis_pipeline.runs.sweep import Progress
 
@@ -35,33 +33,20 @@ Scheduler = Annotated[
 ]
 
 
-@contextmanager
-def executor(
-    threads: int | None, workers: int | None, scheduler: str | None
-) -> "Iterator[Executor | None]":
-    """Who computes, as the options say; None is threads of this process, one a core."""
-    if sum(option is not None for option in (threads, workers, scheduler)) > 1:
-        what = "give one of --threads, --workers and --scheduler"
-        raise CommandError("API-001", what, where="options")
-    from basis_pipeline.runs.fan_out import in_threads
-
-    if workers is None and scheduler is None:
-        with nullcontext(in_threads(threads) if threads else None) as run:
-            yield run
-        return
-    from basis_pipeline.runs.cluster import on_cluster, on_workers
-
-    with on_cluster(scheduler) if scheduler else on_workers(workers or 1) as run:
-        yield run
-
-
-def run_study(study: "Study", out: Path, run: "Executor | None") -> "Progress":
+def run_study(
+    study: "Study",
+    out: Path,
+    threads: int | None,
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
     """Sweep a study and show how far it is; an interruption says what is kept."""
     from basis_pipeline.config.points import size
+    from basis_pipeline.runs.fan_out import executor
     from basis_pipeline.runs.sweep import sweep
 
     total = size(study.scenarios)
-    with screen.share(total) as show:
+    with executor(threads, workers, scheduler) as run, screen.share(total) as show:
 
         def report(now: "Progress") -> None:
             show(now.done, f"{now.rate:,.0f} points/s, {now.seconds_left:,.0f} s left")
@@ -72,16 +57,15 @@ def run_study(study: "Study", out: Path, run: "Executor | None") -> "Progress":
             screen.complain("Stopped. Finished batches are kept; the same command goes on.")
             raise
     screen.say(f"{done.done:,} points in {done.seconds:.1f} s: {out}")
-    return done
 
 
-def place_of(study: "Study", results_dir: Path, kind: str, out: Path | None) -> Path:
-    """Where a study's rows go: the directory asked for, or one named by what they depend on."""
-    from basis_pipeline.runs.sweep import identity_of
-
-    if out is not None:
-        return out
-    return results_dir / kind / study.mode / f"{study.scenarios.name}-{identity_of(study)[:12]}"
+def require_one_executor(threads: int | None, workers: int | None, scheduler: str | None) -> None:
+    """Raise API-001 where more than one of them is asked for."""
+    asked = {"--threads": threads, "--workers": workers, "--scheduler": scheduler}
+    given = [name for name, value in asked.items() if value is not None]
+    if len(given) > 1:
+        what = f"{' and '.join(given)} exclude each other"
+        raise CommandError("API-001", what, where="options", action="give one of them")
 
 
 def show_verdicts(verdicts: "Sequence[QualityResult]") -> bool:

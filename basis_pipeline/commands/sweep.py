@@ -150,6 +150,7 @@ def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
     if bool(names) == (file is not None):
         what = "give either --set-name or --scenarios"
         raise CommandError("API-001", what, where=f"basis {asked.kind}")
+    studies.require_one_executor(asked.threads, asked.workers, asked.scheduler)
     settings = settings_of(asked.data_dir, asked.results_dir, asked.start, asked.end)
     configs = project_configs()
     configs.mode(asked.mode)
@@ -160,33 +161,21 @@ def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
         what = "--out and --tables belong to one set: name it"
         raise CommandError("API-001", what, where=f"basis {asked.kind}")
     require_data(settings)
+    from basis_pipeline.operations.control import require_work
+    from basis_pipeline.runs.scenarios import inside
+
+    require_work(settings, f"basis {asked.kind} {asked.mode}")
+
     failed = False
     for chosen in sets:
-        inside = _inside(chosen, window) if asked.kind == "stress" else chosen
-        if inside is not None:
-            failed |= _run_set(
-                asked, inside, configs, window, settings.data_dir, settings.results_dir
-            )
+        kept, outside = inside(chosen, window) if asked.kind == "stress" else (chosen, [])
+        if outside:
+            screen.say(f"{chosen.name}: outside of {window}, left out: {', '.join(outside)}")
+        if kept is not None:
+            directories = settings.data_dir, settings.results_dir
+            failed |= _run_set(asked, kept, configs, window, *directories)
     if failed:
         raise typer.Exit(1)
-
-
-def _inside(chosen: "ScenarioSet", window: "Window") -> "ScenarioSet | None":
-    """The set without the replays whose days the window lacks; None when none is left."""
-    from basis_pipeline.runs.scenarios import windows_of
-
-    if chosen.windows is None:
-        return chosen
-    spans = windows_of(chosen, window)
-    outside = [
-        name
-        for name in chosen.windows
-        if spans[name].start < window.start or spans[name].end > window.end
-    ]
-    if outside:
-        screen.say(f"{chosen.name}: outside of {window}, left out: {', '.join(outside)}")
-    kept = {name: replay for name, replay in chosen.windows.items() if name not in outside}
-    return chosen.model_copy(update={"windows": kept}) if kept else None
 
 
 def _run_set(
@@ -208,15 +197,14 @@ def _run_set(
     from basis_pipeline.results.store import write_run
     from basis_pipeline.runs.scenario_checks import scenario_checks, worst
     from basis_pipeline.runs.scenarios import study_of
-    from basis_pipeline.runs.sweep import read_rows, run_point
+    from basis_pipeline.runs.sweep import place_of, read_rows, run_point
 
     overrides = parse_assignments(asked.overrides)
     study = study_of(
         configs, asked.mode, chosen, data_dir, window, capital=asked.capital, overrides=overrides
     )
-    out = studies.place_of(study, results_dir, asked.kind, asked.out)
-    with studies.executor(asked.threads, asked.workers, asked.scheduler) as run:
-        studies.run_study(study, out, run)
+    out = asked.out or place_of(study, results_dir, asked.kind)
+    studies.run_study(study, out, asked.threads, asked.workers, asked.scheduler)
     for index in asked.tables:
         write_run(run_point(study, index), out / "tables" / str(index))
     rows = read_rows(study, out).to_pandas()

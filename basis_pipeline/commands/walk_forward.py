@@ -41,28 +41,34 @@ def walk_forward(
     from basis_pipeline.config.walk_forward import load_walk_forward
     from basis_pipeline.settings import project_root
 
+    studies.require_one_executor(threads, workers, scheduler)
     settings, configs = settings_of(data_dir, results_dir, start, end), project_configs()
     plan = load_walk_forward(project_root() / "configs", configs, mode)
     require_data(settings)
+    from basis_pipeline.operations.control import require_work
+    from basis_pipeline.runs.scenarios import study_of
+    from basis_pipeline.runs.sweep import place_of
     from basis_pipeline.runs.walk_forward import (
+        scenario_set,
         summary_of,
         walk,
         walk_forward_checks,
-        walk_forward_study,
         write_walk,
     )
 
-    study = walk_forward_study(
+    require_work(settings, f"basis walk-forward {mode}")
+    window = window_of(settings)
+    study = study_of(
         configs,
-        plan,
+        mode,
+        scenario_set(plan, window),
         settings.data_dir,
-        window_of(settings),
+        window,
         capital=capital,
         overrides=parse_assignments(overrides or ()),
     )
-    place = studies.place_of(study, settings.results_dir, "walk_forward", out)
-    with studies.executor(threads, workers, scheduler) as run:
-        studies.run_study(study, place, run)
+    place = out or place_of(study, settings.results_dir, "walk_forward")
+    studies.run_study(study, place, threads, workers, scheduler)
     walked = walk(plan, study, place)
     write_walk(walked, place)
     rows = [

@@ -6,9 +6,11 @@ before it, so neither slow nor fast points leave a worker waiting. A row depends
 where and in which piece it was computed changes no byte.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -92,3 +94,22 @@ def in_threads(threads: int) -> Executor:
             yield piece, figures, capitals
 
     return run
+
+
+@contextmanager
+def executor(
+    threads: int | None = None, workers: int | None = None, scheduler: str | None = None
+) -> Iterator[Executor]:
+    """An executor on the cluster at an address, else on worker processes, else on threads here.
+
+    Raises
+    ------
+    ComponentError: COMPONENT-002 when no scheduler answers at the address.
+    """
+    if workers is None and scheduler is None:
+        yield in_threads(threads or os.cpu_count() or 1)
+        return
+    from basis_pipeline.runs.cluster import on_cluster, on_workers
+
+    with on_cluster(scheduler) if scheduler else on_workers(workers or 1) as run:
+        yield run

@@ -167,6 +167,11 @@ def identity_of(study: Study) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def place_of(study: Study, results_dir: Path, kind: str) -> Path:
+    """A directory of a study's own below the results, named by what its rows depend on."""
+    return results_dir / kind / study.mode / f"{study.scenarios.name}-{identity_of(study)[:12]}"
+
+
 def batch_path(out: Path, identity: str, first: int, last: int) -> Path:
     """File of the batch of the points `first … last`, both included."""
     return out / BATCHES / f"points-{first:010d}-{last:010d}-{identity[:12]}.parquet"

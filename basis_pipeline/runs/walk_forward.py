@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from basis_pipeline.config import Configs
 from basis_pipeline.config.points import Indices
 from basis_pipeline.config.scenario import Axis, Choice, Replay, Sampling, ScenarioSet
 from basis_pipeline.config.walk_forward import WalkForward
@@ -28,13 +27,35 @@ from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.metrics import annual_yield
 from basis_pipeline.results.overfitting import deflated_sharpe, overfitting_probability
-from basis_pipeline.runs.scenario_checks import broken, reconciles, verdict
-from basis_pipeline.runs.scenarios import Study, study_of, values_of
+from basis_pipeline.runs import scenario_checks
+from basis_pipeline.runs.scenario_checks import Asked, broken, reconciles, verdict
+from basis_pipeline.runs.scenarios import Study, values_of
 from basis_pipeline.runs.sweep import read_rows
 
 WHOLE = "whole"
 NONE = -1  # of a fold in which no point keeps the constraints
 DAYS_PER_YEAR = 365
+CHECKS: Asked = {
+    "reconciliation": scenario_checks.CHECKS["reconciliation"],
+    "choice_in_every_fold": ("ERROR", "on every train window a point keeps the constraints"),
+    "constraints_kept_on_test": (
+        "ERROR",
+        "the point chosen on train keeps the constraints on the test after it",
+    ),
+    "degradation": (
+        "ERROR",
+        "the objective falls from train to test by at most limits.max_degradation of it",
+    ),
+    "inside_the_grid": ("WARN", "the chosen point is not on the edge of the grid"),
+    "deflated_sharpe": (
+        "WARN",
+        "the chosen point's Sharpe ratio beats what the best of as many trials shows by luck",
+    ),
+    "overfitting_probability": (
+        "WARN",
+        "what is best in one half of the time is seldom below the median in the other",
+    ),
+}
 SUMMARY, FOLDS = "walk_forward.json", "folds.parquet"
 
 
@@ -106,22 +127,6 @@ def scenario_set(plan: WalkForward, window: Window) -> ScenarioSet:
             name: Replay(start=span.start.isoformat(), end=span.end.isoformat())
             for name, span in windows.items()
         },
-    )
-
-
-def walk_forward_study(
-    configs: Configs,
-    plan: WalkForward,
-    data_dir: Path,
-    window: Window,
-    *,
-    capital: float | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> Study:
-    """The study a walk-forward sweeps. Raises as `folds_of` and `study_of`."""
-    scenarios = scenario_set(plan, window)
-    return study_of(
-        configs, plan.mode, scenarios, data_dir, window, capital=capital, overrides=overrides
     )
 
 
@@ -313,48 +318,26 @@ def walk_forward_checks(walked: Walked) -> list[QualityResult]:
     return [
         reconciles(walked.unsound),
         verdict(
+            CHECKS,
             "choice_in_every_fold",
-            "ERROR",
-            "on every train window a point keeps the constraints",
             bool(made.all()),
             {"folds": len(made), "without": int((~made).sum())},
             walked.folds[~made],
         ),
         verdict(
+            CHECKS,
             "constraints_kept_on_test",
-            "ERROR",
-            "the point chosen on train keeps the constraints on the test after it",
             bool(held[made].all() and made.any()),
             {"folds": len(made), "broken": int((~held & made).sum())},
             walked.folds[made & ~held],
         ),
+        verdict(CHECKS, "degradation", lost, lost_figures, None if lost else walked.folds),
         verdict(
-            "degradation",
-            "ERROR",
-            "the objective falls from train to test by at most limits.max_degradation of it",
-            lost,
-            lost_figures,
-            walked.folds if not lost else None,
-        ),
-        verdict(
+            CHECKS,
             "inside_the_grid",
-            "WARN",
-            "the chosen point is not on the edge of the grid",
             chosen and not figures["on_edge"],
             {"on_edge": ", ".join(figures["on_edge"]) or "none" if chosen else "no choice"},
         ),
-        verdict(
-            "deflated_sharpe",
-            "WARN",
-            "the chosen point's Sharpe ratio beats what the best of as many trials shows by luck",
-            lucky,
-            lucky_figures,
-        ),
-        verdict(
-            "overfitting_probability",
-            "WARN",
-            "what is best in one half of the time is seldom below the median in the other",
-            overfit,
-            overfit_figures,
-        ),
+        verdict(CHECKS, "deflated_sharpe", lucky, lucky_figures),
+        verdict(CHECKS, "overfitting_probability", overfit, overfit_figures),
     ]
