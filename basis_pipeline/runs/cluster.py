@@ -6,9 +6,11 @@ lost one was running is run again by another.
 
 import logging
 import secrets
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from threading import Lock
 from typing import Any
 
@@ -47,17 +49,30 @@ class Shipped(WorkerPlugin):
 @contextmanager
 def on_workers(workers: int) -> Iterator[Executor]:
     """An executor on worker processes of this machine, which end with the context."""
-    with (
-        LocalCluster(
+    with _deaf():
+        cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
             memory_limit=0,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+        )
+    with cluster, Client(cluster) as client:
         yield on_client(client)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Whatever is started inside, and started by that, does not hear Ctrl-C.
+
+    A terminal sends it to every process; this one alone decides what becomes of the others.
+    """
+    resource_tracker.ensure_running()  # starting it later would let Ctrl-C through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
