@@ -13,6 +13,7 @@ from basis_pipeline.commands.explain import errors
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
 from basis_pipeline.commands.report import compare, tear_sheet
+from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
@@ -41,6 +42,7 @@ app.command(name="walk-forward")(walk_forward)
 app.add_typer(data, name="data")
 data.command()(sample)
 data.command()(audit)
+app.command()(request)
 app.add_typer(report, name="report")
 report.command()(tear_sheet)
 report.command()(compare)

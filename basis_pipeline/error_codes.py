@@ -250,6 +250,9 @@ _ENTRIES = (
     ("BT-005", _E, "emergency control", "work is halted",
      "a person halted it, or a limit of configs/control/limits.yaml was reached",
      "see basis control, mend the cause, then basis resume --by NAME --reason TEXT"),
+    ("BT-006", _E, "requests", "a backtest request has the id of another one",
+     "an id used again for something else",
+     "give it an id of its own, or leave the request as it was"),
     ("RS-001", _C, "results store", "the results directory cannot be written",
      "a full disk, a directory of another user, a file where a directory belongs",
      "free or open the directory"),
@@ -364,6 +367,9 @@ _ENTRIES = (
     ("PLATFORM-003", _E, "graph", "a value kept between two assets is damaged",
      "a disk error, or a file of the warehouse was edited or written by another version",
      "materialise the asset again"),
+    ("PLATFORM-004", _W, "alerts", "an alert cannot be delivered to the webhook",
+     "a receiver that is down, slow or refuses, or a misspelt BASIS_ALERT_WEBHOOK_URL",
+     "see the receiver; the alert stands in the event log: basis events --type alert"),
 )
 # fmt: on
 

@@ -41,6 +41,20 @@ class Url(str):
         return repr(re.sub(r"\?.*", "?***", masked_text(self)))
 
 
+class SecretUrl(Url):
+    """A URL whose path is a secret too, as that of a webhook: only the place is shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(self.shown)
+
+    @property
+    def shown(self) -> str:
+        """Scheme and host."""
+        return re.sub(r"(//)(?:[^/]*@)?([^/?#]*).*", r"\1\2/***", self)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says, every value checked.
@@ -59,9 +73,11 @@ class Settings:
     data_end_date: datetime
     log_level: str
     debug: bool
+    alert_webhook_url: SecretUrl
 
 
-FIELDS = tuple(field.name for field in fields(Settings))
+OPTIONAL = ("alert_webhook_url",)  # a place that alerts may be sent to; nowhere when not given
+FIELDS = tuple(field.name for field in fields(Settings) if field.name not in OPTIONAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,11 @@ class _Value:
         if not self.text.strip():
             raise self.refusal("is empty")
         return (self.base / Path(self.text).expanduser()).resolve()
+
+    def webhook(self) -> SecretUrl:
+        if self.text and not re.match(r"https?://[^/\s]+", self.text):
+            raise self.refusal("is no http or https URL")
+        return SecretUrl(self.text)
 
     def hour(self) -> datetime:
         try:
@@ -159,7 +180,7 @@ def load_settings(
         be read, CONFIG-011 when the window is empty, or a bound of it given as an override cannot
         be read.
     """
-    if unknown := overrides.keys() - set(FIELDS):
+    if unknown := overrides.keys() - {*FIELDS, *OPTIONAL}:
         raise TypeError(f"Settings has no field {', '.join(sorted(unknown))}")
     found = _found(os.environ if environ is None else environ, overrides)
     results_dir = found["results_dir"].directory()
@@ -174,6 +195,7 @@ def load_settings(
         data_end_date=found["data_end_date"].hour(),
         log_level=found["log_level"].choice(),
         debug=found["debug"].choice() == "true",
+        alert_webhook_url=found["alert_webhook_url"].webhook(),
     )
     if settings.data_start_date >= settings.data_end_date:
         start, end = found["data_start_date"], found["data_end_date"]
@@ -218,7 +240,7 @@ def _found(
         )
     from_file = _read_env_file(file) if file.is_file() else {}
     found: dict[str, _Value] = {}
-    for field in FIELDS:
+    for field in (*FIELDS, *OPTIONAL):
         variable = PREFIX + field.upper()
         if (override := overrides.get(field)) is not None:
             found[field] = _Value(field, str(override), Path.cwd(), _ARGUMENT)
@@ -226,6 +248,8 @@ def _found(
             found[field] = _Value(field, process[variable], root, "the process environment")
         elif variable in from_file:
             found[field] = _Value(field, from_file[variable], root, str(file))
+        elif field in OPTIONAL:
+            found[field] = _Value(field, "", root, str(file))
     if missing := [PREFIX + field.upper() for field in FIELDS if field not in found]:
         searched = f"the process environment, then {file}{'' if file.is_file() else ' (absent)'}"
         raise ConfigError(
@@ -258,8 +282,11 @@ def _read_env_file(file: Path) -> dict[str, str]:
             raise ConfigError("CONFIG-002", "a line is not NAME=value", where=where)
         name, value = match.groups()
         # A misspelt variable would otherwise be silently without effect.
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in FIELDS:
-            known = ", ".join(PREFIX + field.upper() for field in FIELDS)
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in (
+            *FIELDS,
+            *OPTIONAL,
+        ):
+            known = ", ".join(PREFIX + field.upper() for field in (*FIELDS, *OPTIONAL))
             raise ConfigError(
                 "CONFIG-002", f"{name} is not a variable", where=where, available=known
             )

@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import engine, events, gates, panels, pipeline, store, sweep
+from benchmarks import engine, events, gates, panels, pipeline, sensors, store, sweep
 from benchmarks.measuring import describe_machine
 
 BENCHMARKS = {
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "gates": gates.main,
     "sweep": sweep.main,
     "events": events.main,
+    "sensors": sensors.main,
     "store": store.main,
 }
 

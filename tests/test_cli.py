@@ -267,7 +267,7 @@ def test_gates_writes_every_form_to_a_file(results: Path, tmp_path: Path) -> Non
     """A build server reads JUnit, a person Markdown; all forms count the same gates."""
     one = ("gates", "--results-dir", results, "--phase", "2-3", "--mode", "btc_basis")
     gates = json.loads(basis(*one, "--format", "json").stdout)["gates"]
-    for form in ("table", "json", "junit", "markdown"):
+    for form in ("table", "json", "junit", "markdown", "html"):
         file = tmp_path / form
         done = basis(*one, "--format", form, "--out", file)
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
@@ -346,6 +346,34 @@ def test_backtest_of_broken_data_writes_nothing(data: Path, tmp_path: Path) -> N
     assert refused.returncode == 2
     assert refused.stderr.startswith("DATA-012")
     assert not out.exists()
+
+
+def test_audit_writes_every_form_to_a_file(data: Path, tmp_path: Path) -> None:
+    """A table, JSON for scripts, Markdown and a page with pictures: each has every family."""
+    names = {line["family"] for line in json.loads(_audited(data, "json", tmp_path / "json"))}
+    assert len(names) == 34
+    for form in ("table", "markdown", "html"):
+        told = _audited(data, form, tmp_path / form)
+        assert all(name in told for name in names), form
+    assert "<svg" in (tmp_path / "html").read_text()
+    refused = basis("data", "audit", "--data-dir", data, "--out", tmp_path / "no" / "place")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("API-002")
+
+
+def _audited(data: Path, form: str, out: Path) -> str:
+    done = basis("data", "audit", "--data-dir", data, "--format", form, "--out", out)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    return out.read_text()
+
+
+def test_run_writes_pages_of_gates_and_data(results: Path) -> None:
+    """Beside the sheets there is a page of every gate and one of the data, and both know of it."""
+    gates, audit = (results / "reports" / f"{n}.html" for n in ("gates", "data_audit"))
+    assert "btc_basis" in gates.read_text()
+    assert "bybit_btcusdt_perp" in audit.read_text()
+    assert "ethereum_gas" in audit.read_text()
+    assert "okx_ethusdt_perp" not in audit.read_text().partition('id="holes"')[0]
 
 
 def test_sample_and_audit(tmp_path: Path) -> None:

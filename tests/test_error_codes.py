@@ -19,13 +19,22 @@ from basis_pipeline.error_codes import (
 )
 from basis_pipeline.errors import BasisError
 from basis_pipeline.settings import project_root
-from tests.provocations import backtests, configuration, data, events, health, platform, store
+from tests.provocations import (
+    automation,
+    backtests,
+    configuration,
+    data,
+    events,
+    health,
+    platform,
+    store,
+)
 
 Provocation = Callable[[Path], object]
 
 TABLES: list[dict[str, Provocation]] = [
     module.PROVOCATIONS
-    for module in (configuration, data, backtests, store, health, events, platform)
+    for module in (configuration, data, backtests, store, health, events, platform, automation)
 ]
 PROVOCATIONS = {code: provoke for table in TABLES for code, provoke in table.items()}
 

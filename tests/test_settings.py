@@ -197,3 +197,18 @@ def test_dagster_home_that_cannot_be_made(tmp_path: Path) -> None:
     settings = load_settings(COMPLETE, results_dir=tmp_path / "results")
     with pytest.raises(PlatformError, match="PLATFORM-001"):
         dagster_home(settings, {})
+
+
+def test_the_webhook_is_optional_and_never_shown(empty_file: Path) -> None:
+    """Absent or empty it means that alerts are only logged; its path is a secret."""
+    environ = {**COMPLETE, "BASIS_ENV_FILE": str(empty_file)}
+    assert load_settings(environ).alert_webhook_url == ""
+    assert load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": ""}).alert_webhook_url == ""
+    url = "https://hooks.example/services/T1/very-secret"
+    settings = load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": url})
+    assert settings.alert_webhook_url == url
+    assert "very-secret" not in repr(settings)
+    assert settings.alert_webhook_url.shown == "https://hooks.example/***"
+    with pytest.raises(ConfigError, match="is no http or https URL") as refused:
+        load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": "ftp://very-secret"})
+    assert "very-secret" not in str(refused.value)

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.console import Console
 
 from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import (
     DataDir,
     End,
-    Form,
     Start,
     project_configs,
     require_data,
@@ -23,6 +23,7 @@ from basis_pipeline.errors import CommandError
 if TYPE_CHECKING:
     from basis_pipeline.market.audit import AuditLine
 
+VERDICTS = ("PASS", "WARN", "FAIL", "ABSENT")
 AUDIT = (
     "family",
     "first",
@@ -36,6 +37,12 @@ AUDIT = (
     "verdict",
     "what to know",
 )
+
+
+Form = Annotated[
+    Literal["table", "json", "markdown", "html"],
+    typer.Option("--format", help="A table to read, or a document; html has the pictures."),
+]
 
 
 def sample(
@@ -59,31 +66,57 @@ def sample(
 
 
 def audit(
-    data_dir: DataDir = None, start: Start = None, end: End = None, form: Form = "table"
+    data_dir: DataDir = None,
+    start: Start = None,
+    end: End = None,
+    form: Form = "table",
+    out: Annotated[
+        Path | None, typer.Option(help="Write to this file instead of the screen.")
+    ] = None,
 ) -> None:
     """Say what lies in a data directory: one line a family, with a verdict.
 
     Each family is read and its dataset built, over its own span or over the window given. PASS: as
     landed. WARN: repaired, or unusual. FAIL: refused. ABSENT: no file. Exit code 1 when one FAILs.
+
+    As html or markdown it also tells every hole and what filled it, repairs, outliers and the
+    spreads between venues; html draws them, with a calendar of the days each family covers.
+
+    Example: basis data audit --format html --out audit.html
     """
     settings, configs = settings_of(data_dir, None, start, end), project_configs()
     require_data(settings)
     with screen.progress(1) as advance:
         advance("reading every family")
-        from basis_pipeline.market.audit import audit as audited
-        from basis_pipeline.market.audit import audit_table
+        from basis_pipeline.market.audit import audit_line, audit_table, examine_all
 
         window = window_of(settings) if start or end else None
-        lines = audited(settings.data_dir, configs.datasets.values(), window)
-    if form == "json":
-        print(audit_table(lines).to_json(orient="records", date_format="iso", indent=2))
-    else:
-        _show(lines)
+        examined = examine_all(settings.data_dir, configs.datasets.values(), window)
+        lines = [audit_line(found) for found in examined]
+    match form:
+        case "json":
+            document = audit_table(lines).to_json(orient="records", date_format="iso", indent=2)
+            screen.deliver(document + "\n", out)
+        case "table" if out is None:
+            _show(lines, screen.console())
+        case "table":
+            screen.deliver(screen.on_paper(lambda paper: _show(lines, paper)), out)
+        case _:
+            from basis_pipeline.operations.data_report import (
+                audit_html,
+                audit_markdown,
+                evidence_of,
+            )
+
+            span = f"{window} UTC" if window else "each family over its own span"
+            evidence = evidence_of(examined, configs.venues)
+            write = audit_html if form == "html" else audit_markdown
+            screen.deliver(write(evidence, f"{settings.data_dir.name}: {span}"), out)
     if any(line.verdict == "FAIL" for line in lines):
         raise typer.Exit(1)
 
 
-def _show(lines: "Sequence[AuditLine]") -> None:
+def _show(lines: "Sequence[AuditLine]", console: Console) -> None:
     rows = []
     for line in lines:
         span = [f"{stamp:%Y-%m-%d %H:%M}" if stamp else "" for stamp in (line.first, line.last)]
@@ -91,12 +124,9 @@ def _show(lines: "Sequence[AuditLine]") -> None:
         counted = (line.files, line.rows, *holes, line.exact_duplicates, line.outliers)
         cells = [screen.number(count, 0) for count in counted]
         rows.append([line.family, *span, *cells, line.verdict, line.message])
-    screen.console().print(screen.table("", AUDIT, rows))
-    told = [
-        f"{sum(line.verdict == v for line in lines)} {v}"
-        for v in ("PASS", "WARN", "FAIL", "ABSENT")
-    ]
-    screen.say(f"{len(lines)} families: {', '.join(told)}")
+    console.print(screen.table("", AUDIT, rows))
+    told = [f"{sum(line.verdict == verdict for line in lines)} {verdict}" for verdict in VERDICTS]
+    console.print(f"{len(lines)} families: {', '.join(told)}", soft_wrap=True)
 
 
 def _day(text: str) -> date:

@@ -1,7 +1,6 @@
 """`basis gates`: the verdict of every gate, from the latest records."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 PIPELINE = range(1, 4)  # phases whose gates the pipeline's own runs evaluate
 Form = Annotated[
-    Literal["table", "json", "junit", "markdown"],
+    Literal["table", "json", "junit", "markdown", "html"],
     typer.Option("--format", help="A table to read, or a document."),
 ]
 
@@ -48,6 +47,9 @@ def gates(
     out: Annotated[
         Path | None, typer.Option(help="Write to this file instead of the screen.")
     ] = None,
+    ui: Annotated[
+        str, typer.Option(help="Address of the Dagster UI, that a page links its gates to.")
+    ] = "",
     results_dir: ResultsDir = None,
 ) -> None:
     """Show the verdict of every gate, from the latest record of every check.
@@ -75,39 +77,30 @@ def gates(
     ]
     if form == "table" and out is None:
         _show(found, screen.console(), strict=strict)
-    elif out is None:
-        print(_document(found, form, strict=strict), end="")
     else:
-        _write(out, _document(found, form, strict=strict))
+        screen.deliver(_document(found, form, strict=strict, ui=ui), out)
     if failed(found, strict=strict):
         raise typer.Exit(1)
 
 
-def _document(found: "Sequence[Gate]", form: str, *, strict: bool) -> str:
-    from basis_pipeline.operations.gate_reports import gates_json, gates_junit, gates_markdown
+def _document(found: "Sequence[Gate]", form: str, *, strict: bool, ui: str) -> str:
+    from basis_pipeline.operations.gate_reports import (
+        gates_html,
+        gates_json,
+        gates_junit,
+        gates_markdown,
+    )
 
     match form:
+        case "html":
+            return gates_html(found, strict=strict, ui=ui)
         case "json":
             return gates_json(found, strict=strict)
         case "junit":
             return gates_junit(found, strict=strict)
         case "markdown":
             return gates_markdown(found, strict=strict)
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-        _show(found, Console(file=file, width=screen.PLAIN_WIDTH), strict=strict)
-        file.seek(0)
-        return file.read()
-
-
-def _write(out: Path, document: str) -> None:
-    """Write beside the file, then rename: a reader finds the old report or the new one."""
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.write_text(document, encoding="utf-8")
-        partial.replace(out)
-    except OSError as error:
-        what = f"the report cannot be written: {error.strerror}"
-        raise CommandError("API-002", what, where=str(out)) from error
+    return screen.on_paper(lambda paper: _show(found, paper, strict=strict))
 
 
 def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> None:
@@ -115,7 +108,7 @@ def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> Non
     if min(phases) in PIPELINE:
         require_data(settings)
     home = dagster_home(settings)
-    with screen.progress(len(modes) + 4) as advance:
+    with screen.progress(len(modes) + 5) as advance:
         advance("starting")
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance

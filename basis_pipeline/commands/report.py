@@ -35,7 +35,7 @@ def tear_sheet(
     with screen.progress(1) as advance:
         advance(f"tear sheet of {run}")
         result = _found(run, settings)
-        _write(out, _sheet(result, _verdicts(result, settings), form))
+        screen.write(out, _sheet(result, _verdicts(result, settings), form))
     screen.say(f"Run {result.run_id}: {out}")
 
 
@@ -61,30 +61,22 @@ def compare(
         advance("comparison")
         results = [_found(run, settings) for run in runs]
         entries = [Entry(result, tuple(_verdicts(result, settings))) for result in results]
-        _write(out, comparison_html(entries, rank_by=rank_by, reference=True).encode())
+        screen.write(out, comparison_html(entries, rank_by=rank_by, reference=True).encode())
     screen.say(f"{len(runs)} runs: {out}")
 
 
 def _found(run: str, settings: "Settings") -> "RunResult":
-    """The run of that name, in that directory, or recorded last of that mode."""
     from basis_pipeline.errors import ResultsError
-    from basis_pipeline.results.database.migration import existing
-    from basis_pipeline.results.database.runs import latest, verify
-    from basis_pipeline.results.database.runs import run as recorded
-    from basis_pipeline.results.store import SUMMARY, read_run
+    from basis_pipeline.results.database.runs import load
 
-    if (Path(run) / SUMMARY).is_file():
-        return read_run(Path(run))
-    if (engine := existing(settings.results_db_url)) is None:
-        what = f"there is no run {run!r}, and there are no results"
-        raise CommandError("API-001", what, where=str(settings.results_dir), action="basis run")
     try:
-        record = latest(engine, run) or recorded(engine, run)
+        return load(settings.results_db_url, run)
     except ResultsError as error:
-        what = f"there is no run {run!r}"
-        raise CommandError("API-001", what, where="RUN", available=error.available) from error
-    verify(record)
-    return read_run(Path(record.path))
+        if error.code != "RS-002":
+            raise
+        raise CommandError(
+            "API-001", error.what, where="RUN", available=error.available, action="basis run"
+        ) from error
 
 
 def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
@@ -111,14 +103,3 @@ def _sheet(result: "RunResult", gates: "list[GateVerdict]", form: str) -> bytes:
     from basis_pipeline.results.pages.pictures import tear_sheet_pdf, tear_sheet_png
 
     return tear_sheet_pdf(result, gates) if form == "pdf" else tear_sheet_png(result, gates)
-
-
-def _write(out: Path, content: bytes) -> None:
-    """Write beside the file, then rename: a reader finds the old page or the new one."""
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(out)
-    except OSError as error:
-        what = f"the page cannot be written: {error.strerror}"
-        raise CommandError("API-002", what, where=str(out)) from error

@@ -79,7 +79,7 @@ def _run_pipeline(
     from basis_pipeline.settings import dagster_home
 
     home = dagster_home(settings)
-    with screen.progress(len(slices) + len(unsound) + 3) as advance, _compiler() as compiled:
+    with screen.progress(len(slices) + len(unsound) + 4) as advance, _compiler() as compiled:
         advance("starting")
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
@@ -152,14 +152,16 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
 def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
     """Where the pages lie, as links that a terminal opens."""
     pages = settings.results_dir / "reports"
-    if not (pages / "comparison.html").exists():
+    is_compared = (pages / "comparison.html").exists()
+    sheets = [f"{mode.mode}.html" for mode in outcome.modes if mode.run_id and is_compared]
+    named = [("Tear sheet", sheet) for sheet in sheets]
+    named += [("Report", "comparison.html"), ("Gates", "gates.html")]
+    named += [("Data audit", "data_audit.html")]
+    for name, file in named:
+        if (pages / file).exists():
+            screen.say(f"{name}: {(pages / file).resolve().as_uri()}")
+    if not is_compared:
         screen.say("No report: no mode came through.")
-        return
-    sheets = [pages / f"{mode.mode}.html" for mode in outcome.modes if mode.run_id]
-    for sheet in sheets:
-        if sheet.exists():
-            screen.say(f"Tear sheet: {sheet.resolve().as_uri()}")
-    screen.say(f"Report: {(pages / 'comparison.html').resolve().as_uri()}")
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:

@@ -1,9 +1,11 @@
 """What commands print: tables on stdout, progress and complaints on stderr."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, JustifyMethod
@@ -11,7 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from basis_pipeline.errors import BasisError
+from basis_pipeline.errors import BasisError, CommandError
 
 PLAIN_WIDTH = 160  # where there is no terminal to ask
 DASH = "–"
@@ -28,6 +30,30 @@ def console() -> Console:
 def say(text: str) -> None:
     """Print one line, unbroken: paths stay whole."""
     console().print(escape(text), soft_wrap=True)
+
+
+def deliver(document: str, out: Path | None) -> None:
+    """Print a document, or write it to `out`. Raises CommandError, as `write`."""
+    if out is None:
+        print(document, end="")
+    else:
+        write(out, document.encode())
+
+
+def write(out: Path, content: bytes) -> None:
+    """Write beside the file, then rename: a reader finds the old report or the new one.
+
+    Raises
+    ------
+    CommandError: API-002 when it cannot be written.
+    """
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(out)
+    except OSError as error:
+        what = f"the report cannot be written: {error.strerror}"
+        raise CommandError("API-002", what, where=str(out)) from error
 
 
 def complain(error: BasisError | str) -> None:
@@ -47,6 +73,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
             *(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row)
         )
     return made
+
+
+def on_paper(draw: Callable[[Console], None]) -> str:
+    """What `draw` puts on a console, as text for a file."""
+    written = io.StringIO()
+    draw(Console(file=written, width=PLAIN_WIDTH, highlight=False))
+    return written.getvalue()
 
 
 def number(value: float | None, digits: int = 2) -> str:

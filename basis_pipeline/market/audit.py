@@ -9,11 +9,11 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.dataset import build_dataset
+from basis_pipeline.market.dataset import Dataset, build_dataset
 from basis_pipeline.market.grid import lay_grid
 from basis_pipeline.market.quality import outlier_rows
 from basis_pipeline.market.raw import RawFamily, read_families
-from basis_pipeline.market.repairs import find_holes
+from basis_pipeline.market.repairs import Hole, find_holes
 from basis_pipeline.market.window import Window
 
 Verdict = Literal["PASS", "WARN", "FAIL", "ABSENT"]
@@ -42,6 +42,47 @@ class AuditLine:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A family as it was found: its files, and the dataset made of them over `window`.
+
+    raw, outcome: each its error where it was refused; window: None where the files were.
+    """
+
+    config: DatasetConfig
+    raw: RawFamily | DataError
+    window: Window | None
+    outcome: Dataset | DataError
+
+
+def examine(
+    config: DatasetConfig, families: Mapping[str, RawFamily | DataError], window: Window | None
+) -> Examined:
+    """Build the dataset of one family, over `window` or else over its own span.
+
+    Parameters
+    ----------
+    families: at least this one and what its repairs may read; a refused one as its error.
+    """
+    raw = families[config.name]
+    if isinstance(raw, DataError):
+        return Examined(config, raw, None, raw)
+    asked = window or _own_window(raw)
+    try:
+        return Examined(config, raw, asked, build_dataset(config, raw, asked, families))
+    except DataError as error:
+        return Examined(config, raw, asked, error)
+
+
+def examine_all(
+    data_dir: Path, configs: Iterable[DatasetConfig], window: Window | None = None
+) -> list[Examined]:
+    """Read every family and try to build its dataset. Never raises for data."""
+    catalogue = list(configs)
+    families = read_families(data_dir, catalogue)
+    return [examine(config, families, window) for config in catalogue]
+
+
 def audit(
     data_dir: Path, configs: Iterable[DatasetConfig], window: Window | None = None
 ) -> list[AuditLine]:
@@ -49,9 +90,7 @@ def audit(
 
     Never raises for data: a refusal is a line with its code.
     """
-    catalogue = list(configs)
-    families = read_families(data_dir, catalogue)
-    return [audit_family(config, families, window) for config in catalogue]
+    return [audit_line(found) for found in examine_all(data_dir, configs, window)]
 
 
 def audit_table(lines: Iterable[AuditLine]) -> pd.DataFrame:
@@ -60,38 +99,22 @@ def audit_table(lines: Iterable[AuditLine]) -> pd.DataFrame:
     return pd.DataFrame([[getattr(line, name) for name in names] for line in lines], columns=names)
 
 
-def audit_family(
-    config: DatasetConfig, families: Mapping[str, RawFamily | DataError], window: Window | None
-) -> AuditLine:
-    """Audit one family; `families` also holds what its repairs may read."""
-    raw = families[config.name]
-    if isinstance(raw, DataError):
-        verdict: Verdict = "ABSENT" if raw.code == "DATA-001" else "FAIL"
-        return AuditLine(
-            config.name,
-            config.kind,
-            0,
-            None,
-            None,
-            0,
-            None,
-            None,
-            0,
-            0,
-            verdict,
-            raw.code,
-            str(raw),
-        )
-    asked = window or _own_window(raw)
-    holes, longest = _holes(config, raw, asked)
+def audit_line(found: Examined) -> AuditLine:
+    """The line that a family's examination comes to."""
+    config, raw, outcome = found.config, found.raw, found.outcome
+    if isinstance(raw, DataError) or found.window is None:
+        assert isinstance(outcome, DataError)  # without files there is no dataset
+        verdict: Verdict = "ABSENT" if outcome.code == "DATA-001" else "FAIL"
+        nothing = (None, None, 0, None, None, 0, 0)
+        told = (verdict, outcome.code, str(outcome))
+        return AuditLine(config.name, config.kind, 0, *nothing, *told)
+    holes = family_holes(config, raw, found.window)
     outliers, code, verdict, message = 0, "", "PASS", _told(raw)
-    try:
-        dataset = build_dataset(config, raw, asked, families)
-    except DataError as error:
-        verdict, code, message = "FAIL", error.code, str(error)
+    if isinstance(outcome, DataError):
+        verdict, code, message = "FAIL", outcome.code, str(outcome)
     else:
-        outliers = int(outlier_rows(dataset.frame, config).sum())
-        repairs = [f"{count} rows {kind}" for kind, count in dataset.repairs.items()]
+        outliers = int(outlier_rows(outcome.frame, config).sum())
+        repairs = [f"{count} rows {kind}" for kind, count in outcome.repairs.items()]
         repairs += [f"{outliers} outliers"] if outliers else []
         if repairs:
             verdict, message = "WARN", ", ".join([*repairs, *([message] if message else [])])
@@ -103,8 +126,8 @@ def audit_family(
         first,
         last,
         len(raw.frame),
-        holes,
-        longest,
+        None if holes is None else len(holes),
+        None if holes is None else max((hole.hours for hole in holes), default=0),
         raw.exact_duplicates,
         outliers,
         verdict,
@@ -124,12 +147,12 @@ def _own_window(raw: RawFamily) -> Window:
     return Window(start, end if end > start else start + pd.Timedelta(days=1))
 
 
-def _holes(config: DatasetConfig, raw: RawFamily, window: Window) -> tuple[int | None, int | None]:
+def family_holes(config: DatasetConfig, raw: RawFamily, window: Window) -> list[Hole] | None:
+    """Stretches of the window without own rows; None where the family has no regular rows."""
     if config.frequency_hours is None or config.is_document:
-        return None, None
+        return None
     try:
         grid = lay_grid(config, raw, window)
     except DataError:
-        return None, None
-    holes = find_holes(grid, raw.distinct.stamps)
-    return len(holes), max((hole.hours for hole in holes), default=0)
+        return None
+    return find_holes(grid, raw.distinct.stamps)

@@ -21,19 +21,29 @@ from basis_pipeline.market.window import HOUR_NS, Window
 Flags = npt.NDArray[np.bool_]
 
 BUCKETS = tuple(f"{size:.0f}" for size in COST_BUCKETS_USD)
-POSITIVE = (
-    "spot",
-    "perp_mark",
-    "perp_extreme",
-    "lending_index",
-    "collateral_index",
-    "borrow_index",
-    "oracle_rate",
-    "market_rate",
-    "numeraire_usd",
-)
-NOT_NEGATIVE = ("gas_price", "cost_bps", "reward_tokens_per_unit")
-ARRAYS = (*POSITIVE, *NOT_NEGATIVE, "funding_rate", "reward_price")
+POSITIVE = {
+    "spot": "the asset's price [numeraire per unit]; 1.0 where the asset is the numeraire",
+    "perp_mark": "price of the perpetual [USDT]",
+    "perp_extreme": "high of the bar known at the hour [USDT]",
+    "lending_index": "liquidity index of the lent token [ratio]",
+    "collateral_index": "liquidity index of the staked token [ratio]; 1.0 when not supplied",
+    "borrow_index": "variable borrow index of WETH [ratio]",
+    "oracle_rate": "redemption rate of the staked token [ETH per token]",
+    "market_rate": "what decentralised exchanges pay for the staked token [ETH per token]",
+    "numeraire_usd": "price of the numeraire [USD], for the size buckets of costs",
+}
+NOT_NEGATIVE = {
+    "gas_price": "price of a unit of gas [numeraire]; 0.0 when costs are off",
+    "cost_bps": "cost of a trade by leg and size bucket [bp of notional]; 0.0 when costs are off",
+    "reward_tokens_per_unit": "tokens paid at the hour [tokens per staked ETH unit]",
+}
+# Every array with its meaning and unit.
+ARRAYS = {
+    **POSITIVE,
+    **NOT_NEGATIVE,
+    "funding_rate": "settled at the hour [share of notional], 0.0 where nothing settles",
+    "reward_price": "price of a reward token [numeraire per token], NaN before its first quote",
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -137,7 +137,7 @@ def _evaluate(
         case "cross_venue":
             return _cross_venue(dataset, peers)
         case _:
-            return _margin_parameters(dataset, venue)
+            return margin_parameters(dataset, venue)
 
 
 def _schema(dataset: Dataset) -> Found:
@@ -213,7 +213,7 @@ def _outliers(dataset: Dataset) -> Found:
     marked = outlier_rows(dataset.frame, dataset.config)
     metrics: dict[str, float | int | str] = {"outliers": int(marked.sum())}
     for bounds in dataset.config.outliers:
-        worst = np.max(_excess(dataset.frame, bounds), initial=0.0)
+        worst = np.max(excess(dataset.frame, bounds), initial=0.0)
         metrics[f"worst_{bounds.column}_of_bound"] = float(worst)
     told = f"{int(marked.sum())} rows beyond them"
     return not marked.any(), told, metrics, dataset.frame[marked].head(SHOWN_ROWS)
@@ -223,22 +223,22 @@ def outlier_rows(frame: pd.DataFrame, config: DatasetConfig) -> npt.NDArray[np.b
     """Rows beyond any of the declared bounds, (n,) bool."""
     marked = np.zeros(len(frame), dtype=bool)
     for bounds in config.outliers:
-        marked |= _excess(frame, bounds) > 1.0
+        marked |= excess(frame, bounds) > 1.0
     return marked
 
 
-def _excess(frame: pd.DataFrame, bounds: OutlierBounds) -> npt.NDArray[np.float64]:
-    """How far each row goes, as a multiple of its bound; above 1 is beyond it."""
+def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> npt.NDArray[np.float64]:
+    """How far each row goes, as a multiple of its bound, (n,); above 1 is beyond it."""
     values = frame[bounds.column].to_numpy(dtype=np.float64)
-    excess = np.zeros(len(values))
+    times = np.zeros(len(values))
     if bounds.max_abs is not None:
-        excess = np.maximum(excess, np.abs(values) / bounds.max_abs)
+        times = np.maximum(times, np.abs(values) / bounds.max_abs)
     if bounds.max_log_change is not None and len(values):
         # What has no logarithm is no outlier but no price, and the schema's to refuse.
         logs = np.log(np.where(values > 0.0, values, np.nan))
         change = np.nan_to_num(np.abs(np.diff(logs, prepend=logs[0])))
-        excess = np.maximum(excess, change / bounds.max_log_change)
-    return excess
+        times = np.maximum(times, change / bounds.max_log_change)
+    return times
 
 
 def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> Found:
@@ -250,7 +250,7 @@ def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> 
         peer = peers.get(name)
         if not isinstance(peer, Dataset):
             continue
-        gaps = _gaps_to(dataset, peer, rule)
+        gaps = gaps_to(dataset, peer, rule)
         if gaps.empty:
             continue
         median, largest = float(gaps["gap_bp"].median()), float(gaps["gap_bp"].max())
@@ -263,7 +263,8 @@ def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> 
     return passed, "; ".join(told) or "no other quote to compare with", metrics, shown
 
 
-def _gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
+def gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
+    """`timestamp`, both quotes, `peer` and `gap_bp`, of every stamp at which both landed."""
     own, other = (d.frame[d.frame["repair"] == AS_LANDED] for d in (dataset, peer))
     both = pd.merge(
         own[["timestamp", rule.column]].set_axis(["timestamp", dataset.name], axis=1),
@@ -275,7 +276,8 @@ def _gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
     return both.assign(peer=peer.name, gap_bp=(difference / scale).abs() * 1e4)
 
 
-def _margin_parameters(dataset: Dataset, venue: Exchange | None) -> Found:
+def margin_parameters(dataset: Dataset, venue: Exchange | None) -> Found:
+    """Whether a venue's own margin file makes sense and agrees with the venue's configuration."""
     told = dataset.frame.set_index("parameter")["value"]
     initial = float(told["initial_margin_requirement"])
     maintenance = float(told["maintenance_margin_requirement"])

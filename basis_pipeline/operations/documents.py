@@ -15,7 +15,7 @@ from basis_pipeline import error_codes
 from basis_pipeline.config import Configs
 from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.market.quality import QualityResult, Severity
-from basis_pipeline.settings import ENV_FILE_VARIABLE, FIELDS, PREFIX
+from basis_pipeline.settings import ENV_FILE_VARIABLE, FIELDS, OPTIONAL, PREFIX
 
 PHASE = 5
 Commands = Mapping[str, AbstractSet[str]]  # `data sample` → its options
@@ -140,7 +140,7 @@ def _names(root: Path, configs: Configs) -> Problems:
             if code not in error_codes.REGISTRY and not error_codes.why_reserved(code):
                 yield name, f"{code} is not registered"
         for variable in sorted(set(_VARIABLE.findall(text)) - _OTHER_VARIABLES):
-            if variable.removeprefix(PREFIX).lower() not in FIELDS:
+            if variable.removeprefix(PREFIX).lower() not in (*FIELDS, *OPTIONAL):
                 yield name, f"{variable} is not a variable"
         for fragment in _fragments(text):
             if problem := _unknown_name(root, configs, fragment):
@@ -157,7 +157,7 @@ def _unknown_name(root: Path, configs: Configs, fragment: str) -> str:
     if _FILE.fullmatch(fragment) and not (root / fragment).exists():
         return f"there is no file {fragment}"
     section = fragment.partition(".")[0]
-    is_key = section in ModeConfig.model_fields and not fragment.endswith(".py")
+    is_key = section in ModeConfig.model_fields and not fragment.endswith((".py", ".html"))
     if is_key and _KEY.fullmatch(fragment) and not _is_key(fragment):
         return f"there is no key {fragment}"
     family = fragment.partition("/")[2] or fragment

@@ -1,4 +1,4 @@
-"""Gates as documents: JSON for scripts, JUnit for build servers, Markdown for people."""
+"""Gates as documents: JSON for scripts, JUnit for build servers, Markdown and a page for people."""
 
 import json
 import re
@@ -7,10 +7,22 @@ from dataclasses import asdict
 from xml.etree import ElementTree as ET
 
 from basis_pipeline.error_codes import PHASES
-from basis_pipeline.operations.gates import Gate, Verdict, counts, failed, worst
+from basis_pipeline.operations.gates import (
+    WORST_FIRST,
+    Gate,
+    Verdict,
+    counts,
+    failed,
+    short,
+    worst,
+)
+from basis_pipeline.results.pages.page import render
 
 # What XML 1.0 cannot hold in any form.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+_MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
 def phase_name(phase: int) -> str:
@@ -107,6 +119,67 @@ def gates_markdown(gates: Sequence[Gate], *, strict: bool = False) -> str:
             cells = (gate.verdict.value, f"[{gate.name}]({gate.link})", gate.told)
             lines.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def gates_html(gates: Sequence[Gate], *, strict: bool = False, ui: str = "") -> str:
+    """All gates as a page that needs nothing beside itself.
+
+    What stops the line comes first, then warnings; then every phase with its assets, and every
+    asset with its gates and what each verdict stands on.
+
+    Parameters
+    ----------
+    ui: address of the Dagster UI, where each gate's history is; without one there are no links.
+    """
+    stopping = failed(gates, strict=strict)
+    telling = [gate for gate in gates if gate.verdict is Verdict.WARN and gate not in stopping]
+    dated = [gate.evaluated_at for gate in gates if gate.evaluated_at]
+    phases = by_phase(gates)
+    return render(
+        "gates.html.j2",
+        (),
+        verdict=_overall(gates, strict),
+        strict=strict,
+        counts=counts(gates),
+        total=len(gates),
+        latest=f"{max(dated):{_MOMENT}} UTC" if dated else "never",
+        modes=sorted({gate.mode for gate in gates if gate.mode}),
+        overview=[(phase_name(n), worst(part), counts(part)) for n, part in phases.items()],
+        words=WORST_FIRST,
+        stopping=stopping,
+        warnings=telling,
+        phases={phase_name(n): _by_asset(part) for n, part in phases.items()},
+        matrix=_matrix([gate for gate in gates if gate.mode]),
+        evidence=_evidence_of,
+        ui=ui.rstrip("/"),
+    )
+
+
+def _by_asset(gates: Sequence[Gate]) -> list[tuple[str, Verdict, list[Gate]]]:
+    """Assets with their worst verdict and their gates, worst first."""
+    names = dict.fromkeys(gate.asset for gate in gates)
+    parts = {name: [gate for gate in gates if gate.asset == name] for name in names}
+    found = [(name, worst(part), sorted(part, key=_badness)) for name, part in parts.items()]
+    return sorted(found, key=lambda asset: WORST_FIRST.index(asset[1]))
+
+
+def _badness(gate: Gate) -> int:
+    return WORST_FIRST.index(gate.verdict)
+
+
+def _matrix(gates: Sequence[Gate]) -> list[tuple[str, dict[str, Verdict]]]:
+    """Gates that every mode has: the check, and its verdict by mode."""
+    checks: dict[str, dict[str, Verdict]] = {}
+    for gate in gates:
+        checks.setdefault(f"{gate.asset} {gate.check}", {})[gate.mode] = gate.verdict
+    return list(checks.items())
+
+
+def _evidence_of(gate: Gate) -> dict[str, str]:
+    """What a verdict stands on beside its message, as texts."""
+    figures = {name: short(value) for name, value in sorted((gate.metrics or {}).items())}
+    at = f"{gate.evaluated_at:{_MOMENT}}" if gate.evaluated_at else "never"
+    return {**figures, "evaluated": at, **({"run": gate.run_id[:8]} if gate.run_id else {})}
 
 
 def _cell(text: str) -> str:

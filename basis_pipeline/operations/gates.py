@@ -58,24 +58,25 @@ class Gate:
     def told(self) -> str:
         """The message, with the figures of a check whose message does not hold them."""
         figures = self.metrics or {}
-        shown = [f"{key} {_short(value)}" for key, value in sorted(figures.items())]
+        shown = [f"{key} {short(value)}" for key, value in sorted(figures.items())]
         return f"{self.message} ({', '.join(shown)})" if shown and self.mode else self.message
 
     @property
     def limit(self) -> str:
         """The limit or target it was held to, as text; empty where there is none."""
         figures = self.metrics or {}
-        return next((_short(figures[name]) for name in LIMITS if name in figures), "")
+        return next((short(figures[name]) for name in LIMITS if name in figures), "")
 
     @property
     def value(self) -> str:
         """What was measured against the limit, as text."""
         figures = self.metrics or {}
         measured = [value for name, value in figures.items() if name not in LIMITS]
-        return _short(measured[0]) if measured and self.limit else ""
+        return short(measured[0]) if measured and self.limit else ""
 
 
-def _short(value: float | str) -> str:
+def short(value: float | str) -> str:
+    """A figure of a gate as text, to six digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

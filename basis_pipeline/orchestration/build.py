@@ -11,6 +11,7 @@ from basis_pipeline.orchestration.jobs import all_jobs
 from basis_pipeline.orchestration.partitions import mode_partitions
 from basis_pipeline.orchestration.resources import RunRequest, current_configs
 from basis_pipeline.orchestration.schedules import all_schedules
+from basis_pipeline.orchestration.sensors import all_sensors
 
 
 def build_defs(
@@ -29,11 +30,13 @@ def build_defs(
     """
     configs = current_configs()
     partitions = mode_partitions(configs.modes)
+    jobs = all_jobs()
     request = RunRequest.configure_at_launch()
     return dg.Definitions(
         assets=all_assets(configs, partitions),
-        jobs=all_jobs(),
-        schedules=all_schedules(),
+        jobs=jobs,
+        schedules=all_schedules(jobs),
+        sensors=all_sensors(configs, jobs),
         resources={
             "request": request,
             "warehouse": Warehouse(request=request),

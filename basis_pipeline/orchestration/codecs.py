@@ -8,7 +8,7 @@ file and is there as a whole or not at all. A finished run is a directory, as th
 import io
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,15 +53,15 @@ def of_file(suffix: str, encode: Callable[[Any], bytes], decode: Callable[[bytes
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside the target, fsync, rename: a killed run leaves the old file or the new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:  # with the permissions that any file of the user gets
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -7,6 +7,11 @@ import dagster as dg
 
 from basis_pipeline.errors import BasisError, error_from_code
 
+# What another attempt may mend: a database that was busy, a disk that was slow to answer. A coded
+# refusal says that it may not.
+RETRIES = dg.RetryPolicy(
+    max_retries=2, delay=1.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)
 FIELDS = ("code", "what", "where", "available", "action")
 
 

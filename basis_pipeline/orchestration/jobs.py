@@ -4,6 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from basis_pipeline.orchestration.assets.config import CATALOGUE
+from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB
 from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.executors import parallel_executor
@@ -60,6 +61,11 @@ def all_jobs() -> list[UnresolvedAssetJobDefinition]:
                 job, dg.AssetSelection.assets(study_key(kind)), description=description
             )
             for job, kind, description in STUDIES
+        ),
+        dg.define_asset_job(
+            REQUESTS_JOB,
+            groups("request"),
+            description="Serve backtest requests of the queue, in order.",
         ),
         dg.define_asset_job(
             HEALTH_JOB,

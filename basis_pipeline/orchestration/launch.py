@@ -1,4 +1,4 @@
-"""The pipeline in this process: one run for the data, one a mode, one for the comparison."""
+"""The pipeline in this process: runs for the data and their audit, one a mode, one for reports."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import dagster as dg
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.gates import Gate
+from basis_pipeline.orchestration.assets.audit import DATA_AUDIT, GATES
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.assets.config import CATALOGUE, MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
@@ -38,7 +39,7 @@ class ModeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PipelineOutcome:
-    """What became of the pipeline; `problems` are those of the data run and of the comparison."""
+    """What became of the pipeline; `problems` are those of the data and of the reports."""
 
     modes: list[ModeOutcome]
     gates: list[Gate]
@@ -75,12 +76,14 @@ class Launcher:
         shared = [CATALOGUE, *self._data_assets(slices)]
         self.say("raw files and datasets")
         problems = _problems(self._execute(shared))
+        self.say("data audit")
+        problems += _problems(self._execute([DATA_AUDIT]))
         before_modes()
         names = sorted([*(mode_slice.name for mode_slice in slices), *unsound])
         modes = [self._run_mode(name) for name in names]
-        if any(mode.run_id for mode in modes):
-            self.say("comparison")
-            problems += _problems(self._execute([COMPARISON]))
+        self.say("reports")
+        compared = [COMPARISON] if any(mode.run_id for mode in modes) else []
+        problems += _problems(self._execute([*compared, GATES]))
         return PipelineOutcome(modes, self._gates(shared, [mode.mode for mode in modes]), problems)
 
     def judge(self, phases: Collection[int]) -> list[BasisError | str]:
@@ -93,9 +96,10 @@ class Launcher:
         if not assets:
             return []
         self.say("platform and project")
-        return _problems(
-            self._execute(assets, job=self.defs.resolve_implicit_global_asset_job_def())
-        )
+        job = self.defs.resolve_implicit_global_asset_job_def()
+        # The page of all gates comes after them: it shows what they said.
+        done = [self._execute(assets, job=job), self._execute([GATES])]
+        return [problem for result in done for problem in _problems(result)]
 
     def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
         """All families when all modes run; else only those the chosen modes read or repair from."""

@@ -24,9 +24,14 @@ def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Gate]:
     """Every check the graph declares, for every mode it belongs to, with its latest verdict."""
     graph = defs.resolve_asset_graph()
     specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
-    shared = [spec for spec in specs if spec.partitions_def is None]
-    gates = gates_of(instance, shared)
-    parted = [spec for spec in specs if spec.partitions_def is not None]
+    return gates_of_all(instance, specs)
+
+
+def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Gate]:
+    """The checks given, of every mode they belong to, by phase, mode and asset."""
+    wanted = list(specs)
+    gates = gates_of(instance, [spec for spec in wanted if spec.partitions_def is None])
+    parted = [spec for spec in wanted if spec.partitions_def is not None]
     modes = {m for spec in parted if (p := spec.partitions_def) for m in p.get_partition_keys()}
     for mode in sorted(modes):
         gates += gates_of(instance, parted, mode)

@@ -4,7 +4,6 @@ Every event here follows from one that Dagster has just stored. So its log and o
 no asset can forget to say what it did, and nothing is written to Dagster's log twice.
 """
 
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -45,8 +44,8 @@ def recorded(
     with correlated(run.run_id, run.tags.get(PARTITION, "")):
         if not is_over(instance, run) and _is_open(directory):
             trail = Trail(instance, run)
-            # A step's own process speaks for its step; who started it speaks for the run.
-            if multiprocessing.parent_process() is None:
+            # A step's own process speaks for its step; who started it has spoken for the run.
+            if not instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_WORKER_STARTING):
                 trail.start(asked)
             instance.add_event_listener(run.run_id, trail)
         yield
@@ -190,8 +189,8 @@ def _raw(family: str, facts: Facts) -> Iterator[Said]:
 
 
 def _dataset(name: str, facts: Facts) -> Iterator[Said]:
-    if facts["repaired_rows"] != "none":
-        yield EventType.DATA_REPAIRED, {"dataset": name, "repaired": facts["repaired_rows"]}
+    if facts["repairs"] != "none":
+        yield EventType.DATA_REPAIRED, {"dataset": name, "repaired": facts["repairs"]}
 
 
 def _panel(_: str, facts: Facts) -> Iterator[Said]:
@@ -208,10 +207,16 @@ def _result(_: str, facts: Facts) -> Iterator[Said]:
         yield EventType.LIQUIDATION, {"count": facts["liquidations"]}
 
 
+def _requests(_: str, facts: Facts) -> Iterator[Said]:
+    told = [f"{row.data['request_id']} {row.data['status']}" for row in facts["requests"].records]
+    yield EventType.MESSAGE, {"text": f"requests served: {', '.join(told)}"}
+
+
 BY_LAYER: Mapping[str, Callable[[str, Facts], Iterator[Said]]] = {
     "config": _configuration,
     "raw": _raw,
     "dataset": _dataset,
     "market": _panel,
     "results": _result,
+    "request": _requests,
 }

@@ -64,15 +64,21 @@ def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Float
 
     with ThreadPoolExecutor(threads) as pool:
         waiting: list[Future[None]] = []
-        for prepared, rows, money, inside in study.groups(indices):
-            capitals[inside] = money
-            for first in range(0, len(inside), PIECE):
-                part = slice(first, first + PIECE)
-                waiting.append(pool.submit(run, prepared, rows[part], money[part], inside[part]))
-            while len(waiting) > 4 * threads and len(inside) < PIECE:  # few markets at once
-                waiting.pop(0).result()
-        for future in waiting:
-            future.result()
+        try:
+            for prepared, rows, money, inside in study.groups(indices):
+                capitals[inside] = money
+                for first in range(0, len(inside), PIECE):
+                    part = slice(first, first + PIECE)
+                    waiting.append(
+                        pool.submit(run, prepared, rows[part], money[part], inside[part])
+                    )
+                while len(waiting) > 4 * threads and len(inside) < PIECE:  # few markets at once
+                    waiting.pop(0).result()
+            for future in waiting:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return figures, capitals
 
 

@@ -33,6 +33,8 @@ PICTURES = (
     Picture("report-attribution", "usdt_market_neutral", 980, "#attribution", dark=True),
     Picture("report-risk", "usdt_market_neutral", 1180, "#risk"),
     Picture("report-comparison", "comparison", 1060),
+    Picture("report-gates", "gates", 1060),
+    Picture("report-data-audit", "data_audit", 1060),
     Picture("report-narrow", "btc_basis", 900, width=390, dark=True),
 )
 
@@ -45,7 +47,7 @@ def make(picture: Picture, browser: Browser, reports: Path) -> Path:
     )
     page = context.new_page()
     page.goto((reports / f"{picture.page}.html").resolve().as_uri())
-    page.wait_for_selector("html[data-drawn]", state="attached")
+    page.wait_for_selector("html[data-drawn], html:not(:has(#charts))", state="attached")
     top = page.locator(picture.top).bounding_box()
     clip = {"x": 0, "y": top["y"] if top else 0, "width": picture.width, "height": picture.height}
     file = HERE / f"{picture.name}.png"

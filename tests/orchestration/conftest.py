@@ -57,7 +57,7 @@ def defs() -> dg.Definitions:
 def place_at(directory: Path, data: Path, defs: dg.Definitions) -> Iterator[Place]:
     """A place with an instance of its own below `directory`."""
     home = directory / "results" / "dagster_home"
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     log = {**EVENT_LOG, "config": {"base_dir": str(home)}}
     overrides = {"event_log_storage": log, "telemetry": {"enabled": False}}
     with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:

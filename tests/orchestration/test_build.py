@@ -1,16 +1,23 @@
 """The code location: complete, documented, without loose ends."""
 
+import re
 import warnings
+from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster_shared.utils.warnings import PreviewWarning
 
 from basis_pipeline.error_codes import PHASES
+from basis_pipeline.market.raw import RawFamily, read_families
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
 from basis_pipeline.orchestration.resources import current_configs
+from basis_pipeline.settings import project_root
 
+# The README's table of selections.
+README = (project_root() / "README.md").read_text(encoding="utf-8")
+SELECTIONS = README.partition("## Looking at it")[2].partition("\n## ")[0]
 JOBS = {
     "full_pipeline",
     "full_pipeline_parallel",
@@ -50,22 +57,68 @@ def test_graph_has_a_raw_and_a_dataset_asset_a_family(defs: dg.Definitions) -> N
 
 
 def test_every_asset_says_what_it_is(defs: dg.Definitions) -> None:
-    """A person in the UI finds group, kind, owner and a description on every asset."""
+    """A person in the UI finds group, kind, owner and what an asset is on every one of them."""
     for spec in defs.resolve_all_asset_specs():
         name = spec.key.to_user_string()
         assert spec.group_name == spec.key.path[0], name
         assert spec.kinds, name
         assert spec.owners, name
-        assert spec.description, name
         assert spec.code_version, name
 
 
-def test_tables_have_column_schemas(defs: dg.Definitions) -> None:
-    """Columns of raw families and datasets are shown with type and meaning."""
+def test_every_description_teaches(defs: dg.Definitions) -> None:
+    """What it is, its units, its source and what breaks when it is wrong: on every asset."""
     for spec in defs.resolve_all_asset_specs():
-        if spec.key.path[0] in ("raw", "dataset"):
+        told, name = spec.description or "", spec.key.to_user_string()
+        for part in ("**Units:**", "**Source:**", "**What is at stake:**"):
+            assert part in told, (name, part)
+        sentences = [text for text in re.split(r"[.:;] |\.\n|\.$", told) if text.strip()]
+        assert len(sentences) >= 5, name
+
+
+def test_a_family_says_which_modes_read_it(defs: dg.Definitions) -> None:
+    """Who is asked to mend a feed sees whom it stops, and for which families it stands in."""
+    told = {spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()}
+    funding = told["raw/okx_btcusdt_funding"] or ""
+    readers = funding.partition("**Read by:**")[2]
+    assert "no mode" in readers or "btc_basis" in readers
+    bybit = (told["dataset/bybit_btcusdt_perp"] or "").partition("**Read by:**")[2]
+    assert "btc_basis" in bybit
+    assert "repairs binance_btcusdt_perp" in bybit
+
+
+def test_tables_have_column_schemas(defs: dg.Definitions) -> None:
+    """Every asset that holds rows shows each column with its type and meaning."""
+    tables = {"raw", "dataset"}, {"market/panel", "backtest/run"}
+    for spec in defs.resolve_all_asset_specs():
+        name = spec.key.to_user_string()
+        if spec.key.path[0] in tables[0] or name in tables[1]:
             schema = spec.metadata["dagster/column_schema"]
-            assert all(column.type and column.description for column in schema.columns), spec.key
+            assert schema.columns, name
+            assert all(column.type and column.description for column in schema.columns), name
+
+
+def test_raw_schemas_name_the_columns_that_land(sample: Path, defs: dg.Definitions) -> None:
+    """The columns shown are those a family's frame has, no more and no less."""
+    schemas = {
+        spec.key.path[-1]: spec.metadata["dagster/column_schema"]
+        for spec in defs.resolve_all_asset_specs()
+        if spec.key.path[0] == "raw"
+    }
+    for name, family in read_families(sample, current_configs().datasets.values()).items():
+        assert isinstance(family, RawFamily), name
+        shown = {column.name for column in schemas[name].columns}
+        assert shown == set(map(str, family.frame.columns)), name
+
+
+@pytest.mark.parametrize("selection", re.findall(r"^\| `(.+?)` \|", SELECTIONS, re.MULTILINE))
+def test_documented_selections_find_assets(selection: str, defs: dg.Definitions) -> None:
+    """What a person copies from the README into the UI selects something, and not everything."""
+    graph = defs.resolve_asset_graph()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # parts of the syntax are a beta in the pinned release
+        found = dg.AssetSelection.from_string(selection).resolve(graph)
+    assert 0 < len(found) < len(graph.get_all_asset_keys())
 
 
 def test_every_check_belongs_to_a_phase(defs: dg.Definitions) -> None:

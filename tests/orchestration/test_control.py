@@ -23,6 +23,7 @@ from basis_pipeline.settings import project_root
 from tests.orchestration.conftest import Place
 
 RATES = "protocol_data/aave/rates/*_USDT_rates_*.csv"
+GAS_EATS = 20.0  # USDT of capital
 MODE = "pure_lending"
 LIMITS = load_control_limits(project_root() / "configs")
 
@@ -97,13 +98,21 @@ def test_a_broken_delivery_alerts_then_halts_and_a_person_brings_work_back(place
 
 def test_a_figure_beyond_its_limit_halts_what_comes_after_it(place: Place) -> None:
     """The mode that breached is recorded as the evidence it is; the next one is refused."""
-    first, second = place.run("btc_basis", "eth_basis", overrides=["hedge.ratio=0.0"]).modes
+    first, second = place.run("btc_basis", "eth_basis", capital=GAS_EATS).modes
     assert first.run_id
     state = emergency.read_state(place.request().settings)
     assert state.name is State.HALT
-    assert "delta_fraction of btc_basis" in state.reason
+    assert "drawdown_fraction of btc_basis" in state.reason
     assert [problem.code for problem in second.problems] == ["BT-005"]  # type: ignore[union-attr]
     assert shown(place) == ("FAILED", state.told)
+
+
+def test_a_what_if_halts_nobody(place: Place) -> None:
+    """Who asks what an unhedged book would have done holds none: work goes on."""
+    first, second = place.run("btc_basis", "eth_basis", overrides=["hedge.ratio=0.0"]).modes
+    assert first.run_id
+    assert second.run_id
+    assert emergency.read_state(place.request().settings).name is State.NORMAL
 
 
 def test_after_a_shutdown_nothing_is_read_nor_written(place: Place) -> None:

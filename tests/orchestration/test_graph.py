@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from basis_pipeline.operations.gates import Verdict, failed
+from basis_pipeline.operations.gates import Verdict, counts, failed
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.failures import failures
@@ -81,6 +81,76 @@ def test_pages_are_written(outcome: PipelineOutcome, shared_place: Place) -> Non
     for mode in outcome.modes:
         assert (reports / f"{mode.mode}.html").exists()
         assert f"{mode.mode}.html" in comparison
+
+
+def _latest(place: Place, key: str, partition: str | None = None) -> dict[str, object]:
+    """Values of the metadata of the latest materialisation."""
+    asked = dg.AssetRecordsFilter(
+        asset_key=dg.AssetKey(key.split("/")), asset_partitions=[partition] if partition else None
+    )
+    (record,) = place.instance.fetch_materializations(asked, limit=1).records
+    assert record.asset_materialization is not None
+    return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+
+
+def test_the_gate_page_agrees_with_the_records(
+    outcome: PipelineOutcome, shared_place: Place
+) -> None:
+    """The page, its metadata and the records count the same gates."""
+    told = _latest(shared_place, "report/gates")
+    found = counts(all_gates(shared_place.instance, shared_place.defs))
+    assert {word: told[f"gates_{word.lower().replace(' ', '_')}"] for word in found} == found
+    page = (shared_place.results / "reports" / "gates.html").read_text("utf-8")
+    assert f"<b>{found[Verdict.PASS]}</b>" in page
+    assert all(mode.mode in page for mode in outcome.modes)
+
+
+def test_the_data_audit_shows_every_family(outcome: PipelineOutcome, shared_place: Place) -> None:
+    """What was ingested is audited over the window of the run, with numbers to plot."""
+    assert outcome.modes
+    told = _latest(shared_place, "report/data_audit")
+    assert told["families_pass"] + told["families_warn"] == len(current_configs().datasets)
+    assert told["repaired_rows"] > 0
+    page = (shared_place.results / "reports" / "data_audit.html").read_text("utf-8")
+    assert all(name in page for name in current_configs().datasets)
+
+
+@pytest.mark.parametrize(
+    ("key", "partition", "numbers"),
+    [
+        ("raw/bybit_btcusdt_perp", None, ("dagster/row_count", "age_days", "bytes")),
+        ("dataset/binance_btcusdt_perp", None, ("own_share", "repaired_rows")),
+        ("market/panel", "btc_basis", ("repaired_hours", "repaired_share")),
+        (
+            "backtest/run",
+            "btc_basis",
+            ("final_equity", "apy", "max_abs_residual", "simulation_seconds"),
+        ),
+        ("results/record", "btc_basis", ("final_equity", "apy", "bytes")),
+    ],
+)
+def test_numbers_worth_plotting_are_recorded(
+    key: str,
+    partition: str | None,
+    numbers: tuple[str, ...],
+    outcome: PipelineOutcome,
+    shared_place: Place,
+) -> None:
+    """Over the nights Dagster plots equity, yield, residual, rows, age and duration."""
+    assert outcome.modes
+    told = _latest(shared_place, key, partition)
+    assert all(isinstance(told[name], int | float) for name in numbers), told.keys()
+
+
+def test_the_gate_page_is_written_when_no_mode_comes_through(place: Place) -> None:
+    """The night on which everything failed is the one whose gates people want to see."""
+    (file,) = place.data.glob("protocol_data/aave/rates/*_USDT_rates_*.csv")
+    file.unlink()
+    refused = place.run("pure_lending")
+    assert refused.modes[0].run_id is None
+    page = (place.results / "reports" / "gates.html").read_text("utf-8")
+    assert ">FAIL</span>" in page
+    assert "DATA-001" in page.partition('id="warnings"')[0]
 
 
 def test_backtest_shows_its_equity_and_tables(

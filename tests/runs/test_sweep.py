@@ -192,8 +192,13 @@ def command(out: Path, scenarios: Path, data: Path) -> list[str]:
     return [sys.executable, "-m", "basis_pipeline", "sweep", "usdt_market_neutral", *asked]
 
 
-def test_a_killed_sweep_goes_on_to_the_same_bytes(sample: Tree, tmp_path: Path) -> None:
-    """SIGKILL in the middle of it, then the same command: as if nothing had happened."""
+@pytest.mark.parametrize(
+    ("stop", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+)
+def test_a_stopped_sweep_goes_on_to_the_same_bytes(
+    sample: Tree, tmp_path: Path, stop: signal.Signals, code: int
+) -> None:
+    """Killed or interrupted in the middle, then the same command: as if nothing had happened."""
     text = json.dumps(
         {
             "name": "long",
@@ -205,21 +210,25 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(sample: Tree, tmp_path: Path) 
     (tmp_path / "long.yaml").write_text(text)
     asked = command(tmp_path / "killed", tmp_path / "long.yaml", sample.root)
     kept = tmp_path / "killed" / sweeping.BATCHES
-    killed = subprocess.Popen(asked, cwd=project_root(), stdout=subprocess.DEVNULL)
+    killed = subprocess.Popen(
+        asked, cwd=project_root(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     deadline = time.monotonic() + 120.0
     while len(list(kept.glob("points-*.parquet"))) < 2:
         assert killed.poll() is None
         assert time.monotonic() < deadline
         os.sched_yield()
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    killed.send_signal(stop)
+    _, told = killed.communicate()
+    assert killed.returncode == code
+    assert (b"points are kept" in told) == (stop == signal.SIGINT)
     assert 2 <= len(list(kept.glob("points-*.parquet"))) < 10
     for name in ("killed", "whole"):
         asked = command(tmp_path / name, tmp_path / "long.yaml", sample.root)
         subprocess.run(asked, cwd=project_root(), check=True, stdout=subprocess.DEVNULL)
     found, whole = files_of(tmp_path / "killed"), files_of(tmp_path / "whole")
     partial = [name for name in found if Path(name).name.startswith(".")]
-    assert len(partial) <= 1  # what the killed process was writing
+    assert len(partial) <= (stop == signal.SIGKILL)  # what the killed process was writing
     assert {name: text for name, text in found.items() if name not in partial} == whole
 
 

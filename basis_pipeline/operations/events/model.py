@@ -43,6 +43,11 @@ class EventType(StrEnum):
     HALTED = "halted"
     SHUT_DOWN = "shut_down"
     RESUMED = "resumed"
+    ALERT = "alert"  # kind, told, reasons: what a person should look at
+    ALERT_DELIVERY = "alert_delivery"  # alerts, delivered, attempts, reason
+    REQUEST_ACCEPTED = "request_accepted"  # request_id, sequence
+    REQUEST_REJECTED = "request_rejected"  # file, code, reason
+    REQUEST_SERVED = "request_served"  # request_id, status, record or code
     ERROR = "error"  # as `error_event` lays it out
     EVENTS_DROPPED = "events_dropped"  # count, total
     LOG_FILES_REMOVED = "log_files_removed"  # files
@@ -72,6 +77,11 @@ CATEGORIES: dict[EventType, Category] = {
     EventType.HALTED: Category.AUDIT,
     EventType.SHUT_DOWN: Category.AUDIT,
     EventType.RESUMED: Category.AUDIT,
+    EventType.ALERT: Category.AUDIT,
+    EventType.ALERT_DELIVERY: Category.AUDIT,
+    EventType.REQUEST_ACCEPTED: Category.AUDIT,
+    EventType.REQUEST_REJECTED: Category.AUDIT,
+    EventType.REQUEST_SERVED: Category.AUDIT,
     EventType.ERROR: Category.AUDIT,
     EventType.EVENTS_DROPPED: Category.AUDIT,
     EventType.LOG_FILES_REMOVED: Category.AUDIT,
@@ -94,6 +104,8 @@ LEVELS: dict[EventType, Level] = {
     EventType.ALERTED: Level.WARNING,
     EventType.HALTED: Level.ERROR,
     EventType.SHUT_DOWN: Level.ERROR,
+    EventType.ALERT: Level.ERROR,
+    EventType.REQUEST_REJECTED: Level.WARNING,
     EventType.ERROR: Level.ERROR,
     EventType.EVENTS_DROPPED: Level.WARNING,
     EventType.DATA_REFUSED: Level.ERROR,

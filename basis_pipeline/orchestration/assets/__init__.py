@@ -3,6 +3,7 @@
 import dagster as dg
 
 from basis_pipeline.config import Configs
+from basis_pipeline.orchestration.assets.audit import data_audit_asset, gates_asset
 from basis_pipeline.orchestration.assets.backtest import run_asset
 from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
 from basis_pipeline.orchestration.assets.control import control_asset
@@ -13,6 +14,7 @@ from basis_pipeline.orchestration.assets.platform import platform_asset
 from basis_pipeline.orchestration.assets.project import project_assets
 from basis_pipeline.orchestration.assets.raw import raw_assets
 from basis_pipeline.orchestration.assets.report import report_assets
+from basis_pipeline.orchestration.assets.requests import requests
 from basis_pipeline.orchestration.assets.results import record_asset
 from basis_pipeline.orchestration.assets.studies import study_assets
 
@@ -25,15 +27,18 @@ def all_assets(
     checks = [check for asset in before for check in asset.check_specs]
     of_a_mode = [*before, record_asset(partitions, checks)]
     mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
-    return [
+    assets = [
         catalogue,
         platform_asset(),
         control_asset(),
+        requests,
         *project_assets(),
         raw_assets(configs),
         dataset_assets(configs),
         *of_a_mode,
         *report_assets(partitions, mode_checks),
         *study_assets(partitions),
+        data_audit_asset(configs),
         health_asset(configs),
     ]
+    return [*assets, gates_asset([check for asset in assets for check in asset.check_specs])]

@@ -1,5 +1,6 @@
 """`backtest/run[mode]`: the engine over one panel, and the checks of what came out."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,8 +24,10 @@ from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema
+from basis_pipeline.results.columns import explained
 from basis_pipeline.results.pages.pictures import equity_png
 from basis_pipeline.results.store import RunResult
+from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.checks import CHECKS, PHASE, backtest_checks
@@ -32,14 +35,25 @@ from basis_pipeline.runs.checks import CHECKS, PHASE, backtest_checks
 RUN = dg.AssetKey(["backtest", "run"])
 # A run that fails one of these is wrong, not merely unlucky: it is never recorded as a result.
 BLOCKING = ("reconciliation", "closed_form", "determinism")
-EQUITY = plain_schema(
-    {
-        "timestamp": ("timestamp[ns, UTC]", "mark"),
-        "equity": ("float64", "after trades, in the share class's currency"),
-        "flow": ("float64", "deposits less withdrawals at the mark"),
-        "drawdown": ("float64", "share of the running peak"),
-    }
-)
+_COLUMNS = {
+    "equity": ("timestamp", "equity", "flow", "drawdown"),
+    "attribution": ("timestamp", *COMPONENTS, "residual"),
+}
+
+
+def _schema(name: str) -> dg.TableSchema:
+    """Columns of a result table with unit and meaning."""
+    told = {"currency": "share class's currency", "asset": "units of the asset"}
+    found = explained(name, _COLUMNS[name], **told).items()
+    return plain_schema(
+        {
+            column: ("timestamp" if column == "timestamp" else "float64", f"{meaning} [{unit}]")
+            for column, (unit, meaning) in found
+        }
+    )
+
+
+_SCHEMAS = {"attribution_columns": dg.MetadataValue.table_schema(_schema("attribution"))}
 
 
 def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
@@ -57,12 +71,18 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         kinds={"numba", "parquet"},
         owners=["team:strategy"],
         code_version=ENGINE_VERSION,
-        metadata={"dagster/column_schema": EQUITY},
+        metadata={"dagster/column_schema": _schema("equity"), **_SCHEMAS},
         io_manager_key="warehouse",
         description=(
             "One mode simulated hour by hour over its panel: equity, attribution, positions, risk "
             "and an event ledger. It is held to its closed form, must explain every change of "
-            "equity to 1e-9, must come out the same again, and must keep the mode's limits."
+            "equity to 1e-9, must come out the same again, and must keep the mode's limits.\n\n"
+            "**Units:** amounts in the share class's currency, figures as shares (0.05 is 5 %) "
+            "unless they count; drawdown as a positive share.\n\n"
+            "**Source:** the panel and the slice of the mode, nothing else; the run's identity is "
+            "the hash of both with window, capital and engine.\n\n"
+            "**What is at stake:** every figure of every page. Watch max_abs_residual over time: "
+            "above 1e-9 money appeared or vanished, and the run is not recorded."
         ),
     )
     def run(
@@ -79,15 +99,18 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
             _require_sound_inputs(context.instance, mode_slice, mode)
             capital = capital_of(mode_slice, request.capital)
             beside = _benchmarks(mode_slice, request, warehouse)
+            began = time.perf_counter()
             result = run_backtest(mode_slice, panel, request.window, capital, beside)
-            hold(context.instance, request.settings, figures_of(result))
+            seconds = time.perf_counter() - began
+            if not request.overrides:  # a what-if is nobody's book
+                hold(context.instance, request.settings, figures_of(result))
         except BasisError as error:
             raise as_failure(error) from error
         found = backtest_checks(result, mode_slice, panel)
         yield dg.MaterializeResult(
             value=result,
             data_version=dg.DataVersion(result.run_id),
-            metadata=_facts(result),
+            metadata={**_facts(result), "simulation_seconds": seconds},
             check_results=check_results(RUN, found, context.selected_asset_check_keys),
         )
 

@@ -40,7 +40,11 @@ OWNERS = ["team:strategy"]
     description=(
         "Every file of `configs/`: modes, venues, share classes and the catalogue of datasets, in "
         "strict models that refuse unknown keys. The data version changes with any of them. Its "
-        "checks look at the environment: the settings and the directories they name."
+        "checks look at the environment: the settings and the directories they name.\n\n"
+        "**Units:** each key's own, as its file says. **Source:** the YAML files of the project, "
+        "read again whenever one has changed.\n\n"
+        "**What is at stake:** everything below. A key that is misspelt would silently be without "
+        "effect, so that an unknown one refuses the file."
     ),
 )
 def catalogue(
@@ -84,7 +88,12 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
         description=(
             "The slice of the configuration one mode depends on: the mode with its overrides, its "
             "share class, the venues it touches and the datasets it reads, as canonical JSON. Its "
-            "sha256 is part of every run's identity; a file the mode does not use cannot change it."
+            "sha256 is part of every run's identity; a file the mode does not use cannot change "
+            "it.\n\n"
+            "**Units:** weights as shares of equity, ratios and bands as shares, fees in basis "
+            "points. **Source:** `configs/`, with what the run overrides.\n\n"
+            "**What is at stake:** which strategy is run at all. Weights that do not fit each "
+            "other, or a loan to value above what the venue allows, break a rule and stop the mode."
         ),
     )
     def mode(

@@ -38,7 +38,11 @@ def control_asset() -> dg.AssetsDefinition:
         description=(
             "Emergency control: NORMAL, ALERT, HALT or SHUTDOWN, since when, by whom and why. The "
             "limits are in configs/control/limits.yaml; every change shows here at once. While it "
-            "is halted backtests refuse; `basis resume` lets work go on."
+            "is halted backtests refuse; `basis resume` lets work go on.\n\n"
+            "**Units:** states and times, UTC; limits as their file says. **Source:** the control "
+            "state in the results database, which every process of every machine reads.\n\n"
+            "**What is at stake:** whether a run that should have been stopped goes on, or a night "
+            "is lost to a halt that nobody lifted."
         ),
     )
     def control(

@@ -14,7 +14,8 @@ from basis_pipeline.market.schemas import schema_for
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.raw import raw_key, refused
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.descriptions import Readers, family_description, readers
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import column_schema, table
@@ -31,12 +32,15 @@ def dataset_key(name: str) -> dg.AssetKey:
 
 def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
     """One asset a dataset of the catalogue, with its checks, all built in one step."""
+    read = readers(configs)
 
     @dg.multi_asset(
         name="dataset",
-        specs=[_spec(config) for config in configs.datasets.values()],
+        specs=[_spec(config, configs, read) for config in configs.datasets.values()],
         check_specs=[spec for config in configs.datasets.values() for spec in _checks(config)],
         can_subset=True,
+        retry_policy=RETRIES,
+        pool="data",
     )
     def dataset(
         context: dg.AssetExecutionContext,
@@ -55,18 +59,19 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
     return dataset
 
 
-def _spec(config: DatasetConfig) -> dg.AssetSpec:
+def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpec:
+    asset = (
+        "This is the family made fit for the window: on its hours, in canonical columns and units. "
+        f"Repairs declared: {config.repair}. Every repaired row names its `source` and `repair`; "
+        "what no declared repair covers refuses the dataset."
+    )
     return dg.AssetSpec(
         dataset_key(config.name),
         deps=[raw_key(name) for name in (config.name, *config.sources)],
         group_name="dataset",
         kinds={"parquet", "pandas"},
         owners=[f"team:{config.owner}"],
-        description=(
-            f"{config.description}.\n\nAligned to the hours of the window, in canonical columns "
-            f"and units. Repairs declared: {config.repair}. Every repaired row names its `source` "
-            "and `repair`; what no declared repair covers refuses the dataset."
-        ),
+        description=family_description(config, asset, configs, read),
         code_version=CODE_VERSION,
         tags={"kind": config.kind.value},
         metadata={"dagster/column_schema": column_schema(schema_for(config))},
@@ -129,13 +134,14 @@ def _version(dataset: Dataset) -> dg.DataVersion:
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:
-    repaired = ", ".join(f"{count} {kind}" for kind, count in dataset.repairs.items())
     return {
         "status": "validated",
         "dagster/row_count": len(dataset.frame),
         "window": str(dataset.window),
         "own_share": dataset.own_share,
-        "repaired_rows": repaired or "none",
+        "repairs": ", ".join(f"{n} {kind}" for kind, n in dataset.repairs.items()) or "none",
+        "repaired_rows": sum(dataset.repairs.values()),
+        **{f"repaired_{kind}": count for kind, count in dataset.repairs.items()},
         "duplicates_dropped": dataset.duplicates_dropped,
         "made_of": ", ".join(sorted(dataset.content_hashes)),
         "first_rows": table(dataset.frame, limit=5),

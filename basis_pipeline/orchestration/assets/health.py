@@ -49,7 +49,11 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
         description=(
             "Whether every component works: settings, configuration, data families, panels, "
             "engine, results store, event log, daemon, sensors, disk, memory; and what each that "
-            "does not stops. Observed every hour once its schedule is switched on."
+            "does not stops. Observed every hour once its schedule is switched on.\n\n"
+            "**Units:** durations in seconds; a component is healthy, degraded, unhealthy, not "
+            "ready or unknown. **Source:** the instance, the directories a run would use, and the "
+            "durations of its latest steps.\n\n"
+            "**What is at stake:** whether tonight's run can come through. It decides no figure."
         ),
     )
     def health(
@@ -61,6 +65,7 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             metadata={
                 "status": found.status.value,
+                **_tally(found),
                 "components": table(_rows(found), limit=200),
                 "durations": table(_durations(found), limit=200),
                 "report": dg.MetadataValue.json(found.as_json()),
@@ -102,6 +107,12 @@ def _result(component: Component) -> dg.AssetCheckResult:
             **{name: value for name, value in facts.items() if value},
         },
     )
+
+
+def _tally(health: Health) -> dict[str, int]:
+    """How many components have each status."""
+    found = [component.status for component in health.components]
+    return {f"components_{word.name.lower()}": found.count(word) for word in Status}
 
 
 def _rows(health: Health) -> pd.DataFrame:

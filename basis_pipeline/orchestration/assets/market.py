@@ -8,7 +8,7 @@ import pandas as pd
 
 from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.errors import BasisError
-from basis_pipeline.market.panel import Panel, build_panel
+from basis_pipeline.market.panel import ARRAYS, Panel, axes, build_panel
 from basis_pipeline.market.quality import check_names
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
@@ -18,7 +18,7 @@ from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
-from basis_pipeline.orchestration.tables import table
+from basis_pipeline.orchestration.tables import plain_schema, table
 from basis_pipeline.orchestration.versions import version_of
 
 PANEL = dg.AssetKey(["market", "panel"])
@@ -44,9 +44,17 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
         io_manager_key="warehouse",
         description=(
             "The market of one mode: contiguous float64 arrays, one row an hour of the window, of "
-            "exactly what the mode's slice needs, with the mask of repaired hours. Refused while a "
-            "check of a dataset it reads is failing, whichever run found it."
+            "exactly what the mode's slice needs, with the mask of repaired hours. What a mode "
+            "does not need is 1.0 where it multiplies and 0.0 where it adds.\n\n"
+            "**Units:** prices in the share class's currency or USDT, rates as shares, indices as "
+            "ratios; the columns say each.\n\n"
+            "**Source:** the datasets of the mode's slice. It is refused while a check of one of "
+            "them is failing, whichever run found it.\n\n"
+            "**What is at stake:** the engine sees nothing else. A value at the wrong hour is a "
+            "look into the future, a wrong column another strategy: the closed forms and the "
+            "comparison with real files are there to notice."
         ),
+        metadata={"dagster/column_schema": plain_schema(_columns())},
     )
     def panel(
         context: dg.AssetExecutionContext,
@@ -94,6 +102,17 @@ def _inputs(*, passed: bool, told: str, metadata: dict[str, str]) -> dg.AssetChe
     )
 
 
+def _columns() -> dict[str, tuple[str, str]]:
+    """Hourly columns of a panel's file; … stands for a venue, a reward token, or leg and bucket."""
+    parted = {name: "".join(".…" for _ in axes(name, (), ())) for name in ARRAYS}
+    return {
+        "timestamp": ("timestamp[ns, UTC]", "every hour of the window, both ends included"),
+        **{name + parted[name]: ("float64", said) for name, said in ARRAYS.items()},
+        "repaired": ("bool", "any input of the hour was repaired"),
+        "repairs.…": ("bool", "the input of that dataset was repaired"),
+    }
+
+
 def _version(mode_slice: ModeSlice, panel: Panel) -> dg.DataVersion:
     hashes = [f"{name}={digest}" for name, digest in sorted(panel.data_hashes.items())]
     span = [str(panel.timestamps[0]), str(panel.timestamps[-1])]
@@ -110,5 +129,6 @@ def _facts(panel: Panel, request: RunRequest) -> dict[str, Any]:
         "venues": ", ".join(panel.venues) or "unhedged",
         "reward_tokens": ", ".join(panel.reward_tokens) or "none",
         "repaired_hours": int(panel.repaired.sum()),
+        "repaired_share": float(panel.repaired.mean()),
         "inputs": table(inputs, limit=50),
     }

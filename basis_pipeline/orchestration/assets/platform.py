@@ -44,7 +44,12 @@ def platform_asset(load_defs: LoadDefs = _load_defs) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         description=(
             "The ground the pipeline stands on: the Dagster instance and its version, the code "
-            "location with its jobs, and the recorded runs with the files the database vouches for."
+            "location with its jobs, and the recorded runs with the files the database vouches "
+            "for.\n\n"
+            "**Units:** counts of runs, jobs and assets. **Source:** this instance, the installed "
+            "packages, the results directory and database, looked at when it is materialised.\n\n"
+            "**What is at stake:** whether the verdicts of the other gates can be believed: with "
+            "another release of Dagster, or a damaged database, they may speak of other runs."
         ),
     )
 

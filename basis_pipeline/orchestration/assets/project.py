@@ -52,7 +52,10 @@ def _housekeeping(root: Path | None) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         description=(
             "The pages people read, the lock and the tracked files: every command, mode, dataset, "
-            "key, variable and code they name exists, and no secret lies among them."
+            "key, variable and code they name exists, and no secret lies among them.\n\n"
+            "**Units:** numbers of problems. **Source:** the working tree as git tracks it.\n\n"
+            "**What is at stake:** a reader who follows a page that is out of date, and whoever a "
+            "published secret belongs to."
         ),
     )
 
@@ -80,7 +83,12 @@ def _code(root: Path | None) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         description=(
             "The code as its tools judge it: formatting, lint, strict types, the walls between the "
-            "floors, and how much of floors 0 to 3 the tests reach."
+            "floors, and how much of floors 0 to 3 the tests reach.\n\n"
+            "**Units:** numbers of findings; coverage as a share of statements and branches. "
+            "**Source:** the tools that are installed, run on the working tree, and the coverage "
+            "file of the last run of the tests.\n\n"
+            "**What is at stake:** the next change: code that its tools reject is code whose "
+            "figures nobody should release."
         ),
     )
 

@@ -1,24 +1,33 @@
 """`raw/<family>`: the files of a family as they landed, typed, nothing repaired."""
 
 from collections.abc import Collection, Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from basis_pipeline.config import Configs, DatasetConfig
+from basis_pipeline.config.automation import load_automation_limits
+from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, QualityResult, Severity
 from basis_pipeline.market.raw import RawFamily, read_families
 from basis_pipeline.market.refusal import RefusedDataError
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
-from basis_pipeline.orchestration.failures import coded_failures, error_metadata
+from basis_pipeline.orchestration.descriptions import Readers, family_description, readers
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error_metadata
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema, table
+from basis_pipeline.settings import project_root
 
 CODE_VERSION = "1"
 LANDED = "landed"
+AS_LANDED = (
+    "This is the family as it landed: typed, hashed, nothing repaired. A file that contradicts "
+    "itself, another file or its own name is refused, and stops exactly the modes that need it."
+)
 
 
 def raw_key(family: str) -> dg.AssetKey:
@@ -28,15 +37,23 @@ def raw_key(family: str) -> dg.AssetKey:
 
 def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     """One asset a family of the catalogue, all read in one step."""
+    late = load_automation_limits(project_root() / "configs").raw_data
+    freshness = dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=late.fail_after_hours),
+        warn_window=timedelta(hours=late.warn_after_hours),
+    )
+    read = readers(configs)
 
     @dg.multi_asset(
         name="raw",
-        specs=[_spec(config) for config in configs.datasets.values()],
+        specs=[_spec(config, configs, read, freshness) for config in configs.datasets.values()],
         check_specs=[
             check_spec(raw_key(name), LANDED, "ERROR", "its files are there and believable", PHASE)
             for name in configs.datasets
         ],
         can_subset=True,
+        retry_policy=RETRIES,
+        pool="data",
     )
     def raw(
         context: dg.AssetExecutionContext, request: RunRequest
@@ -45,32 +62,57 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         names = asked_for(context)
         with coded_failures():
             require_open(request.settings, "raw")
-            read = read_families(request.data, [request.configs.datasets[name] for name in names])
-        for name, outcome in read.items():
+            wanted = [request.configs.datasets[name] for name in names]
+            landed = read_families(request.data, wanted)
+        for name, outcome in landed.items():
             result = _materialise(raw_key(name), outcome, context.selected_asset_check_keys)
             yield from results_only(context, result)
 
     return raw
 
 
-def _spec(config: DatasetConfig) -> dg.AssetSpec:
-    documents = {"parameter": ("text", "dotted path"), "value": ("float64", "as in the file")}
-    columns = {raw: ("float64", f"{c.description} [{c.unit}]") for raw, c in config.columns.items()}
-    stamp = {config.stamp.column: ("datetime64[ns, UTC]", "stamp")} if config.stamp else {}
+def _spec(
+    config: DatasetConfig, configs: Configs, read: Readers, freshness: dg.FreshnessPolicy
+) -> dg.AssetSpec:
     return dg.AssetSpec(
         raw_key(config.name),
         group_name="raw",
         kinds={"json" if config.is_document else "csv"},
         owners=[f"team:{config.owner}"],
-        description=(
-            f"{config.description}.\n\nThe files `{config.glob}` below the data directory as they "
-            "landed: typed, hashed, nothing repaired. A file that contradicts itself, another file "
-            "or its own name is refused, and stops the modes that need it."
-        ),
+        description=family_description(config, AS_LANDED, configs, read),
         code_version=CODE_VERSION,
+        freshness_policy=freshness,
         tags={"kind": config.kind.value},
-        metadata={"dagster/column_schema": plain_schema({**stamp, **columns} or documents)},
+        metadata={"dagster/column_schema": plain_schema(_columns(config))},
     ).with_io_manager_key("warehouse")
+
+
+def _columns(config: DatasetConfig) -> dict[str, tuple[str, str]]:
+    """Columns as they landed: type and meaning by their names in the files."""
+    file = {"file": ("category", "file the row was read from, below the data directory")}
+    if config.kind is Kind.RISK_PARAMS:
+        path = ("text", "dotted path in the document")
+        return {"parameter": path, "value": ("float64", "as the file holds it"), **file}
+    if config.kind is Kind.EXECUTION_COSTS:
+        return {
+            "timestamp": ("datetime64[ns, UTC]", "the day, at its 00:00 UTC"),
+            "pair": ("text", "what is traded"),
+            "size_bucket_usd": ("float64", "largest notional the rate holds for [USD]"),
+            "cost_bps": ("float64", "cost of the trade [bp of notional]"),
+            **file,
+        }
+    kinds = {"date": "datetime64[ns, UTC]"}
+    columns = {
+        raw: (kinds.get(c.values, "float64"), f"{c.description} [{c.unit}]")
+        for raw, c in config.columns.items()
+    }
+    told = "when the row holds, as the file stamps it [UTC]"
+    stamp = {config.stamp.column: ("datetime64[ns, UTC]", told)} if config.stamp else {}
+    same = {
+        name: ("category", f"identity of the file: {value} in every row")
+        for name, value in config.identity.items()
+    }
+    return {**stamp, **columns, **same, **file}
 
 
 def _materialise(
@@ -118,9 +160,12 @@ def _facts(family: RawFamily) -> dict[str, Any]:
         columns=["file", "rows", "bytes", "sha256"],
     )
     span = family.span
+    age = (pd.Timestamp.now("UTC") - span[1]) / pd.Timedelta(days=1) if span else None
     return {
         "status": "landed",
         "dagster/row_count": len(family.frame),
+        **({"age_days": float(age)} if age is not None else {}),
+        "bytes": sum(file.size for file in family.files),
         "span": f"{span[0]:%Y-%m-%d %H:%M} … {span[1]:%Y-%m-%d %H:%M}" if span else "no time",
         "exact_duplicates": family.exact_duplicates,
         "content_hash": family.content_hash,

@@ -13,14 +13,12 @@ from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.codecs import write_atomically
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.results.database.migration import existing
-from basis_pipeline.results.database.runs import latest
 from basis_pipeline.results.pages.comparison import Entry, comparison_html
 from basis_pipeline.results.pages.pictures import comparison_png, tear_sheet_png
 from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
@@ -52,10 +50,15 @@ def _tear_sheet(
         kinds={"html"},
         owners=OWNERS,
         code_version=CODE_VERSION,
+        retry_policy=RETRIES,
         description=(
             "One page for one mode: figures beside their benchmarks, equity, attribution, carry "
             "and cost, risk with its limits, events, gate verdicts and what the run rests on. It "
-            "opens from disk and needs nothing beside itself."
+            "opens from disk and needs nothing beside itself.\n\n"
+            "**Units:** amounts in the share class's currency; every figure says its own. "
+            "**Source:** the recorded run and the latest verdicts of its gates.\n\n"
+            "**What is at stake:** what people decide by. The page computes no figure of its own: "
+            "where it differs from the run's `summary.json`, the page is wrong."
         ),
     )
     def tear_sheet(
@@ -67,7 +70,7 @@ def _tear_sheet(
         verdicts = shown(gates)
         with coded_failures():
             require_open(request.settings, f"report/tear_sheet[{mode}]")
-            page = _write(request.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
+            page = write_page(request.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
@@ -96,9 +99,15 @@ def _comparison(
         kinds={"html"},
         owners=OWNERS,
         code_version=CODE_VERSION,
+        retry_policy=RETRIES,
         description=(
             "One page over all modes: the latest recorded run of each over the same window, side "
-            "by side and ranked, with failed gates, components and a link to each tear sheet."
+            "by side and ranked, with failed gates, components and a link to each tear sheet.\n\n"
+            "**Units:** shares and ratios, which modes of different currencies have in common. "
+            "**Source:** the index of runs: a mode without a run over this window is left out, "
+            "and named in the metadata.\n\n"
+            "**What is at stake:** which mode gets the capital. Runs over different windows beside "
+            "each other would rank luck; there are none on it."
         ),
     )
     def comparison(
@@ -107,14 +116,14 @@ def _comparison(
         """Write the page."""
         with coded_failures():
             require_open(request.settings, "report/comparison")
-            results = _comparable(request, modes)
+            results = _comparable(context.instance, request, modes)
             names = [result.mode for result in results]
             gates = {mode: gates_of(context.instance, mode_checks, mode) for mode in names}
             entries = [
                 Entry(result, tuple(shown(gates[result.mode])), f"{result.mode}.html")
                 for result in results
             ]
-            page = _write(request.reports / "comparison.html", comparison_html(entries))
+            page = write_page(request.reports / "comparison.html", comparison_html(entries))
         return dg.MaterializeResult(
             data_version=version_of(result.run_id for result in results),
             metadata={
@@ -128,15 +137,21 @@ def _comparison(
     return comparison
 
 
-def _comparable(request: RunRequest, modes: Sequence[str]) -> list[RunResult]:
-    """The latest recorded run of every mode, of those over the window asked for."""
-    engine, window = existing(request.settings.results_db_url), request.window
-    found = []
+def _comparable(
+    instance: dg.DagsterInstance, request: RunRequest, modes: Sequence[str]
+) -> list[RunResult]:
+    """The latest recorded run of every mode, of those over the window asked for.
+
+    Of the graph's own: a run that somebody asked for beside it is not the mode's.
+    """
+    window, found = request.window, []
     for mode in modes:
-        record = latest(engine, mode) if engine else None
-        if record is None:
+        recorded = dg.AssetRecordsFilter(asset_key=RECORD, asset_partitions=[mode])
+        latest = instance.fetch_materializations(recorded, limit=1).records
+        made = latest[0].asset_materialization if latest else None
+        if made is None:
             continue
-        result = read_run(Path(record.path))
+        result = read_run(request.runs / str(made.metadata["run_id"].value))
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:
@@ -166,7 +181,8 @@ def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Verdict]) -> pd.D
     )
 
 
-def _write(page: Path, html: str) -> Path:
+def write_page(page: Path, html: str) -> Path:
+    """Write a page: a reader finds the old one or the new one. RS-001 when it cannot be."""
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(page, html.encode())

@@ -12,7 +12,7 @@ from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.checks import check_results, check_spec
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
@@ -45,11 +45,17 @@ def record_asset(
         kinds={"parquet", "sql"},
         owners=["team:strategy"],
         code_version=CODE_VERSION,
+        retry_policy=RETRIES,
         description=(
             "The run in the store: one directory named by the hash of its configuration, data, "
             "window, capital and engine, written as a whole or not at all, and its rows in the "
             "results database, with the verdicts of its gates. While the database is out of reach "
-            "they wait in a queue. A run that was refused or does not reconcile never gets here."
+            "they wait in a queue. A run that was refused or does not reconcile never gets "
+            "here.\n\n"
+            "**Units:** as the run's own. **Source:** `backtest/run` of the same mode; recording "
+            "the same run again changes nothing.\n\n"
+            "**What is at stake:** pages, comparisons and notebooks read recorded runs alone. A "
+            "file that was changed by hand no longer matches its hash, and is refused."
         ),
     )
     def record(
@@ -73,6 +79,7 @@ def record_asset(
                 "run_id": result.run_id,
                 "database": f"waits in the queue: {waits.code}" if waits else "recorded",
                 "path": dg.MetadataValue.path(directory),
+                "bytes": sum(file.stat().st_size for file in directory.iterdir()),
                 **figures.headlines(result),
             },
             check_results=check_results(RECORD, [found], context.selected_asset_check_keys),

@@ -33,7 +33,7 @@ from basis_pipeline.results.database.tables import MISSING, RECORDED, RUNS
 from basis_pipeline.results.store import SUMMARY, RunResult, read_run
 
 RUNS_DIRECTORY, QUEUE_FILE, LOCK_FILE = "runs", "queue.sqlite", "queue.lock"
-BATCH = 32  # entries a transaction
+BATCH = 64  # entries a transaction
 REFUSED = (exc.SQLAlchemyError, sqlite3.Error, KeyError, TypeError, ValueError)
 
 

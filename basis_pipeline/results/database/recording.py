@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
+from sqlalchemy.dialects import sqlite
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.queue import Waiting
@@ -95,10 +96,15 @@ def _insert(connection: Connection, table: Table, blocks: Sequence[Columns]) -> 
         for name in names
         if (of_type := table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
     }
-    statement = str(insert(table).compile(dialect=dialect, column_keys=names))
+    statement = _statement(table, tuple(names))
     for block in blocks:
         columns = [map(convert[n], block[n]) if n in convert else block[n] for n in names]
         driver.executemany(statement, list(zip(*columns, strict=True)))
+
+
+@lru_cache
+def _statement(table: Table, names: tuple[str, ...]) -> str:
+    return str(insert(table).compile(dialect=sqlite.dialect(), column_keys=list(names)))
 
 
 def _differs(known: Row[*tuple[Any, ...]], run: dict[str, Any]) -> bool:

@@ -10,8 +10,9 @@ from sqlalchemy import Engine, Select, Table, select
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.connection import place, reading
+from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.tables import RECORDED, RUNS
-from basis_pipeline.results.store import verify_run
+from basis_pipeline.results.store import SUMMARY, RunResult, read_run, verify_run
 
 SHOWN = 20
 
@@ -101,6 +102,29 @@ def latest(engine: Engine, mode: str) -> RunRecord | None:
     """The run of a mode recorded last, of those whose files are there."""
     found = runs(engine, mode=mode, status=RECORDED, limit=1)
     return found[0] if found else None
+
+
+def load(url: str, name: str) -> RunResult:
+    """Read a run, every file checked against its hash.
+
+    Parameters
+    ----------
+    url: of the database.
+    name: the directory of a run; else a mode, for its latest; else a run's identity, or the
+        beginning of it that no other has.
+
+    Raises
+    ------
+    ResultsError: RS-002 when there is no such run, RS-003 when a file is missing or differs; and as
+        `connection.reading`.
+    """
+    if (Path(name) / SUMMARY).is_file():
+        return read_run(Path(name))
+    if (engine := existing(url)) is None:
+        raise ResultsError("RS-002", f"there is no run {name!r}: none is recorded")
+    record = latest(engine, name) or run(engine, name)
+    verify(record)
+    return read_run(Path(record.path))
 
 
 def verify(record: RunRecord) -> None:

@@ -171,7 +171,7 @@ def _row(entry: Entry, name: str, rank: int) -> dict[str, Any]:
         "currency": entry.run.currency,
         "word": word,
         "level": level,
-        "verdict": worst_of(entry.gates) or "NONE",
+        "mark": {"alarm": "FAIL", "warn": "WARN", "good": "PASS"}[level],
         "telling": [*failed, *warned],
         "repaired": percent(entry.run.repaired_share, 1),
         "cells": [

@@ -29,11 +29,14 @@ PAGES = Environment(
 
 
 def render(template: str, charts: Sequence[Chart], **context: Any) -> str:
-    """Fill a template of a page; its charts are drawn by the page's script when it is opened."""
+    """Fill a template of a page; its charts are drawn by the page's script when it is opened.
+
+    A page without charts carries neither script nor library.
+    """
     return PAGES.get_template(template).render(
         charts={chart.key: chart for chart in charts},
         chart_data=_script_text(json.dumps([chart.as_json() for chart in charts])),
-        plotly=Markup(_plotly()),
+        plotly=Markup(_plotly()) if charts else "",
         light=Markup(custom_properties(LIGHT)),
         dark=Markup(custom_properties(DARK)),
         **context,

@@ -34,6 +34,12 @@ DOTS = 100  # an inch
 LEVELS = {"alarm": "alarm", "warn": "warn", "good": "good", "note": "soft"}
 LINES_A_PAGE = 62
 SHOWN_BANNERS = 4
+ABOVE: dict[str, Any] = {  # a legend beside the title, where it hides nothing
+    "loc": "lower right",
+    "bbox_to_anchor": (1.0, 0.98),
+    "ncols": 6,
+    "borderaxespad": 0.2,
+}
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": light("line"),
     "axes.grid": True,
@@ -166,7 +172,7 @@ def _first_page(figure: Figure, run: RunFacts, gates: Sequence[GateVerdict]) -> 
         top=_summary(figure, run, gates),
         height_ratios=(3.0, 1.0, 0.3, 4.2),
         hspace=0.12,
-        wspace=0.3,
+        wspace=0.42,
     )
     above = figure.add_subplot(grid[0, :])
     below = figure.add_subplot(grid[1, :], sharex=above)
@@ -210,7 +216,7 @@ def _equity(axes: Axes, run: RunFacts) -> None:
     axes.ticklabel_format(axis="y", style="plain", useOffset=False)
     axes.set_title(f"Equity, {run.currency}")
     _mark(axes, run)
-    axes.legend(loc="upper left", ncols=3)
+    axes.legend(**ABOVE)
 
 
 def _drawdown(axes: Axes, run: RunFacts) -> None:
@@ -275,7 +281,7 @@ def _health_factor(axes: Axes, run: RunFacts) -> None:
     _series(axes, run, run.column("risk", "health_factor"), "series-2", "health factor")
     _floor(axes, 1.0, "alarm", "liquidation below 1")
     _floor(axes, setting(run, "gates.min_health_factor"), "bad", "gate")
-    axes.legend(loc="upper left", ncols=3)
+    axes.legend(**ABOVE)
 
 
 def _margins(axes: Axes, run: RunFacts) -> None:
@@ -285,13 +291,13 @@ def _margins(axes: Axes, run: RunFacts) -> None:
         _floor(axes, floor, "alarm", "maintenance")
     _floor(axes, setting(run, "rebalance.margin_ratio.min"), "warn", "rebalance")
     _floor(axes, setting(run, "gates.min_margin_ratio"), "bad", "gate")
-    axes.legend(loc="upper left", ncols=6)
+    axes.legend(**ABOVE)
 
 
 def _basis(axes: Axes, run: RunFacts) -> None:
     for place, (venue, basis) in enumerate(run.risk_by_venue("basis_bp").items()):
         _series(axes, run, basis, nth(place), venue, linewidth=0.7)
-    axes.legend(loc="upper left", ncols=6)
+    axes.legend(**ABOVE)
 
 
 def _floor(axes: Axes, value: float | None, colour: str, label: str) -> None:

@@ -154,7 +154,8 @@ def main(url: str, results: Path, steps: int, times: int) -> None:
     forked(lambda tell: life(archive, another(1.0), tell))
     length = time.monotonic() - began
     last = steps_of_a_life(archive)
-    chosen = sorted(chance.sample(range(1, last + 1), min(steps, last)))
+    stride = last / steps  # a random step of every stretch, so that all of a life is met
+    chosen = [int(stride * place + chance.uniform(1.0, stride)) for place in range(steps)]
     capital = 2.0
     for step in [*chosen, *([None] * times)]:
         capital += 1.0

@@ -1,12 +1,10 @@
 """Runs of every mode on sample data, their pages on disk, and a browser that reads them."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.panel import build_panel
@@ -18,18 +16,9 @@ from basis_pipeline.results.pages.verdicts import GateVerdict
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
+from tests.browser import chromium
 from tests.runs.trees import MODES, Overrides, Tree, windows
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PASSED = (GateVerdict("reconciliation", "PASS", "1e-16", "1e-09", "the parts explain the whole"),)
 FAILED = (*PASSED, GateVerdict("drawdown_limit", "FAIL", "0.2", "0.1", "<the> drawdown & more"))
 HELD = {"allocation.spot": 0.9, "rebalance.enabled": False}
@@ -78,16 +67,6 @@ def pages(sample_runs: Named, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium; a machine without one skips its tests, continuous integration fails.
-
-    Closed with the module: while it is open, no event loop can run beside its own.
-    """
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("continuous integration reads every page in Chromium, and there is none")
-        pytest.skip("there is no Chromium on this machine")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield opened
-        opened.close()
+    """A browser for the tests of one module: while it is open, no event loop can run beside it."""
+    with chromium() as found:
+        yield found

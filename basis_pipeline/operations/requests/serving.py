@@ -1,0 +1,99 @@
+"""Serving requests: one backtest each, recorded in the store, or the reason why there is none.
+
+A request is served by itself, from the raw files: it neither reads nor changes what the nightly
+runs keep, and what it overrides stays its own.
+"""
+
+import json
+from collections.abc import Sequence
+
+from basis_pipeline.config import Configs
+from basis_pipeline.errors import BasisError
+from basis_pipeline.market.panel import build_panel
+from basis_pipeline.operations.control import require_work
+from basis_pipeline.operations.events.log import emit
+from basis_pipeline.operations.events.model import EventType
+from basis_pipeline.operations.gates import verdict_of
+from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
+from basis_pipeline.operations.requests.queue import COMPONENT, begin, find, finish
+from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.store import RunResult, write_run
+from basis_pipeline.runs.backtest import (
+    capital_of,
+    load_datasets,
+    require_reconciled,
+    run_backtest,
+)
+from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
+from basis_pipeline.runs.checks import backtest_checks
+from basis_pipeline.settings import Settings
+
+
+def serve(
+    settings: Settings, configs: Configs, sequences: Sequence[int], pipeline_run: str = ""
+) -> list[Served]:
+    """Serve requests in the order of their numbers; what became of each.
+
+    One that is refused stops no other. One that is served already is left as it is, so that a run
+    that takes over from a killed one only does the rest.
+
+    Raises
+    ------
+    BacktestError: BT-005 when work is halted; those not yet served go on waiting.
+    ResultsError: the results database cannot be used.
+    """
+    for sequence in sorted(sequences):
+        require_work(settings, f"backtest request {sequence}")
+        if begin(settings, sequence, pipeline_run):
+            _serve(settings, configs, sequence)
+    return find(settings, sequences)
+
+
+def _serve(settings: Settings, configs: Configs, sequence: int) -> None:
+    (served,) = find(settings, [sequence])
+    known = {"request_id": served.request.request_id, "sequence": sequence}
+    try:
+        result, verdicts = backtest_of(served.request, configs)
+        archive = Archive(settings.results_dir, settings.results_db_url)
+        archive.record(result, write_run(result, archive.runs / result.run_id))
+    except BasisError as error:
+        told = {"code": error.code, "message": str(error)}
+        finish(settings, sequence, Status.REFUSED, **told)
+        _tell(served, Status.REFUSED, known | told)
+        return
+    except Exception as error:  # noqa: BLE001 - one request must not stop those behind it
+        told = {"message": f"{type(error).__name__}: {error}"}
+        finish(settings, sequence, Status.FAILED, **told)
+        _tell(served, Status.FAILED, known | told)
+        return
+    finish(settings, sequence, Status.DONE, run_id=result.run_id, verdicts=json.dumps(verdicts))
+    _tell(served, Status.DONE, {**known, "record": result.run_id, "verdicts": verdicts})
+
+
+def backtest_of(request: BacktestRequest, configs: Configs) -> tuple[RunResult, dict[str, str]]:
+    """The backtest a request asks for, and the verdicts of its gates.
+
+    Raises
+    ------
+    ConfigError, DataError, BacktestError, MathError: as `basis_pipeline.runs.backtest`.
+    """
+    mode_slice, window = request.sliced(configs), request.window()
+    benchmarks = benchmark_names(mode_slice, configs)
+    names = {*mode_slice.datasets, *benchmarks.values()}
+    datasets = load_datasets(names, configs, request.settings().data_dir, window)
+    panel = build_panel(mode_slice, datasets, window)
+    beside = benchmark_table(benchmarks, datasets, window)
+    capital = capital_of(mode_slice, request.capital)
+    result = run_backtest(mode_slice, panel, window, capital, beside)
+    require_reconciled(result)
+    found = backtest_checks(result, mode_slice, panel)
+    verdicts = {
+        gate.name: verdict_of(gate.passed, gate.severity).value for gate in found if gate.evaluated
+    }
+    return result, verdicts
+
+
+def _tell(served: Served, status: Status, fields: dict[str, object]) -> None:
+    level = "INFO" if status is Status.DONE else "ERROR"
+    mode = served.request.mode
+    emit(EventType.REQUEST_SERVED, COMPONENT, level=level, mode=mode, status=status, **fields)

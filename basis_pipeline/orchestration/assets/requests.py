@@ -1,0 +1,78 @@
+"""`request/backtests`: backtest requests, served in the order of the queue."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from basis_pipeline.errors import BasisError
+from basis_pipeline.operations.requests.model import Served, Status
+from basis_pipeline.operations.requests.serving import serve
+from basis_pipeline.orchestration.failures import RETRIES, as_failure
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.tables import table
+
+REQUESTS = dg.AssetKey(["request", "backtests"])
+REQUESTS_JOB = "serve_requests"
+CODE_VERSION = "1"
+
+
+class Numbers(dg.Config):
+    """The requests to serve."""
+
+    sequences: list[int]
+
+
+def requests_config(sequences: Sequence[int]) -> dict[str, Any]:
+    """Run configuration that asks for these requests to be served."""
+    op = REQUESTS.to_python_identifier()
+    return {"ops": {op: {"config": {"sequences": list(sequences)}}}}
+
+
+@dg.asset(
+    key=REQUESTS,
+    group_name="request",
+    kinds={"numba", "sql"},
+    owners=["team:strategy"],
+    code_version=CODE_VERSION,
+    retry_policy=RETRIES,
+    pool="requests",
+    description=(
+        "Backtests that somebody asked for, by a file in the inbox, a call or `basis request`. "
+        "Each is run by itself from the raw files, recorded in the store, and its row in the queue "
+        "says what became of it. What nightly runs keep is neither read nor changed.\n\n"
+        "**Units:** capital in the share class's currency; times UTC. **Source:** the table of "
+        "requests in the results database, in the order of acceptance.\n\n"
+        "**What is at stake:** somebody decides on a result they asked for; a request lost, served "
+        "twice or taken for the mode's own run would mislead them."
+    ),
+)
+def requests(
+    context: dg.AssetExecutionContext, config: Numbers, request: RunRequest
+) -> dg.MaterializeResult[None]:
+    """Serve the requests named; a refused one is an outcome, not a failure of the run."""
+    try:
+        served = serve(request.settings, request.configs, config.sequences, context.run.run_id)
+    except BasisError as error:
+        raise as_failure(error) from error
+    counts = Counter(entry.status.value for entry in served)
+    return dg.MaterializeResult(
+        metadata={
+            "requests": table(pd.DataFrame(map(_row, served)), limit=len(served)),
+            "dagster/row_count": len(served),
+            **{status.value: counts[status.value] for status in Status if status in counts},
+        }
+    )
+
+
+def _row(served: Served) -> dict[str, Any]:
+    return {
+        "sequence": served.sequence,
+        "request_id": served.request.request_id,
+        "mode": served.request.mode,
+        "status": served.status.value,
+        "run_id": served.run_id,
+        "message": served.message,
+    }

@@ -1,0 +1,83 @@
+"""What a change reaches: from raw families and configuration to datasets and modes."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from basis_pipeline.config import Configs, ModeSlice, slice_mode
+from basis_pipeline.config.loading import canonical_json
+from basis_pipeline.errors import ConfigError
+from basis_pipeline.runs.benchmarks import benchmark_names
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Datasets to be made again, in catalogue order, and modes to be run again, by name."""
+
+    datasets: tuple[str, ...]
+    modes: tuple[str, ...]
+
+
+def reach_of(configs: Configs, families: Collection[str]) -> Reach:
+    """Everything downstream of raw families that uses them.
+
+    A dataset is reached through its own files and through those its repairs may read; one that is
+    only compared with a reached one is checked again, and stops there: its values are the same. A
+    mode is reached through the datasets of its slice and through its benchmarks.
+    """
+    made = {
+        name for name, config in configs.datasets.items() if {name, *config.sources} & set(families)
+    }
+    compared = {
+        name
+        for name, config in configs.datasets.items()
+        if config.agreement and set(config.agreement.peers) & made
+    }
+    modes = tuple(name for name in sorted(configs.modes) if _reads(configs, name) & made)
+    return Reach(tuple(name for name in configs.datasets if name in made | compared), modes)
+
+
+def _reads(configs: Configs, mode: str) -> set[str]:
+    try:
+        mode_slice = slice_mode(configs, mode)
+    except ConfigError:
+        return set()  # it breaks a rule: no data mend that
+    return {*mode_slice.datasets, *benchmark_names(mode_slice, configs).values()}
+
+
+def fingerprints(configs: Configs) -> dict[str, dict[str, str]]:
+    """Hash of what every mode depends on beside data, and of every catalogue entry.
+
+    `modes` leaves the catalogue entries out: what changes in one goes through its dataset.
+    """
+    return {
+        "modes": {name: _of_mode(configs, name) for name in configs.modes},
+        "datasets": {
+            name: _hash([canonical_json(config)]) for name, config in configs.datasets.items()
+        },
+    }
+
+
+def _of_mode(configs: Configs, mode: str) -> str:
+    try:
+        mode_slice = slice_mode(configs, mode)
+    except ConfigError as error:
+        return _hash(["refused", error.code, error.what])
+    return _hash(_parts(mode_slice))
+
+
+def _parts(mode_slice: ModeSlice) -> Iterable[str]:
+    yield canonical_json(mode_slice.mode)
+    yield canonical_json(mode_slice.share_class)
+    for name, venue in sorted(mode_slice.venues.items()):
+        yield f"{name} {canonical_json(venue)}"
+    yield from sorted(mode_slice.datasets)
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Names that are new or no longer what they were, sorted."""
+    return sorted(name for name, digest in now.items() if before.get(name) != digest)
+
+
+def _hash(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,36 @@
+"""A place whose environment is that of the process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.market.sample import write_sample
+from basis_pipeline.operations.events.log import close_log, open_log
+from basis_pipeline.operations.events.model import DIRECTORY
+from basis_pipeline.settings import Settings, load_settings
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty days of every family."""
+    directory = tmp_path_factory.mktemp("sample") / "data"
+    write_sample(directory, days=60)
+    return directory
+
+
+@pytest.fixture
+def settings(tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Results of its own, the sample's data, an open event log."""
+    for name, value in {
+        "DATA_DIR": sample,
+        "RESULTS_DIR": tmp_path / "results",
+        "RESULTS_DB_URL": "sqlite:///${BASIS_RESULTS_DIR}/runs.sqlite",
+        "DATA_START_DATE": "2024-01-03",
+        "DATA_END_DATE": "2024-02-20",
+    }.items():
+        monkeypatch.setenv(f"BASIS_{name}", str(value))
+    found = load_settings()
+    open_log(found.results_dir / DIRECTORY)
+    yield found
+    close_log()

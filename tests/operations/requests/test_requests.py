@@ -1,0 +1,292 @@
+"""Backtest requests: accepted once, in order, served once each, or refused with a reason."""
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.errors import BacktestError, BasisError, ConfigError
+from basis_pipeline.operations.control import halt, resume
+from basis_pipeline.operations.events.log import close_log
+from basis_pipeline.operations.events.model import DIRECTORY
+from basis_pipeline.operations.events.query import query
+from basis_pipeline.operations.requests import BacktestRequest, Status, submit
+from basis_pipeline.operations.requests.inbox import Emptied, empty_inbox, inbox_of
+from basis_pipeline.operations.requests.model import read_request
+from basis_pipeline.operations.requests.queue import (
+    ATTEMPTS,
+    begin,
+    finish,
+    requests_of,
+    waiting,
+)
+from basis_pipeline.operations.requests.serving import serve
+from basis_pipeline.orchestration.resources import current_configs
+from basis_pipeline.results.store import read_run
+from basis_pipeline.settings import Settings
+
+PROCESSES, EACH = 4, 250
+LENDING = {"mode": "pure_lending"}
+
+
+def asked(request_id: str, **fields: object) -> BacktestRequest:
+    """A request of pure_lending."""
+    return BacktestRequest.model_validate({"request_id": request_id, **LENDING, **fields})
+
+
+def test_a_request_is_accepted_once_and_numbered_in_order(settings: Settings) -> None:
+    """The same again is the same one; the number is that of acceptance."""
+    first, second = submit(settings, asked("b")), submit(settings, asked("a"))
+    assert (first.sequence, second.sequence) == (1, 2)
+    assert submit(settings, asked("b")) == first
+    assert [served.request.request_id for served in requests_of(settings)] == ["b", "a"]
+    assert waiting(settings, 1) == [1]
+
+
+def test_an_id_cannot_be_used_for_something_else(settings: Settings) -> None:
+    """BT-006 with what the id stands for; the first request is as it was."""
+    submit(settings, asked("a"))
+    with pytest.raises(BacktestError) as refused:
+        submit(settings, asked("a", capital=7000.0))
+    assert refused.value.code == "BT-006"
+    assert "pure_lending" in refused.value.available
+    assert [served.request.capital for served in requests_of(settings)] == [None]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"mode": "pure_landing"}, "CONFIG-007"),
+        ({"overrides": {"costs.enabeld": False}}, "CONFIG-010"),
+        ({"overrides": {"costs.enabled": "perhaps"}}, "CONFIG-005"),
+        ({"overrides": {"mode": "btc_basis"}}, "CONFIG-MGR-003"),
+        ({"start": "2024-02-10", "end": "2024-02-01"}, "CONFIG-011"),
+        ({"start": "soon"}, "CONFIG-011"),
+    ],
+)
+def test_what_cannot_be_run_is_not_accepted(
+    settings: Settings, fields: dict[str, object], code: str
+) -> None:
+    """Looked at before anybody waits for it."""
+    with pytest.raises(ConfigError) as refused:
+        submit(settings, asked("a", **fields))
+    assert refused.value.code == code
+    assert requests_of(settings) == []
+
+
+def test_nothing_is_accepted_while_work_is_halted(settings: Settings) -> None:
+    """BT-005 with who halted it and why."""
+    halt(settings, reason="looks wrong", by="ann")
+    with pytest.raises(BacktestError, match="looks wrong"):
+        submit(settings, asked("a"))
+    resume(settings, reason="it is right", by="ann")
+    assert submit(settings, asked("a")).sequence == 1
+
+
+def test_requests_are_served_in_order_with_one_result_each(settings: Settings) -> None:
+    """Overrides, window and capital reach the run; its identity and gates stand in the row."""
+    for request in (
+        asked("plain"),
+        asked("free", overrides={"costs.enabled": False}, capital=5000.0, end="2024-02-01"),
+        asked("again"),
+    ):
+        submit(settings, request)
+    served = serve(settings, current_configs(), waiting(settings, 10), "run-1")
+    assert [entry.status for entry in served] == [Status.DONE] * 3
+    assert served[0].run_id == served[2].run_id != served[1].run_id
+    result = read_run(settings.results_dir / "runs" / served[1].run_id)
+    assert result.identity.capital == 5000.0
+    assert result.config["mode"]["costs"]["enabled"] is False
+    assert served[1].verdicts["reconciliation"] == "PASS"
+    assert waiting(settings, 10) == []
+    order = [e.fields["request_id"] for e in _events(settings, "request_served")]
+    assert order == ["plain", "free", "again"]
+    again = serve(settings, current_configs(), [1, 2, 3], "run-2")
+    assert again == served  # a run that takes over does nothing twice
+
+
+def test_a_refused_request_stops_no_other(settings: Settings) -> None:
+    """Its row has the code and the message."""
+    submit(settings, asked("outside", end="2026-01-01"))
+    submit(settings, asked("inside"))
+    outside, inside = serve(settings, current_configs(), [1, 2])
+    assert (outside.status, outside.run_id) == (Status.REFUSED, "")
+    assert outside.code.startswith("DATA-")
+    assert outside.code in outside.message
+    assert inside.status is Status.DONE
+
+
+def test_a_killed_run_s_request_is_served_by_the_next_and_not_for_ever(settings: Settings) -> None:
+    """Begun and never ended: it waits still; a request that kills each run has failed."""
+    submit(settings, asked("deadly"))
+    submit(settings, asked("harmless"))
+    for number in range(ATTEMPTS):
+        assert waiting(settings, 10) == [1, 2]
+        assert begin(settings, 1, f"run-{number}")
+    assert not begin(settings, 1, "run-last")
+    deadly, _ = requests_of(settings)
+    assert deadly.status is Status.FAILED
+    assert "runs that served it" in deadly.message
+    assert waiting(settings, 10) == [2]
+
+
+def test_what_became_of_a_request_is_said_once(settings: Settings) -> None:
+    """Of two runs that serve the same one the first has the say."""
+    submit(settings, asked("a"))
+    begin(settings, 1, "run-1")
+    begin(settings, 1, "run-2")
+    assert finish(settings, 1, Status.DONE, run_id="x")
+    assert not finish(settings, 1, Status.REFUSED, code="DATA-001")
+    assert requests_of(settings)[0].run_id == "x"
+
+
+def _submit_many(
+    settings: Settings, process: int, answers: "multiprocessing.Queue[object]"
+) -> None:
+    configs, told = current_configs(), []
+    for number in range(EACH):
+        shared = number % 5 == 0  # asked for by everybody
+        request_id = f"shared-{number}" if shared else f"own-{process}-{number}"
+        try:
+            told.append((request_id, submit(settings, asked(request_id), configs).sequence))
+        except BasisError as error:
+            told.append((request_id, error.code))
+    answers.put(told)
+
+
+def test_a_thousand_at_once_are_numbered_without_holes_or_doubles(settings: Settings) -> None:
+    """Four processes, 250 each, a fifth of them the same: one number an id, or a clear refusal."""
+    close_log()
+    submit(settings, asked("first"))  # the table is there
+    context = multiprocessing.get_context("spawn")
+    answers: multiprocessing.Queue[object] = context.Queue()
+    workers = [
+        context.Process(target=_submit_many, args=(settings, process, answers))
+        for process in range(PROCESSES)
+    ]
+    for worker in workers:
+        worker.start()
+    told = [pair for _ in workers for pair in answers.get(timeout=120)]  # type: ignore[attr-defined]
+    for worker in workers:
+        worker.join()
+    assert len(told) == PROCESSES * EACH
+    numbered: dict[str, set[object]] = {}
+    for request_id, sequence in told:
+        numbered.setdefault(request_id, set()).add(sequence)
+    assert all(len(sequences) == 1 for sequences in numbered.values())
+    kept = {served.request.request_id: served.sequence for served in requests_of(settings)}
+    assert {request_id: {kept[request_id]} for request_id in numbered} == numbered
+    assert sorted(kept.values()) == list(range(1, len(kept) + 1))
+    for process in range(PROCESSES):  # what one process asks for stays in its order
+        own = [s for request_id, s in told if request_id.startswith(f"own-{process}-")]
+        assert own == sorted(own)
+
+
+def _events(settings: Settings, kind: str) -> list[object]:
+    from basis_pipeline.operations.events import log
+
+    log.close_log()
+    return list(query(settings.results_dir / DIRECTORY, types=[kind]))
+
+
+def looked(settings: Settings, seen: dict[str, list[int]] | None = None) -> Emptied:
+    """One look at the inbox, at a time when everything is old."""
+    return empty_inbox(settings, current_configs(), seen or {}, 30.0, 4e9)
+
+
+def drop(settings: Settings, name: str, content: str) -> Path:
+    """Put a file into the inbox."""
+    inbox = inbox_of(settings)
+    inbox.mkdir(parents=True, exist_ok=True)
+    (inbox / name).write_text(content)
+    return inbox / name
+
+
+def test_settled_files_are_queued_and_moved(settings: Settings) -> None:
+    """JSON and YAML, oldest first; other files are nobody's business."""
+    drop(settings, "z.json", '{"request_id": "one", "mode": "pure_lending"}')
+    drop(settings, "a.yaml", "request_id: two\nmode: btc_basis\nstart: 2024-01-10\n")
+    drop(settings, "notes.txt", "nothing")
+    first = looked(settings)
+    assert (first.accepted, first.rejected) == ([], {})
+    second = looked(settings, first.left)
+    assert second.accepted == ["z.json", "a.yaml"]
+    assert [s.request.request_id for s in requests_of(settings)] == ["one", "two"]
+    assert requests_of(settings)[1].request.start == "2024-01-10"
+    kept = sorted(str(p.relative_to(inbox_of(settings))) for p in inbox_of(settings).rglob("*.*"))
+    assert kept == ["accepted/a.yaml", "accepted/z.json", "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("a.json", '{"request_id": "x", "mode": ', "CONFIG-004"),
+        ("a.yaml", "request_id: x\nmode: pure_lending\nmode: btc_basis\n", "CONFIG-004"),
+        ("a.json", '{"request_id": "x", "mode": "pure_lending", "capitol": 1}', "CONFIG-005"),
+        ("a.json", '{"request_id": "../x", "mode": "pure_lending"}', "CONFIG-005"),
+        ("a.json", '{"request_id": "x", "mode": "pure_lending", "capital": -1}', "CONFIG-005"),
+        ("a.json", '{"request_id": "x", "mode": "none"}', "CONFIG-007"),
+        ("a.json", "", "CONFIG-005"),
+        ("a.json", "[1, 2]", "CONFIG-005"),
+        ("a.json", '{"request_id": "taken", "mode": "btc_basis"}', "BT-006"),
+    ],
+)
+def test_a_refused_file_is_moved_aside_with_its_error(
+    settings: Settings, name: str, content: str, code: str
+) -> None:
+    """Beside it lies what is wrong, as JSON with a code; the queue is as it was."""
+    submit(settings, asked("taken"))
+    drop(settings, name, content)
+    found = looked(settings, looked(settings).left)
+    assert found.rejected[name].code == code
+    rejected = inbox_of(settings) / "rejected"
+    assert (rejected / name).read_text() == content
+    told = json.loads((rejected / f"{name}.error.json").read_text())
+    assert told["code"] == code
+    assert told["what"]
+    assert "stack_trace" not in told
+    assert len(requests_of(settings)) == 1
+    (event,) = _events(settings, "request_rejected")
+    assert event.fields["code"] == code  # type: ignore[attr-defined]
+
+
+def test_a_file_that_is_no_text_is_refused(settings: Settings) -> None:
+    """Bytes that are no UTF-8."""
+    drop(settings, "a.json", "").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError) as refused:
+        read_request(inbox_of(settings) / "a.json")
+    assert refused.value.code == "CONFIG-013"
+
+
+def test_a_half_written_file_is_left(settings: Settings) -> None:
+    """It changes from look to look, or was written just now."""
+    path = drop(settings, "a.json", '{"request_id": "x", ')
+    first = looked(settings)
+    path.write_text('{"request_id": "x", "mode": "pure_lending"}')
+    second = looked(settings, first.left)
+    assert (second.accepted, second.rejected) == ([], {})
+    now = path.stat().st_mtime + 5
+    young = empty_inbox(settings, current_configs(), second.left, 30.0, now)
+    assert young.left
+    assert looked(settings, young.left).accepted == ["a.json"]
+
+
+def test_a_file_dropped_again_is_the_same_request(settings: Settings) -> None:
+    """Accepted again without a second row; both files are kept."""
+    for _ in range(2):
+        drop(settings, "a.json", '{"request_id": "x", "mode": "pure_lending"}')
+        looked(settings, looked(settings).left)
+    assert len(requests_of(settings)) == 1
+    kept = sorted(path.name for path in (inbox_of(settings) / "accepted").iterdir())
+    assert kept == ["a.2.json", "a.json"]
+
+
+def test_files_wait_while_work_is_halted(settings: Settings) -> None:
+    """A halt refuses nobody for good."""
+    drop(settings, "a.json", '{"request_id": "x", "mode": "pure_lending"}')
+    seen = looked(settings).left
+    halt(settings, reason="looks wrong", by="ann")
+    assert looked(settings, seen).left == seen
+    resume(settings, reason="it is right", by="ann")
+    assert looked(settings, seen).accepted == ["a.json"]

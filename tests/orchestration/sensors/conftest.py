@@ -1,0 +1,62 @@
+"""Platforms that run by themselves: an empty one, and one after a first night."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from basis_pipeline.operations.events.log import close_log
+from tests.orchestration.conftest import WINDOW, Place, place_at
+from tests.orchestration.platform_alone import Platform
+
+MODES = ("btc_basis", "pure_lending")
+
+
+def environment(place: Place, patch: pytest.MonkeyPatch) -> None:
+    """Let the process's environment name the place: what runs by itself reads it there."""
+    places = {"DATA_DIR": place.data, "RESULTS_DIR": place.results}
+    window = {"DATA_START_DATE": WINDOW["start"], "DATA_END_DATE": WINDOW["end"]}
+    for name, value in {**places, **window}.items():
+        patch.setenv(f"BASIS_{name}", str(value))
+
+
+@pytest.fixture
+def platform(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    """A platform that was just switched on."""
+    environment(place, monkeypatch)
+    yield Platform(place)
+    close_log()
+
+
+@pytest.fixture(scope="session")
+def first_night(
+    tmp_path_factory: pytest.TempPathFactory, sample: Path, defs: dg.Definitions
+) -> tuple[Path, dict[str, str | None]]:
+    """A directory as a first night of two modes leaves it, and the cursors of the sensors."""
+    directory = tmp_path_factory.mktemp("first_night")
+    shutil.copytree(sample, directory / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        for place in place_at(directory, directory / "data", defs):
+            environment(place, patch)
+            platform = Platform(place)
+            platform.begin(*MODES)
+    close_log()
+    return directory, platform.cursors
+
+
+@pytest.fixture
+def running(
+    first_night: tuple[Path, dict[str, str | None]],
+    tmp_path: Path,
+    defs: dg.Definitions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Platform]:
+    """The platform after a first night of two modes, to be spoilt at will."""
+    directory, cursors = first_night
+    shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
+    for place in place_at(tmp_path, tmp_path / "data", defs):
+        environment(place, monkeypatch)
+        yield Platform(place, dict(cursors))
+    close_log()

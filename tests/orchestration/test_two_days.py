@@ -1,0 +1,274 @@
+"""Two days of a platform that runs by itself, with everything that goes wrong in them.
+
+Deliveries that are late, double, short and corrupt; a process killed in the middle of a run and
+started again; a halt. Afterwards the audit trail has to explain every run.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import DagsterRunStatus, RunsFilter
+
+from basis_pipeline.operations.control import read_state, resume
+from basis_pipeline.operations.events.log import close_log
+from basis_pipeline.operations.events.model import DIRECTORY, Event
+from basis_pipeline.operations.events.query import query
+from basis_pipeline.orchestration.build import build_defs
+from basis_pipeline.settings import load_settings
+from tests.orchestration.conftest import EVENT_LOG, Place, place_at
+from tests.orchestration.platform_alone import Platform, aged, stages
+from tests.orchestration.test_refusals import contents, cut_last_line, cut_short, spoil_price
+
+KEPT = (
+    "btc_usd",
+    "lookup_tables",
+    "gas_prices",
+    "bybit_BTC",
+    "binance_BTC",
+    "okx_BTC",
+    "_USDT_",
+    "_WETH_",
+)
+FUNDING = (
+    "market_data/derivatives/funding_rates/bybit_BTCUSDT_funding_rates_2024-01-01_2024-02-29.csv"
+)
+PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
+RUNNABLE = {"btc_basis", "pure_lending", "pure_lending_eth"}
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def platform(
+    tmp_path: Path, sample: Path, defs: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Platform]:
+    """A small tree: what three modes need; the other five are refused, and say so."""
+    data = tmp_path / "data"
+    for file in sample.rglob("*.*"):
+        relative = str(file.relative_to(sample))
+        if any(part in relative for part in KEPT):
+            (data / relative).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, data / relative)
+    for name, value in {
+        "DATA_DIR": data,
+        "RESULTS_DIR": tmp_path / "results",
+        "DATA_START_DATE": "2024-01-03",
+        "DATA_END_DATE": "2024-02-20",
+    }.items():
+        monkeypatch.setenv(f"BASIS_{name}", str(value))
+    for place in place_at(tmp_path, data, defs):
+        yield Platform(place)
+    close_log()
+
+
+@dataclass
+class Diary:
+    """What the platform did in which part of the two days."""
+
+    platform: Platform
+
+    def runs(self, *, status: DagsterRunStatus | None = None) -> list[dg.DagsterRun]:
+        """Every run so far, in order."""
+        wanted = RunsFilter(statuses=[status]) if status else None
+        return self.platform.instance.get_runs(wanted, ascending=True)
+
+    def quiet(self) -> None:
+        """Nobody asks for anything, and every failure has been told of."""
+        assert self.platform.settle() == []
+        self.platform.look("alerts")
+
+
+def night(platform: Platform, day: int) -> list[dg.DagsterRun]:
+    """The nightly schedule, and what follows from it."""
+    before = {run.run_id for run in platform.instance.get_runs()}
+    for asked in platform.night(datetime(2024, 3, day, 2, tzinfo=UTC)):
+        platform.execute(asked, "nightly")
+    platform.settle("batches")
+    runs = platform.instance.get_runs(ascending=True)
+    return [run for run in runs if run.run_id not in before]
+
+
+def _work(directory: str, cursors: dict[str, str | None]) -> None:
+    """A process of its own that runs the platform until it is quiet, or until it is killed."""
+    home = Path(directory) / "results" / "dagster_home"
+    log = {**EVENT_LOG, "config": {"base_dir": str(home)}}
+    overrides = {"event_log_storage": log, "telemetry": {"enabled": False}}
+    with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:
+        place = Place(Path(directory) / "data", Path(directory) / "results", instance, build_defs())
+        Platform(place, cursors).settle()
+    close_log()
+
+
+def killed_while_it_runs(platform: Platform, mode: str) -> str:
+    """Let another process do the work, kill it in the middle of a mode's run; that run."""
+    context = multiprocessing.get_context("spawn")
+    directory = str(platform.place.data.parent)
+    worker = context.Process(target=_work, args=(directory, platform.cursors))
+    worker.start()
+    started = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={"dagster/partition": mode})
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (running := _in_the_middle(platform.instance, started)):
+        assert worker.is_alive(), "it ended before the mode was run"
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+    assert worker.pid
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join()
+    return running[0]
+
+
+def _in_the_middle(instance: dg.DagsterInstance, started: RunsFilter) -> list[str]:
+    """Runs that have made something and are not over."""
+    made = dg.DagsterEventType.ASSET_MATERIALIZATION
+    ids = [run.run_id for run in instance.get_runs(started)]
+    return [run_id for run_id in ids if instance.all_logs(run_id, of_type=made)]
+
+
+def take_over(platform: Platform, dead: str) -> None:
+    """Its process is missed at two looks, which fails it; the daemon retries what failed so."""
+    for _ in range(2):
+        run = platform.instance.get_run_by_id(dead)
+        assert run is not None
+        assert not run.is_finished
+        platform.look("lost_runs")
+    run = platform.instance.get_run_by_id(dead)
+    assert run is not None
+    assert run.status is DagsterRunStatus.FAILURE
+    again = dg.RunRequest(
+        run_key=f"{run.tags['dagster/run_key']}/again",
+        job_name=run.job_name,
+        asset_selection=sorted(run.asset_selection or ()),
+        partition_key=run.tags["dagster/partition"],
+        tags={k: v for k, v in run.tags.items() if k.startswith("basis/")},
+    )
+    assert platform.execute(again, "batches").success
+
+
+def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None:
+    """Deliveries end in fresh verdicts or refusals, results survive, every run is explained."""
+    diary, data, settings = Diary(platform), platform.place.data, load_settings()
+    runs = platform.place.results / "runs"
+
+    # The first evening: the platform is switched on.
+    platform.begin(*sorted(RUNNABLE))
+    diary.quiet()
+
+    # Night 1: a perpetual's bars are late, and still being written when the clock strikes.
+    with (data / PERP).open("a") as late:
+        late.write("2024-02-29T23:0")
+    one = night(platform, 1)
+    assert "bybit_btcusdt_perp: being delivered" in one[0].tags["basis/cause"]
+    asked = {key.to_user_string() for key in one[0].asset_selection or ()}
+    assert not asked & {"raw/bybit_btcusdt_perp", "dataset/bybit_btcusdt_perp"}
+    assert {r.tags["dagster/partition"] for r in one[1:-1] if r.is_success} == RUNNABLE
+    (data / PERP).write_text((sample / PERP).read_text() + "\n")
+    aged(data)
+    assert stages(platform.settle()) == ["data", "btc_basis", "comparison"]
+    diary.quiet()
+
+    # Day 1: a file is delivered twice, then one comes back shorter, then mended.
+    shutil.copy(data / FUNDING, data / FUNDING.replace("2024-02-29", "2024-02-29_2"))
+    aged(data)
+    assert stages(platform.settle()) == ["data", "btc_basis", "comparison"]
+    kept = contents(runs)
+    cut_short(data / PERP)
+    aged(data)
+    short = platform.settle()
+    assert [run.is_success for run in short] == [True, False, True]
+    shutil.copy(sample / PERP, data / PERP)
+    aged(data)
+    assert all(run.is_success for run in platform.settle())
+    assert kept.items() <= contents(runs).items()
+    diary.quiet()
+
+    # Night 2: the process is killed in the middle of a run, and started again.
+    (data / FUNDING.replace("2024-02-29", "2024-02-29_2")).unlink()
+    aged(data)
+    platform.look("raw_files")
+    dead = killed_while_it_runs(platform, "btc_basis")
+    assert kept.items() <= contents(runs).items()
+    take_over(platform, dead)
+    platform.settle()
+    two = night(platform, 2)
+    assert {r.tags["dagster/partition"] for r in two[1:-1] if r.is_success} == RUNNABLE
+    diary.quiet()
+
+    # Day 2: corrupt deliveries in a row, until work is halted; a person resumes it.
+    for spoil in (spoil_price, cut_last_line, spoil_price):
+        shutil.copy(sample / PERP, data / PERP)
+        spoil(data / PERP)
+        aged(data)
+        platform.settle()
+    assert read_state(settings).stops_work
+    shutil.copy(sample / PERP, data / PERP)
+    aged(data)
+    assert platform.night(datetime(2024, 3, 3, 2, tzinfo=UTC)) == []
+    assert "HALT" in platform.skipped["nightly"]
+    diary.quiet()
+    resume(settings, reason="the venue delivered again", by="ann")
+    assert "btc_basis" in stages(platform.settle())
+    diary.quiet()
+    assert kept.items() <= contents(runs).items()
+
+    _explained(diary, dead)
+
+
+def _explained(diary: Diary, dead: str) -> None:
+    """Every run has a cause, and the trail tells what it was asked, read, gave, or was refused."""
+    close_log()
+    trail: dict[str, list[Event]] = {}
+    for event in query(diary.platform.place.results / DIRECTORY):
+        trail.setdefault(event.run_id, []).append(event)
+    runs = diary.runs()
+    assert len(runs) > 30
+    for run in runs:
+        told = trail[run.run_id]
+        kinds = [event.type for event in told]
+        assert kinds.count("run_requested") == kinds.count("run_started") == 1, run.tags
+        (requested,) = _of(told, "run_requested")
+        assert requested.fields["tags"]["basis/cause"]
+        assert run.is_finished
+        if run.run_id == dead:
+            assert "run_finished" not in kinds
+        else:
+            (finished,) = _of(told, "run_finished")
+            expected = "succeeded" if run.is_success else "failed"
+            assert finished.fields["outcome"] == expected
+        _says_what_it_did(run, told, dead)
+        is_bad = not run.is_success or any(
+            e.fields["verdict"] == "FAIL" for e in _of(told, "gate_verdict")
+        )
+        assert kinds.count("alert") == int(is_bad), (run.tags, kinds)
+    states = [
+        e.type for events in trail.values() for e in events if e.type in ("halted", "resumed")
+    ]
+    assert sorted(states) == ["halted", "resumed"]
+    assert [e.fields["kind"] for e in _of(trail[""], "alert")] == ["halt"]
+
+
+def _says_what_it_did(run: dg.DagsterRun, told: list[Event], dead: str) -> None:
+    kinds = {event.type for event in told}
+    if run.tags["basis/stage"] == "data":
+        asked = {k.path[-1] for k in run.asset_selection or () if k.path[0] == "raw"}
+        read = {e.fields["dataset"] for e in told if e.type in ("data_landed", "data_refused")}
+        assert asked <= read
+    elif run.tags["basis/stage"] == "mode" and run.run_id != dead:
+        assert "configuration_used" in kinds
+        if run.is_success:
+            assert {"data_read", "run_result", "gate_verdict"} <= kinds
+        else:
+            (refused, *_) = _of(told, "run_refused")
+            assert refused.fields["code"] in ("BT-001", "BT-005")
+
+
+def _of(events: list[Event], kind: str) -> list[Event]:
+    return [event for event in events if event.type == kind]
