@@ -221,7 +221,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(
     killed.send_signal(stop)
     _, told = killed.communicate()
     assert killed.returncode == code
-    assert (b"points are kept" in told) == (stop == signal.SIGINT)
+    assert (b"batches are kept" in told) == (stop == signal.SIGINT)
     assert 2 <= len(list(kept.glob("points-*.parquet"))) < 10
     for name in ("killed", "whole"):
         asked = command(tmp_path / name, tmp_path / "long.yaml", sample.root)

@@ -44,17 +44,62 @@ OWN_SETS: Mapping[str, tuple[str, ...]] = {
     "montecarlo": ("bootstrapped",),
     "sweep": (),  # the one that is named as the mode
 }
+ROWS = (
+    "**Units:** figures as shares (0.05 is 5 %) unless they count, amounts in the share class's "
+    "currency; a row a scenario, its figures those of a single run to the bit."
+)
+SOURCE = (
+    "**Source:** the datasets of the warehouse and the mode's configuration; {file}. The rows' "
+    "identity is the hash of all of them with window, capital and engine."
+)
 DESCRIPTIONS = {
     "stress": (
-        "Shocks and replayed crises over one mode: what its worst day could look like, held to the "
-        "limits that the scenario sets state. Replays outside of the window are left out."
+        (
+            "Shocks and replayed crises over one mode: what its worst day could look like, held to the "
+            "limits that the scenario sets state. Replays outside of the window are left out."
+        ),
+        "`configs/scenarios/crises.yaml` and `replays.yaml`",
+        (
+            "a mode that looks calm on the history it was made for. Watch the worst drawdown and "
+            "liquidations: a mode that fails here is too large for its margin."
+        ),
     ),
-    "montecarlo": "One mode over histories that never were, made of blocks of the one that was.",
+    "montecarlo": (
+        (
+            "One mode over histories that never were: blocks of about a week of the one that was, in "
+            "random order, returns, funding and rates staying together."
+        ),
+        "`configs/scenarios/bootstrapped.yaml`",
+        "taking one history for the only one. Watch how far the worst paths lie from the median.",
+    ),
     "sweep": (
-        "The mode's own scenario set: thousands of points of the numbers it can choose, a row of "
-        "figures each."
+        "The mode's own scenario set: thousands of points of the numbers it can choose.",
+        "`configs/scenarios/<mode>.yaml`",
+        (
+            "which numbers matter and which do not. A scenario that does not reconcile means that the "
+            "engine is wrong there, whatever the single run says."
+        ),
+    ),
+    "walk_forward": (
+        (
+            "Numbers of one mode chosen on rolling train windows by a stated objective under "
+            "constraints, and looked at on the tests after: what is lost between the two, and how much "
+            "of the chosen point is luck."
+        ),
+        "`configs/walk_forward/<mode>.yaml`",
+        (
+            "numbers that fit the past alone. Watch degradation, and whether the choice sits on the "
+            "edge of its grid; the deflated Sharpe ratio is strict where points truly differ."
+        ),
     ),
 }
+
+
+def described(kind: str) -> str:
+    """What the UI says of the asset of a kind."""
+    what, file, stake = DESCRIPTIONS[kind]
+    parts = (what, ROWS, SOURCE.format(file=file), f"**What is at stake:** {stake}")
+    return "\n\n".join(parts)
 
 
 class Fanning(dg.Config):
@@ -98,7 +143,7 @@ def _sets_asset(kind: str, partitions: dg.StaticPartitionsDefinition) -> dg.Asse
         kinds={"numba", "parquet"},
         owners=["team:strategy"],
         code_version=ENGINE_VERSION,
-        description=DESCRIPTIONS[kind],
+        description=described(kind),
     )
     def run(
         context: dg.AssetExecutionContext,
@@ -155,11 +200,7 @@ def _walk_forward_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsD
         kinds={"numba", "parquet"},
         owners=["team:strategy"],
         code_version=ENGINE_VERSION,
-        description=(
-            "Numbers of one mode chosen on rolling train windows by a stated objective under "
-            "constraints, and looked at on the tests after: what is lost between the two, and how "
-            "much of the chosen point is luck. The plan is in configs/walk_forward/."
-        ),
+        description=described("walk_forward"),
     )
     def run(
         context: dg.AssetExecutionContext,
