@@ -196,6 +196,7 @@ def _run_set(
     screen.say(f"{chosen.name} over {asked.mode}: {crossed} = {total:,} points")
     from basis_pipeline.results.store import write_run
     from basis_pipeline.runs.scenario_checks import scenario_checks, worst
+    from basis_pipeline.runs.scenario_report import write_report
     from basis_pipeline.runs.scenarios import study_of
     from basis_pipeline.runs.sweep import place_of, read_rows, run_point
 
@@ -221,7 +222,10 @@ def _run_set(
     ]
     heads = ("point", "scenario", "status", ">return", ">max drawdown", ">liquidations")
     screen.console().print(screen.table("Worst", heads, told))
-    return studies.show_verdicts(scenario_checks(rows, chosen))
+    gates = scenario_checks(rows, chosen)
+    failed = studies.show_verdicts(gates)
+    screen.say(f"Report: {write_report(study, out, rows, gates)}")
+    return failed
 
 
 def require_points(indices: Sequence[int], total: int) -> None:

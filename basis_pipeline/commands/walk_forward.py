@@ -46,6 +46,7 @@ def walk_forward(
     plan = load_walk_forward(project_root() / "configs", configs, mode)
     require_data(settings)
     from basis_pipeline.operations.control import require_work
+    from basis_pipeline.runs.scenario_report import write_report
     from basis_pipeline.runs.scenarios import study_of
     from basis_pipeline.runs.sweep import place_of
     from basis_pipeline.runs.walk_forward import (
@@ -86,5 +87,8 @@ def walk_forward(
     screen.console().print(screen.table(f"{mode}: walk-forward", heads, rows))
     chosen = summary_of(walked)["chosen"]
     screen.say(f"The whole window chooses: {chosen or 'nothing, no point keeps the constraints'}")
-    if studies.show_verdicts(walk_forward_checks(walked)):
+    gates = walk_forward_checks(walked)
+    failed = studies.show_verdicts(gates)
+    screen.say(f"Report: {write_report(study, place, walked.points, gates, walked.folds)}")
+    if failed:
         raise typer.Exit(1)

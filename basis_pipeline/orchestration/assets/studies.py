@@ -34,6 +34,7 @@ from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.runs import scenario_checks, walk_forward
 from basis_pipeline.runs.fan_out import executor
+from basis_pipeline.runs.scenario_report import write_report
 from basis_pipeline.runs.scenarios import Study, inside, study_on
 from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.settings import project_root
@@ -52,54 +53,51 @@ SOURCE = (
     "**Source:** the datasets of the warehouse and the mode's configuration; {file}. The rows' "
     "identity is the hash of all of them with window, capital and engine."
 )
-DESCRIPTIONS = {
+WHAT = {
     "stress": (
-        (
-            "Shocks and replayed crises over one mode: what its worst day could look like, held to the "
-            "limits that the scenario sets state. Replays outside of the window are left out."
-        ),
-        "`configs/scenarios/crises.yaml` and `replays.yaml`",
-        (
-            "a mode that looks calm on the history it was made for. Watch the worst drawdown and "
-            "liquidations: a mode that fails here is too large for its margin."
-        ),
+        "Shocks and replayed crises over one mode: what its worst day could look like, held to the "
+        "limits that the scenario sets state. Replays outside of the window are left out."
     ),
     "montecarlo": (
-        (
-            "One mode over histories that never were: blocks of about a week of the one that was, in "
-            "random order, returns, funding and rates staying together."
-        ),
-        "`configs/scenarios/bootstrapped.yaml`",
-        "taking one history for the only one. Watch how far the worst paths lie from the median.",
+        "One mode over histories that never were: blocks of about a week of the one that was, in "
+        "random order, returns, funding and rates staying together."
+    ),
+    "sweep": "The mode's own scenario set: thousands of points of the numbers it can choose.",
+    "walk_forward": (
+        "Numbers of one mode chosen on rolling train windows by a stated objective under "
+        "constraints, and looked at on the tests after: what is lost between the two, and how much "
+        "of the chosen point is luck."
+    ),
+}
+FILES = {
+    "stress": "`configs/scenarios/crises.yaml` and `replays.yaml`",
+    "montecarlo": "`configs/scenarios/bootstrapped.yaml`",
+    "sweep": "`configs/scenarios/<mode>.yaml`",
+    "walk_forward": "`configs/walk_forward/<mode>.yaml`",
+}
+AT_STAKE = {
+    "stress": (
+        "a mode that looks calm on the history it was made for. Watch the worst drawdown and "
+        "liquidations: a mode that fails here is too large for its margin."
+    ),
+    "montecarlo": (
+        "taking one history for the only one. Watch how far the worst paths lie from the median."
     ),
     "sweep": (
-        "The mode's own scenario set: thousands of points of the numbers it can choose.",
-        "`configs/scenarios/<mode>.yaml`",
-        (
-            "which numbers matter and which do not. A scenario that does not reconcile means that the "
-            "engine is wrong there, whatever the single run says."
-        ),
+        "which numbers matter and which do not. A scenario that does not reconcile means that the "
+        "engine is wrong there, whatever the single run says."
     ),
     "walk_forward": (
-        (
-            "Numbers of one mode chosen on rolling train windows by a stated objective under "
-            "constraints, and looked at on the tests after: what is lost between the two, and how much "
-            "of the chosen point is luck."
-        ),
-        "`configs/walk_forward/<mode>.yaml`",
-        (
-            "numbers that fit the past alone. Watch degradation, and whether the choice sits on the "
-            "edge of its grid; the deflated Sharpe ratio is strict where points truly differ."
-        ),
+        "numbers that fit the past alone. Watch degradation, and whether the choice sits on the "
+        "edge of its grid; the deflated Sharpe ratio is strict where points truly differ."
     ),
 }
 
 
 def described(kind: str) -> str:
     """What the UI says of the asset of a kind."""
-    what, file, stake = DESCRIPTIONS[kind]
-    parts = (what, ROWS, SOURCE.format(file=file), f"**What is at stake:** {stake}")
-    return "\n\n".join(parts)
+    source, stake = SOURCE.format(file=FILES[kind]), f"**What is at stake:** {AT_STAKE[kind]}"
+    return "\n\n".join((WHAT[kind], ROWS, source, stake))
 
 
 class Fanning(dg.Config):
@@ -168,10 +166,12 @@ def _sets_asset(kind: str, partitions: dg.StaticPartitionsDefinition) -> dg.Asse
                 if kept is None:
                     continue
                 study = _study(kept, mode, request, warehouse)
-                rows = read_rows(study, _swept(study, request, kind, config)).to_pandas()
+                place = _swept(study, request, kind, config)
+                rows = read_rows(study, place).to_pandas()
                 found[name] = scenario_checks.scenario_checks(rows, kept)
+                page = write_report(study, place, rows, found[name])
                 identities.append(identity_of(study))
-                facts |= _facts(name, rows, place_of(study, request.settings.results_dir, kind))
+                facts |= _facts(name, rows, page)
             if not found:
                 what = f"no scenario set of {key.to_user_string()} lies in {request.window}"
                 raise ConfigError("CONFIG-011", what, where=", ".join(facts.values()))
@@ -218,6 +218,8 @@ def _walk_forward_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsD
             place = _swept(study, request, "walk_forward", config)
             walked = walk_forward.walk(plan, study, place)
             walk_forward.write_walk(walked, place)
+            found = walk_forward.walk_forward_checks(walked)
+            page = write_report(study, place, walked.points, found, walked.folds)
         except BasisError as error:
             raise as_failure(error) from error
         summary = walk_forward.summary_of(walked)
@@ -228,11 +230,9 @@ def _walk_forward_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsD
                 **{n: v for n, v in figures.items() if isinstance(v, (int, float, str))},
                 "chosen": dg.MetadataValue.json(summary["chosen"]),
                 "folds_table": table(walked.folds, limit=SHOWN),
-                "rows": dg.MetadataValue.path(place),
+                "page": dg.MetadataValue.path(page),
             },
-            check_results=check_results(
-                key, walk_forward.walk_forward_checks(walked), context.selected_asset_check_keys
-            ),
+            check_results=check_results(key, found, context.selected_asset_check_keys),
         )
 
     return run
@@ -269,11 +269,11 @@ def _swept(study: Study, request: RunRequest, kind: str, config: Fanning) -> Pat
     return place
 
 
-def _facts(name: str, rows: pd.DataFrame, place: Path) -> dict[str, Any]:
+def _facts(name: str, rows: pd.DataFrame, page: Path) -> dict[str, Any]:
     shown = scenario_checks.worst(rows, SHOWN)[list(scenario_checks.SHOWN)]
     return {
         f"{name}_points": len(rows),
         f"{name}_worst_return": float(rows["total_return"].min()),
         f"{name}_worst": table(shown, limit=SHOWN),
-        f"{name}_rows": dg.MetadataValue.path(place),
+        f"{name}_page": dg.MetadataValue.path(page),
     }
