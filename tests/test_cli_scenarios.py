@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,7 +75,12 @@ def test_stress_holds_the_worst_to_the_stated_limits(place: Path, tmp_path: Path
     done = basis(place, "stress", "eth_basis", "--scenarios", broken)
     assert done.returncode == 1
     assert "FAIL" in done.stdout
-    assert len(list((place / "results" / "stress" / "eth_basis").rglob("points-*"))) == 2
+    swept = place / "results" / "stress" / "eth_basis"
+    assert len(list(swept.rglob("points-*"))) == 2
+    for page in swept.rglob("report.html"):
+        sheets = re.findall(r'<a href="(sheet-\d+\.html)">', page.read_text("utf-8"))
+        assert len(sheets) == 2
+        assert all("Attribution" in (page.parent / sheet).read_text("utf-8") for sheet in sheets)
 
 
 def test_walk_forward_shows_its_choices_and_gates(place: Path) -> None:

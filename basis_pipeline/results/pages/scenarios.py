@@ -87,6 +87,11 @@ def _worst_row(row: Mapping[Any, Any], keys: Sequence[str], links: Mapping[int, 
     }
 
 
+def _said(key: str) -> str:
+    """A key without its section: `target_ltv` of `staking.target_ltv`."""
+    return key.partition(".")[2] or key
+
+
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -129,6 +134,7 @@ def _spread_chart(rows: pd.DataFrame) -> Chart:
         layout=layout,
         legend=(),
         height=300,
+        wide=True,
         said=f"The median return is {median}, the lowest {percent(float(rows[FIGURE].min()))}.",
     )
 
@@ -143,7 +149,7 @@ def _sensitivity_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
         low, middle, high = (
             100.0 * groups[FIGURE].quantile(share).to_numpy() for share in (LOW, 0.5, HIGH)
         )
-        views[key] = [
+        views[_said(key)] = [
             _edge(at, low, "", 0.0),
             _edge(at, high, "tonexty", 0.0),
             {
@@ -151,7 +157,7 @@ def _sensitivity_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
                 "hovertemplate": "%{x:.4g}: median %{y:.2f} %<extra></extra>",
             },
         ]
-        ranges[key] = [float(at[0]), float(at[-1])]
+        ranges[_said(key)] = [float(at[0]), float(at[-1])]
     layout = plain()
     layout["yaxis"] |= {"ticksuffix": " %"}
     return Chart(
@@ -165,6 +171,7 @@ def _sensitivity_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
         layout=layout,
         legend=(Key("median", "accent"), Key("nine in ten scenarios", "line", "area")),
         height=320,
+        wide=True,
         said=f"The return against {', '.join(keys)}, one after the other.",
         ranges=ranges,
     )
@@ -191,17 +198,19 @@ def _cells(column: pd.Series) -> pd.Series:
 
 
 def _heat_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
-    """The mean return over two keys at a time, averaged over the others."""
+    """The median return over two keys at a time, whatever the others are."""
     pairs = list(combinations(keys, 2))[:MOST_PAIRS]
     views: dict[str, list[Trace]] = {}
     for across, up in pairs:
-        means = rows.groupby([_cells(rows[up]), _cells(rows[across])], observed=True)[FIGURE].mean()
-        table = 100.0 * means.unstack()
+        middles = rows.groupby([_cells(rows[up]), _cells(rows[across])], observed=True)[
+            FIGURE
+        ].median()
+        table = 100.0 * middles.unstack()
         ticks = [
             [_short(float(v)) for v in rows.groupby(_cells(rows[key]), observed=True)[key].mean()]
             for key in (across, up)
         ]
-        views[f"{up} over {across}"] = [
+        views[f"{_said(up)} over {_said(across)}"] = [
             {
                 "type": "heatmap",
                 "x": ticks[0],
@@ -220,14 +229,15 @@ def _heat_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
         key="heat",
         title="Two keys at a time",
         meaning=(
-            "Mean total return over two keys, averaged over the others; the middle of the colours "
+            "Median total return over two keys, whatever the others are; the middle of the colours "
             "is the median of all scenarios."
         ),
         views=views,
         layout=layout,
         legend=(Key("better than the median", "good", "area"), Key("worse", "bad", "area")),
         height=420,
-        said=f"Mean returns over {' and '.join(pairs[0])}.",
+        wide=True,
+        said=f"Median returns over {' and '.join(pairs[0])}.",
     )
 
 
@@ -257,4 +267,5 @@ def _folds_chart(folds: pd.DataFrame) -> Chart:
         legend=(Key("on train", "series-0", "area"), Key("on the test after", "series-1", "area")),
         height=300,
         said=f"{len(folds)} folds.",
+        wide=True,
     )
