@@ -172,6 +172,8 @@ def test_run_prints_modes_gates_and_report(results: Path) -> None:
         "pure_lending.html",
         "btc_basis.html",
         "comparison.html",
+        "data_audit.html",
+        "gates.html",
     }
 
 
