@@ -72,6 +72,7 @@ def test_help_answers_at_once() -> None:
     "command",
     [
         *("run", "backtest", "sweep", "gates", "events", "errors", "data sample", "data audit"),
+        *("stress", "montecarlo", "walk-forward"),
         *("report tear-sheet", "report compare"),
     ],
 )
