@@ -17,7 +17,8 @@ from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
 from basis_pipeline.commands.screen import complain
-from basis_pipeline.commands.sweep import sweep
+from basis_pipeline.commands.sweep import montecarlo, stress, sweep
+from basis_pipeline.commands.walk_forward import walk_forward
 from basis_pipeline.errors import BasisError, CommandError
 
 HELP = """From raw exchange and protocol CSVs to quality-gated backtests of crypto basis and yield
@@ -35,6 +36,9 @@ report = typer.Typer(help="Write the pages of recorded runs: tear sheets and com
 app.command()(run)
 app.command()(backtest)
 app.command()(sweep)
+app.command()(stress)
+app.command()(montecarlo)
+app.command(name="walk-forward")(walk_forward)
 app.add_typer(data, name="data")
 data.command()(sample)
 data.command()(audit)

@@ -16,6 +16,7 @@ PHASES = {
     3: "components and engine",
     4: "platform and interfaces",
     5: "documentation and housekeeping",
+    6: "scenarios: sweeps, stress and walk-forward",
 }
 
 
@@ -231,6 +232,9 @@ _ENTRIES = (
     ("COMPONENT-001", _E, "engine", "the compiler's cache cannot be written",
      "an installation that is read-only, or a NUMBA_CACHE_DIR that is no directory",
      "set NUMBA_CACHE_DIR to a directory that can be written"),
+    ("COMPONENT-002", _E, "cluster", "a Dask cluster cannot be used",
+     "a wrong address, workers that are killed for want of memory, or another version there",
+     "see the scheduler's log; what is finished is kept, the same command goes on"),
     ("BT-001", _E, "backtest", "a blocking check upstream of a backtest is failing",
      "a delivery was refused, or the data were never materialised",
      "mend the data first"),

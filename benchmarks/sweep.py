@@ -19,8 +19,8 @@ from basis_pipeline.engine.figures import FIGURES
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.engine.sweep import figures_of, parameter_column, parameter_row
 from basis_pipeline.runs.backtest import capital_of
+from basis_pipeline.runs.fan_out import PIECE
 from basis_pipeline.runs.inputs import parameters_of
-from basis_pipeline.runs.sweep import PIECE
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market
 from benchmarks.measuring import Timing, repeat

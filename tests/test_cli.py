@@ -72,6 +72,7 @@ def test_help_answers_at_once() -> None:
     "command",
     [
         *("run", "backtest", "sweep", "gates", "events", "errors", "data sample", "data audit"),
+        *("stress", "montecarlo", "walk-forward"),
         *("report tear-sheet", "report compare"),
     ],
 )
@@ -171,6 +172,8 @@ def test_run_prints_modes_gates_and_report(results: Path) -> None:
         "pure_lending.html",
         "btc_basis.html",
         "comparison.html",
+        "data_audit.html",
+        "gates.html",
     }
 
 

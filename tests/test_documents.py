@@ -22,7 +22,12 @@ FENCED = re.compile(r"^```(?:bash|console)?\n(.*?)^```", re.MULTILINE | re.DOTAL
 INLINE = re.compile(r"`((?:basis|dagster) [^`\n…]+)`")
 NAMES = ("basis backtest", "basis request")  # which need arguments, and are mentioned without
 # What never ends, what made the data, and what has a test of its own that is slow enough.
-ELSEWHERE = ("dagster dev", "basis data sample", "basis gates --phase 4-5 --execute")
+ELSEWHERE = (
+    "dagster dev",
+    "basis data sample",
+    "basis gates --phase 4-5 --execute",
+    "basis walk-forward",  # which needs a longer window
+)
 
 
 def commands(text: str) -> Iterator[str]:

@@ -1,16 +1,19 @@
-"""`basis sweep`: a scenario set over one mode, a row of figures a point."""
+"""`basis sweep`, `basis stress` and `basis montecarlo`: scenario sets over one mode."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from basis_pipeline.commands import screen
+from basis_pipeline.commands import screen, studies
 from basis_pipeline.commands.options import (
     Capital,
     DataDir,
     End,
     Overrides,
+    ResultsDir,
     Start,
     project_configs,
     require_data,
@@ -19,93 +22,220 @@ from basis_pipeline.commands.options import (
 )
 from basis_pipeline.errors import CommandError
 
+if TYPE_CHECKING:
+    from basis_pipeline.config import Configs
+    from basis_pipeline.config.scenario import ScenarioSet
+    from basis_pipeline.market.window import Window
+
 SCENARIOS = "scenarios"
+STRESS = ("crises", "replays")
+MONTECARLO = ("bootstrapped",)
+
+SetNames = Annotated[
+    list[str] | None,
+    typer.Option("--set-name", help="A scenario set, named as its file in configs/scenarios/."),
+]
+SetFile = Annotated[Path | None, typer.Option("--scenarios", help="A scenario set's own file.")]
+Tables = Annotated[
+    list[int] | None,
+    typer.Option(help="Also write all tables of this point; may be given several times."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the three commands are asked for alike."""
+
+    kind: str
+    mode: str
+    out: Path | None
+    data_dir: Path | None
+    results_dir: Path | None
+    start: str | None
+    end: str | None
+    capital: float | None
+    overrides: Sequence[str]
+    threads: int | None
+    workers: int | None
+    scheduler: str | None
+    tables: Sequence[int] = ()
 
 
 def sweep(
-    mode: Annotated[str, typer.Argument(help="The mode, named as its file in configs/modes/.")],
-    out: Annotated[Path, typer.Option(help="Directory for the rows; an unfinished sweep goes on.")],
-    set_name: Annotated[
-        str | None, typer.Option(help="A scenario set, named as its file in configs/scenarios/.")
-    ] = None,
-    scenarios: Annotated[Path | None, typer.Option(help="A scenario set's own file.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads; as many as there are cores otherwise.")
-    ] = None,
-    tables: Annotated[
-        list[int] | None,
-        typer.Option(help="Also write all tables of this point; may be given several times."),
-    ] = None,
+    mode: studies.Mode,
+    out: studies.Out = None,
+    set_names: SetNames = None,
+    scenarios: SetFile = None,
+    tables: Tables = None,
+    threads: studies.Threads = None,
+    workers: studies.Workers = None,
+    scheduler: studies.Scheduler = None,
     data_dir: DataDir = None,
+    results_dir: ResultsDir = None,
     start: Start = None,
     end: End = None,
     capital: Capital = None,
     overrides: Overrides = None,
 ) -> None:
-    """Run a scenario set over one mode: one row of figures a point, in Parquet files below --out.
+    """Run a scenario set over one mode: one row of figures a point, in Parquet files.
 
-    The number of points is shown before anything runs. Finished batches are kept: after an
-    interruption the same command goes on where it was.
+    The mode's own set of ten thousand points, unless another one is named. The number of points is
+    shown before anything runs. Finished batches are kept: after an interruption the same command
+    goes on where it was.
 
-    Example: basis sweep usdt_market_neutral --set-name crises --out sweeps/crises --tables 3
+    Example: basis sweep usdt_market_neutral --set-name leverage_and_margin --workers 2
     """
-    from basis_pipeline.config import parse_assignments
-    from basis_pipeline.config.points import counts, size
+    common = (data_dir, results_dir, start, end, capital, overrides or ())
+    asked = Asked("sweep", mode, out, *common, threads, workers, scheduler, tables or ())
+    _run(asked, set_names or (() if scenarios else (mode,)), scenarios)
+
+
+def stress(
+    mode: studies.Mode,
+    out: studies.Out = None,
+    set_names: SetNames = None,
+    scenarios: SetFile = None,
+    tables: Tables = None,
+    threads: studies.Threads = None,
+    workers: studies.Workers = None,
+    scheduler: studies.Scheduler = None,
+    data_dir: DataDir = None,
+    results_dir: ResultsDir = None,
+    start: Start = None,
+    end: End = None,
+    capital: Capital = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run shocks and replayed crises over one mode, and hold the worst to the stated limits.
+
+    Replays whose days lie outside of the window are left out, and named.
+
+    Example: basis stress eth_leveraged --start 2024-05-13 --end 2025-03-01
+    """
+    common = (data_dir, results_dir, start, end, capital, overrides or ())
+    asked = Asked("stress", mode, out, *common, threads, workers, scheduler, tables or ())
+    _run(asked, set_names or (() if scenarios else STRESS), scenarios)
+
+
+def montecarlo(
+    mode: studies.Mode,
+    out: studies.Out = None,
+    set_names: SetNames = None,
+    scenarios: SetFile = None,
+    tables: Tables = None,
+    threads: studies.Threads = None,
+    workers: studies.Workers = None,
+    scheduler: studies.Scheduler = None,
+    data_dir: DataDir = None,
+    results_dir: ResultsDir = None,
+    start: Start = None,
+    end: End = None,
+    capital: Capital = None,
+    overrides: Overrides = None,
+) -> None:
+    """Run one mode over paths drawn from its own history, block by block.
+
+    Example: basis montecarlo btc_basis --results-dir results
+    """
+    common = (data_dir, results_dir, start, end, capital, overrides or ())
+    asked = Asked("montecarlo", mode, out, *common, threads, workers, scheduler, tables or ())
+    _run(asked, set_names or (() if scenarios else MONTECARLO), scenarios)
+
+
+def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
+    """Run the sets one after the other; exit code 1 when a gate of severity ERROR failed."""
     from basis_pipeline.config.scenario import load_scenario_set
     from basis_pipeline.settings import project_root
 
-    if (set_name is None) == (scenarios is None):
-        raise CommandError("API-001", "give either --set-name or --scenarios", where="basis sweep")
-    settings, configs = settings_of(data_dir, None, start, end), project_configs()
-    named = project_root() / "configs" / SCENARIOS / f"{set_name}.yaml"
-    chosen = load_scenario_set(scenarios if scenarios is not None else named)
-    total = size(chosen)
-    require_points(tables or (), total)
-    crossed = " x ".join(f"{count:,} {name}" for name, count in counts(chosen).items())
-    screen.say(f"{chosen.name} over {mode}: {crossed} = {total:,} points")
-    from basis_pipeline.results.store import write_run
-    from basis_pipeline.runs.scenarios import study_of
-    from basis_pipeline.runs.sweep import Progress, run_point
-    from basis_pipeline.runs.sweep import sweep as run_sweep
-
+    if bool(names) == (file is not None):
+        what = "give either --set-name or --scenarios"
+        raise CommandError("API-001", what, where=f"basis {asked.kind}")
+    studies.require_one_executor(asked.threads, asked.workers, asked.scheduler)
+    settings = settings_of(asked.data_dir, asked.results_dir, asked.start, asked.end)
+    configs = project_configs()
+    configs.mode(asked.mode)
+    directory, window = project_root() / "configs" / SCENARIOS, window_of(settings)
+    files = [file] if file else [directory / f"{name}.yaml" for name in names]
+    sets = [load_scenario_set(path) for path in files]
+    if len(sets) > 1 and (asked.out is not None or asked.tables):
+        what = "--out and --tables belong to one set: name it"
+        raise CommandError("API-001", what, where=f"basis {asked.kind}")
     require_data(settings)
+    from basis_pipeline.operations.control import require_work
+    from basis_pipeline.runs.scenarios import inside
+
+    require_work(settings, f"basis {asked.kind} {asked.mode}")
+
+    failed = False
+    for chosen in sets:
+        kept, outside = inside(chosen, window) if asked.kind == "stress" else (chosen, [])
+        if outside:
+            screen.say(f"{chosen.name}: outside of {window}, left out: {', '.join(outside)}")
+        if kept is not None:
+            directories = settings.data_dir, settings.results_dir
+            failed |= _run_set(asked, kept, configs, window, *directories)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _run_set(
+    asked: Asked,
+    chosen: "ScenarioSet",
+    configs: "Configs",
+    window: "Window",
+    data_dir: Path,
+    results_dir: Path,
+) -> bool:
+    """Run one set and judge it; whether a gate of severity ERROR failed."""
+    from basis_pipeline.config import parse_assignments
+    from basis_pipeline.config.points import counts, size
+
+    total = size(chosen)
+    require_points(asked.tables, total)
+    crossed = " x ".join(f"{count:,} {name}" for name, count in counts(chosen).items())
+    screen.say(f"{chosen.name} over {asked.mode}: {crossed} = {total:,} points")
+    from basis_pipeline.results.store import write_run
+    from basis_pipeline.runs.scenario_checks import scenario_checks, worst
+    from basis_pipeline.runs.scenario_report import write_report
+    from basis_pipeline.runs.scenarios import study_of
+    from basis_pipeline.runs.sweep import place_of, read_rows, run_point
+
+    overrides = parse_assignments(asked.overrides)
     study = study_of(
-        configs,
-        mode,
-        chosen,
-        settings.data_dir,
-        window_of(settings),
-        capital=capital,
-        overrides=parse_assignments(overrides or ()),
+        configs, asked.mode, chosen, data_dir, window, capital=asked.capital, overrides=overrides
     )
-    last: list[Progress] = []
-    with screen.share(total) as show:
-
-        def report(now: Progress) -> None:
-            last[:] = [now]
-            show(now.done, f"{now.rate:,.0f} points/s, {now.seconds_left:,.0f} s left")
-
-        try:
-            run_sweep(study, out, threads=workers, report=report)
-        except KeyboardInterrupt:
-            done = last[0].done if last else 0
-            screen.complain(
-                f"Stopped: {done:,} of {total:,} points are kept; the same command goes on."
-            )
-            raise
-    for index in tables or ():
+    out = asked.out or place_of(study, results_dir, asked.kind)
+    studies.run_study(study, out, asked.threads, asked.workers, asked.scheduler)
+    for index in asked.tables:
         write_run(run_point(study, index), out / "tables" / str(index))
-    screen.say(f"{last[0].done:,} points in {last[0].seconds:.1f} s: {out}")
+    rows = read_rows(study, out).to_pandas()
+    told = [
+        [
+            str(row["index"]),
+            " ".join(part for part in (row["window"], row["market"]) if part) or screen.DASH,
+            row["status"],
+            screen.percent(row["total_return"]),
+            screen.percent(row["max_drawdown"]),
+            screen.number(row["liquidations"], 0),
+        ]
+        for row in worst(rows, 5).to_dict("records")
+    ]
+    heads = ("point", "scenario", "status", ">return", ">max drawdown", ">liquidations")
+    screen.console().print(screen.table("Worst", heads, told))
+    gates = scenario_checks(rows, chosen)
+    failed = studies.show_verdicts(gates)
+    screen.say(f"Report: {write_report(study, out, rows, gates)}")
+    return failed
 
 
-def require_points(indices: "list[int] | tuple[int, ...]", total: int) -> None:
+def require_points(indices: Sequence[int], total: int) -> None:
     """Raise API-001 unless every point asked for is one of the set's."""
     for index in indices:
         if not 0 <= index < total:
             raise CommandError(
                 "API-001",
                 f"there is no point {index}",
-                where="basis sweep --tables",
+                where="--tables",
                 available=f"0 … {total - 1}",
                 action="name a point of the set",
             )

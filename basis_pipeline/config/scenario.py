@@ -167,8 +167,20 @@ class Bootstrap(StrictModel):
     seed: Seed
 
 
+class Constraints(StrictModel):
+    """What a point must keep; null asks for nothing."""
+
+    max_liquidations: Annotated[int, Field(ge=0)] | None
+    max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
+    min_health_factor: Annotated[float, Field(gt=0.0)] | None
+    min_margin_ratio: Annotated[float, Field(gt=0.0)] | None
+
+
 class ScenarioSet(StrictModel):
-    """A set of scenarios; its size is the product of what it crosses (`points.size`)."""
+    """A set of scenarios; its size is the product of what it crosses (`points.size`).
+
+    `limits` are what its worst point must keep.
+    """
 
     name: Name
     description: str
@@ -177,6 +189,7 @@ class ScenarioSet(StrictModel):
     windows: Annotated[dict[Name, Replay], Field(min_length=1)] | None = None
     markets: Annotated[dict[Name, tuple[Shock, ...]], Field(min_length=1)] | None = None
     bootstrap: Bootstrap | None = None
+    limits: Constraints | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

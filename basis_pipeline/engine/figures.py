@@ -188,7 +188,7 @@ def tally(
     moved = (row[SPOT_PRICE] + row[PERP_PRICE]) + row[FUNDING]
     paid = (row[EXECUTION_COST] + row[GAS]) + row[LIQUIDATION]
     before = kept[LAST_EQUITY]
-    residual = (seen.equity - before) - ((row[FLOW] + paid) + (earned + moved))
+    residual = ((seen.equity - before) - row[FLOW]) - (paid + (earned + moved))
     row[RESIDUAL] = residual
     if not first:
         kept[EQUITY_SUM] += before

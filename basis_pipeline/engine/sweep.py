@@ -9,6 +9,7 @@ import numpy as np
 from basis_pipeline.engine.compiled import compiled, unlocked
 from basis_pipeline.engine.figures import FIGURES, begin, conclude
 from basis_pipeline.engine.model import (
+    MIDNIGHT_COUNT,
     Ahead,
     Book,
     Floats,
@@ -138,6 +139,29 @@ def figures_of(
     units: the market's unit table. rows: (scenarios, …), each as `parameter_row` makes it.
     capitals: (scenarios,), in the numeraire. The others are those of `simulate`.
     """
+    return _run(market, units, rows, capitals, first_midnight, risk_free)[0]
+
+
+def daily_returns_of(
+    market: MarketArrays, units: Units, rows: Floats, capitals: Floats, *, first_midnight: int
+) -> Floats:
+    """Returns between 00:00 UTC marks of every scenario, (scenarios, days); else as `figures_of`.
+
+    They are what volatility, Sharpe and Sortino are counted from.
+    """
+    _, books = _run(market, units, rows, capitals, first_midnight, 0.0)
+    days = max(int(books.counts[0, MIDNIGHT_COUNT]) - 1, 0)
+    return books.midnights[:, :days].copy()
+
+
+def _run(
+    market: MarketArrays,
+    units: Units,
+    rows: Floats,
+    capitals: Floats,
+    first_midnight: int,
+    risk_free: float,
+) -> tuple[Floats, Book]:
     marks, venues = market.perp_mark.shape
     tokens = market.reward_price.shape[1]
     books = _books(len(rows), marks, venues, tokens)
@@ -147,4 +171,4 @@ def figures_of(
     run_rows(
         market, units, rows, capitals, first_midnight, risk_free, books, ahead, hourly, figures
     )
-    return figures
+    return figures, books

@@ -5,9 +5,16 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB
+from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.executors import parallel_executor
 
+STUDIES = (
+    ("stress_tests", "stress", "Shocks and replayed crises over one mode."),
+    ("montecarlo_paths", "montecarlo", "Paths drawn from history over one mode."),
+    ("sweeps", "sweep", "Thousands of points of one mode's numbers."),
+    ("walk_forwards", "walk_forward", "One mode's numbers chosen on the past, judged after it."),
+)
 HEALTH_JOB = "observe_health"  # the asset itself is called health
 
 
@@ -48,6 +55,12 @@ def all_jobs() -> list[UnresolvedAssetJobDefinition]:
             market | modes | sheets,
             description="`full_pipeline` with its steps in processes of their own.",
             executor_def=parallel_executor,
+        ),
+        *(
+            dg.define_asset_job(
+                job, dg.AssetSelection.assets(study_key(kind)), description=description
+            )
+            for job, kind, description in STUDIES
         ),
         dg.define_asset_job(
             REQUESTS_JOB,

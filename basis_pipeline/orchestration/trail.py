@@ -7,7 +7,7 @@ no asset can forget to say what it did, and nothing is written to Dagster's log 
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from basis_pipeline.operations.events.model import EventType, Level
 from basis_pipeline.orchestration.failures import reasons
 
 PARTITION = "dagster/partition"
+FLUSH_SECONDS = 1.0  # a disk that takes longer is not waited for
 LEVELS = {"FAIL": Level.ERROR, "WARN": Level.WARNING, "PASS": Level.INFO}
 OUTCOMES = {
     DagsterEventType.RUN_SUCCESS: "succeeded",
@@ -47,6 +48,8 @@ def recorded(
             # A step's own process speaks for its step; who started it has spoken for the run.
             if not instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_WORKER_STARTING):
                 trail.start(asked)
+                with suppress(EventError):  # a run that is killed at once has left this much
+                    open_log(directory).flush(FLUSH_SECONDS)
             instance.add_event_listener(run.run_id, trail)
         yield
 

@@ -6,7 +6,7 @@ validated slice and its panel. Both ways give the same parameters and market to 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -38,6 +38,8 @@ from basis_pipeline.market.shocks import require_applicable, shocked
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.runs.backtest import capital_of, load_datasets
 from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
+
+Loader = Callable[[Collection[str], Window], Mapping[str, Dataset | DataError]]
 
 MAX_PROBES = 20_000
 KEPT = 4  # panels, and markets, of the latest groups
@@ -334,13 +336,33 @@ def study_of(
     capital: float | None = None,
     overrides: Mapping[str, Any] | None = None,
 ) -> Study:
-    """Check a scenario set against a mode, then read the data of all its points.
+    """Check a scenario set against a mode, then read the raw files of all its points.
+
+    Raises as `study_on`, and DataError as reading and building raise it.
+    """
+
+    def load(names: Collection[str], whole: Window) -> Mapping[str, Dataset | DataError]:
+        return load_datasets(names, configs, data_dir, whole)
+
+    return study_on(configs, mode, scenarios, load, window, capital=capital, overrides=overrides)
+
+
+def study_on(
+    configs: Configs,
+    mode: str,
+    scenarios: ScenarioSet,
+    load: Loader,
+    window: Window,
+    *,
+    capital: float | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Study:
+    """Check a scenario set against a mode, then load the datasets of all its points.
 
     Raises
     ------
     ConfigError: CONFIG-MGR-005 too many points; CONFIG-005 to 012 a point that could not run: its
-        keys, window, shocks or capital. All of it before a file is read.
-    DataError: as reading and building raise them.
+        keys, window, shocks or capital. All of it before anything is loaded.
     """
     size(scenarios)
     chosen = dict(overrides or {})
@@ -364,5 +386,22 @@ def study_of(
         window=window,
         capital=capital_of(slice_mode(configs, mode, chosen), capital),
         overrides=chosen,
-        datasets=load_datasets(names, configs, data_dir, whole),
+        datasets=load(names, whole),
     )
+
+
+def inside(scenarios: ScenarioSet, window: Window) -> tuple[ScenarioSet | None, list[str]]:
+    """The set without the replays that reach out of a window, and their names.
+
+    None for a set of which nothing is left.
+    """
+    if scenarios.windows is None:
+        return scenarios, []
+    spans = windows_of(scenarios, window)
+    outside = [
+        name
+        for name in scenarios.windows
+        if spans[name].start < window.start or spans[name].end > window.end
+    ]
+    kept = {name: replay for name, replay in scenarios.windows.items() if name not in outside}
+    return scenarios.model_copy(update={"windows": kept}) if kept else None, outside

@@ -11,7 +11,6 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,14 +35,13 @@ from basis_pipeline.config.scenario import CAPITAL, Choice
 from basis_pipeline.engine import ENGINE_VERSION, FIGURES
 from basis_pipeline.engine.figures import COUNTED, EMPTIED, NOT_ENTERED, NOT_FINITE, SOUND
 from basis_pipeline.engine.model import Floats
-from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.errors import DataError, ResultsError
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import TOLERANCE, require_reconciled, run_backtest
-from basis_pipeline.runs.scenarios import Prepared, Study, is_direct, numbers
+from basis_pipeline.runs.fan_out import Executor, Piece, in_threads, run_figures
+from basis_pipeline.runs.scenarios import Study, is_direct, numbers
 
 BATCH = 4096  # points of a batch
-PIECE = 16  # points a thread runs before it looks for the next
 FORMAT = 1
 MANIFEST = "manifest.json"
 BATCHES = "batches"
@@ -73,43 +71,17 @@ class Progress:
         return (self.total - self.done) / self.rate if self.rate > 0.0 else float("inf")
 
 
-def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Floats, Column]:
-    """Figures of the points, (points, len(FIGURES)), and their capitals, in the order given."""
-    figures = np.empty((len(indices), len(FIGURES)))
-    capitals = np.empty(len(indices))
-
-    def run(prepared: Prepared, rows: Floats, money: Floats, inside: Indices) -> None:
-        figures[inside] = figures_of(
-            prepared.market, prepared.units, rows, money, first_midnight=prepared.first_midnight
-        )
-
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: list[Future[None]] = []
-        try:
-            for prepared, rows, money, inside in study.groups(indices):
-                capitals[inside] = money
-                for first in range(0, len(inside), PIECE):
-                    part = slice(first, first + PIECE)
-                    waiting.append(
-                        pool.submit(run, prepared, rows[part], money[part], inside[part])
-                    )
-                while len(waiting) > 4 * threads and len(inside) < PIECE:  # few markets at once
-                    waiting.pop(0).result()
-            for future in waiting:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return figures, capitals
-
-
 def run_batch(study: Study, indices: Indices, threads: int = 1) -> pa.Table:
+    """One row a point, in the order of the indices, computed here; as `table_of`."""
+    return table_of(study, indices, *run_figures(study, indices, threads))
+
+
+def table_of(study: Study, indices: Indices, figures: Floats, capitals: Column) -> pa.Table:
     """One row a point, in the order of the indices: its keys, its status and its figures.
 
     `status` is empty, or the code that a single run of the point is refused with; then the figures
     are what the engine counted all the same. The figures are those of SEMANTICS 11.
     """
-    figures, capitals = run_figures(study, indices, threads)
     scenarios = study.scenarios
     window, market, path, sample = places(scenarios, indices)
     values = columns(scenarios, sample)
@@ -195,6 +167,11 @@ def identity_of(study: Study) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def place_of(study: Study, results_dir: Path, kind: str) -> Path:
+    """A directory of a study's own below the results, named by what its rows depend on."""
+    return results_dir / kind / study.mode / f"{study.scenarios.name}-{identity_of(study)[:12]}"
+
+
 def batch_path(out: Path, identity: str, first: int, last: int) -> Path:
     """File of the batch of the points `first … last`, both included."""
     return out / BATCHES / f"points-{first:010d}-{last:010d}-{identity[:12]}.parquet"
@@ -215,13 +192,20 @@ def is_finished(path: Path, rows: int) -> bool:
         return False
 
 
-def write_batch(study: Study, out: Path, first: int, last: int, threads: int = 1) -> Path:
-    """Run a batch and keep it, unless it is kept already; its file is there whole or not at all."""
-    path = batch_path(out, identity_of(study), first, last)
-    if not is_finished(path, last - first + 1):
-        table = run_batch(study, np.arange(first, last + 1), threads)
+def write_batch(path: Path, table: pa.Table) -> None:
+    """Keep a batch; its file is there whole or not at all. Raises ResultsError RS-001."""
+    try:
         _keep(path, lambda file: pq.write_table(table, file, compression="zstd"))
-    return path
+    except OSError as error:
+        what = f"a batch cannot be kept: {error.strerror}"
+        raise ResultsError("RS-001", what, where=str(path)) from error
+
+
+def read_rows(study: Study, out: Path) -> pa.Table:
+    """All rows of a finished sweep, in the order of their points."""
+    identity = identity_of(study)
+    files = [batch_path(out, identity, first, last) for first, last in batches(study)]
+    return pa.concat_tables([pq.read_table(file) for file in files])
 
 
 def open_sweep(study: Study, out: Path) -> str:
@@ -277,34 +261,51 @@ def sweep(
     study: Study,
     out: Path,
     *,
-    threads: int | None = None,
+    run: Executor | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Progress:
     """Run every batch that is not finished yet.
 
-    Stopping it in any way loses the batch that is going on, and nothing else.
+    Stopping it in any way loses the batches that are going on, and nothing else.
+
+    Parameters
+    ----------
+    run: who computes the figures; threads of this process, one a core, when not given.
+    report: told after every piece.
 
     Raises
     ------
-    ResultsError: as `open_sweep`.
+    ResultsError: as `open_sweep`. ComponentError: as the executor.
     """
     identity = open_sweep(study, out)
     total, begun = size(study.scenarios), time.monotonic()
-    missing: list[tuple[int, int]] = []
-    for first, last in batches(study):
-        if not is_finished(batch_path(out, identity, first, last), last - first + 1):
-            missing.append((first, last))
-    found = done = total - sum(last - first + 1 for first, last in missing)
+    missing = {
+        first: last
+        for first, last in batches(study)
+        if not is_finished(batch_path(out, identity, first, last), last - first + 1)
+    }
+    found = done = total - sum(last - first + 1 for first, last in missing.items())
     report(Progress(done, total, found, 0.0))
-    for first, last in missing:
-        try:
-            write_batch(study, out, first, last, threads or os.cpu_count() or 1)
-        except OSError as error:
-            what = f"a batch cannot be kept: {error.strerror}"
-            raise ResultsError("RS-001", what, where=str(out)) from error
+    going: dict[int, list[Piece]] = {}
+    for piece in (run or in_threads(os.cpu_count() or 1))(study, list(missing.items())):
+        (first, last), *_ = piece
+        batch = first - first % BATCH
+        pieces = going.setdefault(batch, [])
+        pieces.append(piece)
+        if sum(len(capitals) for _, _, capitals in pieces) == missing[batch] - batch + 1:
+            _write_pieces(study, batch_path(out, identity, batch, missing[batch]), going.pop(batch))
         done += last - first + 1
         report(Progress(done, total, found, time.monotonic() - begun))
     return Progress(done, total, found, time.monotonic() - begun)
+
+
+def _write_pieces(study: Study, path: Path, pieces: list[Piece]) -> None:
+    """Put the pieces of one batch together and keep it."""
+    pieces.sort(key=lambda piece: piece[0])
+    indices = np.arange(pieces[0][0][0], pieces[-1][0][1] + 1)
+    figures = np.concatenate([figures for _, figures, _ in pieces])
+    capitals = np.concatenate([capitals for _, _, capitals in pieces])
+    write_batch(path, table_of(study, indices, figures, capitals))
 
 
 def _keep(path: Path, write: Callable[[Any], object]) -> None:

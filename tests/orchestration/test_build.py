@@ -25,6 +25,10 @@ JOBS = {
     "datasets",
     "backtests",
     "reports",
+    "stress_tests",
+    "montecarlo_paths",
+    "sweeps",
+    "walk_forwards",
 }
 
 

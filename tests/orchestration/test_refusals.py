@@ -19,6 +19,9 @@ PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2
 BOTH = ("btc_basis", "pure_lending")
 
 
+OF_ALL = ("gates.html", "data_audit.html")  # pages on the whole pipeline
+
+
 def spoil_price(file: Path) -> None:
     """Make one price negative."""
     lines = file.read_text().splitlines()
@@ -84,13 +87,21 @@ def test_a_broken_file_stops_the_modes_that_read_it(
 
 
 def test_a_refusal_leaves_earlier_results_alone(place: Place) -> None:
-    """Runs, index and pages of an earlier success stay to the byte."""
+    """Runs and their pages stay to the byte; the pages on gates and data tell of the refusal."""
     assert all(mode.run_id for mode in place.run("btc_basis").modes)
-    kept = [place.results / name for name in ("runs", "reports", "warehouse/backtest")]
-    before = [contents(directory) for directory in kept]
+
+    def kept() -> dict[str, str]:
+        names = ("runs", "reports", "warehouse/backtest")
+        found = {f"{n}/{k}": v for n in names for k, v in contents(place.results / n).items()}
+        return {name: found[name] for name in found.keys() - {f"reports/{p}" for p in OF_ALL}}
+
+    before = kept()
+    told = [(place.results / "reports" / page).read_bytes() for page in OF_ALL]
     spoil_price(place.data / PERP)
     refusal(place.run("btc_basis"), "btc_basis")
-    assert [contents(directory) for directory in kept] == before
+    assert kept() == before
+    for page, was in zip(OF_ALL, told, strict=True):
+        assert (place.results / "reports" / page).read_bytes() != was
 
 
 def test_mending_the_file_mends_the_mode(place: Place, sample: Path) -> None:

@@ -17,6 +17,7 @@ from basis_pipeline.operations.control import halt, require_work
 from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import require_reconciled, run_backtest
+from basis_pipeline.runs.cluster import on_cluster
 from basis_pipeline.settings import load_settings
 from tests.market.made_datasets import WINDOW, configs, make_datasets
 
@@ -34,6 +35,12 @@ def backtested(mode: str, capital: float, **overrides: Any) -> RunResult:
     sliced = slice_mode(configs(), mode, overrides)
     panel = build_panel(sliced, make_datasets(), WINDOW)
     return run_backtest(sliced, panel, WINDOW, capital)
+
+
+def absent_cluster(_: Path) -> None:
+    """An address at which nothing listens."""
+    with on_cluster("tcp://127.0.0.1:1"):
+        pass
 
 
 def unwritable_cache(place: Path) -> str:
@@ -89,6 +96,7 @@ def halted_work(place: Path) -> None:
 PROVOCATIONS = {
     "MATH-001": lambda _: backtested("eth_leveraged", 1e308),
     "COMPONENT-001": unwritable_cache,
+    "COMPONENT-002": absent_cluster,
     "BT-001": unchecked_data,
     "BT-002": next_to_nothing_left,
     "BT-003": holed_panel,

@@ -20,6 +20,7 @@ from basis_pipeline.engine.sweep import parameter_row
 from basis_pipeline.errors import BasisError, ConfigError, ResultsError
 from basis_pipeline.market.window import parse_window
 from basis_pipeline.runs import sweep as sweeping
+from basis_pipeline.runs.fan_out import in_threads
 from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from basis_pipeline.runs.scenarios import Study, probes, study_of
 from basis_pipeline.runs.sweep import Progress, batches, identity_of, run_batch, run_point, sweep
@@ -157,16 +158,16 @@ def test_a_finished_sweep_is_not_repeated(
     keys = {"hedge.ratio": span(0.9, 1.0, steps=50)}
     study = study_over(sample, "btc_basis", made_set(keys=keys))
     told: list[Progress] = []
-    sweep(study, tmp_path, threads=2, report=told.append)
+    sweep(study, tmp_path, run=in_threads(2), report=told.append)
     assert [progress.done for progress in told] == [0, 16, 32, 48, 50]
     first = files_of(tmp_path)
     assert len(first) == 1 + len(list(batches(study))) == 5
-    again = sweep(study, tmp_path, threads=1)
+    again = sweep(study, tmp_path, run=in_threads(1))
     assert (again.found, again.done) == (50, 50)
     names = [name for name in first if name != sweeping.MANIFEST]
     (tmp_path / names[1]).unlink()
     (tmp_path / names[2]).write_bytes(first[names[2]][:100])
-    assert sweep(study, tmp_path, threads=1).found == 18
+    assert sweep(study, tmp_path, run=in_threads(1)).found == 18
     assert files_of(tmp_path) == first
     table = pq.read_table(tmp_path / sweeping.BATCHES)
     assert sorted(table["index"].to_pylist()) == list(range(50))
@@ -187,7 +188,7 @@ def test_another_sweep_is_not_mixed_in(sample: Tree, tmp_path: Path) -> None:
 def command(out: Path, scenarios: Path, data: Path) -> list[str]:
     """The command that sweeps a set's file over a month."""
     asked = ["--scenarios", str(scenarios), "--out", str(out), "--data-dir", str(data)]
-    asked += ["--start", "2024-01-05", "--end", "2024-04-25", "--workers", "2"]
+    asked += ["--start", "2024-01-05", "--end", "2024-04-25", "--threads", "2"]
     return [sys.executable, "-m", "basis_pipeline", "sweep", "usdt_market_neutral", *asked]
 
 
@@ -220,7 +221,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(
     killed.send_signal(stop)
     _, told = killed.communicate()
     assert killed.returncode == code
-    assert (b"points are kept" in told) == (stop == signal.SIGINT)
+    assert (b"batches are kept" in told) == (stop == signal.SIGINT)
     assert 2 <= len(list(kept.glob("points-*.parquet"))) < 10
     for name in ("killed", "whole"):
         asked = command(tmp_path / name, tmp_path / "long.yaml", sample.root)

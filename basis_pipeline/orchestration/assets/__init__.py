@@ -1,4 +1,4 @@
-"""The asset graph: raw → dataset → panel ← mode ← catalogue; then run → record → reports."""
+"""The asset graph: raw → dataset → panel ← mode ← catalogue; run → record → reports; studies."""
 
 import dagster as dg
 
@@ -16,6 +16,7 @@ from basis_pipeline.orchestration.assets.raw import raw_assets
 from basis_pipeline.orchestration.assets.report import report_assets
 from basis_pipeline.orchestration.assets.requests import requests
 from basis_pipeline.orchestration.assets.results import record_asset
+from basis_pipeline.orchestration.assets.studies import study_assets
 
 
 def all_assets(
@@ -36,6 +37,7 @@ def all_assets(
         dataset_assets(configs),
         *of_a_mode,
         *report_assets(partitions, mode_checks),
+        *study_assets(partitions),
         data_audit_asset(configs),
         health_asset(configs),
     ]

@@ -1,0 +1,83 @@
+"""What the commands that run many scenarios share: who computes them, where rows go, verdicts."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from basis_pipeline.commands import screen
+from basis_pipeline.errors import CommandError
+
+if TYPE_CHECKING:
+    from basis_pipeline.market.quality import QualityResult
+    from basis_pipeline.runs.scenarios import Study
+    from basis_pipeline.runs.sweep import Progress
+
+Mode = Annotated[str, typer.Argument(help="The mode, named as its file in configs/modes/.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory for the rows, where an unfinished sweep goes on; else one of its own below "
+        "the results directory."
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads; as many as there are cores otherwise.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Dask worker processes on this machine, not threads.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler, as tcp://host:8786, not threads.")
+]
+
+
+def run_study(
+    study: "Study",
+    out: Path,
+    threads: int | None,
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
+    """Sweep a study and show how far it is; an interruption says what is kept."""
+    from basis_pipeline.config.points import size
+    from basis_pipeline.runs.fan_out import executor
+    from basis_pipeline.runs.sweep import sweep
+
+    total = size(study.scenarios)
+    with executor(threads, workers, scheduler) as run, screen.share(total) as show:
+
+        def report(now: "Progress") -> None:
+            show(now.done, f"{now.rate:,.0f} points/s, {now.seconds_left:,.0f} s left")
+
+        try:
+            done = sweep(study, out, run=run, report=report)
+        except KeyboardInterrupt:
+            screen.complain("Stopped. Finished batches are kept; the same command goes on.")
+            raise
+    screen.say(f"{done.done:,} points in {done.seconds:.1f} s: {out}")
+
+
+def require_one_executor(threads: int | None, workers: int | None, scheduler: str | None) -> None:
+    """Raise API-001 where more than one of them is asked for."""
+    asked = {"--threads": threads, "--workers": workers, "--scheduler": scheduler}
+    given = [name for name, value in asked.items() if value is not None]
+    if len(given) > 1:
+        what = f"{' and '.join(given)} exclude each other"
+        raise CommandError("API-001", what, where="options", action="give one of them")
+
+
+def show_verdicts(verdicts: "Sequence[QualityResult]") -> bool:
+    """Print the gates; whether one of severity ERROR failed."""
+    rows = []
+    for gate in verdicts:
+        said = ", ".join(f"{name} {_short(value)}" for name, value in gate.metrics.items())
+        failed = "WARN" if gate.severity == "WARN" else "FAIL"
+        rows.append([gate.name, "PASS" if gate.passed else failed, said])
+    screen.console().print(screen.table("Gates", ("gate", "verdict", "found"), rows))
+    return any(gate.severity == "ERROR" and not gate.passed for gate in verdicts)
+
+
+def _short(value: float | str) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

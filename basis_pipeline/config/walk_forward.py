@@ -1,0 +1,86 @@
+"""Walk-forward plans: what of a mode is chosen on the past, and how the choice is judged.
+
+`configs/walk_forward/<mode>.yaml`, one for each mode.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from basis_pipeline.config.base import StrictModel
+from basis_pipeline.config.loading import Configs, load_directory
+from basis_pipeline.config.scenario import Axis, Choice, Constraints
+from basis_pipeline.errors import ConfigError
+
+Days = Annotated[int, Field(ge=2)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Objective = Literal["sharpe", "sortino", "calmar", "apy", "apr"]
+
+
+class Limits(StrictModel):
+    """What a finished walk-forward is judged by.
+
+    Parameters
+    ----------
+    max_degradation: of the objective from train to test, as a share of what it was on train.
+    min_deflated_sharpe, max_overfitting: probabilities.
+    """
+
+    max_degradation: Annotated[float, Field(ge=0.0)]
+    min_deflated_sharpe: Share
+    max_overfitting: Share
+
+
+class WalkForward(StrictModel):
+    """The plan of one mode.
+
+    Parameters
+    ----------
+    keys: axes of the grid that is chosen from.
+    train_days, test_days: lengths of the two windows, the second right after the first.
+    step_days: from one pair of windows to the next.
+    blocks: an even number of pieces of time, for the probability of backtest overfitting.
+    natural_edges: ends of axes beyond which nothing is left to try, such as a weight of 1.
+    """
+
+    mode: str
+    description: str
+    keys: Annotated[dict[str, Axis], Field(min_length=1)]
+    train_days: Days
+    test_days: Days
+    step_days: Annotated[int, Field(ge=1)]
+    blocks: Annotated[int, Field(ge=2, le=16, multiple_of=2)]
+    objective: Objective
+    constraints: Constraints
+    limits: Limits
+    natural_edges: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _on_a_grid(self) -> Self:
+        for key, axis in self.keys.items():
+            if not isinstance(axis, Choice) and axis.steps is None:
+                raise ValueError(f"{key}: a walk-forward chooses from a grid, so a range has steps")
+        unknown = sorted(self.natural_edges.keys() - self.keys.keys())
+        if unknown:
+            raise ValueError(f"natural_edges names {unknown[0]}, which is no key of the grid")
+        return self
+
+
+def load_walk_forward(config_dir: Path, configs: Configs, mode: str) -> WalkForward:
+    """Load the plan of a mode.
+
+    Raises
+    ------
+    ConfigError: CONFIG-007 no such mode, CONFIG-003 a mode without a plan, else as every file.
+    """
+    configs.mode(mode)
+    plans = load_directory(config_dir / "walk_forward", WalkForward, "mode")
+    if mode not in plans:
+        raise ConfigError(
+            "CONFIG-003",
+            f"there is no walk-forward plan of {mode}",
+            where=str(config_dir / "walk_forward" / f"{mode}.yaml"),
+            available=", ".join(plans),
+        )
+    return plans[mode]

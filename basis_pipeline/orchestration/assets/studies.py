@@ -1,0 +1,279 @@
+"""`stress/run[mode]`, `montecarlo/run[mode]`, `sweep/run[mode]` and `walk_forward/run[mode]`.
+
+Each runs many scenarios of one mode over the datasets of the warehouse, in one step: batches are
+kept below the results directory, and a step that was stopped goes on where it was.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from basis_pipeline.config import parse_assignments
+from basis_pipeline.config.scenario import ScenarioSet, load_scenario_set
+from basis_pipeline.config.walk_forward import load_walk_forward
+from basis_pipeline.engine import ENGINE_VERSION
+from basis_pipeline.errors import BasisError, ConfigError, DataError
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.quality import QualityResult
+from basis_pipeline.market.window import Window
+from basis_pipeline.operations.control import require_work
+from basis_pipeline.orchestration.assets.backtest import BLOCKING, RUN
+from basis_pipeline.orchestration.assets.config import MODE
+from basis_pipeline.orchestration.assets.dataset import dataset_key
+from basis_pipeline.orchestration.checks import check_results, check_spec
+from basis_pipeline.orchestration.failures import as_failure
+from basis_pipeline.orchestration.guard import require_passing
+from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.partitions import mode_of
+from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.tables import table
+from basis_pipeline.orchestration.versions import version_of
+from basis_pipeline.runs import scenario_checks, walk_forward
+from basis_pipeline.runs.fan_out import executor
+from basis_pipeline.runs.scenario_report import write_report
+from basis_pipeline.runs.scenarios import Study, inside, study_on
+from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
+from basis_pipeline.settings import project_root
+
+SHOWN = 20
+OWN_SETS: Mapping[str, tuple[str, ...]] = {
+    "stress": ("crises", "replays"),
+    "montecarlo": ("bootstrapped",),
+    "sweep": (),  # the one that is named as the mode
+}
+ROWS = (
+    "**Units:** figures as shares (0.05 is 5 %) unless they count, amounts in the share class's "
+    "currency; a row a scenario, its figures those of a single run to the bit."
+)
+SOURCE = (
+    "**Source:** the datasets of the warehouse and the mode's configuration; {file}. The rows' "
+    "identity is the hash of all of them with window, capital and engine."
+)
+WHAT = {
+    "stress": (
+        "Shocks and replayed crises over one mode: what its worst day could look like, held to the "
+        "limits that the scenario sets state. Replays outside of the window are left out."
+    ),
+    "montecarlo": (
+        "One mode over histories that never were: blocks of about a week of the one that was, in "
+        "random order, returns, funding and rates staying together."
+    ),
+    "sweep": "The mode's own scenario set: thousands of points of the numbers it can choose.",
+    "walk_forward": (
+        "Numbers of one mode chosen on rolling train windows by a stated objective under "
+        "constraints, and looked at on the tests after: what is lost between the two, and how much "
+        "of the chosen point is luck."
+    ),
+}
+FILES = {
+    "stress": "`configs/scenarios/crises.yaml` and `replays.yaml`",
+    "montecarlo": "`configs/scenarios/bootstrapped.yaml`",
+    "sweep": "`configs/scenarios/<mode>.yaml`",
+    "walk_forward": "`configs/walk_forward/<mode>.yaml`",
+}
+AT_STAKE = {
+    "stress": (
+        "a mode that looks calm on the history it was made for. Watch the worst drawdown and "
+        "liquidations: a mode that fails here is too large for its margin."
+    ),
+    "montecarlo": (
+        "taking one history for the only one. Watch how far the worst paths lie from the median."
+    ),
+    "sweep": (
+        "which numbers matter and which do not. A scenario that does not reconcile means that the "
+        "engine is wrong there, whatever the single run says."
+    ),
+    "walk_forward": (
+        "numbers that fit the past alone. Watch degradation, and whether the choice sits on the "
+        "edge of its grid; the deflated Sharpe ratio is strict where points truly differ."
+    ),
+}
+
+
+def described(kind: str) -> str:
+    """What the UI says of the asset of a kind."""
+    source, stake = SOURCE.format(file=FILES[kind]), f"**What is at stake:** {AT_STAKE[kind]}"
+    return "\n\n".join((WHAT[kind], ROWS, source, stake))
+
+
+class Fanning(dg.Config):
+    """What is run, and by whom."""
+
+    set_names: list[str] = Field(
+        default=[], description="files of configs/scenarios/; the asset's own otherwise"
+    )
+    workers: int | None = Field(default=None, description="Dask worker processes, not threads")
+    scheduler: str | None = Field(default=None, description="address of a Dask scheduler")
+
+
+def study_assets(partitions: dg.StaticPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Every asset that runs many scenarios, one partition a mode."""
+    return [*(_sets_asset(kind, partitions) for kind in OWN_SETS), _walk_forward_asset(partitions)]
+
+
+def study_key(kind: str) -> dg.AssetKey:
+    """Key of the asset of a kind."""
+    return dg.AssetKey([kind, "run"])
+
+
+def _checks(
+    key: dg.AssetKey, asked: scenario_checks.Asked, partitions: dg.StaticPartitionsDefinition
+) -> list[dg.AssetCheckSpec]:
+    return [
+        check_spec(key, name, severity, asks, scenario_checks.PHASE, partitions)
+        for name, (severity, asks) in asked.items()
+    ]
+
+
+def _sets_asset(kind: str, partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+    key = study_key(kind)
+
+    @dg.asset(
+        key=key,
+        deps=[MODE, RUN],
+        partitions_def=partitions,
+        check_specs=_checks(key, scenario_checks.CHECKS, partitions),
+        group_name=key.path[0],
+        kinds={"numba", "parquet"},
+        owners=["team:strategy"],
+        code_version=ENGINE_VERSION,
+        description=described(kind),
+    )
+    def run(
+        context: dg.AssetExecutionContext,
+        config: Fanning,
+        request: RunRequest,
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        """Run every set of the mode that lies in the window, and judge its rows."""
+        mode = mode_of(context)
+        facts: dict[str, Any] = {}
+        found: dict[str, list[QualityResult]] = {}
+        identities: list[str] = []
+        try:
+            _require_sound(context.instance, request, key, mode)
+            for name in config.set_names or OWN_SETS[kind] or (mode,):
+                chosen = load_scenario_set(
+                    project_root() / "configs" / "scenarios" / f"{name}.yaml"
+                )
+                kept, outside = inside(chosen, request.window)
+                if outside:
+                    facts[f"{name}_left_out"] = ", ".join(outside)
+                if kept is None:
+                    continue
+                study = _study(kept, mode, request, warehouse)
+                place = _swept(study, request, kind, config)
+                rows = read_rows(study, place).to_pandas()
+                found[name] = scenario_checks.scenario_checks(rows, kept)
+                page = write_report(study, place, rows, found[name])
+                identities.append(identity_of(study))
+                facts |= _facts(name, rows, page)
+            if not found:
+                what = f"no scenario set of {key.to_user_string()} lies in {request.window}"
+                raise ConfigError("CONFIG-011", what, where=", ".join(facts.values()))
+        except BasisError as error:
+            raise as_failure(error) from error
+        yield dg.MaterializeResult(
+            data_version=version_of(identities),
+            metadata=facts,
+            check_results=check_results(
+                key, scenario_checks.joined(found), context.selected_asset_check_keys
+            ),
+        )
+
+    return run
+
+
+def _walk_forward_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+    key = study_key("walk_forward")
+
+    @dg.asset(
+        key=key,
+        deps=[MODE, RUN],
+        partitions_def=partitions,
+        check_specs=_checks(key, walk_forward.CHECKS, partitions),
+        group_name=key.path[0],
+        kinds={"numba", "parquet"},
+        owners=["team:strategy"],
+        code_version=ENGINE_VERSION,
+        description=described("walk_forward"),
+    )
+    def run(
+        context: dg.AssetExecutionContext,
+        config: Fanning,
+        request: RunRequest,
+        warehouse: dg.ResourceParam[Warehouse],
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        """Sweep the plan's grid over every window, choose, look, judge."""
+        mode = mode_of(context)
+        try:
+            _require_sound(context.instance, request, key, mode)
+            plan = load_walk_forward(project_root() / "configs", request.configs, mode)
+            scenarios = walk_forward.scenario_set(plan, request.window)
+            study = _study(scenarios, mode, request, warehouse)
+            place = _swept(study, request, "walk_forward", config)
+            walked = walk_forward.walk(plan, study, place)
+            walk_forward.write_walk(walked, place)
+            found = walk_forward.walk_forward_checks(walked)
+            page = write_report(study, place, walked.points, found, walked.folds)
+        except BasisError as error:
+            raise as_failure(error) from error
+        summary = walk_forward.summary_of(walked)
+        figures = {name: value for name, value in summary.items() if value is not None}
+        yield dg.MaterializeResult(
+            data_version=version_of([identity_of(study)]),
+            metadata={
+                **{n: v for n, v in figures.items() if isinstance(v, (int, float, str))},
+                "chosen": dg.MetadataValue.json(summary["chosen"]),
+                "folds_table": table(walked.folds, limit=SHOWN),
+                "page": dg.MetadataValue.path(page),
+            },
+            check_results=check_results(key, found, context.selected_asset_check_keys),
+        )
+
+    return run
+
+
+def _require_sound(
+    instance: dg.DagsterInstance, request: RunRequest, key: dg.AssetKey, mode: str
+) -> None:
+    """Scenarios are variations of a backtest: of one that is wrong there are none."""
+    asking = f"{key.to_user_string()}[{mode}]"
+    require_work(request.settings, asking)
+    require_passing(instance, [dg.AssetCheckKey(RUN, name) for name in BLOCKING], asking, mode)
+
+
+def _study(scenarios: ScenarioSet, mode: str, request: RunRequest, warehouse: Warehouse) -> Study:
+    def load(names: Collection[str], _: Window) -> Mapping[str, Dataset | DataError]:
+        return {name: warehouse.load(dataset_key(name)) for name in sorted(names)}
+
+    return study_on(
+        request.configs,
+        mode,
+        scenarios,
+        load,
+        request.window,
+        capital=request.capital,
+        overrides=parse_assignments(request.overrides),
+    )
+
+
+def _swept(study: Study, request: RunRequest, kind: str, config: Fanning) -> Path:
+    place = place_of(study, request.settings.results_dir, kind)
+    with executor(None, config.workers, config.scheduler) as run:
+        sweep(study, place, run=run)
+    return place
+
+
+def _facts(name: str, rows: pd.DataFrame, page: Path) -> dict[str, Any]:
+    shown = scenario_checks.worst(rows, SHOWN)[list(scenario_checks.SHOWN)]
+    return {
+        f"{name}_points": len(rows),
+        f"{name}_worst_return": float(rows["total_return"].min()),
+        f"{name}_worst": table(shown, limit=SHOWN),
+        f"{name}_page": dg.MetadataValue.path(page),
+    }

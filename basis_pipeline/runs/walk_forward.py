@@ -1,0 +1,343 @@
+"""Walk-forward: choose on a window of the past, look at the choice on the window after it.
+
+A walk-forward is a sweep over a grid, crossed with the train and test windows of every fold and
+with the whole window. Every window is entered anew, so each pays for entering: a short test carries
+more of that cost than a long train. The chosen point is what the whole window would have chosen;
+how much of its figure is luck is told by its deflated Sharpe ratio and by the probability of
+overfitting among all points (`results.overfitting`). Deflation takes the points' spread for luck:
+over a grid whose points truly differ it asks too much rather than too little.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.config.points import Indices
+from basis_pipeline.config.scenario import Axis, Choice, Replay, Sampling, ScenarioSet
+from basis_pipeline.config.walk_forward import WalkForward
+from basis_pipeline.engine.model import Floats
+from basis_pipeline.engine.sweep import daily_returns_of
+from basis_pipeline.errors import ConfigError
+from basis_pipeline.market.quality import QualityResult
+from basis_pipeline.market.window import Window
+from basis_pipeline.results.metrics import annual_yield
+from basis_pipeline.results.overfitting import deflated_sharpe, overfitting_probability
+from basis_pipeline.runs import scenario_checks
+from basis_pipeline.runs.scenario_checks import Asked, broken, reconciles, verdict
+from basis_pipeline.runs.scenarios import Study, values_of
+from basis_pipeline.runs.sweep import read_rows
+
+WHOLE = "whole"
+NONE = -1  # of a fold in which no point keeps the constraints
+DAYS_PER_YEAR = 365
+CHECKS: Asked = {
+    "reconciliation": scenario_checks.CHECKS["reconciliation"],
+    "choice_in_every_fold": ("ERROR", "on every train window a point keeps the constraints"),
+    "constraints_kept_on_test": (
+        "ERROR",
+        "the point chosen on train keeps the constraints on the test after it",
+    ),
+    "degradation": (
+        "ERROR",
+        "the objective falls from train to test by at most limits.max_degradation of it",
+    ),
+    "inside_the_grid": ("WARN", "the chosen point is not on the edge of the grid"),
+    "deflated_sharpe": (
+        "WARN",
+        "the chosen point's Sharpe ratio beats what the best of as many trials shows by luck",
+    ),
+    "overfitting_probability": (
+        "WARN",
+        "what is best in one half of the time is seldom below the median in the other",
+    ),
+}
+SUMMARY, FOLDS = "walk_forward.json", "folds.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A window to choose on, and the one right after it to look at."""
+
+    train: Window
+    test: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """A finished walk-forward.
+
+    Parameters
+    ----------
+    points: rows of the grid over the whole window, with `value` and `kept`: the objective, and
+        whether the constraints are kept.
+    folds: a row a fold: its windows, its choice and its figures on both.
+    chosen: the row of `points` that the whole window chooses; -1 when none keeps the constraints.
+    returns: daily, of every point over the whole window, (days, points).
+    unsound: rows of any window that a single run would be refused for.
+    """
+
+    plan: WalkForward
+    points: pd.DataFrame
+    folds: pd.DataFrame
+    chosen: int
+    returns: Floats
+    unsound: pd.DataFrame
+
+
+def folds_of(plan: WalkForward, window: Window) -> list[Fold]:
+    """Pairs of windows that fit, the first train at the window's start.
+
+    Raises
+    ------
+    ConfigError: CONFIG-011 when not even one fits.
+    """
+    train, test = pd.Timedelta(days=plan.train_days), pd.Timedelta(days=plan.test_days)
+    start, found = window.start, []
+    while start + train + test <= window.end:
+        split = start + train
+        found.append(Fold(Window(start, split), Window(split, split + test)))
+        start += pd.Timedelta(days=plan.step_days)
+    if not found:
+        raise ConfigError(
+            "CONFIG-011",
+            f"the window {window} is shorter than {plan.train_days} days of train and "
+            f"{plan.test_days} of test",
+            where=f"walk-forward plan {plan.mode}",
+            action="give a longer window, or shorten the plan",
+        )
+    return found
+
+
+def scenario_set(plan: WalkForward, window: Window) -> ScenarioSet:
+    """The sweep of a walk-forward: its grid over the whole window and over both of every fold."""
+    windows = {WHOLE: window}
+    for number, fold in enumerate(folds_of(plan, window)):
+        windows |= {f"train_{number:03d}": fold.train, f"test_{number:03d}": fold.test}
+    return ScenarioSet(
+        name=f"walk_forward_{plan.mode}",
+        description=plan.description,
+        sampling=Sampling(method="grid"),
+        keys=plan.keys,
+        windows={
+            name: Replay(start=span.start.isoformat(), end=span.end.isoformat())
+            for name, span in windows.items()
+        },
+    )
+
+
+def choose(values: Floats, kept: Floats, steps: Floats) -> int:
+    """The point of the highest objective among those that keep the constraints; -1 for none.
+
+    Of equals the one nearest to the middle of the grid, then the first.
+
+    Parameters
+    ----------
+    values: (points,); what is not defined is never chosen. kept: (points,), of bool.
+    steps: (points, keys), each key's place on its axis, from 0 to 1.
+    """
+    eligible = np.flatnonzero(kept & np.isfinite(values))
+    if not len(eligible):
+        return NONE
+    best = eligible[values[eligible] == values[eligible].max()]
+    off_centre = np.abs(steps[best] - 0.5).sum(axis=1)
+    return int(best[np.argmin(off_centre)])
+
+
+def grid_steps(keys: Mapping[str, Axis]) -> Floats:
+    """Where each point of a grid stands on each axis, (points, keys), from 0 to 1."""
+    counts = [len(values_of(axis)) for axis in keys.values()]
+    places = np.indices(counts).reshape(len(counts), -1).T
+    steps: Floats = places / np.maximum(np.array(counts) - 1, 1)
+    return steps
+
+
+def edges(plan: WalkForward, chosen: int) -> list[str]:
+    """Keys of which the chosen point takes the first or last number of the axis.
+
+    Beyond a natural edge nothing is left to try, and of what is not a number there is no edge.
+    """
+    found = []
+    counts = [len(values_of(axis)) for axis in plan.keys.values()]
+    places = np.unravel_index(chosen, counts)
+    for (key, axis), place in zip(plan.keys.items(), places, strict=True):
+        values = values_of(axis)
+        if isinstance(axis, Choice) and not all(type(v) in (int, float) for v in values):
+            continue
+        value = values[place]
+        natural = any(np.isclose(value, end) for end in plan.natural_edges.get(key, ()))
+        if len(values) > 1 and value in (min(values), max(values)) and not natural:
+            found.append(key)
+    return found
+
+
+def daily_returns(study: Study, indices: Indices) -> Floats:
+    """Daily returns of points of one window, (days, points)."""
+    columns: dict[int, Floats] = {}
+    for prepared, rows, capitals, inside in study.groups(indices):
+        found = daily_returns_of(
+            prepared.market,
+            prepared.units,
+            rows,
+            capitals,
+            first_midnight=prepared.first_midnight,
+        )
+        columns |= dict(zip(inside.tolist(), found, strict=True))
+    return np.stack([columns[place] for place in range(len(indices))], axis=1)
+
+
+def walk(plan: WalkForward, study: Study, out: Path) -> Walked:
+    """Choose and look, from the rows of the finished sweep in `out`."""
+    rows = read_rows(study, out).to_pandas()
+    rows["value"] = rows[plan.objective]
+    rows["kept"] = broken(rows, plan.constraints) == ""
+    by_window = {str(name): part.reset_index(drop=True) for name, part in rows.groupby("window")}
+    steps, points = grid_steps(plan.keys), by_window[WHOLE]
+    folds = [
+        _fold_row(plan, number, fold, by_window, steps)
+        for number, fold in enumerate(folds_of(plan, study.window))
+    ]
+    return Walked(
+        plan=plan,
+        points=points,
+        folds=pd.DataFrame(folds),
+        chosen=choose(points["value"].to_numpy(), points["kept"].to_numpy(), steps),
+        returns=daily_returns(study, points["index"].to_numpy()),
+        unsound=rows[rows["status"] != ""],
+    )
+
+
+def _fold_row(
+    plan: WalkForward,
+    number: int,
+    fold: Fold,
+    by_window: Mapping[str, pd.DataFrame],
+    steps: Floats,
+) -> dict[str, Any]:
+    train, test = (by_window[f"{part}_{number:03d}"] for part in ("train", "test"))
+    chosen = choose(train["value"].to_numpy(), train["kept"].to_numpy(), steps)
+    row: dict[str, Any] = {
+        "train_start": fold.train.start,
+        "test_start": fold.test.start,
+        "test_end": fold.test.end,
+        "eligible": int(train["kept"].sum()),
+        "chosen": chosen,
+    }
+    taken = ("value", "apy", "total_return", "max_drawdown", "liquidations", "kept")
+    for name, part in (("train", train), ("test", test)):
+        for figure in taken:
+            row[f"{name}_{figure}"] = part[figure].iloc[chosen] if chosen != NONE else None
+    # The share of all points that were better on the test than the choice.
+    value = row["test_value"]
+    row["test_beaten_by"] = float((test["value"] > value).mean()) if chosen != NONE else None
+    keys = plan.keys
+    row |= {key: train[key].iloc[chosen] if chosen != NONE else None for key in keys}
+    return row
+
+
+def degradation(walked: Walked) -> float:
+    """How much of the objective is lost from train to test, on average: 0 nothing, 1 all of it.
+
+    A share of its mean on train; below 0 when tests were better. NaN without a fold that chose.
+    """
+    made = walked.folds[walked.folds["chosen"] != NONE]
+    train, test = (made[f"{part}_value"].astype(float).mean() for part in ("train", "test"))
+    return float((train - test) / abs(train)) if train != 0.0 else np.nan
+
+
+def out_of_sample(walked: Walked) -> float:
+    """APY of the tests one after the other, each entered anew; NaN without a fold that chose."""
+    made = walked.folds[walked.folds["chosen"] != NONE]
+    if made.empty:
+        return np.nan
+    grown = float(np.prod(1.0 + made["test_total_return"].astype(float)))
+    return annual_yield(grown - 1.0, len(made) * walked.plan.test_days / DAYS_PER_YEAR)
+
+
+def summary_of(walked: Walked) -> dict[str, Any]:
+    """Figures of a walk-forward by name, ready for JSON: what is not defined is None."""
+    plan, chosen = walked.plan, walked.chosen
+    made = walked.folds[walked.folds["chosen"] != NONE]
+    point = None if chosen == NONE else walked.points.iloc[chosen]
+    figures = {
+        "degradation": degradation(walked),
+        "out_of_sample_apy": out_of_sample(walked),
+        "train_objective": made["train_value"].astype(float).mean(),
+        "test_objective": made["test_value"].astype(float).mean(),
+        "chosen_objective": np.nan if point is None else point["value"],
+        "chosen_apy": np.nan if point is None else point["apy"],
+        "deflated_sharpe": np.nan if point is None else deflated_sharpe(walked.returns, chosen),
+        "overfitting_probability": overfitting_probability(walked.returns, plan.blocks),
+    }
+    return {
+        "mode": plan.mode,
+        "objective": plan.objective,
+        "points": len(walked.points),
+        "folds": len(walked.folds),
+        "folds_without_choice": len(walked.folds) - len(made),
+        "unsound_rows": len(walked.unsound),
+        "chosen": None if point is None else {key: _plain(point[key]) for key in plan.keys},
+        "on_edge": [] if point is None else edges(plan, chosen),
+        **{name: _plain(value) for name, value in figures.items()},
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+def write_walk(walked: Walked, out: Path) -> Sequence[Path]:
+    """Write the summary and the folds beside the sweep's batches; the files."""
+    text = json.dumps(summary_of(walked), indent=2, sort_keys=True) + "\n"
+    (out / SUMMARY).write_text(text, "utf-8")
+    walked.folds.to_parquet(out / FOLDS, index=False)
+    return [out / SUMMARY, out / FOLDS]
+
+
+def walk_forward_checks(walked: Walked) -> list[QualityResult]:
+    """Evaluate the gates of a walk-forward; none is passed by a choice that was not made."""
+    plan, figures = walked.plan, summary_of(walked)
+    made = walked.folds["chosen"] != NONE
+    held = walked.folds["test_kept"].eq(True)
+    limits, chosen = plan.limits, walked.chosen != NONE
+
+    def compared(name: str, limit: float, sign: float) -> tuple[bool, dict[str, Any]]:
+        value = figures[name]
+        within = value is not None and sign * value <= sign * limit
+        return within, {name: "undefined" if value is None else value, "limit": limit}
+
+    lost, lost_figures = compared("degradation", limits.max_degradation, 1.0)
+    lucky, lucky_figures = compared("deflated_sharpe", limits.min_deflated_sharpe, -1.0)
+    overfit, overfit_figures = compared("overfitting_probability", limits.max_overfitting, 1.0)
+    return [
+        reconciles(walked.unsound),
+        verdict(
+            CHECKS,
+            "choice_in_every_fold",
+            bool(made.all()),
+            {"folds": len(made), "without": int((~made).sum())},
+            walked.folds[~made],
+        ),
+        verdict(
+            CHECKS,
+            "constraints_kept_on_test",
+            bool(held[made].all() and made.any()),
+            {"folds": len(made), "broken": int((~held & made).sum())},
+            walked.folds[made & ~held],
+        ),
+        verdict(CHECKS, "degradation", lost, lost_figures, None if lost else walked.folds),
+        verdict(
+            CHECKS,
+            "inside_the_grid",
+            chosen and not figures["on_edge"],
+            {"on_edge": ", ".join(figures["on_edge"]) or "none" if chosen else "no choice"},
+        ),
+        verdict(CHECKS, "deflated_sharpe", lucky, lucky_figures),
+        verdict(CHECKS, "overfitting_probability", overfit, overfit_figures),
+    ]

@@ -1,0 +1,157 @@
+"""Sweeps, stress, drawn paths and walk-forward as a person calls them: real processes and files."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from basis_pipeline.market.sample import write_sample
+from basis_pipeline.settings import project_root
+
+KEPT = ("PATH", "HOME", "NUMBA_CACHE_DIR")
+SPAN = ("--start", "2024-01-03", "--end", "2024-05-20")
+
+
+def environment() -> dict[str, str]:
+    """What a command finds around it."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
+
+
+def arguments(place: Path, *asked: str | Path) -> list[str]:
+    """A command over the sample, its results in a directory of its own."""
+    told = [*asked, "--data-dir", place / "data", "--results-dir", place / "results", *SPAN]
+    return [sys.executable, "-m", "basis_pipeline", *map(str, told)]
+
+
+def basis(place: Path, *asked: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(
+        arguments(place, *asked),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=project_root(),
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a year of sample data, and room for results."""
+    directory = tmp_path_factory.mktemp("scenarios")
+    write_sample(directory / "data", days=150)
+    return directory
+
+
+def set_file(place: Path, **parts: object) -> Path:
+    """A scenario set's own file."""
+    said = {"name": "own", "description": "a test's", "sampling": {"method": "grid"}, **parts}
+    (place / "own.yaml").write_text(yaml.safe_dump(said))
+    return place / "own.yaml"
+
+
+def test_stress_holds_the_worst_to_the_stated_limits(place: Path, tmp_path: Path) -> None:
+    """Exit 0 within them, 1 outside; either way the rows are kept and the worst are shown."""
+    markets = {"crash": [{"shock": "price_gap", "at": 240, "size": -0.3}], "calm": []}
+    limits = dict.fromkeys(
+        ("max_liquidations", "max_drawdown", "min_health_factor", "min_margin_ratio")
+    )
+    kept = set_file(tmp_path, markets=markets, limits={**limits, "max_drawdown": 0.5})
+    done = basis(place, "stress", "eth_basis", "--scenarios", kept)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "crash" in done.stdout
+    broken = set_file(tmp_path, markets=markets, limits={**limits, "max_drawdown": 1e-9})
+    done = basis(place, "stress", "eth_basis", "--scenarios", broken)
+    assert done.returncode == 1
+    assert "FAIL" in done.stdout
+    swept = place / "results" / "stress" / "eth_basis"
+    assert len(list(swept.rglob("points-*"))) == 2
+    for page in swept.rglob("report.html"):
+        sheets = re.findall(r'<a href="(sheet-\d+\.html)">', page.read_text("utf-8"))
+        assert len(sheets) == 2
+        assert all("Attribution" in (page.parent / sheet).read_text("utf-8") for sheet in sheets)
+
+
+def test_walk_forward_shows_its_choices_and_gates(place: Path) -> None:
+    """Ninety days of train and thirty of test in four and a half months: one fold."""
+    done = basis(place, "walk-forward", "pure_lending")
+    assert done.returncode in (0, 1), done.stderr
+    assert "2024-04-02" in done.stdout  # where the test begins
+    assert "overfitting_probability" in done.stdout
+    (summary,) = (place / "results" / "walk_forward").rglob("walk_forward.json")
+    told = json.loads(summary.read_text())
+    assert told["points"] == 30
+    assert told["folds"] == len(pd.read_parquet(summary.parent / "folds.parquet")) == 1
+
+
+def test_montecarlo_draws_paths(place: Path, tmp_path: Path) -> None:
+    """A row a path, all of them different."""
+    drawn = set_file(tmp_path, bootstrap={"paths": 12, "mean_block_hours": 72, "seed": 1})
+    done = basis(place, "montecarlo", "btc_basis", "--scenarios", drawn)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (file,) = (place / "results" / "montecarlo").rglob("points-*")
+    assert pd.read_parquet(file)["final_equity"].nunique() == 12
+
+
+def test_executors_exclude_each_other(place: Path) -> None:
+    """Threads or workers: one message, nothing is read."""
+    done = basis(place, "sweep", "btc_basis", "--threads", "2", "--workers", "2")
+    assert done.returncode == 2
+    assert done.stderr.startswith("API-001")
+    assert "--threads and --workers" in done.stderr
+
+
+def living_in(group: int) -> list[psutil.Process]:
+    """Processes of a group that are not over."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it ended meanwhile
+            if process.status() != psutil.STATUS_ZOMBIE and group == os.getpgid(process.pid):
+                found.append(process)
+    return found
+
+
+def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
+    place: Path, tmp_path: Path
+) -> None:
+    """Ctrl-C reaches every process of the group, as in a terminal; the same command goes on."""
+    keys = {"hedge.ratio": {"low": 0.9, "high": 1.0}, "allocation.spot": {"low": 0.4, "high": 0.6}}
+    sampling = {"method": "sobol", "points": 60_000, "seed": 1}
+    large = set_file(tmp_path, sampling=sampling, keys=keys)
+    asked = ("sweep", "btc_basis", "--scenarios", large, "--workers", "2", "--out", tmp_path / "o")
+    running = subprocess.Popen(
+        arguments(place, *asked),
+        env=environment(),
+        cwd=project_root(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 200.0
+    while not list((tmp_path / "o").rglob("points-*")):
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        os.sched_yield()
+    os.killpg(running.pid, signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "the same command goes on" in told
+    assert "Traceback" not in told
+    assert not psutil.wait_procs(living_in(running.pid), timeout=30)[1]
+    kept = len(list((tmp_path / "o").rglob("points-*")))
+    assert 1 <= kept < 15
+    done = basis(place, *asked)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "o").rglob("points-*"))) == 15
