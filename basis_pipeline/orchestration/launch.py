@@ -142,7 +142,7 @@ class Launcher:
         graph = self.defs.resolve_asset_graph()
         specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
         gates = gates_of(self.instance, [s for s in specs if s.asset_key in set(shared)])
-        of_a_mode = [spec for spec in specs if spec.partitions_def is not None]
+        of_a_mode = [spec for spec in specs if spec.asset_key in OF_A_MODE]
         for mode in modes:
             gates += gates_of(self.instance, of_a_mode, mode)
         return gates
