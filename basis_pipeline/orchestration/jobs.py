@@ -9,10 +9,11 @@ from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.executors import parallel_executor
 
+SWEEP_JOB = "sweeps"
 STUDIES = (
     ("stress_tests", "stress", "Shocks and replayed crises over one mode."),
     ("montecarlo_paths", "montecarlo", "Paths drawn from history over one mode."),
-    ("sweeps", "sweep", "Thousands of points of one mode's numbers."),
+    (SWEEP_JOB, "sweep", "Thousands of points of one mode's numbers."),
     ("walk_forwards", "walk_forward", "One mode's numbers chosen on the past, judged after it."),
 )
 HEALTH_JOB = "observe_health"  # the asset itself is called health

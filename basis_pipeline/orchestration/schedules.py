@@ -8,8 +8,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.deliveries import scan, still_growing
-from basis_pipeline.orchestration.batches import DATA_JOB, data_run
-from basis_pipeline.orchestration.jobs import HEALTH_JOB
+from basis_pipeline.orchestration.batches import CAUSE, DATA_JOB, data_run
+from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings, project_root
@@ -22,6 +22,7 @@ def all_schedules(
     by_name = {job.name: job for job in jobs}
     return [
         _nightly(by_name[DATA_JOB]),
+        _weekly_sweeps(by_name[SWEEP_JOB]),
         dg.ScheduleDefinition(
             name="hourly_health",
             job_name=HEALTH_JOB,
@@ -64,3 +65,32 @@ def _nightly(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
         return data_run(f"night-{night}", families, datasets, modes, f"night of {night}{left}")
 
     return nightly
+
+
+def _weekly_sweeps(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The numbers of every mode varied, once a week."""
+
+    @dg.schedule(
+        name="weekly_sweeps",
+        job=job,
+        cron_schedule="0 6 * * 6",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=(
+            "Every Saturday the sweep of each mode over its own set of points, on the panel of the "
+            "night: one run a mode."
+        ),
+    )
+    @while_work_goes_on
+    def weekly_sweeps(context: dg.ScheduleEvaluationContext, _: Settings) -> list[dg.RunRequest]:
+        week = f"{context.scheduled_execution_time:%Y-%m-%d}"
+        return [
+            dg.RunRequest(
+                run_key=f"sweep-{week}/{mode}",
+                partition_key=mode,
+                tags={CAUSE: f"weekly sweep of {week}"},
+            )
+            for mode in sorted(current_configs().modes)
+        ]
+
+    return weekly_sweeps

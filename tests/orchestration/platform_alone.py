@@ -49,13 +49,13 @@ class Platform:
         self.skipped[sensor] = data.skip_message or ""
         return [asked for asked in data.run_requests or [] if self._is_new(sensor, asked)]
 
-    def night(self, at: datetime) -> list[dg.RunRequest]:
-        """What the nightly schedule asks for."""
-        definition = self.place.defs.get_repository_def().get_schedule_def("nightly")
-        with dg.build_schedule_context(self.instance, at) as context:
-            data = definition.evaluate_tick(context)
-        self.skipped["nightly"] = data.skip_message or ""
-        return [asked for asked in data.run_requests or [] if self._is_new("nightly", asked)]
+    def clock(self, schedule: str, at: datetime) -> list[dg.RunRequest]:
+        """What a schedule asks for at its time."""
+        repository = self.place.defs.get_repository_def()
+        with dg.build_schedule_context(self.instance, at, repository_def=repository) as context:
+            data = repository.get_schedule_def(schedule).evaluate_tick(context)
+        self.skipped[schedule] = data.skip_message or ""
+        return [asked for asked in data.run_requests or [] if self._is_new(schedule, asked)]
 
     def execute(self, asked: dg.RunRequest, sensor: str) -> dg.ExecuteInProcessResult:
         """Run what is asked for."""

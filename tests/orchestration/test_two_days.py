@@ -90,7 +90,7 @@ class Diary:
 def night(platform: Platform, day: int) -> list[dg.DagsterRun]:
     """The nightly schedule, and what follows from it."""
     before = {run.run_id for run in platform.instance.get_runs()}
-    for asked in platform.night(datetime(2024, 3, day, 2, tzinfo=UTC)):
+    for asked in platform.clock("nightly", datetime(2024, 3, day, 2, tzinfo=UTC)):
         platform.execute(asked, "nightly")
     platform.settle("batches")
     runs = platform.instance.get_runs(ascending=True)
@@ -211,7 +211,7 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     assert read_state(settings).stops_work
     shutil.copy(sample / PERP, data / PERP)
     aged(data)
-    assert platform.night(datetime(2024, 3, 3, 2, tzinfo=UTC)) == []
+    assert platform.clock("nightly", datetime(2024, 3, 3, 2, tzinfo=UTC)) == []
     assert "HALT" in platform.skipped["nightly"]
     diary.quiet()
     resume(settings, reason="the venue delivered again", by="ann")

@@ -1,5 +1,7 @@
 """The inbox and the queue, served by runs that the sensor asks for one at a time."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from basis_pipeline.operations.control import halt
@@ -9,6 +11,7 @@ from basis_pipeline.operations.requests.queue import begin, requests_of
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.assets.requests import REQUESTS
 from basis_pipeline.orchestration.batches import comparison_run
+from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import load_settings
 from tests.orchestration.platform_alone import Platform, aged
 
@@ -91,4 +94,18 @@ def test_everything_is_shipped_switched_off(platform: Platform) -> None:
         assert sensor.description
     for schedule in repository.schedule_defs:
         assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
-    assert {schedule.name for schedule in repository.schedule_defs} == {"nightly", "hourly_health"}
+    names = {schedule.name for schedule in repository.schedule_defs}
+    assert names == {"nightly", "hourly_health", "weekly_sweeps"}
+
+
+def test_the_week_ends_with_a_sweep_of_every_mode(platform: Platform) -> None:
+    """One run a mode, once a week, each of its own partition; none while work is halted."""
+    saturday = datetime(2024, 3, 2, 6, tzinfo=UTC)
+    asked = platform.clock("weekly_sweeps", saturday)
+    assert [request.partition_key for request in asked] == sorted(current_configs().modes)
+    assert all(request.tags["basis/cause"] for request in asked)
+    again = platform.clock("weekly_sweeps", saturday)
+    assert [request.run_key for request in again] == [request.run_key for request in asked]
+    halt(load_settings(), reason="odd fills", by="ann")
+    assert platform.clock("weekly_sweeps", datetime(2024, 3, 9, 6, tzinfo=UTC)) == []
+    assert "HALT" in platform.skipped["weekly_sweeps"]
