@@ -102,7 +102,10 @@ BAD_INPUT = [
     (("backtest",), "API-001", "basis_pipeline backtest --help"),
     (("backtest", "nope", "--out", "x"), "CONFIG-007", "'nope'"),
     (("backtest", "btc_basis"), "API-001", "--out"),
-    (("sweep", "btc_basis", "--out", "x"), "API-001", "--set-name or --scenarios"),
+    (
+        ("sweep", "btc_basis", "--set-name", "crises", "--scenarios", "x.yaml"),
+        *("API-001", "--set-name or --scenarios"),
+    ),
     (("sweep", "btc_basis", "--out", "x", "--set-name", "nope"), "CONFIG-003", "crises"),
     (("sweep", "nope", "--out", "x", "--set-name", "crises"), "CONFIG-007", "'nope'"),
     (
@@ -248,7 +251,8 @@ def test_gates_reads_what_a_run_recorded(results: Path) -> None:
     document = json.loads(basis("gates", "--results-dir", results, "--format", "json").stdout)
     assert document["verdict"] == "PASS"
     assert document["counts"]["FAIL"] == 0
-    verdicts = {(g["mode"], g["check"]): g["verdict"] for g in document["gates"]}
+    runs = [gate for gate in document["gates"] if gate["asset"] == "backtest/run"]
+    verdicts = {(g["mode"], g["check"]): g["verdict"] for g in runs}
     assert verdicts["btc_basis", "reconciliation"] == "PASS"
     assert verdicts["eth_basis", "reconciliation"] == "NOT RUN"
 

@@ -193,7 +193,6 @@ def _run_set(
     total = size(chosen)
     require_points(asked.tables, total)
     crossed = " x ".join(f"{count:,} {name}" for name, count in counts(chosen).items())
-    screen.say(f"{chosen.name} over {asked.mode}: {crossed} = {total:,} points")
     from basis_pipeline.results.store import write_run
     from basis_pipeline.runs.scenario_checks import scenario_checks, worst
     from basis_pipeline.runs.scenario_report import write_report
@@ -204,6 +203,7 @@ def _run_set(
     study = study_of(
         configs, asked.mode, chosen, data_dir, window, capital=asked.capital, overrides=overrides
     )
+    screen.say(f"{chosen.name} over {asked.mode}: {crossed} = {total:,} points")
     out = asked.out or place_of(study, results_dir, asked.kind)
     studies.run_study(study, out, asked.threads, asked.workers, asked.scheduler)
     for index in asked.tables:

@@ -4,6 +4,7 @@ The study travels once to each worker, also to one that joins later. Workers may
 lost one was running is run again by another.
 """
 
+import copyreg
 import logging
 import secrets
 import signal
@@ -27,9 +28,15 @@ from distributed import (
 
 from basis_pipeline.config.points import Column
 from basis_pipeline.engine.model import Floats
-from basis_pipeline.errors import ComponentError
+from basis_pipeline.errors import BasisError, ComponentError
 from basis_pipeline.runs.fan_out import Executor, Piece, Pieces, Span, run_piece
 from basis_pipeline.runs.scenarios import Study
+
+# Dask has exceptions carry what caused them when they are pickled; ours leave it behind, because it
+# may hold secrets that they have masked.
+for _kind in (BasisError, *BasisError.__subclasses__()):
+    if _kind in copyreg.dispatch_table:
+        del copyreg.dispatch_table[_kind]
 
 AHEAD = 2  # pieces a worker has: the one it runs, and the next
 CONNECT_SECONDS = 10
