@@ -215,7 +215,7 @@ def compress_closed(directory: Path) -> None:
     for name in log_files(directory):
         if name.path.suffix == ".jsonl":
             with _upkeep("compressed", name.path), _closed(name.path) as ours:
-                if ours:
+                if ours and _size(name.path):  # an empty one may be about to be written
                     _compress(name.path)
 
 

@@ -142,3 +142,11 @@ def test_a_limit_of_nothing_is_refused(limit: str) -> None:
     """EVENT-013: keeping zero days would remove the log while it is written."""
     with pytest.raises(EventError, match=f"EVENT-013: {limit} is 0"):
         Limits(**{limit: 0})
+
+
+def test_a_file_that_is_made_and_not_yet_written_is_left(tmp_path: Path) -> None:
+    """Between making its file and locking it a writer may be overtaken by another's upkeep."""
+    made = tmp_path / "events-2024-06-01T235958-7-0001.jsonl"
+    made.touch()
+    compress_closed(tmp_path)
+    assert [name.path for name in log_files(tmp_path)] == [made]
