@@ -19,6 +19,7 @@ import pytest
 
 from basis_pipeline.errors import EventError
 from basis_pipeline.operations.events.files import Limits, log_files
+from basis_pipeline.operations.events.lines import render
 from basis_pipeline.operations.events.model import Event, EventType
 from basis_pipeline.operations.events.query import query
 from basis_pipeline.operations.events.writer import EventLog
@@ -273,9 +274,12 @@ def test_a_closed_log_counts_what_comes_too_late(log: EventLog) -> None:
     assert len(events_of(log.directory)) == 1
 
 
+OLD = render((1.6e9, {}, "engine", "timing", {}), 1, 1, 1.6e9)
+
+
 def test_trouble_with_old_files_shows(tmp_path: Path) -> None:
     """EVENT-010 in status and log, and the writing goes on."""
-    (tmp_path / "events-2024-06-01T080000-1-0001.jsonl").write_bytes(b"")
+    (tmp_path / "events-2024-06-01T080000-1-0001.jsonl").write_bytes(OLD)
     (tmp_path / "events-2024-06-01T080000-1-0001.jsonl.gz.part").mkdir()
     log = EventLog(tmp_path, limits=Limits(keep_days=100_000), interval=0.02)
     deadline = time.monotonic() + 10
@@ -291,7 +295,7 @@ def test_trouble_with_old_files_shows(tmp_path: Path) -> None:
 def test_removing_old_files_is_on_record(tmp_path: Path) -> None:
     """The audit trail says which part of it is gone."""
     name = "events-2020-06-01T080000-1-0001.jsonl"
-    (tmp_path / name).write_bytes(b"")
+    (tmp_path / name).write_bytes(OLD)
     log = EventLog(tmp_path)
     log.emit(TIMING, "engine")
     log.close()
