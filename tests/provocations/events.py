@@ -89,7 +89,7 @@ def read(content: bytes, name: str = FILE) -> Callable[[Path], object]:
 
 def uncompressible(place: Path) -> None:
     """A directory where the compressed copy of a file should be written."""
-    (place / FILE).write_text("")
+    (place / FILE).write_bytes(LINE)
     (place / f"{FILE}.gz.part").mkdir()
     compress_closed(place)
 
