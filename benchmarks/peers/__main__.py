@@ -145,9 +145,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
-def main() -> None:
+def main(given: list[str] | None = None) -> None:
     """Exit 1 when equities or rebalances differ, 2 when a peer or the data cannot be had."""
-    chosen = arguments()
+    chosen = arguments(given)
     print(describe_machine())
     try:
         window = parse_window(chosen.start, chosen.end)

@@ -17,7 +17,7 @@ from vectorbt.portfolio import nb
 from vectorbt.portfolio.enums import FlexOrderContext, Order
 
 Array = np.ndarray
-TOGETHER = 50  # points of a call: some 100 MB
+TOGETHER = 50  # points of a call: more take more memory and no less time
 
 
 @njit
