@@ -172,7 +172,7 @@ def _run_set(
     require_points(asked.tables, total)
     crossed = " x ".join(f"{count:,} {name}" for name, count in counts(chosen).items())
     from basis_pipeline.results.store import write_run
-    from basis_pipeline.runs.scenario_checks import scenario_checks, worst
+    from basis_pipeline.runs.scenario_checks import JUDGED, scenario_checks, worst
     from basis_pipeline.runs.scenario_report import write_report
     from basis_pipeline.runs.scenarios import study_of
     from basis_pipeline.runs.sweep import place_of, read_rows, run_point
@@ -186,7 +186,7 @@ def _run_set(
     studies.run_study(study, out, asked.threads, asked.workers, asked.scheduler)
     for index in asked.tables:
         write_run(run_point(study, index), out / "tables" / str(index))
-    rows = read_rows(study, out).to_pandas()
+    rows = read_rows(study, out, JUDGED).to_pandas()
     told = [
         [
             str(row["index"]),

@@ -11,18 +11,8 @@ from basis_pipeline.market.quality import QualityResult, Severity
 
 PHASE = 6
 SHOWN_ROWS = 20
-SHOWN = (
-    "index",
-    "window",
-    "market",
-    "path",
-    "status",
-    "total_return",
-    "max_drawdown",
-    "liquidations",
-    "min_health_factor",
-    "min_margin_ratio",
-)
+JUDGED = ("total_return", "max_drawdown", "liquidations", "min_health_factor", "min_margin_ratio")
+SHOWN = ("index", "window", "market", "path", "status", *JUDGED)
 Asked = Mapping[str, tuple[Severity, str]]
 CHECKS: Asked = {
     "reconciliation": (
@@ -112,7 +102,7 @@ def scenario_checks(rows: pd.DataFrame, scenarios: ScenarioSet) -> list[QualityR
 
     Parameters
     ----------
-    rows: all of them, as `runs.sweep.read_rows` gives them.
+    rows: all of them, with the figures `JUDGED`, as `runs.sweep.read_rows` gives them.
     """
     return [reconciles(rows), within_limits(rows, scenarios)]
 
