@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from basis_pipeline.config.scenario import ScenarioSet
     from basis_pipeline.market.window import Window
 
-SCENARIOS = "scenarios"
-STRESS = ("crises", "replays")
-MONTECARLO = ("bootstrapped",)
-
 SetNames = Annotated[
     list[str] | None,
     typer.Option("--set-name", help="A scenario set, named as its file in configs/scenarios/."),
@@ -87,7 +83,7 @@ def sweep(
     """
     common = (data_dir, results_dir, start, end, capital, overrides or ())
     asked = Asked("sweep", mode, out, *common, threads, workers, scheduler, tables or ())
-    _run(asked, set_names or (() if scenarios else (mode,)), scenarios)
+    _run(asked, set_names or (), scenarios)
 
 
 def stress(
@@ -114,7 +110,7 @@ def stress(
     """
     common = (data_dir, results_dir, start, end, capital, overrides or ())
     asked = Asked("stress", mode, out, *common, threads, workers, scheduler, tables or ())
-    _run(asked, set_names or (() if scenarios else STRESS), scenarios)
+    _run(asked, set_names or (), scenarios)
 
 
 def montecarlo(
@@ -139,23 +135,24 @@ def montecarlo(
     """
     common = (data_dir, results_dir, start, end, capital, overrides or ())
     asked = Asked("montecarlo", mode, out, *common, threads, workers, scheduler, tables or ())
-    _run(asked, set_names or (() if scenarios else MONTECARLO), scenarios)
+    _run(asked, set_names or (), scenarios)
 
 
 def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
     """Run the sets one after the other; exit code 1 when a gate of severity ERROR failed."""
-    from basis_pipeline.config.scenario import load_scenario_set
+    from basis_pipeline.config.scenario import load_scenario_set, own_sets, set_file
     from basis_pipeline.settings import project_root
 
-    if bool(names) == (file is not None):
+    if names and file is not None:
         what = "give either --set-name or --scenarios"
         raise CommandError("API-001", what, where=f"basis {asked.kind}")
     studies.require_one_executor(asked.threads, asked.workers, asked.scheduler)
     settings = settings_of(asked.data_dir, asked.results_dir, asked.start, asked.end)
     configs = project_configs()
     configs.mode(asked.mode)
-    directory, window = project_root() / "configs" / SCENARIOS, window_of(settings)
-    files = [file] if file else [directory / f"{name}.yaml" for name in names]
+    window, configured = window_of(settings), project_root() / "configs"
+    chosen_names = names or own_sets(asked.kind, asked.mode)
+    files = [file] if file else [set_file(configured, name) for name in chosen_names]
     sets = [load_scenario_set(path) for path in files]
     if len(sets) > 1 and (asked.out is not None or asked.tables):
         what = "--out and --tables belong to one set: name it"
