@@ -38,8 +38,8 @@ class Alert:
     subject: str
     run_id: str = ""
     mode: str = ""
-    scenario_set: str = ""
     reasons: list[dict[str, str]] = field(default_factory=list)
+    scenario_set: str = ""
 
     @property
     def told(self) -> str:

@@ -28,9 +28,9 @@ WORST_FIRST = (Verdict.FAIL, Verdict.NOT_RUN, Verdict.WARN, Verdict.PASS)
 class Gate:
     """One check of one asset, for one mode, and scenario set, where the asset belongs to them.
 
-    mode: empty where the asset is shared by all modes · scenario_set: that of a study, empty
-    elsewhere · severity: as declared · message: what the evaluation said · stopped: its run failed
-    before it was evaluated · metrics: its figures.
+    mode: empty where the asset is shared by all modes · severity: as declared · message: what the
+    evaluation said · stopped: its run failed before it was evaluated · metrics: its figures ·
+    scenario_set: that of a study, empty elsewhere.
     """
 
     phase: int
@@ -42,9 +42,9 @@ class Gate:
     message: str = ""
     evaluated_at: datetime | None = None
     run_id: str = ""
-    scenario_set: str = ""
     stopped: bool = False
     metrics: dict[str, float | int | str] | None = None
+    scenario_set: str = ""
 
     @property
     def place(self) -> str:

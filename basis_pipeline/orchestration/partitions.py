@@ -54,26 +54,19 @@ def part_of_key(key: str | None) -> Part:
 
 def mode_of(context: dg.AssetExecutionContext) -> str:
     """The mode a run is for; a run without one fails with API-001, which says how to name it."""
-    if not context.has_partition_key:
-        action = """--tags '{"dagster/partition": "btc_basis"}', or --partition; or basis run"""
-        raise _unnamed(context, "mode: assets of a mode run one partition at a time", action)
-    return part_of_key(context.partition_key).mode
-
-
-def part_of(context: dg.AssetExecutionContext) -> Part:
-    """The mode and the set a run is for; one without either fails with API-001."""
     part = part_of_key(context.partition_key if context.has_partition_key else None)
-    if not part.scenario_set:
-        action = """--partition 'btc_basis|crises', or --tags '{"dagster/partition": the same}'"""
-        what = "mode and scenario set: this asset runs one partition of both at a time"
-        raise _unnamed(context, what, action)
-    return part
+    if not part.mode:
+        raise as_failure(unnamed("mode", "btc_basis", context.asset_key.to_user_string()))
+    return part.mode
 
 
-def _unnamed(context: dg.AssetExecutionContext, what: str, action: str) -> dg.Failure:
-    where = context.asset_key.to_user_string()
-    return as_failure(
-        CommandError("API-001", f"this run names no {what}", where=where, action=action)
+def unnamed(what: str, example: str, where: str) -> CommandError:
+    """API-001 for a run that names no partition, or only half of one."""
+    return CommandError(
+        "API-001",
+        f"this run names no {what}: it is of one partition",
+        where=where,
+        action=f"""--tags '{{"{PARTITION}": "{example}"}}', or --partition '{example}'""",
     )
 
 

@@ -17,7 +17,7 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun,
 from basis_pipeline.errors import BasisError, EventError
 from basis_pipeline.operations.events.log import correlated, emit, open_log
 from basis_pipeline.operations.events.model import EventType, Level
-from basis_pipeline.orchestration.failures import reasons
+from basis_pipeline.orchestration.failures import TELLING, reasons
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 
 FLUSH_SECONDS = 1.0  # a disk that takes longer is not waited for
@@ -114,9 +114,7 @@ class Trail:
         level = Level.INFO if outcome == "succeeded" else Level.WARNING
         if outcome == "failed":
             level = Level.ERROR
-            failed = self._instance.all_logs(
-                self._run.run_id, of_type=DagsterEventType.STEP_FAILURE
-            )
+            failed = self._instance.all_logs(self._run.run_id, of_type=TELLING)
             events = (entry.dagster_event for entry in failed if entry.dagster_event)
             for step, reason in reasons(events):
                 kind, fields = _refusal(reason)

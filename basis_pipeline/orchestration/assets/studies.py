@@ -29,8 +29,6 @@ from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.partitions import (
     Part,
-    mode_of,
-    part_of,
     study_partitions,
 )
 from basis_pipeline.orchestration.resources import RunRequest
@@ -146,9 +144,10 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
         config: Fanning,
         request: RunRequest,
         warehouse: dg.ResourceParam[Warehouse],
+        studied_set: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Run what of the set lies in the window, and judge its rows."""
-        part = part_of(context)
+        part = studied_set
         try:
             chosen = load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
             _require_sound(context.instance, request, key, part)
@@ -192,11 +191,12 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
         config: Fanning,
         request: RunRequest,
         warehouse: dg.ResourceParam[Warehouse],
+        studied_mode: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Sweep the plan's grid over every window, choose, look, judge."""
-        mode = mode_of(context)
+        mode = studied_mode.mode
         try:
-            _require_sound(context.instance, request, key, Part(mode))
+            _require_sound(context.instance, request, key, studied_mode)
             plan = load_walk_forward(project_root() / "configs", request.configs, mode)
             scenarios = walk_forward.scenario_set(plan, request.window)
             study = _study(scenarios, mode, request, warehouse)
