@@ -8,17 +8,19 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from pydantic import Field
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
 from basis_pipeline.config.scenario import load_scenario_set, set_file
-from basis_pipeline.errors import ConfigError
+from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.orchestration.control import Watch
-from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.partitions import (
     PARTITION,
+    SET,
     Part,
     know_sets,
     part_of_key,
@@ -141,14 +143,18 @@ def _studied(context: dg.InitResourceContext, *, needs_set: bool) -> Part:
     assert run is not None
     assert instance is not None
     part = part_of_key(run.tags.get(PARTITION))
-    with coded_failures():
+    try:
         if not (part.scenario_set if needs_set else part.mode):
             examples = {False: ("mode", "btc_basis"), True: ("mode and set", "btc_basis|crises")}
             raise unnamed(*examples[needs_set], run.job_name)
         current_configs().mode(part.mode)
-        if needs_set:
+        if needs_set and not instance.has_dynamic_partition(SET, part.scenario_set):
             load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
             know_sets(instance)
+    except BasisError as error:
+        # A run that fails outside of its steps would be retried; that does not mend a refusal.
+        instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+        raise as_failure(error) from error
     return part
 
 
