@@ -1,7 +1,6 @@
 """The commands as a person and a script call them: real processes, real files."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,9 +12,9 @@ import pytest
 
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.settings import project_root
+from tests import shell
 
 WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
-KEPT = ("PATH", "HOME", "NUMBA_CACHE_DIR")
 HEAVY = ("dagster", "pandas", "numba", "matplotlib")
 TABLES = ("equity", "attribution", "positions", "risk", "events")
 
@@ -24,16 +23,8 @@ def basis(
     *arguments: str | Path, env: dict[str, str] | None = None, root: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, with an environment of its own."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "-m", "basis_pipeline", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**kept, **(env or {})},
-        cwd=root or project_root(),
-        timeout=300,
-        check=False,
-    )
+    own = {**shell.clean(), **(env or {})}
+    return shell.run("basis_pipeline", *arguments, env=own, cwd=root or project_root())
 
 
 @pytest.fixture(scope="module")

@@ -17,33 +17,21 @@ import yaml
 
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.settings import project_root
+from tests import shell
 
 KEPT = ("PATH", "HOME", "NUMBA_CACHE_DIR")
 SPAN = ("--start", "2024-01-03", "--end", "2024-05-20")
 
 
-def environment() -> dict[str, str]:
-    """What a command finds around it."""
-    return {name: os.environ[name] for name in KEPT if name in os.environ}
-
-
 def arguments(place: Path, *asked: str | Path) -> list[str]:
     """A command over the sample, its results in a directory of its own."""
     told = [*asked, "--data-dir", place / "data", "--results-dir", place / "results", *SPAN]
-    return [sys.executable, "-m", "basis_pipeline", *map(str, told)]
+    return ["basis_pipeline", *map(str, told)]
 
 
 def basis(place: Path, *asked: str | Path) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
-    return subprocess.run(
-        arguments(place, *asked),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=project_root(),
-        timeout=300,
-        check=False,
-    )
+    return shell.run(*arguments(place, *asked))
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +119,8 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
     large = set_file(tmp_path, sampling=sampling, keys=keys)
     asked = ("sweep", "btc_basis", "--scenarios", large, "--workers", "2", "--out", tmp_path / "o")
     running = subprocess.Popen(
-        arguments(place, *asked),
-        env=environment(),
+        [sys.executable, "-m", *arguments(place, *asked)],
+        env=shell.clean(),
         cwd=project_root(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -143,7 +131,7 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
     while not list((tmp_path / "o").rglob("points-*")):
         assert running.poll() is None
         assert time.monotonic() < deadline
-        os.sched_yield()
+        time.sleep(0.005)
     os.killpg(running.pid, signal.SIGINT)
     _, told = running.communicate(timeout=60)
     assert running.returncode == 130

@@ -1,11 +1,8 @@
 """The commands that documents show, executed as a reader would, one after the other."""
 
-import os
 import re
 import shlex
 import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,17 +10,19 @@ import pytest
 
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.settings import project_root
+from tests import shell
 
-KEPT = ("PATH", "HOME", "NUMBA_CACHE_DIR")
 WINDOW = {"START": "2024-01-03", "END": "2024-02-20"}
 # What stands for the reader's own: the dates of documents lie outside sixty days of sample data.
 INSTEAD = {"2024-06-01": WINDOW["START"], "2025-03-01": WINDOW["END"], "CODE": "DATA-001"}
 FENCED = re.compile(r"^```(?:bash|console)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:basis|dagster) [^`\n…]+)`")
-NAMES = ("basis backtest", "basis request")  # which need arguments, and are mentioned without
+# Said without the arguments that they need, or that they stand with elsewhere.
+NAMES = ("basis backtest", "basis request", "basis run")
 # What never ends, what made the data, and what has a test of its own that is slow enough.
 ELSEWHERE = (
     "dagster dev",
+    "dagster job execute",
     "basis data sample",
     "basis gates --phase 4-5 --execute",
     "basis walk-forward",  # which needs a longer window
@@ -75,33 +74,25 @@ def executed(command: str, place: Path) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, with what stands for the reader's own filled in."""
     words = [INSTEAD.get(word, word) for word in shlex.split(command)]
     words = [str(place / "data") if word == "DIR" else word for word in words]
-    program = [sys.executable, "-m", "basis_pipeline"]
-    if words[0] == "dagster":
-        program = [str(Path(sysconfig.get_path("scripts")) / "dagster")]
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    program = "dagster" if words[0] == "dagster" else "basis_pipeline"
     own = {
         "BASIS_ENV_FILE": str(place / "reader.env"),
         "DAGSTER_HOME": str(place / "results" / "dagster_home"),
         "PYTHONPATH": str(project_root()),
     }
-    return subprocess.run(
-        [*program, *words[1:]],
-        capture_output=True,
-        text=True,
-        env={**kept, **own},
-        cwd=place,
-        timeout=300,
-        check=False,
-    )
+    return shell.run(program, *words[1:], env={**shell.clean(), **own}, cwd=place)
 
 
-def test_every_command_that_documents_show_works(place: Path) -> None:
+@pytest.mark.parametrize("page", shown())
+def test_every_command_that_a_document_shows_works(place: Path, page: str) -> None:
     """A reader who types what stands there gets an answer: nothing unusable, no traceback."""
-    asked = [command for found in shown().values() for command in found]
-    assert len(asked) > 10
-    for command in asked:
+    for command in shown()[page]:
         done = executed(command, place)
         # 1 is an answer, too: a gate that fails, a component that is unwell.
         assert done.returncode in (0, 1), f"{command}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, f"{command}\n{done.stderr}"
-    assert (place / "gates.xml").is_file()
+
+
+def test_the_readme_shows_commands() -> None:
+    """Commands are found where a reader finds them."""
+    assert len(shown()["README.md"]) > 10

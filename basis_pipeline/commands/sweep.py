@@ -1,6 +1,6 @@
 """`basis sweep`, `basis stress` and `basis montecarlo`: scenario sets over one mode."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +40,7 @@ Tables = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the three commands are asked for alike."""
+    """What a command is asked for."""
 
     kind: str
     mode: str
@@ -57,22 +57,35 @@ class Asked:
     tables: Sequence[int] = ()
 
 
-def sweep(
-    mode: studies.Mode,
-    out: studies.Out = None,
-    set_names: SetNames = None,
-    scenarios: SetFile = None,
-    tables: Tables = None,
-    threads: studies.Threads = None,
-    workers: studies.Workers = None,
-    scheduler: studies.Scheduler = None,
-    data_dir: DataDir = None,
-    results_dir: ResultsDir = None,
-    start: Start = None,
-    end: End = None,
-    capital: Capital = None,
-    overrides: Overrides = None,
-) -> None:
+def _command(kind: str, told: str) -> Callable[..., None]:
+    """The command of a kind of study, which runs its own sets unless others are named."""
+
+    def command(
+        mode: studies.Mode,
+        out: studies.Out = None,
+        set_names: SetNames = None,
+        scenarios: SetFile = None,
+        tables: Tables = None,
+        threads: studies.Threads = None,
+        workers: studies.Workers = None,
+        scheduler: studies.Scheduler = None,
+        data_dir: DataDir = None,
+        results_dir: ResultsDir = None,
+        start: Start = None,
+        end: End = None,
+        capital: Capital = None,
+        overrides: Overrides = None,
+    ) -> None:
+        common = (data_dir, results_dir, start, end, capital, overrides or ())
+        asked = Asked(kind, mode, out, *common, threads, workers, scheduler, tables or ())
+        _run(asked, set_names or (), scenarios)
+
+    command.__name__, command.__doc__ = kind, told
+    return command
+
+
+sweep = _command(
+    "sweep",
     """Run a scenario set over one mode: one row of figures a point, in Parquet files.
 
     The mode's own set of ten thousand points, unless another one is named. The number of points is
@@ -80,62 +93,24 @@ def sweep(
     goes on where it was.
 
     Example: basis sweep usdt_market_neutral --set-name leverage_and_margin --workers 2
-    """
-    common = (data_dir, results_dir, start, end, capital, overrides or ())
-    asked = Asked("sweep", mode, out, *common, threads, workers, scheduler, tables or ())
-    _run(asked, set_names or (), scenarios)
-
-
-def stress(
-    mode: studies.Mode,
-    out: studies.Out = None,
-    set_names: SetNames = None,
-    scenarios: SetFile = None,
-    tables: Tables = None,
-    threads: studies.Threads = None,
-    workers: studies.Workers = None,
-    scheduler: studies.Scheduler = None,
-    data_dir: DataDir = None,
-    results_dir: ResultsDir = None,
-    start: Start = None,
-    end: End = None,
-    capital: Capital = None,
-    overrides: Overrides = None,
-) -> None:
+    """,
+)
+stress = _command(
+    "stress",
     """Run shocks and replayed crises over one mode, and hold the worst to the stated limits.
 
     Replays whose days lie outside of the window are left out, and named.
 
     Example: basis stress eth_leveraged --start 2024-05-13 --end 2025-03-01
-    """
-    common = (data_dir, results_dir, start, end, capital, overrides or ())
-    asked = Asked("stress", mode, out, *common, threads, workers, scheduler, tables or ())
-    _run(asked, set_names or (), scenarios)
-
-
-def montecarlo(
-    mode: studies.Mode,
-    out: studies.Out = None,
-    set_names: SetNames = None,
-    scenarios: SetFile = None,
-    tables: Tables = None,
-    threads: studies.Threads = None,
-    workers: studies.Workers = None,
-    scheduler: studies.Scheduler = None,
-    data_dir: DataDir = None,
-    results_dir: ResultsDir = None,
-    start: Start = None,
-    end: End = None,
-    capital: Capital = None,
-    overrides: Overrides = None,
-) -> None:
+    """,
+)
+montecarlo = _command(
+    "montecarlo",
     """Run one mode over paths drawn from its own history, block by block.
 
     Example: basis montecarlo btc_basis --results-dir results
-    """
-    common = (data_dir, results_dir, start, end, capital, overrides or ())
-    asked = Asked("montecarlo", mode, out, *common, threads, workers, scheduler, tables or ())
-    _run(asked, set_names or (), scenarios)
+    """,
+)
 
 
 def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
@@ -151,8 +126,8 @@ def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
     configs = project_configs()
     configs.mode(asked.mode)
     window, configured = window_of(settings), project_root() / "configs"
-    chosen_names = names or own_sets(asked.kind, asked.mode)
-    files = [file] if file else [set_file(configured, name) for name in chosen_names]
+    names = names or own_sets(asked.kind, asked.mode)
+    files = [file] if file else [set_file(configured, name) for name in names]
     sets = [load_scenario_set(path) for path in files]
     if len(sets) > 1 and (asked.out is not None or asked.tables):
         what = "--out and --tables belong to one set: name it"

@@ -41,7 +41,7 @@ class Configs:
         return self.modes[name]
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(yaml.CSafeLoader):
     """YAML that refuses a key given twice, and reads 1e-3 as a number.
 
     The plain loader silently keeps the last of two keys, and takes an exponent without a point for

@@ -2,14 +2,13 @@
 
 Sharpe ratios here are per observation (daily), not annualised. Sources: Bailey & López de Prado,
 "The Deflated Sharpe Ratio" (2014); Bailey, Borwein, López de Prado & Zhu, "The Probability of
-Backtest Overfitting" (2017).
+Backtest Overfitting" (2017). scipy.stats takes a second to import, so it waits until it is needed.
 """
 
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kurtosis, norm, rankdata, skew
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +30,8 @@ def probabilistic_sharpe(returns: Floats, benchmark: float) -> float:
     Allows for the length, the skewness and the kurtosis of what was observed. NaN where nothing
     varies or fewer than three returns are given.
     """
+    from scipy.stats import kurtosis, norm, skew
+
     count = len(returns)
     if count < 3 or not np.ptp(returns) > 0.0:
         return np.nan
@@ -45,6 +46,8 @@ def expected_best_sharpe(ratios: Floats) -> float:
     `√V · ((1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e)))`, V the variance across trials. Trials whose
     ratio is not defined do not count; one alone was not chosen, so its benchmark is 0.
     """
+    from scipy.stats import norm
+
     known = ratios[np.isfinite(ratios)]
     trials = len(known)
     if trials < 2:
@@ -79,6 +82,8 @@ def overfitting_probability(returns: Floats, blocks: int) -> float:
     -------
     The share of splits; NaN with fewer than two trials, or two observations a block.
     """
+    from scipy.stats import rankdata
+
     if blocks < 2 or blocks % 2:
         raise ValueError(f"{blocks} blocks cannot be halved")
     length = len(returns) // blocks

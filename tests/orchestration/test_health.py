@@ -5,7 +5,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from basis_pipeline.orchestration.jobs import HEALTH_JOB
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import project_root
+from tests import shell
 from tests.orchestration.conftest import Place
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_*.csv"
@@ -126,14 +126,7 @@ def command(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         "BASIS_DATA_DIR": str(place / "data"),
         "BASIS_RESULTS_DIR": str(place / "results"),
     }
-    return subprocess.run(
-        [sys.executable, "-m", "basis_pipeline", "health", *arguments],
-        env=environ,
-        cwd=project_root(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return shell.run("basis_pipeline", "health", *arguments, env=environ)
 
 
 def multiply_runs(home: Path, times: int) -> int:

@@ -13,6 +13,7 @@ from basis_pipeline.operations.gates import Gate, Verdict
 from basis_pipeline.orchestration.assets.project import CODE, HOUSEKEEPING, project_assets
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.settings import project_root
+from tests.orchestration.conftest import new_instance
 
 COPIED = ("README.md", "Makefile", "requirements.lock", "docs", "configs", "basis_pipeline")
 PYPROJECT = """
@@ -35,9 +36,7 @@ PACKAGE_HOST = "https://" + "example.org/simple"  # in two parts: no file names 
 def judged(root: Path, key: dg.AssetKey) -> dict[str, Gate]:
     """Materialise one asset of the project at `root` in an instance of its own."""
     assets = project_assets(root)
-    home = root.parent / "home"
-    home.mkdir()
-    with dg.DagsterInstance.local_temp(str(home)) as instance:
+    with new_instance(root.parent / "home") as instance:
         done = dg.materialize(assets, instance=instance, selection=[key], raise_on_error=False)
         assert done.success
         specs = [spec for asset in assets for spec in asset.check_specs if spec.asset_key == key]

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from basis_pipeline.operations.events.model import DIRECTORY, Event
 from basis_pipeline.operations.events.query import query
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.settings import project_root
+from tests import shell
 from tests.orchestration.conftest import WINDOW, Place
 from tests.orchestration.test_refusals import PERP, spoil_price
 from tests.planted import SECRETS
@@ -162,15 +160,8 @@ def test_a_job_from_the_command_line_leaves_its_trail(place: Place, job: str) ->
     config.write_text(json.dumps({"resources": {"request": {"config": asked}}}))
     command = ["job", "execute", "-m", "basis_pipeline.definitions", "-j", job]
     tags = json.dumps({"dagster/partition": "pure_lending"})
-    done = subprocess.run(
-        [sys.executable, "-m", "dagster", *command, "--tags", tags, "-c", str(config)],
-        env={**os.environ, "DAGSTER_HOME": str(home)},
-        cwd=project_root(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    env = {**os.environ, "DAGSTER_HOME": str(home)}
+    done = shell.run("dagster", *command, "--tags", tags, "-c", config, env=env)
     assert done.returncode == 0, done.stderr
     events = list(query(Path(place.results / DIRECTORY)))
     assert {event.mode for event in events} == {"pure_lending"}

@@ -25,7 +25,7 @@ from basis_pipeline.operations.events.model import DIRECTORY, Event
 from basis_pipeline.operations.events.query import query
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.settings import load_settings
-from tests.orchestration.conftest import EVENT_LOG, Place, place_at
+from tests.orchestration.conftest import Place, opened, place_at
 from tests.orchestration.platform_alone import Platform, aged, stages
 from tests.orchestration.test_refusals import contents, cut_last_line, cut_short, spoil_price
 
@@ -100,9 +100,7 @@ def night(platform: Platform, day: int) -> list[dg.DagsterRun]:
 def _work(directory: str, cursors: dict[str, str | None]) -> None:
     """A process of its own that runs the platform until it is quiet, or until it is killed."""
     home = Path(directory) / "results" / "dagster_home"
-    log = {**EVENT_LOG, "config": {"base_dir": str(home)}}
-    overrides = {"event_log_storage": log, "telemetry": {"enabled": False}}
-    with dg.DagsterInstance.local_temp(str(home), overrides=overrides) as instance:
+    with opened(home) as instance:
         place = Place(Path(directory) / "data", Path(directory) / "results", instance, build_defs())
         Platform(place, cursors).settle()
     close_log()

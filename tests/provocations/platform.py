@@ -1,8 +1,6 @@
 """Failures of commands and of the Dagster instance; commands are run as a person runs them."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +9,7 @@ from basis_pipeline.market.sample import write_sample
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.settings import dagster_home, load_settings
+from tests import shell
 
 RATES = dg.AssetKey(["dataset", "aave_usdt_rates"])
 
@@ -18,13 +17,7 @@ RATES = dg.AssetKey(["dataset", "aave_usdt_rates"])
 def command(*arguments: str) -> str:
     """The code that `basis …` refuses with: one message on stderr, exit 2."""
     environ = {k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"}
-    told = subprocess.run(
-        [sys.executable, "-m", "basis_pipeline", *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    told = shell.run("basis_pipeline", *arguments, env=environ)
     assert (told.returncode, told.stdout) == (2, ""), told.stderr
     return told.stderr.partition(":")[0]
 

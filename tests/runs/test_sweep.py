@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from basis_pipeline.runs.scenarios import Study, probes, study_of
 from basis_pipeline.runs.sweep import Progress, batches, identity_of, run_batch, run_point, sweep
 from basis_pipeline.settings import project_root
+from tests import shell
 from tests.runs.studies import RANDOM, keys_of, made_set, span, study_over
 from tests.runs.trees import CONFIGS, MODES, Tree
 
@@ -189,16 +189,13 @@ def command(out: Path, scenarios: Path, data: Path) -> list[str]:
     """The command that sweeps a set's file over a month."""
     asked = ["--scenarios", str(scenarios), "--out", str(out), "--data-dir", str(data)]
     asked += ["--start", "2024-01-05", "--end", "2024-04-25", "--threads", "2"]
-    return [sys.executable, "-m", "basis_pipeline", "sweep", "usdt_market_neutral", *asked]
+    return ["basis_pipeline", "sweep", "usdt_market_neutral", *asked]
 
 
-@pytest.mark.parametrize(
-    ("stop", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
-)
-def test_a_stopped_sweep_goes_on_to_the_same_bytes(
-    sample: Tree, tmp_path: Path, stop: signal.Signals, code: int
-) -> None:
-    """Killed or interrupted in the middle, then the same command: as if nothing had happened."""
+@pytest.fixture(scope="module")
+def long_sweep(sample: Tree, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set's file, long enough to be stopped, and beside it the rows of its whole sweep."""
+    place = tmp_path_factory.mktemp("long")
     text = json.dumps(
         {
             "name": "long",
@@ -207,26 +204,40 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(
             "keys": {"staking.target_ltv": {"low": 0.3, "high": 0.7}},
         }
     )
-    (tmp_path / "long.yaml").write_text(text)
-    asked = command(tmp_path / "killed", tmp_path / "long.yaml", sample.root)
-    kept = tmp_path / "killed" / sweeping.BATCHES
+    (place / "long.yaml").write_text(text)
+    done = shell.run(*command(place / "whole", place / "long.yaml", sample.root))
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.mark.parametrize(
+    ("stop", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+)
+def test_a_stopped_sweep_goes_on_to_the_same_bytes(
+    sample: Tree, long_sweep: Path, tmp_path: Path, stop: signal.Signals, code: int
+) -> None:
+    """Killed or interrupted in the middle, then the same command: as if nothing had happened."""
+    asked = command(tmp_path, long_sweep / "long.yaml", sample.root)
+    kept = tmp_path / sweeping.BATCHES
     killed = subprocess.Popen(
-        asked, cwd=project_root(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, "-m", *asked],
+        cwd=project_root(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 120.0
     while len(list(kept.glob("points-*.parquet"))) < 2:
         assert killed.poll() is None
         assert time.monotonic() < deadline
-        os.sched_yield()
+        time.sleep(0.005)  # leaves the processor to the sweep
     killed.send_signal(stop)
     _, told = killed.communicate()
     assert killed.returncode == code
     assert (b"batches are kept" in told) == (stop == signal.SIGINT)
     assert 2 <= len(list(kept.glob("points-*.parquet"))) < 10
-    for name in ("killed", "whole"):
-        asked = command(tmp_path / name, tmp_path / "long.yaml", sample.root)
-        subprocess.run(asked, cwd=project_root(), check=True, stdout=subprocess.DEVNULL)
-    found, whole = files_of(tmp_path / "killed"), files_of(tmp_path / "whole")
+    gone_on = shell.run(*asked)
+    assert gone_on.returncode == 0, gone_on.stderr
+    found, whole = files_of(tmp_path), files_of(long_sweep / "whole")
     partial = [name for name in found if Path(name).name.startswith(".")]
     assert len(partial) <= (stop == signal.SIGKILL)  # what the killed process was writing
     assert {name: text for name, text in found.items() if name not in partial} == whole

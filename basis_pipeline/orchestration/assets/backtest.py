@@ -25,7 +25,6 @@ from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema
 from basis_pipeline.results.columns import explained
-from basis_pipeline.results.pages.pictures import equity_png
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
@@ -133,6 +132,8 @@ def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, m
 
 
 def _facts(result: RunResult) -> dict[str, Any]:
+    from basis_pipeline.results.pages.pictures import equity_png  # matplotlib is slow to import
+
     equity = result.frames["equity"]
     return {
         "equity": figures.image(equity_png(result), "equity"),

@@ -20,7 +20,6 @@ from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.results.pages.comparison import Entry, comparison_html
-from basis_pipeline.results.pages.pictures import comparison_png, tear_sheet_png
 from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
 from basis_pipeline.results.pages.verdicts import GateVerdict
 from basis_pipeline.results.store import RunResult, read_run
@@ -65,6 +64,8 @@ def _tear_sheet(
         context: dg.AssetExecutionContext, result: RunResult, request: RunRequest
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
+        from basis_pipeline.results.pages.pictures import tear_sheet_png  # slow to import
+
         mode = mode_of(context)
         gates = gates_of(context.instance, mode_checks, mode)
         verdicts = shown(gates)
@@ -114,6 +115,8 @@ def _comparison(
         context: dg.AssetExecutionContext, request: RunRequest
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
+        from basis_pipeline.results.pages.pictures import comparison_png  # slow to import
+
         with coded_failures():
             require_open(request.settings, "report/comparison")
             results = _comparable(context.instance, request, modes)

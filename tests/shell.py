@@ -1,0 +1,130 @@
+"""Commands as a user's shell runs them, each in a process and an environment of its own.
+
+The processes are forked from one that has imported the libraries, and nothing of the project:
+importing them again for each command would be most of the time of many tests. numba is left to the
+command, because it reads its environment when it is imported.
+"""
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+LIBRARIES = (
+    *("dagster", "dagster._cli", "pandas", "pandera.pandas", "pyarrow.parquet", "pyarrow.csv"),
+    *("sqlalchemy", "alembic.command", "jinja2", "plotly.graph_objects", "typer", "rich.table"),
+    *("structlog", "pydantic", "matplotlib.backends.backend_pdf", "tenacity"),
+)
+ROOT = Path(__file__).parents[1]
+KEPT = ("PATH", "HOME", "NUMBA_CACHE_DIR")
+TIMED_OUT = "timed out"
+
+
+def clean() -> dict[str, str]:
+    """The environment of a person who has set nothing."""
+    return {name: os.environ[name] for name in KEPT if name in os.environ}
+
+
+def run(
+    *words: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    timeout: float = 300.0,
+) -> subprocess.CompletedProcess[str]:
+    """`python -m` and these words, to the end.
+
+    Parameters
+    ----------
+    env: all of the environment; that of `clean` where none is given.
+    timeout: seconds, after which it is killed and subprocess.TimeoutExpired is raised.
+    """
+    arguments = [str(word) for word in words]
+    with tempfile.TemporaryDirectory() as place:
+        told = {name: str(Path(place) / name) for name in ("stdout", "stderr")}
+        asked = {
+            "arguments": arguments,
+            "env": dict(clean() if env is None else env),
+            "cwd": str(cwd),
+            "timeout": timeout,
+            **told,
+        }
+        parent = _parent()
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        parent.stdin.write(json.dumps(asked) + "\n")
+        parent.stdin.flush()
+        ended = json.loads(parent.stdout.readline())
+        out, err = (Path(told[name]).read_text("utf-8") for name in told)
+    if ended == TIMED_OUT:
+        raise subprocess.TimeoutExpired(arguments, timeout, out, err)
+    return subprocess.CompletedProcess(arguments, ended, out, err)
+
+
+@cache
+def _parent() -> "subprocess.Popen[str]":
+    """The process that commands are forked from; it ends with the one that asks."""
+    command = [sys.executable, "-m", "tests.shell"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=ROOT, env=clean())
+
+
+def _serve() -> list[str]:
+    """Fork a process for every line of standard input; return in it, with the words it is to run.
+
+    Returns nothing in the parent, at the end of its input.
+    """
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    gc.freeze()
+    while line := sys.stdin.readline():
+        asked = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            return _become(asked)
+        print(json.dumps(_ended(pid, asked["timeout"])), flush=True)
+    return []
+
+
+def _become(asked: dict[str, Any]) -> list[str]:
+    """Take over what the command is given: streams, directory, environment, path of imports."""
+    flags = os.O_WRONLY | os.O_CREAT
+    for number, place in enumerate((os.devnull, asked["stdout"], asked["stderr"])):
+        opened = os.open(place, flags if number else os.O_RDONLY, 0o600)
+        os.dup2(opened, number)
+        os.close(opened)
+    os.environ.clear()
+    os.environ.update(asked["env"])
+    os.chdir(asked["cwd"])
+    named = asked["env"].get("PYTHONPATH")
+    sys.path[:1] = [asked["cwd"], *(named.split(os.pathsep) if named else ())]
+    words: list[str] = asked["arguments"]
+    return words
+
+
+def _ended(pid: int, timeout: float) -> int | str:
+    deadline = time.monotonic() + timeout
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return TIMED_OUT
+        time.sleep(0.002)
+
+
+if __name__ == "__main__":
+    if chosen := _serve():
+        sys.argv = chosen
+        runpy.run_module(chosen[0], run_name="__main__", alter_sys=True)
