@@ -42,6 +42,10 @@ from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.settings import project_root
 
 SHOWN = 20
+PARTS = (
+    "**Partitions:** a mode and a scenario set, each with a page and checks of its own. Every file "
+    "of `configs/scenarios/` is a set; one that is added here without a file is refused."
+)
 ROWS = (
     "**Units:** figures as shares (0.05 is 5 %) unless they count, amounts in the share class's "
     "currency; a row a scenario, its figures those of a single run to the bit."
@@ -95,7 +99,8 @@ AT_STAKE = {
 def described(kind: str) -> str:
     """What the UI says of the asset of a kind."""
     source, stake = SOURCE.format(file=FILES[kind]), f"**What is at stake:** {AT_STAKE[kind]}"
-    return "\n\n".join((WHAT[kind], ROWS, source, stake))
+    parts = [PARTS] if kind in OWN_SETS else []
+    return "\n\n".join((WHAT[kind], *parts, ROWS, source, stake))
 
 
 class Fanning(dg.Config):
