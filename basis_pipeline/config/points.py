@@ -118,10 +118,10 @@ def _grid(scenarios: ScenarioSet, samples: Indices) -> dict[str, Column]:
 
 
 def ladder(axis: Range) -> Column:
-    """The numbers of a range on a grid, its ends included."""
+    """The numbers of a range on a grid, its ends included; 0.3, not 0.30000000000000004."""
     make = np.geomspace if axis.scale == "log" else np.linspace
-    ladder: Column = make(axis.low, axis.high, axis.steps or 2)
-    return ladder
+    between = make(axis.low, axis.high, axis.steps or 2)[1:-1]
+    return np.array([axis.low, *(float(f"{value:.12g}") for value in between), axis.high])
 
 
 @lru_cache(maxsize=64)

@@ -98,6 +98,20 @@ def test_points_cross_everything() -> None:
             point(scenarios, outside)
 
 
+@pytest.mark.parametrize(
+    ("axis", "written"),
+    [
+        (span(0.1, 0.5, steps=5), ["0.1", "0.2", "0.3", "0.4", "0.5"]),
+        (span(0.001, 1.0, steps=4, scale="log"), ["0.001", "0.01", "0.1", "1.0"]),
+    ],
+)
+def test_a_grid_is_made_of_numbers_as_a_person_writes_them(axis: Any, written: list[str]) -> None:
+    """Steps of a tenth come to 0.3, not to 0.30000000000000004, which nobody would ask for."""
+    scenarios = made_set(keys={"x": axis})
+    values = [point(scenarios, index).overrides["x"] for index in range(size(scenarios))]
+    assert [str(float(value)) for value in values] == written
+
+
 @given(
     method=st.sampled_from(["random", "sobol"]),
     seed=st.integers(0, 5),
