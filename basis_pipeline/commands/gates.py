@@ -55,14 +55,15 @@ def gates(
     """Show the verdict of every gate, from the latest record of every check.
 
     Phases: 1 environment and configuration, 2 data, 3 components and engine, 4 platform and
-    interfaces, 5 documentation and housekeeping.
+    interfaces, 5 documentation and housekeeping, 6 scenarios: by mode and scenario set.
 
     PASS, WARN, FAIL, or NOT RUN where a check was declared or planned and never evaluated: that is
     not a pass. A warning is shown and fails nothing. Exit code 1 when a gate FAILs, or a failed run
     kept it from being evaluated.
 
     --execute runs the pipeline on the data of the environment for phases 1-3, and looks at the
-    instance, the documents and the code for phases 4-5, before it reports.
+    instance, the documents and the code for phases 4-5, before it reports. Phase 6 is evaluated by
+    the jobs of stress, montecarlo, sweep and walk-forward.
     """
     from basis_pipeline.operations.gates import failed
 
@@ -166,7 +167,7 @@ def _phases(text: str | None) -> range:
 
 
 def _show(found: "Sequence[Gate]", console: Console, *, strict: bool) -> None:
-    """A line a phase and a line a mode; then every gate that asks for a look."""
+    """A line a phase, a mode and a scenario set; then every gate that asks for a look."""
     from basis_pipeline.operations.gate_reports import by_phase, phase_name
     from basis_pipeline.operations.gates import WORST_FIRST, Verdict, counts, failed, worst
 
@@ -186,6 +187,10 @@ def _show(found: "Sequence[Gate]", console: Console, *, strict: bool) -> None:
     if rows:
         titles = (f"phase {number}" for number in phases)
         console.print(screen.table("", ("mode", *titles, *tally), rows))
+    rows = _by_set(found)
+    if rows:
+        heads = ("mode", "scenario set", "asset", "verdict", *tally)
+        console.print(screen.table("", heads, rows))
     stopping = failed(found, strict=strict)
     telling = [gate for gate in found if gate in stopping or gate.verdict is Verdict.WARN]
     telling.sort(key=lambda gate: WORST_FIRST.index(gate.verdict))
@@ -194,3 +199,18 @@ def _show(found: "Sequence[Gate]", console: Console, *, strict: bool) -> None:
         console.print(screen.table("", ("verdict", "gate", "what it says"), cells))
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(found).items())
     console.print(f"{len(found)} gates: {told}", soft_wrap=True)
+
+
+def _by_set(found: "Sequence[Gate]") -> list[list[str]]:
+    """Cells of a line a scenario set that a study of a mode has run, or failed to."""
+    from basis_pipeline.operations.gates import counts, worst
+
+    studies: dict[tuple[str, str, str], list[Gate]] = {}
+    for gate in found:
+        if gate.scenario_set and (gate.evaluated_at or gate.stopped):
+            place = gate.mode, gate.scenario_set, gate.asset
+            studies.setdefault(place, []).append(gate)
+    return [
+        [*place, worst(own).value, *map(str, counts(own).values())]
+        for place, own in sorted(studies.items())
+    ]

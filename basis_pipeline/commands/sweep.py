@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from basis_pipeline.config.scenario import ScenarioSet
     from basis_pipeline.market.window import Window
 
-SCENARIOS = "scenarios"
-STRESS = ("crises", "replays")
-MONTECARLO = ("bootstrapped",)
-
 SetNames = Annotated[
     list[str] | None,
     typer.Option("--set-name", help="A scenario set, named as its file in configs/scenarios/."),
@@ -61,7 +57,7 @@ class Asked:
     tables: Sequence[int] = ()
 
 
-def _command(kind: str, own: Callable[[str], Sequence[str]], told: str) -> Callable[..., None]:
+def _command(kind: str, told: str) -> Callable[..., None]:
     """The command of a kind of study, which runs its own sets unless others are named."""
 
     def command(
@@ -82,7 +78,7 @@ def _command(kind: str, own: Callable[[str], Sequence[str]], told: str) -> Calla
     ) -> None:
         common = (data_dir, results_dir, start, end, capital, overrides or ())
         asked = Asked(kind, mode, out, *common, threads, workers, scheduler, tables or ())
-        _run(asked, set_names or (() if scenarios else own(mode)), scenarios)
+        _run(asked, set_names or (), scenarios)
 
     command.__name__, command.__doc__ = kind, told
     return command
@@ -90,7 +86,6 @@ def _command(kind: str, own: Callable[[str], Sequence[str]], told: str) -> Calla
 
 sweep = _command(
     "sweep",
-    lambda mode: (mode,),
     """Run a scenario set over one mode: one row of figures a point, in Parquet files.
 
     The mode's own set of ten thousand points, unless another one is named. The number of points is
@@ -102,7 +97,6 @@ sweep = _command(
 )
 stress = _command(
     "stress",
-    lambda _: STRESS,
     """Run shocks and replayed crises over one mode, and hold the worst to the stated limits.
 
     Replays whose days lie outside of the window are left out, and named.
@@ -112,7 +106,6 @@ stress = _command(
 )
 montecarlo = _command(
     "montecarlo",
-    lambda _: MONTECARLO,
     """Run one mode over paths drawn from its own history, block by block.
 
     Example: basis montecarlo btc_basis --results-dir results
@@ -122,18 +115,19 @@ montecarlo = _command(
 
 def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
     """Run the sets one after the other; exit code 1 when a gate of severity ERROR failed."""
-    from basis_pipeline.config.scenario import load_scenario_set
+    from basis_pipeline.config.scenario import load_scenario_set, own_sets, set_file
     from basis_pipeline.settings import project_root
 
-    if bool(names) == (file is not None):
+    if names and file is not None:
         what = "give either --set-name or --scenarios"
         raise CommandError("API-001", what, where=f"basis {asked.kind}")
     studies.require_one_executor(asked.threads, asked.workers, asked.scheduler)
     settings = settings_of(asked.data_dir, asked.results_dir, asked.start, asked.end)
     configs = project_configs()
     configs.mode(asked.mode)
-    directory, window = project_root() / "configs" / SCENARIOS, window_of(settings)
-    files = [file] if file else [directory / f"{name}.yaml" for name in names]
+    window, configured = window_of(settings), project_root() / "configs"
+    names = names or own_sets(asked.kind, asked.mode)
+    files = [file] if file else [set_file(configured, name) for name in names]
     sets = [load_scenario_set(path) for path in files]
     if len(sets) > 1 and (asked.out is not None or asked.tables):
         what = "--out and --tables belong to one set: name it"

@@ -4,6 +4,8 @@
 markets (lists of shocks), and paths drawn from history. What is left out stays as it is.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,9 +17,16 @@ from basis_pipeline.config.loading import parse_yaml, validate
 from basis_pipeline.errors import ConfigError
 
 MAX_POINTS = 10_000_000
+DIRECTORY = "scenarios"  # of the sets, below `configs/`
 CAPITAL = "capital"  # a key beside those of the mode
+OWN_SETS: Mapping[str, tuple[str, ...]] = {
+    "stress": ("crises", "replays"),
+    "montecarlo": ("bootstrapped",),
+    "sweep": (),  # the one that is named as the mode
+}
+NAME = r"^[a-z0-9_]+$"
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Name = Annotated[str, Field(pattern=NAME)]
 Hours = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
@@ -205,6 +214,21 @@ class ScenarioSet(StrictModel):
         return self
 
 
+def own_sets(kind: str, mode: str) -> tuple[str, ...]:
+    """The sets that a kind of study, a key of `OWN_SETS`, runs over a mode unless told others."""
+    return OWN_SETS[kind] or (mode,)
+
+
+def set_file(config_dir: Path, name: str) -> Path:
+    """Where the set of this name is kept."""
+    return config_dir / DIRECTORY / f"{name}.yaml"
+
+
+def sets_in(directory: Path) -> list[str]:
+    """The sets of a directory by the names of their files, sorted; they are not opened."""
+    return sorted(path.stem for path in directory.glob("*.yaml") if re.match(NAME, path.stem))
+
+
 def load_scenario_set(path: Path) -> ScenarioSet:
     """Load one set from its file, whose stem is its name.
 
@@ -217,12 +241,11 @@ def load_scenario_set(path: Path) -> ScenarioSet:
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
-        others = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise ConfigError(
             "CONFIG-003",
             f"there is no scenario set {path.stem}",
             where=str(path),
-            available=", ".join(others),
+            available=", ".join(sets_in(path.parent)),
             action="name one of those, or give a file of your own",
         ) from None
     except (OSError, UnicodeDecodeError) as error:

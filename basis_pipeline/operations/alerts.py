@@ -39,11 +39,12 @@ class Alert:
     run_id: str = ""
     mode: str = ""
     reasons: list[dict[str, str]] = field(default_factory=list)
+    scenario_set: str = ""
 
     @property
     def told(self) -> str:
         """The alert in one sentence."""
-        of = f" of {self.mode}" if self.mode else ""
+        of = "".join(f" of {name}" for name in (self.scenario_set, self.mode) if name)
         said = [" ".join(filter(None, (r.get("gate"), r["what"]))) for r in self.reasons]
         more = f"; and {len(said) - SHOWN_REASONS} more" if len(said) > SHOWN_REASONS else ""
         why = "; ".join(said[:SHOWN_REASONS]) + more
@@ -57,6 +58,7 @@ class Alert:
                 "subject": self.subject,
                 "run_id": self.run_id,
                 "mode": self.mode,
+                "scenario_set": self.scenario_set,
                 "told": self.told,
                 "reasons": self.reasons,
             }

@@ -83,8 +83,7 @@ def _count(element: ET.Element, found: dict[str, int]) -> None:
 
 
 def _case(suite: ET.Element, gate: Gate, *, stops: bool) -> None:
-    place = f"{gate.asset}[{gate.mode}]" if gate.mode else gate.asset
-    case = ET.SubElement(suite, "testcase", classname=place, name=gate.check, time="0")
+    case = ET.SubElement(suite, "testcase", classname=gate.place, name=gate.check, time="0")
     if stops:
         told = {"type": gate.verdict.value, "message": _plain(gate.message)}
         ET.SubElement(case, "failure", told).text = _plain(evidence(gate))
@@ -168,10 +167,15 @@ def _badness(gate: Gate) -> int:
 
 
 def _matrix(gates: Sequence[Gate]) -> list[tuple[str, dict[str, Verdict]]]:
-    """Gates that every mode has: the check, and its verdict by mode."""
+    """Gates that every mode has: the check, with its scenario set, and its verdict by mode.
+
+    Sets that are named as their modes share a row: they are one thing to every mode, its own.
+    """
     checks: dict[str, dict[str, Verdict]] = {}
     for gate in gates:
-        checks.setdefault(f"{gate.asset} {gate.check}", {})[gate.mode] = gate.verdict
+        shared = gate.scenario_set not in ("", gate.mode)
+        place = f"{gate.asset}[{gate.scenario_set}]" if shared else gate.asset
+        checks.setdefault(f"{place} {gate.check}", {})[gate.mode] = gate.verdict
     return list(checks.items())
 
 

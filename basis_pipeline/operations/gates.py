@@ -26,10 +26,11 @@ WORST_FIRST = (Verdict.FAIL, Verdict.NOT_RUN, Verdict.WARN, Verdict.PASS)
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One check of one asset, for one mode where the asset belongs to modes.
+    """One check of one asset, for one mode, and scenario set, where the asset belongs to them.
 
     mode: empty where the asset is shared by all modes · severity: as declared · message: what the
-    evaluation said · stopped: its run failed before it was evaluated · metrics: its figures.
+    evaluation said · stopped: its run failed before it was evaluated · metrics: its figures ·
+    scenario_set: that of a study, empty elsewhere.
     """
 
     phase: int
@@ -43,11 +44,18 @@ class Gate:
     run_id: str = ""
     stopped: bool = False
     metrics: dict[str, float | int | str] | None = None
+    scenario_set: str = ""
+
+    @property
+    def place(self) -> str:
+        """`asset`, `asset[mode]` or `asset[mode|scenario_set]`."""
+        key = "|".join(filter(None, (self.mode, self.scenario_set)))
+        return f"{self.asset}[{key}]" if key else self.asset
 
     @property
     def name(self) -> str:
-        """`asset[mode] check`."""
-        return f"{self.asset}{f'[{self.mode}]' if self.mode else ''} {self.check}"
+        """Its place and the check."""
+        return f"{self.place} {self.check}"
 
     @property
     def link(self) -> str:

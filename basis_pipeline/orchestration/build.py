@@ -9,7 +9,12 @@ from basis_pipeline.orchestration.assets import all_assets
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.jobs import all_jobs
 from basis_pipeline.orchestration.partitions import mode_partitions
-from basis_pipeline.orchestration.resources import RunRequest, current_configs
+from basis_pipeline.orchestration.resources import (
+    RunRequest,
+    current_configs,
+    studied_mode,
+    studied_set,
+)
 from basis_pipeline.orchestration.schedules import all_schedules
 from basis_pipeline.orchestration.sensors import all_sensors
 
@@ -40,6 +45,8 @@ def build_defs(
         resources={
             "request": request,
             "warehouse": Warehouse(request=request),
+            "studied_mode": studied_mode,
+            "studied_set": studied_set,
             **(resources or {}),
         },
         executor=executor or dg.in_process_executor,

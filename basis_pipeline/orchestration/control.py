@@ -18,6 +18,7 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.control import ControlState, Measured, State, assess, read_state
 from basis_pipeline.operations.events.log import correlated, error_event
 from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.orchestration.partitions import part_of_key
 from basis_pipeline.orchestration.trail import OUTCOMES
 from basis_pipeline.settings import Settings, project_root
 
@@ -119,13 +120,14 @@ def failed_in_a_row(
     for entry in instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION):
         assert entry.dagster_event is not None  # asked for by its type
         found = entry.dagster_event.asset_check_evaluation_data
-        bounds = limits.of(found.partition or "")[Limit.FAILED_GATES]
+        mode = part_of_key(found.partition).mode
+        bounds = limits.of(mode)[Limit.FAILED_GATES]
         if bounds is None or not _is_blocking(found):
             continue
         most = int(max(bounds.alert or 0.0, bounds.halt or 0.0))  # nobody asks beyond
         count = _count(instance, found, most, since) if most and _fails(found) else 0
         gate = f"{found.asset_key.to_user_string()} {found.check_name}"
-        yield Measured(Limit.FAILED_GATES, float(count), found.partition or "", gate)
+        yield Measured(Limit.FAILED_GATES, float(count), mode, gate)
 
 
 def _is_blocking(found: dg.AssetCheckEvaluation) -> bool:

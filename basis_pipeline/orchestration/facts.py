@@ -20,8 +20,8 @@ from basis_pipeline.operations.health.durations import Sample
 from basis_pipeline.operations.health.families import Ingested
 from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger
 from basis_pipeline.orchestration.guard import latest_records, told
+from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 
-PARTITION = "dagster/partition"
 STEPS = """
     SELECT run_id, step_key,
            MAX(CASE dagster_event_type WHEN 'STEP_SUCCESS' THEN timestamp END),
@@ -122,15 +122,15 @@ def step_samples(instance: dg.DagsterInstance, runs: int) -> list[Sample]:
     Read with SQL: Dagster's own interface would unpack every event of every run.
     """
     records = list(reversed(instance.get_run_records(limit=runs)))
-    modes = {r.dagster_run.run_id: r.dagster_run.tags.get(PARTITION, "") for r in records}
+    keys = {r.dagster_run.run_id: r.dagster_run.tags.get(PARTITION, "") for r in records}
     rows: dict[str, list[Row]] = {}
-    for row in _rows(instance, list(modes)):
+    for row in _rows(instance, list(keys)):
         rows.setdefault(row[0], []).append(row)
     return [
         sample
-        for run_id, mode in modes.items()
+        for run_id, key in keys.items()
         for row in sorted(rows.get(run_id, []), key=lambda row: str(row[3]))
-        if (sample := _sample(row, mode))
+        if (sample := _sample(row, key))
     ]
 
 
@@ -152,15 +152,15 @@ def _rows(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> Iterator[Row]
                 yield (row[0], row[1], row[2], row[3])
 
 
-def _sample(row: Row, mode: str) -> Sample | None:
+def _sample(row: Row, key: str) -> Sample | None:
     run_id, step, end, start = row
     if end is None or start is None:
         return None
     group, _, rest = step.partition("__")
     operation = f"{group}/{rest}" if rest else group
-    operation += f"[{mode}]" if mode else ""
+    operation += f"[{key}]" if key else ""
     seconds = (_moment(end) - _moment(start)).total_seconds()
-    return Sample(operation, _component(operation, group, mode), seconds, run_id)
+    return Sample(operation, _component(operation, group, part_of_key(key).mode), seconds, run_id)
 
 
 def _moment(value: object) -> datetime:

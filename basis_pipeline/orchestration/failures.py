@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import dagster as dg
+from dagster import DagsterEventType
 
 from basis_pipeline.errors import BasisError, error_from_code
 
@@ -13,6 +14,7 @@ RETRIES = dg.RetryPolicy(
     max_retries=2, delay=1.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
 FIELDS = ("code", "what", "where", "available", "action")
+TELLING = {DagsterEventType.STEP_FAILURE, DagsterEventType.RESOURCE_INIT_FAILURE}
 
 
 def error_metadata(error: BasisError) -> dict[str, str]:
@@ -40,14 +42,23 @@ def failures(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, BasisErro
 
 
 def reasons(events: Iterable[dg.DagsterEvent]) -> Iterator[tuple[str, BasisError | str]]:
-    """Step and reason of every step failure among the events."""
+    """Step and reason of every `TELLING` event among the events."""
     for event in events:
-        if not event.is_step_failure:
-            continue
-        data = event.step_failure_data
-        recorded = data.user_failure_data.metadata if data.user_failure_data else {}
-        told = {name: str(entry.value) for name, entry in recorded.items() if name in FIELDS}
-        if "code" in told:
-            yield event.step_key or "", error_from_code(**told)
-        else:
-            yield event.step_key or "", data.error_display_string.strip().splitlines()[0]
+        if event.event_type is DagsterEventType.RESOURCE_INIT_FAILURE:
+            yield event.step_key or "", _unmade(event)
+        elif event.is_step_failure:
+            data = event.step_failure_data
+            recorded = data.user_failure_data.metadata if data.user_failure_data else {}
+            told = {name: str(entry.value) for name, entry in recorded.items() if name in FIELDS}
+            if "code" in told:
+                yield event.step_key or "", error_from_code(**told)
+            else:
+                yield event.step_key or "", data.error_display_string.strip().splitlines()[0]
+
+
+def _unmade(event: dg.DagsterEvent) -> str:
+    """Why a resource is not there. The metadata of a failure are lost, its message has the code."""
+    error = event.engine_event_data.error
+    assert error is not None
+    message = error.message.strip().splitlines()[0]
+    return message.partition(": ")[2] if error.cls_name == dg.Failure.__name__ else message

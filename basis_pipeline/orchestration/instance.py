@@ -12,11 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError
 
 from basis_pipeline.errors import PlatformError
+from basis_pipeline.orchestration.partitions import know_sets
 
 
 @contextmanager
 def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """The instance kept in `home`; processes started from here on open the same.
+
+    Its scenario sets are those that have files now.
 
     Raises
     ------
@@ -25,6 +28,7 @@ def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     try:
         instance = dg.DagsterInstance.get()
+        know_sets(instance)
     except (DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError) as error:
         told = " ".join(str(error).split())[:300]
         what = f"the Dagster instance cannot be opened: {told}"

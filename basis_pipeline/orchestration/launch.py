@@ -87,10 +87,17 @@ class Launcher:
         return PipelineOutcome(modes, self._gates(shared, [mode.mode for mode in modes]), problems)
 
     def judge(self, phases: Collection[int]) -> list[BasisError | str]:
-        """Materialise what has gates of `phases` outside the pipeline; gives what went wrong."""
+        """Materialise what has gates of `phases` outside the pipeline; gives what went wrong.
+
+        Not the studies: which of their partitions are worth their hours nobody has said.
+        """
         graph = self.defs.resolve_asset_graph()
         specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-        asked = {spec.asset_key for spec in specs if spec.metadata[PHASE] in phases}
+        asked = {
+            spec.asset_key
+            for spec in specs
+            if spec.metadata[PHASE] in phases and spec.partitions_def is None
+        }
         pipeline = self.defs.resolve_job_def("full_pipeline").asset_layer.executable_asset_keys
         assets = sorted(asked - set(pipeline))
         if not assets:

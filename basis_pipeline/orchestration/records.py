@@ -15,38 +15,62 @@ from dagster._core.storage.asset_check_execution_record import (
 from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
 from basis_pipeline.orchestration.guard import latest_records, told
+from basis_pipeline.orchestration.partitions import (
+    MODE,
+    Part,
+    own_keys,
+    part_of_key,
+    scenario_sets,
+)
 
 HISTORY = 1_000  # records looked through, the latest first
 STOPPED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 
 def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Gate]:
-    """Every check the graph declares, for every mode it belongs to, with its latest verdict."""
+    """Every check the graph declares, for every partition, with its latest verdict."""
     graph = defs.resolve_asset_graph()
     specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
     return gates_of_all(instance, specs)
 
 
 def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Gate]:
-    """The checks given, of every mode they belong to, by phase, mode and asset."""
-    wanted = list(specs)
-    gates = gates_of(instance, [spec for spec in wanted if spec.partitions_def is None])
-    parted = [spec for spec in wanted if spec.partitions_def is not None]
-    modes = {m for spec in parted if (p := spec.partitions_def) for m in p.get_partition_keys()}
-    for mode in sorted(modes):
-        gates += gates_of(instance, parted, mode)
-    return sorted(gates, key=lambda gate: (gate.phase, gate.mode, gate.asset))
+    """The checks given, of every partition they belong to, by phase, mode and asset.
+
+    Of a study those of its own scenario sets, and of any other set that it was run with.
+    """
+    by_key: dict[str, list[dg.AssetCheckSpec]] = {}
+    keys: dict[dg.AssetKey, list[str]] = {}
+    for spec in specs:
+        if spec.asset_key not in keys:
+            keys[spec.asset_key] = _keys(instance, spec)
+        for key in keys[spec.asset_key]:
+            by_key.setdefault(key, []).append(spec)
+    gates = [gate for key, own in by_key.items() for gate in gates_of(instance, own, key)]
+    return sorted(gates, key=lambda gate: (gate.phase, gate.mode, gate.asset, gate.scenario_set))
+
+
+def _keys(instance: DagsterInstance, spec: dg.AssetCheckSpec) -> list[str]:
+    """The partitions that a check is asked for; the empty one of what has none."""
+    if spec.partitions_def is None:
+        return [""]
+    if not isinstance(spec.partitions_def, dg.MultiPartitionsDefinition):
+        return list(spec.partitions_def.get_partition_keys())
+    modes = spec.partitions_def.get_partitions_def_for_dimension(MODE).get_partition_keys()
+    there = {Part(mode, name).key for mode in modes for name in scenario_sets()}
+    run = there & set(instance.get_materialized_partitions(spec.asset_key))
+    return sorted({*own_keys(spec.asset_key.path[0], modes), *run})
 
 
 def gates_of(
-    instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec], mode: str = ""
+    instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec], key: str = ""
 ) -> list[Gate]:
-    """The checks given with their latest verdicts, of one mode where they belong to modes."""
+    """The checks given with their latest verdicts, of one partition where they have them."""
     wanted = {spec.key: spec for spec in specs}
-    records = latest_records(instance, wanted, mode or None)
+    records = latest_records(instance, wanted, key or None)
     unfinished = {r.run_id for r in records.values() if _is_planned(r)}
     stopped = set(_stopped(instance, unfinished))
-    return [_gate(spec, mode, records.get(key), stopped) for key, spec in wanted.items()]
+    return [_gate(spec, key, records.get(check), stopped) for check, spec in wanted.items()]
 
 
 def gates_of_result(
@@ -83,15 +107,19 @@ def _maker(instance: DagsterInstance, asset: dg.AssetKey, mode: str, version: st
 
 
 def _gate(
-    spec: dg.AssetCheckSpec, mode: str, record: AssetCheckExecutionRecord | None, stopped: set[str]
+    spec: dg.AssetCheckSpec, key: str, record: AssetCheckExecutionRecord | None, stopped: set[str]
 ) -> Gate:
-    asset = spec.asset_key.to_user_string()
+    asset, part = spec.asset_key.to_user_string(), part_of_key(key)
     phase, severity = spec.metadata[PHASE], spec.metadata[SEVERITY]
     if record is None or _is_planned(record):
         halted = record is not None and record.run_id in stopped
         said = "its run failed before it was evaluated" if halted else "never evaluated"
         verdict = Verdict.NOT_RUN
-        return Gate(phase, asset, spec.name, mode, severity, verdict, said, stopped=halted)
+        return Gate(
+            *(phase, asset, spec.name, part.mode, severity, verdict, said),
+            scenario_set=part.scenario_set,
+            stopped=halted,
+        )
     event = record.event
     assert event is not None  # an evaluation has its event
     evaluation = event.get_dagster_event().asset_check_evaluation_data
@@ -104,12 +132,13 @@ def _gate(
         phase,
         asset,
         spec.name,
-        mode,
+        part.mode,
         severity,
         verdict_of(evaluation.passed, evaluation.severity.value),
         told(record)[0],
         datetime.fromtimestamp(event.timestamp, UTC),
         record.run_id,
+        scenario_set=part.scenario_set,
         metrics=figures,
     )
 

@@ -8,13 +8,24 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from pydantic import Field
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
-from basis_pipeline.errors import ConfigError
+from basis_pipeline.config.scenario import load_scenario_set, set_file
+from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.orchestration.control import Watch
+from basis_pipeline.orchestration.failures import as_failure
+from basis_pipeline.orchestration.partitions import (
+    PARTITION,
+    SET,
+    Part,
+    know_sets,
+    part_of_key,
+    unnamed,
+)
 from basis_pipeline.orchestration.trail import is_over, recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
 
@@ -111,6 +122,40 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
     def slice(self, mode: str) -> ModeSlice:
         """The mode's slice with the overrides. Raises ConfigError."""
         return slice_mode(self.configs, mode, parse_assignments(self.overrides))
+
+
+# Dagster maps the partitions upstream before a step begins, and fails in its own words where a run
+# names none, or one that is none. Resources are there earlier, and tell it by code.
+@dg.resource(description="the mode that a walk-forward is of")
+def studied_mode(context: dg.InitResourceContext) -> Part:
+    """The mode a run is for. Fails with API-001, CONFIG-007."""
+    return _studied(context, needs_set=False)
+
+
+@dg.resource(description="the mode and the scenario set that a study is of")
+def studied_set(context: dg.InitResourceContext) -> Part:
+    """The mode and set a run is for. Fails with API-001, CONFIG-007, or as the set's file."""
+    return _studied(context, needs_set=True)
+
+
+def _studied(context: dg.InitResourceContext, *, needs_set: bool) -> Part:
+    run, instance = context.run, context.instance
+    assert run is not None
+    assert instance is not None
+    part = part_of_key(run.tags.get(PARTITION))
+    try:
+        if not (part.scenario_set if needs_set else part.mode):
+            examples = {False: ("mode", "btc_basis"), True: ("mode and set", "btc_basis|crises")}
+            raise unnamed(*examples[needs_set], run.job_name)
+        current_configs().mode(part.mode)
+        if needs_set and not instance.has_dynamic_partition(SET, part.scenario_set):
+            load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
+            know_sets(instance)
+    except BasisError as error:
+        # A run that fails outside of its steps would be retried; that does not mend a refusal.
+        instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+        raise as_failure(error) from error
+    return part
 
 
 def current_configs() -> Configs:

@@ -10,6 +10,7 @@ from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.deliveries import scan, still_growing
 from basis_pipeline.orchestration.batches import CAUSE, DATA_JOB, data_run
 from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB
+from basis_pipeline.orchestration.partitions import know_sets, own_keys
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings, project_root
@@ -77,20 +78,21 @@ def _weekly_sweeps(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=(
-            "Every Saturday the sweep of each mode over its own set of points, on the panel of the "
-            "night: one run a mode."
+            "Every Saturday the sweep of each mode over its own set of points, on the datasets of "
+            "the night: one run a mode that has a set of its name."
         ),
     )
     @while_work_goes_on
     def weekly_sweeps(context: dg.ScheduleEvaluationContext, _: Settings) -> list[dg.RunRequest]:
         week = f"{context.scheduled_execution_time:%Y-%m-%d}"
+        know_sets(context.instance)  # a run is asked for by partitions that the instance has
         return [
             dg.RunRequest(
-                run_key=f"sweep-{week}/{mode}",
-                partition_key=mode,
+                run_key=f"sweep-{week}/{key}",
+                partition_key=key,
                 tags={CAUSE: f"weekly sweep of {week}"},
             )
-            for mode in sorted(current_configs().modes)
+            for key in own_keys("sweep", sorted(current_configs().modes))
         ]
 
     return weekly_sweeps

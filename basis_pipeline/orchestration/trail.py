@@ -17,9 +17,9 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun,
 from basis_pipeline.errors import BasisError, EventError
 from basis_pipeline.operations.events.log import correlated, emit, open_log
 from basis_pipeline.operations.events.model import EventType, Level
-from basis_pipeline.orchestration.failures import reasons
+from basis_pipeline.orchestration.failures import TELLING, reasons
+from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 
-PARTITION = "dagster/partition"
 FLUSH_SECONDS = 1.0  # a disk that takes longer is not waited for
 LEVELS = {"FAIL": Level.ERROR, "WARN": Level.WARNING, "PASS": Level.INFO}
 OUTCOMES = {
@@ -42,7 +42,7 @@ def recorded(
     A log that cannot be opened stops no run: it is told on stderr, once a process.
     `asked` is what the run was asked for, with what the environment says for the rest.
     """
-    with correlated(run.run_id, run.tags.get(PARTITION, "")):
+    with correlated(run.run_id, part_of_key(run.tags.get(PARTITION)).mode):
         if not is_over(instance, run) and _is_open(directory):
             trail = Trail(instance, run)
             # A step's own process speaks for its step; who started it has spoken for the run.
@@ -76,6 +76,7 @@ class Trail:
 
     def __init__(self, instance: DagsterInstance, run: DagsterRun) -> None:
         self._instance, self._run = instance, run
+        self._part = part_of_key(run.tags.get(PARTITION))
         self._started = time.time()
 
     def __call__(self, entry: EventLogEntry) -> None:
@@ -95,8 +96,9 @@ class Trail:
 
     def _emit(self, kind: EventType, component: str, **fields: Any) -> None:
         # Named, not left to the context: a run's end is told when its resources are gone.
-        mode = self._run.tags.get(PARTITION, "")
-        emit(kind, component, run_id=self._run.run_id, mode=mode, **fields)
+        part = self._part
+        of_set = {"scenario_set": part.scenario_set} if part.scenario_set else {}
+        emit(kind, component, run_id=self._run.run_id, mode=part.mode, **of_set, **fields)
 
     def _tell(self, entry: EventLogEntry) -> None:
         if not (event := entry.dagster_event):
@@ -112,9 +114,7 @@ class Trail:
         level = Level.INFO if outcome == "succeeded" else Level.WARNING
         if outcome == "failed":
             level = Level.ERROR
-            failed = self._instance.all_logs(
-                self._run.run_id, of_type=DagsterEventType.STEP_FAILURE
-            )
+            failed = self._instance.all_logs(self._run.run_id, of_type=TELLING)
             events = (entry.dagster_event for entry in failed if entry.dagster_event)
             for step, reason in reasons(events):
                 kind, fields = _refusal(reason)

@@ -1,6 +1,6 @@
 """The gates of many scenarios: does every row reconcile, does the worst keep the stated limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -105,21 +105,3 @@ def scenario_checks(rows: pd.DataFrame, scenarios: ScenarioSet) -> list[QualityR
     rows: all of them, with the figures `JUDGED`, as `runs.sweep.read_rows` gives them.
     """
     return [reconciles(rows), within_limits(rows, scenarios)]
-
-
-def joined(found: Mapping[str, Sequence[QualityResult]]) -> list[QualityResult]:
-    """The gates of several sets as one each: passed by all, figures and rows under their names."""
-    together = []
-    for gates in zip(*found.values(), strict=True):
-        metrics = {
-            f"{name}_{figure}": value
-            for name, gate in zip(found, gates, strict=True)
-            for figure, value in gate.metrics.items()
-        }
-        offending = [
-            gate.offending.assign(set=name) for name, gate in zip(found, gates, strict=True)
-        ]
-        passed = all(gate.passed for gate in gates)
-        rows = pd.concat(offending, ignore_index=True)
-        together.append(verdict(CHECKS, gates[0].name, passed, metrics, rows))
-    return together

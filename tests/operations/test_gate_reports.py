@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_pipeline.error_codes import PHASES
-from basis_pipeline.operations.gate_reports import gates_json, gates_junit, gates_markdown
+from basis_pipeline.operations.gate_reports import (
+    gates_html,
+    gates_json,
+    gates_junit,
+    gates_markdown,
+)
 from basis_pipeline.operations.gates import Gate, Verdict
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
@@ -72,6 +77,29 @@ def test_junit_is_well_formed_whatever_a_check_says(message: str) -> None:
     """Markup and control characters of a message break no build server."""
     text = gates_junit([replace(FAIL, message=message, metrics={"said": message})])
     assert len(cases(text)) == 1
+
+
+def test_every_form_tells_scenario_sets_apart() -> None:
+    """One check of one mode over two sets: two gates, each with its own name and verdict."""
+    crises = replace(PASS, asset="stress/run", check="worst_case", scenario_set="crises")
+    replays = replace(crises, scenario_set="replays", verdict=Verdict.FAIL, message="too deep")
+    own = replace(crises, asset="sweep/run", scenario_set="btc_basis")
+    pair = [crises, replays, own]
+    rows = json.loads(gates_json(pair))["gates"]
+    assert {(row["mode"], row["scenario_set"]) for row in rows[:2]} == {
+        ("btc_basis", "crises"),
+        ("btc_basis", "replays"),
+    }
+    found = cases(gates_junit(pair[:2]))
+    assert found["PASS"].get("classname") == "stress/run[btc_basis|crises]"
+    assert found["FAIL"].get("classname") == "stress/run[btc_basis|replays]"
+    lines = gates_markdown(pair).splitlines()
+    assert [line for line in lines if "FAIL | [stress/run[btc_basis\\|replays] worst_case]" in line]
+    page = gates_html(pair)
+    for name in ("btc_basis · crises", "stress/run[btc_basis|replays] worst_case"):
+        assert name in page
+    for row in ("stress/run[crises] worst_case", "stress/run[replays]", "sweep/run worst_case"):
+        assert f">{row}" in page
 
 
 def test_markdown_has_a_row_a_gate_with_its_link() -> None:

@@ -80,8 +80,9 @@ def new_instance(home: Path) -> dg.DagsterInstance:
 
 
 def place_at(directory: Path, data: Path, defs: dg.Definitions) -> Iterator[Place]:
-    """A place with an instance of its own below `directory`."""
-    with new_instance(directory / "results" / "dagster_home") as instance:
+    """A place with an instance of its own below `directory`: a new one, unless one is there."""
+    home = directory / "results" / "dagster_home"
+    with opened(home) if home.exists() else new_instance(home) as instance:
         yield Place(data, directory / "results", instance, defs)
 
 

@@ -1,7 +1,7 @@
 """A platform that runs by itself in the process of a test: looks of sensors, and what they ask for.
 
-It does what Dagster's daemon does with a sensor: keeps the cursor, asks for a run key once, hands
-tags and configuration to the run.
+It does what Dagster's daemon does with a sensor: keeps the cursor, makes the partitions asked for,
+asks for a run key once, hands tags and configuration to the run.
 """
 
 import json
@@ -47,6 +47,8 @@ class Platform:
             data = definition.evaluate_tick(context)
         self.cursors[sensor] = data.cursor if data.cursor is not None else self.cursors.get(sensor)
         self.skipped[sensor] = data.skip_message or ""
+        for request in data.dynamic_partitions_requests or []:
+            self._change(request)
         return [asked for asked in data.run_requests or [] if self._is_new(sensor, asked)]
 
     def clock(self, schedule: str, at: datetime) -> list[dg.RunRequest]:
@@ -112,6 +114,15 @@ class Platform:
         """The runs that gave the verdicts on a mode's backtest."""
         gates = all_gates(self.instance, self.place.defs)
         return {g.run_id for g in gates if g.mode == mode and g.asset.startswith("backtest/run")}
+
+    def _change(
+        self, asked: dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
+    ) -> None:
+        if isinstance(asked, dg.AddDynamicPartitionsRequest):
+            self.instance.add_dynamic_partitions(asked.partitions_def_name, asked.partition_keys)
+        else:
+            for key in asked.partition_keys:
+                self.instance.delete_dynamic_partition(asked.partitions_def_name, key)
 
     def _is_new(self, sensor: str, asked: dg.RunRequest) -> bool:
         tags = {SENSOR: sensor, RUN_KEY: asked.run_key or ""}

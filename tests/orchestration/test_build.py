@@ -140,6 +140,22 @@ def test_modes_are_the_partitions(defs: dg.Definitions) -> None:
         assert definition.get_partition_keys() == sorted(current_configs().modes)
 
 
+def test_studies_are_partitioned_by_mode_and_set(defs: dg.Definitions) -> None:
+    """Two dimensions, checks as their asset; upstream is the partition of the same mode."""
+    graph = defs.resolve_asset_graph()
+    for kind in ("stress", "montecarlo", "sweep"):
+        node = graph.get(dg.AssetKey([kind, "run"]))
+        assert isinstance(node.partitions_def, dg.MultiPartitionsDefinition)
+        assert node.partitions_def.partition_dimension_names == ["mode", "scenario_set"]
+        assert {graph.get_check_spec(check).partitions_def for check in node.check_keys} == {
+            node.partitions_def
+        }
+        mapping = graph.get_partition_mapping(node.key, dg.AssetKey(["backtest", "run"]))
+        assert isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping)
+    by_mode = graph.get(dg.AssetKey(["walk_forward", "run"])).partitions_def
+    assert isinstance(by_mode, dg.StaticPartitionsDefinition)
+
+
 def test_all_jobs_resolve(defs: dg.Definitions) -> None:
     """The main job and the jobs of the layers can be launched by name."""
     assert {job.name for job in defs.resolve_all_job_defs() if job.name in JOBS} == JOBS

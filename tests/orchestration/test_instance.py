@@ -8,6 +8,7 @@ import pytest
 
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.orchestration.instance import opened_instance
+from basis_pipeline.orchestration.partitions import SET, scenario_sets
 from basis_pipeline.settings import project_root
 
 
@@ -20,10 +21,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_instance_is_opened_where_it_lies(home: Path) -> None:
-    """Processes started from here on find the same one."""
+    """Processes started from here on find the same one, which knows the scenario sets."""
     with opened_instance(home) as instance:
         assert instance.root_directory == str(home)
         assert instance.get_runs_count() == 0
+        assert instance.get_dynamic_partitions(SET) == scenario_sets() != []
+        instance.add_dynamic_partitions(SET, ["without_a_file"])
+    with opened_instance(home) as instance:
+        assert not instance.has_dynamic_partition(SET, "without_a_file")
     assert os.environ["DAGSTER_HOME"] == str(home)
 
 

@@ -1,64 +1,334 @@
 """Stress, drawn paths, sweep and walk-forward as assets, on sample data and a real instance."""
 
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from basis_pipeline.operations.events.log import close_log, open_log
+from basis_pipeline.operations.events.model import DIRECTORY
+from basis_pipeline.operations.events.query import query
 from basis_pipeline.operations.gates import Verdict
+from basis_pipeline.orchestration import partitions, resources
+from basis_pipeline.orchestration.assets import studies
 from basis_pipeline.orchestration.assets.studies import study_key
-from basis_pipeline.orchestration.launch import PipelineOutcome
+from basis_pipeline.orchestration.facts import step_samples
+from basis_pipeline.orchestration.failures import failures
+from basis_pipeline.orchestration.partitions import know_sets
 from basis_pipeline.orchestration.records import all_gates
-from tests.orchestration.conftest import Place
+from basis_pipeline.orchestration.sensors.alerts import alerts_of
+from basis_pipeline.settings import project_root
+from tests.orchestration.conftest import WINDOW, Place, place_at
 
 MODE = "pure_lending"
+GRID = {"method": "grid"}
+CALM = {"calm": [], "dear": [{"shock": "gas_spike", "at": 240, "hours": 72, "size": 9.0}]}
+SETS: dict[str, dict[str, Any]] = {
+    "crises": {"sampling": GRID, "markets": CALM},
+    "replays": {
+        "sampling": GRID,
+        "windows": {
+            "january": {"start": "2024-01-10", "end": "2024-01-20"},
+            "later": {"start": "2024-05-01", "end": "2024-05-20"},
+        },
+        "limits": dict.fromkeys(("max_liquidations", "min_health_factor", "min_margin_ratio"))
+        | {"max_drawdown": 1e-12},
+    },
+    "later": {
+        "sampling": GRID,
+        "windows": {"later": {"start": "2024-05-01", "end": "2024-05-20"}},
+    },
+    "bootstrapped": {
+        "sampling": GRID,
+        "bootstrap": {"paths": 3, "mean_block_hours": 72, "seed": 1},
+    },
+    MODE: {
+        "sampling": {"method": "sobol", "points": 5, "seed": 1},
+        "keys": {"allocation.lending": {"low": 0.5, "high": 1.0}},
+    },
+    "btc_basis": {
+        "sampling": {"method": "sobol", "points": 5, "seed": 1},
+        "keys": {"allocation.spot": {"low": 0.4, "high": 0.7}},
+    },
+}
+PLAN = {
+    "mode": MODE,
+    "description": "How much to lend, in weeks.",
+    "keys": {"allocation.lending": {"low": 0.5, "high": 1.0, "steps": 3}},
+    "train_days": 14,
+    "test_days": 7,
+    "step_days": 14,
+    "blocks": 4,
+    "objective": "apy",
+    "constraints": dict.fromkeys(
+        ("max_liquidations", "max_drawdown", "min_health_factor", "min_margin_ratio")
+    ),
+    "limits": {"max_degradation": 1e9, "min_deflated_sharpe": 0.0, "max_overfitting": 1.0},
+    "natural_edges": {"allocation.lending": [1.0]},
+}
 
 
-def execute(place: Place, job: str) -> dg.ExecuteInProcessResult:
-    """Run a job of the code location for one mode."""
+@pytest.fixture(scope="module")
+def studied(
+    tmp_path_factory: pytest.TempPathFactory, sample: Path, defs: dg.Definitions
+) -> Iterator[Place]:
+    """A place where one mode has run, with small scenario sets and a small plan of its own."""
+    directory = tmp_path_factory.mktemp("studied")
+    configs = directory / "project" / "configs"
+    shutil.copytree(project_root() / "configs", configs)
+    shutil.rmtree(configs / "scenarios")
+    (configs / "scenarios").mkdir()
+    for name, content in SETS.items():
+        told = yaml.safe_dump({"name": name, "description": "Small.", **content})
+        (configs / "scenarios" / f"{name}.yaml").write_text(told)
+    (configs / "walk_forward" / f"{MODE}.yaml").write_text(yaml.safe_dump(PLAN))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (resources, partitions, studies):
+            patch.setattr(module, "project_root", lambda: directory / "project")
+        for place in place_at(directory, sample, defs):
+            assert place.run(MODE).modes[0].run_id
+            know_sets(place.instance)
+            yield place
+    close_log()
+
+
+def execute(place: Place, job: str, **asked: Any) -> dg.ExecuteInProcessResult:
+    """Run a job of the code location as `asked`, over the place's data and window."""
     request = {name: value for name, value in place.request().model_dump().items() if value}
     config: dict[str, Any] = {"resources": {"request": {"config": request}}}
     return place.defs.resolve_job_def(job).execute_in_process(
-        instance=place.instance, partition_key=MODE, run_config=config, raise_on_error=False
+        instance=place.instance, run_config=config, raise_on_error=False, **asked
     )
 
 
+def refusal(done: dg.ExecuteInProcessResult) -> str:
+    """Why the one step of a run did not run."""
+    assert not done.success
+    return str(dict(failures(done)).popitem()[1])
+
+
+def gates_in(place: Place, asset: str) -> dict[str, dict[str, Verdict]]:
+    """Verdicts of an asset's gates of the mode that has run, by scenario set."""
+    found: dict[str, dict[str, Verdict]] = {}
+    for gate in all_gates(place.instance, place.defs):
+        if gate.asset == asset and gate.mode == MODE:
+            found.setdefault(gate.scenario_set, {})[gate.check] = gate.verdict
+    return found
+
+
 @pytest.mark.parametrize(
-    ("job", "kind"),
+    ("job", "kind", "name", "points"),
     [
-        ("stress_tests", "stress"),
-        ("montecarlo_paths", "montecarlo"),
-        ("sweeps", "sweep"),
+        ("stress_tests", "stress", "crises", 2),
+        ("montecarlo_paths", "montecarlo", "bootstrapped", 3),
+        ("sweeps", "sweep", MODE, 5),
     ],
 )
 def test_scenarios_are_run_and_judged(
-    outcome: PipelineOutcome, shared_place: Place, job: str, kind: str
+    studied: Place, job: str, kind: str, name: str, points: int
 ) -> None:
-    """A row a point lies below the results, and both gates are recorded for the mode."""
-    assert outcome.modes
-    done = execute(shared_place, job)
+    """A row a point below the results, a page, and both gates recorded for the mode and set."""
+    done = execute(studied, job, partition_key=f"{MODE}|{name}")
     assert done.success
-    made = [e for e in done.get_asset_materialization_events() if e.asset_key == study_key(kind)]
-    assert made[0].partition == MODE
-    found = [g for g in all_gates(shared_place.instance, shared_place.defs) if g.mode == MODE]
-    gates = {g.check: g.verdict for g in found if g.asset == f"{kind}/run"}
-    assert gates == {"reconciliation": Verdict.PASS, "worst_case": Verdict.PASS}
-    rows = sorted((shared_place.results / kind / MODE).rglob("points-*.parquet"))
-    assert sum(pq.read_metadata(file).num_rows for file in rows) in (8, 200, 10_000)
+    (made,) = done.asset_materializations_for_node(f"{kind}__run")
+    assert made.partition == f"{MODE}|{name}"
+    assert made.metadata["points"].value == points
+    assert Path(str(made.metadata["page"].value)).is_file()
+    verdicts = gates_in(studied, f"{kind}/run")[name]
+    assert verdicts == {"reconciliation": Verdict.PASS, "worst_case": Verdict.PASS}
+    rows = (studied.results / kind / MODE).rglob("points-*.parquet")
+    assert sum(pq.read_metadata(file).num_rows for file in rows) == points
 
 
-def test_no_scenarios_of_a_mode_that_never_ran(place: Place) -> None:
+def test_each_set_stands_alone(studied: Place) -> None:
+    """Replays that break their limits change nothing of the crises that keep theirs."""
+    assert execute(studied, "stress_tests", partition_key=f"{MODE}|crises").success
+    before = gates_in(studied, "stress/run")["crises"]
+    done = execute(studied, "stress_tests", partition_key=f"{MODE}|replays")
+    assert done.success
+    (made,) = done.asset_materializations_for_node("stress__run")
+    assert made.metadata["left_out"].value == "later"
+    after = gates_in(studied, "stress/run")
+    assert after["replays"]["worst_case"] is Verdict.FAIL
+    assert after["crises"] == before == dict.fromkeys(before, Verdict.PASS)
+    kept = studied.instance.get_materialized_partitions(study_key("stress"))
+    assert {f"{MODE}|crises", f"{MODE}|replays"} <= kept
+
+
+def test_any_set_is_a_gate_once_it_ran_and_while_it_has_a_file(
+    studied: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kind's own sets are asked for, another one where it was run; records outlive the file."""
+    assert "bootstrapped" not in gates_in(studied, "sweep/run")
+    assert execute(studied, "sweeps", partition_key=f"{MODE}|bootstrapped").success
+    found = gates_in(studied, "sweep/run")
+    assert set(found) == {MODE, "bootstrapped"}
+    assert found["bootstrapped"]["reconciliation"] is Verdict.PASS
+    monkeypatch.setattr(partitions, "project_root", lambda: studied.results)  # no set has a file
+    assert set(gates_in(studied, "sweep/run")) == set()
+    wanted = dg.AssetRecordsFilter(study_key("sweep"), asset_partitions=[f"{MODE}|bootstrapped"])
+    assert studied.instance.fetch_materializations(wanted, limit=9).records
+
+
+def test_what_a_run_says_carries_its_mode_and_its_set(studied: Place) -> None:
+    """Events are found by mode and tell the set, as alerts do; times of steps are the set's."""
+    done = execute(studied, "stress_tests", partition_key=f"{MODE}|crises")
+    open_log(studied.results / DIRECTORY).flush()
+    events = list(query(studied.results / DIRECTORY, run_id=done.run_id))
+    assert {event.mode for event in events} == {MODE}
+    verdicts = [event for event in events if event.type == "gate_verdict"]
+    assert {event.fields["scenario_set"] for event in verdicts} == {"crises"}
+    timed = {sample.operation for sample in step_samples(studied.instance, 50)}
+    assert f"stress/run[{MODE}|crises]" in timed
+    failing = execute(studied, "stress_tests", partition_key=f"{MODE}|replays")
+    run = studied.instance.get_run_by_id(failing.run_id)
+    assert run is not None
+    (alert,) = alerts_of(studied.instance, run)
+    assert (alert.mode, alert.scenario_set) == (MODE, "replays")
+    assert f"of replays of {MODE}" in alert.told
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("later", "CONFIG-011"),  # replays, none of them in the window
+        ("btc_basis", "CONFIG-005"),  # another mode's: this one's weights would add up to too much
+    ],
+)
+def test_a_set_that_does_not_fit_is_refused_before_any_work(
+    studied: Place, name: str, code: str
+) -> None:
+    """By code, and nothing is written below the results."""
+    told = refusal(execute(studied, "sweeps", partition_key=f"{MODE}|{name}"))
+    assert code in told
+    assert not [path for path in (studied.results / "sweep").rglob("*") if name in path.name]
+
+
+def test_a_partition_without_a_file_is_told_what_there_is(studied: Place) -> None:
+    """One that was added by hand, or only named: the sets that are available are told."""
+    studied.instance.add_dynamic_partitions("scenario_set", ["mine"])
+    added = execute(studied, "stress_tests", partition_key=f"{MODE}|mine")
+    know_sets(studied.instance)
+    named = execute(studied, "stress_tests", tags={"dagster/partition": f"{MODE}|mine"})
+    for told in map(refusal, (added, named)):
+        assert "CONFIG-003: there is no scenario set mine" in told
+        assert "bootstrapped, btc_basis, crises" in told
+    assert set(studied.instance.get_dynamic_partitions("scenario_set")) == set(SETS)
+
+
+def test_a_set_that_is_new_needs_no_preparation(studied: Place) -> None:
+    """`dagster job execute` gives the partition as one tag, and its run makes the set known."""
+    studied.instance.delete_dynamic_partition("scenario_set", "crises")
+    done = execute(studied, "stress_tests", tags={"dagster/partition": f"{MODE}|crises"})
+    assert done.success
+    assert studied.instance.has_dynamic_partition("scenario_set", "crises")
+    (made,) = done.asset_materializations_for_node("stress__run")
+    assert made.partition == f"{MODE}|crises"
+
+
+@pytest.mark.parametrize("job", ["stress_tests", "montecarlo_paths", "sweeps", "walk_forwards"])
+def test_a_run_without_a_partition_is_told_how_to_name_one(studied: Place, job: str) -> None:
+    """API-001, whatever lies upstream; a mode alone is not enough for a study of sets."""
+    done = execute(studied, job)
+    told = refusal(done)
+    assert told.startswith("API-001")
+    assert "dagster/partition" in told
+    run = studied.instance.get_run_by_id(done.run_id)
+    assert run is not None
+    assert run.tags["dagster/max_retries"] == "0"
+    (alert,) = alerts_of(studied.instance, run)
+    assert "API-001" in alert.told
+    if job != "walk_forwards":
+        assert "API-001" in refusal(execute(studied, job, tags={"dagster/partition": MODE}))
+    unknown = {"dagster/partition": "nobody|crises"}
+    assert "CONFIG-007" in refusal(execute(studied, job, tags=unknown))
+
+
+# Dagster's own tags of two dimensions are not what its own rule for tags allows.
+@pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning")
+def test_the_weekly_sweep_asks_for_what_its_job_can_run(studied: Place) -> None:
+    """Modes that have a set of their name, also in an instance that never heard of sets."""
+    studied.instance.delete_dynamic_partition("scenario_set", MODE)
+    repository = studied.defs.get_repository_def()
+    saturday = datetime(2024, 3, 2, 6, tzinfo=UTC)
+    with dg.build_schedule_context(
+        studied.instance, saturday, repository_def=repository
+    ) as context:
+        asked = repository.get_schedule_def("weekly_sweeps").evaluate_tick(context).run_requests
+    keys = [request.partition_key for request in asked or []]
+    assert keys == ["btc_basis|btc_basis", f"{MODE}|{MODE}"]
+    assert execute(studied, "sweeps", partition_key=keys[1]).success
+
+
+def test_no_scenarios_of_a_mode_that_never_ran(studied: Place) -> None:
     """Scenarios vary a backtest: without a sound one they are refused, and say why."""
-    done = execute(place, "sweeps")
-    assert not done.success
-    assert not (place.results / "sweep").exists()
+    told = refusal(execute(studied, "sweeps", partition_key=f"{MODE}_eth|{MODE}"))
+    assert "BT-001" in told
+    assert f"sweep/run[{MODE}_eth|{MODE}]" in told
+    assert not (studied.results / "sweep" / f"{MODE}_eth").exists()
+
+
+def test_a_walk_forward_chooses_and_is_judged(studied: Place) -> None:
+    """Folds of fourteen days of train and seven of test; every gate has its verdict."""
+    done = execute(studied, "walk_forwards", partition_key=MODE)
+    assert done.success
+    (made,) = done.asset_materializations_for_node("walk_forward__run")
+    assert made.partition == MODE
+    assert made.metadata["folds"].value == 2
+    assert Path(str(made.metadata["page"].value)).is_file()
+    (verdicts,) = gates_in(studied, "walk_forward/run").values()
+    assert len(verdicts) > 3
+    assert Verdict.NOT_RUN not in verdicts.values()
+    assert verdicts["reconciliation"] is Verdict.PASS
 
 
 def test_a_walk_forward_longer_than_the_window_is_refused(
-    outcome: PipelineOutcome, shared_place: Place
+    studied: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ninety days of train do not fit into seven weeks; nothing is half-written."""
-    assert outcome.modes
-    assert not execute(shared_place, "walk_forwards").success
-    assert not (shared_place.results / "walk_forward").exists()
+    monkeypatch.setattr(studies, "project_root", project_root)  # the plan as it is committed
+    before = sorted((studied.results / "walk_forward").rglob("*"))
+    assert not execute(studied, "walk_forwards", partition_key=MODE).success
+    assert sorted((studied.results / "walk_forward").rglob("*")) == before
+
+
+def test_a_set_from_the_command_line_and_the_table_of_gates(studied: Place) -> None:
+    """Dagster's own command takes mode and set as one key; `basis gates` has a line for each."""
+    assert execute(studied, "stress_tests", partition_key=f"{MODE}|replays").success
+    home = studied.results / "dagster_home"
+    shutil.copyfile(project_root() / "dagster.yaml", home / "dagster.yaml")
+    places = {"BASIS_DATA_DIR": studied.data, "BASIS_RESULTS_DIR": studied.results}
+    window = {f"BASIS_DATA_{edge.upper()}_DATE": at for edge, at in WINDOW.items()}
+    environment = {name: str(path) for name, path in places.items()} | window
+    environment |= {"DAGSTER_HOME": str(home), "COLUMNS": "200"}
+
+    def told(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            env={**os.environ, **environment},
+            cwd=project_root(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    command = ("dagster", "asset", "materialize", "-m", "basis_pipeline.definitions")
+    done = told(*command, "--select", "stress/run", "--partition", f"{MODE}|crises")
+    assert done.returncode == 0, done.stderr
+    gates = told("basis_pipeline", "gates", "--phase", "6", "--mode", MODE)
+    assert gates.returncode == 1, gates.stderr  # of the replays
+    lines = [line.split("│")[1:-1] for line in gates.stdout.splitlines() if "stress/run" in line]
+    cells = {tuple(cell.strip() for cell in line)[:4] for line in lines if len(line) > 4}
+    assert (MODE, "crises", "stress/run", "PASS") in cells
+    assert (MODE, "replays", "stress/run", "FAIL") in cells
+    assert f"stress/run[{MODE}|replays] worst_case" in gates.stdout

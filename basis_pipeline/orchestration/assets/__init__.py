@@ -22,7 +22,7 @@ from basis_pipeline.orchestration.assets.studies import study_assets
 def all_assets(
     configs: Configs, partitions: dg.StaticPartitionsDefinition
 ) -> list[dg.AssetsDefinition]:
-    """Every asset of the pipeline, one partition a mode where it belongs to one."""
+    """Every asset of the pipeline, in partitions of modes, or of modes and scenario sets."""
     before = [mode_asset(partitions), panel_asset(configs, partitions), run_asset(partitions)]
     checks = [check for asset in before for check in asset.check_specs]
     of_a_mode = [*before, record_asset(partitions, checks)]

@@ -13,7 +13,7 @@ from basis_pipeline.operations import environment
 from basis_pipeline.operations.environment import environment_checks
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures
-from basis_pipeline.orchestration.partitions import mode_of
+from basis_pipeline.orchestration.partitions import know_sets, mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
@@ -51,6 +51,7 @@ def catalogue(
     context: dg.AssetExecutionContext, request: RunRequest
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Read the configuration files and say what they hold; look at the environment."""
+    know_sets(context.instance)
     with coded_failures():
         configs = request.configs
     groups = (configs.modes, configs.venues, configs.share_classes, configs.datasets)

@@ -1,7 +1,7 @@
-"""`stress/run[mode]`, `montecarlo/run[mode]`, `sweep/run[mode]` and `walk_forward/run[mode]`.
+"""`stress/run`, `montecarlo/run`, `sweep/run` by mode and scenario set; `walk_forward/run[mode]`.
 
-Each runs many scenarios of one mode over the datasets of the warehouse, in one step: batches are
-kept below the results directory, and a step that was stopped goes on where it was.
+Each partition runs many scenarios of one mode over the datasets of the warehouse, in one step:
+batches are kept below the results directory, and a step that was stopped goes on where it was.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -13,12 +13,11 @@ import pandas as pd
 from pydantic import Field
 
 from basis_pipeline.config import parse_assignments
-from basis_pipeline.config.scenario import ScenarioSet, load_scenario_set
+from basis_pipeline.config.scenario import OWN_SETS, ScenarioSet, load_scenario_set, set_file
 from basis_pipeline.config.walk_forward import load_walk_forward
 from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError, ConfigError, DataError
 from basis_pipeline.market.dataset import Dataset
-from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.control import require_work
 from basis_pipeline.orchestration.assets.backtest import BLOCKING, RUN
@@ -28,7 +27,10 @@ from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.orchestration.io_managers import Warehouse
-from basis_pipeline.orchestration.partitions import mode_of
+from basis_pipeline.orchestration.partitions import (
+    Part,
+    study_partitions,
+)
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
@@ -40,11 +42,10 @@ from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.settings import project_root
 
 SHOWN = 20
-OWN_SETS: Mapping[str, tuple[str, ...]] = {
-    "stress": ("crises", "replays"),
-    "montecarlo": ("bootstrapped",),
-    "sweep": (),  # the one that is named as the mode
-}
+PARTS = (
+    "**Partitions:** a mode and a scenario set, each with a page and checks of its own. Every file "
+    "of `configs/scenarios/` is a set; one that is added here without a file is refused."
+)
 ROWS = (
     "**Units:** figures as shares (0.05 is 5 %) unless they count, amounts in the share class's "
     "currency; a row a scenario, its figures those of a single run to the bit."
@@ -55,24 +56,25 @@ SOURCE = (
 )
 WHAT = {
     "stress": (
-        "Shocks and replayed crises over one mode: what its worst day could look like, held to the "
-        "limits that the scenario sets state. Replays outside of the window are left out."
+        "Shocks or replayed crises over one mode: what its worst day could look like, held to the "
+        "limits that the scenario set states. Replays outside of the window are left out."
     ),
     "montecarlo": (
         "One mode over histories that never were: blocks of about a week of the one that was, in "
         "random order, returns, funding and rates staying together."
     ),
-    "sweep": "The mode's own scenario set: thousands of points of the numbers it can choose.",
+    "sweep": "A scenario set over one mode: thousands of points of the numbers it can choose.",
     "walk_forward": (
         "Numbers of one mode chosen on rolling train windows by a stated objective under "
         "constraints, and looked at on the tests after: what is lost between the two, and how much "
         "of the chosen point is luck."
     ),
 }
+SET = "the scenario set's file in `configs/scenarios/`"
 FILES = {
-    "stress": "`configs/scenarios/crises.yaml` and `replays.yaml`",
-    "montecarlo": "`configs/scenarios/bootstrapped.yaml`",
-    "sweep": "`configs/scenarios/<mode>.yaml`",
+    "stress": f"{SET}: `crises` and `replays` unless others are asked for",
+    "montecarlo": f"{SET}: `bootstrapped` unless others are asked for",
+    "sweep": f"{SET}: the one named as the mode unless others are asked for",
     "walk_forward": "`configs/walk_forward/<mode>.yaml`",
 }
 AT_STAKE = {
@@ -97,22 +99,21 @@ AT_STAKE = {
 def described(kind: str) -> str:
     """What the UI says of the asset of a kind."""
     source, stake = SOURCE.format(file=FILES[kind]), f"**What is at stake:** {AT_STAKE[kind]}"
-    return "\n\n".join((WHAT[kind], ROWS, source, stake))
+    parts = [PARTS] if kind in OWN_SETS else []
+    return "\n\n".join((WHAT[kind], *parts, ROWS, source, stake))
 
 
 class Fanning(dg.Config):
-    """What is run, and by whom."""
+    """By whom scenarios are computed."""
 
-    set_names: list[str] = Field(
-        default=[], description="files of configs/scenarios/; the asset's own otherwise"
-    )
     workers: int | None = Field(default=None, description="Dask worker processes, not threads")
     scheduler: str | None = Field(default=None, description="address of a Dask scheduler")
 
 
-def study_assets(partitions: dg.StaticPartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Every asset that runs many scenarios, one partition a mode."""
-    return [*(_sets_asset(kind, partitions) for kind in OWN_SETS), _walk_forward_asset(partitions)]
+def study_assets(modes: dg.StaticPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Every asset that runs many scenarios: a partition a mode and set, or a mode and its plan."""
+    partitions = study_partitions(modes)
+    return [*(_sets_asset(kind, partitions) for kind in OWN_SETS), _walk_forward_asset(modes)]
 
 
 def study_key(kind: str) -> dg.AssetKey:
@@ -121,7 +122,7 @@ def study_key(kind: str) -> dg.AssetKey:
 
 
 def _checks(
-    key: dg.AssetKey, asked: scenario_checks.Asked, partitions: dg.StaticPartitionsDefinition
+    key: dg.AssetKey, asked: scenario_checks.Asked, partitions: dg.PartitionsDefinition[str]
 ) -> list[dg.AssetCheckSpec]:
     return [
         check_spec(key, name, severity, asks, scenario_checks.PHASE, partitions)
@@ -129,12 +130,12 @@ def _checks(
     ]
 
 
-def _sets_asset(kind: str, partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:
     key = study_key(kind)
 
     @dg.asset(
         key=key,
-        deps=[MODE, RUN],
+        deps=[MODE, RUN],  # of the same mode: Dagster maps the dimension that has its partitions
         partitions_def=partitions,
         check_specs=_checks(key, scenario_checks.CHECKS, partitions),
         group_name=key.path[0],
@@ -148,54 +149,42 @@ def _sets_asset(kind: str, partitions: dg.StaticPartitionsDefinition) -> dg.Asse
         config: Fanning,
         request: RunRequest,
         warehouse: dg.ResourceParam[Warehouse],
+        studied_set: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """Run every set of the mode that lies in the window, and judge its rows."""
-        mode = mode_of(context)
-        facts: dict[str, Any] = {}
-        found: dict[str, list[QualityResult]] = {}
-        identities: list[str] = []
+        """Run what of the set lies in the window, and judge its rows."""
+        part = studied_set
         try:
-            _require_sound(context.instance, request, key, mode)
-            for name in config.set_names or OWN_SETS[kind] or (mode,):
-                chosen = load_scenario_set(
-                    project_root() / "configs" / "scenarios" / f"{name}.yaml"
-                )
-                kept, outside = inside(chosen, request.window)
-                if outside:
-                    facts[f"{name}_left_out"] = ", ".join(outside)
-                if kept is None:
-                    continue
-                study = _study(kept, mode, request, warehouse)
-                place = _swept(study, request, kind, config)
-                rows = read_rows(study, place).to_pandas()
-                found[name] = scenario_checks.scenario_checks(rows, kept)
-                page = write_report(study, place, rows, found[name])
-                identities.append(identity_of(study))
-                facts |= _facts(name, rows, page)
-            if not found:
-                what = f"no scenario set of {key.to_user_string()} lies in {request.window}"
-                raise ConfigError("CONFIG-011", what, where=", ".join(facts.values()))
+            chosen = load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
+            _require_sound(context.instance, request, key, part)
+            kept, outside = inside(chosen, request.window)
+            if kept is None:
+                what = f"no replay of {part.scenario_set} lies in {request.window}"
+                raise ConfigError("CONFIG-011", what, where=", ".join(outside))
+            study = _study(kept, part.mode, request, warehouse)
+            place = _swept(study, request, kind, config)
+            rows = read_rows(study, place).to_pandas()
+            found = scenario_checks.scenario_checks(rows, kept)
+            page = write_report(study, place, rows, found)
         except BasisError as error:
             raise as_failure(error) from error
+        left_out = {"left_out": ", ".join(outside)} if outside else {}
         yield dg.MaterializeResult(
-            data_version=version_of(identities),
-            metadata=facts,
-            check_results=check_results(
-                key, scenario_checks.joined(found), context.selected_asset_check_keys
-            ),
+            data_version=version_of([identity_of(study)]),
+            metadata={**_facts(rows, page), **left_out},
+            check_results=check_results(key, found, context.selected_asset_check_keys),
         )
 
     return run
 
 
-def _walk_forward_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
     key = study_key("walk_forward")
 
     @dg.asset(
         key=key,
         deps=[MODE, RUN],
-        partitions_def=partitions,
-        check_specs=_checks(key, walk_forward.CHECKS, partitions),
+        partitions_def=modes,
+        check_specs=_checks(key, walk_forward.CHECKS, modes),
         group_name=key.path[0],
         kinds={"numba", "parquet"},
         owners=["team:strategy"],
@@ -207,11 +196,12 @@ def _walk_forward_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsD
         config: Fanning,
         request: RunRequest,
         warehouse: dg.ResourceParam[Warehouse],
+        studied_mode: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Sweep the plan's grid over every window, choose, look, judge."""
-        mode = mode_of(context)
+        mode = studied_mode.mode
         try:
-            _require_sound(context.instance, request, key, mode)
+            _require_sound(context.instance, request, key, studied_mode)
             plan = load_walk_forward(project_root() / "configs", request.configs, mode)
             scenarios = walk_forward.scenario_set(plan, request.window)
             study = _study(scenarios, mode, request, warehouse)
@@ -239,12 +229,12 @@ def _walk_forward_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsD
 
 
 def _require_sound(
-    instance: dg.DagsterInstance, request: RunRequest, key: dg.AssetKey, mode: str
+    instance: dg.DagsterInstance, request: RunRequest, key: dg.AssetKey, part: Part
 ) -> None:
     """Scenarios are variations of a backtest: of one that is wrong there are none."""
-    asking = f"{key.to_user_string()}[{mode}]"
+    asking = f"{key.to_user_string()}[{part.key}]"
     require_work(request.settings, asking)
-    require_passing(instance, [dg.AssetCheckKey(RUN, name) for name in BLOCKING], asking, mode)
+    require_passing(instance, [dg.AssetCheckKey(RUN, name) for name in BLOCKING], asking, part.mode)
 
 
 def _study(scenarios: ScenarioSet, mode: str, request: RunRequest, warehouse: Warehouse) -> Study:
@@ -269,11 +259,11 @@ def _swept(study: Study, request: RunRequest, kind: str, config: Fanning) -> Pat
     return place
 
 
-def _facts(name: str, rows: pd.DataFrame, page: Path) -> dict[str, Any]:
+def _facts(rows: pd.DataFrame, page: Path) -> dict[str, Any]:
     shown = scenario_checks.worst(rows, SHOWN)[list(scenario_checks.SHOWN)]
     return {
-        f"{name}_points": len(rows),
-        f"{name}_worst_return": float(rows["total_return"].min()),
-        f"{name}_worst": table(shown, limit=SHOWN),
-        f"{name}_page": dg.MetadataValue.path(page),
+        "points": len(rows),
+        "worst_return": float(rows["total_return"].min()),
+        "worst": table(shown, limit=SHOWN),
+        "page": dg.MetadataValue.path(page),
     }

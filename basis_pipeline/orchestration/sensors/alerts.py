@@ -11,9 +11,9 @@ from basis_pipeline.operations.alerts import Alert, raise_alerts
 from basis_pipeline.operations.control import ControlState, read_state
 from basis_pipeline.operations.events.log import open_log
 from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.orchestration.failures import FIELDS, reasons
+from basis_pipeline.orchestration.failures import FIELDS, TELLING, reasons
+from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 from basis_pipeline.orchestration.sensors.working import runs_ended
-from basis_pipeline.orchestration.trail import PARTITION
 from basis_pipeline.settings import load_settings
 
 
@@ -49,7 +49,7 @@ def alert_sensor(limits: AutomationLimits) -> dg.SensorDefinition:
 
 def alerts_of(instance: DagsterInstance, run: DagsterRun) -> list[Alert]:
     """What a finished run has to alert of: one alert, or none."""
-    mode, why = run.tags.get(PARTITION, ""), _gates(instance, run)
+    part, why = part_of_key(run.tags.get(PARTITION)), _gates(instance, run)
     if run.status is DagsterRunStatus.FAILURE:
         why += _failures(instance, run)
         kind = "run_failed"
@@ -57,7 +57,7 @@ def alerts_of(instance: DagsterInstance, run: DagsterRun) -> list[Alert]:
         kind = "gates_failed"
     else:
         return []
-    return [Alert(kind, run.job_name, run.run_id, mode, why)]
+    return [Alert(kind, run.job_name, run.run_id, part.mode, why, part.scenario_set)]
 
 
 def _gates(instance: DagsterInstance, run: DagsterRun) -> list[dict[str, str]]:
@@ -77,7 +77,7 @@ def _gates(instance: DagsterInstance, run: DagsterRun) -> list[dict[str, str]]:
 
 def _failures(instance: DagsterInstance, run: DagsterRun) -> list[dict[str, str]]:
     """Why the steps failed; for a run whose process died what Dagster says of it."""
-    entries = instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_FAILURE)
+    entries = instance.all_logs(run.run_id, of_type=TELLING)
     found = []
     for step, reason in reasons(e.dagster_event for e in entries if e.dagster_event):
         if isinstance(reason, BasisError):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from basis_pipeline.orchestration import resources
+from basis_pipeline.orchestration import partitions, resources
 from basis_pipeline.settings import project_root
 from tests.orchestration.platform_alone import Platform
 
@@ -14,7 +14,8 @@ from tests.orchestration.platform_alone import Platform
 def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of `configs/` that the process takes for the project's own."""
     shutil.copytree(project_root() / "configs", tmp_path / "project" / "configs")
-    monkeypatch.setattr(resources, "project_root", lambda: tmp_path / "project")
+    for module in (resources, partitions):
+        monkeypatch.setattr(module, "project_root", lambda: tmp_path / "project")
     return tmp_path / "project" / "configs"
 
 
@@ -30,7 +31,7 @@ def watching(platform: Platform, configs: Path) -> Platform:
     """The platform after the first look at its configuration."""
     assert configs.is_dir()
     assert platform.look("configuration") == []
-    assert platform.skipped["configuration"] == "first look: remembered"
+    assert platform.skipped["configuration"].startswith("first look: remembered")
     return platform
 
 
@@ -109,3 +110,28 @@ def test_a_new_mode_waits_for_the_code_location(watching: Platform, configs: Pat
     (configs / "modes" / "mine.yaml").write_text(text.replace("mode: pure_lending", "mode: mine"))
     assert watching.look("configuration") == []
     assert watching.skipped["configuration"] == "reload the code location for mine"
+
+
+def test_scenario_sets_are_partitions_as_long_as_they_have_a_file(
+    watching: Platform, configs: Path
+) -> None:
+    """A set that appears while the platform runs can be chosen; one that is gone no longer."""
+    known = watching.instance.get_dynamic_partitions
+    committed = {path.stem for path in (configs / "scenarios").glob("*.yaml")}
+    assert set(known("scenario_set")) == committed
+    (configs / "scenarios" / "mine.yaml").write_text("name: mine\n")
+    (configs / "scenarios" / "crises.yaml").unlink()
+    assert watching.look("configuration") == []
+    assert watching.skipped["configuration"] == (
+        "new scenario sets: mine; scenario sets without a file: crises"
+    )
+    assert set(known("scenario_set")) == committed - {"crises"} | {"mine"}
+    job = watching.place.defs.resolve_job_def("stress_tests")
+    found = job.partitions_def
+    assert found is not None
+    keys = found.get_partition_keys(dynamic_partitions_store=watching.instance)
+    assert {"btc_basis|mine", "pure_lending|mine"} <= set(keys)
+    edit(configs / "modes" / "btc_basis.yaml", "delta_band: 0.02", "delta_band: 0.03")
+    (configs / "scenarios" / "mine.yaml").unlink()
+    assert len(watching.look("configuration")) == 1  # runs and sets in one look
+    assert "mine" not in known("scenario_set")

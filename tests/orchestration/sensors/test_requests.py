@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import dagster as dg
+import pytest
 
 from basis_pipeline.operations.control import halt
 from basis_pipeline.operations.requests import BacktestRequest, Status, submit
@@ -98,11 +99,14 @@ def test_everything_is_shipped_switched_off(platform: Platform) -> None:
     assert names == {"nightly", "hourly_health", "weekly_sweeps"}
 
 
+# Dagster's own tags of two dimensions are not what its own rule for tags allows.
+@pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning")
 def test_the_week_ends_with_a_sweep_of_every_mode(platform: Platform) -> None:
-    """One run a mode, once a week, each of its own partition; none while work is halted."""
+    """One run a mode and its own set, once a week; none while work is halted."""
     saturday = datetime(2024, 3, 2, 6, tzinfo=UTC)
     asked = platform.clock("weekly_sweeps", saturday)
-    assert [request.partition_key for request in asked] == sorted(current_configs().modes)
+    modes = sorted(current_configs().modes)
+    assert [request.partition_key for request in asked] == [f"{mode}|{mode}" for mode in modes]
     assert all(request.tags["basis/cause"] for request in asked)
     again = platform.clock("weekly_sweeps", saturday)
     assert [request.run_key for request in again] == [request.run_key for request in asked]
