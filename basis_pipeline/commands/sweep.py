@@ -20,7 +20,7 @@ from basis_pipeline.commands.options import (
     settings_of,
     window_of,
 )
-from basis_pipeline.errors import CommandError
+from basis_pipeline.errors import CommandError, ConfigError
 
 if TYPE_CHECKING:
     from basis_pipeline.config import Configs
@@ -140,12 +140,17 @@ def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
 
     failed = False
     for chosen in sets:
-        kept, outside = inside(chosen, window) if asked.kind == "stress" else (chosen, [])
+        try:
+            kept, outside = inside(chosen, window)
+        except ConfigError as error:
+            if len(sets) == 1:
+                raise
+            screen.say(f"{chosen.name} is left out: {error.what}")
+            continue
         if outside:
             screen.say(f"{chosen.name}: outside of {window}, left out: {', '.join(outside)}")
-        if kept is not None:
-            directories = settings.data_dir, settings.results_dir
-            failed |= _run_set(asked, kept, configs, window, *directories)
+        directories = settings.data_dir, settings.results_dir
+        failed |= _run_set(asked, kept, configs, window, *directories)
     if failed:
         raise typer.Exit(1)
 

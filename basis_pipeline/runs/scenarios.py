@@ -390,18 +390,23 @@ def study_on(
     )
 
 
-def inside(scenarios: ScenarioSet, window: Window) -> tuple[ScenarioSet | None, list[str]]:
+def inside(scenarios: ScenarioSet, window: Window) -> tuple[ScenarioSet, list[str]]:
     """The set without the replays that reach out of a window, and their names.
 
-    None for a set of which nothing is left.
+    Raises
+    ------
+    ConfigError: CONFIG-011 when nothing is left of it.
     """
     if scenarios.windows is None:
         return scenarios, []
     spans = windows_of(scenarios, window)
-    outside = [
-        name
-        for name in scenarios.windows
-        if spans[name].start < window.start or spans[name].end > window.end
-    ]
-    kept = {name: replay for name, replay in scenarios.windows.items() if name not in outside}
-    return scenarios.model_copy(update={"windows": kept}) if kept else None, outside
+    kept = {
+        name: replay
+        for name, replay in scenarios.windows.items()
+        if spans[name].start >= window.start and spans[name].end <= window.end
+    }
+    outside = [name for name in scenarios.windows if name not in kept]
+    if not kept:
+        what = f"no replay of {scenarios.name} lies in {window}"
+        raise ConfigError("CONFIG-011", what, where=", ".join(outside))
+    return scenarios.model_copy(update={"windows": kept}), outside

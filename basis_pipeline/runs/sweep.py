@@ -209,7 +209,8 @@ def read_rows(study: Study, out: Path, figures: Collection[str] = FIGURES) -> pa
     identity = identity_of(study)
     files = [batch_path(out, identity, first, last) for first, last in batches(study)]
     names = pq.read_schema(files[0]).names
-    wanted = [name for name in names if name not in FIGURES or name in figures]
+    left_out = set(FIGURES[1:]).difference(figures)  # the first is the status, which all need
+    wanted = [name for name in names if name not in left_out]
     return pa.concat_tables([pq.read_table(file, columns=wanted) for file in files])
 
 

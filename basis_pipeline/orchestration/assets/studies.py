@@ -16,7 +16,7 @@ from basis_pipeline.config import parse_assignments
 from basis_pipeline.config.scenario import OWN_SETS, ScenarioSet, load_scenario_set, set_file
 from basis_pipeline.config.walk_forward import load_walk_forward
 from basis_pipeline.engine import ENGINE_VERSION
-from basis_pipeline.errors import BasisError, ConfigError, DataError
+from basis_pipeline.errors import BasisError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.control import require_work
@@ -157,12 +157,9 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
             chosen = load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
             _require_sound(context.instance, request, key, part)
             kept, outside = inside(chosen, request.window)
-            if kept is None:
-                what = f"no replay of {part.scenario_set} lies in {request.window}"
-                raise ConfigError("CONFIG-011", what, where=", ".join(outside))
             study = _study(kept, part.mode, request, warehouse)
             place = _swept(study, request, kind, config)
-            rows = read_rows(study, place).to_pandas()
+            rows = read_rows(study, place, scenario_checks.JUDGED).to_pandas()
             found = scenario_checks.scenario_checks(rows, kept)
             page = write_report(study, place, rows, found)
         except BasisError as error:
