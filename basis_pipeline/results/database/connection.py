@@ -8,6 +8,7 @@ it begins, so that what it reads is still so when it writes; on PostgreSQL a nam
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -22,6 +23,7 @@ from sqlalchemy import (
     make_url,
     text,
 )
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.settings import SQLITE
@@ -146,9 +148,9 @@ def coded(engine: Engine) -> Iterator[None]:
 
 def _code(cause: BaseException | None) -> str:
     if isinstance(cause, sqlite3.Error):
-        told = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        if told in _BUSY:
+        if _is_busy(cause):
             return "RS-007"
+        told = getattr(cause, "sqlite_errorcode", 0) & 0xFF
         return "RS-005" if told in _DAMAGED or isinstance(cause, sqlite3.DataError) else "RS-001"
     state = getattr(cause, "pgcode", None)
     if state in _LOCK_STATES:
@@ -171,16 +173,27 @@ def _sqlite(url: str, busy_seconds: float) -> Engine:
         poolclass=NullPool,
         hide_parameters=True,
     )
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", partial(_prepare, busy_seconds))
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _prepare(connection: Any, _: object) -> None:
+def _prepare(busy_seconds: float, connection: Any, _: object) -> None:
     """Write-ahead log, every commit on the disk, foreign keys held; transactions are our own."""
     connection.isolation_level = None
+    # SQLite itself waits for nobody while a new file is switched to its write-ahead log.
+    patient = Retrying(
+        retry=retry_if_exception(_is_busy),
+        wait=wait_random(0.001, 0.02),
+        stop=stop_after_delay(busy_seconds),
+        reraise=True,
+    )
     for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+        patient(connection.execute, f"PRAGMA {pragma}")
+
+
+def _is_busy(cause: BaseException | None) -> bool:
+    return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _BUSY
 
 
 def _begin(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Opening a database: what it promises, and what is said when it cannot be used."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -37,6 +38,18 @@ def test_a_new_sqlite_file_is_durable_and_strict(tmp_path: Path) -> None:
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
     assert told == ["wal", 2, 1, 30_000]
+
+
+def test_a_new_sqlite_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
+    """The switch to a write-ahead log excludes all others for a moment: they wait, none fails."""
+
+    def opened(number: int) -> str:
+        engine = connect(f"sqlite:///{tmp_path}/{number // 8}.sqlite")
+        with reading(engine) as connection:
+            return str(connection.scalar(text("PRAGMA journal_mode")))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(opened, range(400))) == {"wal"}
 
 
 def test_what_refers_to_no_run_is_refused(engine: Engine) -> None:
