@@ -134,7 +134,7 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
         time.sleep(0.005)
     os.killpg(running.pid, signal.SIGINT)
     _, told = running.communicate(timeout=60)
-    assert running.returncode == 130
+    assert running.returncode == 130, told
     assert "the same command goes on" in told
     assert "Traceback" not in told
     assert not psutil.wait_procs(living_in(running.pid), timeout=30)[1]

@@ -14,6 +14,7 @@ from tests.runs.trees import MODES
 
 SHEETS = [*MODES, *SPECIAL]
 COMPARISONS = ["comparison", "runs"]
+KINDS = ["usdt_market_neutral", *SPECIAL, *COMPARISONS]
 DRAWN = "html[data-drawn]"
 
 
@@ -38,57 +39,68 @@ def opened(
     assert [told for told in troubles if told != f"request {file.as_uri()[:80]}"] == []
 
 
-@pytest.mark.parametrize(
-    ("name", "width"),
-    [
-        *((name, 1280) for name in (*SHEETS, *COMPARISONS)),
-        *((name, 390) for name in ("usdt_market_neutral", *SPECIAL, *COMPARISONS)),
-    ],
-)
-def test_a_page_is_whole_at_either_width(
-    browser: Browser, pages: Path, name: str, width: int
-) -> None:
-    """No request, no complaint, every chart drawn inside its place, nothing to scroll sideways."""
-    with opened(browser, pages / f"{name}.html", width) as page:
-        beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        plots = page.locator(".plot")
-        drawn = plots.locator(".main-svg").evaluate_all(
-            "all => all.map(svg => svg.getBoundingClientRect().width)"
-        )
-        assert beyond <= 0
-        assert len(drawn) >= plots.count() >= 2
-        assert all(0 < measured <= width for measured in drawn)
+def require_whole(page: Page, width: int) -> None:
+    """Every chart drawn inside its place, nothing to scroll sideways."""
+    beyond = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    plots = page.locator(".plot")
+    drawn = plots.locator(".main-svg").evaluate_all(
+        "all => all.map(svg => svg.getBoundingClientRect().width)"
+    )
+    assert beyond <= 0
+    assert len(drawn) >= plots.count() >= 2
+    assert all(0 < measured <= width for measured in drawn)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["usdt_market_neutral", *SPECIAL, *COMPARISONS])
-def test_a_page_is_accessible(browser: Browser, pages: Path, name: str, scheme: str) -> None:
+def require_accessible(page: Page) -> None:
     """Axe finds nothing: contrast (AA), names, roles, order, focus."""
-    with opened(browser, pages / f"{name}.html", scheme=scheme) as page:
-        found = Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def require_true_waterfall(page: Page, pnl: float) -> None:
+    """In both views the last bar has the length of the sum of the others, and of the summary."""
+    for view in (0, 1):
+        page.locator(f'button[data-chart="waterfall"][data-view="{view}"]').click()
+        bars = page.evaluate("document.getElementById('chart-waterfall').data[0]")
+        *parts, last = bars["x"]
+        assert last == pnl
+        assert sum(parts) == pytest.approx(pnl, abs=1e-9 * max(1.0, *map(abs, parts)))
+        assert bars["base"][-1] == 0.0
+
+
+@pytest.mark.parametrize("name", [*SHEETS, *COMPARISONS])
+def test_a_page_is_whole_true_and_accessible(
+    browser: Browser, pages: Path, sample_runs: Named, name: str
+) -> None:
+    """No request, no complaint; every kind of page also by Axe, in light and when dusk falls."""
+    with opened(browser, pages / f"{name}.html") as page:
+        require_whole(page, 1280)
+        if name in MODES:
+            require_true_waterfall(page, sample_runs[name][0].summary["pnl"])
+        if name in KINDS:
+            require_accessible(page)
+            page.emulate_media(color_scheme="dark")
+            require_accessible(page)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_page_is_whole_when_narrow(browser: Browser, pages: Path, name: str) -> None:
+    """On a telephone."""
+    with opened(browser, pages / f"{name}.html", 390) as page:
+        require_whole(page, 390)
+
+
+@pytest.mark.parametrize("name", ["usdt_market_neutral", "comparison"])
+def test_a_page_opened_in_the_dark_is_accessible(browser: Browser, pages: Path, name: str) -> None:
+    """Charts drawn in dark colours from the start."""
+    with opened(browser, pages / f"{name}.html", scheme="dark") as page:
+        require_accessible(page)
 
 
 def test_the_page_is_under_three_megabytes(pages: Path) -> None:
     """Chart library included."""
     sizes = {file.name: file.stat().st_size for file in pages.iterdir()}
     assert max(sizes.values()) < 3e6, sizes
-
-
-@pytest.mark.parametrize("name", MODES)
-def test_the_drawn_waterfall_ends_at_the_profit_and_loss(
-    browser: Browser, pages: Path, sample_runs: Named, name: str
-) -> None:
-    """In both views the last bar has the length of the sum of the others, and of the summary."""
-    pnl = sample_runs[name][0].summary["pnl"]
-    with opened(browser, pages / f"{name}.html") as page:
-        for view in (0, 1):
-            page.locator(f'button[data-chart="waterfall"][data-view="{view}"]').click()
-            bars = page.evaluate("document.getElementById('chart-waterfall').data[0]")
-            *parts, last = bars["x"]
-            assert last == pnl
-            assert sum(parts) == pytest.approx(pnl, abs=1e-9 * max(1.0, *map(abs, parts)))
-            assert bars["base"][-1] == 0.0
 
 
 def test_a_definition_shows_on_hover_and_on_focus(browser: Browser, pages: Path) -> None:
