@@ -200,21 +200,20 @@ def _cells(column: pd.Series) -> pd.Series:
 def _heat_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
     """The median return over two keys at a time, whatever the others are."""
     pairs = list(combinations(keys, 2))[:MOST_PAIRS]
+    cells = {key: _cells(rows[key]) for key in {key for pair in pairs for key in pair}}
+    ticks = {
+        key: [_short(float(v)) for v in rows[key].groupby(inside, observed=True).mean()]
+        for key, inside in cells.items()
+    }
     views: dict[str, list[Trace]] = {}
     for across, up in pairs:
-        middles = rows.groupby([_cells(rows[up]), _cells(rows[across])], observed=True)[
-            FIGURE
-        ].median()
+        middles = rows[FIGURE].groupby([cells[up], cells[across]], observed=True).median()
         table = 100.0 * middles.unstack()
-        ticks = [
-            [_short(float(v)) for v in rows.groupby(_cells(rows[key]), observed=True)[key].mean()]
-            for key in (across, up)
-        ]
         views[f"{_said(up)} over {_said(across)}"] = [
             {
                 "type": "heatmap",
-                "x": ticks[0],
-                "y": ticks[1],
+                "x": ticks[across],
+                "y": ticks[up],
                 "z": [[None if np.isnan(v) else v for v in line] for line in table.to_numpy()],
                 "colorscale": [[0.0, css("bad")], [0.5, css("card")], [1.0, css("good")]],
                 "zmid": float(100.0 * rows[FIGURE].median()),
