@@ -1,7 +1,10 @@
 """What the commands that run many scenarios share: who computes them, where rows go, verdicts."""
 
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,9 +49,15 @@ def run_study(
     from basis_pipeline.runs.sweep import sweep
 
     total = size(study.scenarios)
-    with executor(threads, workers, scheduler) as run, screen.share(total) as show:
+    with (
+        interruption() as interrupted,
+        executor(threads, workers, scheduler) as run,
+        screen.share(total) as show,
+    ):
 
         def report(now: "Progress") -> None:
+            if interrupted():
+                raise KeyboardInterrupt
             show(now.done, f"{now.rate:,.0f} points/s, {now.seconds_left:,.0f} s left")
 
         try:
@@ -57,6 +66,22 @@ def run_study(
             screen.complain("Stopped. Finished batches are kept; the same command goes on.")
             raise
     screen.say(f"{done.done:,} points in {done.seconds:.1f} s: {out}")
+
+
+@contextmanager
+def interruption() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C came: what it raises inside a destructor is printed there and forgotten."""
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def require_one_executor(threads: int | None, workers: int | None, scheduler: str | None) -> None:
