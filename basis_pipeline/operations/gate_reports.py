@@ -109,7 +109,7 @@ def gates_markdown(gates: Sequence[Gate], *, strict: bool = False) -> str:
     """All gates as Markdown: a table of the phases, then one of each phase's gates."""
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(gates).items())
     how = ", strict" if strict else ""
-    lines = [f"# Quality gates: {_overall(gates, strict)}", "", f"{len(gates)} gates: {told}{how}."]
+    lines = [f"# Quality gates: {_headline(gates, strict)}", "", f"{len(gates)} gates: {told}{how}."]
     for phase, part in by_phase(gates).items():
         lines += ["", f"## {phase_name(phase)}: {worst(part).value}", ""]
         lines += ["| verdict | gate | evidence |", "|---|---|---|"]
@@ -137,7 +137,7 @@ def gates_html(gates: Sequence[Gate], *, strict: bool = False, ui: str = "") -> 
     return render(
         "gates.html.j2",
         (),
-        verdict=_overall(gates, strict),
+        verdict=_headline(gates, strict),
         strict=strict,
         counts=counts(gates),
         total=len(gates),
@@ -192,3 +192,9 @@ def _cell(text: str) -> str:
 
 def _overall(gates: Sequence[Gate], strict: bool) -> str:
     return "FAIL" if failed(gates, strict=strict) else "PASS"
+
+
+def _headline(gates: Sequence[Gate], strict: bool) -> str:
+    """The verdict for a reader who stops there: what was never evaluated has not passed."""
+    overall, unrun = _overall(gates, strict), counts(gates)[Verdict.NOT_RUN]
+    return f"{overall}, {unrun} NOT RUN" if unrun and overall == "PASS" else overall

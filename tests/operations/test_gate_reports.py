@@ -50,6 +50,16 @@ def test_strict_is_green_with_warnings_and_red_with_what_never_ran() -> None:
     assert json.loads(gates_json([PASS, NOT_RUN], strict=True))["verdict"] == "FAIL"
 
 
+def test_a_reader_of_the_headline_alone_sees_what_never_ran() -> None:
+    """A page that says PASS with half of its gates never evaluated would be believed."""
+    for told in (gates_markdown([PASS, NOT_RUN]), gates_html([PASS, NOT_RUN])):
+        assert "PASS, 1 NOT RUN" in told
+    for told in (gates_markdown([PASS, WARN]), gates_html([PASS, WARN])):
+        assert "PASS, " not in told
+    for told in (gates_markdown([FAIL, NOT_RUN]), gates_html([FAIL, NOT_RUN])):
+        assert "Quality gates: FAIL" in told
+
+
 def test_junit_tells_the_four_verdicts_apart() -> None:
     """A build server counts failures and skipped gates; the evidence is the case's output."""
     text = gates_junit(ALL)
