@@ -32,10 +32,22 @@ STORE = ("basis_pipeline/results/store.py", "basis_pipeline/results/database/")
 Trace = Callable[[FrameType, str, Any], Any]
 
 
-def life(archive: Archive, result: RunResult, tell: int) -> None:
-    """A result from its files to its verdicts; every promise made is told at once."""
+Act = Callable[[int], None] | None
+
+
+def life(
+    archive: Archive, result: RunResult, tell: int, early: Act = None, late: Act = None
+) -> None:
+    """A result from its files to its verdicts; every promise made is told at once.
+
+    `early` is called with the number of every step, `late` with those since the files are there.
+    """
+    if early:
+        sys.settrace(counting(early))
     archive.start()
     directory = write_run(result, archive.runs / result.run_id)
+    if late:
+        sys.settrace(counting(late))
     archive.accept([(result, directory)])
     os.write(tell, ACCEPTED)
     archive.drain()
@@ -93,8 +105,8 @@ def another(capital: float, made: RunResult = make_run(hours=24 * DAYS)) -> RunR
     return replace(made, identity=replace(made.identity, capital=capital))
 
 
-def steps_of_a_life(archive: Archive) -> int:
-    """How many steps there are to be killed at."""
+def steps_of_a_life(archive: Archive, number: int) -> int:
+    """How many steps there are to be killed at: all of them, or those since the files are there."""
 
     def work(tell: int) -> None:
         seen = 0
@@ -103,8 +115,7 @@ def steps_of_a_life(archive: Archive) -> int:
             nonlocal seen
             seen = step
 
-        sys.settrace(counting(act))
-        life(archive, another(2.0), tell)
+        life(archive, another(2.0 + number), tell, *((None,) * number), act)
         sys.settrace(None)
         os.write(tell, str(seen).encode())
 
@@ -153,24 +164,31 @@ def main(url: str, results: Path, steps: int, times: int) -> None:
     began = time.monotonic()
     forked(lambda tell: life(archive, another(1.0), tell))
     length = time.monotonic() - began
-    last = steps_of_a_life(archive)
-    stride = last / steps  # a random step of every stretch, so that all of a life is met
-    chosen = [int(stride * place + chance.uniform(1.0, stride)) for place in range(steps)]
-    capital = 2.0
-    for step in [*chosen, *([None] * times)]:
+    every, late = steps_of_a_life(archive, 0), steps_of_a_life(archive, 1)
+
+    def spread(end: int, count: int) -> list[int]:
+        """A random step of every stretch, so that all of a life is met."""
+        stride = end / count
+        return [int(stride * place + chance.uniform(1.0, stride)) for place in range(count)]
+
+    # Most steps write files; the fewer ones after them make the promises, and are met more closely.
+    kills: list[tuple[Act, Act]] = [(kill_at(step), None) for step in spread(every, steps // 2)]
+    kills += [(None, kill_at(step)) for step in spread(late, steps - steps // 2)]
+    capital = 4.0
+    for acts in [*kills, *([None] * times)]:
         capital += 1.0
         result = another(capital)
 
-        def work(tell: int, step: int | None = step, result: RunResult = result) -> None:
-            if step is not None:
-                sys.settrace(counting(kill_at(step)))
-            life(archive, result, tell)
+        def work(
+            tell: int, acts: tuple[Act, Act] | None = acts, result: RunResult = result
+        ) -> None:
+            life(archive, result, tell, *(acts or ()))
 
-        heard = forked(work, None if step else chance.uniform(0.0, length))
+        heard = forked(work, None if acts else chance.uniform(0.0, length))
         outcomes[examined(archive, result, heard)] += 1
     numbers = [record.number for record in runs(archive.engine)]
-    assert numbers == list(range(1, len(chosen) + times + 4))
-    print(json.dumps({"steps": last, "kills": len(chosen) + times, "outcomes": outcomes}))
+    assert numbers == list(range(1, len(kills) + times + 5))
+    print(json.dumps({"steps": every, "kills": len(kills) + times, "outcomes": outcomes}))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from basis_pipeline.results.store import write_run
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
 
-KILLS = {"sqlite": (200, 20), "postgresql": (40, 10)}  # at steps of the code, after random times
+KILLS = {"sqlite": (120, 20), "postgresql": (40, 10)}  # at steps of the code, after random times
 THOUSAND = 1000
 
 
