@@ -109,7 +109,8 @@ def gates_markdown(gates: Sequence[Gate], *, strict: bool = False) -> str:
     """All gates as Markdown: a table of the phases, then one of each phase's gates."""
     told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(gates).items())
     how = ", strict" if strict else ""
-    lines = [f"# Quality gates: {_headline(gates, strict)}", "", f"{len(gates)} gates: {told}{how}."]
+    headline = f"# Quality gates: {_headline(gates, strict)}"
+    lines = [headline, "", f"{len(gates)} gates: {told}{how}."]
     for phase, part in by_phase(gates).items():
         lines += ["", f"## {phase_name(phase)}: {worst(part).value}", ""]
         lines += ["| verdict | gate | evidence |", "|---|---|---|"]
