@@ -143,3 +143,17 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
     done = basis(place, *asked)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "o").rglob("points-*"))) == 15
+
+
+def test_replays_outside_of_the_window_are_named_and_alone_refused(
+    place: Path, tmp_path: Path
+) -> None:
+    """Beside others they are left out; where nothing else is asked for nothing would run."""
+    some = basis(place, "stress", "btc_basis", "--set-name", "replays")
+    assert some.returncode == 0, some.stderr
+    assert "left out: " in " ".join(some.stdout.split())
+    later = set_file(tmp_path, windows={"later": {"start": "2030-01-01", "end": "2030-02-01"}})
+    for kind in ("stress", "sweep"):
+        alone = basis(place, kind, "btc_basis", "--scenarios", later)
+        assert (alone.returncode, alone.stdout) == (2, "")
+        assert alone.stderr.startswith("CONFIG-011: no replay lies in ")

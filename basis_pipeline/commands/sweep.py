@@ -20,7 +20,7 @@ from basis_pipeline.commands.options import (
     settings_of,
     window_of,
 )
-from basis_pipeline.errors import CommandError, ConfigError
+from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
     from basis_pipeline.config import Configs
@@ -134,24 +134,20 @@ def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
         raise CommandError("API-001", what, where=f"basis {asked.kind}")
     require_data(settings)
     from basis_pipeline.operations.control import require_work
-    from basis_pipeline.runs.scenarios import inside
+    from basis_pipeline.runs.scenarios import inside, nothing_inside
 
     require_work(settings, f"basis {asked.kind} {asked.mode}")
 
-    failed = False
-    for chosen in sets:
-        try:
-            kept, outside = inside(chosen, window)
-        except ConfigError as error:
-            if len(sets) == 1:
-                raise
-            screen.say(f"{chosen.name} is left out: {error.what}")
-            continue
-        if outside:
-            screen.say(f"{chosen.name}: outside of {window}, left out: {', '.join(outside)}")
-        directories = settings.data_dir, settings.results_dir
-        failed |= _run_set(asked, kept, configs, window, *directories)
-    if failed:
+    looked = [inside(chosen, window) for chosen in sets]
+    outside = [name for _, names in looked for name in names]
+    kept = [chosen for chosen, _ in looked if chosen is not None]
+    if not kept:
+        raise nothing_inside(outside, window)
+    if outside:
+        screen.say(f"Outside of {window}, left out: {', '.join(outside)}")
+    directories = settings.data_dir, settings.results_dir
+    failed = [_run_set(asked, chosen, configs, window, *directories) for chosen in kept]
+    if any(failed):
         raise typer.Exit(1)
 
 

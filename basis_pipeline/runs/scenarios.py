@@ -6,7 +6,7 @@ validated slice and its panel. Both ways give the same parameters and market to 
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -390,12 +390,10 @@ def study_on(
     )
 
 
-def inside(scenarios: ScenarioSet, window: Window) -> tuple[ScenarioSet, list[str]]:
+def inside(scenarios: ScenarioSet, window: Window) -> tuple[ScenarioSet | None, list[str]]:
     """The set without the replays that reach out of a window, and their names.
 
-    Raises
-    ------
-    ConfigError: CONFIG-011 when nothing is left of it.
+    None for a set of which nothing is left. Raises ConfigError CONFIG-011 as `windows_of`.
     """
     if scenarios.windows is None:
         return scenarios, []
@@ -406,7 +404,9 @@ def inside(scenarios: ScenarioSet, window: Window) -> tuple[ScenarioSet, list[st
         if spans[name].start >= window.start and spans[name].end <= window.end
     }
     outside = [name for name in scenarios.windows if name not in kept]
-    if not kept:
-        what = f"no replay of {scenarios.name} lies in {window}"
-        raise ConfigError("CONFIG-011", what, where=", ".join(outside))
-    return scenarios.model_copy(update={"windows": kept}), outside
+    return scenarios.model_copy(update={"windows": kept}) if kept else None, outside
+
+
+def nothing_inside(outside: Sequence[str], window: Window) -> ConfigError:
+    """CONFIG-011 for replays none of which lies in a window."""
+    return ConfigError("CONFIG-011", f"no replay lies in {window}", where=", ".join(outside))

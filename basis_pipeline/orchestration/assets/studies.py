@@ -37,7 +37,7 @@ from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.runs import scenario_checks, walk_forward
 from basis_pipeline.runs.fan_out import executor
 from basis_pipeline.runs.scenario_report import write_report
-from basis_pipeline.runs.scenarios import Study, inside, study_on
+from basis_pipeline.runs.scenarios import Study, inside, nothing_inside, study_on
 from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.settings import project_root
 
@@ -157,6 +157,8 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
             chosen = load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
             _require_sound(context.instance, request, key, part)
             kept, outside = inside(chosen, request.window)
+            if kept is None:
+                raise nothing_inside(outside, request.window)
             study = _study(kept, part.mode, request, warehouse)
             place = _swept(study, request, kind, config)
             rows = read_rows(study, place, scenario_checks.JUDGED).to_pandas()
