@@ -9,11 +9,12 @@ import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from basis_pipeline.errors import ConfigError, PlatformError
 from basis_pipeline.masking import masked_text
+from basis_pipeline.times import parse_hour
 
 PREFIX = "BASIS_"
 ENV_FILE_VARIABLE = "BASIS_ENV_FILE"
@@ -144,25 +145,6 @@ def project_root() -> Path:
         where=f"{checkout}, then {cwd} and above",
         action="run the command inside a checkout of the project",
     )
-
-
-def parse_hour(text: str) -> datetime:
-    """Read a date or a whole hour, UTC unless it carries an offset; a date alone means 00:00.
-
-    Raises
-    ------
-    ConfigError: CONFIG-011 when it is neither.
-    """
-    examples = "2024-06-01, 2024-06-01T08:00"
-    try:
-        stamp = datetime.fromisoformat(text.strip())
-        stamp = stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
-    except (ValueError, OverflowError):
-        what = f"{text!r} is neither a date nor an hour"
-        raise ConfigError("CONFIG-011", what, available=examples) from None
-    if (stamp.minute, stamp.second, stamp.microsecond) != (0, 0, 0):
-        raise ConfigError("CONFIG-011", f"{text!r} is not a whole hour", available=examples)
-    return stamp
 
 
 def load_settings(

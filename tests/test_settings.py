@@ -12,9 +12,9 @@ from basis_pipeline.settings import (
     Url,
     dagster_home,
     load_settings,
-    parse_hour,
     project_root,
 )
+from basis_pipeline.times import parse_hour
 
 COMPLETE = {
     "BASIS_ENVIRONMENT": "test",

@@ -7,8 +7,6 @@ file and is there as a whole or not at all. A finished run is a directory, as th
 
 import io
 import json
-import os
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ import pyarrow.parquet as pq
 
 from basis_pipeline.config import DatasetConfig, ModeSlice
 from basis_pipeline.errors import BasisError, error_from_code
+from basis_pipeline.files import write_atomically
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel_file import read_panel, write_panel
 from basis_pipeline.market.raw import RawFamily, RawFile
@@ -49,20 +48,6 @@ def of_file(suffix: str, encode: Callable[[Any], bytes], decode: Callable[[bytes
         lambda path, value: write_atomically(path, encode(value)),
         lambda path: decode(path.read_bytes()),
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, fsync, rename: a killed run leaves the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:  # with the permissions that any file of the user gets
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def write_table(frame: pd.DataFrame, facts: dict[str, Any]) -> bytes:

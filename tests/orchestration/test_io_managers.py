@@ -9,6 +9,7 @@ import pytest
 
 from basis_pipeline.config import slice_mode
 from basis_pipeline.errors import DataError, PlatformError
+from basis_pipeline.files import write_atomically
 from basis_pipeline.market.dataset import build_dataset
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.market.raw import read_families, read_family
@@ -18,7 +19,6 @@ from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
-from basis_pipeline.orchestration.codecs import write_atomically
 from basis_pipeline.orchestration.io_managers import Warehouse
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.resources import RunRequest, current_configs

@@ -7,12 +7,12 @@ import dagster as dg
 import pandas as pd
 
 from basis_pipeline.errors import ResultsError
+from basis_pipeline.files import write_atomically
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.operations.gates import Gate, Verdict, worst
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import RUN
 from basis_pipeline.orchestration.assets.results import RECORD
-from basis_pipeline.orchestration.codecs import write_atomically
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of

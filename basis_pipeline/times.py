@@ -1,0 +1,47 @@
+"""Times as people write them and as the project holds them: UTC, whole hours, nanoseconds."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from basis_pipeline.errors import ConfigError
+
+HOUR_NS = 3_600_000_000_000
+DAY_NS = 24 * HOUR_NS
+
+_SPAN = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def parse_hour(text: str) -> datetime:
+    """Read a date or a whole hour, UTC unless it carries an offset; a date alone means 00:00.
+
+    Raises
+    ------
+    ConfigError: CONFIG-011 when it is neither.
+    """
+    examples = "2024-06-01, 2024-06-01T08:00"
+    try:
+        time = datetime.fromisoformat(text.strip())
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        what = f"{text!r} is neither a date nor an hour"
+        raise ConfigError("CONFIG-011", what, available=examples) from None
+    if (time.minute, time.second, time.microsecond) != (0, 0, 0):
+        raise ConfigError("CONFIG-011", f"{text!r} is not a whole hour", available=examples)
+    return time
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Read a time, or a span back from `now` such as 30m, 2h, 7d; a date alone means 00:00 UTC.
+
+    Raises
+    ------
+    ValueError: it is neither.
+    """
+    if span := _SPAN.fullmatch(text.strip()):
+        try:
+            return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        except OverflowError:
+            raise ValueError(f"{text!r} is too long ago") from None
+    time = datetime.fromisoformat(text.strip())
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -1,0 +1,143 @@
+"""The verdict of one check, from the check that made it to the page that shows it.
+
+A check says what it measured; whoever runs it adds where and when. There is no second form: Dagster
+records, `verdicts.json`, the results database, commands and pages all hold this one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+Severity = Literal["ERROR", "WARN"]
+Value = float | int | str
+
+
+class Status(StrEnum):
+    """What a check found. Only PASS and NOT_APPLICABLE vouch for what was checked."""
+
+    PASS = "PASS"
+    WARN = "WARN"
+    FAIL = "FAIL"
+    BLOCKED = "BLOCKED"  # not evaluated, because something it depends on failed
+    NOT_RUN = "NOT RUN"  # never evaluated
+    NOT_APPLICABLE = "N/A"  # there is nothing here that it could judge
+
+
+WORST_FIRST = (
+    Status.FAIL,
+    Status.BLOCKED,
+    Status.NOT_RUN,
+    Status.WARN,
+    Status.PASS,
+    Status.NOT_APPLICABLE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One check's verdict.
+
+    Parameters
+    ----------
+    check: name of the check, unique within its asset.
+    severity: what a failure means: ERROR stops, WARN asks a person to look.
+    status: what was found.
+    message: one sentence that states the fact: "APY -10.9 % is below the target of 5 %".
+    measured, limit, unit: the figure, what it is held to, and their unit; None without one.
+    evidence: further figures by name, and `code` and `where` of the error behind the verdict.
+    rows: offending rows, worst first, JSON values by column.
+    phase: number of the quality-gate phase.
+    asset, mode, scenario_set: what was judged; empty where it belongs to none.
+    evaluated_at: UTC; None before it was evaluated. run_id: the Dagster run that evaluated it.
+    cause: for BLOCKED, what failed: its code and place. Equal causes are one fault.
+    """
+
+    check: str
+    severity: Severity
+    status: Status
+    message: str = ""
+    measured: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    evidence: Mapping[str, Value] = field(default_factory=dict)
+    rows: tuple[Mapping[str, Any], ...] = ()
+    phase: int = 0
+    asset: str = ""
+    mode: str = ""
+    scenario_set: str = ""
+    evaluated_at: datetime | None = None
+    run_id: str = ""
+    cause: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether it vouches for what was checked."""
+        return self.status in (Status.PASS, Status.NOT_APPLICABLE)
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the check looked at all."""
+        return self.status not in (Status.BLOCKED, Status.NOT_RUN)
+
+    @property
+    def place(self) -> str:
+        """`asset`, `asset[mode]` or `asset[mode|scenario_set]`."""
+        key = "|".join(filter(None, (self.mode, self.scenario_set)))
+        return f"{self.asset}[{key}]" if key else self.asset
+
+    @property
+    def name(self) -> str:
+        """Its place and the check."""
+        return f"{self.place} {self.check}".strip()
+
+    def at(self, **where: Any) -> Self:
+        """Return the verdict with the fields given: what was judged, when and by which run."""
+        return replace(self, **where)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values; `from_json` reads them back."""
+        at = self.evaluated_at.isoformat() if self.evaluated_at else None
+        return {**asdict(self), "status": self.status.value, "evaluated_at": at}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        at = values["evaluated_at"]
+        read = {
+            "status": Status(values["status"]),
+            "evaluated_at": datetime.fromisoformat(at) if at else None,
+            "rows": tuple(values["rows"]),
+        }
+        return cls(**{**values, **read})
+
+
+def status_of(passed: bool, severity: Severity) -> Status:
+    """Return the status of an evaluated check."""
+    if passed:
+        return Status.PASS
+    return Status.FAIL if severity == "ERROR" else Status.WARN
+
+
+def worst(verdicts: Iterable[Verdict]) -> Status:
+    """Return the worst status; NOT_RUN when there is no verdict at all."""
+    found = {verdict.status for verdict in verdicts}
+    return next((status for status in WORST_FIRST if status in found), Status.NOT_RUN)
+
+
+def counts(verdicts: Iterable[Verdict]) -> dict[Status, int]:
+    """Return how many verdicts have each status, worst first."""
+    counted = Counter(verdict.status for verdict in verdicts)
+    return {status: counted[status] for status in WORST_FIRST}
+
+
+def failing(verdicts: Iterable[Verdict], *, strict: bool = False) -> list[Verdict]:
+    """Return the verdicts that let nothing through: failed and blocked ones.
+
+    strict: a check that was never evaluated counts too. A warning never does: it is a true
+    statement about the data that a person has to weigh.
+    """
+    stopping = {Status.FAIL, Status.BLOCKED} | ({Status.NOT_RUN} if strict else set())
+    return [verdict for verdict in verdicts if verdict.status in stopping]
