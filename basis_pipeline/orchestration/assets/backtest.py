@@ -132,7 +132,7 @@ def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, m
 
 
 def _facts(result: RunResult) -> dict[str, Any]:
-    from basis_pipeline.results.pages.pictures import equity_png  # matplotlib is slow to import
+    from basis_pipeline.reports.static_figures import equity_png  # matplotlib is slow to import
 
     equity = result.frames["equity"]
     return {
