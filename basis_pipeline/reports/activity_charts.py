@@ -4,7 +4,6 @@ import numpy as np
 
 from basis_pipeline.reports.charts import DAILY, marks_legend
 from basis_pipeline.reports.colours import css, nth
-from basis_pipeline.reports.definitions import percent
 from basis_pipeline.reports.drawing import (
     Chart,
     Key,
@@ -18,6 +17,7 @@ from basis_pipeline.reports.drawing import (
 )
 from basis_pipeline.reports.run_view import REASONS, RunView
 from basis_pipeline.reports.sampling import days, shaded
+from basis_pipeline.results.definitions import percent
 from basis_pipeline.results.metrics import Stamps, months
 from basis_pipeline.results.summary import floats, stamps
 from basis_pipeline.results.tables import GROUPS

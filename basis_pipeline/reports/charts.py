@@ -3,7 +3,6 @@
 import numpy as np
 
 from basis_pipeline.reports.colours import css
-from basis_pipeline.reports.definitions import COMPONENT_MEANING, percent
 from basis_pipeline.reports.drawing import (
     NO_HOVER,
     Chart,
@@ -18,6 +17,7 @@ from basis_pipeline.reports.drawing import (
 )
 from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.sampling import BUCKETS, days
+from basis_pipeline.results.definitions import COMPONENT_MEANING, percent
 from basis_pipeline.results.metrics import Floats
 from basis_pipeline.results.tables import COMPONENTS
 

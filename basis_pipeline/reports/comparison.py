@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from basis_pipeline.reports.colours import css, nth
-from basis_pipeline.reports.definitions import FIGURES, amount, percent
 from basis_pipeline.reports.differences import (
     configuration_differences,
     data_differences,
@@ -26,6 +25,7 @@ from basis_pipeline.reports.verdicts import (
     worst_of,
 )
 from basis_pipeline.results import metrics
+from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from basis_pipeline.reports.charts import HOURLY, marks_legend
 from basis_pipeline.reports.colours import nth
-from basis_pipeline.reports.definitions import amount, percent
 from basis_pipeline.reports.drawing import Chart, Key, Row, Trace, level, line, over_time
 from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.results.definitions import amount, percent
 from basis_pipeline.results.metrics import Floats
 
 

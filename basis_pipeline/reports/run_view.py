@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from basis_pipeline.reports.definitions import amount, digits_of
 from basis_pipeline.reports.sampling import Span, repaired_flags, shaded
 from basis_pipeline.results import metrics
+from basis_pipeline.results.definitions import amount, digits_of
 from basis_pipeline.results.metrics import Floats, Stamps
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import floats, growth_of, stamps

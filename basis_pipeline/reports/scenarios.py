@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from basis_pipeline.reports.colours import css
-from basis_pipeline.reports.definitions import FIGURES, percent
 from basis_pipeline.reports.drawing import Chart, Key, Trace, packed, plain
 from basis_pipeline.reports.page import render
 from basis_pipeline.reports.verdicts import Banner, GateVerdict, in_order
+from basis_pipeline.results.definitions import FIGURES, percent
 from basis_pipeline.results.metrics import Floats
 
 FIGURE = "total_return"  # what the key charts show

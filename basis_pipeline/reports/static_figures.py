@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from basis_pipeline.reports.colours import light, nth
 from basis_pipeline.reports.comparison import Entry, names_of
-from basis_pipeline.reports.definitions import FIGURES, percent
 from basis_pipeline.reports.risk_charts import maintenance, setting
 from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.sampling import Places, days, extremes
 from basis_pipeline.reports.tear_sheet import HEADLINE, MONTHS, attribution_rows
 from basis_pipeline.reports.verdicts import GateVerdict, banners, in_order, stamp_of
+from basis_pipeline.results.definitions import FIGURES, percent
 from basis_pipeline.results.metrics import Floats
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS

@@ -7,17 +7,17 @@ from typing import Any
 import pandas as pd
 
 from basis_pipeline.reports import activity_charts, charts
-from basis_pipeline.reports.definitions import (
-    COMPONENT_MEANING,
-    FIGURES,
-    amount,
-    percent,
-)
 from basis_pipeline.reports.drawing import Chart
 from basis_pipeline.reports.page import render
 from basis_pipeline.reports.risk_charts import risk_charts
 from basis_pipeline.reports.run_view import REASONS, RunView, flattened
 from basis_pipeline.reports.verdicts import GateVerdict, banners, in_order, stamp_of
+from basis_pipeline.results.definitions import (
+    COMPONENT_MEANING,
+    FIGURES,
+    amount,
+    percent,
+)
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import GROUPS
 

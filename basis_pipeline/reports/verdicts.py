@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from basis_pipeline.reports.definitions import percent
 from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.results.definitions import percent
 
 WORST_FIRST = ("FAIL", "SKIP", "WARN", "PASS")
 REPAIRED_LIMIT = 0.10  # above it the share of repaired hours is a warning of its own

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from basis_pipeline.reports.comparison import RANKS, Entry, comparison_html, ranking
-from basis_pipeline.reports.definitions import FIGURES, amount, percent
 from basis_pipeline.reports.differences import (
     configuration_differences,
     data_differences,
     run_differences,
 )
+from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.tables import COMPONENTS
 from tests.reports.conftest import FAILED, PASSED, Named
 from tests.reports.test_tear_sheet import Read

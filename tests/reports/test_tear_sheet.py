@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from basis_pipeline.reports.definitions import amount, percent
 from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.reports.verdicts import GateVerdict
+from basis_pipeline.results.definitions import amount, percent
 from basis_pipeline.results.tables import COMPONENTS
 from tests.reports.conftest import FAILED, PASSED, SPECIAL, Named
 from tests.results.made_run import make_run

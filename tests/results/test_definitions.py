@@ -3,7 +3,7 @@
 import pytest
 
 from basis_pipeline.reports.comparison import RANKS
-from basis_pipeline.reports.definitions import (
+from basis_pipeline.results.definitions import (
     COMPONENT_MEANING,
     FIGURES,
     amount,
