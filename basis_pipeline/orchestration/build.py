@@ -34,7 +34,7 @@ def build_defs(
     ConfigError: a configuration file is missing or wrong.
     """
     configs = current_configs()
-    partitions = mode_partitions(configs.modes)
+    partitions = mode_partitions(configs.mode_names)
     jobs = all_jobs()
     request = RunRequest.configure_at_launch()
     return dg.Definitions(

@@ -12,7 +12,7 @@ from tests.config.trees import COMMITTED
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_2024-06-01_2024-06-02.csv"
 RATES = "protocol_data/aave/rates/aave_v3_aave-v3-ethereum_USDT_rates_2024-06-01_2024-06-03.csv"
-CATALOGUE = load_directory(COMMITTED / "datasets", DatasetConfig, "name")
+CATALOGUE = load_directory(COMMITTED / "datasets", DatasetConfig, "name")[0]
 WINDOW = ("2024-06-01", "2024-06-02T23:00")
 
 Spoil = Callable[[list[str]], list[str]]
