@@ -19,7 +19,7 @@ from basis_pipeline.orchestration.assets.market import INPUTS, PANEL, input_chec
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.control import hold
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema
@@ -91,7 +91,7 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         mode_slice: ModeSlice,
         panel: Panel,
         options: RunOptions,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[RunResult]]:
         """Hold what is read against the gate, simulate, hold the figures against the limits."""
         mode = mode_of(context)
@@ -118,7 +118,9 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
     return simulation
 
 
-def _benchmarks(mode_slice: ModeSlice, options: RunOptions, warehouse: Warehouse) -> Benchmarks:
+def _benchmarks(
+    mode_slice: ModeSlice, options: RunOptions, warehouse: ParquetIOManager
+) -> Benchmarks:
     """Benchmarks from what the warehouse holds for this window; a run depends on none of them."""
     names = benchmark_names(mode_slice, options.configs)
     found = {name: warehouse.find(dataset_key(name)) for name in names.values()}
@@ -134,7 +136,7 @@ def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, m
 
 
 def _facts(result: RunResult) -> dict[str, Any]:
-    from basis_pipeline.results.pages.pictures import equity_png  # matplotlib is slow to import
+    from basis_pipeline.reports.static_figures import equity_png  # matplotlib is slow to import
 
     equity = result.frames["equity"]
     return {

@@ -27,7 +27,7 @@ from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import (
     Part,
     study_partitions,
@@ -159,7 +159,7 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
         context: dg.AssetExecutionContext,
         config: Fanning,
         options: RunOptions,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
         studied_set: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Run what of the set lies in the window, and judge its rows."""
@@ -205,7 +205,7 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
         context: dg.AssetExecutionContext,
         config: Fanning,
         options: RunOptions,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
         studied_mode: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Sweep the plan's grid over every window, choose, look, judge."""
@@ -249,7 +249,9 @@ def _require_sound(
     )
 
 
-def _study(scenarios: ScenarioSet, mode: str, options: RunOptions, warehouse: Warehouse) -> Study:
+def _study(
+    scenarios: ScenarioSet, mode: str, options: RunOptions, warehouse: ParquetIOManager
+) -> Study:
     def load(names: Collection[str], _: Window) -> Mapping[str, Dataset | DataError]:
         return {name: warehouse.load(dataset_key(name)) for name in sorted(names)}
 
