@@ -1,21 +1,19 @@
-"""The data audit as a document: a page with pictures, or Markdown."""
+"""The data audit as a document: a page with charts, or Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.market.audit import Examined
 from basis_pipeline.market.evidence import Evidence, gather
-from basis_pipeline.reports import svg
-from basis_pipeline.reports.page import render
+from basis_pipeline.reports.data_audit import data_audit_html
+from basis_pipeline.reports.page import Provenance, write_page
 from basis_pipeline.results.definitions import DASH, amount, percent
 
 ORDER = ("FAIL", "WARN", "PASS", "ABSENT")
-STATES = ("own", "repaired", "missing")
 SHOWN_OUTLIERS = 12  # of a family: the worst
 _STAMP = "%Y-%m-%d %H:%M"
 
@@ -70,26 +68,23 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def audit_html(evidence: Sequence[Evidence], what: str) -> str:
-    """The audit as a page that needs nothing beside itself; `what` names the data and window."""
-    days = _span(found.days for found in evidence)
-    return render(
-        "data_audit.html.j2",
-        (),
-        what=what,
-        counts=counted(evidence),
-        families=families_table(evidence),
-        calendar=[_calendar_row(e, days) for e in evidence],
-        months=days.ticks() if days else [],
-        days=days,
-        holes=holes_table(evidence),
-        repairs=repairs_table(evidence),
-        repair_bars=_repair_bars(evidence),
-        outliers=outliers_table(evidence),
-        outlier_charts=_outlier_charts(evidence),
-        spreads=spreads_table(evidence),
-        spread_charts=_spread_charts(evidence),
-    )
+def write_data_audit(
+    page: Path, evidence: Sequence[Evidence], what: str, provenance: Provenance
+) -> Path:
+    """Write the page of the audit; RS-001 when it cannot be written."""
+    return write_page(page, audit_html(evidence, what, provenance))
+
+
+def audit_html(evidence: Sequence[Evidence], what: str, provenance: Provenance) -> str:
+    """Return the audit as a page; `what` names the data and the window."""
+    tables = {
+        "feeds": families_table(evidence),
+        "gaps": holes_table(evidence),
+        "repairs": repairs_table(evidence),
+        "outliers": outliers_table(evidence),
+        "spreads": spreads_table(evidence),
+    }
+    return data_audit_html(evidence, _pairs(evidence), what, counted(evidence), tables, provenance)
 
 
 def families_table(evidence: Sequence[Evidence]) -> Table:
@@ -189,91 +184,3 @@ def _pairs(evidence: Sequence[Evidence]) -> Iterable[tuple[Evidence, str, pd.Dat
             if pair not in seen:
                 seen.add(pair)
                 yield found, str(peer), part
-
-
-def _span(frames: Iterable[pd.DataFrame]) -> svg.Days | None:
-    """The days that the frames' `day` columns reach over; None where they have none."""
-    days = [frame["day"] for frame in frames if len(frame)]
-    if not days:
-        return None
-    return svg.Days(min(column.min() for column in days), max(column.max() for column in days))
-
-
-def _calendar_row(found: Evidence, days: svg.Days | None) -> dict[str, object]:
-    """The strip of a family, and how many days are in which state."""
-    own, repaired, missing = _states(found.days)
-    counts = dict(zip(STATES, (int(mask.sum()) for mask in (own, repaired, missing)), strict=True))
-    told = f"{counts['own']} days whole, {counts['repaired']} with repairs, "
-    told += f"{counts['missing']} with rows missing"
-    picture: Markup | str = ""
-    if days is not None and len(found.days):
-        names = np.select([missing, repaired], ["missing", "repaired"], "own").tolist()
-        places = days.places(found.days["day"]).tolist()
-        picture = svg.strip(days, places, names, f"{found.line.family}: {told}")
-    return {
-        "family": found.line.family,
-        "verdict": found.verdict,
-        "picture": picture,
-        "counts": counts,
-        "note": "" if len(found.days) else _without_days(found),
-    }
-
-
-def _without_days(found: Evidence) -> str:
-    if found.line.verdict == "ABSENT":
-        return "no file"
-    return "a document without time" if found.line.verdict != "FAIL" else "refused"
-
-
-def _states(days: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    expected, own, filled = (
-        days[name].to_numpy(dtype=np.int64) for name in ("expected", "own", "repaired")
-    )
-    missing = own + filled < expected
-    return ~missing & (own >= expected), ~missing & (own < expected), missing
-
-
-def _repair_bars(evidence: Sequence[Evidence]) -> list[tuple[str, Markup, str]]:
-    """Of families with repairs: the share of rows repaired, the largest first."""
-    shares = {
-        found.line.family: _share(found, int(found.repairs["rows"].sum()))
-        for found in evidence
-        if len(found.repairs)
-    }
-    ranked = sorted(shares.items(), key=lambda item: -item[1])
-    return [
-        (family, svg.bar(share, f"{family}: {percent(share)} of rows repaired"), percent(share))
-        for family, share in ranked
-    ]
-
-
-def _outlier_charts(evidence: Sequence[Evidence]) -> list[tuple[str, svg.Chart]]:
-    """Of families with outliers: the worst row of every day as a multiple of its bound."""
-    charts = []
-    telling = [found for found in evidence if len(found.outliers)]
-    days = _span(found.excesses for found in telling)
-    for found in telling:
-        if days is None or not len(found.excesses):
-            continue
-        values = found.excesses["times"].to_numpy(dtype=np.float64)
-        line = svg.Line("worst", found.excesses["day"].tolist(), values)
-        told = f"{found.line.family}: worst {values.max():.2f} times its bound"
-        charts.append((found.line.family, svg.chart(days, [line], [("the bound", 1.0)], told)))
-    return charts
-
-
-def _spread_charts(evidence: Sequence[Evidence]) -> list[tuple[str, svg.Chart]]:
-    """Of every pair of quotes: median and largest gap of every day in bp."""
-    charts = []
-    days = _span(found.spreads for found in evidence)
-    for found, peer, part in _pairs(evidence):
-        if days is None or found.limits is None:
-            continue
-        stamps = part["day"].tolist()
-        gaps = {name: part[f"{name}_bp"].to_numpy(dtype=np.float64) for name in ("max", "median")}
-        lines = [svg.Line("worst", stamps, gaps["max"]), svg.Line("median", stamps, gaps["median"])]
-        limits = [("largest that agrees", found.limits[1]), ("median", found.limits[0])]
-        name = f"{found.line.family} against {peer}"
-        told = f"{name}: largest gap {gaps['max'].max():.1f} bp"
-        charts.append((name, svg.chart(days, lines, limits, told)))
-    return charts

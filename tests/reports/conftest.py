@@ -1,6 +1,7 @@
 """Runs of every mode on sample data, their pages on disk, and a browser that reads them."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,19 +12,34 @@ from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.reports.comparison import Entry, comparison_html
+from basis_pipeline.reports.page import Provenance
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
-from basis_pipeline.reports.verdicts import GateVerdict
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
+from basis_pipeline.verdict import Status, Verdict
 from tests.browser import chromium
 from tests.runs.trees import MODES, Overrides, Tree, windows
 
-PASSED = (GateVerdict("reconciliation", "PASS", "1e-16", "1e-09", "the parts explain the whole"),)
-FAILED = (*PASSED, GateVerdict("drawdown_limit", "FAIL", "0.2", "0.1", "<the> drawdown & more"))
+WRITTEN = Provenance(datetime(2024, 7, 1, 6, 30, tzinfo=UTC), "9f2c1ab4", "test")
+PASSED = (
+    Verdict(check="reconciliation", severity="ERROR", status=Status.PASS, message="explained"),
+)
+FAILED = (
+    *PASSED,
+    Verdict(
+        check="drawdown_limit",
+        severity="ERROR",
+        status=Status.FAIL,
+        message="<the> drawdown & more is above the limit of at most 10 %",
+        measured=0.2,
+        limit=0.1,
+        unit="share",
+    ),
+)
 HELD = {"allocation.spot": 0.9, "rebalance.enabled": False}
 SPECIAL = ("liquidated", "failed", "repaired", "not_judged")
-Named = dict[str, tuple[RunResult, tuple[GateVerdict, ...]]]
+Named = dict[str, tuple[RunResult, tuple[Verdict, ...]]]
 
 
 def made(tree: Tree, mode: str, window: Window, overrides: Overrides | None = None) -> RunResult:
@@ -55,13 +71,17 @@ def sample_runs(tmp_path_factory: pytest.TempPathFactory) -> Named:
 def pages(sample_runs: Named, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the tear sheet of every run by its name, and two comparisons."""
     directory = tmp_path_factory.mktemp("reports")
-    for name, (result, gates) in sample_runs.items():
-        (directory / f"{name}.html").write_text(tear_sheet_html(result, gates), encoding="utf-8")
+    for name, (result, verdicts) in sample_runs.items():
+        (directory / f"{name}.html").write_text(
+            tear_sheet_html(result, verdicts, WRITTEN), encoding="utf-8"
+        )
     modes = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]
     modes[0] = Entry(*sample_runs["failed"], link="failed.html")
-    (directory / "comparison.html").write_text(comparison_html(modes), encoding="utf-8")
+    (directory / "comparison.html").write_text(comparison_html(modes, WRITTEN), encoding="utf-8")
     runs = [Entry(*sample_runs[name]) for name in ("eth_basis", "liquidated")]
-    (directory / "runs.html").write_text(comparison_html(runs, reference=True), encoding="utf-8")
+    (directory / "runs.html").write_text(
+        comparison_html(runs, WRITTEN, reference=True), encoding="utf-8"
+    )
     return directory
 
 
