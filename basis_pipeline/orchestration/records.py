@@ -14,7 +14,6 @@ from dagster._core.storage.asset_check_execution_record import (
 
 from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
-from basis_pipeline.orchestration.guard import latest_records, told
 from basis_pipeline.orchestration.partitions import (
     MODE,
     Part,
@@ -22,6 +21,7 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     scenario_sets,
 )
+from basis_pipeline.orchestration.upstream_gate import latest_records, told
 
 HISTORY = 1_000  # records looked through, the latest first
 STOPPED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
