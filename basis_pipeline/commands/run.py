@@ -95,7 +95,7 @@ def _run_pipeline(
             overrides=list(overrides or ()),
         )
         with opened_instance(home) as instance:
-            level = "DEBUG" if settings.debug else "CRITICAL"
+            level = settings.log_level if settings.debug else "CRITICAL"
             launcher = Launcher(build_defs(), instance, request, advance, level)
             return launcher.run(slices, before_modes=compiled, unsound=unsound)
 
