@@ -15,7 +15,6 @@ PHASES = {
     2: "data",
     3: "components and engine",
     4: "platform and interfaces",
-    5: "documentation and housekeeping",
     6: "scenarios: sweeps, stress and walk-forward",
 }
 
