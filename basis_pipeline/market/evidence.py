@@ -14,7 +14,6 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.audit import (
     AuditLine,
     Examined,
-    Verdict,
     audit_line,
     family_holes,
 )
@@ -24,6 +23,7 @@ from basis_pipeline.market.quality import excess, gaps_to, margin_parameters
 from basis_pipeline.market.raw import RawFamily
 from basis_pipeline.market.repairs import AS_LANDED
 from basis_pipeline.market.stamps import Int64, to_index
+from basis_pipeline.verdict import Status
 
 DAYS = ("day", "expected", "own", "repaired")
 HOLES = ("begin", "end", "hours", "repair", "source")
@@ -60,9 +60,11 @@ class Evidence:
     remarks: tuple[str, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Status:
         """The line's verdict, and WARN where it passed with a concern."""
-        return "WARN" if self.line.verdict == "PASS" and self.concerns else self.line.verdict
+        return (
+            Status.WARN if self.line.verdict is Status.PASS and self.concerns else self.line.verdict
+        )
 
 
 def gather(

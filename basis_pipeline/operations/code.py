@@ -6,8 +6,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from basis_pipeline.market.quality import QualityResult, Severity
 from basis_pipeline.operations import coverage
+from basis_pipeline.verdict import Severity, Value, Verdict, blocked, judge
 
 PHASE = 5
 # Check → what it asks, the package and the arguments of its tool; a tool exits 0 when content.
@@ -24,7 +24,7 @@ CHECKS: dict[str, tuple[Severity, str]] = {
 SHOWN = 6  # lines of what a tool says
 
 
-def code_checks(root: Path) -> list[QualityResult]:
+def code_checks(root: Path) -> list[Verdict]:
     """Evaluate every check of `CHECKS` on the project at `root`.
 
     A tool that is not installed leaves its check unevaluated: it has not passed.
@@ -32,24 +32,17 @@ def code_checks(root: Path) -> list[QualityResult]:
     return [*(_judged(root, name) for name in TOOLS), coverage.coverage_check(root)]
 
 
-def _judged(root: Path, name: str) -> QualityResult:
+def _judged(root: Path, name: str) -> Verdict:
     asks, package, arguments = TOOLS[name]
     tool = Path(sysconfig.get_path("scripts")) / arguments[0]
     if importlib.util.find_spec(package) is None or not tool.exists():
-        return _unknown(name, f"{arguments[0]} is not installed beside {sys.executable}")
+        cause = f"{arguments[0]} is not installed beside {sys.executable}"
+        return blocked(name, "ERROR", cause, phase=PHASE)
     command = [str(tool), *arguments[1:]]
     done = subprocess.run(
         command, cwd=root, capture_output=True, text=True, timeout=600, check=False
     )
-    told = (done.stdout.strip() or done.stderr.strip()).splitlines()
-    metrics: dict[str, float | int | str] = {
-        "command": " ".join(arguments),
-        "exit_code": done.returncode,
-    }
-    said = asks if done.returncode == 0 else " · ".join(told[-SHOWN:])
-    return QualityResult(name, done.returncode == 0, "ERROR", said, metrics, phase=PHASE)
-
-
-def _unknown(name: str, why: str) -> QualityResult:
-    told = f"not evaluated: {why}"
-    return QualityResult(name, False, "ERROR", told, evaluated=False, phase=PHASE)
+    output = (done.stdout.strip() or done.stderr.strip()).splitlines()
+    message = asks if done.returncode == 0 else " · ".join(output[-SHOWN:])
+    figures: dict[str, Value] = {"command": " ".join(arguments), "exit_code": done.returncode}
+    return judge(name, "ERROR", done.returncode == 0, message, evidence=figures, phase=PHASE)

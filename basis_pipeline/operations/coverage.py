@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from basis_pipeline.market.quality import QualityResult
+from basis_pipeline.verdict import Verdict, against, blocked, judge
 
 PHASE = 5
 RECORD = "docs/coverage.json"
@@ -24,11 +24,11 @@ ASKS = f"tests reach at least {MIN_COVERED:.0%} of floors 0 to 3"
 SHOWN = 4  # files that are named
 
 
-def coverage_check(root: Path) -> QualityResult:
+def coverage_check(root: Path) -> Verdict:
     """Share of the statements of the project at `root` that its tests are known to reach."""
     record = root / RECORD
     if not record.is_file():
-        return _result(f"not evaluated: there is no {RECORD}: make coverage", evaluated=False)
+        return blocked("coverage", "ERROR", f"there is no {RECORD}: make coverage", phase=PHASE)
     measured: dict[str, dict[str, Any]] = json.loads(record.read_bytes())
     statements = covered = 0
     unmeasured = []
@@ -42,13 +42,20 @@ def coverage_check(root: Path) -> QualityResult:
             statements += _statements(file)
             unmeasured.append(name)
     share = covered / statements if statements else 0.0
-    told = f"{share:.1%} of {statements} statements are reached"
+    message = against("the share of statements reached", share, MIN_COVERED, "share", floor=True)
     if unmeasured:
         more = f" and {len(unmeasured) - SHOWN} more" if len(unmeasured) > SHOWN else ""
-        told += f"; changed since they were measured: {', '.join(unmeasured[:SHOWN])}{more}"
-    metrics = {"covered": share, "limit": MIN_COVERED, "statements": statements}
-    return _result(
-        told, passed=share >= MIN_COVERED, metrics={**metrics, "unmeasured_files": len(unmeasured)}
+        message += f"; changed since they were measured: {', '.join(unmeasured[:SHOWN])}{more}"
+    return judge(
+        "coverage",
+        "ERROR",
+        share >= MIN_COVERED,
+        message,
+        measured=share,
+        limit=MIN_COVERED,
+        unit="share",
+        evidence={"statements": statements, "unmeasured_files": len(unmeasured)},
+        phase=PHASE,
     )
 
 
@@ -84,18 +91,6 @@ def _statements(file: Path) -> int:
     """Lines on which a statement begins: what a file counts for that was not measured."""
     tree = ast.parse(file.read_bytes())
     return len({node.lineno for node in ast.walk(tree) if isinstance(node, ast.stmt)})
-
-
-def _result(
-    told: str,
-    *,
-    passed: bool = False,
-    evaluated: bool = True,
-    metrics: Mapping[str, float | int | str] | None = None,
-) -> QualityResult:
-    return QualityResult(
-        "coverage", passed, "ERROR", told, dict(metrics or {}), evaluated=evaluated, phase=PHASE
-    )
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from basis_pipeline import error_codes
 from basis_pipeline.config import Configs
 from basis_pipeline.config.mode import ModeConfig
-from basis_pipeline.market.quality import QualityResult, Severity
 from basis_pipeline.settings import ENV_FILE_VARIABLE, FIELDS, OPTIONAL, PREFIX
+from basis_pipeline.verdict import Severity, Value, Verdict, blocked, judge, rows_of
 
 PHASE = 5
 Commands = Mapping[str, AbstractSet[str]]  # `data sample` → its options
@@ -48,7 +48,7 @@ _SECRETS = re.compile(
 
 def document_checks(
     root: Path, configs: Configs, commands: Callable[[], Commands]
-) -> list[QualityResult]:
+) -> list[Verdict]:
     """Evaluate every check of `CHECKS` on the project at `root`; a file that is absent, is a fault.
 
     Parameters
@@ -65,16 +65,25 @@ def document_checks(
     return [*found, _secrets(root)]
 
 
-def _result(name: str, problems: list[tuple[str, str]], looked_at: int = 0) -> QualityResult:
+def _result(name: str, problems: list[tuple[str, str]], looked_at: int = 0) -> Verdict:
     rows = pd.DataFrame(problems, columns=["place", "problem"])
     asks = CHECKS[name][1]
-    told = "; ".join(f"{place}: {problem}" for place, problem in problems[:3]) or asks
+    message = "; ".join(f"{place}: {problem}" for place, problem in problems[:3]) or asks
     if len(problems) > 3:
-        told += f"; and {len(problems) - 3} more"
-    metrics: dict[str, float | int | str] = {"problems": len(problems)}
-    if looked_at:
-        metrics["files"] = looked_at
-    return QualityResult(name, not problems, "ERROR", told, metrics, rows, phase=PHASE)
+        message += f"; and {len(problems) - 3} more"
+    figures: dict[str, Value] = {"files": looked_at} if looked_at else {}
+    return judge(
+        name,
+        "ERROR",
+        not problems,
+        message,
+        measured=len(problems),
+        limit=0,
+        unit="problems",
+        evidence=figures,
+        rows=rows_of(rows),
+        phase=PHASE,
+    )
 
 
 def _documents(root: Path) -> Iterator[tuple[str, str]]:
@@ -195,15 +204,14 @@ def _lock(root: Path) -> Problems:
         yield lock.name, "names a host"
 
 
-def _secrets(root: Path) -> QualityResult:
+def _secrets(root: Path) -> Verdict:
     """Search what git tracks; without git nobody knows what would be published."""
     git = shutil.which("git")
     listed = git and subprocess.run(
         [git, "-C", str(root), "ls-files", "-z"], capture_output=True, text=True, check=False
     )
     if not listed or listed.returncode or not listed.stdout:
-        told = "not evaluated: this is no git checkout"
-        return QualityResult("secrets", False, "ERROR", told, evaluated=False, phase=PHASE)
+        return blocked("secrets", "ERROR", "this is not a git checkout", phase=PHASE)
     names = [name for name in listed.stdout.split("\0") if name]
     # Tests plant secrets to see them masked; hashes of a lock look like keys.
     kept = [n for n in names if not n.startswith("tests/") and n != "requirements.lock"]

@@ -17,6 +17,7 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun,
 from basis_pipeline.errors import BasisError, EventError
 from basis_pipeline.operations.events.log import correlated, emit, open_log
 from basis_pipeline.operations.events.model import EventType, Level
+from basis_pipeline.orchestration.checks import verdict_of
 from basis_pipeline.orchestration.failures import TELLING, reasons
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 
@@ -158,17 +159,15 @@ def said(event: DagsterEvent) -> Iterator[Said]:
         yield EventType.TIMING, {"operation": "step", "seconds": seconds}
 
 
-def _verdict(found: dg.AssetCheckEvaluation) -> Iterator[Said]:
-    verdict = "PASS" if found.passed else {"WARN": "WARN"}.get(found.severity.value, "FAIL")
-    figures = {
-        name: value.value
-        for name, value in found.metadata.items()
-        if isinstance(value.value, str | int | float)
-    }
-    gate = {"gate": found.check_name, "verdict": verdict, "level": LEVELS[verdict]}
-    yield EventType.GATE_VERDICT, {**gate, "evidence": found.description or "", "figures": figures}
-    if not found.passed and "limit" in figures:
-        yield EventType.LIMIT_BREACHED, {"limit": found.check_name, "figures": figures}
+def _verdict(evaluation: dg.AssetCheckEvaluation) -> Iterator[Said]:
+    verdict = verdict_of(evaluation)
+    held = {"measured": verdict.measured, "limit": verdict.limit}
+    figures = {**verdict.evidence, **{name: v for name, v in held.items() if v is not None}}
+    gate = {"gate": verdict.check, "verdict": verdict.status.value}
+    gate |= {"level": LEVELS.get(verdict.status, Level.INFO), "evidence": verdict.message}
+    yield EventType.GATE_VERDICT, {**gate, "figures": figures}
+    if not verdict.passed and verdict.limit is not None:
+        yield EventType.LIMIT_BREACHED, {"limit": verdict.check, "figures": figures}
 
 
 def _refused(dataset: str, facts: Facts) -> dict[str, Any]:

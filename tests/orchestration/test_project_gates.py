@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 
 from basis_pipeline.operations import code, coverage, documents
-from basis_pipeline.operations.gates import Gate, Verdict
 from basis_pipeline.orchestration.assets.project import CODE, HOUSEKEEPING, project_assets
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status, Verdict
 from tests.orchestration.conftest import new_instance
 
 COPIED = ("README.md", "Makefile", "requirements.lock", "docs", "configs", "basis_pipeline")
@@ -33,7 +33,7 @@ SOUND = '"""Sound."""\n\nSIZE = 1\n'
 PACKAGE_HOST = "https://" + "example.org/simple"  # in two parts: no file names a host
 
 
-def judged(root: Path, key: dg.AssetKey) -> dict[str, Gate]:
+def judged(root: Path, key: dg.AssetKey) -> dict[str, Verdict]:
     """Materialise one asset of the project at `root` in an instance of its own."""
     assets = project_assets(root)
     with new_instance(root.parent / "home") as instance:
@@ -43,9 +43,9 @@ def judged(root: Path, key: dg.AssetKey) -> dict[str, Gate]:
         return {gate.check: gate for gate in gates_of(instance, specs)}
 
 
-def verdicts(gates: dict[str, Gate]) -> dict[str, Verdict]:
+def verdicts(gates: dict[str, Verdict]) -> dict[str, Status]:
     """Verdict of each gate by name."""
-    return {name: gate.verdict for name, gate in gates.items()}
+    return {name: gate.status for name, gate in gates.items()}
 
 
 def track(root: Path) -> None:
@@ -82,7 +82,7 @@ def test_this_projects_documents_are_sound(project: Path) -> None:
     """Every gate of the documents is evaluated and green as the project stands."""
     track(project)
     gates = judged(project, HOUSEKEEPING)
-    assert verdicts(gates) == dict.fromkeys(documents.CHECKS, Verdict.PASS), gates
+    assert verdicts(gates) == dict.fromkeys(documents.CHECKS, Status.PASS), gates
 
 
 DOCUMENT_FAULTS = {
@@ -126,15 +126,14 @@ def test_a_fault_in_the_documents_turns_its_gate_red(
     plant(project)
     track(project)
     gates = judged(project, HOUSEKEEPING)
-    red = {name for name, gate in gates.items() if gate.verdict is Verdict.FAIL}
+    red = {name for name, gate in gates.items() if gate.status is Status.FAIL}
     assert red == {check}, gates
 
 
 def test_without_git_nobody_knows_what_is_published(project: Path) -> None:
     """A tree that is no checkout leaves the search for secrets unevaluated: no pass."""
     gates = judged(project, HOUSEKEEPING)
-    assert gates["secrets"].verdict is Verdict.NOT_RUN
-    assert gates["secrets"].stopped is False
+    assert gates["secrets"].status is Status.NOT_RUN
 
 
 @pytest.fixture
@@ -159,9 +158,8 @@ def measure(root: Path, reached: int) -> None:
 def test_sound_code_passes_every_tool(package: Path) -> None:
     """All tools are found and judge the project they are pointed at."""
     gates = judged(package, CODE)
-    assert verdicts(gates) == dict.fromkeys(code.CHECKS, Verdict.PASS), gates
-    assert gates["coverage"].metrics is not None
-    assert gates["coverage"].metrics["covered"] == 0.9
+    assert verdicts(gates) == dict.fromkeys(code.CHECKS, Status.PASS), gates
+    assert gates["coverage"].measured == 0.9
 
 
 CODE_FAULTS = {
@@ -178,7 +176,7 @@ def test_a_fault_in_the_code_turns_its_gate_red(package: Path, check: str) -> No
     """Each tool sees the fault that is its own."""
     CODE_FAULTS[check](package)
     gates = judged(package, CODE)
-    assert gates[check].verdict is Verdict.FAIL, gates
+    assert gates[check].status is Status.FAIL, gates
     assert gates[check].message
 
 
@@ -187,12 +185,12 @@ def test_code_that_was_not_measured_counts_as_not_reached(package: Path) -> None
     assert coverage.coverage_check(package).passed
     add("basis_pipeline/settings.py", SOUND)(package)  # two statements more, reached by none
     found = coverage.coverage_check(package)
-    assert found.metrics["covered"] == 9 / 12
+    assert found.measured == 9 / 12
     assert not found.passed
-    assert "basis_pipeline/settings.py" in found.description
+    assert "basis_pipeline/settings.py" in found.message
     (package / "basis_pipeline" / "settings.py").unlink()
     add("basis_pipeline/errors.py", "MORE = 2\n")(package)
-    assert coverage.coverage_check(package).metrics["covered"] == 0.0
+    assert coverage.coverage_check(package).measured == 0.0
 
 
 def test_without_a_record_coverage_is_not_evaluated(package: Path) -> None:
@@ -200,7 +198,7 @@ def test_without_a_record_coverage_is_not_evaluated(package: Path) -> None:
     (package / coverage.RECORD).unlink()
     found = coverage.coverage_check(package)
     assert not found.evaluated
-    assert "make coverage" in found.description
+    assert "make coverage" in found.message
 
 
 def test_a_tool_that_is_missing_is_not_evaluated(

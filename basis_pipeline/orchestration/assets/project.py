@@ -9,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.operations import code, documents
 from basis_pipeline.operations.code import code_checks
 from basis_pipeline.operations.documents import Commands, document_checks
 from basis_pipeline.orchestration.checks import check_results, check_spec, results_only
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Verdict
 
 HOUSEKEEPING = dg.AssetKey(["project", "housekeeping"])
 CODE = dg.AssetKey(["project", "code"])
@@ -103,10 +103,8 @@ def _code(root: Path | None) -> dg.AssetsDefinition:
     return judged_code
 
 
-def _told(
-    key: dg.AssetKey, found: Sequence[QualityResult], context: dg.AssetExecutionContext
-) -> Steps:
-    unknown = {f"not_evaluated/{f.name}": f.description for f in found if not f.evaluated}
+def _told(key: dg.AssetKey, found: Sequence[Verdict], context: dg.AssetExecutionContext) -> Steps:
+    unknown = {f"not_evaluated/{f.check}": f.message for f in found if not f.evaluated}
     checks = check_results(key, found, context.selected_asset_check_keys)
     result = dg.MaterializeResult[None](key, metadata=unknown, check_results=checks)
     yield from results_only(context, result)

@@ -17,9 +17,10 @@ from basis_pipeline.results.pages.drawing import Chart
 from basis_pipeline.results.pages.facts import REASONS, RunFacts, flattened
 from basis_pipeline.results.pages.page import render
 from basis_pipeline.results.pages.risk_charts import risk_charts
-from basis_pipeline.results.pages.verdicts import GateVerdict, banners, in_order, stamp_of
+from basis_pipeline.results.pages.verdicts import banners, in_order, stamp_of
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import GROUPS
+from basis_pipeline.verdict import Verdict
 
 HEADLINE = (
     "total_return",
@@ -39,7 +40,7 @@ LISTS = (("Yields", YIELDS), ("Risk", RISKS), ("Activity", ACTIVITY))
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-def tear_sheet_html(result: RunResult, gates: Sequence[GateVerdict] = ()) -> str:
+def tear_sheet_html(result: RunResult, gates: Sequence[Verdict] = ()) -> str:
     """One page over one run.
 
     Parameters
