@@ -12,6 +12,7 @@ from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import (
     Modes,
     ResultsDir,
+    chosen,
     project_configs,
     require_data,
     settings_of,
@@ -66,9 +67,9 @@ def gates(
     the jobs of stress, montecarlo, sweep and walk-forward.
     """
     settings, configs = settings_of(results_dir=results_dir), project_configs()
-    phases, modes = _phases(phase), {configs.mode(name).mode for name in mode or ()}
+    phases, modes = _phases(phase), set(chosen(configs, mode) if mode else ())
     if execute:
-        _execute(settings, [configs.mode(name).mode for name in mode or configs.modes], phases)
+        _execute(settings, chosen(configs, mode), phases)
     found = [
         gate
         for gate in _recorded(settings)
@@ -112,9 +113,9 @@ def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> Non
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
         from basis_pipeline.orchestration.launch import Launcher
-        from basis_pipeline.orchestration.resources import RunRequest
+        from basis_pipeline.orchestration.resources import RunOptions
 
-        request = RunRequest(data_dir=str(settings.data_dir), results_dir=str(settings.results_dir))
+        request = RunOptions(data_dir=str(settings.data_dir), results_dir=str(settings.results_dir))
         with opened_instance(home) as instance:
             launcher = Launcher(build_defs(), instance, request, advance)
             problems = []

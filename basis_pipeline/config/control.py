@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from basis_pipeline.config.base import StrictModel
-from basis_pipeline.config.loading import load_directory
+from basis_pipeline.config.loading import load_file
 from basis_pipeline.errors import ConfigError
 
 
@@ -94,7 +94,7 @@ def load_control_limits(config_dir: Path) -> ControlLimits:
     ------
     ConfigError: as every other configuration file; CONFIG-007 when they name an unknown mode.
     """
-    limits = load_directory(config_dir / "control", ControlLimits, "name")["limits"]
+    limits = load_file(config_dir / "control" / "limits.yaml", ControlLimits, "name")
     modes = sorted(path.stem for path in (config_dir / "modes").glob("*.yaml"))
     if unknown := sorted(set(limits.modes) - set(modes)):
         what = f"there is no mode {', '.join(unknown)}"

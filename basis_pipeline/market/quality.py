@@ -11,8 +11,8 @@ from basis_pipeline.config.dataset import Agreement, DatasetConfig, Kind, Outlie
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.repairs import AS_LANDED
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.repairs import AS_READ
 from basis_pipeline.market.schemas import validate
 from basis_pipeline.verdict import (
     Severity,
@@ -89,7 +89,7 @@ def _refused(config: DatasetConfig, error: DataError) -> list[Verdict]:
     names = check_names(config)
     if owner not in names:
         owner = "files_and_schema"
-    rows = rows_of(error.offending) if isinstance(error, RefusedDataError) else ()
+    rows = rows_of(error.offending) if isinstance(error, RejectedDataError) else ()
     results = []
     for name, (severity, _) in names.items():
         if name == owner:
@@ -137,7 +137,7 @@ def _schema(dataset: Dataset) -> Found:
     facts: dict[str, Any] = {"evidence": {"rows": len(dataset.frame)}}
     try:
         validate(dataset.frame, dataset.config, dataset.name)
-    except RefusedDataError as error:
+    except RejectedDataError as error:
         return False, error.what, facts, error.offending
     return True, f"{count_of(len(dataset.frame), 'row')} fit the schema", facts, pd.DataFrame()
 
@@ -152,7 +152,7 @@ def _coverage(dataset: Dataset) -> Found:
 def _gaps(dataset: Dataset) -> Found:
     """Gaps are repaired or rejected before this: here they are counted and shown."""
     frame = dataset.frame
-    repaired = frame["repair"] != AS_LANDED
+    repaired = frame["repair"] != AS_READ
     declared = repaired & frame["source"].ne("")
     counted, found = sum(dataset.repairs.values()), int(repaired.sum())
     undeclared = max(found - int(declared.sum()), abs(found - counted))
@@ -280,7 +280,7 @@ def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> 
 
 def gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
     """`timestamp`, both quotes, `peer` and `gap_bp`, of every stamp at which both landed."""
-    own, other = (d.frame[d.frame["repair"] == AS_LANDED] for d in (dataset, peer))
+    own, other = (d.frame[d.frame["repair"] == AS_READ] for d in (dataset, peer))
     both = pd.merge(
         own[["timestamp", rule.column]].set_axis(["timestamp", dataset.name], axis=1),
         other[["timestamp", rule.peer_column]].set_axis(["timestamp", peer.name], axis=1),

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from basis_pipeline.error_codes import PHASES
-from basis_pipeline.results.pages.page import render
+from basis_pipeline.reports.page import render
 from basis_pipeline.verdict import (
     WORST_FIRST,
     Status,

@@ -30,9 +30,9 @@ PHASE = 4
 DATA = ("raw", "dataset")
 # Beside those of the data: gates that say the platform itself is wrong, not that a figure is poor.
 OF_A_RUN = {
-    ("backtest/run", "reconciliation"),
-    ("backtest/run", "closed_form"),
-    ("backtest/run", "determinism"),
+    ("backtest/simulation", "reconciliation"),
+    ("backtest/simulation", "closed_form"),
+    ("backtest/simulation", "determinism"),
     ("results/record", "integrity"),
 }
 EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}

@@ -19,8 +19,8 @@ from basis_pipeline.operations.health import graph
 from basis_pipeline.operations.health.durations import Sample
 from basis_pipeline.operations.health.families import Ingested
 from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger
-from basis_pipeline.orchestration.guard import latest_records, told
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
+from basis_pipeline.orchestration.upstream_gate import latest_records, told
 
 STEPS = """
     SELECT run_id, step_key,
@@ -80,7 +80,7 @@ def _ingested(
     """The latest verdict on every family: of its files and of the dataset made of them."""
     asked = {
         config.name: [
-            dg.AssetCheckKey(dg.AssetKey(["raw", config.name]), "landed"),
+            dg.AssetCheckKey(dg.AssetKey(["raw", config.name]), "readable"),
             *(
                 dg.AssetCheckKey(dg.AssetKey(["dataset", config.name]), check)
                 for check, (severity, _) in check_names(config).items()

@@ -13,7 +13,6 @@ from dagster._core.storage.asset_check_execution_record import (
 )
 
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
-from basis_pipeline.orchestration.guard import latest_records
 from basis_pipeline.orchestration.partitions import (
     MODE,
     Part,
@@ -21,6 +20,7 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     scenario_sets,
 )
+from basis_pipeline.orchestration.upstream_gate import latest_records
 from basis_pipeline.verdict import Status, Verdict
 
 HISTORY = 1_000  # records looked through, the latest first

@@ -30,7 +30,7 @@ from basis_pipeline.orchestration.trail import is_over, recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
 
 
-class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
+class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Directories, window, capital and overrides of a run; what is not given the environment says.
 
     The values are recorded with the run, so that running it again asks for the same.
@@ -48,7 +48,7 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunRequest"]:
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
         """While steps execute the event log is open, and what is said carries the run."""
         with self.recording(context.instance, context.run):
             yield self

@@ -25,7 +25,7 @@ from basis_pipeline.runs.inputs import market_arrays, parameters_of, plain_panel
 from basis_pipeline.verdict import Severity, Verdict, against, count_of, judge, rows_of
 
 PHASE = 3
-ASSET = "backtest/run"  # what these checks judge
+ASSET = "backtest/simulation"  # what these checks judge
 SHOWN_ROWS = 20
 REPAIRED_SHARE = 0.10
 

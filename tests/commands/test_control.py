@@ -9,8 +9,8 @@ import pytest
 from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.operations.events.query import query
 from basis_pipeline.orchestration.control import CONTROL, STATE
-from basis_pipeline.orchestration.guard import latest_records, told
 from basis_pipeline.orchestration.instance import opened_instance
+from basis_pipeline.orchestration.upstream_gate import latest_records, told
 from basis_pipeline.settings import dagster_home, load_settings
 from tests.test_cli import basis
 

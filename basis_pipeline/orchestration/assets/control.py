@@ -16,7 +16,7 @@ from basis_pipeline.operations.control.state import standing, transitions
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.control import CONTROL, STATE, hold, verdict
 from basis_pipeline.orchestration.failures import error_metadata
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import Settings, project_root
 from basis_pipeline.verdict import Verdict, judge
@@ -47,13 +47,13 @@ def control_asset() -> dg.AssetsDefinition:
         ),
     )
     def control(
-        context: dg.AssetExecutionContext, request: RunRequest
+        context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Hold the age of the data against its limit, and show what stands."""
         try:
-            settings = request.settings
+            settings = options.settings
             limits = load_control_limits(project_root() / "configs")
-            state = hold(context.instance, settings, _ages(request, limits), limits)
+            state = hold(context.instance, settings, _ages(options, limits), limits)
             found, facts = verdict(state), _facts(settings)
         except BasisError as error:  # nobody knows whether work may go on
             found, facts = _unknown(error), {}
@@ -62,13 +62,13 @@ def control_asset() -> dg.AssetsDefinition:
     return control
 
 
-def _ages(request: RunRequest, limits: ControlLimits) -> list[Measured]:
-    configs = request.configs
+def _ages(options: RunOptions, limits: ControlLimits) -> list[Measured]:
+    configs = options.configs
     watched = [mode for mode in configs.modes if limits.of(mode)[Limit.DATA_AGE]]
     if not watched:
         return []
     slices = [slice_mode(configs, mode) for mode in watched]
-    return data_ages(request.data, configs, slices, datetime.now(UTC))
+    return data_ages(options.data, configs, slices, datetime.now(UTC))
 
 
 def _unknown(error: BasisError) -> Verdict:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from basis_pipeline.results.pages.definitions import percent
-from basis_pipeline.results.pages.facts import RunFacts
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.results.definitions import percent
 from basis_pipeline.verdict import WORST_FIRST, Status, Verdict, count_of, worst
 
 REPAIRED_LIMIT = 0.10  # above it the share of repaired hours is a warning of its own
@@ -26,7 +26,7 @@ def in_order(gates: Sequence[Verdict]) -> list[Verdict]:
     return sorted(gates, key=lambda gate: WORST_FIRST.index(gate.status))
 
 
-def banners(run: RunFacts, gates: Sequence[Verdict]) -> list[Banner]:
+def banners(run: RunView, gates: Sequence[Verdict]) -> list[Banner]:
     """Everything about a run that changes how its figures are to be read, the worst first."""
     found = []
     if failing := [gate for gate in gates if gate.status is Status.FAIL]:
@@ -48,7 +48,7 @@ def banners(run: RunFacts, gates: Sequence[Verdict]) -> list[Banner]:
     return sorted(found, key=lambda banner: ("alarm", "warn", "note").index(banner.level))
 
 
-def stamp_of(run: RunFacts, gates: Sequence[Verdict]) -> tuple[str, str]:
+def stamp_of(run: RunView, gates: Sequence[Verdict]) -> tuple[str, str]:
     """One word for a run, and its level: alarm, warn or good."""
     failed = any(gate.status is Status.FAIL for gate in gates)
     if run.liquidated_at:
@@ -64,7 +64,7 @@ def stamp_of(run: RunFacts, gates: Sequence[Verdict]) -> tuple[str, str]:
     return "GATES WARN", "warn"
 
 
-def _liquidated(run: RunFacts) -> Banner:
+def _liquidated(run: RunView) -> Banner:
     events = run.events_of("liquidation")
     first = pd.Timestamp(run.liquidated_at[0], tz="UTC")
     places = ", ".join(sorted(events["venue"].unique()))
@@ -77,7 +77,7 @@ def _liquidated(run: RunFacts) -> Banner:
     return Banner("alarm", "Liquidated", text)
 
 
-def _repaired(run: RunFacts) -> Banner:
+def _repaired(run: RunView) -> Banner:
     share, hours = run.repaired_share, int(run.repaired.sum())
     told = ", ".join(
         f"{name} {int(flags.sum()):,} h" for name, flags in run.repaired_by_dataset.items()

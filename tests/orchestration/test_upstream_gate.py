@@ -4,11 +4,11 @@ import dagster as dg
 import pytest
 
 from basis_pipeline.errors import BacktestError, BasisError
-from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.failures import failures
-from basis_pipeline.orchestration.guard import require_passing
+from basis_pipeline.orchestration.upstream_gate import require_passing
 from tests.orchestration.conftest import Place
 
 COVERAGE = dg.AssetCheckKey(dataset_key("aave_usdt_rates"), "coverage")
@@ -41,13 +41,13 @@ def materialise(place: Place, key: dg.AssetKey) -> list[BasisError | str]:
         instance=place.instance,
         asset_selection=[key],
         partition_key="pure_lending",
-        run_config={"resources": {"request": {"config": asked}}},
+        run_config={"resources": {"options": {"config": asked}}},
         raise_on_error=False,
     )
     return [problem for _, problem in failures(result)]
 
 
-@pytest.mark.parametrize("key", [PANEL, RUN])
+@pytest.mark.parametrize("key", [PANEL, SIMULATION])
 def test_a_failing_check_of_an_earlier_run_refuses(place: Place, key: dg.AssetKey) -> None:
     """Panel and backtest refuse while a check of what they read is failing, and run again after."""
     assert place.run("pure_lending").modes[0].run_id
@@ -67,9 +67,9 @@ def test_a_failing_check_of_another_mode_does_not_matter(place: Place) -> None:
     assert place.run("pure_lending").modes[0].run_id
     inputs = dg.AssetCheckKey(PANEL, "inputs")
     report(place, passed=False, key=inputs, partition="btc_basis")
-    assert materialise(place, RUN) == []
+    assert materialise(place, SIMULATION) == []
     report(place, passed=False, key=inputs, partition="pure_lending")
-    assert len(materialise(place, RUN)) == 1
+    assert len(materialise(place, SIMULATION)) == 1
 
 
 def test_what_was_never_materialised_is_named(place: Place) -> None:
