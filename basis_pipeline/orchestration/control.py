@@ -10,14 +10,13 @@ from itertools import takewhile
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.control import ControlState, Measured, State, assess, read_state
 from basis_pipeline.operations.events.log import correlated, error_event
 from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.orchestration.check_history import history_of
 from basis_pipeline.orchestration.checks import check_result
 from basis_pipeline.orchestration.partitions import part_of_key
 from basis_pipeline.orchestration.trail import OUTCOMES
@@ -35,7 +34,6 @@ OF_A_RUN = {
     ("backtest/simulation", "determinism"),
     ("results/record", "integrity"),
 }
-EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def hold(
@@ -147,15 +145,10 @@ def _fails(found: dg.AssetCheckEvaluation) -> bool:
 def _count(
     instance: DagsterInstance, found: dg.AssetCheckEvaluation, most: int, since: float
 ) -> int:
-    records = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(found.asset_key, found.check_name),
-        limit=most,
-        status=EVALUATED,
-        partition_filter=PartitionKeyFilter(key=found.partition) if found.partition else None,
-    )
+    check = dg.AssetCheckKey(found.asset_key, found.check_name)
     evaluated = [
         (record.event.timestamp, record.event.get_dagster_event().asset_check_evaluation_data)
-        for record in records
+        for record in history_of(instance, check, most, found.partition)
         if record.event
     ]
     row = takewhile(lambda pair: pair[0] > since and _fails(pair[1]), evaluated)

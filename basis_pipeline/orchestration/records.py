@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
 
+from basis_pipeline.orchestration.check_history import (
+    CheckRecord,
+    history_of,
+    is_planned,
+    latest_records,
+)
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
 from basis_pipeline.orchestration.partitions import (
     MODE,
@@ -20,9 +20,9 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     scenario_sets,
 )
-from basis_pipeline.orchestration.upstream_gate import latest_records
 from basis_pipeline.verdict import Status, Verdict
 
+DATA_VERSION_TAG = "dagster/data_version"
 HISTORY = 1_000  # records looked through, the latest first
 STOPPED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
@@ -68,7 +68,7 @@ def gates_of(
     """The checks given with their latest verdicts, of one partition where they have them."""
     wanted = {spec.key: spec for spec in specs}
     records = latest_records(instance, wanted, key or None)
-    unfinished = {r.run_id for r in records.values() if _is_planned(r)}
+    unfinished = {r.run_id for r in records.values() if is_planned(r)}
     stopped = set(_stopped(instance, unfinished))
     return [_gate(spec, key, records.get(check), stopped) for check, spec in wanted.items()]
 
@@ -88,9 +88,7 @@ def gates_of_result(
     gates = []
     for spec in specs:
         if spec.partitions_def is not None:
-            history = instance.event_log_storage.get_asset_check_execution_history(
-                spec.key, limit=HISTORY, partition_filter=PartitionKeyFilter(key=mode)
-            )
+            history = history_of(instance, spec.key, HISTORY, mode)
             own = [record for record in history if record.run_id == made_by]
             gates += [_gate(spec, mode, record, set()) for record in own[:1]]
     return gates
@@ -107,9 +105,9 @@ def _maker(instance: DagsterInstance, asset: dg.AssetKey, mode: str, version: st
 
 
 def _gate(
-    spec: dg.AssetCheckSpec, key: str, record: AssetCheckExecutionRecord | None, stopped: set[str]
+    spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None, stopped: set[str]
 ) -> Verdict:
-    if record is None or _is_planned(record):
+    if record is None or is_planned(record):
         part = part_of_key(key)
         is_blocked = record is not None and record.run_id in stopped
         why = "its run failed before it was evaluated" if is_blocked else "never evaluated"
@@ -128,10 +126,6 @@ def _gate(
     evaluation = event.get_dagster_event().asset_check_evaluation_data
     at = datetime.fromtimestamp(event.timestamp, UTC)
     return verdict_of(evaluation).at(evaluated_at=at, run_id=record.run_id)
-
-
-def _is_planned(record: AssetCheckExecutionRecord) -> bool:
-    return record.status is AssetCheckExecutionRecordStatus.PLANNED
 
 
 def _stopped(instance: DagsterInstance, run_ids: set[str]) -> Iterator[str]:

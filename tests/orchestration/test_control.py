@@ -16,9 +16,9 @@ from basis_pipeline.operations.events.log import close_log
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON
+from basis_pipeline.orchestration.check_history import described, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE, failed_in_a_row, hold
 from basis_pipeline.orchestration.failures import failures
-from basis_pipeline.orchestration.upstream_gate import latest_records, told
 from basis_pipeline.settings import project_root
 from tests.orchestration.conftest import Place
 
@@ -52,7 +52,7 @@ def shown(place: Place) -> tuple[str, str]:
     """Status and description of the check that the UI shows of `platform/control`."""
     key = dg.AssetCheckKey(CONTROL, STATE)
     record = latest_records(place.instance, [key])[key]
-    return record.status.value, told(record)[0]
+    return record.status.value, described(record)[0]
 
 
 def fingerprints(directory: Path) -> dict[str, str]:

@@ -39,7 +39,7 @@ def damaged_value(place: Path) -> None:
     kept = place / "warehouse" / "dataset" / "aave_usdt_rates.parquet"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"PAR1 and no more")
-    ParquetIOManager(request=RunOptions(results_dir=str(place))).load(RATES)
+    ParquetIOManager(options=RunOptions(results_dir=str(place))).load(RATES)
 
 
 PROVOCATIONS = {

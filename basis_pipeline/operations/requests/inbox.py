@@ -11,14 +11,15 @@ from pathlib import Path
 
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BacktestError, BasisError, ConfigError
-from basis_pipeline.operations.deliveries import Signature, is_young
 from basis_pipeline.operations.events.log import emit
 from basis_pipeline.operations.events.model import EventType
+from basis_pipeline.operations.file_changes import is_young
 from basis_pipeline.operations.requests.model import read_request
 from basis_pipeline.operations.requests.queue import COMPONENT, submit
 from basis_pipeline.settings import Settings
 
 DIRECTORY, ACCEPTED, REJECTED = "inbox", "accepted", "rejected"
+Signature = list[int]  # time of writing [ns], size
 SUFFIXES = (".json", ".yaml", ".yml")
 
 
@@ -56,7 +57,7 @@ def empty_inbox(
     """
     done, inbox = Emptied(), inbox_of(settings)
     for path, signature in _files(inbox):
-        if seen.get(path.name) != signature or is_young(signature, settle_seconds, now):
+        if seen.get(path.name) != signature or is_young(signature[0], settle_seconds, now):
             done.left[path.name] = signature
             continue
         try:

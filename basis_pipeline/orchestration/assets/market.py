@@ -66,7 +66,13 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
         """Hold the inputs against the gate, then build the panel."""
         asking = f"market/panel[{mode_of(context)}]"
         try:
-            require_passing(context.instance, input_checks(mode_slice), asking)
+            require_passing(
+                context.instance,
+                input_checks(mode_slice),
+                asking,
+                run_id=context.run.run_id,
+                origin=options.origin,
+            )
             datasets = {n: warehouse.load(dataset_key(n)) for n in mode_slice.datasets}
             built = build_panel(mode_slice, datasets, options.window)
         except BasisError as error:

@@ -46,7 +46,7 @@ def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) ->
     aged(running.place.data)
     runs = running.settle()
     assert stages(runs) == ["data", "btc_basis", "comparison"]
-    assert runs[0].tags["basis/cause"].endswith("2024-02-29.csv longer")
+    assert runs[0].tags["basis/cause"].endswith("bybit_btcusdt_funding longer")
     read = {key.to_user_string() for key in runs[0].asset_selection or ()}
     assert {key for key in read if key.startswith("raw/")} == {"raw/bybit_btcusdt_funding"}
     after = running.results()
