@@ -56,14 +56,14 @@ def gates(
     """Show the verdict of every gate, from the latest record of every check.
 
     Phases: 1 environment and configuration, 2 data, 3 components and engine, 4 platform and
-    interfaces, 5 documentation and housekeeping, 6 scenarios: by mode and scenario set.
+    interfaces, 6 scenarios: by mode and scenario set. Code and documents are checked by make lint.
 
     PASS, WARN, FAIL, or NOT RUN where a check was declared or planned and never evaluated: that is
     not a pass. A warning is shown and fails nothing. Exit code 1 when a gate FAILs, or a failed run
     kept it from being evaluated.
 
     --execute runs the pipeline on the data of the environment for phases 1-3, and looks at the
-    instance, the documents and the code for phases 4-5, before it reports. Phase 6 is evaluated by
+    instance for phase 4, before it reports. Phase 6 is evaluated by
     the jobs of stress, montecarlo, sweep and walk-forward.
     """
     settings, configs = settings_of(results_dir=results_dir), project_configs()

@@ -13,13 +13,13 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
 
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import BasisError
+from basis_pipeline.operations.audit_log import EventType, correlated, emit
 from basis_pipeline.operations.control import ControlState, Measured, State, assess, read_state
-from basis_pipeline.operations.events.log import correlated, error_event
 from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.orchestration.audit_listener import OUTCOMES
 from basis_pipeline.orchestration.check_history import history_of
 from basis_pipeline.orchestration.checks import check_result
 from basis_pipeline.orchestration.partitions import part_of_key
-from basis_pipeline.orchestration.trail import OUTCOMES
 from basis_pipeline.settings import Settings, project_root
 from basis_pipeline.verdict import Verdict, judge
 
@@ -104,7 +104,7 @@ class Watch:
                 measured = failed_in_a_row(self._instance, self._run.run_id, limits, since)
                 hold(self._instance, self._settings, measured, limits)
             except BasisError as error:
-                error_event(error, "control")
+                emit(self._settings, EventType.ERROR, "control", **error.as_json())
                 print(f"warning: this run's gates are not judged\n{error.block()}", file=sys.stderr)
 
 

@@ -102,7 +102,7 @@ class Launcher:
         assets = sorted(asked - set(pipeline))
         if not assets:
             return []
-        self.say("platform and project")
+        self.say("platform")
         job = self.defs.resolve_implicit_global_asset_job_def()
         # The page of all gates comes after them: it shows what they said.
         done = [self._execute(assets, job=job), self._execute([GATES])]

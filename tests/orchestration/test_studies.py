@@ -14,9 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from basis_pipeline.operations.events.log import close_log, open_log
-from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.operations.events.query import query
+from basis_pipeline.operations.audit_log import read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration import partitions, resources
 from basis_pipeline.orchestration.assets import studies
 from basis_pipeline.orchestration.assets.studies import study_key
@@ -98,7 +97,6 @@ def studied(
             assert place.run(MODE).modes[0].run_id
             know_sets(place.instance)
             yield place
-    close_log()
 
 
 def execute(place: Place, job: str, **asked: Any) -> dg.ExecuteInProcessResult:
@@ -182,8 +180,7 @@ def test_any_set_is_a_gate_once_it_ran_and_while_it_has_a_file(
 def test_what_a_run_says_carries_its_mode_and_its_set(studied: Place) -> None:
     """Events are found by mode and tell the set, as alerts do; times of steps are the set's."""
     done = execute(studied, "stress_tests", partition_key=f"{MODE}|crises")
-    open_log(studied.results / DIRECTORY).flush()
-    events = list(query(studied.results / DIRECTORY, run_id=done.run_id))
+    events = list(read_events(studied.results / DIRECTORY, run_id=done.run_id))
     assert {event.mode for event in events} == {MODE}
     verdicts = [event for event in events if event.type == "gate_verdict"]
     assert {event.fields["scenario_set"] for event in verdicts} == {"crises"}

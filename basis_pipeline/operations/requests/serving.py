@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import build_panel
+from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import require_work
-from basis_pipeline.operations.events.log import emit
-from basis_pipeline.operations.events.model import EventType
 from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
 from basis_pipeline.operations.requests.queue import COMPONENT, begin, find, finish
 from basis_pipeline.results.database.archive import Archive
@@ -63,16 +62,16 @@ def _serve(settings: Settings, configs: Configs, sequence: int, pipeline_run: st
     except BasisError as error:
         told = {"code": error.code, "message": str(error)}
         finish(settings, sequence, Status.REFUSED, **told)
-        _tell(served, Status.REFUSED, known | told)
+        _tell(settings, served, Status.REFUSED, known | told)
         return
     except Exception as error:  # noqa: BLE001 - one request must not stop those behind it
         told = {"message": f"{type(error).__name__}: {error}"}
         finish(settings, sequence, Status.FAILED, **told)
-        _tell(served, Status.FAILED, known | told)
+        _tell(settings, served, Status.FAILED, known | told)
         return
     words = {verdict.check: verdict.status.value for verdict in verdicts}
     finish(settings, sequence, Status.DONE, run_id=result.run_id, verdicts=json.dumps(words))
-    _tell(served, Status.DONE, {**known, "record": result.run_id, "verdicts": words})
+    _tell(settings, served, Status.DONE, {**known, "record": result.run_id, "verdicts": words})
 
 
 def backtest_of(request: BacktestRequest, configs: Configs) -> tuple[RunResult, list[Verdict]]:
@@ -94,7 +93,8 @@ def backtest_of(request: BacktestRequest, configs: Configs) -> tuple[RunResult, 
     return result, backtest_checks(result, mode_slice, panel)
 
 
-def _tell(served: Served, status: Status, fields: dict[str, object]) -> None:
+def _tell(settings: Settings, served: Served, status: Status, fields: dict[str, object]) -> None:
     level = "INFO" if status is Status.DONE else "ERROR"
     mode = served.request.mode
-    emit(EventType.REQUEST_SERVED, COMPONENT, level=level, mode=mode, status=status, **fields)
+    event = {"mode": mode, "level": level, "status": status, **fields}
+    emit(settings, EventType.REQUEST_SERVED, COMPONENT, **event)
