@@ -15,6 +15,7 @@ from dagster import DagsterEvent, DagsterEventType, DagsterInstance, DagsterRun,
 from basis_pipeline.errors import BasisError, EventError
 from basis_pipeline.operations.audit_log import EventType, Level, correlated, emit, log_directory
 from basis_pipeline.operations.audit_log.files import retire_old_files
+from basis_pipeline.orchestration.checks import verdict_of
 from basis_pipeline.orchestration.failures import TELLING, reasons
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 from basis_pipeline.settings import Settings
@@ -149,25 +150,21 @@ def entries_of(event: DagsterEvent) -> Iterator[Entry]:
 
 
 def _verdict(evaluation: dg.AssetCheckEvaluation) -> Iterator[Entry]:
-    failed = "WARN" if evaluation.severity is dg.AssetCheckSeverity.WARN else "FAIL"
-    verdict = "PASS" if evaluation.passed else failed
-    figures = {
-        name: value.value
-        for name, value in evaluation.metadata.items()
-        if isinstance(value.value, str | int | float)
-    }
+    verdict = verdict_of(evaluation)
+    held = {"measured": verdict.measured, "limit": verdict.limit}
+    figures = {**verdict.evidence, **{name: n for name, n in held.items() if n is not None}}
     yield (
         EventType.GATE_VERDICT,
         {
-            "gate": evaluation.check_name,
-            "verdict": verdict,
-            "level": LEVELS[verdict],
-            "evidence": evaluation.description or "",
+            "gate": verdict.check,
+            "verdict": verdict.status.value,
+            "level": LEVELS.get(verdict.status, Level.INFO),
+            "evidence": verdict.message,
             "figures": figures,
         },
     )
-    if not evaluation.passed and "limit" in figures:
-        yield EventType.LIMIT_BREACHED, {"limit": evaluation.check_name, "figures": figures}
+    if not verdict.passed and verdict.limit is not None:
+        yield EventType.LIMIT_BREACHED, {"limit": verdict.check, "figures": figures}
 
 
 def _rejected(dataset: str, metadata: Metadata) -> dict[str, Any]:

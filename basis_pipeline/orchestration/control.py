@@ -18,11 +18,14 @@ from basis_pipeline.operations.control import ControlState, Measured, State, ass
 from basis_pipeline.operations.health.families import OF_THE_WINDOW
 from basis_pipeline.orchestration.audit_listener import OUTCOMES
 from basis_pipeline.orchestration.check_history import history_of
+from basis_pipeline.orchestration.checks import check_result
 from basis_pipeline.orchestration.partitions import part_of_key
 from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.verdict import Verdict, judge
 
 CONTROL = dg.AssetKey(["platform", "control"])
 STATE = "state"
+PHASE = 4
 DATA = ("raw", "dataset")
 # Beside those of the data: gates that say the platform itself is wrong, not that a figure is poor.
 OF_A_RUN = {
@@ -54,33 +57,32 @@ def hold(
 
 def show(instance: DagsterInstance, state: ControlState) -> None:
     """Record the state as the verdict of the check of `platform/control`, outside of any run."""
-    found = verdict(state)
+    result = check_result(CONTROL, verdict(state))
     evaluation = dg.AssetCheckEvaluation(
         asset_key=CONTROL,
         check_name=STATE,
-        passed=found.passed,
-        severity=found.severity,
-        description=found.description,
-        metadata=found.metadata,
+        passed=result.passed,
+        severity=result.severity,
+        description=result.description,
+        metadata=result.metadata,
     )
     instance.report_runless_asset_event(evaluation)
 
 
-def verdict(state: ControlState) -> dg.AssetCheckResult:
+def verdict(state: ControlState) -> Verdict:
     """NORMAL passes, ALERT is a warning, a halt or shutdown an error."""
-    is_alert = state.name is State.ALERT
-    return dg.AssetCheckResult(
-        asset_key=CONTROL,
-        check_name=STATE,
-        passed=state.name is State.NORMAL,
-        severity=dg.AssetCheckSeverity.WARN if is_alert else dg.AssetCheckSeverity.ERROR,
-        description=state.told,
-        metadata={
+    return judge(
+        STATE,
+        "WARN" if state.name is State.ALERT else "ERROR",
+        state.name is State.NORMAL,
+        state.told,
+        evidence={
             "state": state.name.value,
             "since": state.since.isoformat() if state.since else "ever",
             "by": state.by or "nobody",
             "reason": state.reason or "none",
         },
+        phase=PHASE,
     )
 
 
