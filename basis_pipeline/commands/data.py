@@ -23,7 +23,7 @@ from basis_pipeline.errors import CommandError
 if TYPE_CHECKING:
     from basis_pipeline.market.audit import AuditLine
 
-VERDICTS = ("PASS", "WARN", "FAIL", "ABSENT")
+VERDICTS = ("PASS", "WARN", "FAIL", "N/A")
 AUDIT = (
     "family",
     "first",
@@ -77,7 +77,7 @@ def audit(
     """Say what lies in a data directory: one line a family, with a verdict.
 
     Each family is read and its dataset built, over its own span or over the window given. PASS: as
-    landed. WARN: repaired, or unusual. FAIL: refused. ABSENT: no file. Exit code 1 when one FAILs.
+    landed. WARN: repaired, or unusual. FAIL: refused. N/A: no file. Exit code 1 when one FAILs.
 
     As html or markdown it also tells every hole and what filled it, repairs, outliers and the
     spreads between venues; html draws them, with a calendar of the days each family covers.
@@ -110,8 +110,14 @@ def audit(
 
             span = f"{window} UTC" if window else "each family over its own span"
             evidence = evidence_of(examined, configs.venues)
-            write = audit_html if form == "html" else audit_markdown
-            screen.deliver(write(evidence, f"{settings.data_dir.name}: {span}"), out)
+            what = f"{settings.data_dir.name}: {span}"
+            if form == "html":
+                from basis_pipeline.reports.page import Provenance
+
+                provenance = Provenance.now(environment=settings.environment)
+                screen.deliver(audit_html(evidence, what, provenance), out)
+            else:
+                screen.deliver(audit_markdown(evidence, what), out)
     if any(line.verdict == "FAIL" for line in lines):
         raise typer.Exit(1)
 

@@ -1,6 +1,5 @@
 """`basis report`: the pages of recorded runs, written where asked."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,9 +10,9 @@ from basis_pipeline.commands.options import ResultsDir, settings_of
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from basis_pipeline.reports.verdicts import GateVerdict
     from basis_pipeline.results.store import RunResult
     from basis_pipeline.settings import Settings
+    from basis_pipeline.verdict import Verdict
 
 RUN_HELP = "A run's name, the directory of one, or a mode for its latest recorded run."
 Out = Annotated[Path, typer.Option(help="File to write.")]
@@ -23,7 +22,10 @@ def tear_sheet(
     run: Annotated[str, typer.Argument(help=RUN_HELP)],
     out: Out,
     form: Annotated[
-        Literal["html", "pdf", "png"], typer.Option("--format", help="A page, a print, a picture.")
+        Literal["html", "pdf", "png"],
+        typer.Option(
+            "--format", help="A page; a print of it, by Chromium; the equity as a picture."
+        ),
     ] = "html",
     results_dir: ResultsDir = None,
 ) -> None:
@@ -34,8 +36,20 @@ def tear_sheet(
     settings = settings_of(results_dir=results_dir)
     with screen.progress(1) as advance:
         advance(f"tear sheet of {run}")
-        result = _found(run, settings)
-        screen.write(out, _sheet(result, _verdicts(result, settings), form))
+        result, verdicts = _stored(run, settings)
+        if form == "png":
+            from basis_pipeline.reports.static_figures import equity_png
+
+            content = equity_png(result)
+        else:
+            from basis_pipeline.reports.page import Provenance
+            from basis_pipeline.reports.print_pdf import page_pdf
+            from basis_pipeline.reports.tear_sheet import tear_sheet_html
+
+            provenance = Provenance.now(environment=settings.environment)
+            html = tear_sheet_html(result, verdicts, provenance)
+            content = page_pdf(html) if form == "pdf" else html.encode()
+        screen.write(out, content)
     screen.say(f"Run {result.run_id}: {out}")
 
 
@@ -45,61 +59,42 @@ def compare(
     rank_by: Annotated[str, typer.Option(help="The figure of the summary to rank by.")] = "apy",
     results_dir: ResultsDir = None,
 ) -> None:
-    """Compare runs; the first is what the others are held against, component by component.
+    """Compare runs with the first, component by component.
 
     Example: basis report compare eth_basis btc_basis --out comparison.html --rank-by sharpe
     """
     from basis_pipeline.reports.comparison import RANKS, Entry, comparison_html
+    from basis_pipeline.reports.page import Provenance
 
     if rank_by not in RANKS:
         what = f"runs cannot be ranked by {rank_by!r}"
         raise CommandError("API-001", what, where="--rank-by", available=", ".join(RANKS))
     if len(runs) < 2:
-        raise CommandError("API-001", "there is one run, and nothing to hold it against")
+        raise CommandError("API-001", "there is only one run, and nothing to compare it with")
     settings = settings_of(results_dir=results_dir)
     with screen.progress(1) as advance:
         advance("comparison")
-        results = [_found(run, settings) for run in runs]
-        entries = [Entry(result, tuple(_verdicts(result, settings))) for result in results]
-        screen.write(out, comparison_html(entries, rank_by=rank_by, reference=True).encode())
+        entries = [Entry(*_stored(run, settings)) for run in runs]
+        provenance = Provenance.now(environment=settings.environment)
+        html = comparison_html(entries, provenance, rank_by=rank_by, reference=True)
+        screen.write(out, html.encode())
     screen.say(f"{len(runs)} runs: {out}")
 
 
-def _found(run: str, settings: "Settings") -> "RunResult":
+def _stored(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":
+    """Return a stored run and its verdicts; none where it was never judged."""
     from basis_pipeline.errors import ResultsError
     from basis_pipeline.results.database.runs import load
+    from basis_pipeline.results.store import SUMMARY, read_verdicts
 
     try:
-        return load(settings.results_db_url, run)
+        result = load(settings.results_db_url, run)
     except ResultsError as error:
         if error.code != "RS-002":
             raise
         raise CommandError(
             "API-001", error.what, where="RUN", available=error.available, action="basis run"
         ) from error
-
-
-def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
-    """What the gates said of this very run; nothing where it was never judged."""
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
-    if not (home / "dagster.yaml").exists():
-        return []
-    from basis_pipeline.orchestration.assets.backtest import SIMULATION
-    from basis_pipeline.orchestration.assets.report import shown
-    from basis_pipeline.orchestration.build import build_defs
-    from basis_pipeline.orchestration.instance import opened_instance
-    from basis_pipeline.orchestration.records import gates_of_result
-
-    with opened_instance(home) as instance:
-        gates = gates_of_result(instance, build_defs(), SIMULATION, result.mode, result.run_id)
-    return shown(gates)
-
-
-def _sheet(result: "RunResult", gates: "list[GateVerdict]", form: str) -> bytes:
-    if form == "html":
-        from basis_pipeline.reports.tear_sheet import tear_sheet_html
-
-        return tear_sheet_html(result, gates).encode()
-    from basis_pipeline.reports.static_figures import tear_sheet_pdf, tear_sheet_png
-
-    return tear_sheet_pdf(result, gates) if form == "pdf" else tear_sheet_png(result, gates)
+    own = Path(run)
+    stored = settings.results_dir / "runs" / result.run_id
+    return result, read_verdicts(own if (own / SUMMARY).is_file() else stored)

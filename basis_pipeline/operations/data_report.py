@@ -12,8 +12,9 @@ from basis_pipeline.market.evidence import Evidence, gather
 from basis_pipeline.reports.data_audit import data_audit_html
 from basis_pipeline.reports.page import Provenance, write_page
 from basis_pipeline.results.definitions import DASH, amount, percent
+from basis_pipeline.verdict import Status
 
-ORDER = ("FAIL", "WARN", "PASS", "ABSENT")
+ORDER = (Status.FAIL, Status.WARN, Status.PASS, Status.NOT_APPLICABLE)
 SHOWN_OUTLIERS = 12  # of a family: the worst
 _STAMP = "%Y-%m-%d %H:%M"
 

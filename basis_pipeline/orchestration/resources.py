@@ -8,14 +8,13 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import MAX_RETRIES_TAG
 from pydantic import Field
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
 from basis_pipeline.config.scenario import load_scenario_set, set_file
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.window import Window
-from basis_pipeline.operations.events.model import DIRECTORY
+from basis_pipeline.orchestration.audit_listener import is_over, recorded
 from basis_pipeline.orchestration.control import Watch
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.partitions import (
@@ -26,8 +25,9 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     unnamed,
 )
-from basis_pipeline.orchestration.trail import is_over, recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
+
+DATA_TAG, WINDOW_TAG = "basis/data", "basis/window"
 
 
 class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -69,8 +69,9 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield
             return
         if not is_over(instance, run):
+            instance.add_run_tags(run.run_id, self.origin)
             instance.add_event_listener(run.run_id, Watch(instance, run, settings))
-        with recorded(settings.results_dir / DIRECTORY, instance, run, self._asked(settings)):
+        with recorded(settings, instance, run, self._asked(settings)):
             yield
 
     def _asked(self, settings: Settings) -> dict[str, Any]:
@@ -87,6 +88,12 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
             data_start_date=self.start,
             data_end_date=self.end,
         )
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Tags of a run that say what its verdicts are about: the data directory and the window."""
+        window = f"{self.window.start:%Y-%m-%dT%H:%M}/{self.window.end:%Y-%m-%dT%H:%M}"
+        return {DATA_TAG: str(self.data.resolve()), WINDOW_TAG: window}
 
     @property
     def data(self) -> Path:
@@ -153,7 +160,7 @@ def _studied(context: dg.InitResourceContext, *, needs_set: bool) -> Part:
             know_sets(instance)
     except BasisError as error:
         # A run that fails outside of its steps would be retried; that does not mend a refusal.
-        instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+        instance.add_run_tags(run.run_id, {"dagster/max_retries": "0"})
         raise as_failure(error) from error
     return part
 

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from basis_pipeline.errors import ResultsError
+from basis_pipeline.errors import CommandError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 120.0
@@ -30,11 +30,11 @@ def page_pdf(html: str) -> bytes:
 
     Raises
     ------
-    ResultsError: RS-011 when no Chromium is installed, or when it prints nothing.
+    CommandError: API-003 when no Chromium is installed, or when it prints nothing.
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        raise _failure("no Chromium was found to print the page", available="")
+        raise _failure("no Chromium is on the PATH to print the page")
     with tempfile.TemporaryDirectory() as place:
         page, printed = Path(place, "page.html"), Path(place, "page.pdf")
         page.write_text(html, encoding="utf-8")
@@ -51,5 +51,5 @@ def page_pdf(html: str) -> bytes:
         return printed.read_bytes()
 
 
-def _failure(what: str, available: str = "html, png") -> ResultsError:
-    return ResultsError("RS-011", what, where=" or ".join(BROWSERS), available=available)
+def _failure(what: str) -> CommandError:
+    return CommandError("API-003", what, where=" or ".join(BROWSERS), available="html, png")

@@ -17,26 +17,18 @@ from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
-from basis_pipeline.verdict import Status, Verdict
+from basis_pipeline.verdict import Verdict, judge
 from tests.browser import chromium
 from tests.runs.trees import MODES, Overrides, Tree, windows
 
 WRITTEN = Provenance(datetime(2024, 7, 1, 6, 30, tzinfo=UTC), "9f2c1ab4", "test")
 PASSED = (
-    Verdict(check="reconciliation", severity="ERROR", status=Status.PASS, message="explained"),
-)
-FAILED = (
-    *PASSED,
-    Verdict(
-        check="drawdown_limit",
-        severity="ERROR",
-        status=Status.FAIL,
-        message="<the> drawdown & more is above the limit of at most 10 %",
-        measured=0.2,
-        limit=0.1,
-        unit="share",
+    judge(
+        "reconciliation", "ERROR", True, "the parts explain the whole", measured=1e-16, limit=1e-9
     ),
 )
+DEEP = {"measured": 0.2, "limit": 0.1, "unit": "share"}
+FAILED = (*PASSED, judge("drawdown_limit", "ERROR", False, "<the> drawdown & more", **DEEP))
 HELD = {"allocation.spot": 0.9, "rebalance.enabled": False}
 SPECIAL = ("liquidated", "failed", "repaired", "not_judged")
 Named = dict[str, tuple[RunResult, tuple[Verdict, ...]]]

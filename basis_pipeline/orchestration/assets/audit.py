@@ -11,19 +11,18 @@ from basis_pipeline.errors import BasisError, DataError
 from basis_pipeline.market.audit import Examined
 from basis_pipeline.market.evidence import Evidence
 from basis_pipeline.operations.control import require_open
-from basis_pipeline.operations.data_report import audit_html, counted, evidence_of
-from basis_pipeline.operations.gate_reports import gates_html
-from basis_pipeline.operations.gates import Gate, Verdict, counts, failed
+from basis_pipeline.operations.data_report import counted, evidence_of, write_data_audit
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
-from basis_pipeline.orchestration.assets.report import write_page
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.records import gates_of_all
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
+from basis_pipeline.reports.gates import write_gates_page
+from basis_pipeline.verdict import Status, Verdict, counts, failing
 
 DATA_AUDIT = dg.AssetKey(["report", "data_audit"])
 GATES = dg.AssetKey(["report", "gates"])
@@ -52,7 +51,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         ),
     )
     def data_audit(
-        context: dg.AssetExecutionContext,  # noqa: ARG001
+        context: dg.AssetExecutionContext,
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> dg.MaterializeResult[None]:
@@ -60,8 +59,10 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         with coded_failures():
             require_open(options.settings, "report/data_audit")
             evidence = evidence_of(_ingested(options, warehouse), options.configs.venues)
-            html = audit_html(evidence, f"{options.data.name}: {options.window} UTC")
-            page = write_page(options.reports / "data_audit.html", html)
+            what = f"{options.data.name}: {options.window} UTC"
+            provenance = figures.provenance(context, options.settings.environment)
+            page = options.reports / "data_audit.html"
+            write_data_audit(page, evidence, what, provenance)
         return dg.MaterializeResult(metadata={**figures.page(page), **_data_facts(evidence)})
 
     return data_audit
@@ -129,20 +130,21 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
         found = gates_of_all(context.instance, checks)
         with coded_failures():
             require_open(options.settings, "report/gates")
-            page = write_page(options.reports / "gates.html", gates_html(found))
+            provenance = figures.provenance(context, options.settings.environment)
+            page = write_gates_page(options.reports / "gates.html", found, provenance)
         return dg.MaterializeResult(metadata={**figures.page(page), **_gate_facts(found)})
 
     return gates
 
 
-def _gate_facts(gates: Sequence[Gate]) -> dict[str, Any]:
-    telling = [gate for gate in gates if gate.verdict in (Verdict.FAIL, Verdict.WARN)]
+def _gate_facts(gates: Sequence[Verdict]) -> dict[str, Any]:
+    telling = [gate for gate in gates if gate.status in (Status.FAIL, Status.WARN)]
     rows = pd.DataFrame(
-        [(gate.verdict.value, gate.name, gate.told) for gate in telling],
+        [(gate.status.value, gate.name, gate.message) for gate in telling],
         columns=["verdict", "gate", "evidence"],
     )
     return {
-        "verdict": "FAIL" if failed(gates) else "PASS",
+        "verdict": "FAIL" if failing(gates) else "PASS",
         "telling": table(rows.sort_values("verdict", kind="stable"), limit=100),
         **{f"gates_{word.value.lower().replace(' ', '_')}": n for word, n in counts(gates).items()},
     }

@@ -97,7 +97,7 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         mode = mode_of(context)
         try:
             require_work(options.settings, f"backtest/simulation[{mode}]")
-            _require_sound_inputs(context.instance, mode_slice, mode)
+            _require_sound_inputs(context, mode_slice, options)
             capital = capital_of(mode_slice, options.capital)
             beside = _benchmarks(mode_slice, options, warehouse)
             began = time.perf_counter()
@@ -128,11 +128,14 @@ def _benchmarks(
     return benchmark_table(names, held, options.window)
 
 
-def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, mode: str) -> None:
-    asking = f"backtest/simulation[{mode}]"
-    require_passing(instance, input_checks(mode_slice), asking)
+def _require_sound_inputs(
+    context: dg.AssetExecutionContext, mode_slice: ModeSlice, options: RunOptions
+) -> None:
+    mode, run_id, origin = mode_slice.name, context.run.run_id, options.origin
+    asset, of_data = f"backtest/simulation[{mode}]", input_checks(mode_slice)
+    require_passing(context.instance, of_data, asset, run_id=run_id, origin=origin)
     own = [dg.AssetCheckKey(MODE, RULES), dg.AssetCheckKey(PANEL, INPUTS)]
-    require_passing(instance, own, asking, mode)
+    require_passing(context.instance, own, asset, run_id=run_id, origin=origin, partition=mode)
 
 
 def _facts(result: RunResult) -> dict[str, Any]:

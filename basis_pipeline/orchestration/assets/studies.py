@@ -166,7 +166,7 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
         part = studied_set
         try:
             chosen = load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
-            _require_sound(context.instance, options, key, part)
+            _require_sound(context, options, part)
             kept, outside = inside(chosen, options.window)
             if kept is None:
                 raise nothing_inside(outside, options.window)
@@ -211,7 +211,7 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
         """Sweep the plan's grid over every window, choose, look, judge."""
         mode = studied_mode.mode
         try:
-            _require_sound(context.instance, options, key, studied_mode)
+            _require_sound(context, options, studied_mode)
             plan = load_walk_forward(project_root() / "configs", options.configs, mode)
             scenarios = walk_forward.scenario_set(plan, options.window)
             study = _study(scenarios, mode, options, warehouse)
@@ -238,14 +238,17 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
     return folds
 
 
-def _require_sound(
-    instance: dg.DagsterInstance, options: RunOptions, key: dg.AssetKey, part: Part
-) -> None:
+def _require_sound(context: dg.AssetExecutionContext, options: RunOptions, part: Part) -> None:
     """Scenarios are variations of a backtest: of one that is wrong there are none."""
-    asking = f"{key.to_user_string()}[{part.key}]"
-    require_work(options.settings, asking)
+    asset = f"{context.asset_key.to_user_string()}[{part.key}]"
+    require_work(options.settings, asset)
     require_passing(
-        instance, [dg.AssetCheckKey(SIMULATION, name) for name in BLOCKING], asking, part.mode
+        context.instance,
+        [dg.AssetCheckKey(SIMULATION, name) for name in BLOCKING],
+        asset,
+        run_id=context.run.run_id,
+        origin=options.origin,
+        partition=part.mode,
     )
 
 

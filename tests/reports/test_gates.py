@@ -1,0 +1,54 @@
+"""The gates page has one entry a cause, however many checks it blocks."""
+
+from basis_pipeline.reports.gates import causes, gates_html
+from basis_pipeline.verdict import Verdict, blocked, failing, judge
+from tests.reports.conftest import WRITTEN
+
+MODES = ("btc_basis", "eth_basis", "usdt_market_neutral")
+CHECKS = tuple(f"check_{number}" for number in range(8))
+BROKEN = {
+    "raw/okx": "DATA-003 data/okx_2024.csv",
+    "raw/bybit": "DATA-012 data/bybit_2024.csv",
+}
+
+
+def failed(asset: str, cause: str) -> Verdict:
+    """A check that failed with an error."""
+    code, where = cause.split()
+    error = {"code": code, "where": where}
+    return judge("readable", "ERROR", False, f"{where} is broken", evidence=error, asset=asset)
+
+
+def stopped(cause: str, mode: str) -> list[Verdict]:
+    """The checks of a mode that the cause blocks."""
+    return [blocked(name, "ERROR", cause, asset="backtest/run", mode=mode) for name in CHECKS]
+
+
+ALL = [
+    *(failed(asset, cause) for asset, cause in BROKEN.items()),
+    *(verdict for mode in MODES for verdict in stopped(BROKEN["raw/okx"], mode)),
+    *stopped("raw/bybit readable", "pure_lending"),
+    *stopped("CONFIG-004 configs/modes/new.yaml", "new"),
+]
+
+
+def test_each_cause_is_one_entry_with_what_it_blocks() -> None:
+    """By the code and place of the error, by the check's name, or on its own; most blocked first."""
+    found = causes(failing(ALL))
+    assert [(len(cause.stated_by), len(cause.blocked)) for cause in found] == [
+        (1, 24),
+        (1, 8),
+        (0, 8),
+    ]
+    assert list(found[0].blocked_by_place) == [f"backtest/run[{mode}]" for mode in MODES]
+    assert found[2].name == "CONFIG-004 configs/modes/new.yaml"
+
+
+def test_a_blocked_check_is_not_called_never_evaluated() -> None:
+    """Blocked and never evaluated are two different facts."""
+    html = gates_html(ALL, WRITTEN)
+    stopping = html[html.index('<h2 id="stopping">') : html.index('<h2 id="warnings">')]
+    assert stopping.count("is broken") == 2
+    assert "blocks 24 gates of 3 assets" in stopping
+    assert "8 gates of 1 asset" in stopping
+    assert "never" not in stopping
