@@ -16,12 +16,15 @@ def failed(asset: str, cause: str) -> Verdict:
     """A check that failed with an error."""
     code, where = cause.split()
     error = {"code": code, "where": where}
-    return judge("readable", "ERROR", False, f"{where} is broken", evidence=error, asset=asset)
+    return judge(
+        "readable", "ERROR", False, f"{where} is broken", evidence=error, asset=asset, phase=2
+    )
 
 
 def stopped(cause: str, mode: str) -> list[Verdict]:
     """The checks of a mode that the cause blocks."""
-    return [blocked(name, "ERROR", cause, asset="backtest/run", mode=mode) for name in CHECKS]
+    where = {"asset": "backtest/run", "mode": mode, "phase": 3}
+    return [blocked(name, "ERROR", cause, **where) for name in CHECKS]
 
 
 ALL = [
@@ -33,7 +36,7 @@ ALL = [
 
 
 def test_each_cause_is_one_entry_with_what_it_blocks() -> None:
-    """By the code and place of the error, by the check's name, or on its own; most blocked first."""
+    """By the code and place of the error, by the check's name, or alone; most blocked first."""
     found = causes(failing(ALL))
     assert [(len(cause.stated_by), len(cause.blocked)) for cause in found] == [
         (1, 24),

@@ -197,7 +197,7 @@ def test_the_calendar_draws_own_repaired_and_missing_days(evidence: list[Evidenc
         if len(found.days):
             expected.update((found.line.family, str(state)) for state in day_states(found.days))
     assert drawn == expected
-    assert drawn["wsteth_oracle", "missing"] == 2
+    assert drawn["wsteth_oracle", "missing"] == 3
     assert drawn["binance_btcusdt_perp", "repaired"] == 1
     assert not any(feed == "ethereum_gas" for feed, _ in drawn)
 

@@ -173,11 +173,11 @@ def test_the_verdicts_stored_with_a_run_are_shown(tmp_path: Path) -> None:
     directory = write_run(make_run(), tmp_path / "run")
     page = tmp_path / "page.html"
     write_tear_sheet(page, directory, WRITTEN)
-    assert "NOT JUDGED" in page.read_text("utf-8")
+    assert "Not judged" in page.read_text("utf-8")
     write_verdicts(directory, PASSED)
     write_tear_sheet(page, directory, WRITTEN)
     text = page.read_text("utf-8")
-    assert "NOT JUDGED" not in text
+    assert "Not judged" not in text
     assert "the parts explain the whole" in text
     write_tear_sheet(page, directory, WRITTEN, FAILED)
     assert "drawdown_limit" in page.read_text("utf-8")
