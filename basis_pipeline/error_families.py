@@ -73,7 +73,7 @@ FAMILIES: dict[str, Family] = {
         "a component that is unwell is reported with the code of its own failure where it has one, "
         "such as DATA-001 or RS-005",
     ),
-    "EVENT": Family(13, 4, "the event log"),
+    "EVENT": Family(8, 4, "the audit log"),
     "API": Family(
         10,
         4,

@@ -13,16 +13,19 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
 
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import BasisError
+from basis_pipeline.operations.audit_log import EventType, correlated, emit
 from basis_pipeline.operations.control import ControlState, Measured, State, assess, read_state
-from basis_pipeline.operations.events.log import correlated, error_event
 from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.orchestration.audit_listener import OUTCOMES
 from basis_pipeline.orchestration.check_history import history_of
+from basis_pipeline.orchestration.checks import check_result
 from basis_pipeline.orchestration.partitions import part_of_key
-from basis_pipeline.orchestration.trail import OUTCOMES
 from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.verdict import Verdict, judge
 
 CONTROL = dg.AssetKey(["platform", "control"])
 STATE = "state"
+PHASE = 4
 DATA = ("raw", "dataset")
 # Beside those of the data: gates that say the platform itself is wrong, not that a figure is poor.
 OF_A_RUN = {
@@ -54,33 +57,32 @@ def hold(
 
 def show(instance: DagsterInstance, state: ControlState) -> None:
     """Record the state as the verdict of the check of `platform/control`, outside of any run."""
-    found = verdict(state)
+    result = check_result(CONTROL, verdict(state))
     evaluation = dg.AssetCheckEvaluation(
         asset_key=CONTROL,
         check_name=STATE,
-        passed=found.passed,
-        severity=found.severity,
-        description=found.description,
-        metadata=found.metadata,
+        passed=result.passed,
+        severity=result.severity,
+        description=result.description,
+        metadata=result.metadata,
     )
     instance.report_runless_asset_event(evaluation)
 
 
-def verdict(state: ControlState) -> dg.AssetCheckResult:
+def verdict(state: ControlState) -> Verdict:
     """NORMAL passes, ALERT is a warning, a halt or shutdown an error."""
-    is_alert = state.name is State.ALERT
-    return dg.AssetCheckResult(
-        asset_key=CONTROL,
-        check_name=STATE,
-        passed=state.name is State.NORMAL,
-        severity=dg.AssetCheckSeverity.WARN if is_alert else dg.AssetCheckSeverity.ERROR,
-        description=state.told,
-        metadata={
+    return judge(
+        STATE,
+        "WARN" if state.name is State.ALERT else "ERROR",
+        state.name is State.NORMAL,
+        state.told,
+        evidence={
             "state": state.name.value,
             "since": state.since.isoformat() if state.since else "ever",
             "by": state.by or "nobody",
             "reason": state.reason or "none",
         },
+        phase=PHASE,
     )
 
 
@@ -102,7 +104,7 @@ class Watch:
                 measured = failed_in_a_row(self._instance, self._run.run_id, limits, since)
                 hold(self._instance, self._settings, measured, limits)
             except BasisError as error:
-                error_event(error, "control")
+                emit(self._settings, EventType.ERROR, "control", **error.as_json())
                 print(f"warning: this run's gates are not judged\n{error.block()}", file=sys.stderr)
 
 

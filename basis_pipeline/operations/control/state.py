@@ -8,7 +8,6 @@ that cannot be read raises: nobody knows then whether work may go on, so it must
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,10 +17,10 @@ from basis_pipeline.config.control import ControlLimits, Limit, load_control_lim
 from basis_pipeline.errors import (
     BacktestError,
     CommandError,
-    EventError,
     ResultsError,
     correlation_id,
 )
+from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import policy
 from basis_pipeline.operations.control.model import (
     Breach,
@@ -31,8 +30,6 @@ from basis_pipeline.operations.control.model import (
     State,
     Transition,
 )
-from basis_pipeline.operations.events.log import emit, open_log
-from basis_pipeline.operations.events.model import DIRECTORY, EventType
 from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
 from basis_pipeline.results.database.control import CONTROL_BREACHES as BREACHES
 from basis_pipeline.results.database.control import CONTROL_TRANSITIONS as TRANSITIONS
@@ -385,7 +382,4 @@ def _audit(settings: Settings, made: Transition | None) -> None:
 
 
 def _tell(settings: Settings, kind: EventType, fields: Mapping[str, Any]) -> None:
-    # The change stands in the database: a log that cannot be written must not undo it.
-    with suppress(EventError):
-        open_log(settings.results_dir / DIRECTORY)
-    emit(kind, COMPONENT, **fields)
+    emit(settings, kind, COMPONENT, **fields)

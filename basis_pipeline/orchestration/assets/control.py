@@ -13,12 +13,13 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.control import Measured
 from basis_pipeline.operations.control.figures import data_ages
 from basis_pipeline.operations.control.state import standing, transitions
-from basis_pipeline.orchestration.checks import check_spec
+from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.control import CONTROL, STATE, hold, verdict
 from basis_pipeline.orchestration.failures import error_metadata
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.verdict import Verdict, judge
 
 PHASE = 4
 CODE_VERSION = "1"
@@ -56,7 +57,7 @@ def control_asset() -> dg.AssetsDefinition:
             found, facts = verdict(state), _facts(settings)
         except BasisError as error:  # nobody knows whether work may go on
             found, facts = _unknown(error), {}
-        yield dg.MaterializeResult(metadata=facts, check_results=[found])
+        yield dg.MaterializeResult(metadata=facts, check_results=[check_result(CONTROL, found)])
 
     return control
 
@@ -70,15 +71,8 @@ def _ages(options: RunOptions, limits: ControlLimits) -> list[Measured]:
     return data_ages(options.data, configs, slices, datetime.now(UTC))
 
 
-def _unknown(error: BasisError) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=CONTROL,
-        check_name=STATE,
-        passed=False,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=str(error),
-        metadata=error_metadata(error),
-    )
+def _unknown(error: BasisError) -> Verdict:
+    return judge(STATE, "ERROR", False, str(error), evidence=error_metadata(error), phase=PHASE)
 
 
 def _facts(settings: Settings) -> Mapping[str, Any]:
