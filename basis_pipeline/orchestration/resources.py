@@ -16,7 +16,7 @@ from basis_pipeline.config.scenario import load_scenario_set, set_file
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.orchestration.control import Watch
+from basis_pipeline.orchestration.control import ControlListener
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.partitions import (
     PARTITION,
@@ -69,7 +69,7 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield
             return
         if not is_over(instance, run):
-            instance.add_event_listener(run.run_id, Watch(instance, run, settings))
+            instance.add_event_listener(run.run_id, ControlListener(instance, run, settings))
         with recorded(settings.results_dir / DIRECTORY, instance, run, self._asked(settings)):
             yield
 

@@ -35,7 +35,7 @@ def while_work_goes_on(
         settings = load_settings()
         state = read_state(settings)
         if state.stops_work:
-            return dg.SkipReason(f"{state.told}; basis resume lets work go on")
+            return dg.SkipReason(state.description)
         open_log(settings.results_dir / DIRECTORY)
         return evaluate(context, settings)
 
