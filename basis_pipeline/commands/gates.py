@@ -12,6 +12,7 @@ from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import (
     Modes,
     ResultsDir,
+    chosen,
     project_configs,
     require_data,
     settings_of,
@@ -68,9 +69,9 @@ def gates(
     from basis_pipeline.operations.gates import failed
 
     settings, configs = settings_of(results_dir=results_dir), project_configs()
-    phases, modes = _phases(phase), {configs.mode(name).mode for name in mode or ()}
+    phases, modes = _phases(phase), set(chosen(configs, mode) if mode else ())
     if execute:
-        _execute(settings, [configs.mode(name).mode for name in mode or configs.modes], phases)
+        _execute(settings, chosen(configs, mode), phases)
     found = [
         gate
         for gate in _recorded(settings)

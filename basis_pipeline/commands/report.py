@@ -11,7 +11,7 @@ from basis_pipeline.commands.options import ResultsDir, settings_of
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from basis_pipeline.results.pages.verdicts import GateVerdict
+    from basis_pipeline.reports.verdicts import GateVerdict
     from basis_pipeline.results.store import RunResult
     from basis_pipeline.settings import Settings
 
@@ -49,7 +49,7 @@ def compare(
 
     Example: basis report compare eth_basis btc_basis --out comparison.html --rank-by sharpe
     """
-    from basis_pipeline.results.pages.comparison import RANKS, Entry, comparison_html
+    from basis_pipeline.reports.comparison import RANKS, Entry, comparison_html
 
     if rank_by not in RANKS:
         what = f"runs cannot be ranked by {rank_by!r}"
@@ -97,9 +97,9 @@ def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
 
 def _sheet(result: "RunResult", gates: "list[GateVerdict]", form: str) -> bytes:
     if form == "html":
-        from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
+        from basis_pipeline.reports.tear_sheet import tear_sheet_html
 
         return tear_sheet_html(result, gates).encode()
-    from basis_pipeline.results.pages.pictures import tear_sheet_pdf, tear_sheet_png
+    from basis_pipeline.reports.static_figures import tear_sheet_pdf, tear_sheet_png
 
     return tear_sheet_pdf(result, gates) if form == "pdf" else tear_sheet_png(result, gates)

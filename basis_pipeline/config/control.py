@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from basis_pipeline.config.base import StrictModel
-from basis_pipeline.config.loading import load_directory
+from basis_pipeline.config.loading import load_file
 from basis_pipeline.errors import ConfigError
 
 
@@ -89,7 +89,7 @@ def _problems(place: str, limits: Limits) -> Iterator[str]:
 
 def load_control_limits(config_dir: Path) -> ControlLimits:
     """Load the limits. Raises ConfigError as every other configuration file."""
-    return load_directory(config_dir / "control", ControlLimits, "name")["limits"]
+    return load_file(config_dir / "control" / "limits.yaml", ControlLimits, "name")
 
 
 def unknown_modes(config_dir: Path, limits: ControlLimits) -> ConfigError | None:

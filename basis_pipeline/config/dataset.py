@@ -5,12 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from basis_pipeline.config.base import StrictModel
+from basis_pipeline.config.base import Hours, Name, StrictModel
 
 MAX_INTERPOLATION_HOURS = 3
-
-Hours = Annotated[int, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
 class Kind(StrEnum):

@@ -12,7 +12,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_dataset
 from basis_pipeline.market.grid import lay_grid
 from basis_pipeline.market.quality import outlier_rows
-from basis_pipeline.market.raw import RawFamily, read_families
+from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.repairs import Hole, find_holes
 from basis_pipeline.market.window import Window
 
@@ -50,13 +50,13 @@ class Examined:
     """
 
     config: DatasetConfig
-    raw: RawFamily | DataError
+    raw: RawFeed | DataError
     window: Window | None
     outcome: Dataset | DataError
 
 
 def examine(
-    config: DatasetConfig, families: Mapping[str, RawFamily | DataError], window: Window | None
+    config: DatasetConfig, families: Mapping[str, RawFeed | DataError], window: Window | None
 ) -> Examined:
     """Build the dataset of one family, over `window` or else over its own span.
 
@@ -79,7 +79,7 @@ def examine_all(
 ) -> list[Examined]:
     """Read every family and try to build its dataset. Never raises for data."""
     catalogue = list(configs)
-    families = read_families(data_dir, catalogue)
+    families = read_feeds(data_dir, catalogue)
     return [examine(config, families, window) for config in catalogue]
 
 
@@ -136,18 +136,18 @@ def audit_line(found: Examined) -> AuditLine:
     )
 
 
-def _told(raw: RawFamily) -> str:
+def _told(raw: RawFeed) -> str:
     return f"{raw.exact_duplicates} exact duplicates dropped" if raw.exact_duplicates else ""
 
 
-def _own_window(raw: RawFamily) -> Window:
+def _own_window(raw: RawFeed) -> Window:
     """The whole hours a family spans; a day where it has no time or a single stamp."""
     first, last = raw.span or (pd.Timestamp("2024-01-01", tz="UTC"),) * 2
     start, end = first.floor("h"), last.floor("h")
     return Window(start, end if end > start else start + pd.Timedelta(days=1))
 
 
-def family_holes(config: DatasetConfig, raw: RawFamily, window: Window) -> list[Hole] | None:
+def family_holes(config: DatasetConfig, raw: RawFeed, window: Window) -> list[Hole] | None:
     """Stretches of the window without own rows; None where the family has no regular rows."""
     if config.frequency_hours is None or config.is_document:
         return None

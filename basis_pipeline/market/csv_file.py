@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.rejection import RejectedDataError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -19,7 +19,7 @@ def parse_csv(data: bytes, file: str, columns: Mapping[str, pa.DataType]) -> "tu
 
     Raises
     ------
-    RefusedDataError: DATA-002 empty, DATA-003 a column is missing, DATA-004 unreadable value,
+    RejectedDataError: DATA-002 empty, DATA-003 a column is missing, DATA-004 unreadable value,
         DATA-005 truncated last line.
     """
     comments, body = _skip_comments(data.removeprefix(BYTE_ORDER_MARK))
@@ -27,11 +27,11 @@ def parse_csv(data: bytes, file: str, columns: Mapping[str, pa.DataType]) -> "tu
     notes, rows = _skip_comments(rows)
     if not rows.strip():
         found = "nothing" if not body.strip() else "a header and no row"
-        raise RefusedDataError("DATA-002", f"{file} is empty: it holds {found}", where=file)
+        raise RejectedDataError("DATA-002", f"{file} is empty: it holds {found}", where=file)
     names = next(csv.reader([_text(header, file)]))
     missing = [name for name in columns if name not in names]
     if missing:
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-003",
             f"{file} lacks the column {', '.join(missing)}",
             where=file,
@@ -47,7 +47,7 @@ def parse_csv(data: bytes, file: str, columns: Mapping[str, pa.DataType]) -> "tu
         )
     except pa.ArrowInvalid as error:
         reason = _find_unreadable(rows, names, columns, first_line, file) or str(error)
-        raise RefusedDataError("DATA-004", f"{file} is unreadable: {reason}", where=file) from None
+        raise RejectedDataError("DATA-004", f"{file} is unreadable: {reason}", where=file) from None
     return table, first_line
 
 
@@ -79,7 +79,7 @@ def _require_whole_last_line(rows: bytes, fields: int, file: str) -> None:
         told = "no line end, and its last value may be cut"
     else:
         return
-    raise RefusedDataError(
+    raise RejectedDataError(
         "DATA-005", f"{file} is truncated: its last line {last_line!r} has {told}", where=file
     )
 
@@ -124,6 +124,6 @@ def _text(data: bytes, file: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-004", f"{file} is unreadable: byte {error.start} is not UTF-8", where=file
         ) from None

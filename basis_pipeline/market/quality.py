@@ -12,8 +12,8 @@ from basis_pipeline.config.dataset import Agreement, DatasetConfig, Kind, Outlie
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.repairs import AS_LANDED
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.repairs import AS_READ
 from basis_pipeline.market.schemas import validate
 
 Severity = Literal["ERROR", "WARN"]
@@ -99,7 +99,7 @@ def _refused(config: DatasetConfig, error: DataError) -> list[QualityResult]:
     names = check_names(config)
     if owner not in names:
         owner = "files_and_schema"
-    rows = error.offending if isinstance(error, RefusedDataError) else pd.DataFrame()
+    rows = error.offending if isinstance(error, RejectedDataError) else pd.DataFrame()
     results = []
     for name in names:
         if name == owner:
@@ -144,7 +144,7 @@ def _schema(dataset: Dataset) -> Found:
     metrics: dict[str, float | int | str] = {"rows": len(dataset.frame)}
     try:
         validate(dataset.frame, dataset.config, dataset.name)
-    except RefusedDataError as error:
+    except RejectedDataError as error:
         return False, error.what, metrics, error.offending
     return True, f"{len(dataset.frame)} rows fit", metrics, pd.DataFrame()
 
@@ -159,7 +159,7 @@ def _coverage(dataset: Dataset) -> Found:
 def _gaps(dataset: Dataset) -> Found:
     """Holes are repaired or refused before this: here they are counted and shown."""
     frame = dataset.frame
-    repaired = frame["repair"] != AS_LANDED
+    repaired = frame["repair"] != AS_READ
     declared = repaired & frame["source"].ne("")
     counted = sum(dataset.repairs.values())
     passed = int(declared.sum()) == int(repaired.sum()) == counted
@@ -265,7 +265,7 @@ def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> 
 
 def gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
     """`timestamp`, both quotes, `peer` and `gap_bp`, of every stamp at which both landed."""
-    own, other = (d.frame[d.frame["repair"] == AS_LANDED] for d in (dataset, peer))
+    own, other = (d.frame[d.frame["repair"] == AS_READ] for d in (dataset, peer))
     both = pd.merge(
         own[["timestamp", rule.column]].set_axis(["timestamp", dataset.name], axis=1),
         other[["timestamp", rule.peer_column]].set_axis(["timestamp", peer.name], axis=1),

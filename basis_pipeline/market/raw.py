@@ -17,15 +17,15 @@ from basis_pipeline.config.dataset import DatasetConfig, Stamp
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.csv_file import parse_csv
 from basis_pipeline.market.json_file import parse_json
-from basis_pipeline.market.landed import (
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.rows import (
     DistinctRows,
     distinct_rows,
     require_agreement,
     require_growth,
     require_values,
 )
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.stamps import UNREADABLE, Int64, parse_stamps, to_index
+from basis_pipeline.market.timestamps import UNREADABLE, Int64, parse_timestamps, to_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class RawFile:
 
 
 @dataclass(frozen=True)
-class RawFamily:
+class RawFeed:
     """A family as it landed.
 
     config: the catalogue entry it was read by.
@@ -82,18 +82,18 @@ class RawFamily:
         return index[0], index[1]
 
 
-def read_family(data_dir: Path, config: DatasetConfig) -> RawFamily:
+def read_feed(data_dir: Path, config: DatasetConfig) -> RawFeed:
     """Read every file of one family. Nothing is repaired; what cannot be believed is refused.
 
     Raises
     ------
-    RefusedDataError: DATA-001 no file, 002 empty, 003 missing column, 004 unreadable value,
+    RejectedDataError: DATA-001 no file, 002 empty, 003 missing column, 004 unreadable value,
         005 truncated last line, 006 conflicting duplicates, 007 files that disagree, 008 missing
         or non-positive price, 009 falling index, 011 wrong symbol inside.
     """
     paths = sorted(path for path in data_dir.glob(config.glob) if path.is_file())
     if not paths:
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-001",
             f"{config.name} has no file",
             where=f"{config.glob} below the data directory {data_dir}",
@@ -110,20 +110,20 @@ def read_family(data_dir: Path, config: DatasetConfig) -> RawFamily:
     origin = np.repeat(np.arange(len(parts)), [len(frame) for frame, _ in parts])
     frame = pd.concat([part for part, _ in parts], ignore_index=True)
     frame["file"] = _categories(origin, names)
-    family = RawFamily(config, frame, tuple(file for _, file in parts))
+    family = RawFeed(config, frame, tuple(file for _, file in parts))
     require_agreement(frame, config)
     require_growth(family.distinct, config, ", ".join(names))
     return family
 
 
-def read_families(
+def read_feeds(
     data_dir: Path, configs: Iterable[DatasetConfig], workers: int = 2
-) -> dict[str, RawFamily | DataError]:
+) -> dict[str, RawFeed | DataError]:
     """Read many families at once; one that is refused is its error, and stops no other."""
 
-    def attempt(config: DatasetConfig) -> RawFamily | DataError:
+    def attempt(config: DatasetConfig) -> RawFeed | DataError:
         try:
-            return read_family(data_dir, config)
+            return read_feed(data_dir, config)
         except DataError as error:
             return error
 
@@ -145,7 +145,7 @@ def _read_file(path: Path, name: str, config: DatasetConfig) -> tuple[pd.DataFra
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-004", f"{name} cannot be read: {error.strerror}", where=name
         ) from None
     parse = _parse_document if config.is_document else _parse_table
@@ -191,14 +191,14 @@ def _floats(column: "pa.ChunkedArray") -> npt.NDArray[np.float64]:
 def _stamps(
     texts: "pa.ChunkedArray", column: str, rule: Stamp, file: str, first_line: int
 ) -> Int64:
-    stamps = parse_stamps(texts)
+    stamps = parse_timestamps(texts)
     wrong = stamps == UNREADABLE
     if rule.format == "date" and column == rule.column:
         wrong |= stamps % (24 * 3_600_000_000_000) != 0
     if wrong.any():
         at = int(np.argmax(wrong))
         told = f"{file} is unreadable: line {first_line + at}, {column} is {texts[at].as_py()!r}"
-        raise RefusedDataError("DATA-004", told, where=file)
+        raise RejectedDataError("DATA-004", told, where=file)
     return stamps
 
 
@@ -211,7 +211,7 @@ def _require_identity(
     others = [value for value in found if value != expected]
     rows = column.to_pylist()
     at = next(i for i, value in enumerate(rows) if value != expected)
-    raise RefusedDataError(
+    raise RejectedDataError(
         "DATA-011",
         f"{file} holds {name} {', '.join(map(repr, others[:3]))} from line {first_line + at} on "
         f"in {sum(value != expected for value in rows)} rows, where {expected!r} belongs",

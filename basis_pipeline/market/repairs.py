@@ -9,21 +9,22 @@ import numpy.typing as npt
 from basis_pipeline.config.dataset import BARS, DatasetConfig, RepairPolicy
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.grid import Grid, locate
-from basis_pipeline.market.raw import RawFamily
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.stamps import Int64, spell
-from basis_pipeline.market.window import HOUR_NS, Window
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timestamps import Int64, spell
+from basis_pipeline.market.window import Window
+from basis_pipeline.times import HOUR_NS
 
 Float64 = npt.NDArray[np.float64]
-Sources = Mapping[str, "RawFamily | DataError"]
+Sources = Mapping[str, "RawFeed | DataError"]
 
-AS_LANDED = ""
+AS_READ = ""
 SUBSTITUTED = "substituted"
 MEAN_OF_VENUES = "mean_of_venues"
 INTERPOLATED = "interpolated"
 CARRIED = "carried"
 ORACLE = "oracle"
-REPAIRS = (AS_LANDED, SUBSTITUTED, MEAN_OF_VENUES, INTERPOLATED, CARRIED, ORACLE)
+REPAIRS = (AS_READ, SUBSTITUTED, MEAN_OF_VENUES, INTERPOLATED, CARRIED, ORACLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,16 @@ def _hole(grid: Grid, own: Int64, first: int, last: int) -> Hole:
 
 
 def repair_holes(
-    config: DatasetConfig, raw: RawFamily, grid: Grid, sources: Sources, window: Window
+    config: DatasetConfig, raw: RawFeed, grid: Grid, sources: Sources, window: Window
 ) -> Repaired:
     """Fill every hole by the first declared repair that covers all of it.
 
-    Raises RefusedDataError: DATA-013 for a hole no policy covers, DATA-012 when it is the stretch
+    Raises RejectedDataError: DATA-013 for a hole no policy covers, DATA-012 when it is the stretch
     before the first or after the last row.
     """
     values = grid.values.copy()
     source = np.full(len(values), config.name, dtype=object)
-    repair = np.full(len(values), AS_LANDED, dtype=object)
+    repair = np.full(len(values), AS_READ, dtype=object)
     reads: dict[str, None] = {}
     for hole in find_holes(grid, raw.distinct.stamps):
         fill = _fill(config, raw, grid, hole, sources, window)
@@ -109,7 +110,7 @@ def repair_holes(
 
 def _fill(
     config: DatasetConfig,
-    raw: RawFamily,
+    raw: RawFeed,
     grid: Grid,
     hole: Hole,
     sources: Sources,
@@ -130,13 +131,13 @@ def _fill(
     files = ", ".join(file.path for file in raw.files)
     if hole.before is None or hole.after is None:
         first, last = (spell(int(at)) for at in raw.distinct.stamps[[0, -1]])
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-012",
             f"the window {window} lies outside {config.name}: its rows span {first} … {last}, "
             f"it lacks {hole}; {policy}{reasons}",
             where=files,
         )
-    raise RefusedDataError(
+    raise RejectedDataError(
         "DATA-013", f"{config.name} lacks {hole}; {policy}{reasons}", where=files
     )
 
@@ -199,7 +200,7 @@ def _mean_of_venues(
     return Fill(mean, "+".join(policy.datasets), MEAN_OF_VENUES, policy.datasets)
 
 
-def _interpolate(config: DatasetConfig, raw: RawFamily, hole: Hole, stamps: Int64) -> Fill | None:
+def _interpolate(config: DatasetConfig, raw: RawFeed, hole: Hole, stamps: Int64) -> Fill | None:
     policy = config.repair.interpolate
     if policy is None or hole.before is None or hole.after is None:
         return None
@@ -212,7 +213,7 @@ def _interpolate(config: DatasetConfig, raw: RawFamily, hole: Hole, stamps: Int6
     return Fill(x0 * (x1 / x0) ** share, config.name, INTERPOLATED, ())
 
 
-def _carry_last(config: DatasetConfig, raw: RawFamily, hole: Hole, stamps: Int64) -> Fill | None:
+def _carry_last(config: DatasetConfig, raw: RawFeed, hole: Hole, stamps: Int64) -> Fill | None:
     policy = config.repair.carry_last
     if policy is None or hole.before is None or hole.hours > policy.max_hours:
         return None

@@ -10,9 +10,9 @@ from markupsafe import Markup
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.market.audit import Examined
 from basis_pipeline.market.evidence import Evidence, gather
-from basis_pipeline.results.pages import svg
-from basis_pipeline.results.pages.definitions import DASH, amount, percent
-from basis_pipeline.results.pages.page import render
+from basis_pipeline.reports import svg
+from basis_pipeline.reports.page import render
+from basis_pipeline.results.definitions import DASH, amount, percent
 
 ORDER = ("FAIL", "WARN", "PASS", "ABSENT")
 STATES = ("own", "repaired", "missing")

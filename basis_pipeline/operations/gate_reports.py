@@ -16,7 +16,7 @@ from basis_pipeline.operations.gates import (
     short,
     worst,
 )
-from basis_pipeline.results.pages.page import render
+from basis_pipeline.reports.page import render
 
 # What XML 1.0 cannot hold in any form.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

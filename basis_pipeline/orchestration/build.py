@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from basis_pipeline.orchestration.assets import all_assets
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.jobs import all_jobs
 from basis_pipeline.orchestration.partitions import mode_partitions
 from basis_pipeline.orchestration.resources import (
@@ -34,7 +34,7 @@ def build_defs(
     ConfigError: a configuration file is missing or wrong.
     """
     configs = current_configs()
-    partitions = mode_partitions(configs.modes)
+    partitions = mode_partitions(configs.mode_names)
     jobs = all_jobs()
     request = RunRequest.configure_at_launch()
     return dg.Definitions(
@@ -44,7 +44,7 @@ def build_defs(
         sensors=all_sensors(configs, jobs),
         resources={
             "request": request,
-            "warehouse": Warehouse(request=request),
+            "warehouse": ParquetIOManager(request=request),
             "studied_mode": studied_mode,
             "studied_set": studied_set,
             **(resources or {}),

@@ -80,7 +80,7 @@ def _ingested(
     """The latest verdict on every family: of its files and of the dataset made of them."""
     asked = {
         config.name: [
-            dg.AssetCheckKey(dg.AssetKey(["raw", config.name]), "landed"),
+            dg.AssetCheckKey(dg.AssetKey(["raw", config.name]), "readable"),
             *(
                 dg.AssetCheckKey(dg.AssetKey(["dataset", config.name]), check)
                 for check, (severity, _) in check_names(config).items()

@@ -20,7 +20,7 @@ CODECS: dict[tuple[str, ...], Codec] = {
 }
 
 
-class Warehouse(dg.ConfigurableIOManager):
+class ParquetIOManager(dg.ConfigurableIOManager):
     """Keeps asset values; a refused one is kept as its error, and loading it raises that."""
 
     request: dg.ResourceDependency[RunRequest]

@@ -22,7 +22,7 @@ from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.runs.benchmarks import benchmark_names
-from basis_pipeline.runs.ingest import families_for
+from basis_pipeline.runs.ingest import feeds_for
 
 OF_A_MODE = (MODE, PANEL, RUN, RECORD, TEAR_SHEET)
 Say = Callable[[str], None]
@@ -115,7 +115,7 @@ class Launcher:
         if len(slices) < len(configs.modes):
             names = {name for mode_slice in slices for name in mode_slice.datasets}
             names |= {n for s in slices for n in benchmark_names(s, configs).values()}
-        raws = [raw_key(name) for name in families_for(configs, names)]
+        raws = [raw_key(name) for name in feeds_for(configs, names)]
         return [*raws, *(dataset_key(name) for name in sorted(names))]
 
     def _run_mode(self, mode: str) -> ModeOutcome:

@@ -62,7 +62,7 @@ def _nightly(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
         left = f", but for {', '.join(sorted(late))}: being delivered" if late else ""
         night = f"{context.scheduled_execution_time:%Y-%m-%d}"
         families = set(configs.datasets) - late
-        modes = sorted(configs.modes)
+        modes = configs.mode_names
         return data_run(f"night-{night}", families, datasets, modes, f"night of {night}{left}")
 
     return nightly

@@ -9,7 +9,7 @@ from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.quality import QualityResult, dataset_checks
-from basis_pipeline.market.raw import RawFamily
+from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.window import Window
 
 
@@ -21,7 +21,7 @@ class CheckedDataset:
     checks: list[QualityResult]
 
 
-def families_for(configs: Configs, names: Collection[str]) -> list[str]:
+def feeds_for(configs: Configs, names: Collection[str]) -> list[str]:
     """Raw families that the datasets named are made of: their own and those repairs may read."""
     sources = {source for name in names for source in configs.datasets[name].sources}
     return sorted({*names, *sources})
@@ -30,7 +30,7 @@ def families_for(configs: Configs, names: Collection[str]) -> list[str]:
 def checked_datasets(
     configs: Configs,
     names: Collection[str],
-    families: Mapping[str, RawFamily | DataError],
+    families: Mapping[str, RawFeed | DataError],
     window: Window,
     peers: Mapping[str, Dataset],
 ) -> dict[str, CheckedDataset]:
@@ -38,7 +38,7 @@ def checked_datasets(
 
     Parameters
     ----------
-    families: at least those of `families_for`; a refused one as its error.
+    families: at least those of `feeds_for`; a refused one as its error.
     peers: further datasets for the same window, to compare quotes with.
     """
     built = build_datasets([configs.datasets[name] for name in names], families, window)

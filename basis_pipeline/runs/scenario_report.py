@@ -7,9 +7,9 @@ import pandas as pd
 
 from basis_pipeline.errors import BasisError, ResultsError
 from basis_pipeline.market.quality import QualityResult
-from basis_pipeline.results.pages.scenarios import scenarios_html
-from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
-from basis_pipeline.results.pages.verdicts import GateVerdict
+from basis_pipeline.reports.scenarios import scenarios_html
+from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.reports.verdicts import GateVerdict
 from basis_pipeline.runs.scenario_checks import worst
 from basis_pipeline.runs.scenarios import Study
 from basis_pipeline.runs.sweep import run_point

@@ -11,8 +11,8 @@ from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.venue import Exchange, PerpMargin
 from basis_pipeline.market.dataset import Dataset, build_dataset
 from basis_pipeline.market.quality import QualityResult, check_names, dataset_checks
-from basis_pipeline.market.raw import read_families
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.raw import read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window, parse_window
 
 Catalogue = dict[str, DatasetConfig]
@@ -31,7 +31,7 @@ def perps(put: Put, bars: Lines, catalogue: Catalogue, tmp_path: Path) -> Perps:
     put(f"{PERPS}/bybit_ETHUSDT_perp_1h_a.csv", lines)
     put(f"{PERPS}/binance_ETHUSDT_perp_1h_a.csv", [*lines[:10], *lines[12:]])
     configs = [catalogue[f"{venue}_ethusdt_perp"] for venue in ("binance", "bybit")]
-    families = read_families(tmp_path, configs)
+    families = read_feeds(tmp_path, configs)
     return {c.name: build_dataset(c, families[c.name], WINDOW, families) for c in configs}
 
 
@@ -82,7 +82,7 @@ def test_every_check_can_fail(check: str, perps: Perps) -> None:
 def test_agreement_without_a_peer_says_so(perps: Perps) -> None:
     """With nothing to compare with, no figure is claimed."""
     dataset = perps["bybit_ethusdt_perp"]
-    refused = RefusedDataError("DATA-002", "it is empty")
+    refused = RejectedDataError("DATA-002", "it is empty")
     for peers in ({}, {"binance_ethusdt_perp": refused}):
         results = {r.name: r for r in dataset_checks(dataset.config, dataset, peers)}
         assert results["cross_venue"].metrics == {"peers": 0}
@@ -116,7 +116,7 @@ def test_a_refusal_fails_its_own_check_and_leaves_the_others_unseen(
 ) -> None:
     """What was not evaluated has not passed; an absent family is a warning until it is needed."""
     rows = pd.DataFrame({"x": [1]})
-    error = RefusedDataError(code, "it is so", where="a.csv", offending=rows)
+    error = RejectedDataError(code, "it is so", where="a.csv", offending=rows)
     results = {r.name: r for r in dataset_checks(catalogue["weeth_oracle"], error, {})}
     assert list(results) == list(check_names(catalogue["weeth_oracle"]))
     assert not any(result.passed for result in results.values())

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig
-from basis_pipeline.market.raw import RawFamily, read_families, read_family
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
 
 Catalogue = dict[str, DatasetConfig]
 Lines = Callable[..., list[str]]
 Put = Callable[[str, list[str]], Path]
-Read = Callable[..., RawFamily]
+Read = Callable[..., RawFeed]
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_2024-06-01_2024-06-02.csv"
 RATES = "protocol_data/aave/rates/aave_v3_aave-v3-ethereum_USDT_rates_2024-06-01_2024-06-04.csv"
@@ -29,12 +29,12 @@ RATES_HEADER = (
 @pytest.fixture
 def read(tmp_path: Path, catalogue: Catalogue) -> Read:
     """Read one family of the test's data directory."""
-    return lambda name="bybit_ethusdt_perp": read_family(tmp_path, catalogue[name])
+    return lambda name="bybit_ethusdt_perp": read_feed(tmp_path, catalogue[name])
 
 
-def refusal(read: Read, name: str = "bybit_ethusdt_perp") -> RefusedDataError:
+def refusal(read: Read, name: str = "bybit_ethusdt_perp") -> RejectedDataError:
     """The error a family is refused with."""
-    with pytest.raises(RefusedDataError) as caught:
+    with pytest.raises(RejectedDataError) as caught:
         read(name)
     return caught.value
 
@@ -135,8 +135,8 @@ def test_a_data_directory_that_does_not_exist_is_absent(
     catalogue: Catalogue, tmp_path: Path
 ) -> None:
     """A misspelt directory is said to be one."""
-    with pytest.raises(RefusedDataError, match="does not exist"):
-        read_family(tmp_path / "nowhere", catalogue["ethereum_gas"])
+    with pytest.raises(RejectedDataError, match="does not exist"):
+        read_feed(tmp_path / "nowhere", catalogue["ethereum_gas"])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"# only a comment\n", b"timestamp,open\n"])
@@ -302,10 +302,10 @@ def test_one_refused_family_stops_no_other(
     put(PERP, bars())
     put(PERP.replace("ETH", "BTC"), bars())
     wanted = [catalogue["bybit_ethusdt_perp"], catalogue["bybit_btcusdt_perp"]]
-    found = read_families(tmp_path, wanted)
-    assert isinstance(found["bybit_ethusdt_perp"], RawFamily)
+    found = read_feeds(tmp_path, wanted)
+    assert isinstance(found["bybit_ethusdt_perp"], RawFeed)
     refused = found["bybit_btcusdt_perp"]
-    assert isinstance(refused, RefusedDataError)
+    assert isinstance(refused, RejectedDataError)
     assert refused.code == "DATA-011"
 
 

@@ -9,7 +9,7 @@ import pytest
 from dagster_shared.utils.warnings import PreviewWarning
 
 from basis_pipeline.error_codes import PHASES
-from basis_pipeline.market.raw import RawFamily, read_families
+from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
 from basis_pipeline.orchestration.resources import current_configs
@@ -105,8 +105,8 @@ def test_raw_schemas_name_the_columns_that_land(sample: Path, defs: dg.Definitio
         for spec in defs.resolve_all_asset_specs()
         if spec.key.path[0] == "raw"
     }
-    for name, family in read_families(sample, current_configs().datasets.values()).items():
-        assert isinstance(family, RawFamily), name
+    for name, family in read_feeds(sample, current_configs().datasets.values()).items():
+        assert isinstance(family, RawFeed), name
         shown = {column.name for column in schemas[name].columns}
         assert shown == set(map(str, family.frame.columns)), name
 

@@ -161,7 +161,7 @@ def evaluated(
     instance: dg.DagsterInstance, passed: bool, key: str = "raw/made_up", **found: Any
 ) -> str:
     """A run that evaluates one check of an asset; its id."""
-    asset_key, name = dg.AssetKey(key.split("/")), found.pop("check", "landed")
+    asset_key, name = dg.AssetKey(key.split("/")), found.pop("check", "readable")
 
     @dg.asset(key=asset_key, check_specs=[dg.AssetCheckSpec(name, asset=asset_key)])
     def made_up() -> Iterator[dg.MaterializeResult[None]]:

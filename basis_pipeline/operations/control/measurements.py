@@ -9,7 +9,7 @@ import numpy as np
 from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.config.control import Limit
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.raw import RawFamily, read_families
+from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.operations.control.model import Measurement
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunResult
@@ -47,8 +47,8 @@ def data_ages(
     """
     read = {mode_slice.name: sorted(mode_slice.datasets) for mode_slice in slices}
     names = sorted({name for names in read.values() for name in names})
-    families = read_families(data_dir, [configs.datasets[name] for name in names])
-    ages = {name: age for name, found in families.items() if (age := _age(found, now)) is not None}
+    feeds = read_feeds(data_dir, [configs.datasets[name] for name in names])
+    ages = {name: age for name, found in feeds.items() if (age := _age(found, now)) is not None}
     return [
         Measurement(Limit.DATA_AGE, ages[name], mode, name)
         for mode, names in read.items()
@@ -57,7 +57,7 @@ def data_ages(
     ]
 
 
-def _age(found: RawFamily | DataError, now: datetime) -> float | None:
+def _age(found: RawFeed | DataError, now: datetime) -> float | None:
     if isinstance(found, DataError) or (span := found.span) is None:
         return None
     return (now - span[1].to_pydatetime()).total_seconds() / 3600.0

@@ -20,7 +20,7 @@ from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import write_page
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import coded_failures
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.records import gates_of_all
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
@@ -54,7 +54,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
     def data_audit(
         context: dg.AssetExecutionContext,  # noqa: ARG001
         request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> dg.MaterializeResult[None]:
         """Write the page from what the warehouse holds."""
         with coded_failures():
@@ -67,7 +67,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
     return data_audit
 
 
-def _ingested(request: RunRequest, warehouse: Warehouse) -> Iterator[Examined]:
+def _ingested(request: RunRequest, warehouse: ParquetIOManager) -> Iterator[Examined]:
     """Every family that has landed or was refused, with what became of its dataset."""
     for name, config in request.configs.datasets.items():
         raw, outcome = (_found(warehouse, key(name)) for key in (raw_key, dataset_key))
@@ -79,7 +79,7 @@ def _ingested(request: RunRequest, warehouse: Warehouse) -> Iterator[Examined]:
         yield Examined(config, raw, window, outcome)
 
 
-def _found(warehouse: Warehouse, key: dg.AssetKey) -> Any:
+def _found(warehouse: ParquetIOManager, key: dg.AssetKey) -> Any:
     """A value or the refusal that stands in its place; None when there is neither."""
     try:
         return warehouse.load(key)

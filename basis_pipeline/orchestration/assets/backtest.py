@@ -20,7 +20,7 @@ from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.control import enforce_limits
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.guard import require_passing
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema
@@ -89,7 +89,7 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         mode_slice: ModeSlice,
         panel: Panel,
         request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[RunResult]]:
         """Hold what is read against the gate, simulate, hold the figures against the limits."""
         mode = mode_of(context)
@@ -116,7 +116,9 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
     return run
 
 
-def _benchmarks(mode_slice: ModeSlice, request: RunRequest, warehouse: Warehouse) -> Benchmarks:
+def _benchmarks(
+    mode_slice: ModeSlice, request: RunRequest, warehouse: ParquetIOManager
+) -> Benchmarks:
     """Benchmarks from what the warehouse holds for this window; a run depends on none of them."""
     names = benchmark_names(mode_slice, request.configs)
     found = {name: warehouse.find(dataset_key(name)) for name in names.values()}
@@ -132,7 +134,7 @@ def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, m
 
 
 def _facts(result: RunResult) -> dict[str, Any]:
-    from basis_pipeline.results.pages.pictures import equity_png  # matplotlib is slow to import
+    from basis_pipeline.reports.static_figures import equity_png  # matplotlib is slow to import
 
     equity = result.frames["equity"]
     return {

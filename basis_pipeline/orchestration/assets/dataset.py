@@ -9,18 +9,18 @@ from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.quality import PHASE, check_names
-from basis_pipeline.market.raw import RawFamily
+from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.schemas import schema_for
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.raw import raw_key, refused
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
-from basis_pipeline.orchestration.descriptions import Readers, family_description, readers
+from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import column_schema, table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.runs.ingest import CheckedDataset, checked_datasets, families_for
+from basis_pipeline.runs.ingest import CheckedDataset, checked_datasets, feeds_for
 
 CODE_VERSION = "1"
 
@@ -45,7 +45,7 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
     def dataset(
         context: dg.AssetExecutionContext,
         request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[Dataset | DataError] | dg.AssetCheckResult]:
         """Build every selected dataset; one that breaks its policy is recorded as refused."""
         names = asked_for(context)
@@ -71,7 +71,7 @@ def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpe
         group_name="dataset",
         kinds={"parquet", "pandas"},
         owners=[f"team:{config.owner}"],
-        description=family_description(config, asset, configs, read),
+        description=feed_description(config, asset, configs, read),
         code_version=CODE_VERSION,
         tags={"kind": config.kind.value},
         metadata={"dagster/column_schema": column_schema(schema_for(config))},
@@ -87,11 +87,11 @@ def _checks(config: DatasetConfig) -> list[dg.AssetCheckSpec]:
 
 
 def _build(
-    request: RunRequest, warehouse: Warehouse, names: Collection[str]
+    request: RunRequest, warehouse: ParquetIOManager, names: Collection[str]
 ) -> dict[str, CheckedDataset]:
     """Build from the raw families in the warehouse; peers outside the selection are read there."""
     configs = request.configs
-    raws = {name: _landed(warehouse, name) for name in families_for(configs, names)}
+    raws = {name: _landed(warehouse, name) for name in feeds_for(configs, names)}
     agreements = [configs.datasets[name].agreement for name in names]
     quoted = {peer for agreement in agreements if agreement for peer in agreement.peers}
     peers = {
@@ -102,9 +102,9 @@ def _build(
     return checked_datasets(configs, names, raws, request.window, peers)
 
 
-def _landed(warehouse: Warehouse, family: str) -> RawFamily | DataError:
+def _landed(warehouse: ParquetIOManager, family: str) -> RawFeed | DataError:
     try:
-        raw: RawFamily = warehouse.load(raw_key(family))
+        raw: RawFeed = warehouse.load(raw_key(family))
     except DataError as error:
         return error
     return raw

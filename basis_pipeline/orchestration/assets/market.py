@@ -15,7 +15,7 @@ from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_spec
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.guard import require_passing
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import plain_schema, table
@@ -60,7 +60,7 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
         context: dg.AssetExecutionContext,
         mode_slice: ModeSlice,
         request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Panel]]:
         """Hold the inputs against the gate, then build the panel."""
         asking = f"market/panel[{mode_of(context)}]"

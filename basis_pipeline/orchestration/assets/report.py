@@ -19,9 +19,9 @@ from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunRequest
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.results.pages.comparison import Entry, comparison_html
-from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
-from basis_pipeline.results.pages.verdicts import GateVerdict
+from basis_pipeline.reports.comparison import Entry, comparison_html
+from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.reports.verdicts import GateVerdict
 from basis_pipeline.results.store import RunResult, read_run
 
 TEAR_SHEET = dg.AssetKey(["report", "tear_sheet"])
@@ -64,7 +64,7 @@ def _tear_sheet(
         context: dg.AssetExecutionContext, result: RunResult, request: RunRequest
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
-        from basis_pipeline.results.pages.pictures import tear_sheet_png  # slow to import
+        from basis_pipeline.reports.static_figures import tear_sheet_png  # slow to import
 
         mode = mode_of(context)
         gates = gates_of(context.instance, mode_checks, mode)
@@ -115,7 +115,7 @@ def _comparison(
         context: dg.AssetExecutionContext, request: RunRequest
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
-        from basis_pipeline.results.pages.pictures import comparison_png  # slow to import
+        from basis_pipeline.reports.static_figures import comparison_png  # slow to import
 
         with coded_failures():
             require_open(request.settings, "report/comparison")

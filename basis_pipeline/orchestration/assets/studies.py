@@ -26,7 +26,7 @@ from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.guard import require_passing
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import (
     Part,
     study_partitions,
@@ -148,7 +148,7 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
         context: dg.AssetExecutionContext,
         config: Fanning,
         request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
         studied_set: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Run what of the set lies in the window, and judge its rows."""
@@ -194,7 +194,7 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
         context: dg.AssetExecutionContext,
         config: Fanning,
         request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        warehouse: dg.ResourceParam[ParquetIOManager],
         studied_mode: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Sweep the plan's grid over every window, choose, look, judge."""
@@ -236,7 +236,9 @@ def _require_sound(
     require_passing(instance, [dg.AssetCheckKey(RUN, name) for name in BLOCKING], asking, part.mode)
 
 
-def _study(scenarios: ScenarioSet, mode: str, request: RunRequest, warehouse: Warehouse) -> Study:
+def _study(
+    scenarios: ScenarioSet, mode: str, request: RunRequest, warehouse: ParquetIOManager
+) -> Study:
     def load(names: Collection[str], _: Window) -> Mapping[str, Dataset | DataError]:
         return {name: warehouse.load(dataset_key(name)) for name in sorted(names)}
 

@@ -38,7 +38,7 @@ def all_sensors(
     by_name = {job.name: job for job in jobs}
     return [
         delivery_sensor(by_name, limits),
-        configuration_sensor(by_name, tuple(configs.modes)),
+        configuration_sensor(by_name, tuple(configs.mode_names)),
         batch_sensor(by_name),
         request_sensor(by_name, limits),
         alert_sensor(limits),

@@ -142,7 +142,7 @@ def test_refused_data_are_recorded_and_their_checks_fail(running: Platform) -> N
     (data, *_) = running.settle()
     assert data.status is dg.DagsterRunStatus.SUCCESS
     keys = [
-        dg.AssetCheckKey(raw_key("bybit_btcusdt_perp"), "landed"),
+        dg.AssetCheckKey(raw_key("bybit_btcusdt_perp"), "readable"),
         dg.AssetCheckKey(dataset_key("bybit_btcusdt_perp"), "files_and_schema"),
     ]
     log = running.instance.event_log_storage

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_pipeline.config.dataset import Stamp
-from basis_pipeline.market.stamps import SECOND_NS, UNREADABLE, parse_stamps, snap
+from basis_pipeline.market.timestamps import SECOND_NS, UNREADABLE, parse_timestamps, snap
 
 INSTANTS = st.integers(1_420_070_400, 4_070_908_800).map(lambda s: datetime.fromtimestamp(s, UTC))
 
@@ -32,8 +32,8 @@ def test_every_form_of_an_instant_reads_alike(at: datetime, offset: int) -> None
         str(seconds * 1000),
     ]
     for form in forms:
-        assert parse_stamps(pa.chunked_array([[form]])).tolist() == [seconds * SECOND_NS], form
-    mixed = parse_stamps(pa.chunked_array([forms]))
+        assert parse_timestamps(pa.chunked_array([[form]])).tolist() == [seconds * SECOND_NS], form
+    mixed = parse_timestamps(pa.chunked_array([forms]))
     assert set(mixed.tolist()) == {seconds * SECOND_NS}
 
 
@@ -42,7 +42,7 @@ def test_every_form_of_an_instant_reads_alike(at: datetime, offset: int) -> None
 )
 def test_what_is_no_stamp_is_unreadable(text: str) -> None:
     """Nothing is guessed, also beside stamps that are fine."""
-    stamps = parse_stamps(pa.chunked_array([["2024-01-01T00:00:00Z", text]]))
+    stamps = parse_timestamps(pa.chunked_array([["2024-01-01T00:00:00Z", text]]))
     assert (stamps == UNREADABLE).tolist() == [False, True]
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from basis_pipeline.reports.sampling import HOUR_NS, days, extremes, repaired_flags, shaded
 from basis_pipeline.results.metrics import stretches
-from basis_pipeline.results.pages.sampling import HOUR_NS, days, extremes, repaired_flags, shaded
 
 START = np.datetime64("2024-01-01T05:00", "ns").astype(np.int64)
 

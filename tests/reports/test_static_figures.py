@@ -8,15 +8,15 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from basis_pipeline.results.pages.comparison import Entry
-from basis_pipeline.results.pages.pictures import (
+from basis_pipeline.reports.comparison import Entry
+from basis_pipeline.reports.static_figures import (
     comparison_png,
     equity_png,
     tear_sheet_pdf,
     tear_sheet_png,
 )
+from tests.reports.conftest import FAILED, PASSED, Named
 from tests.results.made_run import make_run
-from tests.results.pages.conftest import FAILED, PASSED, Named
 
 
 def pixels(png: bytes) -> np.ndarray:

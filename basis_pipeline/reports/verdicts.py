@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from basis_pipeline.results.pages.definitions import percent
-from basis_pipeline.results.pages.facts import RunFacts
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.results.definitions import percent
 
 WORST_FIRST = ("FAIL", "SKIP", "WARN", "PASS")
 REPAIRED_LIMIT = 0.10  # above it the share of repaired hours is a warning of its own
@@ -43,7 +43,7 @@ def in_order(gates: Sequence[GateVerdict]) -> list[GateVerdict]:
     return sorted(gates, key=lambda gate: WORST_FIRST.index(gate.verdict))
 
 
-def banners(run: RunFacts, gates: Sequence[GateVerdict]) -> list[Banner]:
+def banners(run: RunView, gates: Sequence[GateVerdict]) -> list[Banner]:
     """Everything about a run that changes how its figures are to be read, the worst first."""
     found = []
     if failing := [gate for gate in gates if gate.verdict == "FAIL"]:
@@ -65,7 +65,7 @@ def banners(run: RunFacts, gates: Sequence[GateVerdict]) -> list[Banner]:
     return sorted(found, key=lambda banner: ("alarm", "warn", "note").index(banner.level))
 
 
-def stamp_of(run: RunFacts, gates: Sequence[GateVerdict]) -> tuple[str, str]:
+def stamp_of(run: RunView, gates: Sequence[GateVerdict]) -> tuple[str, str]:
     """One word for a run, and its level: alarm, warn or good."""
     failed = any(gate.verdict == "FAIL" for gate in gates)
     if run.liquidated_at:
@@ -80,7 +80,7 @@ def stamp_of(run: RunFacts, gates: Sequence[GateVerdict]) -> tuple[str, str]:
     return ("ALL GATES PASS", "good") if verdict == "PASS" else ("GATES WARN", "warn")
 
 
-def _liquidated(run: RunFacts) -> Banner:
+def _liquidated(run: RunView) -> Banner:
     events = run.events_of("liquidation")
     first = pd.Timestamp(run.liquidated_at[0], tz="UTC")
     places = ", ".join(sorted(events["venue"].unique()))
@@ -93,7 +93,7 @@ def _liquidated(run: RunFacts) -> Banner:
     return Banner("alarm", "Liquidated", text)
 
 
-def _repaired(run: RunFacts) -> Banner:
+def _repaired(run: RunView) -> Banner:
     share, hours = run.repaired_share, int(run.repaired.sum())
     told = ", ".join(
         f"{name} {int(flags.sum()):,} h" for name, flags in run.repaired_by_dataset.items()

@@ -7,25 +7,25 @@ from typing import Any
 
 import numpy as np
 
-from basis_pipeline.results import metrics
-from basis_pipeline.results.pages.colours import css, nth
-from basis_pipeline.results.pages.definitions import FIGURES, amount, percent
-from basis_pipeline.results.pages.differences import (
+from basis_pipeline.reports.colours import css, nth
+from basis_pipeline.reports.differences import (
     configuration_differences,
     data_differences,
     run_differences,
 )
-from basis_pipeline.results.pages.drawing import Chart, Key, Row, Trace, line, over_time, plain
-from basis_pipeline.results.pages.facts import RunFacts
-from basis_pipeline.results.pages.page import render
-from basis_pipeline.results.pages.sampling import days
-from basis_pipeline.results.pages.verdicts import (
+from basis_pipeline.reports.drawing import Chart, Key, Row, Trace, line, over_time, plain
+from basis_pipeline.reports.page import render
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.sampling import days
+from basis_pipeline.reports.verdicts import (
     REPAIRED_LIMIT,
     Banner,
     GateVerdict,
     stamp_of,
     worst_of,
 )
+from basis_pipeline.results import metrics
+from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
 
@@ -56,9 +56,9 @@ class Entry:
     link: str = ""
 
     @cached_property
-    def run(self) -> RunFacts:
+    def run(self) -> RunView:
         """The run as the pages look at it."""
-        return RunFacts(self.result)
+        return RunView(self.result)
 
 
 def comparison_html(

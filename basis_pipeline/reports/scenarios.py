@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from basis_pipeline.reports.colours import css
+from basis_pipeline.reports.drawing import Chart, Key, Trace, packed, plain
+from basis_pipeline.reports.page import render
+from basis_pipeline.reports.verdicts import Banner, GateVerdict, in_order
+from basis_pipeline.results.definitions import FIGURES, percent
 from basis_pipeline.results.metrics import Floats
-from basis_pipeline.results.pages.colours import css
-from basis_pipeline.results.pages.definitions import FIGURES, percent
-from basis_pipeline.results.pages.drawing import Chart, Key, Trace, packed, plain
-from basis_pipeline.results.pages.page import render
-from basis_pipeline.results.pages.verdicts import Banner, GateVerdict, in_order
 
 FIGURE = "total_return"  # what the key charts show
 SPREAD = ("total_return", "max_drawdown")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from basis_pipeline.reports.colours import css
+from basis_pipeline.reports.sampling import Span, extremes
 from basis_pipeline.results.metrics import Floats, Stamps
-from basis_pipeline.results.pages.colours import css
-from basis_pipeline.results.pages.sampling import Span, extremes
 
 Trace = dict[str, Any]
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"

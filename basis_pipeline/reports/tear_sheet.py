@@ -6,18 +6,18 @@ from typing import Any
 
 import pandas as pd
 
-from basis_pipeline.results.pages import activity_charts, charts
-from basis_pipeline.results.pages.definitions import (
+from basis_pipeline.reports import activity_charts, charts
+from basis_pipeline.reports.drawing import Chart
+from basis_pipeline.reports.page import render
+from basis_pipeline.reports.risk_charts import risk_charts
+from basis_pipeline.reports.run_view import REASONS, RunView, flattened
+from basis_pipeline.reports.verdicts import GateVerdict, banners, in_order, stamp_of
+from basis_pipeline.results.definitions import (
     COMPONENT_MEANING,
     FIGURES,
     amount,
     percent,
 )
-from basis_pipeline.results.pages.drawing import Chart
-from basis_pipeline.results.pages.facts import REASONS, RunFacts, flattened
-from basis_pipeline.results.pages.page import render
-from basis_pipeline.results.pages.risk_charts import risk_charts
-from basis_pipeline.results.pages.verdicts import GateVerdict, banners, in_order, stamp_of
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import GROUPS
 
@@ -46,7 +46,7 @@ def tear_sheet_html(result: RunResult, gates: Sequence[GateVerdict] = ()) -> str
     ----------
     gates: verdicts of the run's gates; without any the page says that nobody judged the run.
     """
-    run = RunFacts(result)
+    run = RunView(result)
     figures = _charts(run)
     word, level = stamp_of(run, gates)
     return render(
@@ -85,7 +85,7 @@ def tear_sheet_html(result: RunResult, gates: Sequence[GateVerdict] = ()) -> str
 RISK_KEYS = ("exposure", "loan", "margin", "basis")
 
 
-def _charts(run: RunFacts) -> dict[str, Chart]:
+def _charts(run: RunView) -> dict[str, Chart]:
     """Every chart that has something to show, by key."""
     figures = [charts.equity_chart(run), charts.attribution_chart(run)]
     figures += [charts.waterfall_chart(run), activity_charts.carry_chart(run)]
@@ -99,11 +99,11 @@ def _charts(run: RunFacts) -> dict[str, Chart]:
     return {figure.key: figure for figure in figures}
 
 
-def _applies(run: RunFacts, name: str) -> bool:
+def _applies(run: RunView, name: str) -> bool:
     return run.summary.get(name) is not None
 
 
-def _figure(run: RunFacts, name: str) -> dict[str, Any]:
+def _figure(run: RunView, name: str) -> dict[str, Any]:
     """A figure of the summary as a page shows it."""
     figure, value = FIGURES[name], run.summary.get(name)
     said = figure.said
@@ -119,7 +119,7 @@ def _figure(run: RunFacts, name: str) -> dict[str, Any]:
     }
 
 
-def _headline(run: RunFacts, name: str) -> dict[str, Any]:
+def _headline(run: RunView, name: str) -> dict[str, Any]:
     """A figure with the same figure of every benchmark beside it, where a benchmark has one."""
     beside = []
     for label, growth in run.benchmarks.items():
@@ -135,7 +135,7 @@ def _headline(run: RunFacts, name: str) -> dict[str, Any]:
     return {**_figure(run, name), "beside": beside or [_without_benchmark(run, name)]}
 
 
-def _without_benchmark(run: RunFacts, name: str) -> str:
+def _without_benchmark(run: RunView, name: str) -> str:
     """What stands below a figure that no benchmark has."""
     sums = {
         "carry_per_year": run.summary["groups"]["carry"],
@@ -144,7 +144,7 @@ def _without_benchmark(run: RunFacts, name: str) -> str:
     return f"{run.money(sums[name])} {run.currency} in all" if name in sums else ""
 
 
-def _beside(run: RunFacts) -> dict[str, Any]:
+def _beside(run: RunView) -> dict[str, Any]:
     """The run and its benchmarks as columns, the same figures as rows."""
     columns = {name: run.figures_of(growth) for name, growth in run.benchmarks.items()}
     capital = run.result.identity.capital
@@ -158,7 +158,7 @@ def _beside(run: RunFacts) -> dict[str, Any]:
     return {"names": list(columns), "rows": rows}
 
 
-def _against(run: RunFacts) -> list[tuple[str, str, list[str]]]:
+def _against(run: RunView) -> list[tuple[str, str, list[str]]]:
     """What the run has over each benchmark: label, meaning, a value a benchmark."""
     known = run.summary["benchmarks"]
     wanted = (
@@ -179,7 +179,7 @@ def _against(run: RunFacts) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def _months(run: RunFacts) -> dict[str, Any]:
+def _months(run: RunView) -> dict[str, Any]:
     """Returns by year and month, and what each month earned by group."""
     rows = []
     for year, row in run.month_matrix.iterrows():
@@ -213,7 +213,7 @@ def _tinted(value: float | None) -> dict[str, str]:
     return {"text": percent(value), "tint": tint}
 
 
-def attribution_rows(run: RunFacts) -> list[dict[str, Any]]:
+def attribution_rows(run: RunView) -> list[dict[str, Any]]:
     """Components under their groups, with the share each has in the capital."""
     parts, groups = run.summary["attribution"], run.summary["groups"]
     capital = run.result.identity.capital
@@ -224,7 +224,7 @@ def attribution_rows(run: RunFacts) -> list[dict[str, Any]]:
     return rows
 
 
-def _part(run: RunFacts, name: str, value: float, capital: float, kind: str) -> dict[str, Any]:
+def _part(run: RunView, name: str, value: float, capital: float, kind: str) -> dict[str, Any]:
     return {
         "name": name,
         "kind": kind,
@@ -235,20 +235,20 @@ def _part(run: RunFacts, name: str, value: float, capital: float, kind: str) -> 
     }
 
 
-def rounding(run: RunFacts) -> str:
+def rounding(run: RunView) -> str:
     """By how much the displayed components miss the displayed total, empty when they do not."""
     parts = [round(value, run.digits) for value in run.summary["attribution"].values()]
     missed = round(sum(parts) - round(run.summary["pnl"], run.digits), run.digits)
     return run.money(abs(missed)) if missed else ""
 
 
-def _reasons(run: RunFacts) -> list[tuple[str, int]]:
+def _reasons(run: RunView) -> list[tuple[str, int]]:
     """How often each trigger restored the weights."""
     counted = run.events_of("rebalance")["reason"].value_counts()
     return [(REASONS.get(str(name), str(name)), int(count)) for name, count in counted.items()]
 
 
-def _forced(run: RunFacts) -> list[dict[str, str]]:
+def _forced(run: RunView) -> list[dict[str, str]]:
     """Every liquidation."""
     return [
         {
@@ -263,7 +263,7 @@ def _forced(run: RunFacts) -> list[dict[str, str]]:
     ]
 
 
-def _flows(run: RunFacts) -> list[tuple[str, str]]:
+def _flows(run: RunView) -> list[tuple[str, str]]:
     """Every deposit and withdrawal."""
     return [
         (f"{event['timestamp']:%Y-%m-%d %H:%M}", run.money(event["amount"]))
@@ -271,7 +271,7 @@ def _flows(run: RunFacts) -> list[tuple[str, str]]:
     ]
 
 
-def _data(run: RunFacts) -> list[dict[str, str]]:
+def _data(run: RunView) -> list[dict[str, str]]:
     """Every dataset the run read: its hash, and how many hours rest on a repair of it."""
     hours = {name: int(flags.sum()) for name, flags in run.repaired_by_dataset.items()}
     return [
@@ -285,7 +285,7 @@ def _data(run: RunFacts) -> list[dict[str, str]]:
     ]
 
 
-def _settings(run: RunFacts) -> list[tuple[str, list[tuple[str, str]]]]:
+def _settings(run: RunView) -> list[tuple[str, list[tuple[str, str]]]]:
     """The mode, its share class and its venues as dotted keys; datasets are told by their hash."""
     config = {key: value for key, value in run.result.config.items() if key != "datasets"}
     sections = []

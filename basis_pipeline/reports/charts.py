@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from basis_pipeline.results.metrics import Floats
-from basis_pipeline.results.pages.colours import css
-from basis_pipeline.results.pages.definitions import COMPONENT_MEANING, percent
-from basis_pipeline.results.pages.drawing import (
+from basis_pipeline.reports.colours import css
+from basis_pipeline.reports.drawing import (
     NO_HOVER,
     Chart,
     Key,
@@ -17,8 +15,10 @@ from basis_pipeline.results.pages.drawing import (
     packed,
     plain,
 )
-from basis_pipeline.results.pages.facts import RunFacts
-from basis_pipeline.results.pages.sampling import BUCKETS, days
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.sampling import BUCKETS, days
+from basis_pipeline.results.definitions import COMPONENT_MEANING, percent
+from basis_pipeline.results.metrics import Floats
 from basis_pipeline.results.tables import COMPONENTS
 
 NET, APART = "Price legs netted", "Price legs apart"
@@ -31,7 +31,7 @@ REPAIRED = Key("hours that rest on repaired data", "repaired", "area")
 LIQUIDATED = Key("liquidation", "alarm", "line")
 
 
-def marks_legend(run: RunFacts) -> tuple[Key, ...]:
+def marks_legend(run: RunView) -> tuple[Key, ...]:
     """Legend of what is marked on every time axis, where there is any."""
     return (
         *((REPAIRED,) if run.shades else ()),
@@ -39,7 +39,7 @@ def marks_legend(run: RunFacts) -> tuple[Key, ...]:
     )
 
 
-def equity_chart(run: RunFacts) -> Chart:
+def equity_chart(run: RunView) -> Chart:
     """Equity beside its benchmarks, and the drawdown from the running peak."""
     unit = f" {run.currency}"
     form = f",.{run.digits}f"
@@ -82,7 +82,7 @@ def equity_chart(run: RunFacts) -> Chart:
     )
 
 
-def _flow_marks(run: RunFacts, equity: Floats) -> list[Trace]:
+def _flow_marks(run: RunView, equity: Floats) -> list[Trace]:
     flow = run.column("equity", "flow")
     at = np.flatnonzero(flow)
     if not at.size:
@@ -101,7 +101,7 @@ def _flow_marks(run: RunFacts, equity: Floats) -> list[Trace]:
     ]
 
 
-def attribution_chart(run: RunFacts) -> Chart:
+def attribution_chart(run: RunView) -> Chart:
     """Cumulative components, stacked above and below zero, and their total."""
     shown = {NET: _netted(COMPONENTS), APART: COMPONENTS}
     views = {name: _stacked(run, parts) for name, parts in shown.items()}
@@ -147,11 +147,11 @@ def _netted(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple("basis" if n == "spot_price" else n for n in names if n != "perp_price")
 
 
-def _moved(run: RunFacts, name: str) -> bool:
+def _moved(run: RunView, name: str) -> bool:
     return bool((run.cumulative[name] != 0.0).any())
 
 
-def _stacked(run: RunFacts, names: tuple[str, ...]) -> list[Trace]:
+def _stacked(run: RunView, names: tuple[str, ...]) -> list[Trace]:
     at = days(run.stamps)
     times = packed(milliseconds(run.stamps[at]))
     hover = f"%{{y:,.{run.digits}f}} {run.currency}"
@@ -188,7 +188,7 @@ def _stacked(run: RunFacts, names: tuple[str, ...]) -> list[Trace]:
     return [*traces, {**scatter, **total}]
 
 
-def waterfall_chart(run: RunFacts) -> Chart:
+def waterfall_chart(run: RunView) -> Chart:
     """Every component from zero to the profit and loss."""
     parts = {**run.summary["attribution"]}
     parts["basis"] = parts["spot_price"] + parts["perp_price"]
@@ -227,7 +227,7 @@ def _with_room(bars: Trace) -> list[float]:
     return [low - room, high + room]
 
 
-def _fall(run: RunFacts, names: list[str], parts: dict[str, float], pnl: float) -> Trace:
+def _fall(run: RunView, names: list[str], parts: dict[str, float], pnl: float) -> Trace:
     ends = np.cumsum([parts[name] for name in names])
     labels = [*names, "profit and loss"]
     values = [*(parts[name] for name in names), pnl]

@@ -4,15 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from basis_pipeline.reports.charts import HOURLY, marks_legend
+from basis_pipeline.reports.colours import nth
+from basis_pipeline.reports.drawing import Chart, Key, Row, Trace, level, line, over_time
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.results.definitions import amount, percent
 from basis_pipeline.results.metrics import Floats
-from basis_pipeline.results.pages.charts import HOURLY, marks_legend
-from basis_pipeline.results.pages.colours import nth
-from basis_pipeline.results.pages.definitions import amount, percent
-from basis_pipeline.results.pages.drawing import Chart, Key, Row, Trace, level, line, over_time
-from basis_pipeline.results.pages.facts import RunFacts
 
 
-def exposure_chart(run: RunFacts) -> Chart:
+def exposure_chart(run: RunView) -> Chart:
     """Gross and net exposure, and net delta with its band and its limit."""
     unit, form = f" {run.currency}", f",.{run.digits}f"
     traces = [
@@ -52,7 +52,7 @@ def exposure_chart(run: RunFacts) -> Chart:
     )
 
 
-def _around_zero(run: RunFacts) -> tuple[list[Trace], list[Key]]:
+def _around_zero(run: RunView) -> tuple[list[Trace], list[Key]]:
     """The band and the limit of net delta, above and below zero, in percent."""
     traces, keys = [], []
     for name, value, colour in (
@@ -66,7 +66,7 @@ def _around_zero(run: RunFacts) -> tuple[list[Trace], list[Key]]:
     return traces, keys
 
 
-def loan_chart(run: RunFacts) -> Chart:
+def loan_chart(run: RunView) -> Chart:
     """Loan to value with its target, health factor with its floors, distance to liquidation."""
     rows = [Row("Loan to value, %"), Row("Health factor"), Row("Distance to liquidation, %")]
     ltv, factor = 100.0 * run.column("risk", "ltv"), run.column("risk", "health_factor")
@@ -109,7 +109,7 @@ def loan_chart(run: RunFacts) -> Chart:
     )
 
 
-def margin_chart(run: RunFacts) -> Chart:
+def margin_chart(run: RunView) -> Chart:
     """Margin ratio of every venue, with the bounds of rebalancing and the floors."""
     traces, keys = [], []
     for place, (venue, ratio) in enumerate(run.risk_by_venue("margin_ratio").items()):
@@ -142,7 +142,7 @@ def margin_chart(run: RunFacts) -> Chart:
     )
 
 
-def basis_chart(run: RunFacts) -> Chart:
+def basis_chart(run: RunView) -> Chart:
     """Basis by venue and the staking token's peg, whichever the run has."""
     rows, traces, keys = [], [], []
     for place, (venue, basis) in enumerate(run.risk_by_venue("basis_bp").items()):
@@ -170,7 +170,7 @@ def basis_chart(run: RunFacts) -> Chart:
     )
 
 
-def risk_charts(run: RunFacts) -> list[Chart]:
+def risk_charts(run: RunView) -> list[Chart]:
     """The charts whose measures apply to the run."""
     charts = []
     if run.column("risk", "gross_exposure").any():
@@ -184,7 +184,7 @@ def risk_charts(run: RunFacts) -> list[Chart]:
     return charts
 
 
-def setting(run: RunFacts, key: str) -> float | None:
+def setting(run: RunView, key: str) -> float | None:
     """A number of the mode's configuration; None where it has none, or none is set."""
     found: Any = run.mode_config
     for name in key.split("."):
@@ -192,7 +192,7 @@ def setting(run: RunFacts, key: str) -> float | None:
     return float(found) if isinstance(found, int | float) else None
 
 
-def maintenance(run: RunFacts) -> dict[str, float]:
+def maintenance(run: RunView) -> dict[str, float]:
     """Maintenance margin ratio of every hedge venue."""
     venues = run.result.config.get("venues", {})
     hedged = run.risk_by_venue("margin_ratio")

@@ -8,14 +8,14 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from basis_pipeline.results.pages import charts
-from basis_pipeline.results.pages.colours import COLOURS, DARK, LIGHT
-from basis_pipeline.results.pages.comparison import Entry, _difference_chart, _growth_chart
-from basis_pipeline.results.pages.drawing import Chart
-from basis_pipeline.results.pages.facts import RunFacts
-from basis_pipeline.results.pages.risk_charts import risk_charts
-from basis_pipeline.results.pages.tear_sheet import _charts
-from tests.results.pages.conftest import SPECIAL, Named
+from basis_pipeline.reports import charts
+from basis_pipeline.reports.colours import COLOURS, DARK, LIGHT
+from basis_pipeline.reports.comparison import Entry, _difference_chart, _growth_chart
+from basis_pipeline.reports.drawing import Chart
+from basis_pipeline.reports.risk_charts import risk_charts
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.tear_sheet import _charts
+from tests.reports.conftest import SPECIAL, Named
 from tests.runs.trees import MODES
 
 
@@ -42,7 +42,7 @@ def is_valid(chart: Chart) -> None:
 @pytest.mark.parametrize("name", [*MODES, *SPECIAL])
 def test_plotly_accepts_every_chart(sample_runs: Named, name: str) -> None:
     """Unknown attributes and values are errors, not silence."""
-    for chart in _charts(RunFacts(sample_runs[name][0])).values():
+    for chart in _charts(RunView(sample_runs[name][0])).values():
         is_valid(chart)
         assert chart.said
 
@@ -57,7 +57,7 @@ def test_plotly_accepts_the_charts_of_a_comparison(sample_runs: Named) -> None:
 @pytest.mark.parametrize("name", MODES)
 def test_stacked_components_add_up_to_the_total(sample_runs: Named, name: str) -> None:
     """In both views, at every day: what is stacked above and below zero is equity less capital."""
-    run = RunFacts(sample_runs[name][0])
+    run = RunView(sample_runs[name][0])
     for data in charts.attribution_chart(run).views.values():
         stacked = np.sum([values(t["y"]) for t in data if "stackgroup" in t], axis=0)
         total = values(data[-1]["y"])
@@ -68,7 +68,7 @@ def test_stacked_components_add_up_to_the_total(sample_runs: Named, name: str) -
 
 def test_only_measures_that_apply_are_drawn(sample_runs: Named) -> None:
     """A lender has no margin; a leveraged, hedged book has everything."""
-    drawn = {n: {c.key for c in risk_charts(RunFacts(r))} for n, (r, _) in sample_runs.items()}
+    drawn = {n: {c.key for c in risk_charts(RunView(r))} for n, (r, _) in sample_runs.items()}
     assert drawn["pure_lending"] == set()
     assert drawn["btc_basis"] == {"exposure", "margin", "basis"}
     assert drawn["usdt_market_neutral"] == {"exposure", "loan", "margin", "basis"}
@@ -76,7 +76,7 @@ def test_only_measures_that_apply_are_drawn(sample_runs: Named) -> None:
 
 def test_limits_of_the_configuration_are_drawn(sample_runs: Named) -> None:
     """Bands, gates and maintenance margin at the values of the run's own configuration."""
-    run = RunFacts(sample_runs["usdt_market_neutral"][0])
+    run = RunView(sample_runs["usdt_market_neutral"][0])
     config = run.mode_config
     margin = next(chart for chart in risk_charts(run) if chart.key == "margin")
     levels = {t["y"][0] for t in margin.views[""] if isinstance(t["y"], list)}

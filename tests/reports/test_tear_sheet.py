@@ -7,13 +7,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from basis_pipeline.results.pages.definitions import amount, percent
-from basis_pipeline.results.pages.facts import RunFacts
-from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
-from basis_pipeline.results.pages.verdicts import GateVerdict
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.reports.verdicts import GateVerdict
+from basis_pipeline.results.definitions import amount, percent
 from basis_pipeline.results.tables import COMPONENTS
+from tests.reports.conftest import FAILED, PASSED, SPECIAL, Named
 from tests.results.made_run import make_run
-from tests.results.pages.conftest import FAILED, PASSED, SPECIAL, Named
 from tests.runs.trees import MODES
 
 VOID = {"meta", "img", "br", "link", "input", "wbr"}
@@ -61,7 +61,7 @@ class Read(HTMLParser):
 def test_components_equal_the_tables_to_the_last_digit(sample_runs: Named, name: str) -> None:
     """Each is the exact sum of its column, rounded once; so is their sum; costs and funding too."""
     result, gates = sample_runs[name]
-    run, page = RunFacts(result), Read(tear_sheet_html(result, gates))
+    run, page = RunView(result), Read(tear_sheet_html(result, gates))
     table = result.frames["attribution"]
     exact = {part: math.fsum(table[part]) for part in COMPONENTS}
     for part, value in exact.items():
@@ -76,7 +76,7 @@ def test_components_equal_the_tables_to_the_last_digit(sample_runs: Named, name:
 @pytest.mark.parametrize("name", [*MODES, *SPECIAL])
 def test_parts_by_kind_and_venue_add_up_to_their_component(sample_runs: Named, name: str) -> None:
     """Costs by kind are execution and gas, funding by venue is funding."""
-    run = RunFacts(sample_runs[name][0])
+    run = RunView(sample_runs[name][0])
     parts = run.summary["attribution"]
     tolerance = 1e-9 * run.result.identity.capital
     execution = math.fsum(line.execution for line in run.costs_by_kind)
@@ -99,7 +99,7 @@ def test_headline_figures_stand_beside_their_benchmarks(sample_runs: Named) -> N
 
 def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
     """The same deposits at the same marks: its account gains its growth on all of them."""
-    run = RunFacts(sample_runs["repaired"][0])
+    run = RunView(sample_runs["repaired"][0])
     growth = run.benchmarks["lending"]
     account, flow = run.benchmark_equity(growth), run.column("equity", "flow")
     assert flow.sum() == 40_000.0

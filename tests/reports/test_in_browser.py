@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.results.pages.conftest import SPECIAL, Named
+from tests.reports.conftest import SPECIAL, Named
 from tests.runs.trees import MODES
 
 SHEETS = [*MODES, *SPECIAL]

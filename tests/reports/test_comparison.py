@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from basis_pipeline.results.pages.comparison import RANKS, Entry, comparison_html, ranking
-from basis_pipeline.results.pages.definitions import FIGURES, amount, percent
-from basis_pipeline.results.pages.differences import (
+from basis_pipeline.reports.comparison import RANKS, Entry, comparison_html, ranking
+from basis_pipeline.reports.differences import (
     configuration_differences,
     data_differences,
     run_differences,
 )
+from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.tables import COMPONENTS
+from tests.reports.conftest import FAILED, PASSED, Named
+from tests.reports.test_tear_sheet import Read
 from tests.results.made_run import make_run
-from tests.results.pages.conftest import FAILED, PASSED, Named
-from tests.results.pages.test_tear_sheet import Read
 from tests.runs.trees import MODES
 
 

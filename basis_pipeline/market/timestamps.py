@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from basis_pipeline.config.dataset import Stamp
-from basis_pipeline.market.window import HOUR_NS
+from basis_pipeline.times import HOUR_NS
 
 Int64 = npt.NDArray[np.int64]
 SECOND_NS = 1_000_000_000
@@ -18,7 +18,7 @@ LATEST = pd.Timestamp("2100-01-01", tz="UTC").value
 UNREADABLE = np.iinfo(np.int64).min
 
 
-def parse_stamps(texts: "pa.ChunkedArray[Any]") -> Int64:
+def parse_timestamps(texts: "pa.ChunkedArray[Any]") -> Int64:
     """Nanoseconds since the epoch for each text, UNREADABLE where it is no time.
 
     Reads unix seconds and milliseconds and ISO 8601 with `Z`, an offset, both (`+00:00Z`, a

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from basis_pipeline.results.pages.definitions import DASH
-from basis_pipeline.results.pages.facts import flattened
+from basis_pipeline.reports.run_view import flattened
+from basis_pipeline.results.definitions import DASH
 from basis_pipeline.results.store import RunResult
 
 ABSENT = object()

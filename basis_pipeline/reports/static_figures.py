@@ -17,15 +17,15 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from numpy.typing import NDArray
 
+from basis_pipeline.reports.colours import light, nth
+from basis_pipeline.reports.comparison import Entry, names_of
+from basis_pipeline.reports.risk_charts import maintenance, setting
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.sampling import Places, days, extremes
+from basis_pipeline.reports.tear_sheet import HEADLINE, MONTHS, attribution_rows
+from basis_pipeline.reports.verdicts import GateVerdict, banners, in_order, stamp_of
+from basis_pipeline.results.definitions import FIGURES, percent
 from basis_pipeline.results.metrics import Floats
-from basis_pipeline.results.pages.colours import light, nth
-from basis_pipeline.results.pages.comparison import Entry, names_of
-from basis_pipeline.results.pages.definitions import FIGURES, percent
-from basis_pipeline.results.pages.facts import RunFacts
-from basis_pipeline.results.pages.risk_charts import maintenance, setting
-from basis_pipeline.results.pages.sampling import Places, days, extremes
-from basis_pipeline.results.pages.tear_sheet import HEADLINE, MONTHS, attribution_rows
-from basis_pipeline.results.pages.verdicts import GateVerdict, banners, in_order, stamp_of
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
 
@@ -67,7 +67,7 @@ _STYLE: dict[Any, Any] = {
 
 def equity_png(result: RunResult) -> bytes:
     """Equity above, drawdown in percent below."""
-    run = RunFacts(result)
+    run = RunView(result)
     with _figure((9.0, 4.0)) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         figure.subplots_adjust(0.09, 0.08, 0.985, 0.93, hspace=0.12)
@@ -78,7 +78,7 @@ def equity_png(result: RunResult) -> bytes:
 
 def tear_sheet_png(result: RunResult, gates: Sequence[GateVerdict] = ()) -> bytes:
     """The summary of a tear sheet, its equity and its waterfall as one picture."""
-    run = RunFacts(result)
+    run = RunView(result)
     with _figure((11.0, 5.4)) as figure:
         top = _summary(figure, run, gates)
         grid = GridSpec(2, 2, figure=figure, width_ratios=(1.7, 1.0), height_ratios=(3.0, 1.0))
@@ -94,7 +94,7 @@ def tear_sheet_png(result: RunResult, gates: Sequence[GateVerdict] = ()) -> byte
 
 def tear_sheet_pdf(result: RunResult, gates: Sequence[GateVerdict] = ()) -> bytes:
     """A tear sheet on A4 pages: the summary, risk, components and months, and what it rests on."""
-    run = RunFacts(result)
+    run = RunView(result)
     sink = io.BytesIO()
     facts = {"Title": f"{result.mode} {result.run_id}", "CreationDate": None, "Producer": None}
     with PdfPages(sink, metadata=facts) as pages:
@@ -129,7 +129,7 @@ def comparison_png(entries: Sequence[Entry]) -> bytes:
         return _png(figure)
 
 
-def _summary(figure: Figure, run: RunFacts, gates: Sequence[GateVerdict]) -> float:
+def _summary(figure: Figure, run: RunView, gates: Sequence[GateVerdict]) -> float:
     """Name, verdict, warnings and headline figures; gives the height at which they end."""
     inch = 1.0 / figure.get_figheight()
     identity, y = run.result.identity, 1.0 - 0.35 * inch
@@ -160,7 +160,7 @@ def _summary(figure: Figure, run: RunFacts, gates: Sequence[GateVerdict]) -> flo
     return y - 0.75 * inch
 
 
-def _first_page(figure: Figure, run: RunFacts, gates: Sequence[GateVerdict]) -> None:
+def _first_page(figure: Figure, run: RunView, gates: Sequence[GateVerdict]) -> None:
     """The summary, equity, drawdown, attribution over time and in all."""
     grid = GridSpec(
         4,
@@ -183,7 +183,7 @@ def _first_page(figure: Figure, run: RunFacts, gates: Sequence[GateVerdict]) -> 
     _waterfall(figure.add_subplot(grid[3, 1]), run)
 
 
-def _risk_page(figure: Figure, run: RunFacts) -> None:
+def _risk_page(figure: Figure, run: RunView) -> None:
     """Whatever of exposure, net delta, loan, margins, basis and peg applies, one below another."""
     wanted: list[tuple[str, Callable[[Axes], None]]] = [
         ("Net delta, % of equity", lambda axes: _net_delta(axes, run))
@@ -208,7 +208,7 @@ def _risk_page(figure: Figure, run: RunFacts) -> None:
     figure.subplots_adjust(0.085, 0.05, 0.965, 0.955, hspace=0.4)
 
 
-def _equity(axes: Axes, run: RunFacts) -> None:
+def _equity(axes: Axes, run: RunView) -> None:
     for place, (name, growth) in enumerate(run.benchmarks.items()):
         values = run.benchmark_equity(growth)
         _series(axes, run, values, f"benchmark-{place % 2}", name, linestyle="--")
@@ -219,7 +219,7 @@ def _equity(axes: Axes, run: RunFacts) -> None:
     axes.legend(**ABOVE)
 
 
-def _drawdown(axes: Axes, run: RunFacts) -> None:
+def _drawdown(axes: Axes, run: RunView) -> None:
     down = -100.0 * run.column("equity", "drawdown")
     at = extremes(down)
     axes.fill_between(_times(run, at), down[at], color=light("bad"), alpha=0.3, linewidth=0.0)
@@ -228,7 +228,7 @@ def _drawdown(axes: Axes, run: RunFacts) -> None:
     _label_dates(axes)
 
 
-def _attribution(axes: Axes, run: RunFacts) -> None:
+def _attribution(axes: Axes, run: RunView) -> None:
     """Cumulative components, gains stacked above zero, losses below; price legs netted."""
     at = days(run.stamps)
     times = _times(run, at)
@@ -245,7 +245,7 @@ def _attribution(axes: Axes, run: RunFacts) -> None:
 _NETTED = (*COMPONENTS[:5], "basis", *COMPONENTS[7:])
 
 
-def _waterfall(axes: Axes, run: RunFacts) -> None:
+def _waterfall(axes: Axes, run: RunView) -> None:
     parts = dict(run.summary["attribution"])
     parts["basis"] = parts["spot_price"] + parts["perp_price"]
     names = [name for name in _NETTED if parts[name] != 0.0]
@@ -267,7 +267,7 @@ def _waterfall(axes: Axes, run: RunFacts) -> None:
     axes.tick_params(axis="x", labelbottom=False, bottom=False)
 
 
-def _net_delta(axes: Axes, run: RunFacts) -> None:
+def _net_delta(axes: Axes, run: RunView) -> None:
     delta = 100.0 * run.column("risk", "net_delta_ratio")
     _series(axes, run, delta, "series-2", "net delta")
     for key, colour in (("rebalance.delta_band", "warn"), ("gates.max_abs_delta", "bad")):
@@ -277,14 +277,14 @@ def _net_delta(axes: Axes, run: RunFacts) -> None:
                 axes.axhline(edge, color=light(colour), linestyle="--", linewidth=0.8)
 
 
-def _health_factor(axes: Axes, run: RunFacts) -> None:
+def _health_factor(axes: Axes, run: RunView) -> None:
     _series(axes, run, run.column("risk", "health_factor"), "series-2", "health factor")
     _floor(axes, 1.0, "alarm", "liquidation below 1")
     _floor(axes, setting(run, "gates.min_health_factor"), "bad", "gate")
     axes.legend(**ABOVE)
 
 
-def _margins(axes: Axes, run: RunFacts) -> None:
+def _margins(axes: Axes, run: RunView) -> None:
     for place, (venue, ratio) in enumerate(run.risk_by_venue("margin_ratio").items()):
         _series(axes, run, ratio, nth(place), venue)
     for floor in sorted(set(maintenance(run).values())):
@@ -294,7 +294,7 @@ def _margins(axes: Axes, run: RunFacts) -> None:
     axes.legend(**ABOVE)
 
 
-def _basis(axes: Axes, run: RunFacts) -> None:
+def _basis(axes: Axes, run: RunView) -> None:
     for place, (venue, basis) in enumerate(run.risk_by_venue("basis_bp").items()):
         _series(axes, run, basis, nth(place), venue, linewidth=0.7)
     axes.legend(**ABOVE)
@@ -306,14 +306,14 @@ def _floor(axes: Axes, value: float | None, colour: str, label: str) -> None:
 
 
 def _series(
-    axes: Axes, run: RunFacts, values: Floats, colour: str, label: str, **options: Any
+    axes: Axes, run: RunView, values: Floats, colour: str, label: str, **options: Any
 ) -> None:
     shown = np.where(np.isfinite(values), values, np.nan)
     at = extremes(shown)
     axes.plot(_times(run, at), shown[at], color=light(colour), label=label, **options)
 
 
-def _mark(axes: Axes, run: RunFacts) -> None:
+def _mark(axes: Axes, run: RunView) -> None:
     """Shade repaired hours, draw a line at every liquidation."""
     if run.shades:
         ends = date2num(np.array(run.shades).astype("datetime64[ns]"))
@@ -326,7 +326,7 @@ def _mark(axes: Axes, run: RunFacts) -> None:
         axes.axvline(date2num(np.datetime64(stamp, "ns")), color=light("alarm"), linewidth=1.2)
 
 
-def _text_lines(run: RunFacts, gates: Sequence[GateVerdict]) -> list[str]:
+def _text_lines(run: RunView, gates: Sequence[GateVerdict]) -> list[str]:
     """Components, months, gates, data and identity in columns of even width."""
     identity = run.result.identity
     lines = [f"COMPONENTS, {run.currency}", ""]
@@ -371,7 +371,7 @@ def _figure(size: tuple[float, float]) -> Iterator[Figure]:
         yield Figure(figsize=size, dpi=DOTS)
 
 
-def _times(run: RunFacts, at: Places) -> NDArray[np.datetime64]:
+def _times(run: RunView, at: Places) -> NDArray[np.datetime64]:
     times: NDArray[np.datetime64] = run.stamps[at].astype("datetime64[ns]")
     return times
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from basis_pipeline.reports.sampling import Span, repaired_flags, shaded
 from basis_pipeline.results import metrics
+from basis_pipeline.results.definitions import amount, digits_of
 from basis_pipeline.results.metrics import Floats, Stamps
-from basis_pipeline.results.pages.definitions import amount, digits_of
-from basis_pipeline.results.pages.sampling import Span, repaired_flags, shaded
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import floats, growth_of, stamps
 from basis_pipeline.results.tables import COMPONENTS
@@ -63,7 +63,7 @@ class FundingLine:
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class RunView:
     """A run as the pages look at it."""
 
     result: RunResult

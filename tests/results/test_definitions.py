@@ -2,8 +2,8 @@
 
 import pytest
 
-from basis_pipeline.results.pages.comparison import RANKS
-from basis_pipeline.results.pages.definitions import (
+from basis_pipeline.reports.comparison import RANKS
+from basis_pipeline.results.definitions import (
     COMPONENT_MEANING,
     FIGURES,
     amount,

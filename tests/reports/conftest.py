@@ -10,9 +10,9 @@ from basis_pipeline.config import slice_mode
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import Window, parse_window
-from basis_pipeline.results.pages.comparison import Entry, comparison_html
-from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
-from basis_pipeline.results.pages.verdicts import GateVerdict
+from basis_pipeline.reports.comparison import Entry, comparison_html
+from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.reports.verdicts import GateVerdict
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table

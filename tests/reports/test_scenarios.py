@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from basis_pipeline.results.pages.scenarios import scenarios_html
-from basis_pipeline.results.pages.verdicts import GateVerdict
+from basis_pipeline.reports.scenarios import scenarios_html
+from basis_pipeline.reports.verdicts import GateVerdict
 
 KEYS = ["staking.target_ltv", "hedge.ratio", "staking.lst"]
 

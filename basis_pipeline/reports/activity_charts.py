@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from basis_pipeline.results.metrics import Stamps, months
-from basis_pipeline.results.pages.charts import DAILY, marks_legend
-from basis_pipeline.results.pages.colours import css, nth
-from basis_pipeline.results.pages.definitions import percent
-from basis_pipeline.results.pages.drawing import (
+from basis_pipeline.reports.charts import DAILY, marks_legend
+from basis_pipeline.reports.colours import css, nth
+from basis_pipeline.reports.drawing import (
     Chart,
     Key,
     Row,
@@ -17,13 +15,15 @@ from basis_pipeline.results.pages.drawing import (
     packed,
     plain,
 )
-from basis_pipeline.results.pages.facts import REASONS, RunFacts
-from basis_pipeline.results.pages.sampling import days, shaded
+from basis_pipeline.reports.run_view import REASONS, RunView
+from basis_pipeline.reports.sampling import days, shaded
+from basis_pipeline.results.definitions import percent
+from basis_pipeline.results.metrics import Stamps, months
 from basis_pipeline.results.summary import floats, stamps
 from basis_pipeline.results.tables import GROUPS
 
 
-def carry_chart(run: RunFacts) -> Chart:
+def carry_chart(run: RunView) -> Chart:
     """What each month carried and what it cost."""
     rows = months(run.stamps.copy())
     names = [month.name for month in rows]
@@ -83,7 +83,7 @@ def carry_chart(run: RunFacts) -> Chart:
     )
 
 
-def funding_chart(run: RunFacts) -> Chart:
+def funding_chart(run: RunView) -> Chart:
     """Funding received so far by venue."""
     events, at = run.events_of("funding"), days(run.stamps)
     traces, keys = [], []
@@ -112,7 +112,7 @@ def funding_chart(run: RunFacts) -> Chart:
     )
 
 
-def costs_chart(run: RunFacts) -> Chart:
+def costs_chart(run: RunView) -> Chart:
     """Execution and gas by kind of event."""
     lines = run.costs_by_kind
     kinds = [cost.kind for cost in lines]
@@ -152,7 +152,7 @@ def costs_chart(run: RunFacts) -> Chart:
     )
 
 
-def timeline_chart(run: RunFacts) -> Chart:
+def timeline_chart(run: RunView) -> Chart:
     """What happened when: a lane for each kind of event, and one for each repaired dataset."""
     traces: list[Trace] = []
     for label, colour, when, told in _lanes(run):
@@ -199,7 +199,7 @@ def timeline_chart(run: RunFacts) -> Chart:
     )
 
 
-def _lanes(run: RunFacts) -> list[tuple[str, str, Stamps, list[str]]]:
+def _lanes(run: RunView) -> list[tuple[str, str, Stamps, list[str]]]:
     lanes = []
     for kind, colour in (("liquidation", "alarm"), ("flow", "ink")):
         events = run.events_of(kind)
@@ -220,7 +220,7 @@ def _lanes(run: RunFacts) -> list[tuple[str, str, Stamps, list[str]]]:
     return lanes
 
 
-def _repaired_lane(run: RunFacts, name: str) -> Trace:
+def _repaired_lane(run: RunView, name: str) -> Trace:
     flags = run.repaired_by_dataset[name]
     ends = shaded(flags, run.stamps)
     times: list[float | None] = []

@@ -15,11 +15,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from basis_pipeline.results.pages.colours import DARK, LIGHT, custom_properties
-from basis_pipeline.results.pages.drawing import Chart
+from basis_pipeline.reports.colours import DARK, LIGHT, custom_properties
+from basis_pipeline.reports.drawing import Chart
 
 PAGES = Environment(
-    loader=PackageLoader("basis_pipeline.results.pages"),
+    loader=PackageLoader("basis_pipeline.reports"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -8,7 +8,7 @@ import pandas as pd
 from basis_pipeline.errors import DataError
 
 
-class RefusedDataError(DataError):
+class RejectedDataError(DataError):
     """A `DataError` with the offending rows, for a person to look at.
 
     Parameters

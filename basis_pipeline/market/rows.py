@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.stamps import Int64, snap, spell, to_index
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timestamps import Int64, snap, spell, to_index
 
 Float64 = npt.NDArray[np.float64]
 SHOWN_ROWS = 50
@@ -53,7 +53,7 @@ def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_
         at = int(np.argmax(wrong))
         stamp = spell(int(_stamps(frame.iloc[[at]], config)[0]))
         kind = "no price" if positive else "no number"
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-008" if positive else "DATA-004",
             f"{file}: line {first_line + at}, {stamp}: {raw} is {values[at]}, {kind}; "
             f"{int(wrong.sum())} such rows",
@@ -79,7 +79,7 @@ def require_agreement(frame: pd.DataFrame, config: DatasetConfig) -> None:
     shown = frame.iloc[np.column_stack((first[differ], second[differ])).ravel()[:SHOWN_ROWS]]
     one = files[0] == files[1]
     what = f"{files[0]} gives {key} twice" if one else f"{' and '.join(files)} disagree about {key}"
-    raise RefusedDataError(
+    raise RejectedDataError(
         "DATA-006" if one else "DATA-007",
         f"{what}: {told}; {int(differ.sum())} such stamps",
         where=" and ".join(dict.fromkeys(files)),
@@ -98,7 +98,7 @@ def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> Non
             continue
         at = int(np.argmax(fallen))
         steps = np.flatnonzero(fallen)[:SHOWN_ROWS]
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-009",
             f"{column.to} falls from {float(values[at])} at {spell(int(rows.stamps[at]))} to "
             f"{float(values[at + 1])} at {spell(int(rows.stamps[at + 1]))}",
