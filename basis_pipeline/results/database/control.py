@@ -1,6 +1,6 @@
-"""Tables of emergency control: every change of its state, and the open breaches."""
+"""Tables of emergency control: its changes, the open breaches, and alerts to be delivered."""
 
-from sqlalchemy import Column, Integer, Table, Text
+from sqlalchemy import Column, Index, Integer, Table, Text
 
 from basis_pipeline.results.database.tables import METADATA, UtcTime
 
@@ -23,4 +23,15 @@ CONTROL_BREACHES = Table(
     "control_breaches",
     METADATA,
     Column("content", Text, primary_key=True),  # JSON
+)
+
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …: the order
+    Column("key", Text, nullable=False, unique=True),  # of what it is about: delivered once
+    Column("content", Text, nullable=False),  # the alert, JSON
+    Column("raised_at", UtcTime, nullable=False),
+    Column("delivered_at", UtcTime),
+    Index(None, "delivered_at"),
 )
