@@ -77,7 +77,7 @@ FAMILIES: dict[str, Family] = {
         "a configuration is files plus the overrides of a call or a point: nothing reloads, merges "
         "or migrates it while it is in use, so nothing else can go wrong",
     ),
-    "DATA": Family(14, 2, "raw files and datasets"),
+    "DATA": Family(15, 2, "raw files and datasets"),
     "MATH": Family(
         13,
         3,
@@ -226,6 +226,9 @@ _ENTRIES = (
     ("DATA-014", _E, "data", "a dataset does not fit its schema",
      "bars that contradict themselves, stamps beside the hour",
      "see the offending rows"),
+    ("DATA-015", _E, "data", "a raw file has a line or a size that no feed has",
+     "binary content under the name of a CSV file, line ends that were lost, or a wrong download",
+     "deliver the file again"),
     ("MATH-001", _C, "engine", "a run holds a value that is no finite number",
      "a capital that no float can multiply, or a reward paid before its token had a price",
      "give a usable capital, or switch rewards off"),

@@ -242,7 +242,7 @@ def test_gates_reads_what_a_run_recorded(results: Path) -> None:
     document = json.loads(basis("gates", "--results-dir", results, "--format", "json").stdout)
     assert document["verdict"] == "PASS"
     assert document["counts"]["FAIL"] == 0
-    runs = [gate for gate in document["gates"] if gate["asset"] == "backtest/run"]
+    runs = [gate for gate in document["gates"] if gate["asset"] == "backtest/simulation"]
     verdicts = {(g["mode"], g["check"]): g["verdict"] for g in runs}
     assert verdicts["btc_basis", "reconciliation"] == "PASS"
     assert verdicts["eth_basis", "reconciliation"] == "NOT RUN"

@@ -115,9 +115,9 @@ def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> Non
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
         from basis_pipeline.orchestration.launch import Launcher
-        from basis_pipeline.orchestration.resources import RunRequest
+        from basis_pipeline.orchestration.resources import RunOptions
 
-        request = RunRequest(data_dir=str(settings.data_dir), results_dir=str(settings.results_dir))
+        request = RunOptions(data_dir=str(settings.data_dir), results_dir=str(settings.results_dir))
         with opened_instance(home) as instance:
             launcher = Launcher(build_defs(), instance, request, advance)
             problems = []

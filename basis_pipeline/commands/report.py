@@ -84,14 +84,14 @@ def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
         return []
-    from basis_pipeline.orchestration.assets.backtest import RUN
+    from basis_pipeline.orchestration.assets.backtest import SIMULATION
     from basis_pipeline.orchestration.assets.report import shown
     from basis_pipeline.orchestration.build import build_defs
     from basis_pipeline.orchestration.instance import opened_instance
     from basis_pipeline.orchestration.records import gates_of_result
 
     with opened_instance(home) as instance:
-        gates = gates_of_result(instance, build_defs(), RUN, result.mode, result.run_id)
+        gates = gates_of_result(instance, build_defs(), SIMULATION, result.mode, result.run_id)
     return shown(gates)
 
 

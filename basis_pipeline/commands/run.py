@@ -86,9 +86,9 @@ def _run_pipeline(
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
         from basis_pipeline.orchestration.launch import Launcher
-        from basis_pipeline.orchestration.resources import RunRequest
+        from basis_pipeline.orchestration.resources import RunOptions
 
-        request = RunRequest(
+        request = RunOptions(
             data_dir=str(settings.data_dir),
             results_dir=str(settings.results_dir),
             start=settings.data_start_date.isoformat(),
@@ -97,7 +97,7 @@ def _run_pipeline(
             overrides=list(overrides or ()),
         )
         with opened_instance(home) as instance:
-            level = "DEBUG" if settings.debug else "CRITICAL"
+            level = settings.log_level if settings.debug else "CRITICAL"
             launcher = Launcher(build_defs(), instance, request, advance, level)
             return launcher.run(slices, before_modes=compiled, unsound=unsound)
 

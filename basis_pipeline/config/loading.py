@@ -68,7 +68,11 @@ class Configs:
         """Raise the error of a file that cannot be used."""
         if error := self.broken.get(f"{directory}/{name}.yaml"):
             raise error_from_code(
-                error.code, error.what, where=error.where, available=error.available
+                error.code,
+                error.what,
+                where=error.where,
+                available=error.available,
+                action=error.action,
             )
 
 

@@ -155,4 +155,4 @@ def family_holes(config: DatasetConfig, raw: RawFeed, window: Window) -> list[Ho
         grid = lay_grid(config, raw, window)
     except DataError:
         return None
-    return find_holes(grid, raw.distinct.stamps)
+    return find_holes(grid, raw.distinct.timestamps)

@@ -76,7 +76,7 @@ def build_dataset(config: DatasetConfig, raw: RawFeed, window: Window, sources: 
         require_coverage(config, raw, grid, window)
         repaired = repair_holes(config, raw, grid, sources, window)
         reads, share = repaired.reads, grid.own_share
-        frame = _hourly_frame(raw, grid.stamps, repaired.values)
+        frame = _hourly_frame(raw, grid.timestamps, repaired.values)
         frame["source"] = pd.Series(repaired.source, dtype="str")
         frame["repair"] = pd.Series(repaired.repair, dtype="str")
     if "source" not in frame:
@@ -135,10 +135,10 @@ def _require_enough_rows(config: DatasetConfig, raw: RawFeed) -> None:
             where=_files(raw),
         )
     wanted = config.coverage.min_rows
-    if wanted is not None and len(raw.distinct.stamps) < wanted:
+    if wanted is not None and len(raw.distinct.timestamps) < wanted:
         raise RejectedDataError(
             "DATA-010",
-            f"{config.name} has {len(raw.distinct.stamps)} rows and needs {wanted}",
+            f"{config.name} has {len(raw.distinct.timestamps)} rows and needs {wanted}",
             where=_files(raw),
         )
 
@@ -164,7 +164,7 @@ def _rewards(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd.Da
     share = _reward_coverage(config, raw, dates["period_start"], dates["period_end"], window)
     frame = pd.DataFrame(
         {
-            "timestamp": to_index(own.stamps),
+            "timestamp": to_index(own.timestamps),
             **{name: to_index(stamps) for name, stamps in dates.items()},
             "tokens_per_eeth": tokens,
         }

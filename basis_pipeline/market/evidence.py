@@ -119,12 +119,12 @@ def _days(found: Examined) -> pd.DataFrame:
     try:
         grid = lay_grid(config, raw, found.window)
     except DataError:
-        own = raw.distinct.stamps
+        own = raw.distinct.timestamps
         return _counted(own, np.ones(len(own), dtype=bool), np.zeros(len(own), dtype=bool))
-    repaired = np.zeros(len(grid.stamps), dtype=bool)
+    repaired = np.zeros(len(grid.timestamps), dtype=bool)
     if isinstance(found.outcome, Dataset):
         repaired = (found.outcome.frame["repair"] != AS_READ).to_numpy(dtype=bool)
-    return _counted(grid.stamps, grid.present, repaired)
+    return _counted(grid.timestamps, grid.present, repaired)
 
 
 def _counted(stamps: Int64, own: np.ndarray, repaired: np.ndarray) -> pd.DataFrame:
@@ -296,7 +296,7 @@ def _snapped(raw: RawFeed) -> Iterator[str]:
     if stamp is None or raw.config.kind is Kind.REWARDS:
         return
     landed = raw.frame[stamp.column].iloc[raw.distinct.rows].to_numpy(dtype="datetime64[ns]")
-    beside = np.abs(landed.astype(np.int64) - raw.distinct.stamps)
+    beside = np.abs(landed.astype(np.int64) - raw.distinct.timestamps)
     moved = beside > 0
     if moved.any():
         worst = beside.max() / 1e9

@@ -23,11 +23,11 @@ SLIVER = 0.5
 class Grid:
     """The rows a dataset must have.
 
-    stamps: (n,) int64 ns · values: (n, c) float64, NaN where the family has no row ·
+    timestamps: (n,) int64 ns · values: (n, c) float64, NaN where the family has no row ·
     present: (n,) bool · step: ns between two rows.
     """
 
-    stamps: Int64
+    timestamps: Int64
     values: npt.NDArray[np.float64]
     present: npt.NDArray[np.bool_]
     step: int
@@ -49,18 +49,18 @@ def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
     assert config.frequency_hours is not None  # families without a frequency have no grid
     step = config.frequency_hours * HOUR_NS
     own = raw.distinct
-    _require_on_grid(raw, own.stamps, HOUR_NS if config.kind is Kind.FUNDING else step)
+    _require_on_grid(raw, own.timestamps, HOUR_NS if config.kind is Kind.FUNDING else step)
     start, end = window.start.value, window.end.value
     if config.coverage.starts_late:
         start = max(start, began(raw))
     if config.kind is Kind.FUNDING:
-        stamps = _settlements(own.stamps, start, end, step)
+        stamps = _settlements(own.timestamps, start, end, step)
     elif config.kind is Kind.AAVE_RATES:
         stamps = regular(start // step * step, -(-end // step) * step, step)
     else:
         stamps = regular(start // step * step, end, step)
     values = np.full((len(stamps), len(own.columns)), np.nan)
-    at, present = locate(own.stamps, stamps)
+    at, present = locate(own.timestamps, stamps)
     values[present] = own.values[at[present]]
     return Grid(stamps, values, present, step)
 
@@ -86,7 +86,7 @@ def began(raw: RawFeed) -> int:
     The names are believed where they claim more than the rows hold, so that a file which lost its
     head is not taken for a token that was listed later.
     """
-    first = int(raw.distinct.stamps[0])
+    first = int(raw.distinct.timestamps[0])
     dates = [
         re.search(r"_(\d{4}-\d\d-\d\d)_\d{4}-\d\d-\d\d\.", PurePosixPath(f.path).name)
         for f in raw.files
@@ -98,10 +98,10 @@ def require_coverage(config: DatasetConfig, raw: RawFeed, grid: Grid, window: Wi
     """Refuse a window outside the data (DATA-012) and a family too short for it (DATA-010)."""
     if grid.own_share >= config.coverage.min_share:
         return
-    first, last = int(raw.distinct.stamps[0]), int(raw.distinct.stamps[-1])
-    spanned = (grid.stamps >= first) & (grid.stamps <= last)
+    first, last = int(raw.distinct.timestamps[0]), int(raw.distinct.timestamps[-1])
+    spanned = (grid.timestamps >= first) & (grid.timestamps <= last)
     dense = bool(spanned.any()) and grid.present[spanned].mean() >= config.coverage.min_share
-    length = int(grid.stamps[-1]) - int(grid.stamps[0])
+    length = int(grid.timestamps[-1]) - int(grid.timestamps[0])
     if spanned.any():
         outside = spanned.mean() >= SLIVER and dense
     else:

@@ -1,4 +1,4 @@
-"""A refusal of market data that can show the rows it is about."""
+"""Rejected market data: an error that can show the rows at fault."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,3 +38,9 @@ class RejectedDataError(DataError):
             context=context,
         )
         self.offending = pd.DataFrame() if offending is None else offending
+
+
+def unexpected(code: str, what: str, error: Exception, where: str) -> RejectedDataError:
+    """Turn an exception that nobody foresaw into a rejection of the one feed it came from."""
+    reason = " ".join(str(error).split())[:200]
+    return RejectedDataError(code, f"{what}: {type(error).__name__}: {reason}", where=where)

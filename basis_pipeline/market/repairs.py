@@ -75,14 +75,14 @@ def find_holes(grid: Grid, own: Int64) -> list[Hole]:
 
 
 def _hole(grid: Grid, own: Int64, first: int, last: int) -> Hole:
-    begin, end = int(grid.stamps[first]), int(grid.stamps[last])
+    begin, end = int(grid.timestamps[first]), int(grid.timestamps[last])
     next_row = int(np.searchsorted(own, begin))
     before = next_row - 1 if next_row else None
     after = next_row if next_row < len(own) else None
     # A hole that reaches over the window's edge counts whole: it is as long as it is.
     if first == 0 and before is not None:
         begin = min(begin, int(own[before]) + grid.step)
-    if last == len(grid.stamps) - 1 and after is not None:
+    if last == len(grid.timestamps) - 1 and after is not None:
         end = max(end, int(own[after]) - grid.step)
     hours = (end - begin + grid.step) // HOUR_NS
     return Hole(first, last, begin, end, before, after, hours)
@@ -100,7 +100,7 @@ def repair_holes(
     source = np.full(len(values), config.name, dtype=object)
     repair = np.full(len(values), AS_READ, dtype=object)
     reads: dict[str, None] = {}
-    for hole in find_holes(grid, raw.distinct.stamps):
+    for hole in find_holes(grid, raw.distinct.timestamps):
         fill = _fill(config, raw, grid, hole, sources, window)
         rows = slice(hole.first, hole.last + 1)
         values[rows], source[rows], repair[rows] = fill.values, fill.source, fill.repair
@@ -116,7 +116,7 @@ def _fill(
     sources: Sources,
     window: Window,
 ) -> Fill:
-    stamps = grid.stamps[hole.first : hole.last + 1]
+    stamps = grid.timestamps[hole.first : hole.last + 1]
     refused: list[str] = []
     for attempt in (_from_oracle, _substitute, _mean_of_venues):
         found = attempt(config, hole, stamps, sources)
@@ -130,7 +130,7 @@ def _fill(
     reasons = "".join(f"; {reason}" for reason in refused)
     files = ", ".join(file.path for file in raw.files)
     if hole.before is None or hole.after is None:
-        first, last = (spell(int(at)) for at in raw.distinct.stamps[[0, -1]])
+        first, last = (spell(int(at)) for at in raw.distinct.timestamps[[0, -1]])
         raise RejectedDataError(
             "DATA-012",
             f"the window {window} lies outside {config.name}: its rows span {first} … {last}, "
@@ -157,7 +157,7 @@ def _take(
         return f"{name} is not there"
     if isinstance(found, DataError):
         return f"{name} is refused: {found.code} {found.what}"
-    at, present = locate(found.distinct.stamps, stamps)
+    at, present = locate(found.distinct.timestamps, stamps)
     if not present.all():
         return f"{name} itself lacks {int((~present).sum())} of these stamps"
     wanted = [found.distinct.columns.index(c) for c in columns or found.distinct.columns]
@@ -207,7 +207,7 @@ def _interpolate(config: DatasetConfig, raw: RawFeed, hole: Hole, stamps: Int64)
     if hole.hours > policy.max_hours:
         return None
     own = raw.distinct
-    t0, t1 = own.stamps[hole.before], own.stamps[hole.after]
+    t0, t1 = own.timestamps[hole.before], own.timestamps[hole.after]
     share = ((stamps - t0) / (t1 - t0))[:, None]
     x0, x1 = own.values[hole.before], own.values[hole.after]
     return Fill(x0 * (x1 / x0) ** share, config.name, INTERPOLATED, ())

@@ -1,4 +1,4 @@
-"""What must hold of landed rows before anything is made of them, and their canonical form."""
+"""What must hold of raw rows before anything is made of them, and their canonical form."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ SHOWN_ROWS = 50
 
 @dataclass(frozen=True, slots=True)
 class DistinctRows:
-    """Rows of a family in order of time, each once.
+    """Rows of a feed in order of time, each once.
 
-    stamps: (n,) int64 ns, snapped to the hour within the stamp rule; zeros without time.
+    timestamps: (n,) int64 ns, snapped to the hour within its rule; zeros without time.
     values: (n, c) float64 in the order of `columns`; dates as ns.
     rows: (n,) position of each row in the raw frame.
     """
 
-    stamps: Int64
+    timestamps: Int64
     values: Float64
     columns: tuple[str, ...]
     rows: Int64
@@ -33,15 +33,15 @@ class DistinctRows:
 def distinct_rows(frame: pd.DataFrame, config: DatasetConfig) -> DistinctRows:
     """Order the rows by time and keep the first of those that repeat a key."""
     order, same = _order(frame, config)
-    kept = order[np.concatenate(([True], ~same))] if len(order) else order
+    first = order[np.concatenate(([True], ~same))] if len(order) else order
     values, columns = _values(frame, config)
-    stamps = _stamps(frame, config)
+    timestamps = _timestamps(frame, config)
     has_time = config.kind is not Kind.RISK_PARAMS
-    return DistinctRows(stamps[kept], values[kept], columns, kept, has_time)
+    return DistinctRows(timestamps[first], values[first], columns, first, has_time)
 
 
 def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_line: int) -> None:
-    """Refuse missing, non-positive (DATA-008) and infinite or missing other values (DATA-004)."""
+    """Reject missing, non-positive (DATA-008) and infinite or missing other values (DATA-004)."""
     for raw, column in config.columns.items():
         if column.values == "date":
             continue
@@ -51,11 +51,11 @@ def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_
         if not wrong.any():
             continue
         at = int(np.argmax(wrong))
-        stamp = spell(int(_stamps(frame.iloc[[at]], config)[0]))
+        at_time = spell(int(_timestamps(frame.iloc[[at]], config)[0]))
         kind = "no price" if positive else "no number"
         raise RejectedDataError(
             "DATA-008" if positive else "DATA-004",
-            f"{file}: line {first_line + at}, {stamp}: {raw} is {values[at]}, {kind}; "
+            f"{file}: line {first_line + at}, {at_time}: {raw} is {values[at]}, {kind}; "
             f"{int(wrong.sum())} such rows",
             where=file,
             offending=frame[wrong].head(SHOWN_ROWS),
@@ -63,7 +63,7 @@ def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_
 
 
 def require_agreement(frame: pd.DataFrame, config: DatasetConfig) -> None:
-    """Refuse one key with two different rows: DATA-006 within a file, DATA-007 between files."""
+    """Reject one key with two different rows: DATA-006 within a file, DATA-007 between files."""
     order, same = _order(frame, config)
     values, _ = _values(frame, config)
     first, second = order[:-1][same], order[1:][same]
@@ -75,20 +75,20 @@ def require_agreement(frame: pd.DataFrame, config: DatasetConfig) -> None:
     key = _spell_key(pair.iloc[0], config)
     columns = [name for name in frame.columns if name != "file" and name not in config.identity]
     unequal = [name for name in columns if pair[name].iloc[0] != pair[name].iloc[1]]
-    told = ", ".join(f"{c} {pair[c].iloc[0]} against {pair[c].iloc[1]}" for c in unequal)
+    differences = ", ".join(f"{c} {pair[c].iloc[0]} against {pair[c].iloc[1]}" for c in unequal)
     shown = frame.iloc[np.column_stack((first[differ], second[differ])).ravel()[:SHOWN_ROWS]]
     one = files[0] == files[1]
     what = f"{files[0]} gives {key} twice" if one else f"{' and '.join(files)} disagree about {key}"
     raise RejectedDataError(
         "DATA-006" if one else "DATA-007",
-        f"{what}: {told}; {int(differ.sum())} such stamps",
+        f"{what}: {differences}; {int(differ.sum())} such timestamps",
         where=" and ".join(dict.fromkeys(files)),
         offending=shown,
     )
 
 
 def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> None:
-    """Refuse a value that can only grow and falls by more than rounding: DATA-009."""
+    """Reject a value that can only grow and falls by more than rounding: DATA-009."""
     for column in config.columns.values():
         if column.grows is None:
             continue
@@ -100,12 +100,12 @@ def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> Non
         steps = np.flatnonzero(fallen)[:SHOWN_ROWS]
         raise RejectedDataError(
             "DATA-009",
-            f"{column.to} falls from {float(values[at])} at {spell(int(rows.stamps[at]))} to "
-            f"{float(values[at + 1])} at {spell(int(rows.stamps[at + 1]))}",
+            f"{column.to} falls from {float(values[at])} at {spell(int(rows.timestamps[at]))} to "
+            f"{float(values[at + 1])} at {spell(int(rows.timestamps[at + 1]))}",
             where=files,
             offending=pd.DataFrame(
                 {
-                    "timestamp": to_index(rows.stamps[steps + 1]),
+                    "timestamp": to_index(rows.timestamps[steps + 1]),
                     "before": values[steps],
                     column.to: values[steps + 1],
                 }
@@ -124,20 +124,20 @@ def _order(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, npt.NDArr
 
 
 def _keys(frame: pd.DataFrame, config: DatasetConfig) -> list[Int64]:
-    """What makes a row one row: its stamp, a reward's period, a document's path."""
+    """What makes a row one row: its timestamp, a reward's period, a document's path."""
     if config.kind is Kind.EXECUTION_COSTS:
         pairs = pd.factorize(frame["pair"], sort=True)[0]
         buckets = frame["size_bucket_usd"].to_numpy().astype(np.int64)
-        return [pairs.astype(np.int64), buckets, _stamps(frame, config)]
+        return [pairs.astype(np.int64), buckets, _timestamps(frame, config)]
     if config.kind is Kind.RISK_PARAMS:
         return [pd.factorize(frame["parameter"], sort=True)[0].astype(np.int64)]
     if config.kind is Kind.REWARDS:
         starts = [raw for raw, column in config.columns.items() if column.to == "period_start"]
         return [_nanoseconds(frame[starts[0]])]
-    return [_stamps(frame, config)]
+    return [_timestamps(frame, config)]
 
 
-def _stamps(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
+def _timestamps(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
     if config.kind is Kind.RISK_PARAMS:
         return np.zeros(len(frame), dtype=np.int64)
     if config.stamp is None:

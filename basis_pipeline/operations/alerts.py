@@ -118,11 +118,11 @@ def deliver(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> int:
     except CircuitBreakerError:
         wait = f"none is tried for {limits.closed_after_seconds:g} s after the last one"
         what = f"{limits.open_after_failures} deliveries in a row failed: {wait}"
-        raise PlatformError("PLATFORM-004", what, where=url.shown) from None
+        raise PlatformError("PLATFORM-004", what, where=str(url)) from None
     except requests.RequestException as error:
         # Its own text holds the whole URL, which is a secret.
         told = f"{type(error).__name__}: {_answer(error)}"
-        raise PlatformError("PLATFORM-004", told, where=url.shown) from None
+        raise PlatformError("PLATFORM-004", told, where=str(url)) from None
     return int(trying.statistics["attempt_number"])
 
 
@@ -143,7 +143,7 @@ class _Unwilling(requests.HTTPError):
 def _post(url: SecretUrl, document: dict[str, Any], timeout: float) -> None:
     # Only the status is looked at: a body that never ends is not waited for.
     with requests.post(
-        str(url), json=document, timeout=timeout, allow_redirects=False, stream=True
+        url.get_secret_value(), json=document, timeout=timeout, allow_redirects=False, stream=True
     ) as answer:
         status = answer.status_code
     if status == requests.codes.too_many_requests or status >= 500:

@@ -15,7 +15,7 @@ from basis_pipeline import error_codes
 from basis_pipeline.config import Configs
 from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.market.quality import QualityResult, Severity
-from basis_pipeline.settings import ENV_FILE_VARIABLE, FIELDS, OPTIONAL, PREFIX
+from basis_pipeline.settings import NAMES, PREFIX
 
 PHASE = 5
 Commands = Mapping[str, AbstractSet[str]]  # `data sample` → its options
@@ -36,7 +36,7 @@ _KEY = re.compile(r"[a-z_]+(?:\.[a-z_]+)+")
 _FAMILY = re.compile(r"(?:(?:raw|dataset)/\w+|\w+_(?:perp|funding|spot|oracle|peg|risk_params))")
 _VARIABLE = re.compile(rf"{PREFIX}[A-Z_]*[A-Z]")
 _CODE = re.compile(rf"(?:{'|'.join(error_codes.FAMILIES)})-\d{{3}}")
-_OTHER_VARIABLES = {ENV_FILE_VARIABLE, "BASIS_REAL_DATA_DIR"}
+_OTHER_VARIABLES = {"BASIS_ENV_FILE", "BASIS_REAL_DATA_DIR"}
 _PIN = re.compile(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?==\S+( ; .+)?( --hash=sha256:[0-9a-f]{64})+")
 _SECRETS = re.compile(
     r"AKIA[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36}|xox[abprs]-[0-9A-Za-z-]{20}"
@@ -140,7 +140,7 @@ def _names(root: Path, configs: Configs) -> Problems:
             if code not in error_codes.REGISTRY and not error_codes.why_reserved(code):
                 yield name, f"{code} is not registered"
         for variable in sorted(set(_VARIABLE.findall(text)) - _OTHER_VARIABLES):
-            if variable.removeprefix(PREFIX).lower() not in (*FIELDS, *OPTIONAL):
+            if variable.removeprefix(PREFIX).lower() not in NAMES:
                 yield name, f"{variable} is not a variable"
         for fragment in _fragments(text):
             if problem := _unknown_name(root, configs, fragment):

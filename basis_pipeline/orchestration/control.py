@@ -12,16 +12,13 @@ from typing import Any
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
 
-# Dagster exports no public way to ask for the history of a check by status and partition.
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
-
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations import control as emergency
 from basis_pipeline.operations.control import ControlState, Measurement, State, read_state
 from basis_pipeline.operations.events.log import correlated, error_event
 from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.orchestration.check_history import history_of
 from basis_pipeline.orchestration.partitions import part_of_key
 from basis_pipeline.orchestration.trail import OUTCOMES
 from basis_pipeline.settings import Settings, project_root
@@ -31,12 +28,11 @@ STATE = "state"
 DATA = ("raw", "dataset")
 # Beside those of the data: gates that say the platform itself is wrong, not that a figure is poor.
 OF_A_RUN = {
-    ("backtest/run", "reconciliation"),
-    ("backtest/run", "closed_form"),
-    ("backtest/run", "determinism"),
+    ("backtest/simulation", "reconciliation"),
+    ("backtest/simulation", "closed_form"),
+    ("backtest/simulation", "determinism"),
     ("results/record", "integrity"),
 }
-EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 def enforce_limits(
@@ -144,15 +140,10 @@ def _fails(found: dg.AssetCheckEvaluation) -> bool:
 def _count(
     instance: DagsterInstance, found: dg.AssetCheckEvaluation, most: int, since: float
 ) -> int:
-    records = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(found.asset_key, found.check_name),
-        limit=most,
-        status=EVALUATED,
-        partition_filter=PartitionKeyFilter(key=found.partition) if found.partition else None,
-    )
+    check = dg.AssetCheckKey(found.asset_key, found.check_name)
     evaluated = [
         (record.event.timestamp, record.event.get_dagster_event().asset_check_evaluation_data)
-        for record in records
+        for record in history_of(instance, check, most, found.partition)
         if record.event
     ]
     row = takewhile(lambda pair: pair[0] > since and _fails(pair[1]), evaluated)

@@ -10,7 +10,7 @@ from basis_pipeline.config import ModeSlice
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.gates import Gate
 from basis_pipeline.orchestration.assets.audit import DATA_AUDIT, GATES
-from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.config import CATALOGUE, MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
@@ -20,11 +20,11 @@ from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.checks import PHASE
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.runs.benchmarks import benchmark_names
 from basis_pipeline.runs.ingest import feeds_for
 
-OF_A_MODE = (MODE, PANEL, RUN, RECORD, TEAR_SHEET)
+OF_A_MODE = (MODE, PANEL, SIMULATION, RECORD, TEAR_SHEET)
 Say = Callable[[str], None]
 
 
@@ -55,7 +55,7 @@ class Launcher:
 
     defs: dg.Definitions
     instance: dg.DagsterInstance
-    request: RunRequest
+    options: RunOptions
     say: Say
     log_level: str = "CRITICAL"
 
@@ -110,7 +110,7 @@ class Launcher:
 
     def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
         """All families when all modes run; else only those the chosen modes read or repair from."""
-        configs = self.request.configs
+        configs = self.options.configs
         names = set(configs.datasets)
         if len(slices) < len(configs.modes):
             names = {name for mode_slice in slices for name in mode_slice.datasets}
@@ -141,9 +141,9 @@ class Launcher:
         )
 
     def _config(self) -> dict[str, Any]:
-        asked = {name: value for name, value in self.request.model_dump().items() if value}
+        asked = {name: value for name, value in self.options.model_dump().items() if value}
         console = {"console": {"config": {"log_level": self.log_level}}}
-        return {"resources": {"request": {"config": asked}}, "loggers": console}
+        return {"resources": {"options": {"config": asked}}, "loggers": console}
 
     def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Gate]:
         graph = self.defs.resolve_asset_graph()

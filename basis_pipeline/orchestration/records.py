@@ -5,16 +5,16 @@ from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
 
 from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
+from basis_pipeline.orchestration.check_history import (
+    CheckRecord,
+    described,
+    history_of,
+    is_planned,
+    latest_records,
+)
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
-from basis_pipeline.orchestration.guard import latest_records, told
 from basis_pipeline.orchestration.partitions import (
     MODE,
     Part,
@@ -23,6 +23,7 @@ from basis_pipeline.orchestration.partitions import (
     scenario_sets,
 )
 
+DATA_VERSION_TAG = "dagster/data_version"
 HISTORY = 1_000  # records looked through, the latest first
 STOPPED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
@@ -68,7 +69,7 @@ def gates_of(
     """The checks given with their latest verdicts, of one partition where they have them."""
     wanted = {spec.key: spec for spec in specs}
     records = latest_records(instance, wanted, key or None)
-    unfinished = {r.run_id for r in records.values() if _is_planned(r)}
+    unfinished = {r.run_id for r in records.values() if is_planned(r)}
     stopped = set(_stopped(instance, unfinished))
     return [_gate(spec, key, records.get(check), stopped) for check, spec in wanted.items()]
 
@@ -88,9 +89,7 @@ def gates_of_result(
     gates = []
     for spec in specs:
         if spec.partitions_def is not None:
-            told = instance.event_log_storage.get_asset_check_execution_history(
-                spec.key, limit=HISTORY, partition_filter=PartitionKeyFilter(key=mode)
-            )
+            told = history_of(instance, spec.key, HISTORY, mode)
             own = [record for record in told if record.run_id == made_by]
             gates += [_gate(spec, mode, record, set()) for record in own[:1]]
     return gates
@@ -106,12 +105,10 @@ def _maker(instance: DagsterInstance, asset: dg.AssetKey, mode: str, version: st
     return None
 
 
-def _gate(
-    spec: dg.AssetCheckSpec, key: str, record: AssetCheckExecutionRecord | None, stopped: set[str]
-) -> Gate:
+def _gate(spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None, stopped: set[str]) -> Gate:
     asset, part = spec.asset_key.to_user_string(), part_of_key(key)
     phase, severity = spec.metadata[PHASE], spec.metadata[SEVERITY]
-    if record is None or _is_planned(record):
+    if record is None or is_planned(record):
         halted = record is not None and record.run_id in stopped
         said = "its run failed before it was evaluated" if halted else "never evaluated"
         verdict = Verdict.NOT_RUN
@@ -135,16 +132,12 @@ def _gate(
         part.mode,
         severity,
         verdict_of(evaluation.passed, evaluation.severity.value),
-        told(record)[0],
+        described(record)[0],
         datetime.fromtimestamp(event.timestamp, UTC),
         record.run_id,
         scenario_set=part.scenario_set,
         metrics=figures,
     )
-
-
-def _is_planned(record: AssetCheckExecutionRecord) -> bool:
-    return record.status is AssetCheckExecutionRecordStatus.PLANNED
 
 
 def _stopped(instance: DagsterInstance, run_ids: set[str]) -> Iterator[str]:

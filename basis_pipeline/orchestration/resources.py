@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import MAX_RETRIES_TAG
 from pydantic import Field
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
@@ -29,8 +28,10 @@ from basis_pipeline.orchestration.partitions import (
 from basis_pipeline.orchestration.trail import is_over, recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
 
+DATA_TAG, WINDOW_TAG = "basis/data", "basis/window"
 
-class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
+
+class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Directories, window, capital and overrides of a run; what is not given the environment says.
 
     The values are recorded with the run, so that running it again asks for the same.
@@ -48,7 +49,7 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunRequest"]:
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
         """While steps execute the event log is open, and what is said carries the run."""
         with self.recording(context.instance, context.run):
             yield self
@@ -69,6 +70,7 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield
             return
         if not is_over(instance, run):
+            instance.add_run_tags(run.run_id, self.origin)
             instance.add_event_listener(run.run_id, ControlListener(instance, run, settings))
         with recorded(settings.results_dir / DIRECTORY, instance, run, self._asked(settings)):
             yield
@@ -87,6 +89,12 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
             data_start_date=self.start,
             data_end_date=self.end,
         )
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Tags of a run that say what its verdicts are about: the data directory and the window."""
+        window = f"{self.window.start:%Y-%m-%dT%H:%M}/{self.window.end:%Y-%m-%dT%H:%M}"
+        return {DATA_TAG: str(self.data.resolve()), WINDOW_TAG: window}
 
     @property
     def data(self) -> Path:
@@ -153,7 +161,7 @@ def _studied(context: dg.InitResourceContext, *, needs_set: bool) -> Part:
             know_sets(instance)
     except BasisError as error:
         # A run that fails outside of its steps would be retried; that does not mend a refusal.
-        instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+        instance.add_run_tags(run.run_id, {"dagster/max_retries": "0"})
         raise as_failure(error) from error
     return part
 

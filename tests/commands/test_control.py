@@ -8,8 +8,8 @@ import pytest
 
 from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.operations.events.query import query
+from basis_pipeline.orchestration.check_history import described, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE
-from basis_pipeline.orchestration.guard import latest_records, told
 from basis_pipeline.orchestration.instance import opened_instance
 from basis_pipeline.settings import dagster_home, load_settings
 from tests.test_cli import basis
@@ -64,7 +64,7 @@ def test_a_change_is_shown_in_the_ui(place: Path, monkeypatch: pytest.MonkeyPatc
     with opened_instance(home) as instance:
         record = latest_records(instance, [key])[key]
     assert record.status.value == "FAILED"
-    assert REASON in told(record)[0]
+    assert REASON in described(record)[0]
 
 
 def test_looking_makes_nothing(place: Path) -> None:

@@ -157,7 +157,7 @@ def test_what_cannot_be_delivered_is_told_in_the_log_without_the_secret(
     try:
         assert not raise_alerts([ALERT], nobody, LIMITS)
         assert raise_alerts([ALERT], receiver.url, LIMITS)
-        assert not raise_alerts([ALERT], SecretUrl(), LIMITS)
+        assert not raise_alerts([ALERT], SecretUrl(""), LIMITS)
     finally:
         close_log()
     events = list(query(tmp_path))

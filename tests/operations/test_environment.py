@@ -1,13 +1,12 @@
 """Gates of the environment: each one turns red when its object is spoilt."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.operations.environment import CHECKS, environment_checks
-from basis_pipeline.settings import Settings, Url, load_settings
+from basis_pipeline.settings import SecretUrl, Settings, load_settings
 
 
 @pytest.fixture
@@ -26,13 +25,13 @@ def test_a_usable_environment_passes(settings: Settings) -> None:
     assert list(settings.results_dir.iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["data_dir", "results_dir", "results_db_url"])
+@pytest.mark.parametrize("what", ["data_dir", "results_dir", "database"])
 def test_a_directory_that_cannot_be_used_fails(settings: Settings, what: str) -> None:
     """A file in the place of any of the three directories is found and named."""
     file = settings.data_dir.parent / "file"
     file.write_text("in the way")
-    value = Url(f"sqlite:///{file}/runs.sqlite") if what == "results_db_url" else file
-    _, directories = environment_checks(replace(settings, **{what: value}))
+    value = SecretUrl(f"sqlite:///{file}/runs.sqlite") if what == "database" else file
+    _, directories = environment_checks(settings.model_copy(update={what: value}))
     assert not directories.passed
     assert str(file) in directories.description
 

@@ -13,12 +13,12 @@ from basis_pipeline.errors import BacktestError, BasisError
 from basis_pipeline.operations import control as emergency
 from basis_pipeline.operations.control import State
 from basis_pipeline.operations.events.log import close_log
-from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON
+from basis_pipeline.orchestration.check_history import described, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, failed_in_a_row
 from basis_pipeline.orchestration.failures import failures
-from basis_pipeline.orchestration.guard import latest_records, told
 from basis_pipeline.settings import project_root
 from tests.orchestration.conftest import Place
 
@@ -42,7 +42,7 @@ def materialise(place: Place, key: dg.AssetKey, mode: str | None = None) -> list
         instance=place.instance,
         asset_selection=[key],
         partition_key=mode,
-        run_config={"resources": {"request": {"config": asked}}},
+        run_config={"resources": {"options": {"config": asked}}},
         raise_on_error=False,
     )
     return [problem for _, problem in failures(result)]
@@ -52,7 +52,7 @@ def shown(place: Place) -> tuple[str, str]:
     """Status and description of the check that the UI shows of `platform/control`."""
     key = dg.AssetCheckKey(CONTROL, STATE)
     record = latest_records(place.instance, [key])[key]
-    return record.status.value, told(record)[0]
+    return record.status.value, described(record)[0]
 
 
 def fingerprints(directory: Path) -> dict[str, str]:
@@ -138,7 +138,7 @@ def test_a_state_that_cannot_be_read_refuses_and_is_seen(place: Place) -> None:
     for suffix in ("", "-wal", "-shm"):
         (place.results / f"runs.sqlite{suffix}").unlink(missing_ok=True)
     (place.results / "runs.sqlite").write_bytes(b"no database" * 1000)
-    (problem,) = materialise(place, RUN, MODE)
+    (problem,) = materialise(place, SIMULATION, MODE)
     assert isinstance(problem, BasisError)
     assert problem.code == "RS-005"
     assert materialise(place, CONTROL) == []
@@ -205,9 +205,12 @@ def test_a_warning_or_a_window_beside_the_data_is_no_failure(found: dict[str, An
 def test_only_gates_that_say_something_is_wrong_are_counted() -> None:
     """A poor figure, or a mode that is refused for its data, is judged elsewhere."""
     with dg.DagsterInstance.ephemeral() as instance:
-        for key, check in (("market/panel", "inputs"), ("backtest/run", "drawdown_limit")):
+        for key, check in (("market/panel", "inputs"), ("backtest/simulation", "drawdown_limit")):
             assert counted(instance, evaluated(instance, False, key, check=check)) == []
-        for key, check in (("backtest/run", "reconciliation"), ("results/record", "integrity")):
+        for key, check in (
+            ("backtest/simulation", "reconciliation"),
+            ("results/record", "integrity"),
+        ):
             assert counted(instance, evaluated(instance, False, key, check=check)) == [1.0]
 
 

@@ -22,7 +22,7 @@ def judged(place: Place, key: dg.AssetKey, **asked: object) -> dict[str, Gate]:
     job.execute_in_process(
         instance=place.instance,
         asset_selection=[key],
-        run_config={"resources": {"request": {"config": request}}},
+        run_config={"resources": {"options": {"config": request}}},
         raise_on_error=False,
     )
     found = all_gates(place.instance, place.defs)
@@ -63,7 +63,7 @@ def looked_at(place: Place, load_defs: Callable[[], dg.Definitions]) -> dict[str
     done = dg.materialize(
         [asset],
         instance=place.instance,
-        resources={"request": place.request()},
+        resources={"options": place.request()},
         raise_on_error=False,
     )
     assert done.success

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 
 from basis_pipeline.operations.gates import Verdict, counts, failed
-from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import OF_A_MODE, PipelineOutcome
@@ -122,7 +122,7 @@ def test_the_data_audit_shows_every_family(outcome: PipelineOutcome, shared_plac
         ("dataset/binance_btcusdt_perp", None, ("own_share", "repaired_rows")),
         ("market/panel", "btc_basis", ("repaired_hours", "repaired_share")),
         (
-            "backtest/run",
+            "backtest/simulation",
             "btc_basis",
             ("final_equity", "apy", "max_abs_residual", "simulation_seconds"),
         ),
@@ -160,7 +160,7 @@ def test_backtest_shows_its_equity_and_tables(
     assert outcome.modes
     for mode in current_configs().modes:
         records = shared_place.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=RUN, asset_partitions=[mode]), limit=1
+            dg.AssetRecordsFilter(asset_key=SIMULATION, asset_partitions=[mode]), limit=1
         ).records
         metadata = records[0].asset_materialization.metadata
         assert metadata["equity"].value.startswith("![equity](data:image/png;base64,iVBOR")
@@ -203,7 +203,7 @@ def test_main_job_runs_one_partition_whole(place: Place) -> None:
     """`full_pipeline` as the UI and `dagster job execute` launch it: everything for one mode."""
     job = place.defs.resolve_job_def("full_pipeline")
     asked = {k: v for k, v in place.request().model_dump().items() if v}
-    config = {"resources": {"request": {"config": asked}}}
+    config = {"resources": {"options": {"config": asked}}}
     result = job.execute_in_process(
         instance=place.instance, partition_key="btc_basis", run_config=config, raise_on_error=False
     )
@@ -221,7 +221,7 @@ def test_checks_can_be_executed_alone(shared_place: Place, outcome: PipelineOutc
         resource_defs=shared_place.defs.get_repository_def().get_top_level_resources(),
     )
     asked = {k: v for k, v in shared_place.request().model_dump().items() if v}
-    config = {"resources": {"request": {"config": asked}}}
+    config = {"resources": {"options": {"config": asked}}}
     result = job.execute_in_process(instance=shared_place.instance, run_config=config)
     assert [e.check_name for e in result.get_asset_check_evaluations()] == ["order"]
     assert result.get_asset_materialization_events() == []

@@ -21,7 +21,7 @@ from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.launch import PipelineOutcome
-from basis_pipeline.orchestration.resources import RunRequest, current_configs
+from basis_pipeline.orchestration.resources import RunOptions, current_configs
 from tests.orchestration.conftest import Place
 
 NAMES = sorted(current_configs().datasets)
@@ -30,7 +30,7 @@ NAMES = sorted(current_configs().datasets)
 @pytest.fixture
 def warehouse(tmp_path: Path) -> ParquetIOManager:
     """A warehouse of its own."""
-    return ParquetIOManager(request=RunRequest(results_dir=str(tmp_path)))
+    return ParquetIOManager(options=RunOptions(results_dir=str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +69,7 @@ def test_panels_come_back_the_same(
 ) -> None:
     """Every array of a panel keeps its shape and its bits."""
     assert outcome.modes
-    panel: Panel = ParquetIOManager(request=shared_place.request()).load(
+    panel: Panel = ParquetIOManager(options=shared_place.request()).load(
         PANEL, "usdt_market_neutral"
     )
     warehouse.store(PANEL, panel, "usdt_market_neutral")
@@ -135,7 +135,7 @@ def test_several_partitions_load_by_name(tmp_path: Path) -> None:
     def all_modes(slices: dict) -> None:  # type: ignore[type-arg]
         seen.update({name: found.name for name, found in slices.items()})
 
-    resources = {"warehouse": ParquetIOManager(request=RunRequest(results_dir=str(tmp_path)))}
+    resources = {"warehouse": ParquetIOManager(options=RunOptions(results_dir=str(tmp_path)))}
     with dg.DagsterInstance.ephemeral() as instance:
         for name in modes.get_partition_keys():
             dg.materialize([mode], partition_key=name, instance=instance, resources=resources)

@@ -138,9 +138,9 @@ def test_what_was_never_looked_at_has_not_passed(place: Place) -> None:
     gates = {gate.name: gate for gate in all_gates(place.instance, place.defs)}
     skipped = gates["dataset/bybit_btcusdt_perp coverage"]
     assert (skipped.verdict, skipped.stopped) == (Verdict.NOT_RUN, False)
-    unreached = gates["backtest/run[btc_basis] reconciliation"]
+    unreached = gates["backtest/simulation[btc_basis] reconciliation"]
     assert (unreached.verdict, unreached.stopped) == (Verdict.NOT_RUN, True)
-    unasked = gates["backtest/run[eth_basis] reconciliation"]
+    unasked = gates["backtest/simulation[eth_basis] reconciliation"]
     assert (unasked.verdict, unasked.stopped) == (Verdict.NOT_RUN, False)
 
 

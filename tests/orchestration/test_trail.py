@@ -157,7 +157,7 @@ def test_a_job_from_the_command_line_leaves_its_trail(place: Place, job: str) ->
     home.mkdir()
     config = place.results.parent / "run.json"
     asked = {**WINDOW, "data_dir": str(place.data), "results_dir": str(place.results)}
-    config.write_text(json.dumps({"resources": {"request": {"config": asked}}}))
+    config.write_text(json.dumps({"resources": {"options": {"config": asked}}}))
     command = ["job", "execute", "-m", "basis_pipeline.definitions", "-j", job]
     tags = json.dumps({"dagster/partition": "pure_lending"})
     env = {**os.environ, "DAGSTER_HOME": str(home)}

@@ -107,5 +107,6 @@ PROVOCATIONS = {
     "DATA-011": delivered(replaced("ETHUSDT", "BTCUSDT")),
     "DATA-012": built(as_landed, "2023-06-01", "2023-06-02"),
     "DATA-013": built(lambda lines: lines[:20] + lines[21:], *WINDOW),
+    "DATA-015": delivered(lambda lines: [*lines[:9], "x" * 200_000]),
     "DATA-014": built(replaced("3007.0,3003.0", "3003.0,3007.0"), *WINDOW),
 }

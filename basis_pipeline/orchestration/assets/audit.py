@@ -22,7 +22,7 @@ from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.records import gates_of_all
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 
 DATA_AUDIT = dg.AssetKey(["report", "data_audit"])
@@ -53,27 +53,27 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
     )
     def data_audit(
         context: dg.AssetExecutionContext,  # noqa: ARG001
-        request: RunRequest,
+        options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> dg.MaterializeResult[None]:
         """Write the page from what the warehouse holds."""
         with coded_failures():
-            require_open(request.settings, "report/data_audit")
-            evidence = evidence_of(_ingested(request, warehouse), request.configs.venues)
-            html = audit_html(evidence, f"{request.data.name}: {request.window} UTC")
-            page = write_page(request.reports / "data_audit.html", html)
+            require_open(options.settings, "report/data_audit")
+            evidence = evidence_of(_ingested(options, warehouse), options.configs.venues)
+            html = audit_html(evidence, f"{options.data.name}: {options.window} UTC")
+            page = write_page(options.reports / "data_audit.html", html)
         return dg.MaterializeResult(metadata={**figures.page(page), **_data_facts(evidence)})
 
     return data_audit
 
 
-def _ingested(request: RunRequest, warehouse: ParquetIOManager) -> Iterator[Examined]:
+def _ingested(options: RunOptions, warehouse: ParquetIOManager) -> Iterator[Examined]:
     """Every family that has landed or was refused, with what became of its dataset."""
-    for name, config in request.configs.datasets.items():
+    for name, config in options.configs.datasets.items():
         raw, outcome = (_found(warehouse, key(name)) for key in (raw_key, dataset_key))
         if raw is None or outcome is None:
             continue
-        window = None if isinstance(raw, DataError) else request.window
+        window = None if isinstance(raw, DataError) else options.window
         if not isinstance(outcome, DataError):
             window = outcome.window
         yield Examined(config, raw, window, outcome)
@@ -124,12 +124,12 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
             "`basis gates` reads the same records and must say the same."
         ),
     )
-    def gates(context: dg.AssetExecutionContext, request: RunRequest) -> dg.MaterializeResult[None]:
+    def gates(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult[None]:
         """Write the page from the records as they stand."""
         found = gates_of_all(context.instance, checks)
         with coded_failures():
-            require_open(request.settings, "report/gates")
-            page = write_page(request.reports / "gates.html", gates_html(found))
+            require_open(options.settings, "report/gates")
+            page = write_page(options.reports / "gates.html", gates_html(found))
         return dg.MaterializeResult(metadata={**figures.page(page), **_gate_facts(found)})
 
     return gates

@@ -16,7 +16,7 @@ from basis_pipeline.operations.control.state import transitions
 from basis_pipeline.orchestration.checks import check_spec
 from basis_pipeline.orchestration.control import CONTROL, STATE, check_result, enforce_limits
 from basis_pipeline.orchestration.failures import error_metadata
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import Settings, project_root
 
@@ -46,13 +46,13 @@ def control_asset() -> dg.AssetsDefinition:
         ),
     )
     def control(
-        context: dg.AssetExecutionContext, request: RunRequest
+        context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Hold the age of the data against its limit, and show the state."""
         try:
-            settings, config_dir = request.settings, project_root() / "configs"
+            settings, config_dir = options.settings, project_root() / "configs"
             limits = load_control_limits(config_dir)
-            state = enforce_limits(context.instance, settings, _ages(request, limits), limits)
+            state = enforce_limits(context.instance, settings, _ages(options, limits), limits)
             result, metadata = check_result(state), _tables(settings, state)
             if ignored := unknown_modes(config_dir, limits):
                 context.log.warning(str(ignored))
@@ -64,18 +64,18 @@ def control_asset() -> dg.AssetsDefinition:
     return control
 
 
-def _ages(request: RunRequest, limits: ControlLimits) -> list[Measurement]:
+def _ages(options: RunOptions, limits: ControlLimits) -> list[Measurement]:
     """Measure the data of every mode whose age is limited; a broken mode has its own gates."""
     if not any(of.get(Limit.DATA_AGE) for of in (limits.overall, *limits.modes.values())):
         return []
-    configs, slices = request.configs, []
+    configs, slices = options.configs, []
     for mode in configs.modes:
         if limits.of(mode)[Limit.DATA_AGE]:
             try:
                 slices.append(slice_mode(configs, mode))
             except BasisError:
                 continue
-    return data_ages(request.data, configs, slices, datetime.now(UTC))
+    return data_ages(options.data, configs, slices, datetime.now(UTC))
 
 
 def _unknown(error: BasisError) -> dg.AssetCheckResult:

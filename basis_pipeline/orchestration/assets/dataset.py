@@ -17,7 +17,7 @@ from basis_pipeline.orchestration.checks import asked_for, check_results, check_
 from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import column_schema, table
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.runs.ingest import CheckedDataset, checked_datasets, feeds_for
@@ -44,14 +44,14 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
     )
     def dataset(
         context: dg.AssetExecutionContext,
-        request: RunRequest,
+        options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[Dataset | DataError] | dg.AssetCheckResult]:
         """Build every selected dataset; one that breaks its policy is recorded as refused."""
         names = asked_for(context)
         with coded_failures():
-            require_open(request.settings, "dataset")
-            checked = _build(request, warehouse, names)
+            require_open(options.settings, "dataset")
+            checked = _build(options, warehouse, names)
         for name, found in checked.items():
             result = _materialise(name, found, context.selected_asset_check_keys)
             yield from results_only(context, result)
@@ -87,19 +87,19 @@ def _checks(config: DatasetConfig) -> list[dg.AssetCheckSpec]:
 
 
 def _build(
-    request: RunRequest, warehouse: ParquetIOManager, names: Collection[str]
+    options: RunOptions, warehouse: ParquetIOManager, names: Collection[str]
 ) -> dict[str, CheckedDataset]:
     """Build from the raw families in the warehouse; peers outside the selection are read there."""
-    configs = request.configs
+    configs = options.configs
     raws = {name: _landed(warehouse, name) for name in feeds_for(configs, names)}
     agreements = [configs.datasets[name].agreement for name in names]
     quoted = {peer for agreement in agreements if agreement for peer in agreement.peers}
     peers = {
         name: found
         for name in sorted(quoted - set(names))
-        if (found := warehouse.find(dataset_key(name))) and found.window == request.window
+        if (found := warehouse.find(dataset_key(name))) and found.window == options.window
     }
-    return checked_datasets(configs, names, raws, request.window, peers)
+    return checked_datasets(configs, names, raws, options.window, peers)
 
 
 def _landed(warehouse: ParquetIOManager, family: str) -> RawFeed | DataError:

@@ -13,7 +13,7 @@ from basis_pipeline.operations.health.model import Component, Health, Status
 from basis_pipeline.orchestration.checks import check_spec
 from basis_pipeline.orchestration.facts import facts_of
 from basis_pipeline.orchestration.failures import coded_failures
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import project_root
 
@@ -57,11 +57,11 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
         ),
     )
     def health(
-        context: dg.AssetExecutionContext, request: RunRequest
+        context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Look at every component."""
         with coded_failures():
-            found = observed(context.instance, request)
+            found = observed(context.instance, options)
         yield dg.MaterializeResult(
             metadata={
                 "status": found.status.value,
@@ -76,13 +76,13 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
     return health
 
 
-def observed(instance: dg.DagsterInstance, request: RunRequest) -> Health:
+def observed(instance: dg.DagsterInstance, options: RunOptions) -> Health:
     """The report on the places a run would use, with the instance's facts."""
     config_dir = project_root() / "configs"
     limits = load_health_limits(config_dir)
-    facts = facts_of(instance, request.configs.datasets.values(), limits.history_runs)
+    facts = facts_of(instance, options.configs.datasets.values(), limits.history_runs)
     return check_health(
-        facts, config_dir=config_dir, data_dir=request.data_dir, results_dir=request.results_dir
+        facts, config_dir=config_dir, data_dir=options.data_dir, results_dir=options.results_dir
     )
 
 

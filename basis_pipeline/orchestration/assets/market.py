@@ -14,11 +14,11 @@ from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_spec
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.orchestration.guard import require_passing
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema, table
+from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.orchestration.versions import version_of
 
 PANEL = dg.AssetKey(["market", "panel"])
@@ -59,22 +59,28 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
     def panel(
         context: dg.AssetExecutionContext,
         mode_slice: ModeSlice,
-        request: RunRequest,
+        options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Panel]]:
         """Hold the inputs against the gate, then build the panel."""
         asking = f"market/panel[{mode_of(context)}]"
         try:
-            require_passing(context.instance, input_checks(mode_slice), asking)
+            require_passing(
+                context.instance,
+                input_checks(mode_slice),
+                asking,
+                run_id=context.run.run_id,
+                origin=options.origin,
+            )
             datasets = {n: warehouse.load(dataset_key(n)) for n in mode_slice.datasets}
-            built = build_panel(mode_slice, datasets, request.window)
+            built = build_panel(mode_slice, datasets, options.window)
         except BasisError as error:
             yield _inputs(passed=False, told=str(error), metadata={"where": error.where})
             raise as_failure(error) from error
         yield dg.MaterializeResult(
             value=built,
             data_version=_version(mode_slice, built),
-            metadata=_facts(built, request),
+            metadata=_facts(built, options),
             check_results=[_inputs(passed=True, told=f"{len(datasets)} datasets", metadata={})],
         )
 
@@ -119,13 +125,13 @@ def _version(mode_slice: ModeSlice, panel: Panel) -> dg.DataVersion:
     return version_of([mode_slice.config_hash, *span, *hashes])
 
 
-def _facts(panel: Panel, request: RunRequest) -> dict[str, Any]:
+def _facts(panel: Panel, options: RunOptions) -> dict[str, Any]:
     repaired = {name: int(mask.sum()) for name, mask in panel.repairs.items()}
     rows = [(name, panel.data_hashes[name], hours) for name, hours in sorted(repaired.items())]
     inputs = pd.DataFrame(rows, columns=["dataset", "content_hash", "repaired_hours"])
     return {
         "dagster/row_count": len(panel.timestamps),
-        "window": str(request.window),
+        "window": str(options.window),
         "venues": ", ".join(panel.venues) or "unhedged",
         "reward_tokens": ", ".join(panel.reward_tokens) or "none",
         "repaired_hours": int(panel.repaired.sum()),

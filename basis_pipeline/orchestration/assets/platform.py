@@ -11,7 +11,7 @@ import pandas as pd
 from basis_pipeline.errors import ConfigError, ResultsError
 from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.orchestration.checks import check_results, check_spec, results_only
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.runs import runs, verify
 from basis_pipeline.settings import project_root
@@ -61,13 +61,13 @@ def platform_asset(load_defs: LoadDefs = _load_defs) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def instance(
-        context: dg.AssetExecutionContext, request: RunRequest
+        context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         """Look at each of them."""
         found = [
             instance_check(context.instance, project_root()),
             *definition_checks(load_defs),
-            store_check(request),
+            store_check(options),
         ]
         checks = check_results(INSTANCE, found, context.selected_asset_check_keys)
         result = dg.MaterializeResult[None](INSTANCE, check_results=checks)
@@ -126,11 +126,11 @@ def _jobs(defs: dg.Definitions) -> QualityResult:
     return _result("jobs", problems if jobs else ["there is no job"], told, jobs=len(jobs))
 
 
-def store_check(request: RunRequest) -> QualityResult:
+def store_check(options: RunOptions) -> QualityResult:
     """Verify every recorded run; unevaluated where none was ever recorded."""
     problems = []
     try:
-        engine = existing(request.settings.results_db_url)
+        engine = existing(options.settings.results_db_url)
         recorded = runs(engine) if engine else []
     except ResultsError as error:
         return _result("results_store", [str(error)], "")

@@ -18,7 +18,7 @@ from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error_metadata
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema, table
 from basis_pipeline.settings import project_root
 
@@ -58,14 +58,14 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         pool="data",
     )
     def raw(
-        context: dg.AssetExecutionContext, request: RunRequest
+        context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[RawFeed | DataError] | dg.AssetCheckResult]:
         """Read every selected family; one that cannot be believed is recorded as refused."""
         names = asked_for(context)
         with coded_failures():
-            require_open(request.settings, "raw")
-            wanted = [request.configs.datasets[name] for name in names]
-            landed = read_feeds(request.data, wanted)
+            require_open(options.settings, "raw")
+            wanted = [options.configs.datasets[name] for name in names]
+            landed = read_feeds(options.data, wanted)
         for name, outcome in landed.items():
             result = _materialise(raw_key(name), outcome, context.selected_asset_check_keys)
             yield from results_only(context, result)

@@ -10,12 +10,12 @@ from basis_pipeline.errors import ResultsError
 from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
 from basis_pipeline.orchestration import figures
-from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.rows import RecordedVerdict
 from basis_pipeline.results.database.runs import run, verify
@@ -38,7 +38,7 @@ def record_asset(
 
     @dg.asset(
         key=RECORD,
-        ins={"result": dg.AssetIn(RUN)},
+        ins={"result": dg.AssetIn(SIMULATION)},
         partitions_def=partitions,
         check_specs=[check_spec(RECORD, INTEGRITY, "ERROR", asks, PHASE, partitions)],
         group_name="results",
@@ -52,19 +52,19 @@ def record_asset(
             "results database, with the verdicts of its gates. While the database is out of reach "
             "they wait in a queue. A run that was refused or does not reconcile never gets "
             "here.\n\n"
-            "**Units:** as the run's own. **Source:** `backtest/run` of the same mode; recording "
-            "the same run again changes nothing.\n\n"
+            "**Units:** as the run's own. **Source:** `backtest/simulation` of the same mode; "
+            "recording the same run again changes nothing.\n\n"
             "**What is at stake:** pages, comparisons and notebooks read recorded runs alone. A "
             "file that was changed by hand no longer matches its hash, and is refused."
         ),
     )
     def record(
-        context: dg.AssetExecutionContext, result: RunResult, request: RunRequest
+        context: dg.AssetExecutionContext, result: RunResult, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Write the run, record it, and read it back against its hashes."""
         gates = gates_of(context.instance, upstream_checks, mode_of(context))
         with coded_failures():
-            archive = Archive(request.settings.results_dir, request.settings.results_db_url)
+            archive = Archive(options.settings.results_dir, options.settings.results_db_url)
             _start(archive, context.log)
             directory = write_run(result, archive.runs / result.run_id)
             waits = archive.record(result, directory)
