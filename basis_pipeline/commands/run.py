@@ -26,6 +26,7 @@ from basis_pipeline.commands.options import (
     unsound_modes,
 )
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status, failing, tally, worst
 
 if TYPE_CHECKING:
     from basis_pipeline.config import ModeSlice
@@ -119,28 +120,24 @@ def _compiler() -> Iterator[Callable[[], object]]:
 
 
 def _is_good(outcome: "PipelineOutcome") -> bool:
-    from basis_pipeline.operations.gates import failed
-
     through = all(mode.run_id and not mode.problems for mode in outcome.modes)
-    return through and not outcome.problems and not failed(outcome.gates)
+    return through and not outcome.problems and not failing(outcome.gates)
 
 
 def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     from basis_pipeline.operations.control import State, read_state
-    from basis_pipeline.operations.gates import Verdict, counts
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES, "gates"), rows))
     refused = {mode.mode for mode in outcome.modes if mode.run_id is None}  # told on stderr
     told_here = [gate for gate in outcome.gates if gate.mode not in refused]
-    telling = [g for g in told_here if g.verdict in (Verdict.FAIL, Verdict.WARN)]
-    telling.sort(key=lambda gate: gate.verdict is Verdict.WARN)
+    telling = [g for g in told_here if g.status in (Status.FAIL, Status.WARN)]
+    telling.sort(key=lambda gate: gate.status is Status.WARN)
     for gate in telling[:SHOWN_GATES]:
-        screen.say(f"{gate.verdict.value:4}  {gate.name}: {gate.told}")
+        screen.say(f"{gate.status.value:4}  {gate.name}: {gate.message}")
     if len(telling) > SHOWN_GATES:
         screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
-    told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
-    screen.say(f"Gates: {told}")
+    screen.say(f"Gates: {tally(outcome.gates)}")
     _show_reports(outcome, settings)
     state = read_state(settings)
     if state.name is not State.NORMAL:
@@ -167,8 +164,6 @@ def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:
-    from basis_pipeline.operations.gates import worst
-
     verdict = worst(gate for gate in outcome.gates if gate.mode == mode.mode).value
     if mode.run_id is None:
         return [mode.mode, *[screen.DASH] * len(screen.HEADLINES), verdict]

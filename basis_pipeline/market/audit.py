@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -15,8 +14,7 @@ from basis_pipeline.market.quality import outlier_rows
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.repairs import Hole, find_holes
 from basis_pipeline.market.window import Window
-
-Verdict = Literal["PASS", "WARN", "FAIL", "ABSENT"]
+from basis_pipeline.verdict import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +23,7 @@ class AuditLine:
 
     holes counts stretches without own rows, longest_hole_hours the longest of them; both are None
     where the family has no regular rows. code and message say why it failed or wants a look.
+    verdict: N/A where there is no file.
     """
 
     family: str
@@ -37,7 +36,7 @@ class AuditLine:
     longest_hole_hours: int | None
     exact_duplicates: int
     outliers: int
-    verdict: Verdict
+    verdict: Status
     code: str
     message: str
 
@@ -104,20 +103,20 @@ def audit_line(found: Examined) -> AuditLine:
     config, raw, outcome = found.config, found.raw, found.outcome
     if isinstance(raw, DataError) or found.window is None:
         assert isinstance(outcome, DataError)  # without files there is no dataset
-        verdict: Verdict = "ABSENT" if outcome.code == "DATA-001" else "FAIL"
+        verdict = Status.NOT_APPLICABLE if outcome.code == "DATA-001" else Status.FAIL
         nothing = (None, None, 0, None, None, 0, 0)
         told = (verdict, outcome.code, str(outcome))
         return AuditLine(config.name, config.kind, 0, *nothing, *told)
     holes = family_holes(config, raw, found.window)
-    outliers, code, verdict, message = 0, "", "PASS", _told(raw)
+    outliers, code, verdict, message = 0, "", Status.PASS, _told(raw)
     if isinstance(outcome, DataError):
-        verdict, code, message = "FAIL", outcome.code, str(outcome)
+        verdict, code, message = Status.FAIL, outcome.code, str(outcome)
     else:
         outliers = int(outlier_rows(outcome.frame, config).sum())
         repairs = [f"{count} rows {kind}" for kind, count in outcome.repairs.items()]
         repairs += [f"{outliers} outliers"] if outliers else []
         if repairs:
-            verdict, message = "WARN", ", ".join([*repairs, *([message] if message else [])])
+            verdict, message = Status.WARN, ", ".join([*repairs, *([message] if message else [])])
     first, last = raw.span or (None, None)
     return AuditLine(
         config.name,

@@ -14,7 +14,6 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.audit import (
     AuditLine,
     Examined,
-    Verdict,
     audit_line,
     family_holes,
 )
@@ -25,6 +24,7 @@ from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.repairs import AS_READ
 from basis_pipeline.market.timestamps import Int64, to_index
 from basis_pipeline.times import DAY_NS
+from basis_pipeline.verdict import Status
 
 DAYS = ("day", "expected", "own", "repaired")
 HOLES = ("begin", "end", "hours", "repair", "source")
@@ -61,9 +61,11 @@ class Evidence:
     remarks: tuple[str, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Status:
         """The line's verdict, and WARN where it passed with a concern."""
-        return "WARN" if self.line.verdict == "PASS" and self.concerns else self.line.verdict
+        return (
+            Status.WARN if self.line.verdict is Status.PASS and self.concerns else self.line.verdict
+        )
 
 
 def gather(

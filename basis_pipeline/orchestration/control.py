@@ -7,7 +7,6 @@ however it was started. Gates are counted in Dagster's own records, so no second
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
@@ -15,16 +14,19 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations import control as emergency
+from basis_pipeline.operations.audit_log import EventType, correlated, emit
 from basis_pipeline.operations.control import ControlState, Measurement, State, read_state
-from basis_pipeline.operations.events.log import correlated, error_event
 from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.orchestration.audit_listener import OUTCOMES
 from basis_pipeline.orchestration.check_history import history_of
+from basis_pipeline.orchestration.checks import check_result
 from basis_pipeline.orchestration.partitions import part_of_key
-from basis_pipeline.orchestration.trail import OUTCOMES
 from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.verdict import Verdict, judge
 
 CONTROL = dg.AssetKey(["platform", "control"])
 STATE = "state"
+PHASE = 4
 DATA = ("raw", "dataset")
 # Beside those of the data: gates that say the platform itself is wrong, not that a figure is poor.
 OF_A_RUN = {
@@ -56,29 +58,33 @@ def enforce_limits(
 
 def show(instance: DagsterInstance, state: ControlState) -> None:
     """Record the state as the verdict of the check of `platform/control`, outside of any run."""
-    instance.report_runless_asset_event(dg.AssetCheckEvaluation(**_fields(state)))
+    result = check_result(CONTROL, verdict_of(state))
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=CONTROL,
+        check_name=STATE,
+        passed=result.passed,
+        severity=result.severity,
+        description=result.description,
+        metadata=result.metadata,
+    )
+    instance.report_runless_asset_event(evaluation)
 
 
-def check_result(state: ControlState) -> dg.AssetCheckResult:
+def verdict_of(state: ControlState) -> Verdict:
     """Return the verdict: NORMAL passes, ALERT is a warning, a halt or shutdown an error."""
-    return dg.AssetCheckResult(**_fields(state))
-
-
-def _fields(state: ControlState) -> dict[str, Any]:
-    is_alert = state.name is State.ALERT
-    return {
-        "asset_key": CONTROL,
-        "check_name": STATE,
-        "passed": state.name is State.NORMAL,
-        "severity": dg.AssetCheckSeverity.WARN if is_alert else dg.AssetCheckSeverity.ERROR,
-        "description": state.description,
-        "metadata": {
-            "state": dg.MetadataValue.text(state.name.value),
-            "since": dg.MetadataValue.text(state.since.isoformat() if state.since else "ever"),
-            "by": dg.MetadataValue.text(state.by or "nobody"),
-            "reason": dg.MetadataValue.text(state.reason or "none"),
+    return judge(
+        STATE,
+        "WARN" if state.name is State.ALERT else "ERROR",
+        state.name is State.NORMAL,
+        state.description,
+        evidence={
+            "state": state.name.value,
+            "since": state.since.isoformat() if state.since else "ever",
+            "by": state.by or "nobody",
+            "reason": state.reason or "none",
         },
-    }
+        phase=PHASE,
+    )
 
 
 class ControlListener:
@@ -99,7 +105,7 @@ class ControlListener:
                 measured = failed_in_a_row(self._instance, self._run.run_id, limits, since)
                 enforce_limits(self._instance, self._settings, measured, limits)
             except BasisError as error:
-                error_event(error, "control")
+                emit(self._settings, EventType.ERROR, "control", **error.as_json())
                 print(f"warning: this run's gates are not judged\n{error.block()}", file=sys.stderr)
 
 

@@ -8,7 +8,6 @@ import dagster as dg
 
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.errors import BasisError
-from basis_pipeline.operations.gates import Gate
 from basis_pipeline.orchestration.assets.audit import DATA_AUDIT, GATES
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.config import CATALOGUE, MODE
@@ -23,6 +22,7 @@ from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.runs.benchmarks import benchmark_names
 from basis_pipeline.runs.ingest import feeds_for
+from basis_pipeline.verdict import Verdict
 
 OF_A_MODE = (MODE, PANEL, SIMULATION, RECORD, TEAR_SHEET)
 Say = Callable[[str], None]
@@ -42,7 +42,7 @@ class PipelineOutcome:
     """What became of the pipeline; `problems` are those of the data and of the reports."""
 
     modes: list[ModeOutcome]
-    gates: list[Gate]
+    gates: list[Verdict]
     problems: list[BasisError | str]
 
 
@@ -102,7 +102,7 @@ class Launcher:
         assets = sorted(asked - set(pipeline))
         if not assets:
             return []
-        self.say("platform and project")
+        self.say("platform")
         job = self.defs.resolve_implicit_global_asset_job_def()
         # The page of all gates comes after them: it shows what they said.
         done = [self._execute(assets, job=job), self._execute([GATES])]
@@ -145,7 +145,7 @@ class Launcher:
         console = {"console": {"config": {"log_level": self.log_level}}}
         return {"resources": {"options": {"config": asked}}, "loggers": console}
 
-    def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Gate]:
+    def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Verdict]:
         graph = self.defs.resolve_asset_graph()
         specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
         gates = gates_of(self.instance, [s for s in specs if s.asset_key in set(shared)])

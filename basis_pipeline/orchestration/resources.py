@@ -14,7 +14,7 @@ from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assign
 from basis_pipeline.config.scenario import load_scenario_set, set_file
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.window import Window
-from basis_pipeline.operations.events.model import DIRECTORY
+from basis_pipeline.orchestration.audit_listener import is_over, recorded
 from basis_pipeline.orchestration.control import ControlListener
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.partitions import (
@@ -25,7 +25,6 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     unnamed,
 )
-from basis_pipeline.orchestration.trail import is_over, recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
 
 DATA_TAG, WINDOW_TAG = "basis/data", "basis/window"
@@ -72,7 +71,7 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
         if not is_over(instance, run):
             instance.add_run_tags(run.run_id, self.origin)
             instance.add_event_listener(run.run_id, ControlListener(instance, run, settings))
-        with recorded(settings.results_dir / DIRECTORY, instance, run, self._asked(settings)):
+        with recorded(settings, instance, run, self._asked(settings)):
             yield
 
     def _asked(self, settings: Settings) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from basis_pipeline.config.dataset import Kind
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
-from basis_pipeline.market.quality import QualityResult, dataset_checks
+from basis_pipeline.market.quality import dataset_checks
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.window import Window
+from basis_pipeline.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class CheckedDataset:
     """A dataset, or the error it was refused with, and what every check found."""
 
     outcome: Dataset | DataError
-    checks: list[QualityResult]
+    checks: list[Verdict]
 
 
 def feeds_for(configs: Configs, names: Collection[str]) -> list[str]:

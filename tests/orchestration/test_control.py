@@ -12,7 +12,6 @@ from basis_pipeline.config.control import load_control_limits
 from basis_pipeline.errors import BacktestError, BasisError
 from basis_pipeline.operations import control as emergency
 from basis_pipeline.operations.control import State
-from basis_pipeline.operations.events.log import close_log
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON
@@ -26,13 +25,6 @@ RATES = "protocol_data/aave/rates/*_USDT_rates_*.csv"
 GAS_EATS = 20.0  # USDT of capital
 MODE = "pure_lending"
 LIMITS = load_control_limits(project_root() / "configs")
-
-
-@pytest.fixture(autouse=True)
-def _log_of_its_own() -> Iterator[None]:
-    """A change opens the log of its place; the next place has another."""
-    yield
-    close_log()
 
 
 def materialise(place: Place, key: dg.AssetKey, mode: str | None = None) -> list[BasisError | str]:

@@ -46,7 +46,7 @@ def test_every_declared_check_is_evaluated(sample: Path) -> None:
     found = checked(sample, *CONFIGS.datasets)
     for name, dataset in found.items():
         assert isinstance(dataset.outcome, Dataset), name
-        assert [c.name for c in dataset.checks] == list(check_names(CONFIGS.datasets[name]))
+        assert [c.check for c in dataset.checks] == list(check_names(CONFIGS.datasets[name]))
         assert all(check.evaluated for check in dataset.checks)
 
 
@@ -56,11 +56,11 @@ def test_an_absent_family_is_an_outcome(sample: Path, tmp_path: Path) -> None:
     (found,) = checked(tmp_path, "ethereum_gas").values()
     assert isinstance(found.outcome, DataError)
     assert found.outcome.code == "DATA-001"
-    assert [c.name for c in found.checks if c.evaluated] == ["files_and_schema"]
+    assert [c.check for c in found.checks if c.evaluated] == ["files_and_schema"]
 
 
 def test_margin_files_are_held_against_their_own_venue(sample: Path) -> None:
     """The exchange a margin file names is the one whose configuration it is compared with."""
     (found,) = checked(sample, "okx_risk_params").values()
-    (check,) = [c for c in found.checks if c.name == "margin_parameters"]
-    assert "configuration" in check.offending.columns
+    (check,) = [c for c in found.checks if c.check == "margin_parameters"]
+    assert "configuration" in check.rows[0]

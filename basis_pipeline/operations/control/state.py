@@ -6,11 +6,10 @@ written to, the state is NORMAL. A damaged one raises, because nobody knows then
 on. A server that cannot be reached leaves the last known state in force (last_known.py).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
 from sqlalchemy import Connection, Engine, delete, insert, select
@@ -19,10 +18,10 @@ from basis_pipeline.config.control import ControlLimits, Limit, load_control_lim
 from basis_pipeline.errors import (
     BacktestError,
     CommandError,
-    EventError,
     ResultsError,
     correlation_id,
 )
+from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import last_known, limits
 from basis_pipeline.operations.control.model import (
     POLICY,
@@ -33,8 +32,6 @@ from basis_pipeline.operations.control.model import (
     Transition,
     describe,
 )
-from basis_pipeline.operations.events.log import emit, open_log
-from basis_pipeline.operations.events.model import DIRECTORY, EventType
 from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
 from basis_pipeline.results.database.control import CONTROL_BREACHES as BREACHES
 from basis_pipeline.results.database.control import CONTROL_TRANSITIONS as TRANSITIONS
@@ -162,8 +159,8 @@ def enforce_limits(
             changed = _change(connection, state, target, POLICY, reason, demanding)
     for breach in after:
         if breach.since == now:
-            fields = {"what": breach.description, **asdict(breach)}
-            _emit(settings, EventType.LIMIT_BREACHED, fields)
+            fields = {**asdict(breach), "level": "WARNING", "demands": breach.level}
+            emit(settings, EventType.LIMIT_BREACHED, "control", what=breach.description, **fields)
     _audit(settings, changed)
     return read_state(settings)
 
@@ -314,14 +311,7 @@ def _audit(settings: Settings, changed: ControlState | None) -> bool:
     if changed is None:
         return False
     fields = {"version": changed.version, "state": changed.name, "by": changed.by}
-    _emit(settings, EVENTS[changed.name], {**fields, "reason": changed.reason})
+    emit(settings, EVENTS[changed.name], "control", **fields, reason=changed.reason)
     if not changed.confirmed_at:
         last_known.confirm(settings, changed)
     return True
-
-
-def _emit(settings: Settings, kind: EventType, fields: Mapping[str, Any]) -> None:
-    # The change stands in the database: a log that cannot be written must not undo it.
-    with suppress(EventError):
-        open_log(settings.results_dir / DIRECTORY)
-    emit(kind, "control", **fields)

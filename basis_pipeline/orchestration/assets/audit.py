@@ -13,7 +13,6 @@ from basis_pipeline.market.evidence import Evidence
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.operations.data_report import audit_html, counted, evidence_of
 from basis_pipeline.operations.gate_reports import gates_html
-from basis_pipeline.operations.gates import Gate, Verdict, counts, failed
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
@@ -24,6 +23,7 @@ from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.records import gates_of_all
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
+from basis_pipeline.verdict import Status, Verdict, counts, failing
 
 DATA_AUDIT = dg.AssetKey(["report", "data_audit"])
 GATES = dg.AssetKey(["report", "gates"])
@@ -135,14 +135,14 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
     return gates
 
 
-def _gate_facts(gates: Sequence[Gate]) -> dict[str, Any]:
-    telling = [gate for gate in gates if gate.verdict in (Verdict.FAIL, Verdict.WARN)]
+def _gate_facts(gates: Sequence[Verdict]) -> dict[str, Any]:
+    telling = [gate for gate in gates if gate.status in (Status.FAIL, Status.WARN)]
     rows = pd.DataFrame(
-        [(gate.verdict.value, gate.name, gate.told) for gate in telling],
+        [(gate.status.value, gate.name, gate.message) for gate in telling],
         columns=["verdict", "gate", "evidence"],
     )
     return {
-        "verdict": "FAIL" if failed(gates) else "PASS",
+        "verdict": "FAIL" if failing(gates) else "PASS",
         "telling": table(rows.sort_values("verdict", kind="stable"), limit=100),
         **{f"gates_{word.value.lower().replace(' ', '_')}": n for word, n in counts(gates).items()},
     }

@@ -13,12 +13,13 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.control import ControlState, Measurement
 from basis_pipeline.operations.control.measurements import data_ages
 from basis_pipeline.operations.control.state import transitions
-from basis_pipeline.orchestration.checks import check_spec
-from basis_pipeline.orchestration.control import CONTROL, STATE, check_result, enforce_limits
+from basis_pipeline.orchestration.checks import check_result, check_spec
+from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, verdict_of
 from basis_pipeline.orchestration.failures import error_metadata
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.verdict import Verdict, judge
 
 PHASE = 4
 CODE_VERSION = "1"
@@ -53,13 +54,14 @@ def control_asset() -> dg.AssetsDefinition:
             settings, config_dir = options.settings, project_root() / "configs"
             limits = load_control_limits(config_dir)
             state = enforce_limits(context.instance, settings, _ages(options, limits), limits)
-            result, metadata = check_result(state), _tables(settings, state)
+            verdict, metadata = verdict_of(state), _tables(settings, state)
             if ignored := unknown_modes(config_dir, limits):
                 context.log.warning(str(ignored))
                 metadata["ignored_limits"] = ignored.what
         except BasisError as error:  # nobody knows whether work may go on
-            result, metadata = _unknown(error), {}
-        yield dg.MaterializeResult(metadata=metadata, check_results=[result])
+            verdict, metadata = _unknown(error), {}
+        results = [check_result(CONTROL, verdict)]
+        yield dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return control
 
@@ -78,15 +80,8 @@ def _ages(options: RunOptions, limits: ControlLimits) -> list[Measurement]:
     return data_ages(options.data, configs, slices, datetime.now(UTC))
 
 
-def _unknown(error: BasisError) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=CONTROL,
-        check_name=STATE,
-        passed=False,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=str(error),
-        metadata=error_metadata(error),
-    )
+def _unknown(error: BasisError) -> Verdict:
+    return judge(STATE, "ERROR", False, str(error), evidence=error_metadata(error), phase=PHASE)
 
 
 def _tables(settings: Settings, state: ControlState) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.quality import PHASE, QualityResult, Severity
+from basis_pipeline.market.quality import PHASE
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.operations.control import require_open
@@ -21,6 +21,7 @@ from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema, table
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Severity, Verdict, judge, rows_of
 
 CODE_VERSION = "1"
 READABLE = "readable"
@@ -146,14 +147,15 @@ def refused(
     )
 
 
-def _readable(outcome: RawFeed | DataError) -> QualityResult:
+def _readable(outcome: RawFeed | DataError) -> Verdict:
     if isinstance(outcome, RawFeed):
-        told = f"{len(outcome.files)} files, {len(outcome.frame)} rows"
-        return QualityResult(READABLE, True, "ERROR", told)
-    rows = outcome.offending if isinstance(outcome, RejectedDataError) else pd.DataFrame()
+        message = f"{len(outcome.files)} files, {len(outcome.frame)} rows"
+        return judge(READABLE, "ERROR", True, message, phase=PHASE)
+    rows = rows_of(outcome.offending) if isinstance(outcome, RejectedDataError) else ()
     # An absent family is a fault only of the modes that need it, and they say so.
     severity: Severity = "WARN" if outcome.code == "DATA-001" else "ERROR"
-    return QualityResult(READABLE, False, severity, str(outcome), {"code": outcome.code}, rows)
+    code = {"code": outcome.code}
+    return judge(READABLE, severity, False, str(outcome), evidence=code, rows=rows, phase=PHASE)
 
 
 def _facts(family: RawFeed) -> dict[str, Any]:

@@ -10,8 +10,6 @@ import dagster as dg
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from basis_pipeline.operations.control import read_state
-from basis_pipeline.operations.events.log import open_log
-from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.settings import Settings, load_settings
 
 FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
@@ -36,7 +34,6 @@ def while_work_goes_on(
         state = read_state(settings)
         if state.stops_work:
             return dg.SkipReason(state.description)
-        open_log(settings.results_dir / DIRECTORY)
         return evaluate(context, settings)
 
     # Dagster asks for the context by the parameter's name; the wrapped one has a second parameter.

@@ -12,6 +12,8 @@ from sqlalchemy import text
 
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import BacktestError, BasisError, CommandError, ResultsError
+from basis_pipeline.operations.audit_log import Event, read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.operations.control import state as control
 from basis_pipeline.operations.control.model import (
     RESUME,
@@ -20,9 +22,6 @@ from basis_pipeline.operations.control.model import (
     OpenBreach,
     State,
 )
-from basis_pipeline.operations.events.log import close_log
-from basis_pipeline.operations.events.model import DIRECTORY, Event
-from basis_pipeline.operations.events.query import query
 from basis_pipeline.results.database.connection import connect, writing
 from basis_pipeline.settings import Settings, project_root
 from tests import postgres
@@ -52,9 +51,8 @@ def drawdown(share: float, mode: str = MODE) -> list[Measurement]:
 
 def audited(settings: Settings) -> list[Event]:
     """The audit trail of what was changed, in order."""
-    close_log()
     types = ("alerted", "halted", "shut_down", "resumed")
-    return list(query(settings.results_dir / DIRECTORY, types=types))
+    return list(read_events(settings.results_dir / DIRECTORY, types=types))
 
 
 def open_breaches(settings: Settings) -> tuple[OpenBreach, ...]:
@@ -209,14 +207,12 @@ import sys
 from pathlib import Path
 from basis_pipeline.config.control import Limit
 from basis_pipeline.operations.control import Measurement, enforce_limits
-from basis_pipeline.operations.events.log import close_log
 from tests.operations.control.conftest import settings_at
 settings = settings_at(Path(sys.argv[1]), sys.argv[2])
 figures = [Measurement(Limit.DRAWDOWN, 0.5, sys.argv[3])]
 print("ready", flush=True)
 sys.stdin.readline()
 print(enforce_limits(settings, figures).name)
-close_log()
 """
 
 

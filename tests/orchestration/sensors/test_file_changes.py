@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 
 from basis_pipeline.operations.control import halt, read_state, resume
-from basis_pipeline.operations.gates import failed
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.settings import load_settings
+from basis_pipeline.verdict import failing
 from tests.orchestration.platform_alone import Platform, aged, stages
 from tests.orchestration.test_refusals import contents, cut_last_line, cut_short, spoil_price
 
@@ -31,7 +31,8 @@ def test_the_first_look_reads_everything_and_runs_every_mode(platform: Platform)
     assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert len({run.tags["basis/batch"] for run in runs}) == 1
     assert {run.tags["basis/cause"] for run in runs} == {"first look at the raw files"}
-    assert failed(g for g in all_gates(platform.instance, platform.place.defs) if g.phase < 4) == []
+    gates = [g for g in all_gates(platform.instance, platform.place.defs) if g.phase < 4]
+    assert failing(gates) == []
     assert platform.settle() == []
     assert platform.skipped["raw_files"].endswith("none changed")
 
@@ -45,7 +46,7 @@ def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) ->
     aged(running.place.data)
     runs = running.settle()
     assert stages(runs) == ["data", "btc_basis", "comparison"]
-    assert runs[0].tags["basis/cause"].endswith("2024-02-29.csv longer")
+    assert runs[0].tags["basis/cause"].endswith("bybit_btcusdt_funding longer")
     read = {key.to_user_string() for key in runs[0].asset_selection or ()}
     assert {key for key in read if key.startswith("raw/")} == {"raw/bybit_btcusdt_funding"}
     after = running.results()

@@ -10,9 +10,8 @@ import pytest
 
 from basis_pipeline.config import slice_mode
 from basis_pipeline.errors import EventError, correlation_id
-from basis_pipeline.operations.events.log import open_log
-from basis_pipeline.operations.events.model import DIRECTORY, Event
-from basis_pipeline.operations.events.query import query
+from basis_pipeline.operations.audit_log import Event, read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.resources import current_configs
 from tests import shell
@@ -27,8 +26,7 @@ SECRET = SECRETS[1]
 def trail(place: Place, *types: str, **asked: Any) -> list[Event]:
     """The events of a place that fit, when all that were offered are on the disk."""
     directory = place.results / DIRECTORY
-    open_log(directory).flush()
-    return list(query(directory, types=types, **asked))
+    return list(read_events(directory, types=types, **asked))
 
 
 def only(events: list[Event]) -> Mapping[str, Any]:
@@ -44,8 +42,8 @@ def test_a_run_is_explained_by_its_trail(place: Place) -> None:
     (run_id,) = {event.run_id for event in started}
     assert {event.run_id for event in trail(place, mode="btc_basis")} == {run_id}
     requested = only(trail(place, "run_requested", run_id=run_id))
-    assert requested["asked"]["start"].startswith(WINDOW["start"])
-    assert requested["asked"]["data_dir"] == str(place.data)
+    assert requested["options"]["start"].startswith(WINDOW["start"])
+    assert requested["options"]["data_dir"] == str(place.data)
     used = only(trail(place, "configuration_used", mode="btc_basis"))
     sliced = slice_mode(current_configs(), "btc_basis")
     assert used["config_hash"] == sliced.config_hash
@@ -83,9 +81,9 @@ def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
     """The broken family, the failing gate, the refused run: each by its type, in their order."""
     spoil_price(place.data / PERP)
     place.run(*MODES)
-    broken = [e.fields for e in trail(place, "data_refused") if e.fields["status"] == "refused"]
+    broken = [e.fields for e in trail(place, "data_rejected") if e.fields["status"] == "refused"]
     assert ("bybit_btcusdt_perp", "DATA-008") in {(t["dataset"], t["code"]) for t in broken}
-    (refused,) = trail(place, "run_refused")
+    (refused,) = trail(place, "run_blocked")
     assert (refused.mode, refused.level, refused.fields["code"]) == ("btc_basis", "ERROR", "BT-001")
     assert "DATA-008" in refused.fields["reason"]
     assert only(trail(place, "run_finished", run_id=refused.run_id)) == {"outcome": "failed"}
@@ -119,7 +117,7 @@ def test_secrets_do_not_reach_the_log(place: Place) -> None:
     outcome = place.run("pure_lending", overrides=[f"costs.password={SECRET}"])
     assert outcome.modes[0].run_id is None
     requested = trail(place, "run_requested", mode="pure_lending")
-    assert "costs.password=***" in requested[0].fields["asked"]["overrides"]
+    assert "costs.password=***" in requested[0].fields["options"]["overrides"]
     files = list((place.results / DIRECTORY).iterdir())
     assert files
     assert not any(SECRET.encode() in file.read_bytes() for file in files)
@@ -134,8 +132,8 @@ def test_a_log_that_cannot_be_written_stops_no_run(
     assert all(mode.run_id for mode in outcome.modes)
     assert capfd.readouterr().err.count("EVENT-001") == 1
     (place.results / DIRECTORY).unlink()
-    with pytest.raises(EventError, match="EVENT-012"):
-        query(place.results / DIRECTORY)
+    with pytest.raises(EventError, match="EVENT-008"):
+        read_events(place.results / DIRECTORY)
 
 
 def test_a_run_binds_its_errors_and_nothing_behind_it(place: Place) -> None:
@@ -163,7 +161,7 @@ def test_a_job_from_the_command_line_leaves_its_trail(place: Place, job: str) ->
     env = {**os.environ, "DAGSTER_HOME": str(home)}
     done = shell.run("dagster", *command, "--tags", tags, "-c", config, env=env)
     assert done.returncode == 0, done.stderr
-    events = list(query(Path(place.results / DIRECTORY)))
+    events = list(read_events(Path(place.results / DIRECTORY)))
     assert {event.mode for event in events} == {"pure_lending"}
     assert len({event.run_id for event in events}) == 1
     types = [event.type for event in events]
