@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -153,7 +153,8 @@ def test_what_cannot_be_delivered_is_told_in_the_log_without_the_secret(
         free.bind(("127.0.0.1", 0))
         nobody = SecretUrl(f"http://127.0.0.1:{free.getsockname()[1]}/hooks/very-secret-path")
     settings = load_settings(results_dir=tmp_path)
-    to = [replace(settings, alert_webhook_url=url) for url in (nobody, receiver.url, SecretUrl())]
+    urls = (nobody, receiver.url, SecretUrl(""))
+    to = [settings.model_copy(update={"alert_webhook_url": url}) for url in urls]
     assert [raise_alerts([ALERT], place, LIMITS) for place in to] == [False, True, False]
     events = list(read_events(log_directory(settings)))
     assert [e.type for e in events] == ["alert", "alert_delivery"] * 2 + ["alert"]
