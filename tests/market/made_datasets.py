@@ -11,7 +11,8 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import BARS, DatasetConfig, Kind
 from basis_pipeline.config.loading import Configs, load_configs
-from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.window import Window, parse_window
 
 WINDOW = parse_window("2024-10-04T06:00", "2024-10-08T18:00")
