@@ -214,7 +214,7 @@ def backtest_checks(result: RunResult, mode_slice: ModeSlice, panel: Panel) -> l
     """Evaluate every check of `CHECKS` on a finished backtest, in their order."""
     run = Finished(result, mode_slice, panel)
     verdicts = []
-    place = {"phase": PHASE, "asset": ASSET, "mode": result.mode}
+    place: dict[str, Any] = {"phase": PHASE, "asset": ASSET, "mode": result.mode}
     for name, (severity, _, evaluate) in CHECKS.items():
         passed, message, facts, rows = evaluate(run)
         verdicts.append(
