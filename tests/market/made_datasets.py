@@ -119,7 +119,7 @@ def make_dataset(config: DatasetConfig, frame: pd.DataFrame, window: Window = WI
     """A dataset as landed around a frame."""
     frame = frame.assign(source=config.name, repair="").astype({"source": "str", "repair": "str"})
     hashes = {config.name: f"{config.name:0<64}"}
-    return Dataset(config, window, frame, 1.0, {}, 0, hashes)
+    return Dataset(config, window, frame, 1.0, hashes)
 
 
 def make_datasets() -> dict[str, Dataset]:

@@ -157,7 +157,7 @@ def rejection(
     every step behind it, also those of modes that do not read it. The status, the data version and
     the failed check say what it is.
     """
-    status = "absent" if error.code == "DATA-001" else "REJECTED"
+    status = "absent" if error.code == "DATA-001" else "rejected"
     return dg.MaterializeResult(
         key,
         value=error,
