@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.market.sample import write_sample
+from basis_pipeline.runs.checks import CHECKS
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Verdict
 from tests import shell
 
 WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
@@ -331,6 +333,11 @@ def test_backtest_writes_the_contract(data: Path, tmp_path: Path) -> None:
     config = json.loads((out / "config.json").read_bytes())
     assert summary["capital"] == 5000.0
     assert config["mode"]["hedge"]["venues"] == {"bybit": 1.0}
+    verdicts = [Verdict.from_json(v) for v in json.loads((out / "verdicts.json").read_bytes())]
+    assert {v.check for v in verdicts if v.mode} == set(CHECKS)
+    assert "dataset/bybit_btcusdt_perp" in {v.asset for v in verdicts}
+    for verdict in verdicts:
+        assert verdict.passed or f"{verdict.name}: {verdict.message}" in done.stdout
     for name in TABLES:
         frame = pd.read_parquet(out / f"{name}.parquet")
         assert frame["timestamp"].dtype == pd.DatetimeTZDtype("ns", "UTC")
