@@ -82,19 +82,18 @@ def compare(
 
 
 def _stored(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":
-    """Return a stored run and its verdicts; none where it was never judged."""
+    """Read a run and the verdicts of its gates; none where it was never judged."""
     from basis_pipeline.errors import ResultsError
-    from basis_pipeline.results.database.runs import load
-    from basis_pipeline.results.store import SUMMARY, read_verdicts
+    from basis_pipeline.reports.tear_sheet import run_verdicts
+    from basis_pipeline.results.database.runs import directory_of
+    from basis_pipeline.results.store import read_run
 
     try:
-        result = load(settings.results_db_url, run)
+        directory = directory_of(settings.results_db_url, run)
+        return read_run(directory), run_verdicts(directory)
     except ResultsError as error:
         if error.code != "RS-002":
             raise
         raise CommandError(
             "API-001", error.what, where="RUN", available=error.available, action="basis run"
         ) from error
-    own = Path(run)
-    stored = settings.results_dir / "runs" / result.run_id
-    return result, read_verdicts(own if (own / SUMMARY).is_file() else stored)

@@ -53,7 +53,7 @@ def run(
 
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
     """
-    from basis_pipeline.config.control import load_control_limits
+    from basis_pipeline.config.control import load_control_limits, unknown_modes
     from basis_pipeline.operations.control import require_work
 
     settings = settings_of(data_dir, results_dir, start, end)
@@ -62,7 +62,9 @@ def run(
     sound = [name for name in chosen(configs, mode) if name not in unsound]
     slices = sliced(configs, sound, overrides, capital) if sound else []
     require_data(settings)
-    load_control_limits(project_root() / "configs")  # before hours of work are judged by them
+    limits = load_control_limits(project_root() / "configs")  # before hours of work
+    if ignored := unknown_modes(project_root() / "configs", limits):
+        screen.complain(ignored)
     require_work(settings, "basis run")
     outcome = _run_pipeline(settings, slices, unsound, capital, overrides)
     _show(outcome, settings)
@@ -139,7 +141,7 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     _show_reports(outcome, settings)
     state = read_state(settings)
     if state.name is not State.NORMAL:
-        screen.say(f"Control: {state.told}")
+        screen.say(f"Control: {state.description}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():

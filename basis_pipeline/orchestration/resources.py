@@ -15,7 +15,7 @@ from basis_pipeline.config.scenario import load_scenario_set, set_file
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.window import Window
 from basis_pipeline.orchestration.audit_listener import is_over, recorded
-from basis_pipeline.orchestration.control import Watch
+from basis_pipeline.orchestration.control import ControlListener
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.partitions import (
     PARTITION,
@@ -70,7 +70,7 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
             return
         if not is_over(instance, run):
             instance.add_run_tags(run.run_id, self.origin)
-            instance.add_event_listener(run.run_id, Watch(instance, run, settings))
+            instance.add_event_listener(run.run_id, ControlListener(instance, run, settings))
         with recorded(settings, instance, run, self._asked(settings)):
             yield
 

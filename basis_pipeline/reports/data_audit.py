@@ -1,15 +1,17 @@
 """The page of the data audit: which days each feed covers, its repairs, outliers and spreads."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from basis_pipeline.market.evidence import Evidence
+from basis_pipeline.market.audit import FeedAudit, counted
+from basis_pipeline.reports.audit_tables import audit_tables, pairs, repaired_share
 from basis_pipeline.reports.chart import Chart, horizontal_bars, level
-from basis_pipeline.reports.page import Provenance, render
+from basis_pipeline.reports.page import Provenance, render, write_page
 from basis_pipeline.reports.plot_theme import css, figure
 from basis_pipeline.results.definitions import percent
 from basis_pipeline.results.metrics import Floats, Stamps
@@ -24,55 +26,47 @@ STATES = {
 }
 LANE = 22  # pixels
 MS_PER_DAY = 86_400_000.0
-Pair = tuple[Evidence, str, pd.DataFrame]
 
 
-def data_audit_html(
-    evidence: Sequence[Evidence],
-    pairs: Iterable[Pair],
-    what: str,
-    counts: Mapping[str, int],
-    tables: Mapping[str, Any],
-    provenance: Provenance,
-) -> str:
-    """Return the audit as a page.
+def write_data_audit(
+    page: Path, audits: Sequence[FeedAudit], what: str, provenance: Provenance
+) -> Path:
+    """Write the page of the audit; RS-001 when it cannot be written."""
+    return write_page(page, data_audit_html(audits, what, provenance))
 
-    Parameters
-    ----------
-    pairs: every pair of quotes once: the evidence of the one, the name of the other, their spreads.
-    what: the data and the window. counts: feeds by verdict. tables: by name, titles and rows.
-    """
-    calendar = calendar_chart(evidence)
-    repairs = repairs_chart(evidence)
-    outliers = outliers_chart(evidence)
-    spreads = [spread_chart(*pair) for pair in pairs if pair[0].limits]
-    fixed = [chart for chart in (calendar, repairs, outliers) if chart]
+
+def data_audit_html(audits: Sequence[FeedAudit], what: str, provenance: Provenance) -> str:
+    """Return the audit as a page; `what` names the data and the window."""
+    drawn = {
+        "calendar": calendar_chart(audits),
+        "repairs": repairs_chart(audits),
+        "outliers": outliers_chart(audits),
+    }
+    spreads = [spread_chart(audit, str(spread["peer"])) for audit, spread in pairs(audits)]
     return render(
         "data_audit.html.j2",
-        [*fixed, *spreads],
+        [*filter(None, drawn.values()), *spreads],
         provenance,
         what=what,
-        counts=counts,
-        tables=tables,
-        calendar=calendar,
-        repairs=repairs,
-        days=[_day_counts(found) for found in evidence],
-        outliers=outliers,
+        counts=counted(audits),
+        tables=audit_tables(audits),
+        drawn=drawn,
+        days=[_day_counts(audit) for audit in audits],
         spreads=spreads,
     )
 
 
-def calendar_chart(evidence: Sequence[Evidence]) -> Chart | None:
+def calendar_chart(audits: Sequence[FeedAudit]) -> Chart | None:
     """Draw a lane for each feed with the state of each of its days; None without any day."""
-    dated = [found for found in evidence if len(found.days)]
+    dated = [audit for audit in audits if len(audit.findings.days)]
     if not dated:
         return None
-    runs = [run for found in dated for run in _state_runs(found)]
+    runs = [run for audit in dated for run in _state_runs(audit)]
     traces = [
         go.Bar(
             orientation="h",
             name=label,
-            y=[family for family, own, *_ in runs if own == state],
+            y=[feed for feed, own, *_ in runs if own == state],
             base=[first for _, own, first, _ in runs if own == state],
             x=[days * MS_PER_DAY for _, own, _, days in runs if own == state],
             customdata=[days for _, own, _, days in runs if own == state],
@@ -83,7 +77,7 @@ def calendar_chart(evidence: Sequence[Evidence]) -> Chart | None:
         )
         for state, (label, colour, share) in STATES.items()
     ]
-    names = [found.line.family for found in dated]
+    names = [audit.feed for audit in dated]
     lanes = {"categoryorder": "array", "categoryarray": names, "nticks": len(names)}
     view = horizontal_bars(traces, barmode="overlay", xaxis={"type": "date", "showgrid": True})
     return Chart(
@@ -97,15 +91,16 @@ def calendar_chart(evidence: Sequence[Evidence]) -> Chart | None:
     )
 
 
-def _state_runs(found: Evidence) -> Iterable[tuple[str, str, float, int]]:
+def _state_runs(audit: FeedAudit) -> Iterable[tuple[str, str, float, int]]:
     """Return feed, state, first day (milliseconds) and length of each run of equal days."""
-    states, numbers = day_states(found.days), _days(found.days["day"])
+    days = audit.findings.days
+    states, numbers = day_states(days), _days(days["day"])
     breaks = np.flatnonzero((np.diff(numbers) != 1) | (states[1:] != states[:-1])) + 1
     starts = np.concatenate([[0], breaks])
     lengths = np.diff(np.concatenate([starts, [numbers.size]]))
     for start, length in zip(starts, lengths, strict=True):
         first = float(numbers[start]) * MS_PER_DAY
-        yield found.line.family, str(states[start]), first, int(length)
+        yield audit.feed, str(states[start]), first, int(length)
 
 
 def _days(column: pd.Series) -> Any:
@@ -126,20 +121,21 @@ def day_states(days: pd.DataFrame) -> Any:
     return np.select([missing, own < expected], ["missing", "repaired"], "own")
 
 
-def _day_counts(found: Evidence) -> dict[str, Any]:
+def _day_counts(audit: FeedAudit) -> dict[str, Any]:
     """Return how many days of a feed are in which state, and why there are none."""
-    states = day_states(found.days) if len(found.days) else np.array([], dtype=str)
+    days = audit.findings.days
+    states = day_states(days) if len(days) else np.array([], dtype=str)
     counts = {state: int((states == state).sum()) for state in STATES}
-    note = "" if len(found.days) else found.line.message or "no dates"
-    return {"family": found.line.family, "verdict": found.verdict, "counts": counts, "note": note}
+    note = "" if len(days) else audit.message or "no dates"
+    return {"feed": audit.feed, "verdict": audit.verdict, "counts": counts, "note": note}
 
 
-def repairs_chart(evidence: Sequence[Evidence]) -> Chart | None:
+def repairs_chart(audits: Sequence[FeedAudit]) -> Chart | None:
     """Draw the share of each feed's rows that were repaired, the largest first."""
     shares = {
-        found.line.family: float(found.repairs["rows"].sum()) / max(found.days["expected"].sum(), 1)
-        for found in evidence
-        if len(found.repairs)
+        audit.feed: repaired_share(audit, sum(audit.findings.repairs.values()))
+        for audit in audits
+        if audit.findings.repairs
     }
     if not shares:
         return None
@@ -166,14 +162,13 @@ def repairs_chart(evidence: Sequence[Evidence]) -> Chart | None:
     )
 
 
-def outliers_chart(evidence: Sequence[Evidence]) -> Chart | None:
+def outliers_chart(audits: Sequence[FeedAudit]) -> Chart | None:
     """Draw a lane for each feed with the worst row of each day as a multiple of its bound."""
+    excesses = {audit.feed: audit.findings.excesses for audit in audits}
     lanes = {
-        found.line.family: pd.Series(
-            found.excesses["times"].to_numpy(), _days(found.excesses["day"])
-        )
-        for found in evidence
-        if len(found.excesses)
+        feed: pd.Series(rows["times"].to_numpy(), _days(rows["day"]))
+        for feed, rows in excesses.items()
+        if len(rows)
     }
     if not lanes:
         return None
@@ -208,15 +203,17 @@ def outliers_chart(evidence: Sequence[Evidence]) -> Chart | None:
     )
 
 
-def spread_chart(found: Evidence, peer: str, part: pd.DataFrame) -> Chart:
+def spread_chart(audit: FeedAudit, peer: str) -> Chart:
     """Draw the median and the largest difference of every day between two quotes."""
-    assert found.limits is not None
+    assert audit.limits is not None  # only feeds with a rule have spreads
+    daily = audit.findings.daily_spreads
+    part = daily[daily["peer"] == peer]
     largest, median = (part[f"{name}_bp"].to_numpy(dtype=np.float64) for name in ("max", "median"))
     lines = {"largest of the day": ("warn", largest), "median of the day": ("series-2", median)}
-    limits = {"limit of the largest": found.limits[1], "limit of the median": found.limits[0]}
+    limits = {"limit of the largest": audit.limits[1], "limit of the median": audit.limits[0]}
     return Chart(
-        key=f"spread-{found.line.family}-{peer}",
-        title=f"{found.line.family} against {peer}",
+        key=f"spread-{audit.feed}-{peer}",
+        title=f"{audit.feed} against {peer}",
         meaning="Difference of two quotes of the same hour, in basis points; logarithmic scale.",
         views={"": _daily(_nanoseconds(part["day"]), lines, limits, " bp")},
         height=190,

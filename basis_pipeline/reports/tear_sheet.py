@@ -54,8 +54,13 @@ def write_tear_sheet(
     ------
     ResultsError: RS-001 when the page cannot be written; as `read_run` when the run cannot be read.
     """
-    known = read_verdicts(directory) if verdicts is None else verdicts
+    known = run_verdicts(directory) if verdicts is None else verdicts
     return write_page(page, tear_sheet_html(read_run(directory), known, provenance))
+
+
+def run_verdicts(directory: Path) -> list[Verdict]:
+    """Return the verdicts stored with a run, without those of the datasets that many runs share."""
+    return [verdict for verdict in read_verdicts(directory) if verdict.mode]
 
 
 def tear_sheet_html(result: RunResult, verdicts: Sequence[Verdict], provenance: Provenance) -> str:

@@ -70,7 +70,7 @@ def test_a_change_is_shown_in_the_ui(place: Path, monkeypatch: pytest.MonkeyPatc
 def test_looking_makes_nothing(place: Path) -> None:
     """A fresh clone is normal."""
     seen = basis("control", *results(place))
-    assert (seen.returncode, seen.stdout) == (0, "Control: NORMAL: nothing ever happened\n")
+    assert (seen.returncode, seen.stdout) == (0, "Control: NORMAL: it has never changed\n")
     assert not (place / "results").exists()
 
 

@@ -10,11 +10,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from basis_pipeline.config import load_configs
-from basis_pipeline.market.audit import examine_all
-from basis_pipeline.market.evidence import Evidence
+from basis_pipeline.market.audit import FeedAudit, audit
 from basis_pipeline.market.sample import write_sample
-from basis_pipeline.operations.data_report import audit_html, evidence_of, families_table
-from basis_pipeline.reports.data_audit import STATES, calendar_chart, day_states
+from basis_pipeline.reports.audit_tables import feeds_table
+from basis_pipeline.reports.data_audit import STATES, calendar_chart, data_audit_html, day_states
 from basis_pipeline.reports.gates import check_link, gates_html
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Status, Verdict, counts, judge
@@ -54,7 +53,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> list[Evidence]:
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> list[FeedAudit]:
     """The audit of a sample with an absent family, a refused one and a hole nothing fills."""
     data = tmp_path_factory.mktemp("audit") / "data"
     write_sample(data, days=60)
@@ -65,17 +64,17 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> list[Evidence]:
     (spot,) = data.glob("market_data/spot_prices/*/bybit_BTCUSDT*")
     spot.write_text(spot.read_text().replace("BTCUSDT", "OTHER", 1))
     configs = load_configs(project_root() / "configs")
-    return evidence_of(examine_all(data, configs.datasets.values()), configs.venues)
+    return audit(data, configs.datasets.values(), configs.venues)
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory, evidence: list[Evidence]) -> dict[str, Path]:
+def pages(tmp_path_factory: pytest.TempPathFactory, evidence: list[FeedAudit]) -> dict[str, Path]:
     """The pages as files."""
     directory = tmp_path_factory.mktemp("pages")
     written = {
         "gates": gates_html(GATES, WRITTEN),
         "blocked": gates_html(BLOCKED, WRITTEN),
-        "audit": audit_html(evidence, "made data, 60 days", WRITTEN),
+        "audit": data_audit_html(evidence, "made data, 60 days", WRITTEN),
     }
     for name, html in written.items():
         (directory / f"{name}.html").write_text(html, encoding="utf-8")
@@ -170,12 +169,12 @@ def test_links_lead_to_the_ui_that_is_named() -> None:
 
 
 def test_the_audit_shows_what_its_tables_say(
-    evidence: list[Evidence], pages: dict[str, Path], browser: Browser
+    evidence: list[FeedAudit], pages: dict[str, Path], browser: Browser
 ) -> None:
     """Every row of the feeds is on the page, word for word."""
     page = visit(browser, pages["audit"], WIDE).page
     rows = page.locator("[aria-label=Feeds] tbody tr").all()
-    expected = families_table(evidence).rows
+    expected = feeds_table(evidence).rows
     assert len(rows) == len(expected) == len(evidence)
     for row, cells in zip(rows, expected, strict=True):
         texts = [" ".join(text.split()) for text in row.locator("th, td").all_text_contents()]
@@ -184,7 +183,7 @@ def test_the_audit_shows_what_its_tables_say(
     page.close()
 
 
-def test_the_calendar_draws_own_repaired_and_missing_days(evidence: list[Evidence]) -> None:
+def test_the_calendar_draws_own_repaired_and_missing_days(evidence: list[FeedAudit]) -> None:
     """As many days of each state are drawn as there are; a feed without a file has no lane."""
     chart = calendar_chart(evidence)
     assert chart is not None
@@ -194,8 +193,8 @@ def test_the_calendar_draws_own_repaired_and_missing_days(evidence: list[Evidenc
             drawn[feed, state] += days
     expected: Counter[tuple[str, str]] = Counter()
     for found in evidence:
-        if len(found.days):
-            expected.update((found.line.family, str(state)) for state in day_states(found.days))
+        if len(found.findings.days):
+            expected.update((found.feed, str(state)) for state in day_states(found.findings.days))
     assert drawn == expected
     assert drawn["wsteth_oracle", "missing"] == 3
     assert drawn["binance_btcusdt_perp", "repaired"] == 1

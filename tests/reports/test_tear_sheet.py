@@ -174,7 +174,7 @@ def test_the_verdicts_stored_with_a_run_are_shown(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     write_tear_sheet(page, directory, WRITTEN)
     assert "Not judged" in page.read_text("utf-8")
-    write_verdicts(directory, PASSED)
+    write_verdicts(directory, [verdict.at(mode="eth_basis") for verdict in PASSED])
     write_tear_sheet(page, directory, WRITTEN)
     text = page.read_text("utf-8")
     assert "Not judged" not in text

@@ -33,7 +33,7 @@ def while_work_goes_on(
         settings = load_settings()
         state = read_state(settings)
         if state.stops_work:
-            return dg.SkipReason(f"{state.told}; basis resume lets work go on")
+            return dg.SkipReason(state.description)
         return evaluate(context, settings)
 
     # Dagster asks for the context by the parameter's name; the wrapped one has a second parameter.

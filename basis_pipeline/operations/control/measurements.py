@@ -1,4 +1,4 @@
-"""The figures that limits watch: of a finished backtest, and of the data."""
+"""What limits watch: the figures of a finished backtest, and the age of the data."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,12 +10,12 @@ from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.config.control import Limit
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.raw import RawFeed, read_feeds
-from basis_pipeline.operations.control.model import Measured
+from basis_pipeline.operations.control.model import Measurement
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import growth_of, stamps
 
-OF_THE_SUMMARY = {
+SUMMARY_FIGURES = {
     Limit.DRAWDOWN: "max_drawdown",
     Limit.HEALTH_FACTOR: "min_health_factor",
     Limit.MARGIN_RATIO: "min_margin_ratio",
@@ -23,15 +23,15 @@ OF_THE_SUMMARY = {
 }
 
 
-def figures_of(result: RunResult) -> list[Measured]:
-    """The worst figures of a run (SEMANTICS 10, 11); one that is not defined is left out."""
-    worst = {limit: result.summary.get(name) for limit, name in OF_THE_SUMMARY.items()}
+def measurements_of(result: RunResult) -> list[Measurement]:
+    """Return the worst figures of a run (SEMANTICS 10, 11); one that is not defined is left out."""
+    worst = {limit: result.summary.get(name) for limit, name in SUMMARY_FIGURES.items()}
     worst[Limit.DAILY_LOSS] = _daily_loss(result)
-    return [Measured(limit, v, result.mode) for limit, v in worst.items() if v is not None]
+    return [Measurement(limit, v, result.mode) for limit, v in worst.items() if v is not None]
 
 
 def _daily_loss(result: RunResult) -> float | None:
-    """Largest loss between two consecutive 00:00 UTC marks, as a fraction; flows removed."""
+    """Return the largest loss between consecutive 00:00 UTC, as a fraction, without flows."""
     growth = growth_of(result.frames, result.identity.capital)
     returns = metrics.daily_returns(stamps(result.frames["equity"]), growth)
     defined = returns[np.isfinite(returns)]
@@ -40,17 +40,17 @@ def _daily_loss(result: RunResult) -> float | None:
 
 def data_ages(
     data_dir: Path, configs: Configs, slices: Iterable[ModeSlice], now: datetime
-) -> list[Measured]:
-    """Hours from the last row of each family that a mode reads to `now`, by mode and family.
+) -> list[Measurement]:
+    """Measure the hours from the last row of each feed that a mode reads to `now`.
 
-    A family without times, or one that cannot be read, has no age: its own gates say what is wrong.
+    A feed without times, or one that cannot be read, has no age: its own gates say what is wrong.
     """
     read = {mode_slice.name: sorted(mode_slice.datasets) for mode_slice in slices}
     names = sorted({name for names in read.values() for name in names})
-    families = read_feeds(data_dir, [configs.datasets[name] for name in names])
-    ages = {name: age for name, found in families.items() if (age := _age(found, now)) is not None}
+    feeds = read_feeds(data_dir, [configs.datasets[name] for name in names])
+    ages = {name: age for name, found in feeds.items() if (age := _age(found, now)) is not None}
     return [
-        Measured(Limit.DATA_AGE, ages[name], mode, name)
+        Measurement(Limit.DATA_AGE, ages[name], mode, name)
         for mode, names in read.items()
         for name in names
         if name in ages

@@ -10,7 +10,7 @@ import pytest
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.config.control import Limit
 from basis_pipeline.market.sample import write_sample
-from basis_pipeline.operations.control.figures import data_ages, figures_of
+from basis_pipeline.operations.control.measurements import data_ages, measurements_of
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
@@ -31,7 +31,7 @@ def test_the_daily_loss_is_the_worst_day_between_midnights() -> None:
     day = np.minimum((stamps - stamps.iloc[0].normalize()).dt.days.to_numpy(), 4)
     level = np.array([1.0, 1.0, 0.9, 1.2, 1.14])[day] * result.identity.capital
     level[1::24] *= 0.5  # an hour's dip within a day is drawdown, not a day's loss
-    figures = {figure.limit: figure.value for figure in figures_of(with_equity(result, level))}
+    figures = {figure.limit: figure.value for figure in measurements_of(with_equity(result, level))}
     assert figures[Limit.DAILY_LOSS] == pytest.approx(0.1, rel=1e-12)
 
 
@@ -40,7 +40,7 @@ def test_figures_are_the_runs_own_and_what_is_not_defined_is_left_out() -> None:
     result = make_run()
     summary = {**result.summary, "max_drawdown": 0.3, "min_health_factor": None}
     summary |= {"min_margin_ratio": 0.2, "max_abs_delta": 0.01}
-    found = figures_of(replace(result, summary=summary))
+    found = measurements_of(replace(result, summary=summary))
     figures = {figure.limit: figure.value for figure in found}
     assert figures[Limit.DRAWDOWN] == 0.3
     assert figures[Limit.MARGIN_RATIO] == 0.2
