@@ -23,6 +23,7 @@ from tests.reports.test_gates import ALL as BLOCKED
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 LONG = "a message that goes on about a file_with_a_very_long_name_that_nothing_breaks " * 3
+SLOW = 180_000  # milliseconds: on a busy machine charts take their time
 DRAWN = "html[data-drawn], html:not(:has(#charts))"
 MODES = ("btc_basis", "usdt_market_neutral_no_leverage")
 GATES = [
@@ -89,7 +90,7 @@ def test_a_page_is_usable_at_every_width_and_scheme(
 ) -> None:
     """No complaint on the console, nothing fetched, nothing cut off, nothing against the rules."""
     seen = visit(browser, pages[name], width, dark=dark)
-    seen.page.wait_for_selector(DRAWN, state="attached")
+    seen.page.wait_for_selector(DRAWN, state="attached", timeout=SLOW)
     seen.page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert seen.complaints == []
     assert seen.requests == [pages[name].resolve().as_uri()]
@@ -207,7 +208,7 @@ def test_spreads_are_drawn_with_their_limits(pages: dict[str, Path], browser: Br
     names = page.locator("#spreads ~ .charts h3 .label").all_inner_texts()
     pairs = [frozenset(name.split(" against ")) for name in names]
     assert len(pairs) == len(set(pairs)) > 8
-    page.wait_for_selector(DRAWN, state="attached")
+    page.wait_for_selector(DRAWN, state="attached", timeout=SLOW)
     plot = page.locator("[id^=chart-spread-binance_ethusdt_perp]").first
     assert plot.locator(".scatterlayer .trace .js-line").count() == 4
     page.close()

@@ -19,6 +19,7 @@ from tests.runs.trees import MODES
 SHEETS = [*MODES, *SPECIAL]
 COMPARISONS = ["comparison", "runs"]
 KINDS = ["usdt_market_neutral", *SPECIAL, *COMPARISONS]
+SLOW = 180_000  # milliseconds: on a busy machine charts take their time
 DRAWN = "html[data-drawn]"
 
 
@@ -37,7 +38,7 @@ def opened(
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("request", lambda r: troubles.append(f"request {r.url[:80]}"))
     page.goto(file.as_uri())
-    page.wait_for_selector(DRAWN, state="attached")
+    page.wait_for_selector(DRAWN, state="attached", timeout=SLOW)
     yield page
     context.close()
     assert [trouble for trouble in troubles if trouble != f"request {file.as_uri()[:80]}"] == []
