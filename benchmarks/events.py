@@ -17,7 +17,7 @@ from pathlib import Path
 
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine import simulate
-from basis_pipeline.engine.model import EVENT_COLUMNS
+from basis_pipeline.engine.model import EVENT
 from basis_pipeline.operations.events.model import EventType
 from basis_pipeline.operations.events.query import query
 from basis_pipeline.operations.events.writer import EventLog
@@ -140,7 +140,7 @@ def print_reading(directory: Path) -> None:
 def main() -> None:
     """Print all figures."""
     backtests = Backtests()
-    columns = {name: backtests.ledger[:, i] for i, name in enumerate(EVENT_COLUMNS)}
+    columns = {name: backtests.ledger[name] for name in EVENT.names or ()}
     with tempfile.TemporaryDirectory() as scratch:
         log = EventLog(Path(scratch))
         emit = log.emit

@@ -11,9 +11,10 @@ import numpy as np
 
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, simulate
-from basis_pipeline.engine.accounting import unit_table
+from basis_pipeline.engine.hours import hour_coefficients
+from basis_pipeline.engine.model import parameter_record, venue_terms
 from basis_pipeline.engine.risk import measure
-from basis_pipeline.engine.sweep import figures_of, parameter_row
+from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import project_root
 
@@ -25,7 +26,7 @@ def is_compiled() -> bool:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return True
     cache = Path(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
-    return any(cache.rglob("sweep.run_rows*.nbi"))
+    return any(cache.rglob("sweep.run_scenarios*.nbi"))
 
 
 def compile_engine(mode_slice: ModeSlice) -> None:
@@ -53,8 +54,8 @@ def compile_engine(mode_slice: ModeSlice) -> None:
         flow=none,
     )
     measure(market, parameters, simulate(market, parameters, 1.0))
-    rows = parameter_row(parameters)[None]
-    figures_of(market, unit_table(market), rows, np.ones(1), first_midnight=0)
+    hours, rules = hour_coefficients(market), np.repeat(parameter_record(parameters), 1)
+    figures_of(hours, rules, venue_terms(parameters), np.ones(1), first_midnight=0)
 
 
 if __name__ == "__main__":

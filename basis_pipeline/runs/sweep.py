@@ -33,8 +33,8 @@ from basis_pipeline.config.points import (
 )
 from basis_pipeline.config.scenario import CAPITAL, Choice
 from basis_pipeline.engine import ENGINE_VERSION, FIGURES
-from basis_pipeline.engine.figures import COUNTED, EMPTIED, NOT_ENTERED, NOT_FINITE, SOUND
-from basis_pipeline.engine.model import Floats
+from basis_pipeline.engine.figures import COUNTED
+from basis_pipeline.engine.model import Floats, Status
 from basis_pipeline.errors import DataError, ResultsError
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import TOLERANCE, require_reconciled, run_backtest
@@ -47,7 +47,12 @@ MANIFEST = "manifest.json"
 BATCHES = "batches"
 
 # What a single run of such a point is refused with; a row says so and keeps its figures.
-STATUS = {SOUND: "", EMPTIED: "CONFIG-012", NOT_FINITE: "MATH-001", NOT_ENTERED: "BT-004"}
+STATUS: dict[int, str] = {
+    Status.SOUND: "",
+    Status.EMPTIED: "CONFIG-012",
+    Status.NOT_FINITE: "MATH-001",
+    Status.NOT_ENTERED: "BT-004",
+}
 UNRECONCILED = "BT-002"
 
 
