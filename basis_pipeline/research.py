@@ -21,14 +21,14 @@ import pandas as pd
 
 from basis_pipeline.config import load_configs
 from basis_pipeline.market.window import Window
-from basis_pipeline.results import columns
-from basis_pipeline.results.database.runs import load
-from basis_pipeline.results.pages.definitions import FIGURES
-from basis_pipeline.results.pages.differences import (
+from basis_pipeline.reports.differences import (
     configuration_differences,
     data_differences,
     run_differences,
 )
+from basis_pipeline.results import columns
+from basis_pipeline.results.database.runs import load
+from basis_pipeline.results.definitions import FIGURES
 from basis_pipeline.results.store import RunResult, write_run
 from basis_pipeline.runs import backtest as research_path
 from basis_pipeline.settings import load_settings, project_root

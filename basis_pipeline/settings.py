@@ -1,130 +1,147 @@
-"""The environment of a run: the `BASIS_*` variables, read once and never defaulted.
+"""The environment of a run: the `BASIS_*` variables, read once and never defaulted in code.
 
-A variable of the process wins over the environment file; the file is `configs/env/local.env` unless
-`BASIS_ENV_FILE` names another. Relative paths in either start at the project's root.
+A value is taken from the first of these that has it: the command's arguments, the process, the file
+that `BASIS_ENV_FILE` names, `.env.<deployment>` where `BASIS_DEPLOYMENT_MODE` names a deployment,
+`.env`, and, where `BASIS_ENV_FILE` names no file, the shipped `configs/env/local.env`. Relative
+paths start at the project's root, those of arguments at the current directory.
+
+pydantic validates. The layers are our own: the sources of pydantic-settings do not know the line a
+value stands on, and put `${BASIS_RESULTS_DIR}` in before a flag can name another directory.
 """
 
 import os
 import re
 import shutil
+from collections import ChainMap
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from datetime import date, datetime
+from io import StringIO
 from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
+
+from dotenv.parser import parse_stream
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from basis_pipeline.errors import ConfigError, PlatformError
-from basis_pipeline.masking import masked_text
 from basis_pipeline.times import parse_hour
 
 PREFIX = "BASIS_"
-ENV_FILE_VARIABLE = "BASIS_ENV_FILE"
-ENV_FILE = Path("configs/env/local.env")
+SHIPPED = "configs/env/local.env"
+SAMPLE = "SAMPLE_DEFECTS.json"  # in every directory that `basis data sample` has written
 SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql://"
 
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _ARGUMENT = "the command's arguments"
-_CHOICES = {
-    "environment": ("dev", "test", "staging", "production"),
-    "deployment_mode": ("local", "docker"),
-    "startup_mode": ("backtest",),
-    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-    "debug": ("true", "false"),
-}
+_PROCESS = "the process environment"
 
 
-class Url(str):
-    """A URL whose `repr` hides credentials, so that logs and tracebacks never show them."""
+class SecretUrl(SecretStr):
+    """A URL of which only scheme and host are ever shown; `get_secret_value` gives all of it."""
 
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return repr(re.sub(r"\?.*", "?***", masked_text(self)))
+    def _display(self) -> str:
+        return re.sub(r"(//)(?:.*@)?([^/?#]*).*", r"\1\2/***", self.get_secret_value())
 
 
-class SecretUrl(Url):
-    """A URL whose path is a secret too, as that of a webhook: only the place is shown."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return repr(self.shown)
-
-    @property
-    def shown(self) -> str:
-        """Scheme and host."""
-        return re.sub(r"(//)(?:[^/]*@)?([^/?#]*).*", r"\1\2/***", self)
+def _hour(text: str) -> datetime:
+    try:
+        return parse_hour(text)
+    except ConfigError as error:
+        raise ValueError(f"{error.what}; write it as {error.available}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the environment says, every value checked.
+Hour = Annotated[datetime, BeforeValidator(_hour)]
 
-    Directories and a SQLite path in `results_db_url` are absolute; the window is in UTC, in whole
-    hours, both ends included.
+
+class Settings(BaseModel, frozen=True):
+    """What the environment says, every value validated.
+
+    Parameters
+    ----------
+    environment: shown on every page and event; production accepts neither sample data nor debug.
+    data_dir, results_dir: absolute. database: a SQLite file, absolute, or a PostgreSQL server.
+    data_start_date, data_end_date: the window in UTC, whole hours, both ends included.
+    log_level: the least severe message of the audit log and, with `debug`, of the console.
+    deployment_mode: names the environment file `.env.<deployment_mode>`; empty for none.
+    alert_webhook_url: where alerts are posted; empty for nowhere.
     """
 
-    environment: str
-    deployment_mode: str
-    startup_mode: str
+    environment: Literal["dev", "test", "staging", "production"]
     data_dir: Path
     results_dir: Path
-    results_db_url: Url
-    data_start_date: datetime
-    data_end_date: datetime
-    log_level: str
+    database: SecretUrl = Field(alias="results_db_url")
+    data_start_date: Hour
+    data_end_date: Hour
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     debug: bool
-    alert_webhook_url: SecretUrl
+    deployment_mode: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
+    alert_webhook_url: SecretUrl = SecretUrl("")
 
+    @property
+    def results_db_url(self) -> str:
+        """URL of the results database as a connection needs it, with its password."""
+        return self.database.get_secret_value()
 
-OPTIONAL = ("alert_webhook_url",)  # a place that alerts may be sent to; nowhere when not given
-FIELDS = tuple(field.name for field in fields(Settings) if field.name not in OPTIONAL)
+    @field_validator("data_dir", "results_dir", mode="before")
+    @classmethod
+    def _is_named(cls, text: str) -> Path:
+        if not text.strip():
+            raise ValueError("it is empty")
+        return Path(text).resolve()
 
-
-@dataclass(frozen=True, slots=True)
-class _Value:
-    """A value as it was found, and where: what an error needs to say."""
-
-    field: str
-    text: str
-    base: Path
-    where: str
-
-    def refusal(self, problem: str, available: str = "") -> ConfigError:
-        name = self.field if self.where == _ARGUMENT else PREFIX + self.field.upper()
-        return ConfigError("CONFIG-002", f"{name} {problem}", where=self.where, available=available)
-
-    def choice(self) -> str:
-        if self.text not in (allowed := _CHOICES[self.field]):
-            raise self.refusal(f"is {self.text!r}", ", ".join(allowed))
-        return self.text
-
-    def directory(self) -> Path:
-        if not self.text.strip():
-            raise self.refusal("is empty")
-        return (self.base / Path(self.text).expanduser()).resolve()
-
-    def webhook(self) -> SecretUrl:
-        if self.text and not re.match(r"https?://[^/\s]+", self.text):
-            raise self.refusal("is no http or https URL")
-        return SecretUrl(self.text)
-
-    def hour(self) -> datetime:
-        try:
-            return parse_hour(self.text)
-        except ConfigError as error:
-            if self.where == _ARGUMENT:
-                raise
-            raise self.refusal(f"cannot be read: {error.what}", error.available) from None
-
-    def database(self, results_dir: Path) -> Url:
-        text = self.text.replace("${BASIS_RESULTS_DIR}", str(results_dir))
-        if text.startswith(POSTGRESQL) and text != POSTGRESQL:
-            return Url(text)
-        if not text.startswith(SQLITE) or text == SQLITE:
+    @field_validator("database")
+    @classmethod
+    def _names_a_database(cls, url: SecretUrl) -> SecretUrl:
+        text = url.get_secret_value()
+        if text.startswith(SQLITE) and text != SQLITE:
+            if "?" in text:
+                raise ValueError("options after a ? are not accepted in the URL of a SQLite file")
+            return url
+        if not text.startswith(POSTGRESQL) or text == POSTGRESQL:
             forms = f"{SQLITE}path/to/runs.sqlite, {POSTGRESQL}user:password@host:port/database"
-            raise self.refusal("names no SQLite file and no PostgreSQL database", forms)
-        return Url(f"{SQLITE}{(self.base / text.removeprefix(SQLITE)).resolve()}")
+            raise ValueError(f"this is not the URL of a database; write it as {forms}")
+        try:
+            parts = urlsplit(text)
+            if parts.port != 0 and re.fullmatch(r"[\w.:-]*", parts.hostname or ""):
+                return url
+        except ValueError:
+            pass  # its text would show the password
+        raise ValueError("the host or the port cannot be read; a port is 1 to 65535")
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _is_http(cls, url: SecretUrl) -> SecretUrl:
+        if url and not re.match(r"https?://[^/\s]+", url.get_secret_value()):
+            raise ValueError("this is not an http or https URL")
+        return url
+
+    @model_validator(mode="after")
+    def _is_fit_for_production(self) -> Self:
+        if self.environment == "production" and self.debug:
+            raise ValueError("BASIS_DEBUG=true is not accepted in production")
+        if self.environment == "production" and (self.data_dir / SAMPLE).exists():
+            raise ValueError(f"sample data are not accepted in production: {self.data_dir}")
+        return self
+
+
+NAMES = tuple(info.alias or name for name, info in Settings.model_fields.items())
+FIELDS = tuple(i.alias or n for n, i in Settings.model_fields.items() if i.is_required())
+
+
+class _Value(NamedTuple):
+    """A text, where it was found, and the directory that a relative path in it starts at."""
+
+    text: str
+    where: str
+    base: Path
 
 
 def project_root() -> Path:
@@ -150,42 +167,51 @@ def project_root() -> Path:
 def load_settings(
     environ: Mapping[str, str] | None = None, **overrides: str | Path | date | None
 ) -> Settings:
-    """Read the settings from `overrides`, `environ` (else the process) and the environment file.
+    """Read the settings.
 
-    An override is a field of `Settings` as a command-line flag gives it: it wins, a relative path
-    in it starts at the current directory, and None means it was not given.
+    Parameters
+    ----------
+    environ: the environment; that of the process when not given.
+    overrides: variables in lower case without prefix, as command-line flags give them; None means
+        not given.
 
     Raises
     ------
     ConfigError: CONFIG-001 when a variable is nowhere, CONFIG-002 when a value is unusable,
-        CONFIG-003 when the file that `BASIS_ENV_FILE` names is missing, CONFIG-013 when it cannot
-        be read, CONFIG-011 when the window is empty, or a bound of it given as an override cannot
-        be read.
+        CONFIG-003 when the file that `BASIS_ENV_FILE` names is missing, CONFIG-013 when a file
+        cannot be read, CONFIG-011 when the window is empty, or a bound of it given as an override
+        cannot be read.
     """
-    if unknown := overrides.keys() - {*FIELDS, *OPTIONAL}:
+    if unknown := overrides.keys() - set(NAMES):
         raise TypeError(f"Settings has no field {', '.join(sorted(unknown))}")
-    found = _found(os.environ if environ is None else environ, overrides)
-    results_dir = found["results_dir"].directory()
-    settings = Settings(
-        environment=found["environment"].choice(),
-        deployment_mode=found["deployment_mode"].choice(),
-        startup_mode=found["startup_mode"].choice(),
-        data_dir=found["data_dir"].directory(),
-        results_dir=results_dir,
-        results_db_url=found["results_db_url"].database(results_dir),
-        data_start_date=found["data_start_date"].hour(),
-        data_end_date=found["data_end_date"].hour(),
-        log_level=found["log_level"].choice(),
-        debug=found["debug"].choice() == "true",
-        alert_webhook_url=found["alert_webhook_url"].webhook(),
-    )
+    found, searched = _layers(os.environ if environ is None else environ, overrides)
+    if missing := [PREFIX + name.upper() for name in FIELDS if name not in found]:
+        raise ConfigError(
+            "CONFIG-001",
+            f"not set: {', '.join(missing)}",
+            where=searched,
+            action="export it, or add it to one of the files; .env.example explains each variable",
+            context={
+                "required": ", ".join(missing),
+                "expected": "a variable of the process, or a line of an environment file",
+                "searched": searched,
+            },
+        )
+    texts = {name: value.text for name, value in found.items()}
+    for name in ("data_dir", "results_dir"):
+        if texts[name].strip():
+            texts[name] = str((found[name].base / Path(texts[name]).expanduser()).resolve())
+    url = texts["results_db_url"].replace("${BASIS_RESULTS_DIR}", texts["results_dir"])
+    if url.startswith(SQLITE) and (file := url.removeprefix(SQLITE)):
+        url = f"{SQLITE}{(found['results_db_url'].base / file).resolve()}"
+    try:
+        settings = Settings.model_validate({**texts, "results_db_url": url})
+    except ValidationError as error:
+        raise _unusable(error, found) from None
     if settings.data_start_date >= settings.data_end_date:
         start, end = found["data_start_date"], found["data_end_date"]
-        raise ConfigError(
-            "CONFIG-011",
-            f"the window starts at {start.text} and ends at {end.text}",
-            where=f"{start.where}, {end.where}",
-        )
+        what = f"the window starts at {start.text} and ends at {end.text}"
+        raise ConfigError("CONFIG-011", what, where=f"{start.where}, {end.where}")
     return settings
 
 
@@ -211,67 +237,67 @@ def dagster_home(settings: Settings, environ: Mapping[str, str] | None = None) -
     return home
 
 
-def _found(
+def _layers(
     process: Mapping[str, str], overrides: Mapping[str, str | Path | date | None]
-) -> dict[str, _Value]:
-    root = project_root()
-    file = root / process.get(ENV_FILE_VARIABLE, ENV_FILE)
-    if not file.is_file() and ENV_FILE_VARIABLE in process:
-        raise ConfigError(
-            "CONFIG-003", f"the file {ENV_FILE_VARIABLE} names is missing", where=str(file)
-        )
-    from_file = _read_env_file(file) if file.is_file() else {}
-    found: dict[str, _Value] = {}
-    for field in (*FIELDS, *OPTIONAL):
-        variable = PREFIX + field.upper()
-        if (override := overrides.get(field)) is not None:
-            found[field] = _Value(field, str(override), Path.cwd(), _ARGUMENT)
-        elif variable in process:
-            found[field] = _Value(field, process[variable], root, "the process environment")
-        elif variable in from_file:
-            found[field] = _Value(field, from_file[variable], root, str(file))
-        elif field in OPTIONAL:
-            found[field] = _Value(field, "", root, str(file))
-    if missing := [PREFIX + field.upper() for field in FIELDS if field not in found]:
-        searched = f"the process environment, then {file}{'' if file.is_file() else ' (absent)'}"
-        raise ConfigError(
-            "CONFIG-001",
-            f"not set: {', '.join(missing)}",
-            where=searched,
-            action=f"export it, or add it to {file}; .env.example explains every variable",
-            context={
-                "required": ", ".join(missing),
-                "expected": "a variable of the process, or a line of the environment file",
-                "searched": searched,
-            },
-        )
-    return found
+) -> tuple[ChainMap[str, _Value], str]:
+    """The value of each variable that is given anywhere, and in words where it was looked for."""
+    root, cwd = project_root(), Path.cwd()
+    arguments = {n: _Value(str(v), _ARGUMENT, cwd) for n, v in overrides.items() if v is not None}
+    exported = {
+        name: _Value(process[PREFIX + name.upper()], _PROCESS, root)
+        for name in NAMES
+        if PREFIX + name.upper() in process
+    }
+    files = [root / ".env"]
+    if named := process.get("BASIS_ENV_FILE"):
+        files.insert(0, root / named)
+        if not files[0].is_file():
+            what = "the file that BASIS_ENV_FILE names is missing"
+            raise ConfigError("CONFIG-003", what, where=str(files[0]))
+    found = ChainMap(arguments, exported, *map(_read, files))
+    if (deployment := found.get("deployment_mode")) and deployment.text:
+        files.insert(-1, root / f".env.{deployment.text}")
+        found.maps.insert(-1, _read(files[-2]))
+    if not named:
+        files.append(root / SHIPPED)
+        found.maps.append(_read(files[-1]))
+    searched = [f"{file}{'' if file.is_file() else ' (absent)'}" for file in files]
+    return found, ", then ".join((_PROCESS, *searched))
 
 
-def _read_env_file(file: Path) -> dict[str, str]:
+def _read(file: Path) -> dict[str, _Value]:
+    """The project's variables in an environment file; none where there is no such file."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text("utf-8-sig").splitlines() if file.is_file() else []
     except (OSError, UnicodeDecodeError) as error:
         what = f"the environment file cannot be read: {error}"
         raise ConfigError("CONFIG-013", what, where=str(file)) from error
-    values: dict[str, str] = {}
+    values: dict[str, _Value] = {}
     for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
         where = f"{file}, line {number}"
-        if not (match := _LINE.fullmatch(text)):
-            raise ConfigError("CONFIG-002", "a line is not NAME=value", where=where)
-        name, value = match.groups()
-        # A misspelt variable would otherwise be silently without effect.
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in (
-            *FIELDS,
-            *OPTIONAL,
-        ):
-            known = ", ".join(PREFIX + field.upper() for field in (*FIELDS, *OPTIONAL))
-            raise ConfigError(
-                "CONFIG-002", f"{name} is not a variable", where=where, available=known
-            )
-        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-        values[name] = value[1:-1] if quoted else value
+        for binding in parse_stream(StringIO(line)):
+            name, text = binding.key or "", binding.value
+            if binding.error or (name and text is None):
+                raise ConfigError("CONFIG-002", "a line is not NAME=value", where=where)
+            field = name.removeprefix(PREFIX).lower()
+            # A misspelt variable would otherwise be silently without effect.
+            if name.startswith(PREFIX) and field not in NAMES:
+                what = f"{name} is not a variable of the project"
+                known = ", ".join(PREFIX + name.upper() for name in NAMES)
+                raise ConfigError("CONFIG-002", what, where=where, available=known)
+            if name.startswith(PREFIX):
+                values[field] = _Value(text or "", where, project_root())
     return values
+
+
+def _unusable(error: ValidationError, found: Mapping[str, _Value]) -> ConfigError:
+    """The first problem: the variable, its place, its value unless that may be a secret."""
+    problem = error.errors(include_url=False)[0]
+    message = problem["msg"].removeprefix("Value error, ")
+    name = str(problem["loc"][0]) if problem["loc"] else "environment"
+    text, where, _ = found[name]
+    variable = name if where == _ARGUMENT else PREFIX + name.upper()
+    is_date = name.endswith("_date")
+    code = "CONFIG-011" if is_date and where == _ARGUMENT else "CONFIG-002"
+    shown = variable if name.endswith("_url") else f"{variable} is {text!r}"
+    return ConfigError(code, f"{shown}: {message}", where=where)

@@ -17,9 +17,9 @@ from pyarrow import csv
 from basis_pipeline.config import Configs, load_configs, slice_mode
 from basis_pipeline.market.dataset import build_datasets
 from basis_pipeline.market.panel import build_panel
-from basis_pipeline.market.raw import read_families
+from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import parse_window
-from basis_pipeline.runs.ingest import families_for
+from basis_pipeline.runs.ingest import feeds_for
 from basis_pipeline.settings import project_root
 
 
@@ -29,8 +29,8 @@ def stages(configs: Configs, data_dir: Path, start: str, end: str) -> dict[str, 
     window = parse_window(start, end)
     clock = [time.perf_counter()]
     names = {name for mode_slice in slices for name in mode_slice.datasets}
-    wanted = [configs.datasets[name] for name in families_for(configs, names)]
-    families = read_families(data_dir, wanted)
+    wanted = [configs.datasets[name] for name in feeds_for(configs, names)]
+    families = read_feeds(data_dir, wanted)
     clock.append(time.perf_counter())
     datasets = build_datasets([configs.datasets[name] for name in sorted(names)], families, window)
     clock.append(time.perf_counter())
@@ -44,7 +44,7 @@ def stages(configs: Configs, data_dir: Path, start: str, end: str) -> dict[str, 
 def only_read(reader: str, configs: Configs, data_dir: Path) -> dict[str, float]:
     """Seconds of reading the same files and nothing else; a document is parsed as JSON."""
     names = {name for mode in configs.modes for name in slice_mode(configs, mode).datasets}
-    families = [configs.datasets[name] for name in families_for(configs, names)]
+    families = [configs.datasets[name] for name in feeds_for(configs, names)]
     start = time.perf_counter()
     size = 0
     for path in sorted({path for family in families for path in data_dir.glob(family.glob)}):

@@ -114,7 +114,7 @@ BAD_INPUT = [
     (("report", "tear-sheet", "nope"), "API-001", "--out"),
     (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to hold it against"),
     (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
-    (("events", "--type", "nope"), "EVENT-007", "run_refused"),
+    (("events", "--type", "nope"), "EVENT-005", "run_blocked"),
     (("events", "--category", "nope"), "EVENT-007", "available: data, risk"),
     (("events", "--since", "soon"), "EVENT-008", "'soon'"),
     (("events", "--since", "1d", "--until", "2d"), "EVENT-008", "between 1d and 2d"),
@@ -242,7 +242,7 @@ def test_gates_reads_what_a_run_recorded(results: Path) -> None:
     document = json.loads(basis("gates", "--results-dir", results, "--format", "json").stdout)
     assert document["verdict"] == "PASS"
     assert document["counts"]["FAIL"] == 0
-    runs = [gate for gate in document["gates"] if gate["asset"] == "backtest/run"]
+    runs = [gate for gate in document["gates"] if gate["asset"] == "backtest/simulation"]
     verdicts = {(g["mode"], g["check"]): g["verdict"] for g in runs}
     assert verdicts["btc_basis", "reconciliation"] == "PASS"
     assert verdicts["eth_basis", "reconciliation"] == "NOT RUN"

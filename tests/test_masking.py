@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_pipeline.masking import masked, masked_text
-from basis_pipeline.settings import Url
+from basis_pipeline.settings import SecretUrl
 from tests.planted import SECRETS
 
 SECRET = SECRETS[0]
@@ -60,7 +60,9 @@ def test_a_field_that_names_a_secret_is_masked_at_any_depth(name: str) -> None:
 def test_a_secret_inside_text_is_masked(text: str) -> None:
     """Messages and stack traces quote URLs, headers and assignments."""
     assert SECRET not in masked_text(text)
-    assert SECRET not in str(masked({"text": text, "more": [text], text: 1, "url": Url(text)}))
+    assert SECRET not in str(
+        masked({"text": text, "more": [text], text: 1, "url": SecretUrl(text)})
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import pytest
 from basis_pipeline.errors import ConfigError, PlatformError
 from basis_pipeline.settings import (
     FIELDS,
-    Url,
+    SAMPLE,
+    SHIPPED,
+    SecretUrl,
     dagster_home,
     load_settings,
     project_root,
@@ -18,8 +20,6 @@ from basis_pipeline.times import parse_hour
 
 COMPLETE = {
     "BASIS_ENVIRONMENT": "test",
-    "BASIS_DEPLOYMENT_MODE": "local",
-    "BASIS_STARTUP_MODE": "backtest",
     "BASIS_DATA_DIR": "somewhere/data",
     "BASIS_RESULTS_DIR": "somewhere/results",
     "BASIS_RESULTS_DB_URL": "sqlite:///${BASIS_RESULTS_DIR}/runs.sqlite",
@@ -55,6 +55,45 @@ def test_process_wins_over_file() -> None:
     settings = load_settings({"BASIS_LOG_LEVEL": "ERROR", "BASIS_DATA_DIR": "/elsewhere"})
     assert (settings.log_level, settings.data_dir) == ("ERROR", Path("/elsewhere"))
     assert settings.environment == "dev"
+
+
+def test_each_layer_wins_over_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flags, process, the named file, `.env.<deployment>`, `.env`, in that order."""
+    (tmp_path / "configs" / "env").mkdir(parents=True)
+    (tmp_path / SHIPPED).write_text((project_root() / SHIPPED).read_text())
+    monkeypatch.setattr("basis_pipeline.settings.project_root", lambda: tmp_path)
+    environ: dict[str, str] = {}
+
+    def level() -> str:
+        return load_settings(environ).log_level
+
+    assert level() == "INFO"
+    (tmp_path / ".env").write_text("BASIS_LOG_LEVEL=DEBUG\nBASIS_DEPLOYMENT_MODE=docker\n")
+    assert level() == "DEBUG"
+    (tmp_path / ".env.docker").write_text("BASIS_LOG_LEVEL=WARNING\n")
+    assert level() == "WARNING"
+    environ["BASIS_DEPLOYMENT_MODE"] = "local"
+    assert level() == "DEBUG"
+    shipped = (project_root() / SHIPPED).read_text()
+    (tmp_path / "own.env").write_text(shipped.replace("LEVEL=INFO", "LEVEL=ERROR"))
+    environ["BASIS_ENV_FILE"] = "own.env"
+    assert level() == "ERROR"
+    environ["BASIS_LOG_LEVEL"] = "CRITICAL"
+    assert level() == "CRITICAL"
+    assert load_settings(environ, log_level="INFO").log_level == "INFO"
+
+
+@pytest.mark.parametrize("what", ["debug", "sample data"])
+def test_production_accepts_neither_debug_nor_sample_data(tmp_path: Path, what: str) -> None:
+    """Both are for trying things; the error names what is not accepted."""
+    environ = {**COMPLETE, "BASIS_ENVIRONMENT": "production", "BASIS_DATA_DIR": str(tmp_path)}
+    assert load_settings(environ).environment == "production"
+    if what == "debug":
+        environ["BASIS_DEBUG"] = "true"
+    else:
+        (tmp_path / SAMPLE).write_text("{}")
+    with pytest.raises(ConfigError, match=f"CONFIG-002.*(?i:{what}).* in production"):
+        load_settings(environ)
 
 
 def test_overrides_win_and_start_at_the_current_directory(
@@ -100,18 +139,22 @@ def test_no_variable_has_a_default(field: str, empty_file: Path) -> None:
     assert variable in caught.value.what
     assert "process environment" in caught.value.where
     assert str(empty_file) in caught.value.where
-    assert str(empty_file) in caught.value.action
 
 
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("BASIS_ENVIRONMENT", "moon"),
-        ("BASIS_DEPLOYMENT_MODE", ""),
-        ("BASIS_STARTUP_MODE", "live"),
+        ("BASIS_DEPLOYMENT_MODE", "../etc"),
         ("BASIS_DATA_DIR", " "),
         ("BASIS_RESULTS_DB_URL", "mysql://u:p@h/db"),
         ("BASIS_RESULTS_DB_URL", "sqlite:///"),
+        ("BASIS_RESULTS_DB_URL", "sqlite:///runs.sqlite?mode=ro"),
+        ("BASIS_RESULTS_DB_URL", "postgresql://"),
+        ("BASIS_RESULTS_DB_URL", "postgresql://u:p@h:54x2/db"),
+        ("BASIS_RESULTS_DB_URL", "postgresql://u:p@h:99999/db"),
+        ("BASIS_RESULTS_DB_URL", "postgresql://u:p@h ost/db"),
+        ("BASIS_RESULTS_DB_URL", "postgresql://u:p@h[::1/db"),
         ("BASIS_DATA_START_DATE", "first of June"),
         ("BASIS_DATA_END_DATE", "2025-03-01T00:30"),
         ("BASIS_LOG_LEVEL", "loud"),
@@ -174,9 +217,10 @@ def test_parse_hour_reads_every_usual_form() -> None:
 
 
 def test_credentials_are_never_shown() -> None:
-    """Neither the user, the password nor the query of a URL appears in a repr."""
-    shown = repr(Url("postgresql://user:p@ss/w0rd@host/db?password=secret"))
-    assert shown == "'postgresql://***@host/db?***'"
+    """Neither the user, the password, the path nor the query of a URL is shown."""
+    url = SecretUrl("postgresql://user:p@ss/w0rd@host/db?password=secret")
+    assert str(url) == "postgresql://host/***"
+    assert repr(url) == "SecretUrl('postgresql://host/***')"
 
 
 def test_dagster_home_is_made_once(tmp_path: Path) -> None:
@@ -202,13 +246,13 @@ def test_dagster_home_that_cannot_be_made(tmp_path: Path) -> None:
 def test_the_webhook_is_optional_and_never_shown(empty_file: Path) -> None:
     """Absent or empty it means that alerts are only logged; its path is a secret."""
     environ = {**COMPLETE, "BASIS_ENV_FILE": str(empty_file)}
-    assert load_settings(environ).alert_webhook_url == ""
-    assert load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": ""}).alert_webhook_url == ""
+    assert not load_settings(environ).alert_webhook_url
+    assert not load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": ""}).alert_webhook_url
     url = "https://hooks.example/services/T1/very-secret"
     settings = load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": url})
-    assert settings.alert_webhook_url == url
+    assert settings.alert_webhook_url.get_secret_value() == url
     assert "very-secret" not in repr(settings)
-    assert settings.alert_webhook_url.shown == "https://hooks.example/***"
-    with pytest.raises(ConfigError, match="is no http or https URL") as refused:
+    assert str(settings.alert_webhook_url) == "https://hooks.example/***"
+    with pytest.raises(ConfigError, match="not an http or https URL") as refused:
         load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": "ftp://very-secret"})
     assert "very-secret" not in str(refused.value)

@@ -23,7 +23,7 @@ from basis_pipeline.errors import CommandError
 if TYPE_CHECKING:
     from basis_pipeline.market.audit import AuditLine
 
-VERDICTS = ("PASS", "WARN", "FAIL", "ABSENT")
+VERDICTS = ("PASS", "WARN", "FAIL", "N/A")
 AUDIT = (
     "family",
     "first",
@@ -77,7 +77,7 @@ def audit(
     """Say what lies in a data directory: one line a family, with a verdict.
 
     Each family is read and its dataset built, over its own span or over the window given. PASS: as
-    landed. WARN: repaired, or unusual. FAIL: refused. ABSENT: no file. Exit code 1 when one FAILs.
+    landed. WARN: repaired, or unusual. FAIL: refused. N/A: no file. Exit code 1 when one FAILs.
 
     As html or markdown it also tells every hole and what filled it, repairs, outliers and the
     spreads between venues; html draws them, with a calendar of the days each family covers.

@@ -95,7 +95,9 @@ def sliced(
 
 def chosen(configs: "Configs", modes: Sequence[str] | None) -> list[str]:
     """The modes asked for, each once; all of them when none is. CONFIG-007 for an unknown one."""
-    return [configs.mode(name).mode for name in dict.fromkeys(modes or configs.modes)]
+    for name in set(modes or ()) - set(configs.mode_names):
+        configs.mode(name)
+    return list(dict.fromkeys(modes or configs.mode_names))
 
 
 def unsound_modes(configs: "Configs", modes: Sequence[str] | None) -> list[str]:

@@ -11,9 +11,9 @@ from basis_pipeline.commands.options import ResultsDir, settings_of
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from basis_pipeline.results.pages.verdicts import GateVerdict
     from basis_pipeline.results.store import RunResult
     from basis_pipeline.settings import Settings
+    from basis_pipeline.verdict import Verdict
 
 RUN_HELP = "A run's name, the directory of one, or a mode for its latest recorded run."
 Out = Annotated[Path, typer.Option(help="File to write.")]
@@ -49,7 +49,7 @@ def compare(
 
     Example: basis report compare eth_basis btc_basis --out comparison.html --rank-by sharpe
     """
-    from basis_pipeline.results.pages.comparison import RANKS, Entry, comparison_html
+    from basis_pipeline.reports.comparison import RANKS, Entry, comparison_html
 
     if rank_by not in RANKS:
         what = f"runs cannot be ranked by {rank_by!r}"
@@ -79,27 +79,27 @@ def _found(run: str, settings: "Settings") -> "RunResult":
         ) from error
 
 
-def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
+def _verdicts(result: "RunResult", settings: "Settings") -> "list[Verdict]":
     """What the gates said of this very run; nothing where it was never judged."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
         return []
-    from basis_pipeline.orchestration.assets.backtest import RUN
+    from basis_pipeline.orchestration.assets.backtest import SIMULATION
     from basis_pipeline.orchestration.assets.report import shown
     from basis_pipeline.orchestration.build import build_defs
     from basis_pipeline.orchestration.instance import opened_instance
     from basis_pipeline.orchestration.records import gates_of_result
 
     with opened_instance(home) as instance:
-        gates = gates_of_result(instance, build_defs(), RUN, result.mode, result.run_id)
+        gates = gates_of_result(instance, build_defs(), SIMULATION, result.mode, result.run_id)
     return shown(gates)
 
 
-def _sheet(result: "RunResult", gates: "list[GateVerdict]", form: str) -> bytes:
+def _sheet(result: "RunResult", gates: "list[Verdict]", form: str) -> bytes:
     if form == "html":
-        from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
+        from basis_pipeline.reports.tear_sheet import tear_sheet_html
 
         return tear_sheet_html(result, gates).encode()
-    from basis_pipeline.results.pages.pictures import tear_sheet_pdf, tear_sheet_png
+    from basis_pipeline.reports.static_figures import tear_sheet_pdf, tear_sheet_png
 
     return tear_sheet_pdf(result, gates) if form == "pdf" else tear_sheet_png(result, gates)

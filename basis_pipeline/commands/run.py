@@ -26,6 +26,7 @@ from basis_pipeline.commands.options import (
     unsound_modes,
 )
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status, failing, tally, worst
 
 if TYPE_CHECKING:
     from basis_pipeline.config import ModeSlice
@@ -52,7 +53,7 @@ def run(
 
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
     """
-    from basis_pipeline.config.control import load_control_limits
+    from basis_pipeline.config.control import load_control_limits, unknown_modes
     from basis_pipeline.operations.control import require_work
 
     settings = settings_of(data_dir, results_dir, start, end)
@@ -61,7 +62,9 @@ def run(
     sound = [name for name in chosen(configs, mode) if name not in unsound]
     slices = sliced(configs, sound, overrides, capital) if sound else []
     require_data(settings)
-    load_control_limits(project_root() / "configs")  # before hours of work are judged by them
+    limits = load_control_limits(project_root() / "configs")  # before hours of work
+    if ignored := unknown_modes(project_root() / "configs", limits):
+        screen.complain(ignored)
     require_work(settings, "basis run")
     outcome = _run_pipeline(settings, slices, unsound, capital, overrides)
     _show(outcome, settings)
@@ -84,9 +87,9 @@ def _run_pipeline(
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
         from basis_pipeline.orchestration.launch import Launcher
-        from basis_pipeline.orchestration.resources import RunRequest
+        from basis_pipeline.orchestration.resources import RunOptions
 
-        request = RunRequest(
+        request = RunOptions(
             data_dir=str(settings.data_dir),
             results_dir=str(settings.results_dir),
             start=settings.data_start_date.isoformat(),
@@ -95,7 +98,7 @@ def _run_pipeline(
             overrides=list(overrides or ()),
         )
         with opened_instance(home) as instance:
-            level = "DEBUG" if settings.debug else "CRITICAL"
+            level = settings.log_level if settings.debug else "CRITICAL"
             launcher = Launcher(build_defs(), instance, request, advance, level)
             return launcher.run(slices, before_modes=compiled, unsound=unsound)
 
@@ -117,32 +120,28 @@ def _compiler() -> Iterator[Callable[[], object]]:
 
 
 def _is_good(outcome: "PipelineOutcome") -> bool:
-    from basis_pipeline.operations.gates import failed
-
     through = all(mode.run_id and not mode.problems for mode in outcome.modes)
-    return through and not outcome.problems and not failed(outcome.gates)
+    return through and not outcome.problems and not failing(outcome.gates)
 
 
 def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     from basis_pipeline.operations.control import State, read_state
-    from basis_pipeline.operations.gates import Verdict, counts
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES, "gates"), rows))
     refused = {mode.mode for mode in outcome.modes if mode.run_id is None}  # told on stderr
     told_here = [gate for gate in outcome.gates if gate.mode not in refused]
-    telling = [g for g in told_here if g.verdict in (Verdict.FAIL, Verdict.WARN)]
-    telling.sort(key=lambda gate: gate.verdict is Verdict.WARN)
+    telling = [g for g in told_here if g.status in (Status.FAIL, Status.WARN)]
+    telling.sort(key=lambda gate: gate.status is Status.WARN)
     for gate in telling[:SHOWN_GATES]:
-        screen.say(f"{gate.verdict.value:4}  {gate.name}: {gate.told}")
+        screen.say(f"{gate.status.value:4}  {gate.name}: {gate.message}")
     if len(telling) > SHOWN_GATES:
         screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
-    told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
-    screen.say(f"Gates: {told}")
+    screen.say(f"Gates: {tally(outcome.gates)}")
     _show_reports(outcome, settings)
     state = read_state(settings)
     if state.name is not State.NORMAL:
-        screen.say(f"Control: {state.told}")
+        screen.say(f"Control: {state.description}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():
@@ -165,8 +164,6 @@ def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:
-    from basis_pipeline.operations.gates import worst
-
     verdict = worst(gate for gate in outcome.gates if gate.mode == mode.mode).value
     if mode.run_id is None:
         return [mode.mode, *[screen.DASH] * len(screen.HEADLINES), verdict]

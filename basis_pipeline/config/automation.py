@@ -5,11 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from basis_pipeline.config.base import StrictModel
-from basis_pipeline.config.loading import load_directory
-
-Seconds = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(gt=0)]
+from basis_pipeline.config.base import Count, Positive, StrictModel
+from basis_pipeline.config.loading import load_file
 
 
 class RawData(StrictModel):
@@ -36,12 +33,12 @@ class Webhook(StrictModel):
         `closed_after_seconds`.
     """
 
-    timeout_seconds: Seconds
+    timeout_seconds: Positive
     attempts: Count
-    first_wait_seconds: Seconds
-    longest_wait_seconds: Seconds
+    first_wait_seconds: Positive
+    longest_wait_seconds: Positive
     open_after_failures: Count
-    closed_after_seconds: Seconds
+    closed_after_seconds: Positive
 
 
 class AutomationLimits(StrictModel):
@@ -64,4 +61,4 @@ class AutomationLimits(StrictModel):
 
 def load_automation_limits(config_dir: Path) -> AutomationLimits:
     """Load the limits. Raises ConfigError as every other configuration file."""
-    return load_directory(config_dir / "automation", AutomationLimits, "name")["limits"]
+    return load_file(config_dir / "automation" / "limits.yaml", AutomationLimits, "name")

@@ -1,9 +1,18 @@
-"""The base of every configuration model."""
+"""The base of every configuration model, and the kinds of value that several of them hold."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+NAME = r"^[a-z0-9_]{1,64}$"
+Name = Annotated[str, Field(pattern=NAME)]
+Count = Annotated[int, Field(gt=0)]
+Hours = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class StrictModel(BaseModel):
-    """A frozen model that refuses unknown keys and does not coerce between kinds of values."""
+    """A frozen model that rejects unknown keys and does not coerce between kinds of values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

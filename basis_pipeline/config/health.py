@@ -5,11 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from basis_pipeline.config.base import StrictModel
-from basis_pipeline.config.loading import load_directory
-
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(gt=0)]
+from basis_pipeline.config.base import Count, Positive, StrictModel
+from basis_pipeline.config.loading import load_file
 
 
 class Room(StrictModel):
@@ -57,4 +54,4 @@ class HealthLimits(StrictModel):
 
 def load_health_limits(config_dir: Path) -> HealthLimits:
     """Load the limits. Raises ConfigError as every other configuration file."""
-    return load_directory(config_dir / "health", HealthLimits, "name")["limits"]
+    return load_file(config_dir / "health" / "limits.yaml", HealthLimits, "name")

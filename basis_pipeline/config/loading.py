@@ -1,10 +1,9 @@
-"""Reading `configs/` into models: every file is checked, every problem names its file."""
+"""Reading YAML into models. Every file is validated by itself, and every problem names its file."""
 
 import json
 import re
-from collections.abc import Hashable
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,23 +13,48 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.config.venue import ShareClass, Venue
-from basis_pipeline.errors import ConfigError
+from basis_pipeline.errors import ConfigError, error_from_code
 
 T = TypeVar("T")
+
+MAX_BYTES = 262_144
+MAX_DEPTH = 32
+SHOWN_PROBLEMS = 8
+_FILE_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Configs:
-    """Everything below a configuration directory, by name. `modes` holds the files unsliced."""
+    """Everything below a configuration directory, by name.
 
-    modes: dict[str, ModeConfig]
-    venues: dict[str, Venue]
-    share_classes: dict[str, ShareClass]
-    datasets: dict[str, DatasetConfig]
+    Parameters
+    ----------
+    modes: the files, unsliced.
+    broken: file below the directory, as `modes/x.yaml` → why it cannot be used. What needs such a
+        file raises that error; everything else is as if the file were not there.
+    """
+
+    modes: Mapping[str, ModeConfig]
+    venues: Mapping[str, Venue]
+    share_classes: Mapping[str, ShareClass]
+    datasets: Mapping[str, DatasetConfig]
+    broken: Mapping[str, ConfigError] = field(default_factory=dict)
+
+    @property
+    def mode_names(self) -> list[str]:
+        """Names of all modes, sorted; those whose file is broken too, unless the name itself is."""
+        files = (Path(file) for file in self.broken if file.startswith("modes/"))
+        return sorted({*self.modes, *(f.stem for f in files if _FILE_NAME.fullmatch(f.stem))})
 
     def mode(self, name: str) -> ModeConfig:
-        """Return the mode of that name; CONFIG-007 when there is none. There is no fallback."""
+        """Return the mode of that name.
+
+        Raises
+        ------
+        ConfigError: the error of its file when that is broken, CONFIG-007 when there is none.
+        """
         if name not in self.modes:
+            self.raise_if_broken("modes", name)
             raise ConfigError(
                 "CONFIG-007",
                 f"there is no mode {name!r}",
@@ -40,98 +64,189 @@ class Configs:
             )
         return self.modes[name]
 
+    def raise_if_broken(self, directory: str, name: str) -> None:
+        """Raise the error of a file that cannot be used."""
+        if error := self.broken.get(f"{directory}/{name}.yaml"):
+            raise error_from_code(
+                error.code,
+                error.what,
+                where=error.where,
+                available=error.available,
+                action=error.action,
+            )
 
-class _UniqueKeyLoader(yaml.CSafeLoader):
-    """YAML that refuses a key given twice, and reads 1e-3 as a number.
 
-    The plain loader silently keeps the last of two keys, and takes an exponent without a point for
-    text, as YAML 1.1 has it.
-    """
+class _Loader(yaml.CSafeLoader):
+    """YAML 1.2: 010 is ten, 1e-3 a number, `on` a text, a date a text; no key is given twice."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as the class it overrides
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice[0]!r} is given twice", node.start_mark
-            )
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                problem = f"the key {key!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            seen |= {key} if isinstance(key, Hashable) else set()
         return super().construct_mapping(node, deep)
 
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        text = str(self.construct_scalar(node))
+        return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
-_UniqueKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", "-+."),
+):
+    _firsts = ["" if first == "\0" else first for first in _first]
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _firsts
+    )
 
 
 def parse_yaml(text: str, where: str, code: str = "CONFIG-004") -> Any:
-    """Parse one YAML document; an error of that code with the place when it is malformed."""
+    """Parse one YAML 1.2 document without anchors, of bounded size and depth.
+
+    Parameters
+    ----------
+    where, code: what an error carries.
+
+    Raises
+    ------
+    ConfigError: with that code, when it is malformed, larger than `MAX_BYTES`, nested deeper than
+        `MAX_DEPTH`, or names an anchor.
+    """
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError: a date such as 2024-02-30
+        if len(text) > MAX_BYTES:
+            raise ValueError(f"the text is longer than {MAX_BYTES:,} characters")
+        depth = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise ValueError("anchors and aliases (& and *) are not accepted: write it out")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+        # A safe loader, which the scanner does not recognise.
+        return yaml.load(text, Loader=_Loader)  # nosec B506
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(code, " ".join(str(error).split()), where=where) from None
-
-
-def _json_value(value: Any) -> str:
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a configuration")
 
 
 def validate(model: type[T] | TypeAdapter[T], value: Any, where: str) -> T:
     """Validate plain data strictly: no unknown key, no text for a number; CONFIG-005 otherwise."""
     adapter = model if isinstance(model, TypeAdapter) else TypeAdapter(model)
     try:
-        return adapter.validate_json(json.dumps(value, default=_json_value), strict=True)
+        return adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        problems = "; ".join(
+        problems = [
             f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
             for item in error.errors(include_url=False)
-        )
-        raise ConfigError("CONFIG-005", problems, where=where) from None
+        ]
+        more = len(problems) - SHOWN_PROBLEMS
+        shown = [*problems[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+        raise ConfigError("CONFIG-005", "; ".join(shown), where=where) from None
     except (TypeError, ValueError) as error:
         raise ConfigError("CONFIG-005", str(error), where=where) from None
 
 
-def _text(path: Path, where: str) -> str:
+def load_file(path: Path, model: type[T] | TypeAdapter[T], key: str = "", where: str = "") -> T:
+    """Read one YAML file into a model.
+
+    Parameters
+    ----------
+    key: the field that must equal the file's stem, which then is a name as `[a-z0-9_]+`.
+    where: what an error says of the place; directory and file when not given.
+
+    Raises
+    ------
+    ConfigError: CONFIG-003 no such file, CONFIG-013 it cannot be read, CONFIG-004 it is not YAML,
+        CONFIG-005 its name is not one, or its content does not fit the model.
+    """
+    where = where or f"{path.parent.name}/{path.name}"
+    if key and not _FILE_NAME.fullmatch(path.stem):
+        what = f"the file name {path.stem[:80]!r} is not of a-z, 0-9 and _, at most 64 characters"
+        raise ConfigError("CONFIG-005", what, where=where, action="rename the file")
     try:
-        return path.read_text("utf-8")
+        if path.exists() and not path.is_file():
+            raise ConfigError("CONFIG-013", "this is not a file", where=where)
+        with path.open("rb") as file:
+            text = file.read(4 * MAX_BYTES + 1).decode()
     except UnicodeDecodeError as error:
         raise ConfigError("CONFIG-004", f"the file is not UTF-8: {error}", where=where) from None
     except OSError as error:
+        is_absent = isinstance(error, FileNotFoundError) and not path.is_symlink()
         what = f"the file cannot be read: {error.strerror}"
-        raise ConfigError("CONFIG-013", what, where=str(path)) from error
+        raise ConfigError("CONFIG-003" if is_absent else "CONFIG-013", what, where=where) from error
+    value = validate(model, parse_yaml(text, where), where)
+    if key and getattr(value, key) != path.stem:
+        what = f"{key} says {getattr(value, key)!r}, its file {path.stem!r}"
+        raise ConfigError("CONFIG-005", what, where=where)
+    return value
 
 
-def load_directory(directory: Path, model: type[T] | TypeAdapter[T], key: str) -> dict[str, T]:
-    """Load every `*.yaml` below `directory`, sorted by name; `key` must equal the file's stem."""
+def load_directory(
+    directory: Path, model: type[T] | TypeAdapter[T], key: str
+) -> tuple[dict[str, T], dict[str, ConfigError]]:
+    """Read every `*.yaml` of a directory, sorted by name: models by name, and errors by file.
+
+    Raises
+    ------
+    ConfigError: CONFIG-003 when there is no such directory, or no such file in it.
+    """
     if not directory.is_dir():
-        raise ConfigError(
-            "CONFIG-003", f"there is no directory {directory.name}", where=str(directory)
-        )
-    loaded: dict[str, T] = {}
-    for path in sorted(directory.glob("*.yaml")):
-        where = f"{directory.name}/{path.name}"
-        value = validate(model, parse_yaml(_text(path, where), where), where)
-        name = getattr(value, key)
-        if name != path.stem:
-            raise ConfigError(
-                "CONFIG-005", f"{key} says {name!r}, its file {path.stem!r}", where=where
-            )
-        loaded[name] = value
-    if not loaded:
+        what = f"there is no directory {directory.name}"
+        raise ConfigError("CONFIG-003", what, where=str(directory))
+    sound: dict[str, T] = {}
+    broken: dict[str, ConfigError] = {}
+    for path in sorted(directory.glob("[!.]*.yaml")):
+        try:
+            sound[path.stem] = load_file(path, model, key)
+        except ConfigError as error:
+            broken[f"{directory.name}/{path.name}"] = error
+    if not sound and not broken:
         raise ConfigError("CONFIG-003", "the directory holds no *.yaml", where=str(directory))
-    return loaded
+    return sound, broken
 
 
 def load_configs(config_dir: Path) -> Configs:
-    """Load modes, venues, share classes and the dataset catalogue of one directory."""
-    venue_adapter: TypeAdapter[Venue] = TypeAdapter(Venue)
-    return Configs(
-        modes=load_directory(config_dir / "modes", ModeConfig, "mode"),
-        venues=load_directory(config_dir / "venues", venue_adapter, "venue"),
-        share_classes=load_directory(config_dir / "share_classes", ShareClass, "share_class"),
-        datasets=load_directory(config_dir / "datasets", DatasetConfig, "name"),
+    """Load modes, venues, share classes and datasets of a directory; a broken file stops itself.
+
+    Raises
+    ------
+    ConfigError: CONFIG-003 when one of the four directories is missing or empty.
+    """
+    venue: TypeAdapter[Venue] = TypeAdapter(Venue)
+    modes, broken_modes = load_directory(config_dir / "modes", ModeConfig, "mode")
+    venues, broken_venues = load_directory(config_dir / "venues", venue, "venue")
+    classes, broken_classes = load_directory(
+        config_dir / "share_classes", ShareClass, "share_class"
     )
+    datasets, broken_datasets = load_directory(config_dir / "datasets", DatasetConfig, "name")
+    # A dataset cannot be made when its repairs may need one that is not described.
+    while lacking := {
+        name: [source for source in config.sources if source not in datasets]
+        for name, config in datasets.items()
+        if not datasets.keys() >= set(config.sources)
+    }:
+        for name, sources in lacking.items():
+            file = f"datasets/{name}.yaml"
+            errors = (broken_datasets.get(f"datasets/{source}.yaml") for source in sources)
+            reasons = (
+                "; ".join(f"{error.where}: {error.what}" for error in errors if error)
+                or "no such file"
+            )
+            what = f"its repairs read {', '.join(sources)}, which cannot be used: {reasons}"
+            broken_datasets[file] = ConfigError("CONFIG-009", what, where=file)
+            del datasets[name]
+    broken = {**broken_modes, **broken_venues, **broken_classes, **broken_datasets}
+    return Configs(modes, venues, classes, datasets, broken)
 
 
 def canonical_json(model: BaseModel) -> str:

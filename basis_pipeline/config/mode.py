@@ -9,18 +9,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from basis_pipeline.config.base import StrictModel
-
-Weight = Annotated[float, Field(ge=0.0, le=1.0)]
-Band = Annotated[float, Field(gt=0.0)]
+from basis_pipeline.config.base import Name, Positive, Share, StrictModel
 
 
 class Allocation(StrictModel):
     """Shares of equity; what they leave is margin (hedged modes) or idle cash."""
 
-    lending: Weight
-    spot: Weight
-    staking: Weight
+    lending: Share
+    spot: Share
+    staking: Share
 
     @model_validator(mode="after")
     def _at_most_all(self) -> Self:
@@ -68,7 +65,7 @@ class MarginRatioBand(StrictModel):
     """Bounds of venue equity over notional."""
 
     min: Annotated[float, Field(ge=0.0)]
-    max: Annotated[float, Field(gt=0.0)]
+    max: Positive
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -82,10 +79,10 @@ class Rebalance(StrictModel):
 
     enabled: bool
     margin_ratio: MarginRatioBand
-    delta_band: Band
-    ltv_band: Band
+    delta_band: Positive
+    ltv_band: Positive
     health_factor_floor: Annotated[float, Field(ge=1.0)]
-    deviation_band: Band
+    deviation_band: Positive
 
 
 class Costs(StrictModel):
@@ -145,15 +142,15 @@ class Gates(StrictModel):
 
     target_apy: float | None
     max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    max_abs_delta: Annotated[float, Field(gt=0.0)] | None
-    min_health_factor: Annotated[float, Field(gt=0.0)] | None
-    min_margin_ratio: Annotated[float, Field(gt=0.0)] | None
+    max_abs_delta: Positive | None
+    min_health_factor: Positive | None
+    min_margin_ratio: Positive | None
 
 
 class ModeConfig(StrictModel):
     """One strategy mode, as its file in `configs/modes/` says it."""
 
-    mode: str
+    mode: Name
     description: str
     share_class: Literal["USDT", "ETH"]
     asset: Literal["USDT", "BTC", "ETH"]

@@ -1,9 +1,9 @@
 """Rules between fields of a mode, its venues and its share class.
 
-Each rule yields the sentences that are not true of a mode; a mode with any is refused (CONFIG-006).
+Each rule yields what is wrong with a mode; a mode with any problem is rejected (CONFIG-006).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from basis_pipeline.config.loading import Configs
 from basis_pipeline.config.mode import ModeConfig
@@ -138,7 +138,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def broken_rules(mode: ModeConfig, configs: Configs) -> list[str]:
-    """Sentences that are not true of the mode; empty when it is sound.
+    """What is wrong with the mode; empty when it is sound.
 
     An unknown venue is reported first and alone (CONFIG-008): the other rules need it.
     """
@@ -146,17 +146,27 @@ def broken_rules(mode: ModeConfig, configs: Configs) -> list[str]:
 
 
 def require_sound(mode: ModeConfig, configs: Configs) -> None:
-    """Raise CONFIG-008 for an unknown venue or share class, CONFIG-006 for a broken rule."""
-    where = f"mode {mode.mode}"
-    if mode.share_class not in configs.share_classes:
-        known = ", ".join(configs.share_classes)
-        what = f"share class {mode.share_class!r} has no file"
-        raise ConfigError("CONFIG-008", what, where=where, available=known)
+    """Raise CONFIG-008 for an unknown venue or share class, CONFIG-006 for a broken rule.
+
+    A venue or share class whose file is broken raises the error of that file.
+    """
+    _require(mode, configs, "share_classes", mode.share_class, configs.share_classes)
     for name in (mode.spot.venue, mode.lending.protocol, *mode.hedge.venues):  # used or not
-        if name not in configs.venues:
-            known = ", ".join(configs.venues)
-            what = f"there is no venue {name!r}"
-            raise ConfigError("CONFIG-008", what, where=where, available=known)
-    problems = broken_rules(mode, configs)
-    if problems:
-        raise ConfigError("CONFIG-006", "; ".join(problems), where=where)
+        _require(mode, configs, "venues", name, configs.venues)
+    if mode.allocation.staking > 0 and staking_venue(mode.staking.lst, configs) is None:
+        # The issuer is known by its token, so that any broken venue may be the one.
+        for file in configs.broken:
+            configs.raise_if_broken("venues", file.removeprefix("venues/").removesuffix(".yaml"))
+    if problems := broken_rules(mode, configs):
+        raise ConfigError("CONFIG-006", "; ".join(problems), where=f"mode {mode.mode}")
+
+
+def _require(
+    mode: ModeConfig, configs: Configs, directory: str, name: str, there: Collection[str]
+) -> None:
+    if name in there:
+        return
+    configs.raise_if_broken(directory, name)
+    what = f"configs/{directory}/{name}.yaml does not exist"
+    where = f"mode {mode.mode}"
+    raise ConfigError("CONFIG-008", what, where=where, available=", ".join(there))

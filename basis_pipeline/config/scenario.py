@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, TypeAdapter, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from basis_pipeline.config.base import StrictModel
-from basis_pipeline.config.loading import parse_yaml, validate
+from basis_pipeline.config.base import NAME, Count, Hours, Name, Positive, StrictModel
+from basis_pipeline.config.loading import load_file
 from basis_pipeline.errors import ConfigError
 
 MAX_POINTS = 10_000_000
@@ -24,11 +24,7 @@ OWN_SETS: Mapping[str, tuple[str, ...]] = {
     "montecarlo": ("bootstrapped",),
     "sweep": (),  # the one that is named as the mode
 }
-NAME = r"^[a-z0-9_]+$"
 
-Name = Annotated[str, Field(pattern=NAME)]
-Hours = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -181,8 +177,8 @@ class Constraints(StrictModel):
 
     max_liquidations: Annotated[int, Field(ge=0)] | None
     max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
-    min_health_factor: Annotated[float, Field(gt=0.0)] | None
-    min_margin_ratio: Annotated[float, Field(gt=0.0)] | None
+    min_health_factor: Positive | None
+    min_margin_ratio: Positive | None
 
 
 class ScenarioSet(StrictModel):
@@ -234,24 +230,14 @@ def load_scenario_set(path: Path) -> ScenarioSet:
 
     Raises
     ------
-    ConfigError: CONFIG-003 no such file, CONFIG-004 no YAML, CONFIG-005 it does not fit the model,
-        CONFIG-013 it cannot be read.
+    ConfigError: CONFIG-003 no such file, else as `load_file`.
     """
-    where = f"{path.parent.name}/{path.name}"
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         raise ConfigError(
             "CONFIG-003",
             f"there is no scenario set {path.stem}",
             where=str(path),
             available=", ".join(sets_in(path.parent)),
             action="name one of those, or give a file of your own",
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("CONFIG-013", f"the file cannot be read: {error}", where=where) from None
-    found = validate(TypeAdapter(ScenarioSet), parse_yaml(text, where), where)
-    if found.name != path.stem:
-        what = f"name says {found.name!r}, its file {path.stem!r}"
-        raise ConfigError("CONFIG-005", what, where=where)
-    return found
+        )
+    return load_file(path, ScenarioSet, "name")

@@ -118,9 +118,9 @@ def slice_mode(
 
     Raises
     ------
-    ConfigError: CONFIG-007 unknown mode, CONFIG-010, CONFIG-MGR-003 or CONFIG-005 an unusable
-        override, CONFIG-008 an unknown venue, CONFIG-006 a broken rule, CONFIG-009 a dataset
-        missing from the catalogue.
+    ConfigError: that of a broken file the mode needs, CONFIG-007 unknown mode, CONFIG-010,
+        CONFIG-MGR-003 or CONFIG-005 an unusable override, CONFIG-008 an unknown venue, CONFIG-006 a
+        broken rule, CONFIG-009 a dataset missing from the catalogue.
     """
     mode = apply_overrides(configs.mode(name), overrides or {})
     require_sound(mode, configs)
@@ -129,6 +129,8 @@ def slice_mode(
     rewards = stakers[0].reward_tokens if stakers and mode.rewards.enabled else ()
     needed = sorted(set(_datasets(mode, rewards)))
     missing = [dataset for dataset in needed if dataset not in configs.datasets]
+    for dataset in missing:
+        configs.raise_if_broken("datasets", dataset)
     if missing:
         raise ConfigError(
             "CONFIG-009",

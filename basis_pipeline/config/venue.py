@@ -4,18 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from basis_pipeline.config.base import StrictModel
+from basis_pipeline.config.base import Name, Share, StrictModel
 
-Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 Bps = Annotated[float, Field(ge=0.0, lt=10_000.0)]
 
 
 class PerpMargin(StrictModel):
     """Margin terms of an exchange's perpetuals, as shares of notional."""
 
-    initial: Ratio
-    maintenance: Ratio
-    liquidation_fee: Ratio
+    initial: Share
+    maintenance: Share
+    liquidation_fee: Share
 
     @model_validator(mode="after")
     def _initial_covers_maintenance(self) -> Self:
@@ -30,7 +29,7 @@ class Exchange(StrictModel):
     """A centralised exchange with spot and perpetual markets."""
 
     kind: Literal["exchange"]
-    venue: str
+    venue: Name
     spot_taker_fee_bps: Bps
     perp_taker_fee_bps: Bps
     perp_margin: PerpMargin
@@ -40,16 +39,16 @@ class DecentralisedExchange(StrictModel):
     """An on-chain exchange; the pool fee applies where the cost table has no pair."""
 
     kind: Literal["dex"]
-    venue: str
+    venue: Name
     spot_taker_fee_bps: Bps
 
 
 class CollateralTerms(StrictModel):
     """Terms of one collateral against WETH debt."""
 
-    max_ltv: Ratio
-    liquidation_threshold: Ratio
-    liquidation_bonus: Ratio
+    max_ltv: Share
+    liquidation_threshold: Share
+    liquidation_bonus: Share
 
     @model_validator(mode="after")
     def _threshold_above_ltv(self) -> Self:
@@ -65,7 +64,7 @@ class LendingProtocol(StrictModel):
     """A lending protocol: the tokens it lends and its e-mode terms by collateral token."""
 
     kind: Literal["lending_protocol"]
-    venue: str
+    venue: Name
     tokens: tuple[str, ...]
     emode: dict[str, CollateralTerms]
 
@@ -74,7 +73,7 @@ class StakingProtocol(StrictModel):
     """The issuer of a liquid staking token, and the reward tokens its stakers receive."""
 
     kind: Literal["staking_protocol"]
-    venue: str
+    venue: Name
     lst: str
     reward_tokens: tuple[str, ...]
 

@@ -8,13 +8,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from basis_pipeline.config.base import StrictModel
-from basis_pipeline.config.loading import Configs, load_directory
+from basis_pipeline.config.base import Share, StrictModel
+from basis_pipeline.config.loading import Configs, load_file
 from basis_pipeline.config.scenario import Axis, Choice, Constraints
 from basis_pipeline.errors import ConfigError
 
 Days = Annotated[int, Field(ge=2)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Objective = Literal["sharpe", "sortino", "calmar", "apy", "apr"]
 
 
@@ -75,12 +74,9 @@ def load_walk_forward(config_dir: Path, configs: Configs, mode: str) -> WalkForw
     ConfigError: CONFIG-007 no such mode, CONFIG-003 a mode without a plan, else as every file.
     """
     configs.mode(mode)
-    plans = load_directory(config_dir / "walk_forward", WalkForward, "mode")
-    if mode not in plans:
-        raise ConfigError(
-            "CONFIG-003",
-            f"there is no walk-forward plan of {mode}",
-            where=str(config_dir / "walk_forward" / f"{mode}.yaml"),
-            available=", ".join(plans),
-        )
-    return plans[mode]
+    file = config_dir / "walk_forward" / f"{mode}.yaml"
+    if not file.exists():
+        what = f"there is no walk-forward plan of {mode}"
+        plans = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
+        raise ConfigError("CONFIG-003", what, where=str(file), available=plans)
+    return load_file(file, WalkForward, "mode")

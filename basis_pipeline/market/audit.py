@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
@@ -12,11 +11,10 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_dataset
 from basis_pipeline.market.grid import lay_grid
 from basis_pipeline.market.quality import outlier_rows
-from basis_pipeline.market.raw import RawFamily, read_families
+from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.repairs import Hole, find_holes
 from basis_pipeline.market.window import Window
-
-Verdict = Literal["PASS", "WARN", "FAIL", "ABSENT"]
+from basis_pipeline.verdict import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +23,7 @@ class AuditLine:
 
     holes counts stretches without own rows, longest_hole_hours the longest of them; both are None
     where the family has no regular rows. code and message say why it failed or wants a look.
+    verdict: N/A where there is no file.
     """
 
     family: str
@@ -37,7 +36,7 @@ class AuditLine:
     longest_hole_hours: int | None
     exact_duplicates: int
     outliers: int
-    verdict: Verdict
+    verdict: Status
     code: str
     message: str
 
@@ -50,13 +49,13 @@ class Examined:
     """
 
     config: DatasetConfig
-    raw: RawFamily | DataError
+    raw: RawFeed | DataError
     window: Window | None
     outcome: Dataset | DataError
 
 
 def examine(
-    config: DatasetConfig, families: Mapping[str, RawFamily | DataError], window: Window | None
+    config: DatasetConfig, families: Mapping[str, RawFeed | DataError], window: Window | None
 ) -> Examined:
     """Build the dataset of one family, over `window` or else over its own span.
 
@@ -79,7 +78,7 @@ def examine_all(
 ) -> list[Examined]:
     """Read every family and try to build its dataset. Never raises for data."""
     catalogue = list(configs)
-    families = read_families(data_dir, catalogue)
+    families = read_feeds(data_dir, catalogue)
     return [examine(config, families, window) for config in catalogue]
 
 
@@ -104,20 +103,20 @@ def audit_line(found: Examined) -> AuditLine:
     config, raw, outcome = found.config, found.raw, found.outcome
     if isinstance(raw, DataError) or found.window is None:
         assert isinstance(outcome, DataError)  # without files there is no dataset
-        verdict: Verdict = "ABSENT" if outcome.code == "DATA-001" else "FAIL"
+        verdict = Status.NOT_APPLICABLE if outcome.code == "DATA-001" else Status.FAIL
         nothing = (None, None, 0, None, None, 0, 0)
         told = (verdict, outcome.code, str(outcome))
         return AuditLine(config.name, config.kind, 0, *nothing, *told)
     holes = family_holes(config, raw, found.window)
-    outliers, code, verdict, message = 0, "", "PASS", _told(raw)
+    outliers, code, verdict, message = 0, "", Status.PASS, _told(raw)
     if isinstance(outcome, DataError):
-        verdict, code, message = "FAIL", outcome.code, str(outcome)
+        verdict, code, message = Status.FAIL, outcome.code, str(outcome)
     else:
         outliers = int(outlier_rows(outcome.frame, config).sum())
         repairs = [f"{count} rows {kind}" for kind, count in outcome.repairs.items()]
         repairs += [f"{outliers} outliers"] if outliers else []
         if repairs:
-            verdict, message = "WARN", ", ".join([*repairs, *([message] if message else [])])
+            verdict, message = Status.WARN, ", ".join([*repairs, *([message] if message else [])])
     first, last = raw.span or (None, None)
     return AuditLine(
         config.name,
@@ -136,18 +135,18 @@ def audit_line(found: Examined) -> AuditLine:
     )
 
 
-def _told(raw: RawFamily) -> str:
+def _told(raw: RawFeed) -> str:
     return f"{raw.exact_duplicates} exact duplicates dropped" if raw.exact_duplicates else ""
 
 
-def _own_window(raw: RawFamily) -> Window:
+def _own_window(raw: RawFeed) -> Window:
     """The whole hours a family spans; a day where it has no time or a single stamp."""
     first, last = raw.span or (pd.Timestamp("2024-01-01", tz="UTC"),) * 2
     start, end = first.floor("h"), last.floor("h")
     return Window(start, end if end > start else start + pd.Timedelta(days=1))
 
 
-def family_holes(config: DatasetConfig, raw: RawFamily, window: Window) -> list[Hole] | None:
+def family_holes(config: DatasetConfig, raw: RawFeed, window: Window) -> list[Hole] | None:
     """Stretches of the window without own rows; None where the family has no regular rows."""
     if config.frequency_hours is None or config.is_document:
         return None
@@ -155,4 +154,4 @@ def family_holes(config: DatasetConfig, raw: RawFamily, window: Window) -> list[
         grid = lay_grid(config, raw, window)
     except DataError:
         return None
-    return find_holes(grid, raw.distinct.stamps)
+    return find_holes(grid, raw.distinct.timestamps)

@@ -10,13 +10,14 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.grid import DAY_NS, SLIVER, lay_grid, require_coverage
-from basis_pipeline.market.raw import RawFamily
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.repairs import AS_LANDED, Sources, repair_holes
+from basis_pipeline.market.grid import SLIVER, lay_grid, require_coverage
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.repairs import AS_READ, Sources, repair_holes
 from basis_pipeline.market.schemas import validate
-from basis_pipeline.market.stamps import Int64, spell, to_index
+from basis_pipeline.market.timestamps import Int64, spell, to_index
 from basis_pipeline.market.window import Window
+from basis_pipeline.times import DAY_NS
 
 COST_BUCKETS_USD = (10_000.0, 100_000.0, 1_000_000.0)
 
@@ -48,9 +49,7 @@ class Dataset:
         return self.config.name
 
 
-def build_dataset(
-    config: DatasetConfig, raw: RawFamily, window: Window, sources: Sources
-) -> Dataset:
+def build_dataset(config: DatasetConfig, raw: RawFeed, window: Window, sources: Sources) -> Dataset:
     """Align, repair by the declared policy and validate one family.
 
     Parameters
@@ -60,7 +59,7 @@ def build_dataset(
 
     Raises
     ------
-    RefusedDataError: DATA-006 duplicates the policy keeps from being dropped, DATA-010 too little
+    RejectedDataError: DATA-006 duplicates the policy keeps from being dropped, DATA-010 too little
         of the window, DATA-012 window outside the data, DATA-013 a hole longer than its policy,
         DATA-014 rows that do not fit the schema.
     """
@@ -77,19 +76,19 @@ def build_dataset(
         require_coverage(config, raw, grid, window)
         repaired = repair_holes(config, raw, grid, sources, window)
         reads, share = repaired.reads, grid.own_share
-        frame = _hourly_frame(raw, grid.stamps, repaired.values)
+        frame = _hourly_frame(raw, grid.timestamps, repaired.values)
         frame["source"] = pd.Series(repaired.source, dtype="str")
         frame["repair"] = pd.Series(repaired.repair, dtype="str")
     if "source" not in frame:
         frame = frame.reset_index(drop=True)
-        frame = frame.assign(source=config.name, repair=AS_LANDED)
+        frame = frame.assign(source=config.name, repair=AS_READ)
         frame = frame.astype({"source": "str", "repair": "str"})
     validate(frame, config, _files(raw))
-    counts = frame.loc[frame["repair"] != AS_LANDED, "repair"].value_counts().sort_index()
+    counts = frame.loc[frame["repair"] != AS_READ, "repair"].value_counts().sort_index()
     hashes = {config.name: raw.content_hash}
     for name in reads:
         source = sources[name]
-        assert isinstance(source, RawFamily)  # an error cannot have been read
+        assert isinstance(source, RawFeed)  # an error cannot have been read
         hashes[name] = source.content_hash
     return Dataset(
         config=config,
@@ -104,7 +103,7 @@ def build_dataset(
 
 def build_datasets(
     configs: Iterable[DatasetConfig],
-    families: Mapping[str, RawFamily | DataError],
+    families: Mapping[str, RawFeed | DataError],
     window: Window,
     workers: int = 2,
 ) -> dict[str, Dataset | DataError]:
@@ -124,32 +123,32 @@ def build_datasets(
         return {c.name: built for c, built in zip(wanted, pool.map(attempt, wanted), strict=True)}
 
 
-def _files(raw: RawFamily) -> str:
+def _files(raw: RawFeed) -> str:
     return ", ".join(file.path for file in raw.files)
 
 
-def _require_enough_rows(config: DatasetConfig, raw: RawFamily) -> None:
+def _require_enough_rows(config: DatasetConfig, raw: RawFeed) -> None:
     if raw.exact_duplicates and not config.repair.drop_exact_duplicates:
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-006",
             f"{config.name} repeats {raw.exact_duplicates} rows, and its policy keeps them",
             where=_files(raw),
         )
     wanted = config.coverage.min_rows
-    if wanted is not None and len(raw.distinct.stamps) < wanted:
-        raise RefusedDataError(
+    if wanted is not None and len(raw.distinct.timestamps) < wanted:
+        raise RejectedDataError(
             "DATA-010",
-            f"{config.name} has {len(raw.distinct.stamps)} rows and needs {wanted}",
+            f"{config.name} has {len(raw.distinct.timestamps)} rows and needs {wanted}",
             where=_files(raw),
         )
 
 
-def _hourly_frame(raw: RawFamily, stamps: Int64, values: npt.NDArray[np.float64]) -> pd.DataFrame:
+def _hourly_frame(raw: RawFeed, stamps: Int64, values: npt.NDArray[np.float64]) -> pd.DataFrame:
     columns = {name: values[:, i].copy() for i, name in enumerate(raw.distinct.columns)}
     return pd.DataFrame({"timestamp": to_index(stamps), **columns})
 
 
-def _rewards(config: DatasetConfig, raw: RawFamily, window: Window) -> tuple[pd.DataFrame, float]:
+def _rewards(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd.DataFrame, float]:
     """Payouts inside the window, and the share of its days the periods cover (SEMANTICS 3)."""
     own = raw.distinct
     dates = {
@@ -165,7 +164,7 @@ def _rewards(config: DatasetConfig, raw: RawFamily, window: Window) -> tuple[pd.
     share = _reward_coverage(config, raw, dates["period_start"], dates["period_end"], window)
     frame = pd.DataFrame(
         {
-            "timestamp": to_index(own.stamps),
+            "timestamp": to_index(own.timestamps),
             **{name: to_index(stamps) for name, stamps in dates.items()},
             "tokens_per_eeth": tokens,
         }
@@ -174,13 +173,13 @@ def _rewards(config: DatasetConfig, raw: RawFamily, window: Window) -> tuple[pd.
     return frame[inside].sort_values("timestamp", kind="stable")[_order(config)], share
 
 
-def _require_unbroken(config: DatasetConfig, raw: RawFamily, begins: Int64, ends: Int64) -> None:
+def _require_unbroken(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
     """Refuse a hole between periods that are paid at a rate: such a programme runs every day."""
     gaps = begins[1:] - ends[:-1] > DAY_NS
     if gaps.any():
         at = int(np.argmax(gaps))
         first, last = spell(int(ends[at] + DAY_NS)), spell(int(begins[at + 1] - DAY_NS))
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-013",
             f"{config.name} has no period for {first} … {last}; its policy is: {config.repair}",
             where=_files(raw),
@@ -192,7 +191,7 @@ def _order(config: DatasetConfig) -> list[str]:
 
 
 def _reward_coverage(
-    config: DatasetConfig, raw: RawFamily, begins: Int64, ends: Int64, window: Window
+    config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64, window: Window
 ) -> float:
     first = max(window.start.value, int(begins.min()))
     length = window.end.value - first
@@ -201,7 +200,7 @@ def _reward_coverage(
     paid = np.minimum(ends + DAY_NS, window.end.value) - np.maximum(begins, first)
     share = float(np.maximum(paid, 0).sum() / length)
     if share < config.coverage.min_share:
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-010",
             f"{config.name} pays for {share:.1%} of the days since it began in {window}, and needs "
             f"{config.coverage.min_share:.1%}; its last period ends {spell(int(ends.max()))}",
@@ -210,7 +209,7 @@ def _reward_coverage(
     return share
 
 
-def _costs(config: DatasetConfig, raw: RawFamily, window: Window) -> pd.DataFrame:
+def _costs(config: DatasetConfig, raw: RawFeed, window: Window) -> pd.DataFrame:
     """Costs of every day the window touches, for each pair and bucket the catalogue asks for."""
     frame = raw.frame.iloc[raw.distinct.rows].drop(columns="file")
     days = np.arange(window.start.value // DAY_NS, window.end.value // DAY_NS + 1) * DAY_NS
@@ -229,7 +228,7 @@ def _costs(config: DatasetConfig, raw: RawFamily, window: Window) -> pd.DataFram
 
 def _refuse_missing_days(
     config: DatasetConfig,
-    raw: RawFamily,
+    raw: RawFeed,
     series: str,
     days: pd.DatetimeIndex,
     rows: pd.DataFrame,
@@ -247,6 +246,6 @@ def _refuse_missing_days(
         code = "DATA-012"
     else:
         code = "DATA-010" if share < config.coverage.min_share else "DATA-013"
-    raise RefusedDataError(
+    raise RejectedDataError(
         code, f"{told}; its rows span {first:%Y-%m-%d} … {last:%Y-%m-%d}", where=_files(raw)
     )

@@ -14,16 +14,17 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.audit import (
     AuditLine,
     Examined,
-    Verdict,
     audit_line,
     family_holes,
 )
 from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
-from basis_pipeline.market.grid import DAY_NS, lay_grid
+from basis_pipeline.market.grid import lay_grid
 from basis_pipeline.market.quality import excess, gaps_to, margin_parameters
-from basis_pipeline.market.raw import RawFamily
-from basis_pipeline.market.repairs import AS_LANDED
-from basis_pipeline.market.stamps import Int64, to_index
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.repairs import AS_READ
+from basis_pipeline.market.timestamps import Int64, to_index
+from basis_pipeline.times import DAY_NS
+from basis_pipeline.verdict import Status
 
 DAYS = ("day", "expected", "own", "repaired")
 HOLES = ("begin", "end", "hours", "repair", "source")
@@ -60,9 +61,11 @@ class Evidence:
     remarks: tuple[str, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Status:
         """The line's verdict, and WARN where it passed with a concern."""
-        return "WARN" if self.line.verdict == "PASS" and self.concerns else self.line.verdict
+        return (
+            Status.WARN if self.line.verdict is Status.PASS and self.concerns else self.line.verdict
+        )
 
 
 def gather(
@@ -84,7 +87,7 @@ def gather(
 def _evidence(
     found: Examined,
     datasets: Mapping[str, Dataset | DataError],
-    raws: Mapping[str, RawFamily | DataError],
+    raws: Mapping[str, RawFeed | DataError],
     exchanges: Mapping[str, Exchange],
 ) -> Evidence:
     config, outcome = found.config, found.outcome
@@ -118,12 +121,12 @@ def _days(found: Examined) -> pd.DataFrame:
     try:
         grid = lay_grid(config, raw, found.window)
     except DataError:
-        own = raw.distinct.stamps
+        own = raw.distinct.timestamps
         return _counted(own, np.ones(len(own), dtype=bool), np.zeros(len(own), dtype=bool))
-    repaired = np.zeros(len(grid.stamps), dtype=bool)
+    repaired = np.zeros(len(grid.timestamps), dtype=bool)
     if isinstance(found.outcome, Dataset):
-        repaired = (found.outcome.frame["repair"] != AS_LANDED).to_numpy(dtype=bool)
-    return _counted(grid.stamps, grid.present, repaired)
+        repaired = (found.outcome.frame["repair"] != AS_READ).to_numpy(dtype=bool)
+    return _counted(grid.timestamps, grid.present, repaired)
 
 
 def _counted(stamps: Int64, own: np.ndarray, repaired: np.ndarray) -> pd.DataFrame:
@@ -135,7 +138,7 @@ def _counted(stamps: Int64, own: np.ndarray, repaired: np.ndarray) -> pd.DataFra
     return pd.DataFrame({"day": to_index(days * DAY_NS), "expected": expected, **counts})
 
 
-def _paid_days(raw: RawFamily) -> pd.DataFrame:
+def _paid_days(raw: RawFeed) -> pd.DataFrame:
     """Days that a reward's periods pay for."""
     own = raw.distinct
     begins, ends = (
@@ -147,7 +150,7 @@ def _paid_days(raw: RawFamily) -> pd.DataFrame:
     return _counted(days, np.ones(len(days), dtype=bool), np.zeros(len(days), dtype=bool))
 
 
-def _priced_days(raw: RawFamily) -> pd.DataFrame:
+def _priced_days(raw: RawFeed) -> pd.DataFrame:
     """Days on which the pairs asked for have a rate in every size bucket."""
     frame = raw.frame.iloc[raw.distinct.rows]
     wanted = frame[frame["pair"].isin(raw.config.required_keys)]
@@ -179,7 +182,7 @@ def _holes(found: Examined) -> pd.DataFrame:
 def _repairs(dataset: Dataset | None) -> pd.DataFrame:
     if dataset is None or "timestamp" not in dataset.frame or not dataset.repairs:
         return pd.DataFrame(columns=list(REPAIRS))
-    filled = dataset.frame[dataset.frame["repair"] != AS_LANDED]
+    filled = dataset.frame[dataset.frame["repair"] != AS_READ]
     stamps = filled.groupby(["repair", "source"])["timestamp"]
     found = stamps.agg(["count", "min", "max"]).reset_index()
     return found.set_axis(list(REPAIRS), axis=1)
@@ -260,7 +263,7 @@ def _margins(dataset: Dataset | None, exchange: Exchange | None) -> Iterator[str
             yield told
 
 
-def _remarks(found: Examined, raws: Mapping[str, RawFamily | DataError]) -> Iterator[str]:
+def _remarks(found: Examined, raws: Mapping[str, RawFeed | DataError]) -> Iterator[str]:
     raw, config = found.raw, found.config
     if isinstance(raw, DataError):
         return
@@ -274,7 +277,7 @@ def _remarks(found: Examined, raws: Mapping[str, RawFamily | DataError]) -> Iter
         yield from _long_periods(raw)
 
 
-def _named_span(raw: RawFamily) -> Iterator[str]:
+def _named_span(raw: RawFeed) -> Iterator[str]:
     """Where the names of the files claim other days than the rows hold."""
     claims = [_NAMED_SPAN.search(PurePosixPath(file.path).name) for file in raw.files]
     spans = [claim.groups() for claim in claims if claim]
@@ -289,31 +292,31 @@ def _named_span(raw: RawFamily) -> Iterator[str]:
         yield f"the name says to {claimed[1]}, the rows end at {last:%Y-%m-%d %H:%M}"
 
 
-def _snapped(raw: RawFamily) -> Iterator[str]:
+def _snapped(raw: RawFeed) -> Iterator[str]:
     """How many stamps lay beside their hour and were moved onto it."""
     stamp = raw.config.stamp
     if stamp is None or raw.config.kind is Kind.REWARDS:
         return
     landed = raw.frame[stamp.column].iloc[raw.distinct.rows].to_numpy(dtype="datetime64[ns]")
-    beside = np.abs(landed.astype(np.int64) - raw.distinct.stamps)
+    beside = np.abs(landed.astype(np.int64) - raw.distinct.timestamps)
     moved = beside > 0
     if moved.any():
         worst = beside.max() / 1e9
         yield f"{int(moved.sum())} stamps up to {worst:.3g} s beside their hour were moved onto it"
 
 
-def _late_start(raw: RawFamily, raws: Mapping[str, RawFamily | DataError]) -> Iterator[str]:
+def _late_start(raw: RawFeed, raws: Mapping[str, RawFeed | DataError]) -> Iterator[str]:
     """How long another family's value stands in before this one's first row."""
     policy = raw.config.repair.before_first
     source = raws.get(policy.source) if policy else None
-    if not isinstance(source, RawFamily) or raw.span is None or source.span is None:
+    if not isinstance(source, RawFeed) or raw.span is None or source.span is None:
         return
     hours = (raw.span[0] - source.span[0]) / pd.Timedelta(hours=1)
     if hours > 0:
         yield f"starts {hours:.0f} hours after {source.name}, whose value stands in before that"
 
 
-def _long_periods(raw: RawFamily) -> Iterator[str]:
+def _long_periods(raw: RawFeed) -> Iterator[str]:
     """Periods far longer than the days their rate is quoted for."""
     rate: DatasetConfig = raw.config
     per_days = next((c.per_days for c in rate.columns.values() if c.per_days), None)
@@ -325,7 +328,7 @@ def _long_periods(raw: RawFamily) -> Iterator[str]:
             yield f"the rate from {begin:%Y-%m-%d} is one per {per_days} days, over {length} days"
 
 
-def _period_days(raw: RawFamily) -> list[tuple[pd.Timestamp, int]]:
+def _period_days(raw: RawFeed) -> list[tuple[pd.Timestamp, int]]:
     own = raw.distinct
     begins, ends = (
         own.values[:, own.columns.index(name)].astype(np.int64)

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
-from basis_pipeline.market.raw import RawFamily
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.stamps import Int64, spell, to_index
-from basis_pipeline.market.window import HOUR_NS, Window
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timestamps import Int64, spell, to_index
+from basis_pipeline.market.window import Window
+from basis_pipeline.times import HOUR_NS
 
-DAY_NS = 24 * HOUR_NS
 # Rows that span less of a window than this are a sliver: the files are short, not the window wrong.
 SLIVER = 0.5
 
@@ -23,11 +23,11 @@ SLIVER = 0.5
 class Grid:
     """The rows a dataset must have.
 
-    stamps: (n,) int64 ns · values: (n, c) float64, NaN where the family has no row ·
+    timestamps: (n,) int64 ns · values: (n, c) float64, NaN where the family has no row ·
     present: (n,) bool · step: ns between two rows.
     """
 
-    stamps: Int64
+    timestamps: Int64
     values: npt.NDArray[np.float64]
     present: npt.NDArray[np.bool_]
     step: int
@@ -38,29 +38,29 @@ class Grid:
         return float(self.present.mean()) if len(self.present) else 1.0
 
 
-def lay_grid(config: DatasetConfig, raw: RawFamily, window: Window) -> Grid:
+def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
     """Lay the family's rows on the stamps the window asks for.
 
     Hourly families have every hour of the window; daily ones its days, Aave snapshots also the
     one after its end; funding its own settlements and the ones missing between them.
 
-    Raises RefusedDataError: DATA-014 when a row lies beside its hour or day.
+    Raises RejectedDataError: DATA-014 when a row lies beside its hour or day.
     """
     assert config.frequency_hours is not None  # families without a frequency have no grid
     step = config.frequency_hours * HOUR_NS
     own = raw.distinct
-    _require_on_grid(raw, own.stamps, HOUR_NS if config.kind is Kind.FUNDING else step)
+    _require_on_grid(raw, own.timestamps, HOUR_NS if config.kind is Kind.FUNDING else step)
     start, end = window.start.value, window.end.value
     if config.coverage.starts_late:
         start = max(start, began(raw))
     if config.kind is Kind.FUNDING:
-        stamps = _settlements(own.stamps, start, end, step)
+        stamps = _settlements(own.timestamps, start, end, step)
     elif config.kind is Kind.AAVE_RATES:
         stamps = regular(start // step * step, -(-end // step) * step, step)
     else:
         stamps = regular(start // step * step, end, step)
     values = np.full((len(stamps), len(own.columns)), np.nan)
-    at, present = locate(own.stamps, stamps)
+    at, present = locate(own.timestamps, stamps)
     values[present] = own.values[at[present]]
     return Grid(stamps, values, present, step)
 
@@ -80,13 +80,13 @@ def locate(haystack: Int64, stamps: Int64) -> tuple[Int64, npt.NDArray[np.bool_]
     return at.astype(np.int64), found
 
 
-def began(raw: RawFamily) -> int:
+def began(raw: RawFeed) -> int:
     """When a family that starts late begins: the start its file names claim, or its first row.
 
     The names are believed where they claim more than the rows hold, so that a file which lost its
     head is not taken for a token that was listed later.
     """
-    first = int(raw.distinct.stamps[0])
+    first = int(raw.distinct.timestamps[0])
     dates = [
         re.search(r"_(\d{4}-\d\d-\d\d)_\d{4}-\d\d-\d\d\.", PurePosixPath(f.path).name)
         for f in raw.files
@@ -94,26 +94,26 @@ def began(raw: RawFamily) -> int:
     return min([first, *(pd.Timestamp(found[1], tz="UTC").value for found in dates if found)])
 
 
-def require_coverage(config: DatasetConfig, raw: RawFamily, grid: Grid, window: Window) -> None:
+def require_coverage(config: DatasetConfig, raw: RawFeed, grid: Grid, window: Window) -> None:
     """Refuse a window outside the data (DATA-012) and a family too short for it (DATA-010)."""
     if grid.own_share >= config.coverage.min_share:
         return
-    first, last = int(raw.distinct.stamps[0]), int(raw.distinct.stamps[-1])
-    spanned = (grid.stamps >= first) & (grid.stamps <= last)
+    first, last = int(raw.distinct.timestamps[0]), int(raw.distinct.timestamps[-1])
+    spanned = (grid.timestamps >= first) & (grid.timestamps <= last)
     dense = bool(spanned.any()) and grid.present[spanned].mean() >= config.coverage.min_share
-    length = int(grid.stamps[-1]) - int(grid.stamps[0])
+    length = int(grid.timestamps[-1]) - int(grid.timestamps[0])
     if spanned.any():
         outside = spanned.mean() >= SLIVER and dense
     else:
         outside = last - first >= SLIVER * length
     told = f"its rows span {spell(first)} … {spell(last)}"
     if outside:
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-012",
             f"the window {window} lies outside {config.name}: {told}",
             where=", ".join(file.path for file in raw.files),
         )
-    raise RefusedDataError(
+    raise RejectedDataError(
         "DATA-010",
         f"{config.name} has rows for {grid.own_share:.1%} of {window}, and needs "
         f"{config.coverage.min_share:.1%}: {told}",
@@ -121,12 +121,12 @@ def require_coverage(config: DatasetConfig, raw: RawFamily, grid: Grid, window: 
     )
 
 
-def _require_on_grid(raw: RawFamily, stamps: Int64, step: int) -> None:
+def _require_on_grid(raw: RawFeed, stamps: Int64, step: int) -> None:
     beside = stamps % step != 0
     if not beside.any():
         return
     rows = raw.frame.iloc[raw.distinct.rows[beside][:50]]
-    raise RefusedDataError(
+    raise RejectedDataError(
         "DATA-014",
         f"{raw.name} has {int(beside.sum())} rows beside their full "
         f"{'hour' if step == HOUR_NS else 'day'}, the first at "

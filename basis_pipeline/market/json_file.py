@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.rejection import RejectedDataError
 
 COST_COLUMNS = ("timestamp", "pair", "size_bucket_usd", "cost_bps")
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
@@ -24,7 +24,7 @@ def parse_json(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
 
     Raises
     ------
-    RefusedDataError: DATA-002 empty, DATA-003 a required key is missing, DATA-004 unreadable,
+    RejectedDataError: DATA-002 empty, DATA-003 a required key is missing, DATA-004 unreadable,
         DATA-005 truncated, DATA-006 a key given twice with different values.
     """
     document = _load(data, file)
@@ -33,7 +33,7 @@ def parse_json(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
     present = set(frame["pair" if costs else "parameter"])
     missing = [key for key in config.required_keys if key not in present]
     if missing:
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-003",
             f"{file} lacks the key {', '.join(missing)}",
             where=file,
@@ -44,17 +44,18 @@ def parse_json(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
 
 def _load(data: bytes, file: str) -> dict[str, Any]:
     if not data.strip():
-        raise RefusedDataError("DATA-002", f"{file} is empty", where=file)
+        raise RejectedDataError("DATA-002", f"{file} is empty", where=file)
     try:
         text = data.decode("utf-8-sig")
         document = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, file))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Beside malformed text: bytes that are not UTF-8, endless digits, endless nesting.
         at_end = isinstance(error, json.JSONDecodeError) and _is_cut(error)
-        code, told = ("DATA-005", "truncated") if at_end else ("DATA-004", "unreadable")
-        raise RefusedDataError(code, f"{file} is {told}: {error}", where=file) from None
+        code, fault = ("DATA-005", "truncated") if at_end else ("DATA-004", "unreadable")
+        raise RejectedDataError(code, f"{file} is {fault}: {error}", where=file) from None
     if not isinstance(document, dict) or not document:
         code = "DATA-004" if document else "DATA-002"
-        raise RefusedDataError(code, f"{file} holds no mapping of values", where=file)
+        raise RejectedDataError(code, f"{file} holds no mapping of values", where=file)
     return document
 
 
@@ -66,16 +67,16 @@ def _is_cut(error: json.JSONDecodeError) -> bool:
 
 
 def _unique(pairs: list[tuple[str, Any]], file: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found and found[key] != value:
-            raise RefusedDataError(
+        if key in mapping and mapping[key] != value:
+            raise RejectedDataError(
                 "DATA-006",
-                f"{file} gives {key!r} twice, as {found[key]!r} and {value!r}",
+                f"{file} gives {key!r} twice, as {mapping[key]!r} and {value!r}",
                 where=file,
             )
-        found[key] = value
-    return found
+        mapping[key] = value
+    return mapping
 
 
 def _cost_rows(document: dict[str, Any], file: str) -> pd.DataFrame:
@@ -88,11 +89,11 @@ def _cost_rows(document: dict[str, Any], file: str) -> pd.DataFrame:
             parts.append(part.assign(pair=pair, size_bucket_usd=_bucket_usd(bucket, file)))
     rows = pd.concat(parts, ignore_index=True)
     days = rows["day"].unique()
-    stamps = pd.to_datetime(pd.Series(days), format="%Y-%m-%d", utc=True, errors="coerce")
-    if stamps.isna().any():
-        wrong = days[int(np.argmax(stamps.isna().to_numpy()))]
-        raise RefusedDataError("DATA-004", f"{file}: {wrong!r} is no day", where=file)
-    rows["timestamp"] = rows["day"].map(dict(zip(days, stamps.dt.as_unit("ns"), strict=True)))
+    dates = pd.to_datetime(pd.Series(days), format="%Y-%m-%d", utc=True, errors="coerce")
+    if dates.isna().any():
+        wrong = days[int(np.argmax(dates.isna().to_numpy()))]
+        raise RejectedDataError("DATA-004", f"{file}: {wrong!r} is not a date", where=file)
+    rows["timestamp"] = rows["day"].map(dict(zip(days, dates.dt.as_unit("ns"), strict=True)))
     rows["timestamp"] = rows["timestamp"].astype(pd.DatetimeTZDtype("ns", "UTC"))
     rows["cost_bps"] = _numbers(rows["cost_bps"], rows["pair"], file)
     rows["size_bucket_usd"] = rows["size_bucket_usd"].astype(np.float64)
@@ -101,17 +102,17 @@ def _cost_rows(document: dict[str, Any], file: str) -> pd.DataFrame:
 
 def _parameter_rows(document: dict[str, Any], file: str) -> pd.DataFrame:
     rows = pd.DataFrame(_flatten(document, ""), columns=["parameter", "value"])
-    told = ~rows["value"].map(lambda value: isinstance(value, str | bool | list))
-    rows = rows[told].reset_index(drop=True)
+    numeric = ~rows["value"].map(lambda value: isinstance(value, str | bool | list))
+    rows = rows[numeric].reset_index(drop=True)
     return rows.assign(value=_numbers(rows["value"], rows["parameter"], file))
 
 
 def _flatten(node: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    leaves: list[tuple[str, Any]] = []
     for key, value in node.items():
         path = f"{prefix}{key}"
-        found += _flatten(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
-    return found
+        leaves += _flatten(value, f"{path}.") if isinstance(value, dict) else [(path, value)]
+    return leaves
 
 
 def _numbers(values: pd.Series, labels: pd.Series, file: str) -> pd.Series:
@@ -119,21 +120,25 @@ def _numbers(values: pd.Series, labels: pd.Series, file: str) -> pd.Series:
     wrong = ~np.isfinite(numbers.to_numpy())
     if wrong.any():
         at = int(np.argmax(wrong))
-        raise RefusedDataError(
-            "DATA-004", f"{file}: {labels.iloc[at]} is {values.iloc[at]!r}, no number", where=file
+        raise RejectedDataError(
+            "DATA-004",
+            f"{file}: {labels.iloc[at]} is {values.iloc[at]!r}, not a number",
+            where=file,
         )
     return numbers
 
 
 def _mapping(node: object, path: str, file: str) -> dict[str, Any]:
     if not isinstance(node, dict) or not node:
-        raise RefusedDataError("DATA-004", f"{file}: {path} holds no mapping of values", where=file)
+        raise RejectedDataError(
+            "DATA-004", f"{file}: {path} holds no mapping of values", where=file
+        )
     return node
 
 
 def _bucket_usd(bucket: str, file: str) -> int:
     """`10k` and `1m` in USD."""
-    found = re.fullmatch(r"(\d+)([km]?)", bucket.lower())
-    if found is None:
-        raise RefusedDataError("DATA-004", f"{file}: {bucket!r} is no size bucket", where=file)
-    return int(found[1]) * _UNITS[found[2]]
+    size = re.fullmatch(r"(\d{1,9})([km]?)", bucket.lower(), re.ASCII)
+    if size is None:
+        raise RejectedDataError("DATA-004", f"{file}: {bucket!r} is not a size bucket", where=file)
+    return int(size[1]) * _UNITS[size[2]]

@@ -13,10 +13,11 @@ from basis_pipeline.config.slicing import ModeSlice
 from basis_pipeline.config.venue import DecentralisedExchange, Exchange
 from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
-from basis_pipeline.market.stamps import Int64, spell, to_index
 from basis_pipeline.market.timeline import Floats
+from basis_pipeline.market.timestamps import Int64, spell, to_index
 from basis_pipeline.market.values import ETH_PRICE_WITHOUT_SPOT, MarketValues
-from basis_pipeline.market.window import HOUR_NS, Window
+from basis_pipeline.market.window import Window
+from basis_pipeline.times import HOUR_NS
 
 Flags = npt.NDArray[np.bool_]
 

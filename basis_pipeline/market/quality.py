@@ -1,8 +1,7 @@
 """Small checks on one dataset, each with a verdict a person can read and rows to look at."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +11,20 @@ from basis_pipeline.config.dataset import Agreement, DatasetConfig, Kind, Outlie
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.repairs import AS_LANDED
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.repairs import AS_READ
 from basis_pipeline.market.schemas import validate
+from basis_pipeline.verdict import (
+    Severity,
+    Value,
+    Verdict,
+    against,
+    blocked,
+    count_of,
+    judge,
+    rows_of,
+)
 
-Severity = Literal["ERROR", "WARN"]
 PHASE = 2  # data
 SHOWN_ROWS = 50
 # Which check a refusal belongs to; every other code is files_and_schema's.
@@ -28,24 +36,6 @@ OWNERS = {
     "DATA-012": "coverage",
     "DATA-013": "gaps",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class QualityResult:
-    """What one check found.
-
-    severity: ERROR refuses the dataset, WARN asks for a look. evaluated: False when the dataset was
-    refused before this check could look; it has not passed then. offending: rows, worst first.
-    """
-
-    name: str
-    passed: bool
-    severity: Severity
-    description: str
-    metrics: dict[str, float | int | str] = field(default_factory=dict)
-    offending: pd.DataFrame = field(default_factory=pd.DataFrame)
-    evaluated: bool = True
-    phase: int = PHASE
 
 
 def check_names(config: DatasetConfig) -> dict[str, tuple[Severity, str]]:
@@ -74,7 +64,7 @@ def dataset_checks(
     outcome: Dataset | DataError,
     peers: Mapping[str, Dataset | DataError],
     venue: Exchange | None = None,
-) -> list[QualityResult]:
+) -> list[Verdict]:
     """Evaluate every check of `check_names`, in its order.
 
     Parameters
@@ -87,33 +77,36 @@ def dataset_checks(
     if isinstance(outcome, DataError):
         return _refused(config, outcome)
     results = []
-    for name, (severity, asked) in check_names(config).items():
-        passed, found, metrics, offending = _evaluate(name, outcome, peers, venue)
-        told = f"{asked}: {found}"
-        results.append(QualityResult(name, passed, severity, told, metrics, offending))
+    for name, (severity, _) in check_names(config).items():
+        passed, message, facts, offending = _evaluate(name, outcome, peers, venue)
+        facts |= {"rows": rows_of(offending), "phase": PHASE}
+        results.append(judge(name, severity, passed, message, **facts))
     return results
 
 
-def _refused(config: DatasetConfig, error: DataError) -> list[QualityResult]:
+def _refused(config: DatasetConfig, error: DataError) -> list[Verdict]:
     owner = OWNERS.get(error.code, "files_and_schema")
     names = check_names(config)
     if owner not in names:
         owner = "files_and_schema"
-    rows = error.offending if isinstance(error, RefusedDataError) else pd.DataFrame()
+    rows = rows_of(error.offending) if isinstance(error, RejectedDataError) else ()
     results = []
-    for name in names:
+    for name, (severity, _) in names.items():
         if name == owner:
             # An absent family is a fault only of the modes that need it, and they say so.
-            severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
-            metrics: dict[str, float | int | str] = {"code": error.code, "where": error.where}
-            results.append(QualityResult(name, False, severity, str(error), metrics, rows))
+            own: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
+            figures: dict[str, Value] = {"code": error.code, "where": error.where}
+            results.append(
+                judge(name, own, False, str(error), evidence=figures, rows=rows, phase=PHASE)
+            )
         else:
-            told = f"not evaluated: {config.name} was refused with {error.code}"
-            results.append(QualityResult(name, False, "WARN", told, evaluated=False))
+            cause = f"{config.name} was rejected with {error.code}"
+            results.append(blocked(name, severity, cause, phase=PHASE))
     return results
 
 
-Found = tuple[bool, str, dict[str, float | int | str], pd.DataFrame]
+# Whether it passed (None: nothing to judge), its message, further fields of the verdict, its rows.
+Found = tuple[bool | None, str, dict[str, Any], pd.DataFrame]
 
 
 def _evaluate(
@@ -141,32 +134,36 @@ def _evaluate(
 
 
 def _schema(dataset: Dataset) -> Found:
-    metrics: dict[str, float | int | str] = {"rows": len(dataset.frame)}
+    facts: dict[str, Any] = {"evidence": {"rows": len(dataset.frame)}}
     try:
         validate(dataset.frame, dataset.config, dataset.name)
-    except RefusedDataError as error:
-        return False, error.what, metrics, error.offending
-    return True, f"{len(dataset.frame)} rows fit", metrics, pd.DataFrame()
+    except RejectedDataError as error:
+        return False, error.what, facts, error.offending
+    return True, f"{count_of(len(dataset.frame), 'row')} fit the schema", facts, pd.DataFrame()
 
 
 def _coverage(dataset: Dataset) -> Found:
-    wanted = dataset.config.coverage.min_share
-    metrics: dict[str, float | int | str] = {"own_share": dataset.own_share, "min_share": wanted}
-    passed = dataset.own_share >= wanted
-    return passed, f"{dataset.own_share:.2%} of {wanted:.2%}", metrics, pd.DataFrame()
+    own, wanted = dataset.own_share, dataset.config.coverage.min_share
+    facts = {"measured": own, "limit": wanted, "unit": "share"}
+    message = against("share of hours with rows of their own", own, wanted, "share", floor=True)
+    return own >= wanted, message, facts, pd.DataFrame()
 
 
 def _gaps(dataset: Dataset) -> Found:
-    """Holes are repaired or refused before this: here they are counted and shown."""
+    """Gaps are repaired or rejected before this: here they are counted and shown."""
     frame = dataset.frame
-    repaired = frame["repair"] != AS_LANDED
+    repaired = frame["repair"] != AS_READ
     declared = repaired & frame["source"].ne("")
-    counted = sum(dataset.repairs.values())
-    passed = int(declared.sum()) == int(repaired.sum()) == counted
-    told = ", ".join(f"{count} rows {kind}" for kind, count in dataset.repairs.items())
-    metrics: dict[str, float | int | str] = {"repaired_rows": int(repaired.sum())}
-    metrics |= {f"repaired_{kind}": count for kind, count in dataset.repairs.items()}
-    return passed, told or "nothing to repair", metrics, frame[repaired].head(SHOWN_ROWS)
+    counted, found = sum(dataset.repairs.values()), int(repaired.sum())
+    undeclared = max(found - int(declared.sum()), abs(found - counted))
+    message = ", ".join(f"{count_of(n, 'row')} {kind}" for kind, n in dataset.repairs.items())
+    message = f"gaps are repaired as declared: {message}" if message else "no gaps"
+    if undeclared:
+        message = f"{count_of(undeclared, 'row')} of {found} repaired without a declared repair"
+    figures = {"repaired_rows": found}
+    figures |= {f"repaired_{kind}": count for kind, count in dataset.repairs.items()}
+    facts = {"measured": undeclared, "limit": 0, "unit": "rows", "evidence": figures}
+    return not undeclared, message, facts, frame[repaired].head(SHOWN_ROWS)
 
 
 def _keys(dataset: Dataset) -> list[str]:
@@ -184,18 +181,24 @@ def _keys(dataset: Dataset) -> list[str]:
 def _duplicates(dataset: Dataset) -> Found:
     frame = dataset.frame
     twice = frame.duplicated(_keys(dataset), keep=False)
-    dropped = dataset.duplicates_dropped
-    metrics: dict[str, float | int | str] = {"dropped": dropped, "left": int(twice.sum())}
-    told = f"{dropped} exact duplicates dropped, {int(twice.sum())} left"
-    return not twice.any(), told, metrics, frame[twice].head(SHOWN_ROWS)
+    dropped, left = dataset.duplicates_dropped, int(twice.sum())
+    message = f"{count_of(dropped, 'exact duplicate')} dropped, "
+    message += f"{count_of(left, 'row')} left that share a timestamp"
+    facts = {"measured": left, "limit": 0, "unit": "rows", "evidence": {"dropped": dropped}}
+    return not left, message, facts, frame[twice].head(SHOWN_ROWS)
 
 
 def _order(dataset: Dataset) -> Found:
-    stamps = dataset.frame["timestamp"]
-    back = stamps.diff() < pd.Timedelta(0)
-    metrics: dict[str, float | int | str] = {"steps_back": int(back.sum())}
-    told = f"{int(back.sum())} steps back"
-    return not back.any(), told, metrics, dataset.frame[back].head(SHOWN_ROWS)
+    back = dataset.frame["timestamp"].diff() < pd.Timedelta(0)
+    count = int(back.sum())
+    message = "timestamps are in order"
+    if count:
+        message = f"{count_of(count, 'row')} earlier than the one before"
+    return not count, message, _none_allowed(count), dataset.frame[back].head(SHOWN_ROWS)
+
+
+def _none_allowed(count: int) -> dict[str, Any]:
+    return {"measured": count, "limit": 0, "unit": "rows"}
 
 
 def _monotone(dataset: Dataset) -> Found:
@@ -205,18 +208,24 @@ def _monotone(dataset: Dataset) -> Found:
         if column.grows is not None:
             values = frame[column.to].to_numpy()
             fallen[1:] |= values[1:] < values[:-1] * (1.0 - column.grows)
-    metrics: dict[str, float | int | str] = {"falls": int(fallen.sum())}
-    return not fallen.any(), f"{int(fallen.sum())} falls", metrics, frame[fallen].head(SHOWN_ROWS)
+    count = int(fallen.sum())
+    message = "the index never falls"
+    if count:
+        message = f"{count_of(count, 'row')} where the index falls, though it can only grow"
+    return not count, message, _none_allowed(count), frame[fallen].head(SHOWN_ROWS)
 
 
 def _outliers(dataset: Dataset) -> Found:
     marked = outlier_rows(dataset.frame, dataset.config)
-    metrics: dict[str, float | int | str] = {"outliers": int(marked.sum())}
+    count, figures = int(marked.sum()), {}
     for bounds in dataset.config.outliers:
         worst = np.max(excess(dataset.frame, bounds), initial=0.0)
-        metrics[f"worst_{bounds.column}_of_bound"] = float(worst)
-    told = f"{int(marked.sum())} rows beyond them"
-    return not marked.any(), told, metrics, dataset.frame[marked].head(SHOWN_ROWS)
+        figures[f"worst_{bounds.column}_of_bound"] = float(worst)
+    message = "no row is beyond its usual bounds"
+    if count:
+        message = f"{count_of(count, 'row')} beyond the usual bounds"
+    facts = {**_none_allowed(count), "evidence": figures}
+    return not count, message, facts, dataset.frame[marked].head(SHOWN_ROWS)
 
 
 def outlier_rows(frame: pd.DataFrame, config: DatasetConfig) -> npt.NDArray[np.bool_]:
@@ -244,8 +253,8 @@ def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> npt.NDArray[np.float64
 def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> Found:
     rule = dataset.config.agreement
     assert rule is not None  # the check is asked for only then
-    metrics: dict[str, float | int | str] = {}
-    passed, told, worst = True, [], []
+    figures: dict[str, Value] = {}
+    passed, compared, worst = True, [], []
     for name in rule.peers:
         peer = peers.get(name)
         if not isinstance(peer, Dataset):
@@ -254,18 +263,24 @@ def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> 
         if gaps.empty:
             continue
         median, largest = float(gaps["gap_bp"].median()), float(gaps["gap_bp"].max())
-        metrics |= {f"{name}_median_bp": median, f"{name}_max_bp": largest}
+        figures |= {f"{name}_median_bp": median, f"{name}_max_bp": largest}
         passed &= median <= rule.max_median_bp and largest <= rule.max_gap_bp
-        told.append(f"{name} median {median:.2f} bp, at most {largest:.1f} bp")
+        compared.append(
+            f"the difference to {name} has a median of {median:.2f} bp (limit "
+            f"{rule.max_median_bp:g} bp) and is at most {largest:.1f} bp (limit "
+            f"{rule.max_gap_bp:g} bp)"
+        )
         worst.append(gaps.nlargest(SHOWN_ROWS // len(rule.peers), "gap_bp"))
-    metrics["peers"] = len(worst)
+    if not compared:
+        return None, "there is no other quote to compare with", {}, pd.DataFrame()
+    figures["peers"] = len(worst)
     shown = pd.DataFrame() if passed else pd.concat(worst, ignore_index=True)
-    return passed, "; ".join(told) or "no other quote to compare with", metrics, shown
+    return passed, "; ".join(compared), {"evidence": figures}, shown
 
 
 def gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
     """`timestamp`, both quotes, `peer` and `gap_bp`, of every stamp at which both landed."""
-    own, other = (d.frame[d.frame["repair"] == AS_LANDED] for d in (dataset, peer))
+    own, other = (d.frame[d.frame["repair"] == AS_READ] for d in (dataset, peer))
     both = pd.merge(
         own[["timestamp", rule.column]].set_axis(["timestamp", dataset.name], axis=1),
         other[["timestamp", rule.peer_column]].set_axis(["timestamp", peer.name], axis=1),
@@ -278,9 +293,9 @@ def gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
 
 def margin_parameters(dataset: Dataset, venue: Exchange | None) -> Found:
     """Whether a venue's own margin file makes sense and agrees with the venue's configuration."""
-    told = dataset.frame.set_index("parameter")["value"]
-    initial = float(told["initial_margin_requirement"])
-    maintenance = float(told["maintenance_margin_requirement"])
+    values = dataset.frame.set_index("parameter")["value"]
+    initial = float(values["initial_margin_requirement"])
+    maintenance = float(values["maintenance_margin_requirement"])
     rows = [("initial", initial), ("maintenance", maintenance)]
     differs = []
     if initial < maintenance:
@@ -295,8 +310,6 @@ def margin_parameters(dataset: Dataset, venue: Exchange | None) -> Found:
             f"{row.margin} {row.file:g} in the file, {row.configuration:g} in the configuration"
             for row in apart.itertuples()
         ]
-    metrics: dict[str, float | int | str] = {
-        "file_initial": initial,
-        "file_maintenance": maintenance,
-    }
-    return not differs, "; ".join(differs) or "no difference", metrics, table
+    message = "; ".join(differs) or "the file agrees with the configuration"
+    figures = {"file_initial": initial, "file_maintenance": maintenance}
+    return not differs, message, {"evidence": figures}, table

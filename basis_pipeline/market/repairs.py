@@ -9,21 +9,22 @@ import numpy.typing as npt
 from basis_pipeline.config.dataset import BARS, DatasetConfig, RepairPolicy
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.grid import Grid, locate
-from basis_pipeline.market.raw import RawFamily
-from basis_pipeline.market.refusal import RefusedDataError
-from basis_pipeline.market.stamps import Int64, spell
-from basis_pipeline.market.window import HOUR_NS, Window
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timestamps import Int64, spell
+from basis_pipeline.market.window import Window
+from basis_pipeline.times import HOUR_NS
 
 Float64 = npt.NDArray[np.float64]
-Sources = Mapping[str, "RawFamily | DataError"]
+Sources = Mapping[str, "RawFeed | DataError"]
 
-AS_LANDED = ""
+AS_READ = ""
 SUBSTITUTED = "substituted"
 MEAN_OF_VENUES = "mean_of_venues"
 INTERPOLATED = "interpolated"
 CARRIED = "carried"
 ORACLE = "oracle"
-REPAIRS = (AS_LANDED, SUBSTITUTED, MEAN_OF_VENUES, INTERPOLATED, CARRIED, ORACLE)
+REPAIRS = (AS_READ, SUBSTITUTED, MEAN_OF_VENUES, INTERPOLATED, CARRIED, ORACLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +75,32 @@ def find_holes(grid: Grid, own: Int64) -> list[Hole]:
 
 
 def _hole(grid: Grid, own: Int64, first: int, last: int) -> Hole:
-    begin, end = int(grid.stamps[first]), int(grid.stamps[last])
+    begin, end = int(grid.timestamps[first]), int(grid.timestamps[last])
     next_row = int(np.searchsorted(own, begin))
     before = next_row - 1 if next_row else None
     after = next_row if next_row < len(own) else None
     # A hole that reaches over the window's edge counts whole: it is as long as it is.
     if first == 0 and before is not None:
         begin = min(begin, int(own[before]) + grid.step)
-    if last == len(grid.stamps) - 1 and after is not None:
+    if last == len(grid.timestamps) - 1 and after is not None:
         end = max(end, int(own[after]) - grid.step)
     hours = (end - begin + grid.step) // HOUR_NS
     return Hole(first, last, begin, end, before, after, hours)
 
 
 def repair_holes(
-    config: DatasetConfig, raw: RawFamily, grid: Grid, sources: Sources, window: Window
+    config: DatasetConfig, raw: RawFeed, grid: Grid, sources: Sources, window: Window
 ) -> Repaired:
     """Fill every hole by the first declared repair that covers all of it.
 
-    Raises RefusedDataError: DATA-013 for a hole no policy covers, DATA-012 when it is the stretch
+    Raises RejectedDataError: DATA-013 for a hole no policy covers, DATA-012 when it is the stretch
     before the first or after the last row.
     """
     values = grid.values.copy()
     source = np.full(len(values), config.name, dtype=object)
-    repair = np.full(len(values), AS_LANDED, dtype=object)
+    repair = np.full(len(values), AS_READ, dtype=object)
     reads: dict[str, None] = {}
-    for hole in find_holes(grid, raw.distinct.stamps):
+    for hole in find_holes(grid, raw.distinct.timestamps):
         fill = _fill(config, raw, grid, hole, sources, window)
         rows = slice(hole.first, hole.last + 1)
         values[rows], source[rows], repair[rows] = fill.values, fill.source, fill.repair
@@ -109,13 +110,13 @@ def repair_holes(
 
 def _fill(
     config: DatasetConfig,
-    raw: RawFamily,
+    raw: RawFeed,
     grid: Grid,
     hole: Hole,
     sources: Sources,
     window: Window,
 ) -> Fill:
-    stamps = grid.stamps[hole.first : hole.last + 1]
+    stamps = grid.timestamps[hole.first : hole.last + 1]
     refused: list[str] = []
     for attempt in (_from_oracle, _substitute, _mean_of_venues):
         found = attempt(config, hole, stamps, sources)
@@ -129,14 +130,14 @@ def _fill(
     reasons = "".join(f"; {reason}" for reason in refused)
     files = ", ".join(file.path for file in raw.files)
     if hole.before is None or hole.after is None:
-        first, last = (spell(int(at)) for at in raw.distinct.stamps[[0, -1]])
-        raise RefusedDataError(
+        first, last = (spell(int(at)) for at in raw.distinct.timestamps[[0, -1]])
+        raise RejectedDataError(
             "DATA-012",
             f"the window {window} lies outside {config.name}: its rows span {first} … {last}, "
             f"it lacks {hole}; {policy}{reasons}",
             where=files,
         )
-    raise RefusedDataError(
+    raise RejectedDataError(
         "DATA-013", f"{config.name} lacks {hole}; {policy}{reasons}", where=files
     )
 
@@ -156,7 +157,7 @@ def _take(
         return f"{name} is not there"
     if isinstance(found, DataError):
         return f"{name} is refused: {found.code} {found.what}"
-    at, present = locate(found.distinct.stamps, stamps)
+    at, present = locate(found.distinct.timestamps, stamps)
     if not present.all():
         return f"{name} itself lacks {int((~present).sum())} of these stamps"
     wanted = [found.distinct.columns.index(c) for c in columns or found.distinct.columns]
@@ -199,20 +200,20 @@ def _mean_of_venues(
     return Fill(mean, "+".join(policy.datasets), MEAN_OF_VENUES, policy.datasets)
 
 
-def _interpolate(config: DatasetConfig, raw: RawFamily, hole: Hole, stamps: Int64) -> Fill | None:
+def _interpolate(config: DatasetConfig, raw: RawFeed, hole: Hole, stamps: Int64) -> Fill | None:
     policy = config.repair.interpolate
     if policy is None or hole.before is None or hole.after is None:
         return None
     if hole.hours > policy.max_hours:
         return None
     own = raw.distinct
-    t0, t1 = own.stamps[hole.before], own.stamps[hole.after]
+    t0, t1 = own.timestamps[hole.before], own.timestamps[hole.after]
     share = ((stamps - t0) / (t1 - t0))[:, None]
     x0, x1 = own.values[hole.before], own.values[hole.after]
     return Fill(x0 * (x1 / x0) ** share, config.name, INTERPOLATED, ())
 
 
-def _carry_last(config: DatasetConfig, raw: RawFamily, hole: Hole, stamps: Int64) -> Fill | None:
+def _carry_last(config: DatasetConfig, raw: RawFeed, hole: Hole, stamps: Int64) -> Fill | None:
     policy = config.repair.carry_last
     if policy is None or hole.before is None or hole.hours > policy.max_hours:
         return None

@@ -7,7 +7,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from basis_pipeline.config.dataset import BARS, Column, DatasetConfig, Kind
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.repairs import REPAIRS, allowed_sources
 
 UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
@@ -53,7 +53,7 @@ def validate(frame: pd.DataFrame, config: DatasetConfig, files: str) -> None:
         rows = cases["index"].dropna().unique()[:SHOWN_ROWS]
         labels = [row for row in rows if row in frame.index]
         broken = ", ".join(dict.fromkeys(f"{c.column}: {c.check}" for c in cases.itertuples()))
-        raise RefusedDataError(
+        raise RejectedDataError(
             "DATA-014",
             f"{config.name} breaks {broken}; the first value at fault is {first['failure_case']}"
             + (f" at {frame.loc[labels[0], frame.columns[0]]}" if labels else ""),

@@ -27,9 +27,9 @@ from basis_pipeline.config.scenario import (
 )
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.panel import Panel, require_fit
-from basis_pipeline.market.stamps import Int64, spell
 from basis_pipeline.market.timeline import Floats
-from basis_pipeline.market.window import HOUR_NS
+from basis_pipeline.market.timestamps import Int64, spell
+from basis_pipeline.times import HOUR_NS
 
 HOURS_PER_YEAR = 8760.0
 

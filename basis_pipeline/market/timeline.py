@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.stamps import Int64, spell
+from basis_pipeline.market.timestamps import Int64, spell
 
 Floats = npt.NDArray[np.float64]
 At = str | datetime | pd.Timestamp | pd.DatetimeIndex

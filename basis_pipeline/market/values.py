@@ -10,11 +10,10 @@ import pandas as pd
 from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
-from basis_pipeline.market.grid import DAY_NS
-from basis_pipeline.market.repairs import AS_LANDED
-from basis_pipeline.market.stamps import Int64, spell
+from basis_pipeline.market.repairs import AS_READ
 from basis_pipeline.market.timeline import At, Floats, Timeline, instants
-from basis_pipeline.market.window import HOUR_NS
+from basis_pipeline.market.timestamps import Int64, spell
+from basis_pipeline.times import DAY_NS, HOUR_NS
 
 AAVE = "aave_v3"
 ETH_PRICE_WITHOUT_SPOT = "aave_weth_rates"
@@ -152,7 +151,7 @@ class MarketValues:
         """Whether a row behind the value at `at` was repaired; False where there is no value."""
         config, frame = self._dataset(name).config, self._dataset(name).frame
         stamps = instants(at)
-        flags = (frame["repair"] != AS_LANDED).to_numpy(dtype=bool)
+        flags = (frame["repair"] != AS_READ).to_numpy(dtype=bool)
         if config.is_document or not flags.any():
             return np.zeros(stamps.shape, dtype=bool)
         timeline = self._timeline(name)

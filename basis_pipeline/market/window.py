@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from basis_pipeline.errors import ConfigError
-
-HOUR_NS = 3_600_000_000_000
+from basis_pipeline.times import HOUR_NS
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from basis_pipeline.config.automation import Webhook
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.masking import masked
-from basis_pipeline.operations.events.log import emit
-from basis_pipeline.operations.events.model import EventType
-from basis_pipeline.settings import SecretUrl
+from basis_pipeline.operations.audit_log import AlertKind, EventType, emit
+from basis_pipeline.settings import SecretUrl, Settings
 
 COMPONENT = "alerts"
 SHOWN_REASONS = 5
@@ -29,12 +28,11 @@ class Alert:
 
     Parameters
     ----------
-    kind: `run_failed`, `gates_failed` or `halted`.
     subject: the job, the asset or the control.
     reasons: why, each with `what`, and with `code`, `where` and `gate` where it has them.
     """
 
-    kind: str
+    kind: AlertKind
     subject: str
     run_id: str = ""
     mode: str = ""
@@ -66,19 +64,21 @@ class Alert:
         return told
 
 
-def raise_alerts(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> bool:
-    """Tell alerts in the event log of this process, then deliver them together; whether that did.
+def raise_alerts(alerts: Sequence[Alert], settings: Settings, limits: Webhook) -> bool:
+    """Record alerts in the audit log, then deliver them together; whether that did.
 
     Nothing is raised: what keeps them from being delivered is an event of its own.
     """
+    url = settings.alert_webhook_url
     for alert in alerts:
-        emit(EventType.ALERT, COMPONENT, **alert.as_json())
+        emit(settings, EventType.ALERT, COMPONENT, **alert.as_json())
     if not alerts or not url:
         return False
     try:
         attempts = deliver(alerts, url, limits)
     except PlatformError as error:
         emit(
+            settings,
             EventType.ALERT_DELIVERY,
             COMPONENT,
             level="ERROR",
@@ -88,7 +88,8 @@ def raise_alerts(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> bo
             reason=error.what,
         )
         return False
-    emit(EventType.ALERT_DELIVERY, COMPONENT, alerts=len(alerts), delivered=True, attempts=attempts)
+    facts = {"alerts": len(alerts), "delivered": True, "attempts": attempts}
+    emit(settings, EventType.ALERT_DELIVERY, COMPONENT, **facts)
     return True
 
 
@@ -118,11 +119,11 @@ def deliver(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> int:
     except CircuitBreakerError:
         wait = f"none is tried for {limits.closed_after_seconds:g} s after the last one"
         what = f"{limits.open_after_failures} deliveries in a row failed: {wait}"
-        raise PlatformError("PLATFORM-004", what, where=url.shown) from None
+        raise PlatformError("PLATFORM-004", what, where=str(url)) from None
     except requests.RequestException as error:
         # Its own text holds the whole URL, which is a secret.
         told = f"{type(error).__name__}: {_answer(error)}"
-        raise PlatformError("PLATFORM-004", told, where=url.shown) from None
+        raise PlatformError("PLATFORM-004", told, where=str(url)) from None
     return int(trying.statistics["attempt_number"])
 
 
@@ -143,7 +144,7 @@ class _Unwilling(requests.HTTPError):
 def _post(url: SecretUrl, document: dict[str, Any], timeout: float) -> None:
     # Only the status is looked at: a body that never ends is not waited for.
     with requests.post(
-        str(url), json=document, timeout=timeout, allow_redirects=False, stream=True
+        url.get_secret_value(), json=document, timeout=timeout, allow_redirects=False, stream=True
     ) as answer:
         status = answer.status_code
     if status == requests.codes.too_many_requests or status >= 500:

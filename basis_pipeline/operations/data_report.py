@@ -10,11 +10,12 @@ from markupsafe import Markup
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.market.audit import Examined
 from basis_pipeline.market.evidence import Evidence, gather
-from basis_pipeline.results.pages import svg
-from basis_pipeline.results.pages.definitions import DASH, amount, percent
-from basis_pipeline.results.pages.page import render
+from basis_pipeline.reports import svg
+from basis_pipeline.reports.page import render
+from basis_pipeline.results.definitions import DASH, amount, percent
+from basis_pipeline.verdict import Status
 
-ORDER = ("FAIL", "WARN", "PASS", "ABSENT")
+ORDER = (Status.FAIL, Status.WARN, Status.PASS, Status.NOT_APPLICABLE)
 STATES = ("own", "repaired", "missing")
 SHOWN_OUTLIERS = 12  # of a family: the worst
 _STAMP = "%Y-%m-%d %H:%M"
@@ -220,9 +221,9 @@ def _calendar_row(found: Evidence, days: svg.Days | None) -> dict[str, object]:
 
 
 def _without_days(found: Evidence) -> str:
-    if found.line.verdict == "ABSENT":
+    if found.line.verdict is Status.NOT_APPLICABLE:
         return "no file"
-    return "a document without time" if found.line.verdict != "FAIL" else "refused"
+    return "a document without time" if found.line.verdict is not Status.FAIL else "refused"
 
 
 def _states(days: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,11 +6,11 @@ from typing import Any
 import dagster as dg
 
 from basis_pipeline.orchestration.assets import all_assets
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.jobs import all_jobs
 from basis_pipeline.orchestration.partitions import mode_partitions
 from basis_pipeline.orchestration.resources import (
-    RunRequest,
+    RunOptions,
     current_configs,
     studied_mode,
     studied_set,
@@ -26,7 +26,7 @@ def build_defs(
 
     Parameters
     ----------
-    resources: replacements by name, of `request` and `warehouse`.
+    resources: replacements by name, of `options` and `warehouse`.
     executor: how a run's steps execute; in the process of the run when not given.
 
     Raises
@@ -34,17 +34,17 @@ def build_defs(
     ConfigError: a configuration file is missing or wrong.
     """
     configs = current_configs()
-    partitions = mode_partitions(configs.modes)
+    partitions = mode_partitions(configs.mode_names)
     jobs = all_jobs()
-    request = RunRequest.configure_at_launch()
+    options = RunOptions.configure_at_launch()
     return dg.Definitions(
         assets=all_assets(configs, partitions),
         jobs=jobs,
         schedules=all_schedules(jobs),
         sensors=all_sensors(configs, jobs),
         resources={
-            "request": request,
-            "warehouse": Warehouse(request=request),
+            "options": options,
+            "warehouse": ParquetIOManager(options=options),
             "studied_mode": studied_mode,
             "studied_set": studied_set,
             **(resources or {}),

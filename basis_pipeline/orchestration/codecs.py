@@ -21,8 +21,8 @@ from basis_pipeline.errors import BasisError, error_from_code
 from basis_pipeline.files import write_atomically
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel_file import read_panel, write_panel
-from basis_pipeline.market.raw import RawFamily, RawFile
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.raw import RawFeed, RawFile
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window
 from basis_pipeline.orchestration.failures import error_metadata
 from basis_pipeline.orchestration.tables import table
@@ -68,17 +68,17 @@ def read_table(content: bytes) -> tuple[pd.DataFrame, dict[str, Any]]:
     return table.to_pandas(), json.loads(table.schema.metadata[FACTS])
 
 
-def encode_raw(family: RawFamily) -> bytes:
+def encode_raw(family: RawFeed) -> bytes:
     """A raw family as it landed, with the files it was read from."""
     files = [asdict(file) for file in family.files]
     return write_table(family.frame, {"config": family.config.model_dump_json(), "files": files})
 
 
-def decode_raw(content: bytes) -> RawFamily:
+def decode_raw(content: bytes) -> RawFeed:
     """The raw family that `encode_raw` wrote."""
     frame, facts = read_table(content)
     config = DatasetConfig.model_validate_json(facts["config"])
-    return RawFamily(config, frame, tuple(RawFile(**file) for file in facts["files"]))
+    return RawFeed(config, frame, tuple(RawFile(**file) for file in facts["files"]))
 
 
 def encode_dataset(dataset: Dataset) -> bytes:
@@ -105,7 +105,7 @@ def decode_dataset(content: bytes) -> Dataset:
 
 def encode_refusal(error: BasisError) -> bytes:
     """A coded error in place of a value, with the rows at fault where it has some."""
-    rows = error.offending if isinstance(error, RefusedDataError) else pd.DataFrame()
+    rows = error.offending if isinstance(error, RejectedDataError) else pd.DataFrame()
     shown = [record.data for record in table(rows, SHOWN_ROWS).records]
     return json.dumps({**error_metadata(error), "offending": shown}, indent=1).encode()
 
@@ -115,7 +115,7 @@ def decode_refusal(content: bytes) -> BasisError:
     told = json.loads(content)
     rows = pd.DataFrame(told.pop("offending"))
     if told["code"].startswith("DATA-"):
-        return RefusedDataError(**told, offending=rows)
+        return RejectedDataError(**told, offending=rows)
     return error_from_code(**told)
 
 

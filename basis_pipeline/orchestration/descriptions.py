@@ -29,7 +29,7 @@ def readers(configs: Configs) -> Readers:
     return found
 
 
-def family_description(config: DatasetConfig, asset: str, configs: Configs, read: Readers) -> str:
+def feed_description(config: DatasetConfig, asset: str, configs: Configs, read: Readers) -> str:
     """Markdown for the asset of a family: `asset` says what this asset does with it."""
     meaning = MEANINGS[config.kind]
     units = _UNITS.get(config.kind) or ", ".join(

@@ -14,7 +14,7 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 
 
 class RecordedExecutor(dg.Executor):
@@ -33,13 +33,13 @@ class RecordedExecutor(dg.Executor):
     ) -> Iterator[DagsterEvent]:
         """Execute the plan as the other does."""
         run = plan_context.dagster_run
-        request = RunRequest(**_asked(run.run_config))
-        with request.recording(plan_context.instance, run):
+        options = RunOptions(**_asked(run.run_config))
+        with options.recording(plan_context.instance, run):
             yield from self._inner.execute(plan_context, execution_plan)
 
 
 def _asked(run_config: Mapping[str, Any]) -> Mapping[str, Any]:
-    asked: Mapping[str, Any] = run_config.get("resources", {}).get("request", {}).get("config", {})
+    asked: Mapping[str, Any] = run_config.get("resources", {}).get("options", {}).get("config", {})
     return asked
 
 

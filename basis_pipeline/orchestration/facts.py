@@ -8,7 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import text
@@ -19,7 +18,12 @@ from basis_pipeline.operations.health import graph
 from basis_pipeline.operations.health.durations import Sample
 from basis_pipeline.operations.health.families import Ingested
 from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger
-from basis_pipeline.orchestration.guard import latest_records, told
+from basis_pipeline.orchestration.check_history import (
+    described,
+    evaluation_of,
+    has_failed,
+    latest_records,
+)
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 
 STEPS = """
@@ -80,7 +84,7 @@ def _ingested(
     """The latest verdict on every family: of its files and of the dataset made of them."""
     asked = {
         config.name: [
-            dg.AssetCheckKey(dg.AssetKey(["raw", config.name]), "landed"),
+            dg.AssetCheckKey(dg.AssetKey(["raw", config.name]), "readable"),
             *(
                 dg.AssetCheckKey(dg.AssetKey(["dataset", config.name]), check)
                 for check, (severity, _) in check_names(config).items()
@@ -93,23 +97,20 @@ def _ingested(
     found = {}
     for name, keys in asked.items():
         known = [records[key] for key in keys if key in records]
-        evaluated = [
-            record
-            for record in known
-            if record.event and record.status is not AssetCheckExecutionRecordStatus.PLANNED
-        ]
+        evaluated = [record for record in known if evaluation_of(record)]
         if not evaluated:
             continue
-        failed = [r for r in evaluated if r.status is AssetCheckExecutionRecordStatus.FAILED]
+        failed = [record for record in evaluated if has_failed(record)]
         landed = records.get(keys[0])
-        is_there = landed is not None and landed.status is AssetCheckExecutionRecordStatus.SUCCEEDED
+        verdict = evaluation_of(landed) if landed else None
+        is_there = verdict is not None and verdict.passed
         at = max(record.event.timestamp for record in evaluated if record.event)
         code, what, where = "", "", ""
         if failed:
-            event = failed[0].event
-            assert event is not None
-            code_value = event.get_dagster_event().asset_check_evaluation_data.metadata.get("code")
-            what, where = told(failed[0])
+            evaluation = evaluation_of(failed[0])
+            assert evaluation is not None
+            code_value = evaluation.metadata.get("code")
+            what, where = described(failed[0])
             code = str(code_value.value) if code_value else "DATA-014"
             what = what.removeprefix(f"{code}: ")
         found[name] = Ingested(is_there, datetime.fromtimestamp(at, UTC), code, what, where)

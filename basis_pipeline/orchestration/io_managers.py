@@ -9,21 +9,21 @@ from basis_pipeline.errors import BasisError, PlatformError, ResultsError
 from basis_pipeline.orchestration import codecs
 from basis_pipeline.orchestration.codecs import REFUSAL, Codec
 from basis_pipeline.orchestration.failures import coded_failures
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 
 CODECS: dict[tuple[str, ...], Codec] = {
     ("raw",): codecs.RAW,
     ("dataset",): codecs.DATASET,
     ("config", "mode"): codecs.SLICE,
     ("market", "panel"): codecs.PANEL,
-    ("backtest", "run"): codecs.RUN,
+    ("backtest", "simulation"): codecs.RUN,
 }
 
 
-class Warehouse(dg.ConfigurableIOManager):
+class ParquetIOManager(dg.ConfigurableIOManager):
     """Keeps asset values; a refused one is kept as its error, and loading it raises that."""
 
-    request: dg.ResourceDependency[RunRequest]
+    options: dg.ResourceDependency[RunOptions]
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a value, or the error that stands in its place."""
@@ -90,7 +90,7 @@ class Warehouse(dg.ConfigurableIOManager):
             return None
 
     def _stem(self, key: dg.AssetKey, partition: str) -> Path:
-        return self.request.warehouse.joinpath(*key.path, *([partition] if partition else []))
+        return self.options.warehouse.joinpath(*key.path, *([partition] if partition else []))
 
 
 def codec_for(key: dg.AssetKey) -> Codec:

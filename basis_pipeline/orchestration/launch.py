@@ -8,9 +8,8 @@ import dagster as dg
 
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.errors import BasisError
-from basis_pipeline.operations.gates import Gate
 from basis_pipeline.orchestration.assets.audit import DATA_AUDIT, GATES
-from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.config import CATALOGUE, MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
@@ -20,11 +19,12 @@ from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.checks import PHASE
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.runs.benchmarks import benchmark_names
-from basis_pipeline.runs.ingest import families_for
+from basis_pipeline.runs.ingest import feeds_for
+from basis_pipeline.verdict import Verdict
 
-OF_A_MODE = (MODE, PANEL, RUN, RECORD, TEAR_SHEET)
+OF_A_MODE = (MODE, PANEL, SIMULATION, RECORD, TEAR_SHEET)
 Say = Callable[[str], None]
 
 
@@ -42,7 +42,7 @@ class PipelineOutcome:
     """What became of the pipeline; `problems` are those of the data and of the reports."""
 
     modes: list[ModeOutcome]
-    gates: list[Gate]
+    gates: list[Verdict]
     problems: list[BasisError | str]
 
 
@@ -55,7 +55,7 @@ class Launcher:
 
     defs: dg.Definitions
     instance: dg.DagsterInstance
-    request: RunRequest
+    options: RunOptions
     say: Say
     log_level: str = "CRITICAL"
 
@@ -102,7 +102,7 @@ class Launcher:
         assets = sorted(asked - set(pipeline))
         if not assets:
             return []
-        self.say("platform and project")
+        self.say("platform")
         job = self.defs.resolve_implicit_global_asset_job_def()
         # The page of all gates comes after them: it shows what they said.
         done = [self._execute(assets, job=job), self._execute([GATES])]
@@ -110,12 +110,12 @@ class Launcher:
 
     def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
         """All families when all modes run; else only those the chosen modes read or repair from."""
-        configs = self.request.configs
+        configs = self.options.configs
         names = set(configs.datasets)
         if len(slices) < len(configs.modes):
             names = {name for mode_slice in slices for name in mode_slice.datasets}
             names |= {n for s in slices for n in benchmark_names(s, configs).values()}
-        raws = [raw_key(name) for name in families_for(configs, names)]
+        raws = [raw_key(name) for name in feeds_for(configs, names)]
         return [*raws, *(dataset_key(name) for name in sorted(names))]
 
     def _run_mode(self, mode: str) -> ModeOutcome:
@@ -141,11 +141,11 @@ class Launcher:
         )
 
     def _config(self) -> dict[str, Any]:
-        asked = {name: value for name, value in self.request.model_dump().items() if value}
+        asked = {name: value for name, value in self.options.model_dump().items() if value}
         console = {"console": {"config": {"log_level": self.log_level}}}
-        return {"resources": {"request": {"config": asked}}, "loggers": console}
+        return {"resources": {"options": {"config": asked}}, "loggers": console}
 
-    def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Gate]:
+    def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Verdict]:
         graph = self.defs.resolve_asset_graph()
         specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
         gates = gates_of(self.instance, [s for s in specs if s.asset_key in set(shared)])

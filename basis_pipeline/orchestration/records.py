@@ -5,16 +5,14 @@ from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import (
-    AssetCheckExecutionRecord,
-    AssetCheckExecutionRecordStatus,
-)
 
-from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
-from basis_pipeline.orchestration.checks import PHASE, SEVERITY
-from basis_pipeline.orchestration.guard import latest_records, told
+from basis_pipeline.orchestration.check_history import (
+    CheckRecord,
+    history_of,
+    is_planned,
+    latest_records,
+)
+from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
 from basis_pipeline.orchestration.partitions import (
     MODE,
     Part,
@@ -22,19 +20,21 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     scenario_sets,
 )
+from basis_pipeline.verdict import Status, Verdict
 
+DATA_VERSION_TAG = "dagster/data_version"
 HISTORY = 1_000  # records looked through, the latest first
 STOPPED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 
-def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Gate]:
+def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Verdict]:
     """Every check the graph declares, for every partition, with its latest verdict."""
     graph = defs.resolve_asset_graph()
     specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
     return gates_of_all(instance, specs)
 
 
-def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Gate]:
+def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Verdict]:
     """The checks given, of every partition they belong to, by phase, mode and asset.
 
     Of a study those of its own scenario sets, and of any other set that it was run with.
@@ -64,18 +64,18 @@ def _keys(instance: DagsterInstance, spec: dg.AssetCheckSpec) -> list[str]:
 
 def gates_of(
     instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec], key: str = ""
-) -> list[Gate]:
+) -> list[Verdict]:
     """The checks given with their latest verdicts, of one partition where they have them."""
     wanted = {spec.key: spec for spec in specs}
     records = latest_records(instance, wanted, key or None)
-    unfinished = {r.run_id for r in records.values() if _is_planned(r)}
+    unfinished = {r.run_id for r in records.values() if is_planned(r)}
     stopped = set(_stopped(instance, unfinished))
     return [_gate(spec, key, records.get(check), stopped) for check, spec in wanted.items()]
 
 
 def gates_of_result(
     instance: DagsterInstance, defs: dg.Definitions, asset: dg.AssetKey, mode: str, version: str
-) -> list[Gate]:
+) -> list[Verdict]:
     """What the checks of a mode said when `asset` got this data version, not what they say now.
 
     Empty where no run on record made it.
@@ -88,10 +88,8 @@ def gates_of_result(
     gates = []
     for spec in specs:
         if spec.partitions_def is not None:
-            told = instance.event_log_storage.get_asset_check_execution_history(
-                spec.key, limit=HISTORY, partition_filter=PartitionKeyFilter(key=mode)
-            )
-            own = [record for record in told if record.run_id == made_by]
+            history = history_of(instance, spec.key, HISTORY, mode)
+            own = [record for record in history if record.run_id == made_by]
             gates += [_gate(spec, mode, record, set()) for record in own[:1]]
     return gates
 
@@ -107,44 +105,27 @@ def _maker(instance: DagsterInstance, asset: dg.AssetKey, mode: str, version: st
 
 
 def _gate(
-    spec: dg.AssetCheckSpec, key: str, record: AssetCheckExecutionRecord | None, stopped: set[str]
-) -> Gate:
-    asset, part = spec.asset_key.to_user_string(), part_of_key(key)
-    phase, severity = spec.metadata[PHASE], spec.metadata[SEVERITY]
-    if record is None or _is_planned(record):
-        halted = record is not None and record.run_id in stopped
-        said = "its run failed before it was evaluated" if halted else "never evaluated"
-        verdict = Verdict.NOT_RUN
-        return Gate(
-            *(phase, asset, spec.name, part.mode, severity, verdict, said),
+    spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None, stopped: set[str]
+) -> Verdict:
+    if record is None or is_planned(record):
+        part = part_of_key(key)
+        is_blocked = record is not None and record.run_id in stopped
+        why = "its run failed before it was evaluated" if is_blocked else "never evaluated"
+        return Verdict(
+            check=spec.name,
+            severity=spec.metadata[SEVERITY],
+            status=Status.BLOCKED if is_blocked else Status.NOT_RUN,
+            message=why,
+            phase=spec.metadata[PHASE],
+            asset=spec.asset_key.to_user_string(),
+            mode=part.mode,
             scenario_set=part.scenario_set,
-            stopped=halted,
         )
     event = record.event
     assert event is not None  # an evaluation has its event
     evaluation = event.get_dagster_event().asset_check_evaluation_data
-    figures = {
-        name: value.value
-        for name, value in evaluation.metadata.items()
-        if isinstance(value.value, str | int | float)
-    }
-    return Gate(
-        phase,
-        asset,
-        spec.name,
-        part.mode,
-        severity,
-        verdict_of(evaluation.passed, evaluation.severity.value),
-        told(record)[0],
-        datetime.fromtimestamp(event.timestamp, UTC),
-        record.run_id,
-        scenario_set=part.scenario_set,
-        metrics=figures,
-    )
-
-
-def _is_planned(record: AssetCheckExecutionRecord) -> bool:
-    return record.status is AssetCheckExecutionRecordStatus.PLANNED
+    at = datetime.fromtimestamp(event.timestamp, UTC)
+    return verdict_of(evaluation).at(evaluated_at=at, run_id=record.run_id)
 
 
 def _stopped(instance: DagsterInstance, run_ids: set[str]) -> Iterator[str]:

@@ -8,15 +8,14 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.storage.tags import MAX_RETRIES_TAG
 from pydantic import Field
 
 from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
 from basis_pipeline.config.scenario import load_scenario_set, set_file
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.window import Window
-from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.orchestration.control import Watch
+from basis_pipeline.orchestration.audit_listener import is_over, recorded
+from basis_pipeline.orchestration.control import ControlListener
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.partitions import (
     PARTITION,
@@ -26,11 +25,12 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     unnamed,
 )
-from basis_pipeline.orchestration.trail import is_over, recorded
 from basis_pipeline.settings import Settings, load_settings, project_root
 
+DATA_TAG, WINDOW_TAG = "basis/data", "basis/window"
 
-class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
+
+class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
     """Directories, window, capital and overrides of a run; what is not given the environment says.
 
     The values are recorded with the run, so that running it again asks for the same.
@@ -48,7 +48,7 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
     )
 
     @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunRequest"]:
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
         """While steps execute the event log is open, and what is said carries the run."""
         with self.recording(context.instance, context.run):
             yield self
@@ -69,8 +69,9 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
             yield
             return
         if not is_over(instance, run):
-            instance.add_event_listener(run.run_id, Watch(instance, run, settings))
-        with recorded(settings.results_dir / DIRECTORY, instance, run, self._asked(settings)):
+            instance.add_run_tags(run.run_id, self.origin)
+            instance.add_event_listener(run.run_id, ControlListener(instance, run, settings))
+        with recorded(settings, instance, run, self._asked(settings)):
             yield
 
     def _asked(self, settings: Settings) -> dict[str, Any]:
@@ -87,6 +88,12 @@ class RunRequest(dg.ConfigurableResource):  # type: ignore[type-arg]
             data_start_date=self.start,
             data_end_date=self.end,
         )
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Tags of a run that say what its verdicts are about: the data directory and the window."""
+        window = f"{self.window.start:%Y-%m-%dT%H:%M}/{self.window.end:%Y-%m-%dT%H:%M}"
+        return {DATA_TAG: str(self.data.resolve()), WINDOW_TAG: window}
 
     @property
     def data(self) -> Path:
@@ -153,7 +160,7 @@ def _studied(context: dg.InitResourceContext, *, needs_set: bool) -> Part:
             know_sets(instance)
     except BasisError as error:
         # A run that fails outside of its steps would be retried; that does not mend a refusal.
-        instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+        instance.add_run_tags(run.run_id, {"dagster/max_retries": "0"})
         raise as_failure(error) from error
     return part
 

@@ -7,7 +7,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from basis_pipeline.config.automation import load_automation_limits
-from basis_pipeline.operations.deliveries import scan, still_growing
+from basis_pipeline.operations.file_changes import being_written, take_snapshots
 from basis_pipeline.orchestration.batches import CAUSE, DATA_JOB, data_run
 from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB
 from basis_pipeline.orchestration.partitions import know_sets, own_keys
@@ -54,15 +54,15 @@ def _nightly(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     def nightly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunRequest:
         configs = current_configs()
         seconds = load_automation_limits(project_root() / "configs").settle_seconds
-        tree = scan(settings.data_dir, (config.glob for config in configs.datasets.values()))
-        late = still_growing(tree, configs.datasets, seconds, time.time())
+        snapshots = take_snapshots(settings.data_dir, configs.datasets)
+        late = being_written(snapshots, seconds, time.time())
         datasets = [
             name for name, config in configs.datasets.items() if not late & {name, *config.sources}
         ]
         left = f", but for {', '.join(sorted(late))}: being delivered" if late else ""
         night = f"{context.scheduled_execution_time:%Y-%m-%d}"
         families = set(configs.datasets) - late
-        modes = sorted(configs.modes)
+        modes = configs.mode_names
         return data_run(f"night-{night}", families, datasets, modes, f"night of {night}{left}")
 
     return nightly

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from basis_pipeline.results.pages.definitions import COMPONENT_MEANING, FIGURES, Unit
+from basis_pipeline.results.definitions import COMPONENT_MEANING, FIGURES, Unit
 from basis_pipeline.results.tables import COMPONENTS, schema
 
 CURRENCY = "{currency}"

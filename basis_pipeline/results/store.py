@@ -3,15 +3,17 @@
 A run's directory holds `summary.json`, `config.json` and one Parquet file a table. `summary.json`
 records the hash of every other file, the database (`basis_pipeline.results.database`) that of
 `summary.json`. Nothing in them depends on when or where the run was made: the same run gives the
-same bytes.
+same bytes. Beside them lies `verdicts.json`, the verdicts of the run's gates. They may come later
+and be renewed, and say when they were given: no hash of the run covers them.
 """
 
 import json
+import math
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,10 +23,13 @@ from typing import Any, Self
 import pandas as pd
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.tables import REQUIRED_TABLES, TABLES, decode, encode, sha256
+from basis_pipeline.files import sha256, write_atomically
+from basis_pipeline.results.tables import REQUIRED_TABLES, TABLES, decode, encode
+from basis_pipeline.verdict import Verdict
 
 SUMMARY = "summary.json"
 CONFIG = "config.json"
+VERDICTS = "verdicts.json"
 ADDED = ("run_id", "mode", "identity", "files")
 STALE_SECONDS = 3600.0
 
@@ -47,12 +52,12 @@ class RunIdentity:
     @property
     def run_id(self) -> str:
         """Sixteen hexadecimal digits of the hash of everything above."""
-        return sha256(canonical_json(self.as_json()).encode())[:16]
+        return sha256(canonical_json(self.as_json()))[:16]
 
     @property
     def data_hash(self) -> str:
         """One hash over all datasets."""
-        return sha256(canonical_json(self.data_hashes).encode())
+        return sha256(canonical_json(self.data_hashes))
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, times in ISO 8601."""
@@ -90,11 +95,29 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def write_run(result: RunResult, directory: Path) -> Path:
+def finite(value: Any) -> Any:
+    """Return the value with None for what JSON has no number for, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value
+
+
+def write_run(
+    result: RunResult, directory: Path, verdicts: Iterable[Verdict] | None = None
+) -> Path:
     """Write a run as `directory`, all of it or nothing; a run that is already there stays as it is.
 
     Another run found there is replaced as a whole, and so is a copy of this one that is damaged, or
     that has the same tables but figures worked out by an earlier version.
+
+    Parameters
+    ----------
+    verdicts: of the run's gates; they replace those of a run that is already there. None leaves
+        these as they are.
 
     Raises
     ------
@@ -104,16 +127,21 @@ def write_run(result: RunResult, directory: Path) -> Path:
     """
     directory = directory.absolute()
     files = _files_of(result)
+    judged = None if verdicts is None else _verdicts_file(verdicts)
     with _writing(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
         _sweep(directory)
         if _holds(directory, result.run_id, files):
+            if judged is not None:
+                write_atomically(directory / VERDICTS, judged)
             return directory
         partial = directory.parent / f".{directory.name}.partial-{secrets.token_hex(4)}"
         try:
             partial.mkdir()
             for name, content in files.items():
                 _write_durably(partial / name, content)
+            if judged is not None:
+                _write_durably(partial / VERDICTS, judged)
             _sync(partial)
             if not _holds(directory, result.run_id, files):  # another writer may have been faster
                 _put_in_place(partial, directory)
@@ -146,6 +174,38 @@ def read_run(directory: Path) -> RunResult:
             if (file := f"{table}.parquet") in contents
         },
     )
+
+
+def write_verdicts(directory: Path, verdicts: Iterable[Verdict]) -> None:
+    """Write the verdicts of a stored run, in place of those it had.
+
+    Raises
+    ------
+    ResultsError: RS-001 when they cannot be written, RS-002 when there is no run.
+    """
+    _summary(directory)
+    with _writing(directory):
+        write_atomically(directory / VERDICTS, _verdicts_file(verdicts))
+
+
+def read_verdicts(directory: Path) -> list[Verdict]:
+    """Read the verdicts of a stored run; none when it was never judged.
+
+    Raises
+    ------
+    ResultsError: RS-003 when the file is damaged, RS-006 when it cannot be read.
+    """
+    try:
+        content = (directory / VERDICTS).read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(error, directory) from error
+    try:
+        return [Verdict.from_json(values) for values in json.loads(content)]
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{VERDICTS} is damaged"
+        raise ResultsError("RS-003", what, where=str(directory / VERDICTS)) from error
 
 
 def load_frame(directory: Path, table: str) -> pd.DataFrame:
@@ -208,6 +268,10 @@ def _files_of(result: RunResult) -> dict[str, bytes]:
     return {**files, SUMMARY: _pretty(summary)}
 
 
+def _verdicts_file(verdicts: Iterable[Verdict]) -> bytes:
+    return _pretty([finite(verdict.to_json()) for verdict in verdicts])
+
+
 def _pretty(value: Any) -> bytes:
     return (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
@@ -220,7 +284,12 @@ def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
         summary = _summary(directory)
     except ResultsError as error:
         damaged = error.code == "RS-003"
-        if damaged and {path.name for path in directory.iterdir()} <= {*files, SUMMARY, CONFIG}:
+        if damaged and {path.name for path in directory.iterdir()} <= {
+            *files,
+            SUMMARY,
+            CONFIG,
+            VERDICTS,
+        }:
             return False
         raise ResultsError(
             "RS-001",

@@ -1,6 +1,5 @@
 """The summary of a run: every figure of SEMANTICS 11, with its months and benchmarks."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ import pandas as pd
 
 from basis_pipeline.results import metrics
 from basis_pipeline.results.metrics import Floats, Stamps
+from basis_pipeline.results.store import finite
 from basis_pipeline.results.tables import COMPONENTS, GROUPS
 
 NESTED = (*COMPONENTS, *GROUPS)
@@ -45,7 +45,7 @@ def summarise(
         "months": _months(timestamps, growth, frames["attribution"]),
         "benchmarks": _benchmarks(timestamps, growth, frames.get("benchmark")),
     }
-    return {name: _plain(value) for name, value in summary.items()}
+    return {name: finite(value) for name, value in summary.items()}
 
 
 def growth_of(frames: Mapping[str, pd.DataFrame], capital: float) -> Floats:
@@ -97,14 +97,3 @@ def _benchmarks(
         for name in benchmark.columns.drop("timestamp")
         if benchmark[name].notna().all()
     }
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: what is not defined becomes None, at any depth."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value

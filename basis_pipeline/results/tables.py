@@ -13,7 +13,6 @@ Timestamps are tz-aware UTC nanoseconds; amounts are in the numeraire, quantitie
 their instrument.
 """
 
-import hashlib
 import io
 import re
 from collections.abc import Sequence
@@ -152,11 +151,6 @@ def decode(content: bytes) -> pd.DataFrame:
     """Frame of a Parquet file that `encode` made."""
     frame: pd.DataFrame = pq.read_table(io.BytesIO(content)).to_pandas()
     return frame
-
-
-def sha256(content: bytes) -> str:
-    """Hash that a run's summary records of each of its files."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def _misfit(what: str) -> ResultsError:

@@ -17,7 +17,7 @@ from basis_pipeline.engine.risk import measure
 from basis_pipeline.errors import BacktestError, ConfigError, DataError, MathError
 from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.panel import Panel, build_panel
-from basis_pipeline.market.raw import read_families
+from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import Window
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunIdentity, RunResult
@@ -190,7 +190,7 @@ def load_datasets(
     """
     wanted = [configs.datasets[name] for name in sorted(names)]
     needed = sorted({source for config in wanted for source in config.sources} | set(names))
-    families = read_families(data_dir, [configs.datasets[name] for name in needed])
+    families = read_feeds(data_dir, [configs.datasets[name] for name in needed])
     return build_datasets(wanted, families, window)
 
 

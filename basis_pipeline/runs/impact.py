@@ -51,7 +51,7 @@ def fingerprints(configs: Configs) -> dict[str, dict[str, str]]:
     `modes` leaves the catalogue entries out: what changes in one goes through its dataset.
     """
     return {
-        "modes": {name: _of_mode(configs, name) for name in configs.modes},
+        "modes": {name: _of_mode(configs, name) for name in configs.mode_names},
         "datasets": {
             name: _hash([canonical_json(config)]) for name, config in configs.datasets.items()
         },

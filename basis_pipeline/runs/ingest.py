@@ -8,9 +8,10 @@ from basis_pipeline.config.dataset import Kind
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
-from basis_pipeline.market.quality import QualityResult, dataset_checks
-from basis_pipeline.market.raw import RawFamily
+from basis_pipeline.market.quality import dataset_checks
+from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.window import Window
+from basis_pipeline.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,10 @@ class CheckedDataset:
     """A dataset, or the error it was refused with, and what every check found."""
 
     outcome: Dataset | DataError
-    checks: list[QualityResult]
+    checks: list[Verdict]
 
 
-def families_for(configs: Configs, names: Collection[str]) -> list[str]:
+def feeds_for(configs: Configs, names: Collection[str]) -> list[str]:
     """Raw families that the datasets named are made of: their own and those repairs may read."""
     sources = {source for name in names for source in configs.datasets[name].sources}
     return sorted({*names, *sources})
@@ -30,7 +31,7 @@ def families_for(configs: Configs, names: Collection[str]) -> list[str]:
 def checked_datasets(
     configs: Configs,
     names: Collection[str],
-    families: Mapping[str, RawFamily | DataError],
+    families: Mapping[str, RawFeed | DataError],
     window: Window,
     peers: Mapping[str, Dataset],
 ) -> dict[str, CheckedDataset]:
@@ -38,7 +39,7 @@ def checked_datasets(
 
     Parameters
     ----------
-    families: at least those of `families_for`; a refused one as its error.
+    families: at least those of `feeds_for`; a refused one as its error.
     peers: further datasets for the same window, to compare quotes with.
     """
     built = build_datasets([configs.datasets[name] for name in names], families, window)

@@ -11,7 +11,7 @@ from basis_pipeline.engine import MarketArrays, Parameters
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.panel import Panel
-from basis_pipeline.market.window import HOUR_NS
+from basis_pipeline.times import HOUR_NS
 
 
 def market_arrays(panel: Panel, mode_slice: ModeSlice) -> MarketArrays:

@@ -126,7 +126,7 @@ def main() -> None:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
         with webserver(home) as ui:
-            run = f"{ui}/assets/backtest/run?partition=btc_basis"
+            run = f"{ui}/assets/backtest/simulation?partition=btc_basis"
             take(browser, f"{ui}/asset-groups", "ui-graph", seen("Materialize all", "report"))
             take(browser, f"{run}&view=overview", "ui-asset", seen("What is at stake:"))
             take(browser, f"{run}&view=events", "ui-backtest-plot", plot_in_place)

@@ -20,7 +20,7 @@ Put = Callable[[str, list[str]], Path]
 def catalogue() -> dict[str, DatasetConfig]:
     """Every dataset of the committed catalogue, by name."""
     root = Path(__file__).parents[2]
-    return load_directory(root / "configs" / "datasets", DatasetConfig, "name")
+    return load_directory(root / "configs" / "datasets", DatasetConfig, "name")[0]
 
 
 @pytest.fixture

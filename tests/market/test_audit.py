@@ -32,7 +32,7 @@ def test_every_verdict_is_given(
     assert (binance.verdict, binance.holes, binance.longest_hole_hours) == ("WARN", 1, 3)
     assert binance.message == "3 rows substituted"
     assert (wrong.verdict, wrong.code) == ("FAIL", "DATA-011")
-    assert (gas.verdict, gas.code, gas.files) == ("ABSENT", "DATA-001", 0)
+    assert (gas.verdict, gas.code, gas.files) == ("N/A", "DATA-001", 0)
 
 
 def test_a_window_is_audited_as_a_run_would_use_it(
@@ -60,5 +60,5 @@ def test_the_table_has_a_column_per_field(catalogue: Catalogue, tmp_path: Path) 
     """An empty directory is a table of absent families."""
     table = audit_table(audit(tmp_path, catalogue.values()))
     assert len(table) == 34
-    assert set(table["verdict"]) == {"ABSENT"}
+    assert set(table["verdict"]) == {"N/A"}
     assert {"family", "first", "rows", "holes", "message"} <= set(table.columns)

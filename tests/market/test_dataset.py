@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from basis_pipeline.config.dataset import CarryLast, DatasetConfig, RepairPolicy
 from basis_pipeline.market.dataset import Dataset, build_dataset, build_datasets
-from basis_pipeline.market.raw import RawFamily, read_families, read_family
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window, parse_window
 
 Catalogue = dict[str, DatasetConfig]
@@ -42,16 +42,16 @@ def build(tmp_path: Path, catalogue: Catalogue) -> Callable[..., Dataset]:
 
     def built(name: str, window: Window = WEEK, config: DatasetConfig | None = None) -> Dataset:
         config = config or catalogue[name]
-        raw = read_family(tmp_path, config)
-        sources = read_families(tmp_path, [catalogue[source] for source in config.sources])
+        raw = read_feed(tmp_path, config)
+        sources = read_feeds(tmp_path, [catalogue[source] for source in config.sources])
         return build_dataset(config, raw, window, sources)
 
     return built
 
 
-def refusal(build: Callable[..., Dataset], *given: object, **named: object) -> RefusedDataError:
+def refusal(build: Callable[..., Dataset], *given: object, **named: object) -> RejectedDataError:
     """The error a dataset is refused with."""
-    with pytest.raises(RefusedDataError) as caught:
+    with pytest.raises(RejectedDataError) as caught:
         build(*given, **named)
     return caught.value
 
@@ -431,7 +431,7 @@ def test_no_row_is_ever_filled_silently(
     missing = hours | set(range(60, 60 + long_hole))
     put(perp("binance"), without([x.replace("10.5,", "77.0,") for x in bars(168)], missing))
     put(perp("bybit"), bars(168))
-    families = read_families(tmp_path, [config, catalogue["bybit_ethusdt_perp"]])
+    families = read_feeds(tmp_path, [config, catalogue["bybit_ethusdt_perp"]])
     runs = np.diff(np.flatnonzero([i not in missing for i in range(168)])) - 1
     built = build_datasets([config], families, WEEK)[config.name]
     assert isinstance(built, Dataset) == bool(runs.max() <= 24)
@@ -448,10 +448,10 @@ def test_a_refused_family_refuses_only_its_dataset(
     """Building many: an absent family is its error, the others are built."""
     put(perp("bybit"), bars(168))
     wanted = [catalogue["bybit_ethusdt_perp"], catalogue["okx_ethusdt_perp"]]
-    built = build_datasets(wanted, read_families(tmp_path, wanted), WEEK)
+    built = build_datasets(wanted, read_feeds(tmp_path, wanted), WEEK)
     assert isinstance(built["bybit_ethusdt_perp"], Dataset)
     refused = built["okx_ethusdt_perp"]
-    assert isinstance(refused, RefusedDataError)
+    assert isinstance(refused, RejectedDataError)
     assert refused.code == "DATA-001"
 
 
@@ -480,7 +480,7 @@ def test_a_raw_family_is_read_once_and_not_changed(
 ) -> None:
     """Building datasets leaves the raw frame as it landed."""
     put(perp("bybit"), [*bars(168)[::-1][:-1], bars(168)[0]][::-1])
-    raw: RawFamily = read_family(tmp_path, catalogue["bybit_ethusdt_perp"])
+    raw: RawFeed = read_feed(tmp_path, catalogue["bybit_ethusdt_perp"])
     before = raw.frame.copy()
     build_dataset(raw.config, raw, WEEK, {})
     pd.testing.assert_frame_equal(raw.frame, before)

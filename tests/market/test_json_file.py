@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig
-from basis_pipeline.market.raw import RawFamily, read_family
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.raw import RawFeed, read_feed
+from basis_pipeline.market.rejection import RejectedDataError
 
 Catalogue = dict[str, DatasetConfig]
 
@@ -18,11 +18,11 @@ MARGIN = "market_data/derivatives/risk_params/okx_margin_requirements.json"
 AAVE = "protocol_data/aave/risk_params"
 
 
-def _read(tmp_path: Path, config: DatasetConfig, name: str, content: str) -> RawFamily:
+def _read(tmp_path: Path, config: DatasetConfig, name: str, content: str) -> RawFeed:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content)
-    return read_family(tmp_path, config)
+    return read_feed(tmp_path, config)
 
 
 def _costs(config: DatasetConfig) -> dict[str, Any]:
@@ -52,6 +52,10 @@ def test_the_cost_table_becomes_long_rows(catalogue: Catalogue, tmp_path: Path) 
         (lambda text: text.replace('"10k"', '"small"', 1), "DATA-004"),
         (lambda text: text.replace(":", ";", 1), "DATA-004"),
         (lambda _: "[1, 2]", "DATA-004"),
+        (lambda text: text.replace('"10k"', f'"{"9" * 30}k"', 1), "DATA-004"),
+        (lambda text: text.replace("6.5", "9" * 5000, 1), "DATA-004"),
+        (lambda text: '{"a":' * 100_000 + text, "DATA-004"),
+        (lambda text: text + " " * (65 << 20), "DATA-015"),
         (lambda text: text[:-1], "DATA-005"),
         (lambda text: text[: len(text) // 2], "DATA-005"),
         (lambda text: text[:-40], "DATA-005"),
@@ -63,7 +67,7 @@ def test_a_broken_cost_table_is_refused(
 ) -> None:
     """Every way a document can be broken has the code its CSV sibling has."""
     config = catalogue["execution_costs"]
-    with pytest.raises(RefusedDataError) as caught:
+    with pytest.raises(RejectedDataError) as caught:
         _read(tmp_path, config, COSTS, change(json.dumps(_costs(config))))
     assert (caught.value.code, caught.value.where) == (code, COSTS)
 
@@ -94,7 +98,7 @@ def test_two_parameter_files_that_disagree_are_refused(
     _read(tmp_path, config, f"{AAVE}/a.json", json.dumps(flat))
     assert len(_read(tmp_path, config, f"{AAVE}/b.json", json.dumps(flat)).files) == 2
     flat["emode.ltv_limits.weETH_WETH"] = 0.6
-    with pytest.raises(RefusedDataError, match=r"a\.json and .*b\.json disagree") as caught:
+    with pytest.raises(RejectedDataError, match=r"a\.json and .*b\.json disagree") as caught:
         _read(tmp_path, config, f"{AAVE}/b.json", json.dumps(flat))
     assert caught.value.code == "DATA-007"
     assert "emode.ltv_limits.weETH_WETH" in caught.value.what

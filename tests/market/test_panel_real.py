@@ -11,7 +11,7 @@ from basis_pipeline.config.slicing import slice_mode
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.panel import Panel, build_panel
-from basis_pipeline.market.raw import read_families
+from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import parse_window
 from tests.market.made_datasets import configs
 
@@ -24,7 +24,7 @@ MODES = tuple(configs().modes)
 def datasets(real_data_dir: Path) -> dict[str, Dataset | DataError]:
     """Every dataset of the real data over the window."""
     catalogue = configs().datasets.values()
-    return build_datasets(catalogue, read_families(real_data_dir, catalogue), WINDOW)
+    return build_datasets(catalogue, read_feeds(real_data_dir, catalogue), WINDOW)
 
 
 class RawFiles:

@@ -10,10 +10,11 @@ import pytest
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.venue import Exchange, PerpMargin
 from basis_pipeline.market.dataset import Dataset, build_dataset
-from basis_pipeline.market.quality import QualityResult, check_names, dataset_checks
-from basis_pipeline.market.raw import read_families
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.quality import check_names, dataset_checks
+from basis_pipeline.market.raw import read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window, parse_window
+from basis_pipeline.verdict import Status, Verdict
 
 Catalogue = dict[str, DatasetConfig]
 Lines = Callable[..., list[str]]
@@ -31,12 +32,12 @@ def perps(put: Put, bars: Lines, catalogue: Catalogue, tmp_path: Path) -> Perps:
     put(f"{PERPS}/bybit_ETHUSDT_perp_1h_a.csv", lines)
     put(f"{PERPS}/binance_ETHUSDT_perp_1h_a.csv", [*lines[:10], *lines[12:]])
     configs = [catalogue[f"{venue}_ethusdt_perp"] for venue in ("binance", "bybit")]
-    families = read_families(tmp_path, configs)
+    families = read_feeds(tmp_path, configs)
     return {c.name: build_dataset(c, families[c.name], WINDOW, families) for c in configs}
 
 
-def _results(dataset: Dataset, peers: Perps | None = None) -> dict[str, QualityResult]:
-    return {r.name: r for r in dataset_checks(dataset.config, dataset, peers or {})}
+def _results(dataset: Dataset, peers: Perps | None = None) -> dict[str, Verdict]:
+    return {r.check: r for r in dataset_checks(dataset.config, dataset, peers or {})}
 
 
 def test_sound_data_pass_every_check_and_show_their_repairs(perps: Perps) -> None:
@@ -44,9 +45,9 @@ def test_sound_data_pass_every_check_and_show_their_repairs(perps: Perps) -> Non
     results = _results(perps["binance_ethusdt_perp"], perps)
     assert list(results) == list(check_names(perps["binance_ethusdt_perp"].config))
     assert all(result.passed and result.evaluated for result in results.values())
-    assert results["gaps"].metrics["repaired_substituted"] == 2
-    assert results["gaps"].offending["repair"].tolist() == ["substituted"] * 2
-    assert results["cross_venue"].metrics["bybit_ethusdt_perp_max_bp"] == 0.0
+    assert results["gaps"].evidence["repaired_substituted"] == 2
+    assert [row["repair"] for row in results["gaps"].rows] == ["substituted"] * 2
+    assert results["cross_venue"].evidence["bybit_ethusdt_perp_max_bp"] == 0.0
 
 
 def _with(dataset: Dataset, **columns: object) -> Dataset:
@@ -76,17 +77,17 @@ def test_every_check_can_fail(check: str, perps: Perps) -> None:
     result = _results(broken, perps)[check]
     assert not result.passed
     assert result.severity == ("WARN" if check in {"outliers", "cross_venue"} else "ERROR")
-    assert check in {"coverage", "gaps"} or len(result.offending) > 0
+    assert check in {"coverage", "gaps"} or len(result.rows) > 0
 
 
 def test_agreement_without_a_peer_says_so(perps: Perps) -> None:
     """With nothing to compare with, no figure is claimed."""
     dataset = perps["bybit_ethusdt_perp"]
-    refused = RefusedDataError("DATA-002", "it is empty")
+    refused = RejectedDataError("DATA-002", "it is empty")
     for peers in ({}, {"binance_ethusdt_perp": refused}):
-        results = {r.name: r for r in dataset_checks(dataset.config, dataset, peers)}
-        assert results["cross_venue"].metrics == {"peers": 0}
-        assert "no other quote" in results["cross_venue"].description
+        results = {r.check: r for r in dataset_checks(dataset.config, dataset, peers)}
+        assert results["cross_venue"].status is Status.NOT_APPLICABLE
+        assert "no other quote" in results["cross_venue"].message
 
 
 def test_a_falling_index_is_found_in_a_dataset(catalogue: Catalogue) -> None:
@@ -97,7 +98,7 @@ def test_a_falling_index_is_found_in_a_dataset(catalogue: Catalogue) -> None:
     window = Window(stamps[0], stamps[-1])
     dataset = Dataset(catalogue["weeth_oracle"], window, frame, 1.0, {}, 0, {})
     result = _results(dataset)["monotone_index"]
-    assert (result.passed, result.metrics["falls"]) == (False, 1)
+    assert (result.passed, result.measured) == (False, 1)
 
 
 @pytest.mark.parametrize(
@@ -116,13 +117,13 @@ def test_a_refusal_fails_its_own_check_and_leaves_the_others_unseen(
 ) -> None:
     """What was not evaluated has not passed; an absent family is a warning until it is needed."""
     rows = pd.DataFrame({"x": [1]})
-    error = RefusedDataError(code, "it is so", where="a.csv", offending=rows)
-    results = {r.name: r for r in dataset_checks(catalogue["weeth_oracle"], error, {})}
+    error = RejectedDataError(code, "it is so", where="a.csv", offending=rows)
+    results = {r.check: r for r in dataset_checks(catalogue["weeth_oracle"], error, {})}
     assert list(results) == list(check_names(catalogue["weeth_oracle"]))
     assert not any(result.passed for result in results.values())
     assert [name for name, result in results.items() if result.evaluated] == [owner]
-    assert (results[owner].severity, results[owner].metrics["code"]) == (severity, code)
-    assert len(results[owner].offending) == 1
+    assert (results[owner].severity, results[owner].evidence["code"]) == (severity, code)
+    assert len(results[owner].rows) == 1
 
 
 def _margin(catalogue: Catalogue, initial: float, maintenance: float) -> Dataset:
@@ -147,14 +148,14 @@ def test_margin_parameters_say_what_differs(catalogue: Catalogue) -> None:
     )
     config = catalogue["okx_risk_params"]
 
-    def result(initial: float, maintenance: float) -> QualityResult:
+    def result(initial: float, maintenance: float) -> Verdict:
         dataset = _margin(catalogue, initial, maintenance)
         found = dataset_checks(config, dataset, {}, venue)
-        return {r.name: r for r in found}["margin_parameters"]
+        return {r.check: r for r in found}["margin_parameters"]
 
     assert result(0.1, 0.05).passed
     inverted = result(0.05, 0.1)
     assert (inverted.passed, inverted.severity) == (False, "WARN")
-    assert "lies below maintenance" in inverted.description
-    assert "initial 0.05 in the file, 0.1 in the configuration" in inverted.description
-    assert inverted.offending["configuration"].tolist() == [0.1, 0.05]
+    assert "lies below maintenance" in inverted.message
+    assert "initial 0.05 in the file, 0.1 in the configuration" in inverted.message
+    assert [row["configuration"] for row in inverted.rows] == [0.1, 0.05]

@@ -1,6 +1,8 @@
 """Raw files: what the reader survives, and what it refuses with which code."""
 
 import hashlib
+import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,13 +11,14 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig
-from basis_pipeline.market.raw import RawFamily, read_families, read_family
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market import raw
+from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
 
 Catalogue = dict[str, DatasetConfig]
 Lines = Callable[..., list[str]]
 Put = Callable[[str, list[str]], Path]
-Read = Callable[..., RawFamily]
+Read = Callable[..., RawFeed]
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_2024-06-01_2024-06-02.csv"
 RATES = "protocol_data/aave/rates/aave_v3_aave-v3-ethereum_USDT_rates_2024-06-01_2024-06-04.csv"
@@ -29,12 +32,12 @@ RATES_HEADER = (
 @pytest.fixture
 def read(tmp_path: Path, catalogue: Catalogue) -> Read:
     """Read one family of the test's data directory."""
-    return lambda name="bybit_ethusdt_perp": read_family(tmp_path, catalogue[name])
+    return lambda name="bybit_ethusdt_perp": read_feed(tmp_path, catalogue[name])
 
 
-def refusal(read: Read, name: str = "bybit_ethusdt_perp") -> RefusedDataError:
+def refusal(read: Read, name: str = "bybit_ethusdt_perp") -> RejectedDataError:
     """The error a family is refused with."""
-    with pytest.raises(RefusedDataError) as caught:
+    with pytest.raises(RejectedDataError) as caught:
         read(name)
     return caught.value
 
@@ -61,7 +64,7 @@ def test_exact_duplicates_are_counted_and_kept_in_the_raw_frame(
     put(PERP, [*lines, lines[7]])
     family = read()
     assert (len(family.frame), family.exact_duplicates) == (49, 1)
-    assert len(family.distinct.stamps) == 48
+    assert len(family.distinct.timestamps) == 48
 
 
 DISGUISES: dict[str, Callable[[str], bytes]] = {
@@ -108,7 +111,7 @@ def test_the_same_rows_are_read_through_every_disguise(
     plain = read().distinct
     path.write_bytes(DISGUISES[disguise](path.read_text()))
     read_again = read().distinct
-    np.testing.assert_array_equal(read_again.stamps, plain.stamps)
+    np.testing.assert_array_equal(read_again.timestamps, plain.timestamps)
     np.testing.assert_array_equal(read_again.values, plain.values)
 
 
@@ -120,7 +123,7 @@ def test_late_stamps_are_kept_as_landed_and_snapped_only_in_the_distinct_rows(
     put("market_data/derivatives/funding_rates/bybit_ETHUSDT_funding_rates_a.csv", lines)
     family = read("bybit_ethusdt_funding")
     assert (family.frame["funding_timestamp"].dt.microsecond == 347_000).all()
-    assert (family.distinct.stamps % 3_600_000_000_000 == 0).all()
+    assert (family.distinct.timestamps % 3_600_000_000_000 == 0).all()
 
 
 def test_an_absent_family_names_what_lies_there_instead(put: Put, bars: Lines, read: Read) -> None:
@@ -135,8 +138,8 @@ def test_a_data_directory_that_does_not_exist_is_absent(
     catalogue: Catalogue, tmp_path: Path
 ) -> None:
     """A misspelt directory is said to be one."""
-    with pytest.raises(RefusedDataError, match="does not exist"):
-        read_family(tmp_path / "nowhere", catalogue["ethereum_gas"])
+    with pytest.raises(RejectedDataError, match="does not exist"):
+        read_feed(tmp_path / "nowhere", catalogue["ethereum_gas"])
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"# only a comment\n", b"timestamp,open\n"])
@@ -179,6 +182,99 @@ def test_an_unreadable_value_is_refused_with_its_line(
     assert error.code == "DATA-004"
     assert any(part in error.what for part in told.split("|"))
     assert PERP in error.what
+
+
+QUOTED = (9, 20)
+
+
+@pytest.mark.parametrize("lines", [QUOTED[:1], QUOTED, range(1, 49)])
+@pytest.mark.parametrize("before", ["bybit", "3008.0", "10.5"])
+@pytest.mark.parametrize("rows", [48, 4000])
+def test_a_stray_quotation_mark_is_rejected_with_its_line(
+    lines: list[int], before: str, rows: int, put: Put, bars: Lines, read: Read
+) -> None:
+    """One, two or many: no mark swallows the rows up to the next one, however long the file is."""
+    head, *body = bars()
+    spoilt = [head, *(body * (rows // 48))]
+    for line in lines:
+        spoilt[line] = spoilt[line].replace(before, f'"{before}')
+    put(PERP, spoilt)
+    error = refusal(read)
+    first = next(i for i, line in enumerate(spoilt, start=1) if line.count('"') % 2)
+    assert error.code == "DATA-004"
+    assert f"line {first} has a quotation mark that is not closed" in error.what
+    assert error.where == PERP
+
+
+def test_quoted_values_are_read(put: Put, bars: Lines, read: Read) -> None:
+    """Marks that are closed on their line are CSV."""
+    put(PERP, [line.replace(",bybit,", ',"by,bit",') for line in bars()])
+    assert len(read().frame) == 48
+
+
+def test_a_column_given_twice_is_rejected(put: Put, bars: Lines, read: Read) -> None:
+    """DATA-003: nobody knows which of the two is meant."""
+    put(PERP, [line.replace("turnover", "open") for line in bars()])
+    assert (refusal(read).code, "open twice" in refusal(read).what) == ("DATA-003", True)
+
+
+def test_a_line_without_end_is_rejected_before_it_fills_memory(
+    put: Put, bars: Lines, read: Read
+) -> None:
+    """DATA-015 after the first piece of a line of 1 GB (a sparse file): 100 MB are never held."""
+    path = put(PERP, bars())
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)
+    tracemalloc.start()
+    error = refusal(read)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (error.code, error.where) == ("DATA-015", PERP)
+    assert "line 50 is longer" in error.what
+    assert peak < 10 << 20
+
+
+STRANGE: dict[str, Callable[[Path], object]] = {
+    "a name that is not UTF-8": lambda path: path.rename(
+        os.fsdecode(os.fsencode(path).replace(b"2024", b"\xff24", 1))
+    ),
+    "a carriage return inside a line": lambda path: path.write_text(
+        path.read_text().replace("bybit", "by\rbit", 1)
+    ),
+    "bytes that are not text, and no line end": lambda path: path.write_bytes(
+        path.read_bytes()[:-1].replace(b"\n2024-06-01T09", b"\xff\n2024-06-01T09")
+    ),
+    "not readable": lambda path: (path.unlink(), path.symlink_to(path.parent), None),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_whatever_is_in_one_feed_stops_that_feed_alone(
+    strange: str, put: Put, bars: Lines, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """A coded error in its place, and the other feed is read."""
+    other = PERP.replace("bybit_ETHUSDT", "okx_ETHUSDT")
+    STRANGE[strange](put(PERP, bars()))
+    put(other, bars())
+    feeds = read_feeds(
+        tmp_path, [catalogue["bybit_ethusdt_perp"], catalogue["okx_ethusdt_perp"]], 1
+    )
+    assert isinstance(feeds["bybit_ethusdt_perp"], RejectedDataError)
+    assert isinstance(feeds["okx_ethusdt_perp"], RawFeed)
+
+
+def test_an_exception_nobody_foresaw_rejects_its_feed(
+    monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """It is not raised into the other feeds, and names the feed and itself."""
+
+    def fail(*_: object) -> list[Path]:
+        raise RuntimeError("the disk\nsneezed")
+
+    monkeypatch.setattr(raw, "feed_files", fail)
+    error = read_feeds(tmp_path, [catalogue["ethereum_gas"]])["ethereum_gas"]
+    assert isinstance(error, RejectedDataError)
+    assert error.what == "ethereum_gas cannot be read: RuntimeError: the disk sneezed"
 
 
 def test_bytes_that_are_no_text_are_refused(put: Put, bars: Lines, read: Read) -> None:
@@ -302,10 +398,10 @@ def test_one_refused_family_stops_no_other(
     put(PERP, bars())
     put(PERP.replace("ETH", "BTC"), bars())
     wanted = [catalogue["bybit_ethusdt_perp"], catalogue["bybit_btcusdt_perp"]]
-    found = read_families(tmp_path, wanted)
-    assert isinstance(found["bybit_ethusdt_perp"], RawFamily)
+    found = read_feeds(tmp_path, wanted)
+    assert isinstance(found["bybit_ethusdt_perp"], RawFeed)
     refused = found["bybit_btcusdt_perp"]
-    assert isinstance(refused, RefusedDataError)
+    assert isinstance(refused, RejectedDataError)
     assert refused.code == "DATA-011"
 
 

@@ -7,7 +7,7 @@ import pytest
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market.audit import audit, audit_table
 from basis_pipeline.market.dataset import Dataset, build_datasets
-from basis_pipeline.market.raw import read_families
+from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import Window, parse_window
 
 WINDOW = parse_window("2024-06-01", "2025-03-01")
@@ -16,7 +16,7 @@ WINDOW = parse_window("2024-06-01", "2025-03-01")
 def _built(
     data_dir: Path, catalogue: dict[str, DatasetConfig], window: Window
 ) -> dict[str, Dataset]:
-    families = read_families(data_dir, catalogue.values())
+    families = read_feeds(data_dir, catalogue.values())
     built = build_datasets(catalogue.values(), families, window)
     refused = {name: str(found) for name, found in built.items() if not isinstance(found, Dataset)}
     assert not refused
@@ -60,7 +60,7 @@ def test_a_window_before_the_data_is_refused(
 ) -> None:
     """The oracle's file name starts earlier than its rows, and is not believed."""
     wanted = [catalogue["weeth_oracle"]]
-    families = read_families(real_data_dir, wanted)
+    families = read_feeds(real_data_dir, wanted)
     refused = build_datasets(wanted, families, parse_window(start, "2025-03-01"))["weeth_oracle"]
     assert not isinstance(refused, Dataset)
     assert refused.code in {"DATA-010", "DATA-012"}

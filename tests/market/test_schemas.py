@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.schemas import schema_for, validate
 
 Catalogue = dict[str, DatasetConfig]
@@ -63,7 +63,7 @@ BREAKS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 @pytest.mark.parametrize("how", BREAKS)
 def test_every_rule_can_be_broken(how: str, gas: pd.DataFrame, catalogue: Catalogue) -> None:
     """DATA-014 for each of them, also for pandas' microseconds, which look the same."""
-    with pytest.raises(RefusedDataError) as caught:
+    with pytest.raises(RejectedDataError) as caught:
         validate(BREAKS[how](gas), catalogue["ethereum_gas"], "gas.csv")
     assert (caught.value.code, caught.value.where) == ("DATA-014", "gas.csv")
     assert len(caught.value.offending) > 0
@@ -72,7 +72,7 @@ def test_every_rule_can_be_broken(how: str, gas: pd.DataFrame, catalogue: Catalo
 def test_a_fall_in_what_can_only_grow_breaks_the_schema(catalogue: Catalogue) -> None:
     """The same rule as for raw rows, on the dataset's own."""
     frame = pd.DataFrame({"timestamp": STAMPS, "oracle_rate": [1.04, 1.05, 1.03]})
-    with pytest.raises(RefusedDataError, match="only grows") as caught:
+    with pytest.raises(RejectedDataError, match="only grows") as caught:
         validate(_text(frame, "weeth_oracle"), catalogue["weeth_oracle"], "oracle.csv")
     assert caught.value.offending["oracle_rate"].tolist() == [1.03]
 
@@ -87,5 +87,5 @@ def test_a_payout_before_its_period_ends_breaks_the_schema(catalogue: Catalogue)
             "tokens_per_eeth": 0.1,
         }
     )
-    with pytest.raises(RefusedDataError, match="period_ends_before_payout"):
+    with pytest.raises(RejectedDataError, match="period_ends_before_payout"):
         validate(_text(frame, "eigen_rewards"), catalogue["eigen_rewards"], "rewards.csv")

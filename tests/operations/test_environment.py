@@ -1,13 +1,12 @@
 """Gates of the environment: each one turns red when its object is spoilt."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.operations.environment import CHECKS, environment_checks
-from basis_pipeline.settings import Settings, Url, load_settings
+from basis_pipeline.settings import SecretUrl, Settings, load_settings
 
 
 @pytest.fixture
@@ -21,20 +20,20 @@ def settings(tmp_path: Path) -> Settings:
 def test_a_usable_environment_passes(settings: Settings) -> None:
     """Every check is evaluated and passes; nothing is left behind."""
     found = environment_checks(settings)
-    assert [check.name for check in found] == list(CHECKS)
+    assert [check.check for check in found] == list(CHECKS)
     assert all(check.passed and check.evaluated for check in found)
     assert list(settings.results_dir.iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["data_dir", "results_dir", "results_db_url"])
+@pytest.mark.parametrize("what", ["data_dir", "results_dir", "database"])
 def test_a_directory_that_cannot_be_used_fails(settings: Settings, what: str) -> None:
     """A file in the place of any of the three directories is found and named."""
     file = settings.data_dir.parent / "file"
     file.write_text("in the way")
-    value = Url(f"sqlite:///{file}/runs.sqlite") if what == "results_db_url" else file
-    _, directories = environment_checks(replace(settings, **{what: value}))
+    value = SecretUrl(f"sqlite:///{file}/runs.sqlite") if what == "database" else file
+    _, directories = environment_checks(settings.model_copy(update={what: value}))
     assert not directories.passed
-    assert str(file) in directories.description
+    assert str(file) in directories.message
 
 
 def test_missing_settings_fail_and_leave_the_directories_unjudged(tmp_path: Path) -> None:
@@ -45,5 +44,5 @@ def test_missing_settings_fail_and_leave_the_directories_unjudged(tmp_path: Path
         load_settings({"BASIS_ENV_FILE": str(empty)})
     found, directories = environment_checks(refused.value)
     assert not found.passed
-    assert found.metrics["code"] == "CONFIG-001"
+    assert found.evidence["code"] == "CONFIG-001"
     assert not directories.evaluated

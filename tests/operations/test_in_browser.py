@@ -14,20 +14,30 @@ from basis_pipeline.market.evidence import Evidence
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.operations.data_report import audit_html, evidence_of, families_table
 from basis_pipeline.operations.gate_reports import gates_html
-from basis_pipeline.operations.gates import Gate, Verdict, counts
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status, Verdict, counts, judge
 from tests.browser import NARROW, WIDE, chromium, visit
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 LONG = "a message that goes on about a file_with_a_very_long_name_that_nothing_breaks " * 3
 MODES = ("btc_basis", "usdt_market_neutral_no_leverage")
 GATES = [
-    Gate(2, "dataset/gas", "outliers", "", "WARN", Verdict.WARN, LONG, AT, "r" * 32),
-    Gate(
-        2, "dataset/perp", "gaps", "", "ERROR", Verdict.FAIL, "a <hole>", AT, "r", metrics={"n": 3}
+    judge("outliers", "WARN", False, LONG, asset="dataset/gas", phase=2).at(evaluated_at=AT),
+    judge("gaps", "ERROR", False, "a <hole>", evidence={"n": 3}, asset="dataset/perp", phase=2).at(
+        evaluated_at=AT
     ),
-    Gate(4, "health", "disk", "", "ERROR", Verdict.NOT_RUN, "never evaluated"),
-    *(Gate(3, "backtest/run", "rules", m, "ERROR", Verdict.PASS, "fine", AT, "r") for m in MODES),
+    Verdict(
+        check="disk",
+        severity="ERROR",
+        status=Status.NOT_RUN,
+        message="never evaluated",
+        asset="health",
+        phase=4,
+    ),
+    *(
+        judge("rules", "ERROR", True, "fine", asset="backtest/run", phase=3).at(mode=mode)
+        for mode in MODES
+    ),
 ]
 
 

@@ -15,7 +15,7 @@ from basis_pipeline.config import slice_mode
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.launch import Launcher, PipelineOutcome
-from basis_pipeline.orchestration.resources import RunRequest, current_configs
+from basis_pipeline.orchestration.resources import RunOptions, current_configs
 
 WINDOW = {"start": "2024-01-03", "end": "2024-02-20"}
 EVENT_LOG = {"module": "basis_pipeline.orchestration.storage", "class": "PooledSqliteEventLog"}
@@ -30,10 +30,10 @@ class Place:
     instance: dg.DagsterInstance
     defs: dg.Definitions
 
-    def request(self, **asked: object) -> RunRequest:
+    def request(self, **asked: object) -> RunOptions:
         """What a run here asks for."""
         places = {"data_dir": str(self.data), "results_dir": str(self.results)}
-        return RunRequest(**{**places, **WINDOW, **asked})
+        return RunOptions(**{**places, **WINDOW, **asked})
 
     def run(self, *modes: str, **asked: object) -> PipelineOutcome:
         """Run the pipeline for the modes named, or for all."""

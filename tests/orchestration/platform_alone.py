@@ -113,7 +113,9 @@ class Platform:
     def verdict_runs(self, mode: str) -> set[str]:
         """The runs that gave the verdicts on a mode's backtest."""
         gates = all_gates(self.instance, self.place.defs)
-        return {g.run_id for g in gates if g.mode == mode and g.asset.startswith("backtest/run")}
+        return {
+            g.run_id for g in gates if g.mode == mode and g.asset.startswith("backtest/simulation")
+        }
 
     def _change(
         self, asked: dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest

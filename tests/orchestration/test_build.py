@@ -9,7 +9,8 @@ import pytest
 from dagster_shared.utils.warnings import PreviewWarning
 
 from basis_pipeline.error_codes import PHASES
-from basis_pipeline.market.raw import RawFamily, read_families
+from basis_pipeline.market.raw import RawFeed, read_feeds
+from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
 from basis_pipeline.orchestration.resources import current_configs
@@ -89,7 +90,7 @@ def test_a_family_says_which_modes_read_it(defs: dg.Definitions) -> None:
 
 def test_tables_have_column_schemas(defs: dg.Definitions) -> None:
     """Every asset that holds rows shows each column with its type and meaning."""
-    tables = {"raw", "dataset"}, {"market/panel", "backtest/run"}
+    tables = {"raw", "dataset"}, {"market/panel", "backtest/simulation"}
     for spec in defs.resolve_all_asset_specs():
         name = spec.key.to_user_string()
         if spec.key.path[0] in tables[0] or name in tables[1]:
@@ -105,8 +106,8 @@ def test_raw_schemas_name_the_columns_that_land(sample: Path, defs: dg.Definitio
         for spec in defs.resolve_all_asset_specs()
         if spec.key.path[0] == "raw"
     }
-    for name, family in read_families(sample, current_configs().datasets.values()).items():
-        assert isinstance(family, RawFamily), name
+    for name, family in read_feeds(sample, current_configs().datasets.values()).items():
+        assert isinstance(family, RawFeed), name
         shown = {column.name for column in schemas[name].columns}
         assert shown == set(map(str, family.frame.columns)), name
 
@@ -134,7 +135,7 @@ def test_every_check_belongs_to_a_phase(defs: dg.Definitions) -> None:
 def test_modes_are_the_partitions(defs: dg.Definitions) -> None:
     """Each file in configs/modes/ is one partition of every asset of a mode."""
     graph = defs.resolve_asset_graph()
-    for name in ("config/mode", "market/panel", "backtest/run", "results/record"):
+    for name in ("config/mode", "market/panel", "backtest/simulation", "results/record"):
         definition = graph.get(dg.AssetKey(name.split("/"))).partitions_def
         assert definition is not None
         assert definition.get_partition_keys() == sorted(current_configs().modes)
@@ -144,15 +145,15 @@ def test_studies_are_partitioned_by_mode_and_set(defs: dg.Definitions) -> None:
     """Two dimensions, checks as their asset; upstream is the partition of the same mode."""
     graph = defs.resolve_asset_graph()
     for kind in ("stress", "montecarlo", "sweep"):
-        node = graph.get(dg.AssetKey([kind, "run"]))
+        node = graph.get(study_key(kind))
         assert isinstance(node.partitions_def, dg.MultiPartitionsDefinition)
         assert node.partitions_def.partition_dimension_names == ["mode", "scenario_set"]
         assert {graph.get_check_spec(check).partitions_def for check in node.check_keys} == {
             node.partitions_def
         }
-        mapping = graph.get_partition_mapping(node.key, dg.AssetKey(["backtest", "run"]))
+        mapping = graph.get_partition_mapping(node.key, dg.AssetKey(["backtest", "simulation"]))
         assert isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping)
-    by_mode = graph.get(dg.AssetKey(["walk_forward", "run"])).partitions_def
+    by_mode = graph.get(study_key("walk_forward")).partitions_def
     assert isinstance(by_mode, dg.StaticPartitionsDefinition)
 
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from basis_pipeline.errors import BasisError
-from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.failures import failures
 from tests.orchestration.conftest import Place
@@ -19,7 +19,7 @@ def materialise(place: Place, key: dg.AssetKey) -> BasisError | str | None:
         instance=place.instance,
         asset_selection=[key],
         partition_key="pure_lending",
-        run_config={"resources": {"request": {"config": asked}}},
+        run_config={"resources": {"options": {"config": asked}}},
         raise_on_error=False,
     )
     return next((reason for _, reason in failures(result)), None)
@@ -30,12 +30,12 @@ def test_a_damaged_panel_stops_its_backtest_until_it_is_made_anew(place: Place) 
     assert place.run("pure_lending").modes[0].run_id
     (kept,) = (place.results / "warehouse" / "market" / "panel").glob("pure_lending.*")
     kept.write_bytes(kept.read_bytes()[:-100])
-    problem = materialise(place, RUN)
+    problem = materialise(place, SIMULATION)
     assert isinstance(problem, BasisError)
     assert (problem.code, Path(problem.where)) == ("PLATFORM-003", kept)
     assert problem.action == "materialise market/panel[pure_lending]"
     assert materialise(place, PANEL) is None
-    assert materialise(place, RUN) is None
+    assert materialise(place, SIMULATION) is None
 
 
 @pytest.mark.parametrize("directory", ["warehouse/market/panel", "warehouse/backtest"])

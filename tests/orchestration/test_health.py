@@ -39,7 +39,7 @@ def observe(place: Place) -> dict[str, dg.AssetCheckEvaluation]:
     asked = place.request().model_dump()
     config = {name: value for name, value in asked.items() if value}
     result = place.defs.resolve_job_def(HEALTH_JOB).execute_in_process(
-        instance=place.instance, run_config={"resources": {"request": {"config": config}}}
+        instance=place.instance, run_config={"resources": {"options": {"config": config}}}
     )
     assert result.success
     return {found.check_name: found for found in result.get_asset_check_evaluations()}
@@ -98,7 +98,7 @@ def test_durations_are_those_of_dagsters_steps(
     assert sorted(s.seconds for s in samples) == pytest.approx(sorted(measured.values()), abs=1e-3)
     assert {sample.run_id for sample in samples} == {run for run, _ in measured}
     operations = {entry.operation for entry in percentiles(samples)}
-    assert {f"backtest/run[{mode.mode}]" for mode in outcome.modes} <= operations
+    assert {f"backtest/simulation[{mode.mode}]" for mode in outcome.modes} <= operations
 
 
 def test_facts_hold_verdicts_daemon_and_sensors(

@@ -12,41 +12,41 @@ from basis_pipeline.errors import DataError, PlatformError
 from basis_pipeline.files import write_atomically
 from basis_pipeline.market.dataset import build_dataset
 from basis_pipeline.market.panel import Panel
-from basis_pipeline.market.raw import read_families, read_family
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.raw import read_feed, read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import parse_window
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.launch import PipelineOutcome
-from basis_pipeline.orchestration.resources import RunRequest, current_configs
+from basis_pipeline.orchestration.resources import RunOptions, current_configs
 from tests.orchestration.conftest import Place
 
 NAMES = sorted(current_configs().datasets)
 
 
 @pytest.fixture
-def warehouse(tmp_path: Path) -> Warehouse:
+def warehouse(tmp_path: Path) -> ParquetIOManager:
     """A warehouse of its own."""
-    return Warehouse(request=RunRequest(results_dir=str(tmp_path)))
+    return ParquetIOManager(options=RunOptions(results_dir=str(tmp_path)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_raw_families_and_datasets_come_back_the_same(
-    name: str, sample: Path, warehouse: Warehouse
+    name: str, sample: Path, warehouse: ParquetIOManager
 ) -> None:
     """Frames keep their types and bits; hashes, files and repairs travel with them."""
     config = current_configs().datasets[name]
-    raw = read_family(sample, config)
+    raw = read_feed(sample, config)
     warehouse.store(raw_key(name), raw)
     again = warehouse.load(raw_key(name))
     pd.testing.assert_frame_equal(again.frame, raw.frame)
     assert (again.config, again.files, again.span) == (raw.config, raw.files, raw.span)
     assert again.content_hash == raw.content_hash
 
-    sources = read_families(sample, [current_configs().datasets[s] for s in config.sources])
+    sources = read_feeds(sample, [current_configs().datasets[s] for s in config.sources])
     dataset = build_dataset(config, again, parse_window("2024-01-03", "2024-02-20"), sources)
     warehouse.store(dataset_key(name), dataset)
     loaded = warehouse.load(dataset_key(name))
@@ -56,7 +56,7 @@ def test_raw_families_and_datasets_come_back_the_same(
 
 
 @pytest.mark.parametrize("mode", sorted(current_configs().modes))
-def test_slices_come_back_the_same(mode: str, warehouse: Warehouse) -> None:
+def test_slices_come_back_the_same(mode: str, warehouse: ParquetIOManager) -> None:
     """The slice that is read has the hash of the slice that was written."""
     mode_slice = slice_mode(current_configs(), mode)
     warehouse.store(MODE, mode_slice, mode)
@@ -65,11 +65,13 @@ def test_slices_come_back_the_same(mode: str, warehouse: Warehouse) -> None:
 
 
 def test_panels_come_back_the_same(
-    shared_place: Place, outcome: PipelineOutcome, warehouse: Warehouse
+    shared_place: Place, outcome: PipelineOutcome, warehouse: ParquetIOManager
 ) -> None:
     """Every array of a panel keeps its shape and its bits."""
     assert outcome.modes
-    panel: Panel = Warehouse(request=shared_place.request()).load(PANEL, "usdt_market_neutral")
+    panel: Panel = ParquetIOManager(options=shared_place.request()).load(
+        PANEL, "usdt_market_neutral"
+    )
     warehouse.store(PANEL, panel, "usdt_market_neutral")
     again = warehouse.load(PANEL, "usdt_market_neutral")
     assert again.data_hashes == panel.data_hashes
@@ -77,18 +79,20 @@ def test_panels_come_back_the_same(
     np.testing.assert_array_equal(again.reward_price, panel.reward_price)
 
 
-def test_a_refusal_stands_in_the_place_of_the_value(sample: Path, warehouse: Warehouse) -> None:
+def test_a_refusal_stands_in_the_place_of_the_value(
+    sample: Path, warehouse: ParquetIOManager
+) -> None:
     """Loading raises the recorded error with its rows; an earlier value is not read by mistake."""
     key = raw_key("ethereum_gas")
-    raw = read_family(sample, current_configs().datasets["ethereum_gas"])
+    raw = read_feed(sample, current_configs().datasets["ethereum_gas"])
     warehouse.store(key, raw)
     rows = pd.DataFrame({"timestamp": [pd.Timestamp("2024-01-01", tz="UTC")], "open": [-1.0]})
-    refusal = RefusedDataError("DATA-008", "no price", where="gas.csv", offending=rows)
+    refusal = RejectedDataError("DATA-008", "no price", where="gas.csv", offending=rows)
     warehouse.store(key, refusal)
     with pytest.raises(DataError) as raised:
         warehouse.load(key)
     assert str(raised.value) == str(refusal)
-    assert isinstance(raised.value, RefusedDataError)
+    assert isinstance(raised.value, RejectedDataError)
     assert raised.value.offending.to_dict("records") == [
         {"timestamp": "2024-01-01T00:00:00+00:00", "open": -1.0}
     ]
@@ -97,7 +101,7 @@ def test_a_refusal_stands_in_the_place_of_the_value(sample: Path, warehouse: War
     assert warehouse.load(key).content_hash == raw.content_hash
 
 
-def test_what_was_never_written_is_named(warehouse: Warehouse) -> None:
+def test_what_was_never_written_is_named(warehouse: ParquetIOManager) -> None:
     """A missing value is a coded error that says what to materialise."""
     with pytest.raises(PlatformError, match="PLATFORM-002") as raised:
         warehouse.load(PANEL, "btc_basis")
@@ -131,7 +135,7 @@ def test_several_partitions_load_by_name(tmp_path: Path) -> None:
     def all_modes(slices: dict) -> None:  # type: ignore[type-arg]
         seen.update({name: found.name for name, found in slices.items()})
 
-    resources = {"warehouse": Warehouse(request=RunRequest(results_dir=str(tmp_path)))}
+    resources = {"warehouse": ParquetIOManager(options=RunOptions(results_dir=str(tmp_path)))}
     with dg.DagsterInstance.ephemeral() as instance:
         for name in modes.get_partition_keys():
             dg.materialize([mode], partition_key=name, instance=instance, resources=resources)

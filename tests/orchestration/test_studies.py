@@ -14,10 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from basis_pipeline.operations.events.log import close_log, open_log
-from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.operations.events.query import query
-from basis_pipeline.operations.gates import Verdict
+from basis_pipeline.operations.audit_log import read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration import partitions, resources
 from basis_pipeline.orchestration.assets import studies
 from basis_pipeline.orchestration.assets.studies import study_key
@@ -27,6 +25,7 @@ from basis_pipeline.orchestration.partitions import know_sets
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.orchestration.sensors.alerts import alerts_of
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status
 from tests.orchestration.conftest import WINDOW, Place, place_at
 
 MODE = "pure_lending"
@@ -98,13 +97,12 @@ def studied(
             assert place.run(MODE).modes[0].run_id
             know_sets(place.instance)
             yield place
-    close_log()
 
 
 def execute(place: Place, job: str, **asked: Any) -> dg.ExecuteInProcessResult:
     """Run a job of the code location as `asked`, over the place's data and window."""
     request = {name: value for name, value in place.request().model_dump().items() if value}
-    config: dict[str, Any] = {"resources": {"request": {"config": request}}}
+    config: dict[str, Any] = {"resources": {"options": {"config": request}}}
     return place.defs.resolve_job_def(job).execute_in_process(
         instance=place.instance, run_config=config, raise_on_error=False, **asked
     )
@@ -116,12 +114,12 @@ def refusal(done: dg.ExecuteInProcessResult) -> str:
     return str(dict(failures(done)).popitem()[1])
 
 
-def gates_in(place: Place, asset: str) -> dict[str, dict[str, Verdict]]:
+def gates_in(place: Place, asset: str) -> dict[str, dict[str, Status]]:
     """Verdicts of an asset's gates of the mode that has run, by scenario set."""
-    found: dict[str, dict[str, Verdict]] = {}
+    found: dict[str, dict[str, Status]] = {}
     for gate in all_gates(place.instance, place.defs):
         if gate.asset == asset and gate.mode == MODE:
-            found.setdefault(gate.scenario_set, {})[gate.check] = gate.verdict
+            found.setdefault(gate.scenario_set, {})[gate.check] = gate.status
     return found
 
 
@@ -144,7 +142,7 @@ def test_scenarios_are_run_and_judged(
     assert made.metadata["points"].value == points
     assert Path(str(made.metadata["page"].value)).is_file()
     verdicts = gates_in(studied, f"{kind}/run")[name]
-    assert verdicts == {"reconciliation": Verdict.PASS, "worst_case": Verdict.PASS}
+    assert verdicts == {"reconciliation": Status.PASS, "worst_case": Status.PASS}
     rows = (studied.results / kind / MODE).rglob("points-*.parquet")
     assert sum(pq.read_metadata(file).num_rows for file in rows) == points
 
@@ -152,14 +150,14 @@ def test_scenarios_are_run_and_judged(
 def test_each_set_stands_alone(studied: Place) -> None:
     """Replays that break their limits change nothing of the crises that keep theirs."""
     assert execute(studied, "stress_tests", partition_key=f"{MODE}|crises").success
-    before = gates_in(studied, "stress/run")["crises"]
+    before = gates_in(studied, "stress/scenarios")["crises"]
     done = execute(studied, "stress_tests", partition_key=f"{MODE}|replays")
     assert done.success
-    (made,) = done.asset_materializations_for_node("stress__run")
+    (made,) = done.asset_materializations_for_node("stress__scenarios")
     assert made.metadata["left_out"].value == "later"
-    after = gates_in(studied, "stress/run")
-    assert after["replays"]["worst_case"] is Verdict.FAIL
-    assert after["crises"] == before == dict.fromkeys(before, Verdict.PASS)
+    after = gates_in(studied, "stress/scenarios")
+    assert after["replays"]["worst_case"] is Status.FAIL
+    assert after["crises"] == before == dict.fromkeys(before, Status.PASS)
     kept = studied.instance.get_materialized_partitions(study_key("stress"))
     assert {f"{MODE}|crises", f"{MODE}|replays"} <= kept
 
@@ -168,13 +166,13 @@ def test_any_set_is_a_gate_once_it_ran_and_while_it_has_a_file(
     studied: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kind's own sets are asked for, another one where it was run; records outlive the file."""
-    assert "bootstrapped" not in gates_in(studied, "sweep/run")
+    assert "bootstrapped" not in gates_in(studied, "sweep/points")
     assert execute(studied, "sweeps", partition_key=f"{MODE}|bootstrapped").success
-    found = gates_in(studied, "sweep/run")
+    found = gates_in(studied, "sweep/points")
     assert set(found) == {MODE, "bootstrapped"}
-    assert found["bootstrapped"]["reconciliation"] is Verdict.PASS
+    assert found["bootstrapped"]["reconciliation"] is Status.PASS
     monkeypatch.setattr(partitions, "project_root", lambda: studied.results)  # no set has a file
-    assert set(gates_in(studied, "sweep/run")) == set()
+    assert set(gates_in(studied, "sweep/points")) == set()
     wanted = dg.AssetRecordsFilter(study_key("sweep"), asset_partitions=[f"{MODE}|bootstrapped"])
     assert studied.instance.fetch_materializations(wanted, limit=9).records
 
@@ -182,13 +180,12 @@ def test_any_set_is_a_gate_once_it_ran_and_while_it_has_a_file(
 def test_what_a_run_says_carries_its_mode_and_its_set(studied: Place) -> None:
     """Events are found by mode and tell the set, as alerts do; times of steps are the set's."""
     done = execute(studied, "stress_tests", partition_key=f"{MODE}|crises")
-    open_log(studied.results / DIRECTORY).flush()
-    events = list(query(studied.results / DIRECTORY, run_id=done.run_id))
+    events = list(read_events(studied.results / DIRECTORY, run_id=done.run_id))
     assert {event.mode for event in events} == {MODE}
     verdicts = [event for event in events if event.type == "gate_verdict"]
     assert {event.fields["scenario_set"] for event in verdicts} == {"crises"}
     timed = {sample.operation for sample in step_samples(studied.instance, 50)}
-    assert f"stress/run[{MODE}|crises]" in timed
+    assert f"stress/scenarios[{MODE}|crises]" in timed
     failing = execute(studied, "stress_tests", partition_key=f"{MODE}|replays")
     run = studied.instance.get_run_by_id(failing.run_id)
     assert run is not None
@@ -231,7 +228,7 @@ def test_a_set_that_is_new_needs_no_preparation(studied: Place) -> None:
     done = execute(studied, "stress_tests", tags={"dagster/partition": f"{MODE}|crises"})
     assert done.success
     assert studied.instance.has_dynamic_partition("scenario_set", "crises")
-    (made,) = done.asset_materializations_for_node("stress__run")
+    (made,) = done.asset_materializations_for_node("stress__scenarios")
     assert made.partition == f"{MODE}|crises"
 
 
@@ -273,7 +270,7 @@ def test_no_scenarios_of_a_mode_that_never_ran(studied: Place) -> None:
     """Scenarios vary a backtest: without a sound one they are refused, and say why."""
     told = refusal(execute(studied, "sweeps", partition_key=f"{MODE}_eth|{MODE}"))
     assert "BT-001" in told
-    assert f"sweep/run[{MODE}_eth|{MODE}]" in told
+    assert f"sweep/points[{MODE}_eth|{MODE}]" in told
     assert not (studied.results / "sweep" / f"{MODE}_eth").exists()
 
 
@@ -281,14 +278,14 @@ def test_a_walk_forward_chooses_and_is_judged(studied: Place) -> None:
     """Folds of fourteen days of train and seven of test; every gate has its verdict."""
     done = execute(studied, "walk_forwards", partition_key=MODE)
     assert done.success
-    (made,) = done.asset_materializations_for_node("walk_forward__run")
+    (made,) = done.asset_materializations_for_node("walk_forward__folds")
     assert made.partition == MODE
     assert made.metadata["folds"].value == 2
     assert Path(str(made.metadata["page"].value)).is_file()
-    (verdicts,) = gates_in(studied, "walk_forward/run").values()
+    (verdicts,) = gates_in(studied, "walk_forward/folds").values()
     assert len(verdicts) > 3
-    assert Verdict.NOT_RUN not in verdicts.values()
-    assert verdicts["reconciliation"] is Verdict.PASS
+    assert Status.NOT_RUN not in verdicts.values()
+    assert verdicts["reconciliation"] is Status.PASS
 
 
 def test_a_walk_forward_longer_than_the_window_is_refused(
@@ -323,12 +320,14 @@ def test_a_set_from_the_command_line_and_the_table_of_gates(studied: Place) -> N
         )
 
     command = ("dagster", "asset", "materialize", "-m", "basis_pipeline.definitions")
-    done = told(*command, "--select", "stress/run", "--partition", f"{MODE}|crises")
+    done = told(*command, "--select", "stress/scenarios", "--partition", f"{MODE}|crises")
     assert done.returncode == 0, done.stderr
     gates = told("basis_pipeline", "gates", "--phase", "6", "--mode", MODE)
     assert gates.returncode == 1, gates.stderr  # of the replays
-    lines = [line.split("│")[1:-1] for line in gates.stdout.splitlines() if "stress/run" in line]
+    lines = [
+        line.split("│")[1:-1] for line in gates.stdout.splitlines() if "stress/scenarios" in line
+    ]
     cells = {tuple(cell.strip() for cell in line)[:4] for line in lines if len(line) > 4}
-    assert (MODE, "crises", "stress/run", "PASS") in cells
-    assert (MODE, "replays", "stress/run", "FAIL") in cells
-    assert f"stress/run[{MODE}|replays] worst_case" in gates.stdout
+    assert (MODE, "crises", "stress/scenarios", "PASS") in cells
+    assert (MODE, "replays", "stress/scenarios", "FAIL") in cells
+    assert f"stress/scenarios[{MODE}|replays] worst_case" in gates.stdout

@@ -14,7 +14,7 @@ import numpy as np
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.panel import Panel, build_panel, require_fit
 from basis_pipeline.operations.control import halt, require_work
-from basis_pipeline.orchestration.guard import require_passing
+from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import require_reconciled, run_backtest
 from basis_pipeline.runs.cluster import on_cluster
@@ -64,7 +64,7 @@ def unchecked_data(_: Path) -> None:
     """A backtest on an instance where nobody has looked at the data."""
     check = dg.AssetCheckKey(dg.AssetKey(["dataset", "aave_usdt_rates"]), "coverage")
     with dg.DagsterInstance.ephemeral() as instance:
-        require_passing(instance, [check], "backtest/run[pure_lending]")
+        require_passing(instance, [check], "backtest/simulation[pure_lending]")
 
 
 def next_to_nothing_left(_: Path) -> None:
@@ -90,7 +90,7 @@ def halted_work(place: Path) -> None:
     """A backtest asked for after a person halted work."""
     settings = load_settings({}, results_dir=place)
     halt(settings, reason="odd fills", by="ann")
-    require_work(settings, "backtest/run[btc_basis]")
+    require_work(settings, "backtest/simulation[btc_basis]")
 
 
 PROVOCATIONS = {

@@ -26,7 +26,7 @@ def with_text(place: Path, change: tuple[str, str]) -> None:
     text = (copy / MODE).read_text()
     assert before in text
     (copy / MODE).write_text(text.replace(before, after, 1))
-    load_configs(copy)
+    load_configs(copy).mode("eth_basis")
 
 
 def missing_variable(place: Path) -> None:
@@ -39,7 +39,7 @@ def dangling_link(place: Path) -> None:
     """A mode's file that links to nowhere."""
     copy = copy_tree(place / "configs")
     (copy / "modes" / "extra.yaml").symlink_to(place / "nowhere.yaml")
-    load_configs(copy)
+    load_configs(copy).mode("extra")
 
 
 def lacking_dataset(place: Path) -> None:

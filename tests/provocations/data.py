@@ -6,13 +6,13 @@ from pathlib import Path
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.loading import load_directory
 from basis_pipeline.market.dataset import build_dataset
-from basis_pipeline.market.raw import read_families, read_family
+from basis_pipeline.market.raw import read_feed, read_feeds
 from basis_pipeline.market.window import parse_window
 from tests.config.trees import COMMITTED
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_2024-06-01_2024-06-02.csv"
 RATES = "protocol_data/aave/rates/aave_v3_aave-v3-ethereum_USDT_rates_2024-06-01_2024-06-03.csv"
-CATALOGUE = load_directory(COMMITTED / "datasets", DatasetConfig, "name")
+CATALOGUE = load_directory(COMMITTED / "datasets", DatasetConfig, "name")[0]
 WINDOW = ("2024-06-01", "2024-06-02T23:00")
 
 Spoil = Callable[[list[str]], list[str]]
@@ -40,7 +40,7 @@ def delivered(spoil: Spoil) -> Callable[[Path], object]:
 
     def provoke(place: Path) -> object:
         put(place, spoil(bars()))
-        return read_family(place, CATALOGUE["bybit_ethusdt_perp"])
+        return read_feed(place, CATALOGUE["bybit_ethusdt_perp"])
 
     return provoke
 
@@ -51,8 +51,8 @@ def built(spoil: Spoil, *window: str) -> Callable[[Path], object]:
     def provoke(place: Path) -> object:
         config = CATALOGUE["bybit_ethusdt_perp"]
         put(place, spoil(bars()))
-        sources = read_families(place, [CATALOGUE[name] for name in config.sources])
-        return build_dataset(config, read_family(place, config), parse_window(*window), sources)
+        sources = read_feeds(place, [CATALOGUE[name] for name in config.sources])
+        return build_dataset(config, read_feed(place, config), parse_window(*window), sources)
 
     return provoke
 
@@ -71,14 +71,14 @@ def cut_off(place: Path) -> None:
     """A file whose copy was interrupted."""
     path = put(place, bars())
     path.write_bytes(path.read_bytes()[:-20])
-    read_family(place, CATALOGUE["bybit_ethusdt_perp"])
+    read_feed(place, CATALOGUE["bybit_ethusdt_perp"])
 
 
 def disagreeing(place: Path) -> None:
     """Two files that overlap and differ."""
     put(place, bars())
     put(place, replaced(",10.5,", ",11.5,")(bars()), PERP.replace("06-02", "06-03"))
-    read_family(place, CATALOGUE["bybit_ethusdt_perp"])
+    read_feed(place, CATALOGUE["bybit_ethusdt_perp"])
 
 
 def falling(place: Path) -> None:
@@ -90,11 +90,11 @@ def falling(place: Path) -> None:
         for day, index in ((1, 1.01), (2, 1.02), (3, 1.015))
     ]
     put(place, [header, *rows], RATES)
-    read_family(place, CATALOGUE["aave_usdt_rates"])
+    read_feed(place, CATALOGUE["aave_usdt_rates"])
 
 
 PROVOCATIONS = {
-    "DATA-001": lambda place: read_family(place, CATALOGUE["bybit_ethusdt_perp"]),
+    "DATA-001": lambda place: read_feed(place, CATALOGUE["bybit_ethusdt_perp"]),
     "DATA-002": delivered(lambda lines: lines[:1]),
     "DATA-003": delivered(replaced("close", "last")),
     "DATA-004": delivered(replaced("3005.0", "n/k")),
@@ -107,5 +107,6 @@ PROVOCATIONS = {
     "DATA-011": delivered(replaced("ETHUSDT", "BTCUSDT")),
     "DATA-012": built(as_landed, "2023-06-01", "2023-06-02"),
     "DATA-013": built(lambda lines: lines[:20] + lines[21:], *WINDOW),
+    "DATA-015": delivered(lambda lines: [*lines[:9], "x" * 200_000]),
     "DATA-014": built(replaced("3007.0,3003.0", "3003.0,3007.0"), *WINDOW),
 }

@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 
 from basis_pipeline.market.sample import write_sample
-from basis_pipeline.orchestration.io_managers import Warehouse
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.settings import dagster_home, load_settings
 from tests import shell
 
@@ -39,7 +39,7 @@ def damaged_value(place: Path) -> None:
     kept = place / "warehouse" / "dataset" / "aave_usdt_rates.parquet"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(b"PAR1 and no more")
-    Warehouse(request=RunRequest(results_dir=str(place))).load(RATES)
+    ParquetIOManager(options=RunOptions(results_dir=str(place))).load(RATES)
 
 
 PROVOCATIONS = {

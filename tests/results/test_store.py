@@ -20,10 +20,13 @@ from basis_pipeline.results.store import (
     RunIdentity,
     load_frame,
     read_run,
+    read_verdicts,
     summary_hash,
     verify_run,
     write_run,
+    write_verdicts,
 )
+from basis_pipeline.verdict import Status, Verdict
 from tests.results.made_run import make_run
 
 # Writes the pickled run over and over until it is killed.
@@ -110,6 +113,37 @@ def test_same_identity_with_other_contents_is_an_alarm(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="RS-003"):
         write_run(make_run(seed=2), tmp_path / "run")
     assert contents(tmp_path / "run") == before
+
+
+def test_verdicts_are_stored_beside_a_run_and_renewed(tmp_path: Path) -> None:
+    """They are read back as they were given, and no byte of the run depends on them."""
+    given = Verdict(
+        check="health_factor",
+        severity="ERROR",
+        status=Status.FAIL,
+        measured=0.99,
+        limit=1.02,
+        evidence={"where": "2024-06-01"},
+        rows=({"hour": 1},),
+        evaluated_at=datetime(2025, 1, 1, tzinfo=UTC),
+    )
+    directory = write_run(make_run(), tmp_path / "run", [given])
+    assert read_verdicts(directory) == [given]
+    recorded = summary_hash(directory)
+    passed = given.at(status=Status.PASS)
+    for again in ([passed], None):
+        write_run(make_run(), directory, again)
+        assert read_verdicts(directory) == [passed]
+    write_verdicts(directory, [given, passed.at(check="other", measured=float("inf"))])
+    assert [(v.check, v.measured) for v in read_verdicts(directory)] == [
+        ("health_factor", 0.99),
+        ("other", None),
+    ]
+    verify_run(directory, recorded)
+    (directory / "verdicts.json").write_text("[{}]")
+    with pytest.raises(ResultsError, match=r"RS-003.*verdicts\.json"):
+        read_verdicts(directory)
+    assert read_verdicts(write_run(make_run(capital=2.0), directory)) == []
 
 
 @pytest.mark.parametrize("file", ["equity.parquet", "config.json", "events.parquet"])

@@ -10,7 +10,7 @@ from basis_pipeline.config import Configs, ModeSlice, load_configs, slice_mode
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.panel import build_panel
-from basis_pipeline.market.raw import RawFamily, read_families
+from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.runs.backtest import capital_of, run_backtest
 from basis_pipeline.runs.checks import Finished
@@ -52,9 +52,9 @@ class Tree:
     _runs: dict[str, Finished] = field(default_factory=dict)
 
     @cached_property
-    def families(self) -> dict[str, RawFamily | DataError]:
+    def families(self) -> dict[str, RawFeed | DataError]:
         """Every raw family of the catalogue."""
-        return read_families(self.root, self.configs.datasets.values())
+        return read_feeds(self.root, self.configs.datasets.values())
 
     def datasets(self, window: Window) -> dict[str, Dataset | DataError]:
         """Every dataset over a window."""

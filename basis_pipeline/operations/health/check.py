@@ -107,7 +107,7 @@ def _surroundings(
         limits = limits or load_health_limits(directory)
         load_control_limits(directory)
         configs = load_configs(directory)
-        for mode in configs.modes:
+        for mode in configs.mode_names:
             try:
                 slices[mode] = slice_mode(configs, mode)
             except BasisError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from basis_pipeline.config import DatasetConfig
 from basis_pipeline.errors import DataError, error_from_code
-from basis_pipeline.market.raw import read_family
+from basis_pipeline.market.raw import read_feed
 from basis_pipeline.operations.health.model import Found, Status, faulty
 
 OF_THE_WINDOW = "DATA-012"  # says something about what was asked for, not about the delivery
@@ -90,7 +90,7 @@ def _absent(
 
 def _fault(data_dir: Path, config: DatasetConfig) -> dict[str, str] | None:
     try:
-        read_family(data_dir, config)
+        read_feed(data_dir, config)
     except DataError as error:
         return {"code": error.code, "what": error.what, "where": error.where}
     return None

@@ -13,17 +13,17 @@ from basis_pipeline.market.evidence import Evidence
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.operations.data_report import audit_html, counted, evidence_of
 from basis_pipeline.operations.gate_reports import gates_html
-from basis_pipeline.operations.gates import Gate, Verdict, counts, failed
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import write_page
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import coded_failures
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.records import gates_of_all
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
+from basis_pipeline.verdict import Status, Verdict, counts, failing
 
 DATA_AUDIT = dg.AssetKey(["report", "data_audit"])
 GATES = dg.AssetKey(["report", "gates"])
@@ -53,33 +53,33 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
     )
     def data_audit(
         context: dg.AssetExecutionContext,  # noqa: ARG001
-        request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        options: RunOptions,
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> dg.MaterializeResult[None]:
         """Write the page from what the warehouse holds."""
         with coded_failures():
-            require_open(request.settings, "report/data_audit")
-            evidence = evidence_of(_ingested(request, warehouse), request.configs.venues)
-            html = audit_html(evidence, f"{request.data.name}: {request.window} UTC")
-            page = write_page(request.reports / "data_audit.html", html)
+            require_open(options.settings, "report/data_audit")
+            evidence = evidence_of(_ingested(options, warehouse), options.configs.venues)
+            html = audit_html(evidence, f"{options.data.name}: {options.window} UTC")
+            page = write_page(options.reports / "data_audit.html", html)
         return dg.MaterializeResult(metadata={**figures.page(page), **_data_facts(evidence)})
 
     return data_audit
 
 
-def _ingested(request: RunRequest, warehouse: Warehouse) -> Iterator[Examined]:
+def _ingested(options: RunOptions, warehouse: ParquetIOManager) -> Iterator[Examined]:
     """Every family that has landed or was refused, with what became of its dataset."""
-    for name, config in request.configs.datasets.items():
+    for name, config in options.configs.datasets.items():
         raw, outcome = (_found(warehouse, key(name)) for key in (raw_key, dataset_key))
         if raw is None or outcome is None:
             continue
-        window = None if isinstance(raw, DataError) else request.window
+        window = None if isinstance(raw, DataError) else options.window
         if not isinstance(outcome, DataError):
             window = outcome.window
         yield Examined(config, raw, window, outcome)
 
 
-def _found(warehouse: Warehouse, key: dg.AssetKey) -> Any:
+def _found(warehouse: ParquetIOManager, key: dg.AssetKey) -> Any:
     """A value or the refusal that stands in its place; None when there is neither."""
     try:
         return warehouse.load(key)
@@ -124,25 +124,25 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
             "`basis gates` reads the same records and must say the same."
         ),
     )
-    def gates(context: dg.AssetExecutionContext, request: RunRequest) -> dg.MaterializeResult[None]:
+    def gates(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult[None]:
         """Write the page from the records as they stand."""
         found = gates_of_all(context.instance, checks)
         with coded_failures():
-            require_open(request.settings, "report/gates")
-            page = write_page(request.reports / "gates.html", gates_html(found))
+            require_open(options.settings, "report/gates")
+            page = write_page(options.reports / "gates.html", gates_html(found))
         return dg.MaterializeResult(metadata={**figures.page(page), **_gate_facts(found)})
 
     return gates
 
 
-def _gate_facts(gates: Sequence[Gate]) -> dict[str, Any]:
-    telling = [gate for gate in gates if gate.verdict in (Verdict.FAIL, Verdict.WARN)]
+def _gate_facts(gates: Sequence[Verdict]) -> dict[str, Any]:
+    telling = [gate for gate in gates if gate.status in (Status.FAIL, Status.WARN)]
     rows = pd.DataFrame(
-        [(gate.verdict.value, gate.name, gate.told) for gate in telling],
+        [(gate.status.value, gate.name, gate.message) for gate in telling],
         columns=["verdict", "gate", "evidence"],
     )
     return {
-        "verdict": "FAIL" if failed(gates) else "PASS",
+        "verdict": "FAIL" if failing(gates) else "PASS",
         "telling": table(rows.sort_values("verdict", kind="stable"), limit=100),
         **{f"gates_{word.value.lower().replace(' ', '_')}": n for word, n in counts(gates).items()},
     }

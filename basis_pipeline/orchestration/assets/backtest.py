@@ -1,4 +1,4 @@
-"""`backtest/run[mode]`: the engine over one panel, and the checks of what came out."""
+"""`backtest/simulation[mode]`: the engine over one panel, and the checks of what came out."""
 
 import time
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.operations.control import require_work
-from basis_pipeline.operations.control.figures import figures_of
+from basis_pipeline.operations.control.measurements import measurements_of
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.config import MODE, RULES
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import INPUTS, PANEL, input_checks
 from basis_pipeline.orchestration.checks import check_results, check_spec
-from basis_pipeline.orchestration.control import hold
+from basis_pipeline.orchestration.control import enforce_limits
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.orchestration.guard import require_passing
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema
+from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.results.columns import explained
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
@@ -31,7 +31,7 @@ from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.checks import CHECKS, PHASE, backtest_checks
 
-RUN = dg.AssetKey(["backtest", "run"])
+SIMULATION = dg.AssetKey(["backtest", "simulation"])
 # A run that fails one of these is wrong, not merely unlucky: it is never recorded as a result.
 BLOCKING = ("reconciliation", "closed_form", "determinism")
 _COLUMNS = {
@@ -59,11 +59,13 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
     """One backtest a mode."""
 
     @dg.asset(
-        key=RUN,
+        key=SIMULATION,
         ins={"mode_slice": dg.AssetIn(MODE), "panel": dg.AssetIn(PANEL)},
         partitions_def=partitions,
         check_specs=[
-            check_spec(RUN, name, severity, asks, PHASE, partitions, blocking=name in BLOCKING)
+            check_spec(
+                SIMULATION, name, severity, asks, PHASE, partitions, blocking=name in BLOCKING
+            )
             for name, (severity, asks, _) in CHECKS.items()
         ],
         group_name="backtest",
@@ -84,25 +86,25 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
             "above 1e-9 money appeared or vanished, and the run is not recorded."
         ),
     )
-    def run(
+    def simulation(
         context: dg.AssetExecutionContext,
         mode_slice: ModeSlice,
         panel: Panel,
-        request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        options: RunOptions,
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[RunResult]]:
         """Hold what is read against the gate, simulate, hold the figures against the limits."""
         mode = mode_of(context)
         try:
-            require_work(request.settings, f"backtest/run[{mode}]")
-            _require_sound_inputs(context.instance, mode_slice, mode)
-            capital = capital_of(mode_slice, request.capital)
-            beside = _benchmarks(mode_slice, request, warehouse)
+            require_work(options.settings, f"backtest/simulation[{mode}]")
+            _require_sound_inputs(context, mode_slice, options)
+            capital = capital_of(mode_slice, options.capital)
+            beside = _benchmarks(mode_slice, options, warehouse)
             began = time.perf_counter()
-            result = run_backtest(mode_slice, panel, request.window, capital, beside)
+            result = run_backtest(mode_slice, panel, options.window, capital, beside)
             seconds = time.perf_counter() - began
-            if not request.overrides:  # a what-if is nobody's book
-                hold(context.instance, request.settings, figures_of(result))
+            if not options.overrides:  # a what-if is nobody's book
+                enforce_limits(context.instance, options.settings, measurements_of(result))
         except BasisError as error:
             raise as_failure(error) from error
         found = backtest_checks(result, mode_slice, panel)
@@ -110,29 +112,34 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
             value=result,
             data_version=dg.DataVersion(result.run_id),
             metadata={**_facts(result), "simulation_seconds": seconds},
-            check_results=check_results(RUN, found, context.selected_asset_check_keys),
+            check_results=check_results(SIMULATION, found, context.selected_asset_check_keys),
         )
 
-    return run
+    return simulation
 
 
-def _benchmarks(mode_slice: ModeSlice, request: RunRequest, warehouse: Warehouse) -> Benchmarks:
+def _benchmarks(
+    mode_slice: ModeSlice, options: RunOptions, warehouse: ParquetIOManager
+) -> Benchmarks:
     """Benchmarks from what the warehouse holds for this window; a run depends on none of them."""
-    names = benchmark_names(mode_slice, request.configs)
+    names = benchmark_names(mode_slice, options.configs)
     found = {name: warehouse.find(dataset_key(name)) for name in names.values()}
-    held = {n: d for n, d in found.items() if d is not None and d.window == request.window}
-    return benchmark_table(names, held, request.window)
+    held = {n: d for n, d in found.items() if d is not None and d.window == options.window}
+    return benchmark_table(names, held, options.window)
 
 
-def _require_sound_inputs(instance: dg.DagsterInstance, mode_slice: ModeSlice, mode: str) -> None:
-    asking = f"backtest/run[{mode}]"
-    require_passing(instance, input_checks(mode_slice), asking)
+def _require_sound_inputs(
+    context: dg.AssetExecutionContext, mode_slice: ModeSlice, options: RunOptions
+) -> None:
+    mode, run_id, origin = mode_slice.name, context.run.run_id, options.origin
+    asset, of_data = f"backtest/simulation[{mode}]", input_checks(mode_slice)
+    require_passing(context.instance, of_data, asset, run_id=run_id, origin=origin)
     own = [dg.AssetCheckKey(MODE, RULES), dg.AssetCheckKey(PANEL, INPUTS)]
-    require_passing(instance, own, asking, mode)
+    require_passing(context.instance, own, asset, run_id=run_id, origin=origin, partition=mode)
 
 
 def _facts(result: RunResult) -> dict[str, Any]:
-    from basis_pipeline.results.pages.pictures import equity_png  # matplotlib is slow to import
+    from basis_pipeline.reports.static_figures import equity_png  # matplotlib is slow to import
 
     equity = result.frames["equity"]
     return {

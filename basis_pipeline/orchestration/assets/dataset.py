@@ -9,18 +9,18 @@ from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.quality import PHASE, check_names
-from basis_pipeline.market.raw import RawFamily
+from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.schemas import schema_for
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.raw import raw_key, refused
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
-from basis_pipeline.orchestration.descriptions import Readers, family_description, readers
+from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
-from basis_pipeline.orchestration.io_managers import Warehouse
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import column_schema, table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.runs.ingest import CheckedDataset, checked_datasets, families_for
+from basis_pipeline.runs.ingest import CheckedDataset, checked_datasets, feeds_for
 
 CODE_VERSION = "1"
 
@@ -44,14 +44,14 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
     )
     def dataset(
         context: dg.AssetExecutionContext,
-        request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        options: RunOptions,
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[Dataset | DataError] | dg.AssetCheckResult]:
         """Build every selected dataset; one that breaks its policy is recorded as refused."""
         names = asked_for(context)
         with coded_failures():
-            require_open(request.settings, "dataset")
-            checked = _build(request, warehouse, names)
+            require_open(options.settings, "dataset")
+            checked = _build(options, warehouse, names)
         for name, found in checked.items():
             result = _materialise(name, found, context.selected_asset_check_keys)
             yield from results_only(context, result)
@@ -71,7 +71,7 @@ def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpe
         group_name="dataset",
         kinds={"parquet", "pandas"},
         owners=[f"team:{config.owner}"],
-        description=family_description(config, asset, configs, read),
+        description=feed_description(config, asset, configs, read),
         code_version=CODE_VERSION,
         tags={"kind": config.kind.value},
         metadata={"dagster/column_schema": column_schema(schema_for(config))},
@@ -87,24 +87,24 @@ def _checks(config: DatasetConfig) -> list[dg.AssetCheckSpec]:
 
 
 def _build(
-    request: RunRequest, warehouse: Warehouse, names: Collection[str]
+    options: RunOptions, warehouse: ParquetIOManager, names: Collection[str]
 ) -> dict[str, CheckedDataset]:
     """Build from the raw families in the warehouse; peers outside the selection are read there."""
-    configs = request.configs
-    raws = {name: _landed(warehouse, name) for name in families_for(configs, names)}
+    configs = options.configs
+    raws = {name: _landed(warehouse, name) for name in feeds_for(configs, names)}
     agreements = [configs.datasets[name].agreement for name in names]
     quoted = {peer for agreement in agreements if agreement for peer in agreement.peers}
     peers = {
         name: found
         for name in sorted(quoted - set(names))
-        if (found := warehouse.find(dataset_key(name))) and found.window == request.window
+        if (found := warehouse.find(dataset_key(name))) and found.window == options.window
     }
-    return checked_datasets(configs, names, raws, request.window, peers)
+    return checked_datasets(configs, names, raws, options.window, peers)
 
 
-def _landed(warehouse: Warehouse, family: str) -> RawFamily | DataError:
+def _landed(warehouse: ParquetIOManager, family: str) -> RawFeed | DataError:
     try:
-        raw: RawFamily = warehouse.load(raw_key(family))
+        raw: RawFeed = warehouse.load(raw_key(family))
     except DataError as error:
         return error
     return raw

@@ -10,12 +10,13 @@ from basis_pipeline.config.health import load_health_limits
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.graph import Names, component_graph
 from basis_pipeline.operations.health.model import Component, Health, Status
-from basis_pipeline.orchestration.checks import check_spec
+from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.facts import facts_of
 from basis_pipeline.orchestration.failures import coded_failures
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import judge
 
 HEALTH = dg.AssetKey(["health"])
 PHASE = 4
@@ -57,11 +58,11 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
         ),
     )
     def health(
-        context: dg.AssetExecutionContext, request: RunRequest
+        context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Look at every component."""
         with coded_failures():
-            found = observed(context.instance, request)
+            found = observed(context.instance, options)
         yield dg.MaterializeResult(
             metadata={
                 "status": found.status.value,
@@ -76,13 +77,13 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
     return health
 
 
-def observed(instance: dg.DagsterInstance, request: RunRequest) -> Health:
+def observed(instance: dg.DagsterInstance, options: RunOptions) -> Health:
     """The report on the places a run would use, with the instance's facts."""
     config_dir = project_root() / "configs"
     limits = load_health_limits(config_dir)
-    facts = facts_of(instance, request.configs.datasets.values(), limits.history_runs)
+    facts = facts_of(instance, options.configs.datasets.values(), limits.history_runs)
     return check_health(
-        facts, config_dir=config_dir, data_dir=request.data_dir, results_dir=request.results_dir
+        facts, config_dir=config_dir, data_dir=options.data_dir, results_dir=options.results_dir
     )
 
 
@@ -90,23 +91,21 @@ def _result(component: Component) -> dg.AssetCheckResult:
     """ERROR where it is unhealthy or stopped by what is, WARN where it is degraded."""
     is_stopped = component.status is Status.NOT_READY and bool(component.affected_by)
     passed = component.status in PASSING and not is_stopped
-    severity = dg.AssetCheckSeverity.WARN
-    if component.status is Status.UNHEALTHY:
-        severity = dg.AssetCheckSeverity.ERROR
-    facts = {"code": component.code, "where": component.where}
-    return dg.AssetCheckResult(
-        asset_key=HEALTH,
-        check_name=check_of(component.name),
-        passed=passed,
-        severity=severity,
-        description=f"{component.status}: {component.told}",
-        metadata={
-            "status": component.status.value,
+    error = {"code": component.code, "where": component.where}
+    verdict = judge(
+        check_of(component.name),
+        "ERROR" if component.status is Status.UNHEALTHY else "WARN",
+        passed,
+        f"{component.status}: {component.told}",
+        evidence={
+            "health": component.status.value,
             "since": component.since.isoformat(),
             "affected_by": ", ".join(component.affected_by) or "nobody",
-            **{name: value for name, value in facts.items() if value},
+            **{name: value for name, value in error.items() if value},
         },
+        phase=PHASE,
     )
+    return check_result(HEALTH, verdict)
 
 
 def _tally(health: Health) -> dict[str, int]:

@@ -12,14 +12,15 @@ from basis_pipeline.market.panel import ARRAYS, Panel, axes, build_panel
 from basis_pipeline.market.quality import check_names
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
-from basis_pipeline.orchestration.checks import check_spec
+from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.orchestration.guard import require_passing
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema, table
+from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.orchestration.versions import version_of
+from basis_pipeline.verdict import Value, judge
 
 PANEL = dg.AssetKey(["market", "panel"])
 INPUTS = "inputs"
@@ -59,23 +60,29 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
     def panel(
         context: dg.AssetExecutionContext,
         mode_slice: ModeSlice,
-        request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        options: RunOptions,
+        warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Panel]]:
         """Hold the inputs against the gate, then build the panel."""
         asking = f"market/panel[{mode_of(context)}]"
         try:
-            require_passing(context.instance, input_checks(mode_slice), asking)
+            require_passing(
+                context.instance,
+                input_checks(mode_slice),
+                asking,
+                run_id=context.run.run_id,
+                origin=options.origin,
+            )
             datasets = {n: warehouse.load(dataset_key(n)) for n in mode_slice.datasets}
-            built = build_panel(mode_slice, datasets, request.window)
+            built = build_panel(mode_slice, datasets, options.window)
         except BasisError as error:
-            yield _inputs(passed=False, told=str(error), metadata={"where": error.where})
+            yield _inputs(False, str(error), {"where": error.where})
             raise as_failure(error) from error
         yield dg.MaterializeResult(
             value=built,
             data_version=_version(mode_slice, built),
-            metadata=_facts(built, request),
-            check_results=[_inputs(passed=True, told=f"{len(datasets)} datasets", metadata={})],
+            metadata=_facts(built, options),
+            check_results=[_inputs(True, f"{len(datasets)} datasets", {})],
         )
 
     return panel
@@ -91,15 +98,9 @@ def input_checks(mode_slice: ModeSlice) -> list[dg.AssetCheckKey]:
     ]
 
 
-def _inputs(*, passed: bool, told: str, metadata: dict[str, str]) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=PANEL,
-        check_name=INPUTS,
-        passed=passed,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=told,
-        metadata=metadata,
-    )
+def _inputs(passed: bool, message: str, evidence: dict[str, Value]) -> dg.AssetCheckResult:
+    verdict = judge(INPUTS, "ERROR", passed, message, evidence=evidence, phase=PHASE)
+    return check_result(PANEL, verdict)
 
 
 def _columns() -> dict[str, tuple[str, str]]:
@@ -119,13 +120,13 @@ def _version(mode_slice: ModeSlice, panel: Panel) -> dg.DataVersion:
     return version_of([mode_slice.config_hash, *span, *hashes])
 
 
-def _facts(panel: Panel, request: RunRequest) -> dict[str, Any]:
+def _facts(panel: Panel, options: RunOptions) -> dict[str, Any]:
     repaired = {name: int(mask.sum()) for name, mask in panel.repairs.items()}
     rows = [(name, panel.data_hashes[name], hours) for name, hours in sorted(repaired.items())]
     inputs = pd.DataFrame(rows, columns=["dataset", "content_hash", "repaired_hours"])
     return {
         "dagster/row_count": len(panel.timestamps),
-        "window": str(request.window),
+        "window": str(options.window),
         "venues": ", ".join(panel.venues) or "unhedged",
         "reward_tokens": ", ".join(panel.reward_tokens) or "none",
         "repaired_hours": int(panel.repaired.sum()),

@@ -11,20 +11,21 @@ from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.quality import PHASE, QualityResult, Severity
-from basis_pipeline.market.raw import RawFamily, read_families
-from basis_pipeline.market.refusal import RefusedDataError
+from basis_pipeline.market.quality import PHASE
+from basis_pipeline.market.raw import RawFeed, read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
-from basis_pipeline.orchestration.descriptions import Readers, family_description, readers
+from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error_metadata
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema, table
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Severity, Verdict, judge, rows_of
 
 CODE_VERSION = "1"
-LANDED = "landed"
-AS_LANDED = (
+READABLE = "readable"
+AS_READ = (
     "This is the family as it landed: typed, hashed, nothing repaired. A file that contradicts "
     "itself, another file or its own name is refused, and stops exactly the modes that need it."
 )
@@ -48,7 +49,9 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         name="raw",
         specs=[_spec(config, configs, read, freshness) for config in configs.datasets.values()],
         check_specs=[
-            check_spec(raw_key(name), LANDED, "ERROR", "its files are there and believable", PHASE)
+            check_spec(
+                raw_key(name), READABLE, "ERROR", "its files are there and believable", PHASE
+            )
             for name in configs.datasets
         ],
         can_subset=True,
@@ -56,14 +59,14 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         pool="data",
     )
     def raw(
-        context: dg.AssetExecutionContext, request: RunRequest
-    ) -> Iterator[dg.MaterializeResult[RawFamily | DataError] | dg.AssetCheckResult]:
+        context: dg.AssetExecutionContext, options: RunOptions
+    ) -> Iterator[dg.MaterializeResult[RawFeed | DataError] | dg.AssetCheckResult]:
         """Read every selected family; one that cannot be believed is recorded as refused."""
         names = asked_for(context)
         with coded_failures():
-            require_open(request.settings, "raw")
-            wanted = [request.configs.datasets[name] for name in names]
-            landed = read_families(request.data, wanted)
+            require_open(options.settings, "raw")
+            wanted = [options.configs.datasets[name] for name in names]
+            landed = read_feeds(options.data, wanted)
         for name, outcome in landed.items():
             result = _materialise(raw_key(name), outcome, context.selected_asset_check_keys)
             yield from results_only(context, result)
@@ -79,7 +82,7 @@ def _spec(
         group_name="raw",
         kinds={"json" if config.is_document else "csv"},
         owners=[f"team:{config.owner}"],
-        description=family_description(config, AS_LANDED, configs, read),
+        description=feed_description(config, AS_READ, configs, read),
         code_version=CODE_VERSION,
         freshness_policy=freshness,
         tags={"kind": config.kind.value},
@@ -116,9 +119,9 @@ def _columns(config: DatasetConfig) -> dict[str, tuple[str, str]]:
 
 
 def _materialise(
-    key: dg.AssetKey, outcome: RawFamily | DataError, selected: Collection[dg.AssetCheckKey]
-) -> dg.MaterializeResult[RawFamily | DataError]:
-    results = check_results(key, [_landed(outcome)], selected)
+    key: dg.AssetKey, outcome: RawFeed | DataError, selected: Collection[dg.AssetCheckKey]
+) -> dg.MaterializeResult[RawFeed | DataError]:
+    results = check_results(key, [_readable(outcome)], selected)
     if isinstance(outcome, DataError):
         return refused(key, outcome, results)
     return dg.MaterializeResult(
@@ -144,17 +147,18 @@ def refused(
     )
 
 
-def _landed(outcome: RawFamily | DataError) -> QualityResult:
-    if isinstance(outcome, RawFamily):
-        told = f"{len(outcome.files)} files, {len(outcome.frame)} rows"
-        return QualityResult(LANDED, True, "ERROR", told)
-    rows = outcome.offending if isinstance(outcome, RefusedDataError) else pd.DataFrame()
+def _readable(outcome: RawFeed | DataError) -> Verdict:
+    if isinstance(outcome, RawFeed):
+        message = f"{len(outcome.files)} files, {len(outcome.frame)} rows"
+        return judge(READABLE, "ERROR", True, message, phase=PHASE)
+    rows = rows_of(outcome.offending) if isinstance(outcome, RejectedDataError) else ()
     # An absent family is a fault only of the modes that need it, and they say so.
     severity: Severity = "WARN" if outcome.code == "DATA-001" else "ERROR"
-    return QualityResult(LANDED, False, severity, str(outcome), {"code": outcome.code}, rows)
+    code = {"code": outcome.code}
+    return judge(READABLE, severity, False, str(outcome), evidence=code, rows=rows, phase=PHASE)
 
 
-def _facts(family: RawFamily) -> dict[str, Any]:
+def _facts(family: RawFeed) -> dict[str, Any]:
     files = pd.DataFrame(
         [(f.path, f.rows, f.size, f.sha256) for f in family.files],
         columns=["file", "rows", "bytes", "sha256"],
@@ -162,7 +166,7 @@ def _facts(family: RawFamily) -> dict[str, Any]:
     span = family.span
     age = (pd.Timestamp.now("UTC") - span[1]) / pd.Timedelta(days=1) if span else None
     return {
-        "status": "landed",
+        "status": "validated",
         "dagster/row_count": len(family.frame),
         **({"age_days": float(age)} if age is not None else {}),
         "bytes": sum(file.size for file in family.files),

@@ -9,20 +9,19 @@ import pandas as pd
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.files import write_atomically
 from basis_pipeline.operations.control import require_open
-from basis_pipeline.operations.gates import Gate, Verdict, worst
 from basis_pipeline.orchestration import figures
-from basis_pipeline.orchestration.assets.backtest import RUN
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.results.pages.comparison import Entry, comparison_html
-from basis_pipeline.results.pages.tear_sheet import tear_sheet_html
-from basis_pipeline.results.pages.verdicts import GateVerdict
+from basis_pipeline.reports.comparison import Entry, comparison_html
+from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.results.store import RunResult, read_run
+from basis_pipeline.verdict import Status, Verdict, worst
 
 TEAR_SHEET = dg.AssetKey(["report", "tear_sheet"])
 COMPARISON = dg.AssetKey(["report", "comparison"])
@@ -42,7 +41,7 @@ def _tear_sheet(
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=TEAR_SHEET,
-        ins={"result": dg.AssetIn(RUN)},
+        ins={"result": dg.AssetIn(SIMULATION)},
         deps=[RECORD],
         partitions_def=partitions,
         group_name="report",
@@ -61,17 +60,17 @@ def _tear_sheet(
         ),
     )
     def tear_sheet(
-        context: dg.AssetExecutionContext, result: RunResult, request: RunRequest
+        context: dg.AssetExecutionContext, result: RunResult, options: RunOptions
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
-        from basis_pipeline.results.pages.pictures import tear_sheet_png  # slow to import
+        from basis_pipeline.reports.static_figures import tear_sheet_png  # slow to import
 
         mode = mode_of(context)
         gates = gates_of(context.instance, mode_checks, mode)
         verdicts = shown(gates)
         with coded_failures():
-            require_open(request.settings, f"report/tear_sheet[{mode}]")
-            page = write_page(request.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
+            require_open(options.settings, f"report/tear_sheet[{mode}]")
+            page = write_page(options.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
@@ -112,21 +111,21 @@ def _comparison(
         ),
     )
     def comparison(
-        context: dg.AssetExecutionContext, request: RunRequest
+        context: dg.AssetExecutionContext, options: RunOptions
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
-        from basis_pipeline.results.pages.pictures import comparison_png  # slow to import
+        from basis_pipeline.reports.static_figures import comparison_png  # slow to import
 
         with coded_failures():
-            require_open(request.settings, "report/comparison")
-            results = _comparable(context.instance, request, modes)
+            require_open(options.settings, "report/comparison")
+            results = _comparable(context.instance, options, modes)
             names = [result.mode for result in results]
             gates = {mode: gates_of(context.instance, mode_checks, mode) for mode in names}
             entries = [
                 Entry(result, tuple(shown(gates[result.mode])), f"{result.mode}.html")
                 for result in results
             ]
-            page = write_page(request.reports / "comparison.html", comparison_html(entries))
+            page = write_page(options.reports / "comparison.html", comparison_html(entries))
         return dg.MaterializeResult(
             data_version=version_of(result.run_id for result in results),
             metadata={
@@ -141,20 +140,20 @@ def _comparison(
 
 
 def _comparable(
-    instance: dg.DagsterInstance, request: RunRequest, modes: Sequence[str]
+    instance: dg.DagsterInstance, options: RunOptions, modes: Sequence[str]
 ) -> list[RunResult]:
     """The latest recorded run of every mode, of those over the window asked for.
 
     Of the graph's own: a run that somebody asked for beside it is not the mode's.
     """
-    window, found = request.window, []
+    window, found = options.window, []
     for mode in modes:
         recorded = dg.AssetRecordsFilter(asset_key=RECORD, asset_partitions=[mode])
         latest = instance.fetch_materializations(recorded, limit=1).records
         made = latest[0].asset_materialization if latest else None
         if made is None:
             continue
-        result = read_run(request.runs / str(made.metadata["run_id"].value))
+        result = read_run(options.runs / str(made.metadata["run_id"].value))
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:
@@ -162,20 +161,12 @@ def _comparable(
     return found
 
 
-def shown(gates: Iterable[Gate]) -> list[GateVerdict]:
-    """Gates as a page shows them."""
-    return [
-        GateVerdict(gate.check, _word(gate.verdict), gate.value, gate.limit, gate.message)
-        for gate in gates
-        if gate.verdict is not Verdict.NOT_RUN or gate.stopped
-    ]
+def shown(gates: Iterable[Verdict]) -> list[Verdict]:
+    """The gates that a page shows: those that were evaluated or blocked."""
+    return [gate for gate in gates if gate.status is not Status.NOT_RUN]
 
 
-def _word(verdict: Verdict) -> str:
-    return "SKIP" if verdict is Verdict.NOT_RUN else verdict.value
-
-
-def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
+def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Status]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"mode": result.mode, "gates": verdicts[result.mode].value, **figures.headlines(result)}

@@ -11,7 +11,7 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.requests.model import Served, Status
 from basis_pipeline.operations.requests.serving import serve
 from basis_pipeline.orchestration.failures import RETRIES, as_failure
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 
 REQUESTS = dg.AssetKey(["request", "backtests"])
@@ -50,11 +50,11 @@ def requests_config(sequences: Sequence[int]) -> dict[str, Any]:
     ),
 )
 def requests(
-    context: dg.AssetExecutionContext, config: Numbers, request: RunRequest
+    context: dg.AssetExecutionContext, config: Numbers, options: RunOptions
 ) -> dg.MaterializeResult[None]:
     """Serve the requests named; a refused one is an outcome, not a failure of the run."""
     try:
-        served = serve(request.settings, request.configs, config.sequences, context.run.run_id)
+        served = serve(options.settings, options.configs, config.sequences, context.run.run_id)
     except BasisError as error:
         raise as_failure(error) from error
     counts = Counter(entry.status.value for entry in served)

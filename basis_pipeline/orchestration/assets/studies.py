@@ -1,4 +1,6 @@
-"""`stress/run`, `montecarlo/run`, `sweep/run` by mode and scenario set; `walk_forward/run[mode]`.
+"""`stress/scenarios`, `montecarlo/paths` and `sweep/points` by mode and scenario set; and folds.
+
+`walk_forward/folds` is by mode alone.
 
 Each partition runs many scenarios of one mode over the datasets of the warehouse, in one step:
 batches are kept below the results directory, and a step that was stopped goes on where it was.
@@ -20,19 +22,19 @@ from basis_pipeline.errors import BasisError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.control import require_work
-from basis_pipeline.orchestration.assets.backtest import BLOCKING, RUN
+from basis_pipeline.orchestration.assets.backtest import BLOCKING, SIMULATION
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.orchestration.guard import require_passing
-from basis_pipeline.orchestration.io_managers import Warehouse
+from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import (
     Part,
     study_partitions,
 )
-from basis_pipeline.orchestration.resources import RunRequest
+from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
+from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.runs import scenario_checks, walk_forward
 from basis_pipeline.runs.fan_out import executor
@@ -42,6 +44,12 @@ from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.settings import project_root
 
 SHOWN = 20
+LEAVES = {
+    "stress": "scenarios",
+    "montecarlo": "paths",
+    "sweep": "points",
+    "walk_forward": "folds",
+}
 PARTS = (
     "**Partitions:** a mode and a scenario set, each with a page and checks of its own. Every file "
     "of `configs/scenarios/` is a set; one that is added here without a file is refused."
@@ -118,7 +126,7 @@ def study_assets(modes: dg.StaticPartitionsDefinition) -> list[dg.AssetsDefiniti
 
 def study_key(kind: str) -> dg.AssetKey:
     """Key of the asset of a kind."""
-    return dg.AssetKey([kind, "run"])
+    return dg.AssetKey([kind, LEAVES[kind]])
 
 
 def _checks(
@@ -135,7 +143,10 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
 
     @dg.asset(
         key=key,
-        deps=[MODE, RUN],  # of the same mode: Dagster maps the dimension that has its partitions
+        deps=[
+            MODE,
+            SIMULATION,
+        ],  # of the same mode: Dagster maps the dimension that has its partitions
         partitions_def=partitions,
         check_specs=_checks(key, scenario_checks.CHECKS, partitions),
         group_name=key.path[0],
@@ -144,23 +155,23 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
         code_version=ENGINE_VERSION,
         description=described(kind),
     )
-    def run(
+    def scenarios(
         context: dg.AssetExecutionContext,
         config: Fanning,
-        request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        options: RunOptions,
+        warehouse: dg.ResourceParam[ParquetIOManager],
         studied_set: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Run what of the set lies in the window, and judge its rows."""
         part = studied_set
         try:
             chosen = load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
-            _require_sound(context.instance, request, key, part)
-            kept, outside = inside(chosen, request.window)
+            _require_sound(context, options, part)
+            kept, outside = inside(chosen, options.window)
             if kept is None:
-                raise nothing_inside(outside, request.window)
-            study = _study(kept, part.mode, request, warehouse)
-            place = _swept(study, request, kind, config)
+                raise nothing_inside(outside, options.window)
+            study = _study(kept, part.mode, options, warehouse)
+            place = _swept(study, options, kind, config)
             rows = read_rows(study, place, scenario_checks.JUDGED).to_pandas()
             found = scenario_checks.scenario_checks(rows, kept)
             page = write_report(study, place, rows, found)
@@ -173,7 +184,7 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
             check_results=check_results(key, found, context.selected_asset_check_keys),
         )
 
-    return run
+    return scenarios
 
 
 def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
@@ -181,7 +192,7 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
 
     @dg.asset(
         key=key,
-        deps=[MODE, RUN],
+        deps=[MODE, SIMULATION],
         partitions_def=modes,
         check_specs=_checks(key, walk_forward.CHECKS, modes),
         group_name=key.path[0],
@@ -190,21 +201,21 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
         code_version=ENGINE_VERSION,
         description=described("walk_forward"),
     )
-    def run(
+    def folds(
         context: dg.AssetExecutionContext,
         config: Fanning,
-        request: RunRequest,
-        warehouse: dg.ResourceParam[Warehouse],
+        options: RunOptions,
+        warehouse: dg.ResourceParam[ParquetIOManager],
         studied_mode: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Sweep the plan's grid over every window, choose, look, judge."""
         mode = studied_mode.mode
         try:
-            _require_sound(context.instance, request, key, studied_mode)
-            plan = load_walk_forward(project_root() / "configs", request.configs, mode)
-            scenarios = walk_forward.scenario_set(plan, request.window)
-            study = _study(scenarios, mode, request, warehouse)
-            place = _swept(study, request, "walk_forward", config)
+            _require_sound(context, options, studied_mode)
+            plan = load_walk_forward(project_root() / "configs", options.configs, mode)
+            scenarios = walk_forward.scenario_set(plan, options.window)
+            study = _study(scenarios, mode, options, warehouse)
+            place = _swept(study, options, "walk_forward", config)
             walked = walk_forward.walk(plan, study, place)
             walk_forward.write_walk(walked, place)
             found = walk_forward.walk_forward_checks(walked)
@@ -224,35 +235,42 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
             check_results=check_results(key, found, context.selected_asset_check_keys),
         )
 
-    return run
+    return folds
 
 
-def _require_sound(
-    instance: dg.DagsterInstance, request: RunRequest, key: dg.AssetKey, part: Part
-) -> None:
+def _require_sound(context: dg.AssetExecutionContext, options: RunOptions, part: Part) -> None:
     """Scenarios are variations of a backtest: of one that is wrong there are none."""
-    asking = f"{key.to_user_string()}[{part.key}]"
-    require_work(request.settings, asking)
-    require_passing(instance, [dg.AssetCheckKey(RUN, name) for name in BLOCKING], asking, part.mode)
+    asset = f"{context.asset_key.to_user_string()}[{part.key}]"
+    require_work(options.settings, asset)
+    require_passing(
+        context.instance,
+        [dg.AssetCheckKey(SIMULATION, name) for name in BLOCKING],
+        asset,
+        run_id=context.run.run_id,
+        origin=options.origin,
+        partition=part.mode,
+    )
 
 
-def _study(scenarios: ScenarioSet, mode: str, request: RunRequest, warehouse: Warehouse) -> Study:
+def _study(
+    scenarios: ScenarioSet, mode: str, options: RunOptions, warehouse: ParquetIOManager
+) -> Study:
     def load(names: Collection[str], _: Window) -> Mapping[str, Dataset | DataError]:
         return {name: warehouse.load(dataset_key(name)) for name in sorted(names)}
 
     return study_on(
-        request.configs,
+        options.configs,
         mode,
         scenarios,
         load,
-        request.window,
-        capital=request.capital,
-        overrides=parse_assignments(request.overrides),
+        options.window,
+        capital=options.capital,
+        overrides=parse_assignments(options.overrides),
     )
 
 
-def _swept(study: Study, request: RunRequest, kind: str, config: Fanning) -> Path:
-    place = place_of(study, request.settings.results_dir, kind)
+def _swept(study: Study, options: RunOptions, kind: str, config: Fanning) -> Path:
+    place = place_of(study, options.settings.results_dir, kind)
     with executor(None, config.workers, config.scheduler) as run:
         sweep(study, place, run=run)
     return place

@@ -48,7 +48,7 @@ def configuration_sensor(jobs: Mapping[str, Any], modes: Collection[str]) -> dg.
         datasets = changed(before["datasets"], now["datasets"])
         reach = reach_of(configs, datasets)
         touched = sorted({*changed(before["modes"], now["modes"]), *reach.modes} & set(modes))
-        new = sorted(set(configs.modes) - set(modes))
+        new = sorted(set(configs.mode_names) - set(modes))
         if not touched and not datasets:
             waiting = [f"reload the code location for {', '.join(new)}"] if new else []
             told = "; ".join([*waiting, *told_sets]) or "nothing changed"

@@ -5,12 +5,12 @@ killed `basis run`, leaves runs that Dagster would take for running until they e
 """
 
 import json
-import os
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterRunStatus, RunsFilter
 
-PID = "pid"
+from basis_pipeline.orchestration.processes import lost_process
+
 BEGUN = [DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING]
 
 
@@ -38,24 +38,3 @@ def lost_run_sensor() -> dg.SensorDefinition:
         return dg.SensorResult(skip_reason=told, cursor=json.dumps(sorted(gone.keys() - before)))
 
     return lost_runs
-
-
-def lost_process(instance: DagsterInstance, run: DagsterRun) -> int | None:
-    """The process that a run was begun in, where it is there no more."""
-    for entry in instance.all_logs(run.run_id, of_type=DagsterEventType.ENGINE_EVENT):
-        event = entry.dagster_event
-        found = event.engine_event_data.metadata.get(PID) if event else None
-        if found is not None:
-            pid = int(str(found.value))
-            return None if _is_there(pid) else pid
-    return None
-
-
-def _is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -35,13 +35,13 @@ from sqlalchemy import (
 )
 
 from basis_pipeline.errors import ResultsError
+from basis_pipeline.files import sha256
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.connection import connect, place, reading, writing
 from basis_pipeline.results.database.migration import VERSION_TABLE, migrate, revisions
 from basis_pipeline.results.database.runs import RunRecord, runs
 from basis_pipeline.results.database.tables import RECORDED, RUNS, UtcTime
 from basis_pipeline.results.store import SUMMARY
-from basis_pipeline.results.tables import sha256
 from basis_pipeline.settings import SQLITE
 
 DIRECTORY = "backups"  # below the results directory

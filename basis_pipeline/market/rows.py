@@ -1,0 +1,169 @@
+"""What must hold of raw rows before anything is made of them, and their canonical form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timestamps import Int64, snap, spell, to_index
+
+Float64 = npt.NDArray[np.float64]
+SHOWN_ROWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctRows:
+    """Rows of a feed in order of time, each once.
+
+    timestamps: (n,) int64 ns, snapped to the hour within its rule; zeros without time.
+    values: (n, c) float64 in the order of `columns`; dates as ns.
+    rows: (n,) position of each row in the raw frame.
+    """
+
+    timestamps: Int64
+    values: Float64
+    columns: tuple[str, ...]
+    rows: Int64
+    has_time: bool
+
+
+def distinct_rows(frame: pd.DataFrame, config: DatasetConfig) -> DistinctRows:
+    """Order the rows by time and keep the first of those that repeat a key."""
+    order, same = _order(frame, config)
+    first = order[np.concatenate(([True], ~same))] if len(order) else order
+    values, columns = _values(frame, config)
+    timestamps = _timestamps(frame, config)
+    has_time = config.kind is not Kind.RISK_PARAMS
+    return DistinctRows(timestamps[first], values[first], columns, first, has_time)
+
+
+def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_line: int) -> None:
+    """Reject missing, non-positive (DATA-008) and infinite or missing other values (DATA-004)."""
+    for raw, column in config.columns.items():
+        if column.values == "date":
+            continue
+        values = frame[raw].to_numpy()
+        positive = column.values == "positive"
+        wrong = ~np.isfinite(values) | (values <= 0.0 if positive else False)
+        if not wrong.any():
+            continue
+        at = int(np.argmax(wrong))
+        at_time = spell(int(_timestamps(frame.iloc[[at]], config)[0]))
+        kind = "no price" if positive else "no number"
+        raise RejectedDataError(
+            "DATA-008" if positive else "DATA-004",
+            f"{file}: line {first_line + at}, {at_time}: {raw} is {values[at]}, {kind}; "
+            f"{int(wrong.sum())} such rows",
+            where=file,
+            offending=frame[wrong].head(SHOWN_ROWS),
+        )
+
+
+def require_agreement(frame: pd.DataFrame, config: DatasetConfig) -> None:
+    """Reject one key with two different rows: DATA-006 within a file, DATA-007 between files."""
+    order, same = _order(frame, config)
+    values, _ = _values(frame, config)
+    first, second = order[:-1][same], order[1:][same]
+    differ = (values[first] != values[second]).any(axis=1)
+    if not differ.any():
+        return
+    pair = frame.iloc[[first[differ][0], second[differ][0]]]
+    files = pair["file"].astype(str).tolist()
+    key = _spell_key(pair.iloc[0], config)
+    columns = [name for name in frame.columns if name != "file" and name not in config.identity]
+    unequal = [name for name in columns if pair[name].iloc[0] != pair[name].iloc[1]]
+    differences = ", ".join(f"{c} {pair[c].iloc[0]} against {pair[c].iloc[1]}" for c in unequal)
+    shown = frame.iloc[np.column_stack((first[differ], second[differ])).ravel()[:SHOWN_ROWS]]
+    one = files[0] == files[1]
+    what = f"{files[0]} gives {key} twice" if one else f"{' and '.join(files)} disagree about {key}"
+    raise RejectedDataError(
+        "DATA-006" if one else "DATA-007",
+        f"{what}: {differences}; {int(differ.sum())} such timestamps",
+        where=" and ".join(dict.fromkeys(files)),
+        offending=shown,
+    )
+
+
+def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> None:
+    """Reject a value that can only grow and falls by more than rounding: DATA-009."""
+    for column in config.columns.values():
+        if column.grows is None:
+            continue
+        values = rows.values[:, rows.columns.index(column.to)]
+        fallen = values[1:] < values[:-1] * (1.0 - column.grows)
+        if not fallen.any():
+            continue
+        at = int(np.argmax(fallen))
+        steps = np.flatnonzero(fallen)[:SHOWN_ROWS]
+        raise RejectedDataError(
+            "DATA-009",
+            f"{column.to} falls from {float(values[at])} at {spell(int(rows.timestamps[at]))} to "
+            f"{float(values[at + 1])} at {spell(int(rows.timestamps[at + 1]))}",
+            where=files,
+            offending=pd.DataFrame(
+                {
+                    "timestamp": to_index(rows.timestamps[steps + 1]),
+                    "before": values[steps],
+                    column.to: values[steps + 1],
+                }
+            ),
+        )
+
+
+def _order(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, npt.NDArray[np.bool_]]:
+    """Rows by time and key, and whether each row but the first has the key of the one before."""
+    keys = _keys(frame, config)
+    order = np.lexsort(tuple(reversed(keys)))
+    same = np.ones(max(len(order) - 1, 0), dtype=bool)
+    for key in keys:
+        same &= key[order[1:]] == key[order[:-1]]
+    return order.astype(np.int64), same
+
+
+def _keys(frame: pd.DataFrame, config: DatasetConfig) -> list[Int64]:
+    """What makes a row one row: its timestamp, a reward's period, a document's path."""
+    if config.kind is Kind.EXECUTION_COSTS:
+        pairs = pd.factorize(frame["pair"], sort=True)[0]
+        buckets = frame["size_bucket_usd"].to_numpy().astype(np.int64)
+        return [pairs.astype(np.int64), buckets, _timestamps(frame, config)]
+    if config.kind is Kind.RISK_PARAMS:
+        return [pd.factorize(frame["parameter"], sort=True)[0].astype(np.int64)]
+    if config.kind is Kind.REWARDS:
+        starts = [raw for raw, column in config.columns.items() if column.to == "period_start"]
+        return [_nanoseconds(frame[starts[0]])]
+    return [_timestamps(frame, config)]
+
+
+def _timestamps(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
+    if config.kind is Kind.RISK_PARAMS:
+        return np.zeros(len(frame), dtype=np.int64)
+    if config.stamp is None:
+        return _nanoseconds(frame["timestamp"])
+    return snap(_nanoseconds(frame[config.stamp.column]), config.stamp)
+
+
+def _values(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Float64, tuple[str, ...]]:
+    if config.is_document:
+        name = "value" if config.kind is Kind.RISK_PARAMS else "cost_bps"
+        return frame[[name]].to_numpy(dtype=np.float64), (name,)
+    arrays = []
+    for raw, column in config.columns.items():
+        dated = column.values == "date"
+        values = _nanoseconds(frame[raw]) if dated else frame[raw].to_numpy()
+        arrays.append(values.astype(np.float64))
+    return np.column_stack(arrays), config.value_columns
+
+
+def _nanoseconds(column: pd.Series) -> Int64:
+    return column.to_numpy(dtype="datetime64[ns]").astype(np.int64)
+
+
+def _spell_key(row: pd.Series, config: DatasetConfig) -> str:
+    if config.kind is Kind.RISK_PARAMS:
+        return str(row["parameter"])
+    if config.stamp is None:
+        return f"{row['pair']} {row['size_bucket_usd']:.0f} USD on {row['timestamp']:%Y-%m-%d}"
+    return f"{row[config.stamp.column]:%Y-%m-%d %H:%M}"

@@ -1,0 +1,150 @@
+"""The upstream gate: nothing is computed on data whose checks fail, whichever run found it.
+
+What counts is the latest evaluation of a check. Dagster plans a check when a run is created, so
+that a planned one says nothing of the data: where a run that executes right now is about to
+evaluate it, the gate waits for that run for a while; one that waits in the queue, was canceled or
+has lost its process is not waited for. An evaluation counts only for the data directory and the
+window that it was made on, which the tags of its run name.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+from dagster import DagsterInstance, DagsterRun, RunsFilter
+
+from basis_pipeline.errors import BacktestError
+from basis_pipeline.orchestration.check_history import (
+    CheckRecord,
+    described,
+    has_failed,
+    history_of,
+    is_planned,
+    latest_records,
+)
+from basis_pipeline.orchestration.processes import is_executing
+
+SHOWN = 4
+PATIENCE_SECONDS = 120.0  # for a run that executes and is to evaluate what is asked for
+POLL_SECONDS = 0.5
+HISTORY = 50  # evaluations of a check looked through for one of the same data, the latest first
+Origin = Mapping[str, str]  # tags of a run: the data directory and the window it is on
+
+
+@dataclass(frozen=True, slots=True)
+class FailingCheck:
+    """A check that has not passed: what its latest record says, and where the fault is."""
+
+    check: str
+    message: str
+    where: str
+    evaluated: bool
+
+
+def require_passing(
+    instance: DagsterInstance,
+    checks: Iterable[dg.AssetCheckKey],
+    asset: str,
+    *,
+    run_id: str = "",
+    origin: Origin | None = None,
+    partition: str | None = None,
+) -> None:
+    """Raise unless the latest evaluation of every one of `checks` is a pass.
+
+    Parameters
+    ----------
+    checks: the blocking checks of what `asset` reads.
+    asset: the asset that is to be computed, for the message.
+    run_id: the run that asks; its own plans are not waited for.
+    origin: tags that a run has to carry for its evaluations to count; any run's count without.
+    partition: partition of the checks, where they have any.
+
+    Raises
+    ------
+    BacktestError: BT-001 with the check at fault, its code and the file.
+    """
+    wanted = list(checks)
+    records = _evaluations(instance, wanted, run_id, origin or {}, partition)
+    found = list(_failing(wanted, records))
+    # What is known to be wrong is shown; what was never evaluated only when nothing else is.
+    shown = [check for check in found if check.evaluated] or found
+    if not shown:
+        return
+    messages = dict.fromkeys(f"{check.check} {check.message}" for check in shown)
+    places = dict.fromkeys(check.where for check in shown)
+    raise BacktestError(
+        "BT-001",
+        f"{asset} does not run: {_listed(messages, '; ')}",
+        where=_listed(places, ", "),
+    )
+
+
+def _listed(texts: Iterable[str], separator: str) -> str:
+    items = list(texts)
+    more = f"{separator}and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return separator.join(items[:SHOWN]) + more
+
+
+def _failing(
+    wanted: Iterable[dg.AssetCheckKey], records: Mapping[dg.AssetCheckKey, CheckRecord]
+) -> Iterator[FailingCheck]:
+    for key in wanted:
+        asset = key.asset_key.to_user_string()
+        record = records.get(key)
+        if record is None:
+            message = "was never evaluated on this data and window: materialise it"
+            yield FailingCheck(f"{asset} {key.name}", message, asset, evaluated=False)
+        elif has_failed(record):
+            message, where = described(record)
+            yield FailingCheck(
+                f"{asset} {key.name}", f"fails: {message}", where or asset, evaluated=True
+            )
+
+
+def _evaluations(
+    instance: DagsterInstance,
+    wanted: list[dg.AssetCheckKey],
+    run_id: str,
+    origin: Origin,
+    partition: str | None,
+) -> dict[dg.AssetCheckKey, CheckRecord]:
+    """Return the latest evaluation of each check on this origin, after runs that are at it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    runs: dict[str, DagsterRun] = {}
+    while True:
+        latest = latest_records(instance, wanted, partition)
+        planned = {r.run_id for r in latest.values() if is_planned(r)} - {run_id}
+        runs |= _runs(instance, planned)
+        busy = [r for name in planned if (r := runs.get(name)) and _is_of(r, origin)]
+        if not any(is_executing(instance, run) for run in busy) or time.monotonic() > deadline:
+            break
+        time.sleep(POLL_SECONDS)
+    runs |= _runs(instance, {record.run_id for record in latest.values()} - runs.keys())
+    found = {}
+    for check, record in latest.items():
+        if not is_planned(record) and _is_of(runs.get(record.run_id), origin):
+            found[check] = record
+        elif earlier := _earlier(instance, check, origin, partition):
+            found[check] = earlier
+    return found
+
+
+def _earlier(
+    instance: DagsterInstance, check: dg.AssetCheckKey, origin: Origin, partition: str | None
+) -> CheckRecord | None:
+    history = history_of(instance, check, HISTORY, partition)
+    runs = _runs(instance, {record.run_id for record in history})
+    return next((r for r in history if _is_of(runs.get(r.run_id), origin)), None)
+
+
+def _runs(instance: DagsterInstance, run_ids: set[str]) -> dict[str, DagsterRun]:
+    if not run_ids:
+        return {}
+    return {run.run_id: run for run in instance.get_runs(RunsFilter(run_ids=sorted(run_ids)))}
+
+
+def _is_of(run: DagsterRun | None, origin: Origin) -> bool:
+    """Whether a run was on this origin; so is what a person reported outside of any run."""
+    return run is None or all(run.tags.get(name) == value for name, value in origin.items())

@@ -1,0 +1,275 @@
+"""What pages draw and list, taken from a run's tables once: marks, sums by venue and by kind."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from basis_pipeline.reports.sampling import Span, repaired_flags, shaded
+from basis_pipeline.results import metrics
+from basis_pipeline.results.definitions import amount, digits_of
+from basis_pipeline.results.metrics import Floats, Stamps
+from basis_pipeline.results.store import RunResult
+from basis_pipeline.results.summary import floats, growth_of, stamps
+from basis_pipeline.results.tables import COMPONENTS
+
+KINDS = {
+    "stake": "Staking",
+    "supply": "Supplying",
+    "withdraw": "Withdrawing",
+    "borrow": "Borrowing",
+    "repay": "Repaying",
+    "transfer": "Transfers",
+}
+REASONS = {
+    "margin_ratio": "margin ratio",
+    "ltv": "loan to value",
+    "health_factor": "health factor",
+    "delta": "net delta",
+    "deviation": "deployed share",
+    "cash_shortfall": "cash shortfall",
+    "rewards": "reward sale",
+}
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """What one kind of event cost, in the numeraire; notional is what was traded or moved."""
+
+    kind: str
+    count: int
+    notional: float
+    execution: float
+    gas: float
+
+    @property
+    def total(self) -> float:
+        """Execution and gas."""
+        return self.execution + self.gas
+
+
+@dataclass(frozen=True)
+class FundingLine:
+    """Funding of one venue: settlements, amount received, and its rate a year on the notional."""
+
+    venue: str
+    settlements: int
+    received: float
+    rate_per_year: float
+
+
+@dataclass(frozen=True)
+class RunView:
+    """A run as the pages look at it."""
+
+    result: RunResult
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Figures of the run."""
+        return self.result.summary
+
+    @property
+    def mode_config(self) -> dict[str, Any]:
+        """The mode's configuration; empty where a run keeps none."""
+        mode = self.result.config.get("mode")
+        return mode if isinstance(mode, dict) else {}
+
+    @cached_property
+    def currency(self) -> str:
+        """Currency of the run's amounts."""
+        return str(self.summary.get("share_class", ""))
+
+    @cached_property
+    def digits(self) -> int:
+        """Decimals of the run's amounts."""
+        return digits_of(self.result.identity.capital)
+
+    def money(self, value: float | None) -> str:
+        """An amount as the pages write it."""
+        return amount(value, self.digits)
+
+    @cached_property
+    def stamps(self) -> Stamps:
+        """Every mark, (n,)."""
+        return stamps(self.result.frames["equity"])
+
+    def column(self, table: str, name: str) -> Floats:
+        """One column of a table as float64."""
+        return floats(self.result.frames[table], name)
+
+    def risk_by_venue(self, measure: str) -> dict[str, Floats]:
+        """`margin_ratio` or `basis_bp` by venue."""
+        prefix = f"{measure}:"
+        names = [str(name) for name in self.result.frames["risk"].columns]
+        return {
+            name.removeprefix(prefix): self.column("risk", name)
+            for name in names
+            if name.startswith(prefix)
+        }
+
+    def is_measured(self, column: str) -> bool:
+        """Whether a risk measure ever applies to the run."""
+        return bool(np.isfinite(self.column("risk", column)).any())
+
+    @cached_property
+    def growth(self) -> Floats:
+        """Time-weighted growth of one unit of capital, (n,)."""
+        return growth_of(self.result.frames, self.result.identity.capital)
+
+    @cached_property
+    def benchmarks(self) -> dict[str, Floats]:
+        """Growth of each benchmark that covers the window, 1 at the first mark."""
+        frame = self.result.frames.get("benchmark")
+        if frame is None:
+            return {}
+        return {
+            str(name): floats(frame, name)
+            for name in frame.columns.drop("timestamp")
+            if frame[name].notna().all()
+        }
+
+    def benchmark_equity(self, growth: Floats) -> Floats:
+        """What the run's capital and flows would have come to in a benchmark, (n,)."""
+        units = np.cumsum(self.column("equity", "flow") / growth)
+        grown: Floats = growth * (self.result.identity.capital + units)
+        return grown
+
+    def figures_of(self, growth: Floats) -> dict[str, float | None]:
+        """A benchmark's own figures, by the names and definitions of a run's summary."""
+        daily = metrics.daily_returns(self.stamps, growth)
+        total, length = float(growth[-1]) - 1.0, metrics.years(self.stamps)
+        figures = {
+            "total_return": total,
+            "apy": metrics.annual_yield(total, length),
+            "volatility": metrics.volatility(daily),
+            "sharpe": metrics.sharpe(daily, self.summary["risk_free_rate"]),
+            "sortino": metrics.sortino(daily, self.summary["risk_free_rate"]),
+            "max_drawdown": float(metrics.drawdown(growth).max()),
+        }
+        return {name: value if np.isfinite(value) else None for name, value in figures.items()}
+
+    @cached_property
+    def month_matrix(self) -> pd.DataFrame:
+        """Return by year (rows) and month (columns 1 … 12), and of the year; NaN where none.
+
+        The months of a year compound to it, the years to the total return.
+        """
+        returns = metrics.monthly_returns(self.stamps.copy(), self.growth)
+        names = pd.PeriodIndex(list(returns), freq="M")
+        frame = pd.DataFrame({"year": names.year, "month": names.month, "r": returns.values()})
+        matrix = frame.pivot(index="year", columns="month", values="r")
+        matrix = matrix.reindex(columns=range(1, 13))
+        matrix["year"] = (1.0 + matrix).prod(axis=1) - 1.0
+        return matrix
+
+    @cached_property
+    def cumulative(self) -> dict[str, Floats]:
+        """Profit and loss so far by component, by basis (both price legs) and in total, (n,)."""
+        parts = {name: self.column("attribution", name) for name in COMPONENTS}
+        parts["basis"] = parts["spot_price"] + parts["perp_price"]
+        parts["total"] = np.sum([parts[name] for name in COMPONENTS], axis=0)
+        return {name: np.cumsum(values) for name, values in parts.items()}
+
+    @property
+    def events(self) -> pd.DataFrame:
+        """The event ledger."""
+        return self.result.frames["events"]
+
+    def events_of(self, kind: str) -> pd.DataFrame:
+        """The events of one kind."""
+        return self.events[self.events["kind"] == kind]
+
+    @cached_property
+    def liquidated_at(self) -> list[int]:
+        """Stamps of the marks with a liquidation."""
+        return sorted(set(stamps(self.events_of("liquidation")).tolist()))
+
+    @cached_property
+    def repaired_by_dataset(self) -> dict[str, NDArray[np.bool_]]:
+        """Whether each mark rests on repaired data, by dataset."""
+        return repaired_flags(self.summary.get("repaired_spans", {}), self.stamps)
+
+    @cached_property
+    def repaired(self) -> NDArray[np.bool_]:
+        """Whether each mark rests on repaired data, (n,)."""
+        flags = np.zeros(self.stamps.size, dtype=bool)
+        for own in self.repaired_by_dataset.values():
+            flags |= own
+        return flags
+
+    @property
+    def repaired_share(self) -> float:
+        """Share of the marks that rest on repaired data."""
+        return float(self.repaired.mean())
+
+    @cached_property
+    def shades(self) -> list[Span]:
+        """Stretches of repaired data, nanoseconds."""
+        return shaded(self.repaired, self.stamps)
+
+    @cached_property
+    def costs_by_kind(self) -> list[CostLine]:
+        """Execution and gas by kind of event, dearest first; they add up to the two components.
+
+        The fees of liquidations are not among them: they belong to the component of that name.
+        """
+        events = self.events[self.events["kind"] != "liquidation"]
+        paid = events[(events["fee"] != 0.0) | (events["gas"] != 0.0)]
+        labels = [
+            self._kind_of(k, i) for k, i in zip(paid["kind"], paid["instrument"], strict=True)
+        ]
+        lines = [
+            CostLine(
+                str(kind),
+                len(part),
+                float(part["notional"].abs().sum()),
+                float(part["fee"].sum()),
+                float(part["gas"].sum()),
+            )
+            for kind, part in paid.groupby(np.array(labels, dtype=object), sort=True)
+        ]
+        return sorted(lines, key=lambda cost: -cost.total)
+
+    def _kind_of(self, kind: str, instrument: str) -> str:
+        if kind != "trade":
+            return KINDS.get(kind, kind.capitalize())
+        asset = self.mode_config.get("asset", "")
+        if instrument.endswith("-PERP"):
+            return "Perpetual trades"
+        if instrument == f"{asset}USDT":
+            return "Spot trades"
+        staked = self.mode_config.get("staking", {}).get("lst")
+        return "Staking token trades" if instrument == staked else "Reward sales"
+
+    @cached_property
+    def funding_by_venue(self) -> list[FundingLine]:
+        """Funding received by venue; the amounts add up to the component."""
+        events, length = self.events_of("funding"), metrics.years(self.stamps)
+        return [
+            FundingLine(
+                str(venue),
+                len(part),
+                float(part["amount"].sum()),
+                float(part["amount"].sum() / part["notional"].mean() / length)
+                if length > 0.0
+                else np.nan,
+            )
+            for venue, part in events.groupby("venue", sort=True)
+        ]
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A configuration as dotted keys; lists stay whole."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{key}.")
+        else:
+            flat[key] = value
+    return flat

@@ -1,0 +1,58 @@
+"""Stamps: every form of one instant is that instant, and what is none stays none."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from basis_pipeline.config.dataset import Stamp
+from basis_pipeline.market.timestamps import SECOND_NS, UNREADABLE, parse_timestamps, snap
+
+INSTANTS = st.integers(1_420_070_400, 4_070_908_800).map(lambda s: datetime.fromtimestamp(s, UTC))
+
+
+@given(INSTANTS, st.integers(-12, 14))
+def test_every_form_of_an_instant_reads_alike(at: datetime, offset: int) -> None:
+    """Unix seconds, milliseconds, Z, +00:00, both, an offset, a blank for the T."""
+    plain = at.strftime("%Y-%m-%dT%H:%M:%S")
+    elsewhere = at.astimezone(timezone(timedelta(hours=offset)))
+    seconds = int(at.timestamp())
+    forms = [
+        f"{plain}Z",
+        f"{plain}+00:00Z",
+        plain,
+        plain.replace("T", " "),
+        f"{plain.replace('T', ' ')}+00:00",
+        f"{plain}.000Z",
+        elsewhere.isoformat(),
+        str(seconds),
+        str(seconds * 1000),
+    ]
+    for form in forms:
+        assert parse_timestamps(pa.chunked_array([[form]])).tolist() == [seconds * SECOND_NS], form
+    mixed = parse_timestamps(pa.chunked_array([forms]))
+    assert set(mixed.tolist()) == {seconds * SECOND_NS}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "n/a", "2024", "2024-13-01", "12:00", "1e9", "-5", "0", "1024-01-01T00:00:00Z"]
+)
+def test_what_is_no_stamp_is_unreadable(text: str) -> None:
+    """Nothing is guessed, also beside stamps that are fine."""
+    stamps = parse_timestamps(pa.chunked_array([["2024-01-01T00:00:00Z", text]]))
+    assert (stamps == UNREADABLE).tolist() == [False, True]
+
+
+@given(st.integers(-3600, 3600))
+def test_only_stamps_within_the_tolerance_snap(seconds: int) -> None:
+    """Funding within a minute of the hour on either side is that hour's; others stay put."""
+    hour = 1_717_200_000 * SECOND_NS
+    rule = Stamp(column="t", format="instant", early_seconds=60, late_seconds=60)
+    landed = np.array([hour + seconds * SECOND_NS])
+    near = min(abs(seconds), 3600 - abs(seconds)) <= 60
+    snapped = snap(landed, rule)
+    assert (snapped % (3600 * SECOND_NS) == 0).all() == near
+    assert near or (snapped == landed).all()

@@ -1,0 +1,167 @@
+"""The upstream gate: the latest record decides, whichever run found it."""
+
+import multiprocessing
+import os
+import shutil
+import threading
+import time
+
+import dagster as dg
+import pytest
+from dagster import DagsterEvent, DagsterEventType
+from dagster._core.events import EngineEventData
+
+from basis_pipeline.errors import BacktestError, BasisError
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
+from basis_pipeline.orchestration.assets.dataset import dataset_key
+from basis_pipeline.orchestration.assets.market import PANEL
+from basis_pipeline.orchestration.failures import failures
+from basis_pipeline.orchestration.upstream_gate import require_passing
+from tests.orchestration.conftest import Place
+
+COVERAGE = dg.AssetCheckKey(dataset_key("aave_usdt_rates"), "coverage")
+
+
+def report(
+    place: Place,
+    passed: bool,
+    key: dg.AssetCheckKey = COVERAGE,
+    partition: str | None = None,
+) -> None:
+    """Record an evaluation outside any run, as a person or another tool would."""
+    place.instance.report_runless_asset_event(
+        dg.AssetCheckEvaluation(
+            asset_key=key.asset_key,
+            check_name=key.name,
+            passed=passed,
+            metadata={"where": "aave.csv"},
+            severity=dg.AssetCheckSeverity.ERROR,
+            description="DATA-010: half of it is missing | do: deliver it",
+            partition=partition,
+        )
+    )
+
+
+def materialise(place: Place, key: dg.AssetKey) -> list[BasisError | str]:
+    """Materialise one asset of pure_lending by itself and return what went wrong."""
+    asked = {name: value for name, value in place.request().model_dump().items() if value}
+    result = place.defs.resolve_job_def("full_pipeline").execute_in_process(
+        instance=place.instance,
+        asset_selection=[key],
+        partition_key="pure_lending",
+        run_config={"resources": {"options": {"config": asked}}},
+        raise_on_error=False,
+    )
+    return [problem for _, problem in failures(result)]
+
+
+@pytest.mark.parametrize("key", [PANEL, SIMULATION])
+def test_a_failing_check_of_an_earlier_run_refuses(place: Place, key: dg.AssetKey) -> None:
+    """Panel and backtest refuse while a check of what they read is failing, and run again after."""
+    assert place.run("pure_lending").modes[0].run_id
+    assert materialise(place, key) == []
+    report(place, passed=False)
+    (problem,) = materialise(place, key)
+    assert isinstance(problem, BacktestError)
+    assert problem.code == "BT-001"
+    assert "dataset/aave_usdt_rates coverage fails: DATA-010" in problem.what
+    assert problem.where == "aave.csv"
+    report(place, passed=True)
+    assert materialise(place, key) == []
+
+
+def test_a_failing_check_of_another_mode_does_not_matter(place: Place) -> None:
+    """Records are read for the partition that asks, not for any."""
+    assert place.run("pure_lending").modes[0].run_id
+    inputs = dg.AssetCheckKey(PANEL, "inputs")
+    report(place, passed=False, key=inputs, partition="btc_basis")
+    assert materialise(place, SIMULATION) == []
+    report(place, passed=False, key=inputs, partition="pure_lending")
+    assert len(materialise(place, SIMULATION)) == 1
+
+
+def test_what_was_never_materialised_is_named(place: Place) -> None:
+    """A mode on a fresh instance is told what to materialise first."""
+    with pytest.raises(BacktestError, match="aave_usdt_rates coverage was never evaluated"):
+        require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
+
+
+def test_what_fails_is_told_before_what_was_never_looked_at(place: Place) -> None:
+    """The message leads to every cause, not to what merely follows from it."""
+    gaps = dg.AssetCheckKey(COVERAGE.asset_key, "gaps")
+    order = dg.AssetCheckKey(COVERAGE.asset_key, "order")
+    report(place, passed=False)
+    report(place, passed=False, key=order)
+    with pytest.raises(BacktestError) as refused:
+        require_passing(place.instance, [gaps, COVERAGE, order], "market/panel[pure_lending]")
+    assert "coverage fails" in refused.value.what
+    assert "order fails" in refused.value.what
+    assert "gaps" not in refused.value.what
+
+
+def test_passing_checks_let_through(place: Place) -> None:
+    """The latest record counts: a pass after a failure is a pass."""
+    report(place, passed=False)
+    report(place, passed=True)
+    require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
+
+
+def planned(place: Place) -> dg.DagsterRun:
+    """A run that has been created and waits: every check of its datasets is planned."""
+    job = place.defs.resolve_job_def("datasets")
+    return place.instance.create_run_for_job(job, asset_selection={COVERAGE.asset_key})
+
+
+def begin(place: Place, run: dg.DagsterRun, pid: int) -> None:
+    """Let the run execute in the process of that number."""
+    data = EngineEventData({"pid": str(pid)})
+    place.instance.report_engine_event("begun", run, data)
+    start = DagsterEvent(DagsterEventType.RUN_START.value, job_name=run.job_name)
+    place.instance.report_dagster_event(start, run.run_id)
+
+
+def test_a_plan_of_a_run_that_waits_says_nothing_of_the_data(place: Place) -> None:
+    """While another run is queued or was canceled the latest evaluation counts, good or bad."""
+    report(place, passed=True)
+    run = planned(place)
+    require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
+    place.instance.report_run_canceled(run)
+    require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
+    report(place, passed=False)
+    planned(place)
+    with pytest.raises(BacktestError, match="DATA-010"):
+        require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
+
+
+def test_a_run_that_executes_is_waited_for(place: Place) -> None:
+    """What it is about to find counts, not what was found before."""
+    report(place, passed=True)
+    begin(place, planned(place), os.getpid())
+    threading.Timer(1.0, report, (place, False)).start()
+    with pytest.raises(BacktestError, match="DATA-010"):
+        require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
+
+
+def test_a_run_whose_process_was_killed_is_not_waited_for(place: Place) -> None:
+    """It stays started in the records and will never evaluate what it planned."""
+    report(place, passed=True)
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    process.start()
+    assert process.pid
+    begin(place, planned(place), process.pid)
+    process.kill()
+    began = time.monotonic()
+    require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
+    assert time.monotonic() - began < 10.0
+
+
+def test_verdicts_on_other_data_block_nobody(place: Place) -> None:
+    """A run on a broken data directory leaves one on sound data of the same instance alone."""
+    assert place.run("pure_lending").modes[0].run_id
+    other = place.data.parent / "other"
+    shutil.copytree(place.data, other / "data")
+    rates = other / "data" / "protocol_data"
+    shutil.rmtree(rates)
+    places = {"data_dir": str(other / "data"), "results_dir": str(other / "results")}
+    assert place.run("pure_lending", **places).modes[0].run_id is None
+    assert materialise(place, SIMULATION) == []

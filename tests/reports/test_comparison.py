@@ -1,0 +1,91 @@
+"""A comparison ranks, says what differs and what that did, and never hides a failed gate."""
+
+from dataclasses import replace
+
+import pytest
+
+from basis_pipeline.reports.comparison import RANKS, Entry, comparison_html, ranking
+from basis_pipeline.reports.differences import (
+    configuration_differences,
+    data_differences,
+    run_differences,
+)
+from basis_pipeline.results.definitions import FIGURES, amount, percent
+from basis_pipeline.results.tables import COMPONENTS
+from tests.reports.conftest import FAILED, PASSED, Named
+from tests.reports.test_tear_sheet import Read
+from tests.results.made_run import make_run
+from tests.runs.trees import MODES
+
+
+@pytest.mark.parametrize("figure", RANKS)
+def test_the_best_comes_first(sample_runs: Named, figure: str) -> None:
+    """Highest or lowest, as is better for the figure; what has none comes last."""
+    entries = [Entry(*sample_runs[mode]) for mode in MODES]
+    values = [entries[place].result.summary[figure] for place in ranking(entries, figure)]
+    known = [value for value in values if value is not None]
+    assert known == sorted(known, reverse=FIGURES[figure].better > 0)
+    assert values[len(known) :] == [None] * (len(values) - len(known))
+
+
+def test_a_failed_gate_is_shown_wherever_the_run_ranks() -> None:
+    """In a banner with its name, and as a mark in its row."""
+    entries = [
+        Entry(make_run("eth_basis", seed), gates) for seed, gates in ((1, PASSED), (2, FAILED))
+    ]
+    for figure in RANKS:
+        html = comparison_html(entries, rank_by=figure)
+        text = Read(html).all
+        assert "1 of 2 failed a gate" in text
+        assert text.count("drawdown_limit") == 2
+        assert html.count('<tr class="failed"') == 2  # the made runs are liquidated, too
+
+
+def test_components_equal_the_tables(sample_runs: Named) -> None:
+    """As amounts and as shares of the capital."""
+    entries = [Entry(*sample_runs[mode]) for mode in MODES]
+    text = Read(comparison_html(entries)).text
+    for entry in entries:
+        for part in COMPONENTS:
+            value = float(entry.result.frames["attribution"][part].sum())
+            assert amount(value, entry.run.digits) in text
+            assert percent(value / entry.result.identity.capital, 3) in text
+
+
+def test_what_differs_is_told_and_nothing_else(sample_runs: Named) -> None:
+    """A changed setting, other data, other code, another window and capital, each on its own."""
+    first = sample_runs["eth_basis"][0]
+    changed = {**first.config, "mode": {**first.config["mode"]}}
+    changed["mode"]["hedge"] = {**changed["mode"]["hedge"], "ratio": 0.9}
+    hashes = {**first.identity.data_hashes, "ethereum_gas": "f" * 64}
+    other = replace(first, config=changed)
+    assert [d.what for d in configuration_differences([first, other])] == ["mode.hedge.ratio"]
+    assert configuration_differences([first, other])[0].values == ("1", "0.9")
+    assert configuration_differences([first, first]) == []
+    other = replace(first, identity=replace(first.identity, data_hashes=hashes))
+    assert [d.what for d in data_differences([first, other])] == ["ethereum_gas"]
+    other = replace(first, identity=replace(first.identity, engine_version="2", capital=5.0))
+    assert [d.what for d in run_differences([first, other])] == ["engine", "capital"]
+
+
+def test_the_first_run_is_what_the_others_are_held_against(sample_runs: Named) -> None:
+    """Each component's difference as a share of the capital, the sum included."""
+    held, other = (sample_runs[name][0] for name in ("eth_basis", "liquidated"))
+    entries = [Entry(held, PASSED), Entry(other, PASSED)]
+    text = Read(comparison_html(entries, reference=True)).text
+    for part in ("funding", "liquidation"):
+        gap = (other.summary["attribution"][part] - held.summary["attribution"][part]) / 1e5
+        assert f"{'+' if gap > 0 else ''}{percent(gap, 3)}" in text
+    assert any(line.startswith("mode.allocation.spot") for line in text)
+    assert "What the differences did" in text
+
+
+def test_links_and_benchmarks(sample_runs: Named) -> None:
+    """Each run leads to its tear sheet and stands against each of its benchmarks."""
+    entries = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]
+    html = comparison_html(entries)
+    text = Read(html).text
+    for entry in entries:
+        assert f'href="{entry.result.mode}.html"' in html
+        for row in entry.result.summary["benchmarks"].values():
+            assert percent(row["excess_apy"]) in text

@@ -1,0 +1,173 @@
+"""A tear sheet says what the tables say, to the last digit, and hides nothing."""
+
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.results.definitions import amount, percent
+from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.verdict import blocked
+from tests.reports.conftest import FAILED, PASSED, SPECIAL, Named
+from tests.results.made_run import make_run
+from tests.runs.trees import MODES
+
+VOID = {"meta", "img", "br", "link", "input", "wbr"}
+
+
+class Read(HTMLParser):
+    """Text of a page and of its marked cells; fails on tags that are not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.cells: dict[str, str] = {}
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember what is open."""
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the innermost tag."""
+        assert self.open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        """Collect the text, and that of cells with a name."""
+        if self.open and self.open[-1][0] in ("script", "style"):
+            return
+        self.text.append(data.strip())
+        for _, attrs in self.open:
+            for name in ("data-component", "data-listed", "data-figure", "data-cost"):
+                if name in attrs:
+                    key = f"{name[5:]} {attrs[name]}"
+                    self.cells[key] = self.cells.get(key, "") + data
+
+    @property
+    def all(self) -> str:
+        """All of the text."""
+        return " ".join(self.text)
+
+
+@pytest.mark.parametrize("name", [*MODES, *SPECIAL])
+def test_components_equal_the_tables_to_the_last_digit(sample_runs: Named, name: str) -> None:
+    """Each is the exact sum of its column, rounded once; so is their sum; costs and funding too."""
+    result, gates = sample_runs[name]
+    run, page = RunView(result), Read(tear_sheet_html(result, gates))
+    table = result.frames["attribution"]
+    exact = {part: math.fsum(table[part]) for part in COMPONENTS}
+    for part, value in exact.items():
+        assert page.cells[f"component {part}"].strip() == amount(value, run.digits)
+    total = amount(math.fsum(exact.values()), run.digits)
+    assert page.cells["component pnl"].strip() == total
+    if run.costs_by_kind:
+        assert page.cells["cost execution"] == amount(-exact["execution_cost"], run.digits)
+        assert page.cells["cost gas"] == amount(-exact["gas"], run.digits)
+
+
+@pytest.mark.parametrize("name", [*MODES, *SPECIAL])
+def test_parts_by_kind_and_venue_add_up_to_their_component(sample_runs: Named, name: str) -> None:
+    """Costs by kind are execution and gas, funding by venue is funding."""
+    run = RunView(sample_runs[name][0])
+    parts = run.summary["attribution"]
+    tolerance = 1e-9 * run.result.identity.capital
+    execution = math.fsum(line.execution for line in run.costs_by_kind)
+    gas = math.fsum(line.gas for line in run.costs_by_kind)
+    received = math.fsum(line.received for line in run.funding_by_venue)
+    assert execution == pytest.approx(-parts["execution_cost"], abs=tolerance)
+    assert gas == pytest.approx(-parts["gas"], abs=tolerance)
+    assert received == pytest.approx(parts["funding"], abs=tolerance)
+
+
+def test_headline_figures_stand_beside_their_benchmarks(sample_runs: Named) -> None:
+    """The summary's own figures, and the benchmark's over the same window."""
+    result, gates = sample_runs["btc_basis"]
+    page = Read(tear_sheet_html(result, gates))
+    lending = result.summary["benchmarks"]["lending"]
+    assert percent(result.summary["total_return"]) in page.cells["figure total_return"]
+    assert f"lending {percent(lending['total_return'])}" in page.cells["figure total_return"]
+    assert f"lending {percent(lending['apy'])}" in page.cells["figure apy"]
+
+
+def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
+    """The same deposits at the same marks: its account gains its growth on all of them."""
+    run = RunView(sample_runs["repaired"][0])
+    growth = run.benchmarks["lending"]
+    account, flow = run.benchmark_equity(growth), run.column("equity", "flow")
+    assert flow.sum() == 40_000.0
+    steps = account[:-1] * growth[1:] / growth[:-1] + flow[1:]
+    assert account[0] == run.result.identity.capital
+    assert account[1:] == pytest.approx(steps, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "told"),
+    [
+        ("failed", "GATE FAILED", "1 failed gate"),
+        ("liquidated", "LIQUIDATED", "closed by force at"),
+        ("repaired", "REPAIRED DATA", "of the hours rest on repaired data"),
+        ("not_judged", "NOT JUDGED", "nothing vouches for its figures"),
+    ],
+)
+def test_what_must_not_be_overlooked_is_on_top(
+    sample_runs: Named, name: str, word: str, told: str
+) -> None:
+    """In the title, as a stamp and as a banner before any figure."""
+    result, gates = sample_runs[name]
+    if name == "repaired":
+        hours = [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in result.frames["equity"]["timestamp"]]
+        spans = {"okx_ethusdt_perp": [[hours[0], hours[len(hours) // 2]]]}
+        result = replace(result, summary={**result.summary, "repaired_spans": spans})
+    html = tear_sheet_html(result, gates)
+    page = Read(html)
+    title = html[html.index("<title>") : html.index("</title>")]
+    assert word in title
+    assert page.all.index(word) < page.all.index(told) < page.all.index("Final equity")
+
+
+def test_a_clean_run_has_no_banner(sample_runs: Named) -> None:
+    """All gates pass, no repair, no liquidation: nothing cries wolf."""
+    html = tear_sheet_html(*sample_runs["pure_lending"])
+    assert 'class="banner' not in html
+    assert "ALL GATES PASS" in html
+
+
+def test_gates_come_worst_first_with_what_they_say() -> None:
+    """Text of a gate is text, never markup."""
+    skipped = blocked("determinism", "ERROR", "its run failed")
+    html = tear_sheet_html(make_run(), (*FAILED, skipped))
+    page = Read(html)
+    assert "<the> drawdown & more" in page.text
+    assert "<the>" not in html
+    places = [html.index(f">{word}</span></td>") for word in ("FAIL", "BLOCKED", "PASS")]
+    assert places == sorted(places)
+
+
+def test_a_run_shows_what_it_rests_on(sample_runs: Named) -> None:
+    """Identity, every data hash, repaired hours and the configuration."""
+    result, gates = sample_runs["usdt_market_neutral"]
+    text = Read(tear_sheet_html(result, gates)).all
+    for shown in (result.run_id, result.identity.config_hash, result.identity.engine_version):
+        assert shown in text
+    for name, digest in result.identity.data_hashes.items():
+        assert name in text
+        assert digest in text
+    assert "staking.target_ltv 0.65" in re.sub(r"\s+", " ", text)
+    hours = result.summary["repaired_hours"]
+    assert hours > 0
+    assert f"{hours:,} of {result.summary['hours']:,} hours" in text
+
+
+def test_a_page_needs_nothing_beside_itself_and_repeats() -> None:
+    """No address to fetch from, and equal runs give equal pages."""
+    html = tear_sheet_html(make_run(), PASSED)
+    assert html == tear_sheet_html(make_run(), PASSED)
+    assert not re.search(r"<link|<img|src=|@import|url\(", html)

@@ -1,0 +1,48 @@
+"""Numbers are written for people, and every figure says what it is."""
+
+import pytest
+
+from basis_pipeline.reports.comparison import RANKS
+from basis_pipeline.results.definitions import (
+    COMPONENT_MEANING,
+    FIGURES,
+    amount,
+    digits_of,
+    percent,
+)
+from basis_pipeline.results.tables import COMPONENTS, GROUPS
+from tests.results.made_run import make_run
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (percent(0.12345), "12.35 %"),
+        (percent(-0.5, 0), "−50 %"),
+        (percent(-0.00001), "0.00 %"),
+        (percent(None), "–"),
+        (amount(1234567.891), "1,234,567.89"),
+        (amount(-3, 0), "−3"),
+        (amount(None), "–"),
+    ],
+)
+def test_numbers_are_written_for_people(shown: str, expected: str) -> None:
+    """Shares as percent, thousands apart, a true minus, no negative zero, a dash for nothing."""
+    assert shown == expected
+
+
+@pytest.mark.parametrize(("capital", "digits"), [(100.0, 5), (1e5, 2), (1e9, 2), (0.5, 8)])
+def test_amounts_show_a_ten_millionth_of_the_capital(capital: float, digits: int) -> None:
+    """And never less than cents."""
+    assert digits_of(capital) == digits
+
+
+def test_every_figure_is_one_of_the_summary_and_says_unit_and_sampling() -> None:
+    """No definition without a figure, no component or group without a definition."""
+    assert FIGURES.keys() <= make_run().summary.keys()
+    for figure in FIGURES.values():
+        assert figure.meaning.endswith(".")
+        assert "Unit: " in figure.said
+        assert "Sampling: " in figure.said
+    assert {*COMPONENTS, *GROUPS} <= COMPONENT_MEANING.keys()
+    assert all(FIGURES[name].better for name in RANKS)
