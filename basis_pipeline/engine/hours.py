@@ -27,7 +27,7 @@ HOUR = record_type(
         "numeraire_usd",
     ),
     settles_funding=np.bool_,
-    has_arrival=np.bool_,  # a flow or a payment of rewards
+    has_external_event=np.bool_,  # a flow or a payment of rewards
 )
 QUOTE = record_type(("mark", "mark_change", "extreme", "funding_rate"))
 TOKEN = record_type(("price", "price_change", "paid_per_unit"))
@@ -73,7 +73,9 @@ def hour_coefficients(market: MarketArrays) -> HourCoefficients:
         asset["borrow_cost"] = (market.borrow_index - _before(market.borrow_index)) * spot_before
         quotes["mark_change"] = market.perp_mark - _before(market.perp_mark)
         tokens["price_change"] = market.reward_price - _before(market.reward_price)
-    asset["has_arrival"] = (market.flow != 0.0) | (market.reward_tokens_per_unit != 0.0).any(axis=1)
+    asset["has_external_event"] = (market.flow != 0.0) | (market.reward_tokens_per_unit != 0.0).any(
+        axis=1
+    )
     asset["settles_funding"] = (market.funding_rate != 0.0).any(axis=1)
     quotes["mark"] = market.perp_mark
     quotes["extreme"] = market.perp_extreme

@@ -66,11 +66,11 @@ def is_due(
     if parameters.rebalance_enabled and seen.equity > 0.0:
         due = trigger(book.holdings, hour, parameters, seen) != Reason.NONE
         due |= rewards_due(hours, parameters, t, seen)
-    return due or seen.liquidation_due or hour.has_arrival or t == 0
+    return due or seen.liquidation_due or hour.has_external_event or t == 0
 
 
 @compiled
-def act(
+def trade_hour(
     book: Book,
     hours: HourCoefficients,
     parameters: Record,
@@ -137,7 +137,7 @@ def run_hours(
         seen = value_book(book, hours, parameters, venues, t)
         accrue(book, hours, t, seen, funding, row)
         if is_due(book, hours, parameters, t, seen):
-            seen = act(book, hours, parameters, venues, t, row)
+            seen = trade_hour(book, hours, parameters, venues, t, row)
         accumulate(book, hours.asset[t].spot, parameters, seen, t == 0, t == midnight, row)
         if t == midnight:
             midnight += 24

@@ -97,7 +97,7 @@ def change_position(
     reason: Reason,
     row: Record,
 ) -> None:
-    """Carry out a change, in ETH; slippage against the mark and the flash fee are costs."""
+    """Carry out a change, in ETH; slippage against the LST's value and the flash fee are costs."""
     if staked == 0.0 and borrowed == 0.0:
         return
     held, hour = book.holdings, hours.asset[t]

@@ -18,7 +18,7 @@ from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import project_root
 
-MARKS = 2
+HOURS = 2
 
 
 def is_compiled() -> bool:
@@ -30,16 +30,16 @@ def is_compiled() -> bool:
 
 
 def compile_engine(mode_slice: ModeSlice) -> None:
-    """Run two marks of a market that stands still: every function meets its types."""
+    """Run two hours of a market that stands still: every function meets its types."""
     parameters = parameters_of(mode_slice)
     venues, tokens = len(parameters.hedge_weights), len(mode_slice.reward_tokens)
-    still, none = np.ones(MARKS), np.zeros(MARKS)
-    perps = np.ones((MARKS, venues))
+    still, none = np.ones(HOURS), np.zeros(HOURS)
+    perps = np.ones((HOURS, venues))
     market = MarketArrays(
         spot=still,
         perp_mark=perps,
         perp_extreme=perps,
-        funding_rate=np.zeros((MARKS, venues)),
+        funding_rate=np.zeros((HOURS, venues)),
         lending_index=still,
         collateral_index=still,
         borrow_index=still,
@@ -48,9 +48,9 @@ def compile_engine(mode_slice: ModeSlice) -> None:
         lst_mark=still,
         gas_price=none,
         numeraire_usd=still,
-        cost_bps=np.zeros((MARKS, 2 + tokens + venues, 3)),
-        reward_tokens_per_unit=np.zeros((MARKS, tokens)),
-        reward_price=np.ones((MARKS, tokens)),
+        cost_bps=np.zeros((HOURS, 2 + tokens + venues, 3)),
+        reward_tokens_per_unit=np.zeros((HOURS, tokens)),
+        reward_price=np.ones((HOURS, tokens)),
         flow=none,
     )
     measure(market, parameters, simulate(market, parameters, 1.0))

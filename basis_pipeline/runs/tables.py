@@ -33,13 +33,13 @@ def growth_and_drawdown(simulation: Simulation, capital: float) -> tuple[Floats,
 
 
 def equity_table(times: pd.DatetimeIndex, simulation: Simulation, drawdown: Floats) -> pd.DataFrame:
-    """Equity after trades, flows and drawdown by mark."""
+    """Equity after trades, flows and drawdown by hour."""
     columns = {"equity": simulation.equity, "flow": simulation.flow, "drawdown": drawdown}
     return pd.DataFrame({"timestamp": times, **columns})
 
 
 def attribution_table(times: pd.DatetimeIndex, simulation: Simulation) -> pd.DataFrame:
-    """Profit and loss by component and mark, and what no component explains (SEMANTICS 9)."""
+    """Profit and loss by component and hour, and what no component explains (SEMANTICS 9)."""
     parts = {name: simulation.hourly.rows[name] for name in (*COMPONENTS, "residual")}
     return pd.DataFrame({"timestamp": times, **parts})
 

@@ -51,7 +51,7 @@ def test_a_pause_changes_no_bit(
     assert _run(hours, parameters, capital, ends) == _run(hours, parameters, capital, [])
 
 
-def test_an_hour_says_what_arrives_and_settles() -> None:
+def test_an_hour_names_its_external_events_and_settlements() -> None:
     """The loop looks for flows, payments of rewards and funding only where there are any."""
     market, _, _ = mode_case("usdt_market_neutral", 1, HOURS)
     market.reward_tokens_per_unit[:] = 0.0
@@ -60,5 +60,5 @@ def test_an_hour_says_what_arrives_and_settles() -> None:
     market.reward_tokens_per_unit[100, 1] = 1.0
     market.funding_rate[[8, 16], 2] = -1e-4
     hours = hour_coefficients(market).asset
-    assert np.flatnonzero(hours["has_arrival"]).tolist() == [0, 70, 100]
+    assert np.flatnonzero(hours["has_external_event"]).tolist() == [0, 70, 100]
     assert np.flatnonzero(hours["settles_funding"]).tolist() == [8, 16]
