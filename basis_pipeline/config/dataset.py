@@ -46,7 +46,7 @@ class Stamp(StrictModel):
 class Column(StrictModel):
     """One catalogued column: its canonical name, unit, and the values it may take.
 
-    `positive` refuses zero, negative and missing values as no price; `non_negative` and `finite`
+    `positive` rejects zero, negative and missing values: no price is; `non_negative` and `finite`
     only need to be numbers. `grows` names a value that can only grow: the relative fall that is
     still rounding. `per_days` says the files hold a rate per so many days of a row's period, and
     the dataset the amount of the whole period (at least one such rate).

@@ -15,7 +15,7 @@ from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import simulate
 from basis_pipeline.engine.closed_forms import closed_form_equity
 from basis_pipeline.engine.model import Floats
-from basis_pipeline.market.dataset import COST_BUCKETS_USD
+from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunResult
