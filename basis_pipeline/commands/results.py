@@ -15,7 +15,6 @@ from basis_pipeline.errors import CommandError, EventError, ResultsError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from basis_pipeline.operations.audit_log import EventType
     from basis_pipeline.results.database.archive import Archive
     from basis_pipeline.results.database.runs import RunRecord
     from basis_pipeline.settings import Settings
@@ -178,12 +177,9 @@ def backup(
     """
     settings = settings_of(results_dir=results_dir)
     _require_database(settings)
-    from basis_pipeline.operations.audit_log import EventType
-    from basis_pipeline.results.database.backup import backup as backed_up
+    from basis_pipeline.operations.upkeep import back_up
 
-    made = backed_up(_archive(settings), out, keep=keep)
-    _audit(settings, EventType.RESULTS_BACKED_UP, backup=str(made))
-    screen.say(f"Backup: {made}")
+    screen.say(f"Backup: {back_up(settings, out, keep)}")
 
 
 @results.command()
@@ -200,11 +196,13 @@ def restore(
     middle, the next command that writes finishes it, or leaves everything as it was.
     """
     settings = settings_of(results_dir=results_dir)
-    from basis_pipeline.operations.audit_log import EventType
+    from basis_pipeline.operations.audit_log import EventType, emit
+    from basis_pipeline.operations.upkeep import COMPONENT
     from basis_pipeline.results.database.backup import restore as restored
 
     found = restored(file, _archive(settings), overwrite=overwrite)
-    _audit(settings, EventType.RESULTS_RESTORED, backup=str(file), runs=len(found))
+    event = {"backup": str(file), "runs": len(found)}
+    emit(settings, EventType.RESULTS_RESTORED, COMPONENT, **event)
     screen.say(f"{len(found)} runs restored into {settings.results_dir}")
 
 
@@ -235,7 +233,7 @@ def prune(
     settings = settings_of(results_dir=results_dir)
     before = _time(older_than, "--older-than") if older_than else None
     engine = _require_database(settings)
-    from basis_pipeline.operations.audit_log import EventType
+    from basis_pipeline.operations.upkeep import prune as pruned
     from basis_pipeline.results.database.runs import prunable, runs
 
     found = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
@@ -243,10 +241,8 @@ def prune(
     if not yes:
         screen.say(f"{len(found)} runs would be removed: add --yes")
         return
-    names = [record.run_id for record in found]
-    _audit(settings, EventType.RUNS_PRUNED, runs=names)
-    _archive(settings).forget(names)
-    screen.say(f"{len(names)} runs removed")
+    pruned(settings, found)
+    screen.say(f"{len(found)} runs removed")
 
 
 @results.command()
@@ -285,13 +281,6 @@ def _require_database(settings: "Settings") -> "Engine":
             action="run the pipeline first: basis run; files without rows: basis results drain",
         )
     return engine
-
-
-def _audit(settings: "Settings", kind: "EventType", **fields: Any) -> None:
-    """Record in the audit log what was done to the store."""
-    from basis_pipeline.operations.audit_log import emit
-
-    emit(settings, kind, "results store", **fields)
 
 
 def _time(text: str, where: str) -> datetime:

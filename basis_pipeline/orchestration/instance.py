@@ -12,7 +12,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError
 
 from basis_pipeline.errors import PlatformError
+from basis_pipeline.files import locked
 from basis_pipeline.orchestration.partitions import know_sets
+
+LOCK_FILE, LOCK_SECONDS = ".opening.lock", 60.0
 
 
 @contextmanager
@@ -27,8 +30,10 @@ def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     try:
-        instance = dg.DagsterInstance.get()
-        know_sets(instance)
+        # Two that make the databases of a new home at once would write the same rows.
+        with locked(home / LOCK_FILE, LOCK_SECONDS):
+            instance = dg.DagsterInstance.get()
+            know_sets(instance)
     except (DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError) as error:
         told = " ".join(str(error).split())[:300]
         what = f"the Dagster instance cannot be opened: {told}"

@@ -96,7 +96,7 @@ def test_everything_is_shipped_switched_off(platform: Platform) -> None:
     for schedule in repository.schedule_defs:
         assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     names = {schedule.name for schedule in repository.schedule_defs}
-    assert names == {"nightly", "hourly_health", "weekly_sweeps"}
+    assert names == {"nightly", "nightly_upkeep", "hourly_health", "weekly_sweeps"}
 
 
 # Dagster's own tags of two dimensions are not what its own rule for tags allows.
