@@ -11,6 +11,7 @@ import typer
 from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import Form, ResultsDir, settings_of
 from basis_pipeline.errors import CommandError, EventError, ResultsError
+from basis_pipeline.verdict import count_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -68,7 +69,8 @@ def list_runs(
     from basis_pipeline.results.database.queue import ResultQueue
 
     waiting = len(ResultQueue(settings.results_dir / QUEUE_DIRECTORY).waiting())
-    screen.say(f"{len(found)} runs" + (f"; {waiting} wait to be recorded" if waiting else ""))
+    more = f"; {count_of(waiting, 'run')} to be recorded" if waiting else ""
+    screen.say(count_of(len(found), "run") + more)
 
 
 @results.command()
@@ -203,7 +205,7 @@ def restore(
     found = restored(file, _archive(settings), overwrite=overwrite)
     event = {"backup": str(file), "runs": len(found)}
     emit(settings, EventType.RESULTS_RESTORED, COMPONENT, **event)
-    screen.say(f"{len(found)} runs restored into {settings.results_dir}")
+    screen.say(f"{count_of(len(found), 'run')} restored into {settings.results_dir}")
 
 
 @results.command()
@@ -239,10 +241,10 @@ def prune(
     found = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
     screen.console().print(screen.table("", LIST, [_row(record) for record in found]))
     if not yes:
-        screen.say(f"{len(found)} runs would be removed: add --yes")
+        screen.say(f"{count_of(len(found), 'run')} would be removed: add --yes")
         return
     pruned(settings, found)
-    screen.say(f"{len(found)} runs removed")
+    screen.say(f"{count_of(len(found), 'run')} removed")
 
 
 @results.command()
@@ -253,7 +255,8 @@ def drain(results_dir: ResultsDir = None) -> None:
     something needs a person to look at it.
     """
     found = _archive(settings_of(results_dir=results_dir)).start()
-    screen.say(f"{found.drained} entries recorded, {len(found.added)} runs recorded from files")
+    added = count_of(len(found.added), "run")
+    screen.say(f"{added} recorded from files, {found.drained} from the queue")
     for problem in found.problems:
         screen.complain(problem)
     if found.problems:

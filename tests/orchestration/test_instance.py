@@ -35,6 +35,21 @@ def test_an_instance_is_opened_where_it_lies(home: Path) -> None:
     assert os.environ["DAGSTER_HOME"] == str(home)
 
 
+def test_a_disk_that_fills_up_ends_in_a_coded_error(home: Path) -> None:
+    """PLATFORM-001 instead of a traceback, from whatever is being recorded."""
+    with pytest.raises(PlatformError, match=r"cannot be used.*full") as raised:
+        _fill(home)
+    assert raised.value.code == "PLATFORM-001"
+
+
+def _fill(home: Path) -> None:
+    with opened_instance(home) as instance:
+        event_log = instance.event_log_storage
+        with event_log.index_connection() as connection:  # type: ignore[attr-defined]
+            connection.exec_driver_sql("PRAGMA max_page_count = 1")
+            connection.exec_driver_sql("CREATE TABLE much AS SELECT zeroblob(1000000)")
+
+
 FIRST_START = """
 import sys
 from pathlib import Path
