@@ -20,7 +20,17 @@ from basis_pipeline.commands.options import (
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.errors import CommandError, PlatformError
 from basis_pipeline.settings import dagster_home
-from basis_pipeline.verdict import WORST_FIRST, Status, Verdict, counts, failing, tally, worst
+from basis_pipeline.verdict import (
+    WORST_FIRST,
+    Status,
+    Verdict,
+    by_fault,
+    count_of,
+    counts,
+    failing,
+    tally,
+    worst,
+)
 
 if TYPE_CHECKING:
     from basis_pipeline.settings import Settings
@@ -189,13 +199,18 @@ def _show(found: Sequence[Verdict], console: Console, *, strict: bool) -> None:
     if rows:
         heads = ("mode", "scenario set", "asset", "verdict", *heads)
         console.print(screen.table("", heads, rows))
-    stopping = failing(found, strict=strict)
-    telling = [gate for gate in found if gate in stopping or gate.status is Status.WARN]
-    telling.sort(key=lambda gate: WORST_FIRST.index(gate.status))
-    cells = [[gate.status.value, gate.name, gate.message] for gate in telling]
+    warnings = [gate for gate in found if gate.status is Status.WARN]
+    cells = [_cells(group) for group in by_fault([*failing(found, strict=strict), *warnings])]
     if cells:
-        console.print(screen.table("", ("verdict", "gate", "what it says"), cells))
+        console.print(screen.table("", ("verdict", "gate", "result"), cells))
     console.print(f"{len(found)} gates: {tally(found)}", soft_wrap=True)
+
+
+def _cells(group: Sequence[Verdict]) -> list[str]:
+    """One line for what has one cause: the first gate, and how many more it stops."""
+    first, more = group[0], len(group) - 1
+    gates = f"{first.name} and {count_of(more, 'more gate')}" if more else first.name
+    return [first.status.value, gates, first.message]
 
 
 def _by_set(found: Sequence[Verdict]) -> list[list[str]]:

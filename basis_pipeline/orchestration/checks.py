@@ -14,7 +14,7 @@ from dagster_shared.utils.warnings import PreviewWarning
 
 from basis_pipeline.orchestration.partitions import part_of_key
 from basis_pipeline.orchestration.tables import table_of
-from basis_pipeline.verdict import Verdict
+from basis_pipeline.verdict import Status, Verdict
 
 T = TypeVar("T")
 PHASE = "phase"
@@ -49,22 +49,26 @@ def check_spec(
 def check_results(
     key: dg.AssetKey, verdicts: Iterable[Verdict], selected: Iterable[dg.AssetCheckKey]
 ) -> list[dg.AssetCheckResult]:
-    """Records of the checks that looked; one that never did stays planned, and has not passed."""
+    """Records of the checks selected; one that was not run stays planned, and has not passed."""
     wanted = {check.name for check in selected if check.asset_key == key}
     return [
         check_result(key, verdict)
         for verdict in verdicts
-        if verdict.evaluated and verdict.check in wanted
+        if verdict.status is not Status.NOT_RUN and verdict.check in wanted
     ]
 
 
 def check_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
-    """One record, with its figures and its offending rows."""
+    """One record, with its figures and its offending rows.
+
+    A blocked check is a warning to Dagster: the failure that blocks it is recorded by itself.
+    """
+    severity = "WARN" if verdict.status is Status.BLOCKED else verdict.severity
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=verdict.check,
         passed=verdict.passed,
-        severity=dg.AssetCheckSeverity(verdict.severity),
+        severity=dg.AssetCheckSeverity(severity),
         description=verdict.message,
         metadata=_metadata(verdict),
     )
