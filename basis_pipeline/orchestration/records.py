@@ -22,6 +22,7 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     scenario_sets,
 )
+from basis_pipeline.runs.scenario_checks import PHASE as STUDIES
 from basis_pipeline.verdict import Status, Verdict
 
 
@@ -35,8 +36,7 @@ def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Verdict]:
 def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Verdict]:
     """The checks given, of every partition they belong to, by phase, mode and asset.
 
-    Of a study those of the scenario sets that somebody has asked for: it was run with them, or its
-    run was created.
+    Of a study those of the partitions that somebody has asked for: no run has to have all of them.
     """
     by_key: dict[str, list[dg.AssetCheckSpec]] = {}
     keys: dict[dg.AssetKey, list[str]] = {}
@@ -46,7 +46,7 @@ def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) 
         for key in keys[spec.asset_key]:
             by_key.setdefault(key, []).append(spec)
     gates = [gate for key, own in by_key.items() for gate in gates_of(instance, own, key)]
-    gates = [gate for gate in gates if not gate.scenario_set or gate.status is not Status.NOT_RUN]
+    gates = [gate for gate in gates if gate.phase != STUDIES or gate.status is not Status.NOT_RUN]
     return sorted(gates, key=lambda gate: (gate.phase, gate.mode, gate.asset, gate.scenario_set))
 
 
@@ -103,7 +103,8 @@ def _latest(spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None) -> Ve
     assert event is not None  # an evaluation has its event
     evaluation = event.get_dagster_event().asset_check_evaluation_data
     at = datetime.fromtimestamp(event.timestamp, UTC)
-    return verdict_of(evaluation).at(evaluated_at=at, run_id=record.run_id)
+    verdict, phase = verdict_of(evaluation), spec.metadata[PHASE]
+    return verdict.at(phase=phase, evaluated_at=at, run_id=record.run_id)
 
 
 def _blocked(last: Verdict, cause: str) -> Verdict:
