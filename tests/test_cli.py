@@ -1,9 +1,11 @@
 """The commands as a person and a script call them: real processes, real files."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -353,13 +355,21 @@ def test_backtest_of_broken_data_writes_nothing(data: Path, tmp_path: Path) -> N
     assert not out.exists()
 
 
-def test_audit_writes_every_form_to_a_file(data: Path, tmp_path: Path) -> None:
-    """A table, JSON for scripts, Markdown and a page with pictures: each has every family."""
-    names = {line["family"] for line in json.loads(_audited(data, "json", tmp_path / "json"))}
-    assert len(names) == 34
+def test_the_audit_has_one_verdict_a_feed_in_every_form(data: Path, tmp_path: Path) -> None:
+    """A table, JSON for scripts, Markdown and a page with charts: every feed, the same counts."""
+    lines = json.loads(_audited(data, "json", tmp_path / "json"))
+    verdicts = Counter(line["verdict"] for line in lines)
+    counts = ", ".join(f"{verdicts[name]} {name}" for name in ("FAIL", "WARN", "PASS", "N/A"))
+    assert len(lines) == 34
+    assert verdicts["WARN"] > 0
     for form in ("table", "markdown", "html"):
-        told = _audited(data, form, tmp_path / form)
-        assert all(name in told for name in names), form
+        document = _audited(data, form, tmp_path / form)
+        assert all(line["feed"] in document for line in lines), form
+        if form != "html":
+            assert f"34 feeds: {counts}" in document
+    page = re.sub(r"<[^>]+>", " ", (tmp_path / "html").read_text())
+    for name in ("WARN", "PASS"):
+        assert re.search(rf"\b{verdicts[name]}\W+{name}\b", page), name
     assert "<svg" in (tmp_path / "html").read_text()
     refused = basis("data", "audit", "--data-dir", data, "--out", tmp_path / "no" / "place")
     assert refused.returncode == 2
@@ -382,7 +392,7 @@ def test_run_writes_pages_of_gates_and_data(results: Path) -> None:
 
 
 def test_sample_and_audit(tmp_path: Path) -> None:
-    """A sample is written, and the audit finds every family of it fit."""
+    """A sample is written, and the audit finds every feed of it usable."""
     out = tmp_path / "sample"
     assert basis("data", "sample", "--out", out, "--days", "60").returncode == 0
     audited = basis("data", "audit", "--data-dir", out, "--format", "json")

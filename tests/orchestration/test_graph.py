@@ -68,7 +68,7 @@ def test_verdicts_are_kept_with_the_run(outcome: PipelineOutcome, shared_place: 
     engine = database(shared_place)
     for mode in outcome.modes:
         kept = rows_of(engine, GATE_VERDICTS, [str(mode.run_id)])
-        told = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["verdict"] for row in kept}
+        told = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["status"] for row in kept}
         gates = {g.name: g.status.value for g in outcome.gates if g.mode == mode.mode}
         assert told == gates
         assert {"PASS"} <= set(told.values())
