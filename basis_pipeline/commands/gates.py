@@ -68,9 +68,9 @@ def gates(
     Phases: 1 environment and configuration, 2 data, 3 components and engine, 4 platform and
     interfaces, 6 scenarios: by mode and scenario set. Code and documents are checked by make lint.
 
-    PASS, WARN, FAIL, or NOT RUN where a check was declared or planned and never evaluated: that is
-    not a pass. A warning is shown and fails nothing. Exit code 1 when a gate FAILs, or a failed run
-    kept it from being evaluated.
+    PASS, WARN, FAIL; BLOCKED where something it depends on failed; NOT RUN where it was never
+    evaluated; N/A where there is nothing to judge. What one fault stops is one line. A study has
+    gates once it was run. A warning fails nothing. Exit code 1 when a gate is FAIL or BLOCKED.
 
     --execute runs the pipeline on the data of the environment for phases 1-3, and looks at the
     instance for phase 4, before it reports. Phase 6 is evaluated by
@@ -169,9 +169,9 @@ def _phases(text: str | None) -> range:
     first, dash, last = (text or f"{min(PHASES)}-{max(PHASES)}").partition("-")
     ends = [first, last] if dash else [first, first]
     if not set(ends) <= {str(phase) for phase in PHASES} or ends[0] > ends[1]:
-        told = ", ".join(f"{phase} {what}" for phase, what in PHASES.items())
+        phases = ", ".join(f"{phase} {what}" for phase, what in PHASES.items())
         what = f"there is no phase {text!r}"
-        raise CommandError("API-001", what, where="--phase", available=told)
+        raise CommandError("API-001", what, where="--phase", available=phases)
     return range(int(ends[0]), int(ends[1]) + 1)
 
 
