@@ -1,6 +1,7 @@
 # `make run` needs nothing but Python 3.11, 3.12 or 3.13. Name another one with PYTHON=/path/to/python3.
 VENV ?= .venv
 BIN := $(VENV)/bin
+PORT ?= 3000
 READY := $(VENV)/.ready
 INSTANCE := from basis_pipeline.settings import dagster_home, load_settings; print(dagster_home(load_settings()))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -37,9 +38,9 @@ run: $(READY) ## backtest every mode on sample data, or on $BASIS_DATA_DIR
 	fi; exit $$code
 	@echo "To look at the graph, the checks and the plots: make ui"
 
-ui: $(READY) ## open the Dagster UI on what the runs recorded
+ui: $(READY) ## open the Dagster UI on what the runs recorded, at http://localhost:$PORT (3000)
 	@DAGSTER_HOME="$$($(BIN)/python -c '$(INSTANCE)')" && export DAGSTER_HOME && \
-		$(BIN)/dagster dev --workspace workspace.yaml
+		VIRTUAL_ENV="$(abspath $(VENV))" PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dg dev --port $(PORT)
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8

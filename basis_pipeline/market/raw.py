@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basis_pipeline.config.dataset import DatasetConfig, Stamp
+from basis_pipeline.config.dataset import DatasetConfig, TimestampRule
 from basis_pipeline.errors import DataError
 from basis_pipeline.files import sha256
 from basis_pipeline.market.csv_file import parse_csv, shown
@@ -31,6 +31,7 @@ from basis_pipeline.times import DAY_NS
 
 # A line at most twice as long is within what the csv module reads (131,072 characters a value).
 LONGEST_LINE = 64 * 1024
+SHOWN_FILES = 8
 LARGEST_DOCUMENT = 64 * 1024 * 1024
 
 
@@ -65,8 +66,10 @@ class RawFeed:
 
     @property
     def paths(self) -> str:
-        """Paths of the files, for messages."""
-        return ", ".join(file.path for file in self.files)
+        """Paths of the files, for messages: the first ones, and how many more."""
+        more = len(self.files) - SHOWN_FILES
+        paths = ", ".join(file.path for file in self.files[:SHOWN_FILES])
+        return paths + (f" and {more} more" if more > 0 else "")
 
     @cached_property
     def content_hash(self) -> str:
@@ -197,8 +200,8 @@ def _read_document(file: BinaryIO, name: str) -> bytes:
 
 
 def _parse_table(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
-    rule = config.stamp
-    assert rule is not None  # the model asks for one in every CSV family
+    rule = config.timestamp
+    assert rule is not None  # the model asks for one in every CSV feed
     kinds: dict[str, pa.DataType] = {rule.column: pa.string()}
     for raw, column in config.columns.items():
         kinds[raw] = pa.string() if column.values == "date" else pa.float64()
@@ -228,7 +231,7 @@ def _floats(column: "pa.ChunkedArray") -> npt.NDArray[np.float64]:
 
 
 def _timestamps(
-    texts: "pa.ChunkedArray", column: str, rule: Stamp, file: str, first_line: int
+    texts: "pa.ChunkedArray", column: str, rule: TimestampRule, file: str, first_line: int
 ) -> Int64:
     timestamps = parse_timestamps(texts)
     wrong = timestamps == UNREADABLE

@@ -89,7 +89,8 @@ def _snapshot(data_dir: Path, config: DatasetConfig) -> Snapshot:
         except OSError:
             # Gone since it was listed.
             continue
-        lines.append(f"{path}\n{status.st_mtime_ns} {status.st_size}".encode(errors="replace"))
+        name = path.relative_to(data_dir).as_posix()
+        lines.append(f"{name}\n{status.st_mtime_ns} {status.st_size}".encode(errors="replace"))
         size += status.st_size
         written_ns = max(written_ns, status.st_mtime_ns)
     return Snapshot(len(lines), size, written_ns, sha256(*lines)[:16])

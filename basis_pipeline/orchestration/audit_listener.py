@@ -140,7 +140,7 @@ def entries_of(event: DagsterEvent) -> Iterator[Entry]:
     elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
         path = event.asset_key.path
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
-        if metadata.get("status") in ("absent", "refused"):
+        if metadata.get("status") in ("absent", "rejected"):
             yield EventType.DATA_REJECTED, _rejected(path[-1], metadata)
         elif tell := BY_LAYER.get(path[0]):
             yield from tell(path[-1], metadata)

@@ -81,7 +81,7 @@ def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
     """The broken family, the failing gate, the refused run: each by its type, in their order."""
     spoil_price(place.data / PERP)
     place.run(*MODES)
-    broken = [e.fields for e in trail(place, "data_rejected") if e.fields["status"] == "refused"]
+    broken = [e.fields for e in trail(place, "data_rejected") if e.fields["status"] == "rejected"]
     assert ("bybit_btcusdt_perp", "DATA-008") in {(t["dataset"], t["code"]) for t in broken}
     (refused,) = trail(place, "run_blocked")
     assert (refused.mode, refused.level, refused.fields["code"]) == ("btc_basis", "ERROR", "BT-001")

@@ -151,4 +151,4 @@ def test_refused_data_are_recorded_and_their_checks_fail(running: Platform) -> N
     assert {record.run_id for record in records.values()} == {data.run_id}
     assert all(record.status.value == "FAILED" for record in records.values())
     kept = running.place.results / "warehouse" / "raw"
-    assert (kept / "bybit_btcusdt_perp.refused.json").exists()
+    assert (kept / "bybit_btcusdt_perp.rejected.json").exists()
