@@ -3,10 +3,11 @@
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 from xml.etree import ElementTree as ET
 
 from basis_pipeline.reports.gates import by_phase, check_link, headline, phase_name
-from basis_pipeline.verdict import Verdict, amount, counts, failing, tally, worst
+from basis_pipeline.verdict import Verdict, amount, by_fault, counts, failing, tally, worst
 
 # What XML 1.0 cannot hold in any form.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -19,9 +20,21 @@ def gates_json(gates: Sequence[Verdict], *, strict: bool = False) -> str:
         "strict": strict,
         "counts": {status.value: count for status, count in counts(gates).items()},
         "phases": {phase_name(n): worst(part).value for n, part in by_phase(gates).items()},
+        "faults": [_fault(group) for group in by_fault(failing(gates, strict=strict))],
         "gates": [{**gate.to_json(), "link": check_link(gate)} for gate in gates],
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _fault(group: Sequence[Verdict]) -> dict[str, Any]:
+    """What is at fault, and the gates that it stops."""
+    first = group[0]
+    return {
+        "fault": first.fault,
+        "verdict": first.status.value,
+        "message": first.message,
+        "gates": [gate.name for gate in group],
+    }
 
 
 def gates_junit(gates: Sequence[Verdict], *, strict: bool = False) -> str:

@@ -1,31 +1,43 @@
-"""The page of the quality gates: what stops the pipeline first, one entry a cause."""
+"""The page of the quality gates: what stops the pipeline first, one entry a fault."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.reports.banners import in_order, with_status
 from basis_pipeline.reports.page import Provenance, render, write_page
-from basis_pipeline.verdict import WORST_FIRST, Status, Verdict, amount, counts, failing, worst
+from basis_pipeline.verdict import (
+    WORST_FIRST,
+    Status,
+    Verdict,
+    amount,
+    by_fault,
+    counts,
+    failing,
+    worst,
+)
 
 _SECONDS = "%Y-%m-%d %H:%M:%S"
 
 
-@dataclass(slots=True)
-class Cause:
-    """One fault: the verdicts that state it, and the checks that it blocks."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: the verdict that states it, and the other gates that it stops.
+
+    stated_by: None where only blocked gates are known of it, and `name` has to say what it is.
+    """
 
     name: str
-    stated_by: list[Verdict] = field(default_factory=list)
-    blocked: list[Verdict] = field(default_factory=list)
+    stated_by: Verdict | None
+    stopped: list[Verdict]
 
     @property
-    def blocked_by_place(self) -> dict[str, list[str]]:
-        """The blocked checks of each asset and mode."""
+    def stopped_by_place(self) -> dict[str, list[str]]:
+        """The stopped checks of each asset and mode."""
         places: dict[str, list[str]] = {}
-        for verdict in self.blocked:
+        for verdict in self.stopped:
             places.setdefault(verdict.place, []).append(verdict.check)
         return places
 
@@ -47,7 +59,7 @@ def gates_html(
 ) -> str:
     """Return the page of all gates.
 
-    Every cause that stops the pipeline comes first, then warnings; then every phase with its
+    Every fault that stops the pipeline comes first, then warnings; then every phase with its
     assets, and every asset with its gates and the evidence of each verdict.
 
     Parameters
@@ -68,7 +80,7 @@ def gates_html(
         latest=f"{max(dated):{_SECONDS}} UTC" if dated else "never",
         modes=sorted({verdict.mode for verdict in verdicts if verdict.mode}),
         overview=[(phase_name(n), worst(part), counts(part)) for n, part in phases.items()],
-        causes=causes(failing(verdicts, strict=strict)),
+        faults=faults(failing(verdicts, strict=strict)),
         warnings=with_status(verdicts, Status.WARN),
         phases={phase_name(n): _by_asset(part) for n, part in phases.items()},
         matrix=_matrix([verdict for verdict in verdicts if verdict.mode]),
@@ -78,26 +90,16 @@ def gates_html(
     )
 
 
-def causes(stopping: Sequence[Verdict]) -> list[Cause]:
-    """Return what stops the pipeline, one entry a fault, those that block most checks first.
-
-    A failed check is a fault by itself; a blocked one belongs to the fault that its `cause` names,
-    by the check's name or by the code and place of its error.
-    """
-    found: dict[str, Cause] = {}
-    names: dict[str, str] = {}  # how a blocked check may name a fault → its entry
-    for verdict in with_status(stopping, Status.FAIL):
-        code, where = (str(verdict.evidence.get(name, "")) for name in ("code", "where"))
-        name = verdict.cause or (f"{code} {where}".strip() if code else verdict.name)
-        found.setdefault(name, Cause(name)).stated_by.append(verdict)
-        names |= dict.fromkeys((name, verdict.name), name)
-    for verdict in with_status(stopping, Status.BLOCKED):
-        known = (entry for alias, entry in names.items() if alias in verdict.cause)
-        name = next(known, verdict.cause or "unknown")
-        found.setdefault(name, Cause(name)).blocked.append(verdict)
+def faults(stopping: Sequence[Verdict]) -> list[Fault]:
+    """Return what stops the pipeline, one entry a fault; what was never evaluated is one entry."""
+    evaluated = [verdict for verdict in stopping if verdict.status is not Status.NOT_RUN]
+    entries = []
+    for group in by_fault(evaluated):
+        stated = group[0] if group[0].evaluated else None
+        entries.append(Fault(group[0].fault, stated, group[1:] if stated else group))
     if unrun := with_status(stopping, Status.NOT_RUN):
-        found["never evaluated"] = Cause("never evaluated", blocked=unrun)
-    return sorted(found.values(), key=lambda cause: -len(cause.blocked))
+        entries.append(Fault("never evaluated", None, unrun))
+    return entries
 
 
 def headline(verdicts: Sequence[Verdict], *, strict: bool = False) -> str:

@@ -1,7 +1,7 @@
-"""The gates page has one entry a cause, however many checks it blocks."""
+"""The gates page has one entry a fault, however many checks it stops."""
 
-from basis_pipeline.reports.gates import causes, gates_html
-from basis_pipeline.verdict import Verdict, blocked, failing, judge
+from basis_pipeline.reports.gates import faults, gates_html
+from basis_pipeline.verdict import Status, Verdict, blocked, failing, judge
 from tests.reports.conftest import WRITTEN
 
 MODES = ("btc_basis", "eth_basis", "usdt_market_neutral")
@@ -30,21 +30,27 @@ def stopped(cause: str, mode: str) -> list[Verdict]:
 ALL = [
     *(failed(asset, cause) for asset, cause in BROKEN.items()),
     *(verdict for mode in MODES for verdict in stopped(BROKEN["raw/okx"], mode)),
-    *stopped("raw/bybit readable", "pure_lending"),
+    *stopped(BROKEN["raw/bybit"], "pure_lending"),
     *stopped("CONFIG-004 configs/modes/new.yaml", "new"),
 ]
 
 
-def test_each_cause_is_one_entry_with_what_it_blocks() -> None:
-    """By the code and place of the error, by the check's name, or alone; most blocked first."""
-    found = causes(failing(ALL))
-    assert [(len(cause.stated_by), len(cause.blocked)) for cause in found] == [
-        (1, 24),
-        (1, 8),
-        (0, 8),
+def test_each_fault_is_one_entry_with_what_it_stops() -> None:
+    """Stated by the check that failed, or, where none did, by its name."""
+    found = faults(failing(ALL))
+    assert [(fault.stated_by is not None, len(fault.stopped)) for fault in found] == [
+        (True, 24),
+        (True, 8),
+        (False, 8),
     ]
-    assert list(found[0].blocked_by_place) == [f"backtest/run[{mode}]" for mode in MODES]
+    assert list(found[0].stopped_by_place) == [f"backtest/run[{mode}]" for mode in MODES]
     assert found[2].name == "CONFIG-004 configs/modes/new.yaml"
+
+
+def test_a_strict_page_has_one_entry_for_what_was_never_evaluated() -> None:
+    """And not one for each gate of each study that never ran."""
+    unrun = [verdict.at(status=Status.NOT_RUN, cause="") for verdict in ALL]
+    assert len(faults(failing(unrun, strict=True))) == 1
 
 
 def test_a_blocked_check_is_not_called_never_evaluated() -> None:
@@ -52,6 +58,6 @@ def test_a_blocked_check_is_not_called_never_evaluated() -> None:
     html = gates_html(ALL, WRITTEN)
     stopping = html[html.index('<h2 id="stopping">') : html.index('<h2 id="warnings">')]
     assert stopping.count("is broken") == 2
-    assert "blocks 24 gates of 3 assets" in stopping
+    assert "stops 24 gates of 3 assets" in stopping
     assert "8 gates of 1 asset" in stopping
     assert "never" not in stopping
