@@ -14,11 +14,8 @@ BROKEN = {
 
 def failed(asset: str, cause: str) -> Verdict:
     """A check that failed with an error."""
-    code, where = cause.split()
-    error = {"code": code, "where": where}
-    return judge(
-        "readable", "ERROR", False, f"{where} is broken", evidence=error, asset=asset, phase=2
-    )
+    message = f"{cause.split()[1]} is broken"
+    return judge("readable", "ERROR", False, message, cause=cause, asset=asset, phase=2)
 
 
 def stopped(cause: str, mode: str) -> list[Verdict]:
