@@ -165,7 +165,7 @@ class Agreement(StrictModel):
     """Other datasets that quote the same thing, and the gaps that are still agreement, in bp.
 
     A gap is relative for prices and absolute for rates (1 bp = 0.0001 of the rate's unit); the
-    median gap and every single one have their bounds. Only rows as landed are compared.
+    median gap and every single one have their bounds. Only rows as read are compared, never repaired ones.
     """
 
     peers: Annotated[tuple[Name, ...], Field(min_length=1)]
