@@ -216,18 +216,19 @@ def against(
     unit: str = "",
     *,
     floor: bool = False,
-    noun: str = "limit",
+    noun: str = "",
 ) -> str:
     """Return the sentence that compares a figure with its limit and states the margin.
 
     Parameters
     ----------
     floor: whether the limit is the least allowed, not the most.
+    noun: what the limit is called: `minimum` or `maximum` when not given.
     """
-    side = "above" if measured > limit else "below"
+    bound = f"the {noun or ('minimum' if floor else 'maximum')} of {amount(limit, unit)}"
     if measured == limit:
-        return f"{what} {amount(measured, unit)} is exactly the {noun}"
-    bound = f"the {noun} of {'at least' if floor else 'at most'} {amount(limit, unit)}"
+        return f"{what} {amount(measured, unit)} is exactly {bound}"
+    side = "above" if measured > limit else "below"
     margin = amount(abs(measured - limit), unit).replace(" %", " points")
     return f"{what} {amount(measured, unit)} is {side} {bound}, by {margin}"
 

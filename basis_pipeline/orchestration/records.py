@@ -8,7 +8,6 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
-    history_of,
     is_planned,
     latest_records,
 )
@@ -71,37 +70,6 @@ def gates_of(
     unfinished = {r.run_id for r in records.values() if is_planned(r)}
     stopped = set(_stopped(instance, unfinished))
     return [_gate(spec, key, records.get(check), stopped) for check, spec in wanted.items()]
-
-
-def gates_of_result(
-    instance: DagsterInstance, defs: dg.Definitions, asset: dg.AssetKey, mode: str, version: str
-) -> list[Verdict]:
-    """What the checks of a mode said when `asset` got this data version, not what they say now.
-
-    Empty where no run on record made it.
-    """
-    made_by = _maker(instance, asset, mode, version)
-    if made_by is None:
-        return []
-    graph = defs.resolve_asset_graph()
-    specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
-    gates = []
-    for spec in specs:
-        if spec.partitions_def is not None:
-            history = history_of(instance, spec.key, HISTORY, mode)
-            own = [record for record in history if record.run_id == made_by]
-            gates += [_gate(spec, mode, record, set()) for record in own[:1]]
-    return gates
-
-
-def _maker(instance: DagsterInstance, asset: dg.AssetKey, mode: str, version: str) -> str | None:
-    """The latest Dagster run that gave a partition of an asset this data version."""
-    wanted = dg.AssetRecordsFilter(asset_key=asset, asset_partitions=[mode])
-    for record in instance.fetch_materializations(wanted, limit=HISTORY).records:
-        made = record.asset_materialization
-        if made and (made.tags or {}).get(DATA_VERSION_TAG) == version:
-            return record.run_id
-    return None
 
 
 def _gate(

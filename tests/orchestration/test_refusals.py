@@ -35,6 +35,13 @@ def cut_last_line(file: Path) -> None:
     file.write_text(file.read_text()[:-20])
 
 
+def stray_quote(file: Path) -> None:
+    """Leave a quotation mark open near the beginning of a long file."""
+    lines = file.read_text().splitlines()
+    lines[7] = lines[7].replace(",", ',"', 1)
+    file.write_text("\n".join(lines) + "\n")
+
+
 def empty(file: Path) -> None:
     """Lose everything."""
     file.write_text("")
@@ -70,6 +77,7 @@ def contents(directory: Path) -> dict[str, str]:
         (cut_last_line, "DATA-005"),
         (empty, "DATA-002"),
         (cut_short, "DATA-010"),
+        (stray_quote, "DATA-004"),
     ],
 )
 def test_a_broken_file_stops_the_modes_that_read_it(
@@ -84,6 +92,10 @@ def test_a_broken_file_stops_the_modes_that_read_it(
     assert "bybit_BTCUSDT_perp" in str(problem)
     assert [m.run_id is not None for m in outcome.modes] == [False, True]
     assert {gate.mode for gate in failing(outcome.gates)} == {"", "btc_basis"}
+    event = place.instance.get_latest_materialization_event(dataset_key("bybit_btcusdt_perp"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.metadata["status"].value == "rejected"
 
 
 def test_a_refusal_leaves_earlier_results_alone(place: Place) -> None:

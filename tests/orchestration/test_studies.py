@@ -19,8 +19,8 @@ from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration import partitions, resources
 from basis_pipeline.orchestration.assets import studies
 from basis_pipeline.orchestration.assets.studies import study_key
-from basis_pipeline.orchestration.facts import step_samples
 from basis_pipeline.orchestration.failures import failures
+from basis_pipeline.orchestration.instance_metrics import step_samples
 from basis_pipeline.orchestration.partitions import know_sets
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.orchestration.sensors.alerts import alerts_of

@@ -15,7 +15,7 @@ from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.runs import run, verify
-from basis_pipeline.results.store import RunResult, verify_run, write_run
+from basis_pipeline.results.store import RunResult, verify_run, write_run, write_verdicts
 from basis_pipeline.verdict import Verdict, judge
 
 RECORD = dg.AssetKey(["results", "record"])
@@ -68,6 +68,7 @@ def record_asset(
             found = _integrity(archive, result.run_id, directory, waits, asks)
             own = found.at(asset=RECORD.to_user_string(), run_id=context.run.run_id)
             kept = [*(gate for gate in gates if gate.evaluated), own]
+            write_verdicts(directory, kept)
             archive.record_verdicts(result.run_id, kept)
         if waits:
             context.log.warning("the run waits in the queue: %s", waits)

@@ -104,8 +104,8 @@ def latest(engine: Engine, mode: str) -> RunRecord | None:
     return found[0] if found else None
 
 
-def load(url: str, name: str) -> RunResult:
-    """Read a run, every file checked against its hash.
+def directory_of(url: str, name: str) -> Path:
+    """Return the directory of a run, its files checked against the hashes that are recorded.
 
     Parameters
     ----------
@@ -119,12 +119,17 @@ def load(url: str, name: str) -> RunResult:
         `connection.reading`.
     """
     if (Path(name) / SUMMARY).is_file():
-        return read_run(Path(name))
+        return Path(name)
     if (engine := existing(url)) is None:
         raise ResultsError("RS-002", f"there is no run {name!r}: none is recorded")
     record = latest(engine, name) or run(engine, name)
     verify(record)
-    return read_run(Path(record.path))
+    return Path(record.path)
+
+
+def load(url: str, name: str) -> RunResult:
+    """Read the run that `directory_of` finds. Raises as it, and as `read_run`."""
+    return read_run(directory_of(url, name))
 
 
 def verify(record: RunRecord) -> None:

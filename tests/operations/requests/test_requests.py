@@ -22,8 +22,9 @@ from basis_pipeline.operations.requests.queue import (
 )
 from basis_pipeline.operations.requests.serving import serve
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.results.store import read_run
+from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.settings import Settings
+from tests import shell
 
 PROCESSES, EACH = 4, 250
 LENDING = {"mode": "pure_lending"}
@@ -103,6 +104,22 @@ def test_requests_are_served_in_order_with_one_result_each(settings: Settings) -
     assert order == ["plain", "free", "again"]
     again = serve(settings, current_configs(), [1, 2, 3], "run-2")
     assert again == served  # a run that takes over does nothing twice
+
+
+def test_a_served_request_is_shown_with_its_verdicts(settings: Settings, tmp_path: Path) -> None:
+    """Its page says what its gates said, and not that nobody judged it."""
+    submit(settings, asked("a"))
+    (served,) = serve(settings, current_configs(), [1], "run-1")
+    verdicts = read_verdicts(settings.results_dir / "runs" / served.run_id)
+    gates = {verdict.check: verdict.status for verdict in verdicts if verdict.mode}
+    assert served.verdicts == {check: status.value for check, status in gates.items()}
+    assert {verdict.run_id for verdict in verdicts} == {"run-1"}
+    words = ("report", "tear-sheet", served.run_id, "--out", tmp_path / "page.html")
+    done = shell.run("basis_pipeline", *words, "--results-dir", settings.results_dir)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "NOT JUDGED" not in page
+    assert "ALL GATES PASS" in page
 
 
 def test_a_refused_request_stops_no_other(settings: Settings) -> None:
