@@ -75,7 +75,7 @@ class Run:
         values = {name: self.summary.get(name) for name in FIGURES}
         series = pd.Series(values, dtype="float64", name=self.run_id)
         series.index.name = "figure"
-        series.attrs = {"units": columns.figure_units(currency=self._currency), **self._told}
+        series.attrs = {"units": columns.figure_units(currency=self._currency), **self._identity}
         return series
 
     @cached_property
@@ -108,7 +108,7 @@ class Run:
         """Return and profit groups by calendar month."""
         frame = pd.DataFrame(self.summary["months"])
         units = dict.fromkeys(frame.columns, self._currency) | {"month": "", "return": "share"}
-        frame.attrs = {"units": units, **self._told}
+        frame.attrs = {"units": units, **self._identity}
         return frame
 
     @cached_property
@@ -117,7 +117,7 @@ class Run:
         names = ["place", "check", "status", "measured", "limit", "unit", "message"]
         rows = [[getattr(verdict, name) for name in names] for verdict in self.judged]
         frame = pd.DataFrame(rows, columns=names)
-        frame.attrs = self._told
+        frame.attrs = self._identity
         return frame
 
     def save(self, directory: str | Path) -> Path:
@@ -140,7 +140,7 @@ class Run:
         return str(self.summary["share_class"])
 
     @property
-    def _told(self) -> dict[Hashable, Any]:
+    def _identity(self) -> dict[Hashable, Any]:
         return {"run_id": self.run_id, "mode": self.mode}
 
     def _frame(self, table: str) -> pd.DataFrame:
@@ -150,7 +150,7 @@ class Run:
         explained = columns.explained(table, names, currency=self._currency, asset=asset)
         units = {name: column.unit for name, column in explained.items()}
         meanings = {name: column.meaning for name, column in explained.items()}
-        frame.attrs = {"units": units, "meanings": meanings, **self._told}
+        frame.attrs = {"units": units, "meanings": meanings, **self._identity}
         return frame
 
 
@@ -179,7 +179,7 @@ def backtest(
     Raises
     ------
     ConfigError: an unknown mode (CONFIG-007) or key (CONFIG-010), a value that does not fit.
-    DataError: a family that is absent, refused or too short. BacktestError, MathError: a run that
+    DataError: a feed that is absent, rejected or too short. BacktestError, MathError: a run that
         cannot be, or does not reconcile.
     """
     settings = load_settings(
@@ -251,7 +251,7 @@ def _unequal(results: list[RunResult]) -> pd.DataFrame:
         "data": data_differences(results),
         "run": run_differences(results),
     }
-    # Keys of the mode are told as overrides name them.
+    # Keys of the mode are written as overrides name them.
     rows = {
         (part, one.what.removeprefix("mode.")): one.values
         for part, found in parts.items()
@@ -274,10 +274,10 @@ def _names(runs: tuple[Run, ...]) -> list[str]:
 
 def _shared_units(runs: tuple[Run, ...]) -> dict[str, str]:
     """Unit of each figure; where the runs' currencies differ, all of them."""
-    told: Mapping[str, dict[str, None]] = {
+    found: Mapping[str, dict[str, None]] = {
         name: dict.fromkeys(run.figures.attrs["units"][name] for run in runs) for name in FIGURES
     }
-    return {name: " | ".join(units) for name, units in told.items()}
+    return {name: " | ".join(units) for name, units in found.items()}
 
 
 def _text(bound: str | date | None) -> str | None:

@@ -26,8 +26,11 @@ COPIED = ("basis_pipeline", "configs", "docs")
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(basis [^`\n…]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-# Names of commands, said without the arguments that they need.
-NAMES = re.compile(r"basis (run|backtest|sweep|request|data|report|results|resume)|.*(MODE|NAME).*")
+# Names of commands, without the arguments that they need.
+NAMES = re.compile(
+    r"basis (run|backtest|sweep|request|data|report|report compare|results|results export|resume"
+    r"|halt)|.*(MODE|NAME|CODE).*"
+)
 VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run")  # 1 is an answer too
 
 
@@ -42,9 +45,9 @@ def blocks(page: str) -> Iterator[tuple[str, str]]:
             yield "inline", command
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project after `make run`."""
+@pytest.fixture
+def reader(tmp_path_factory: pytest.TempPathFactory) -> "Reader":
+    """Somebody in a copy of the project after `make run`."""
     place = tmp_path_factory.mktemp("checkout")
     for name in COPIED:
         shutil.copytree(ROOT / name, place / name)
@@ -52,8 +55,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(ROOT / file, place)
     reader = Reader(place)
     reader.follow("basis data sample --out data/sample")
-    reader.follow("basis run")
-    return place
+    reader.follow("basis run --data-dir DIR")
+    return reader
 
 
 class Reader:
@@ -84,9 +87,9 @@ class Reader:
         assert "Traceback" not in done.stderr, f"{line}\n{done.stderr}"
 
 
-def test_every_command_and_block_of_every_page_runs(checkout: Path) -> None:
+def test_every_command_and_block_of_every_page_runs(reader: Reader) -> None:
     """A reader who types what stands there gets an answer: nothing unusable, no traceback."""
-    reader = Reader(checkout)
+    checkout = reader.place
     for page in sorted(PAGES, key=lambda page: (page not in ORDER, page.startswith("docs/how"))):
         for number, (language, text) in enumerate(blocks(page)):
             if language in ("bash", "inline"):

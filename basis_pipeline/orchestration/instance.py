@@ -8,11 +8,16 @@ from pathlib import Path
 import dagster as dg
 from dagster_shared.check import CheckError
 from dagster_shared.error import DagsterError
+from dagster_shared.serdes.errors import DeserializationError
 from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError
 
 from basis_pipeline.errors import PlatformError
+from basis_pipeline.files import locked
 from basis_pipeline.orchestration.partitions import know_sets
+
+_BROKEN = (SQLAlchemyError, DeserializationError)  # by a full disk or a damaged file
+LOCK_FILE, LOCK_SECONDS = ".opening.lock", 60.0
 
 
 @contextmanager
@@ -27,11 +32,20 @@ def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     try:
-        instance = dg.DagsterInstance.get()
-        know_sets(instance)
-    except (DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError) as error:
-        told = " ".join(str(error).split())[:300]
-        what = f"the Dagster instance cannot be opened: {told}"
-        raise PlatformError("PLATFORM-001", what, where=str(home)) from error
+        # Two that make the databases of a new home at once would write the same rows.
+        with locked(home / LOCK_FILE, LOCK_SECONDS):
+            instance = dg.DagsterInstance.get()
+            know_sets(instance)
+    except (*_BROKEN, DagsterError, CheckError, YAMLError, OSError) as error:
+        raise _unusable("opened", error, home) from error
     with instance:
-        yield instance
+        try:
+            yield instance
+        except _BROKEN as error:
+            raise _unusable("used", error, home) from error
+
+
+def _unusable(verb: str, error: Exception, home: Path) -> PlatformError:
+    message = " ".join(str(error).split())[:300]
+    what = f"the Dagster instance cannot be {verb}: {message}"
+    return PlatformError("PLATFORM-001", what, where=str(home))

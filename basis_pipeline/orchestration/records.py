@@ -1,17 +1,20 @@
 """Reading the records of checks: the gates as they stand, over all runs."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
+from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
+    history_of,
     is_planned,
     latest_records,
 )
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
+from basis_pipeline.orchestration.failures import TELLING, fault_of, reasons
 from basis_pipeline.orchestration.partitions import (
     MODE,
     Part,
@@ -19,11 +22,8 @@ from basis_pipeline.orchestration.partitions import (
     part_of_key,
     scenario_sets,
 )
+from basis_pipeline.runs.scenario_checks import PHASE as STUDIES
 from basis_pipeline.verdict import Status, Verdict
-
-DATA_VERSION_TAG = "dagster/data_version"
-HISTORY = 1_000  # records looked through, the latest first
-STOPPED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
 
 def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Verdict]:
@@ -36,7 +36,7 @@ def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Verdict]:
 def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Verdict]:
     """The checks given, of every partition they belong to, by phase, mode and asset.
 
-    Of a study those of its own scenario sets, and of any other set that it was run with.
+    Of a study those of the partitions that somebody has asked for: no run has to have all of them.
     """
     by_key: dict[str, list[dg.AssetCheckSpec]] = {}
     keys: dict[dg.AssetKey, list[str]] = {}
@@ -46,6 +46,7 @@ def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) 
         for key in keys[spec.asset_key]:
             by_key.setdefault(key, []).append(spec)
     gates = [gate for key, own in by_key.items() for gate in gates_of(instance, own, key)]
+    gates = [gate for gate in gates if gate.phase != STUDIES or gate.status is not Status.NOT_RUN]
     return sorted(gates, key=lambda gate: (gate.phase, gate.mode, gate.asset, gate.scenario_set))
 
 
@@ -64,26 +65,35 @@ def _keys(instance: DagsterInstance, spec: dg.AssetCheckSpec) -> list[str]:
 def gates_of(
     instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec], key: str = ""
 ) -> list[Verdict]:
-    """The checks given with their latest verdicts, of one partition where they have them."""
+    """The checks given with their latest verdicts, of one partition where they have them.
+
+    What counts is the latest evaluation. Where a later run was to evaluate a check and failed
+    before, the check is blocked by what that run failed of; one that was canceled, waits or
+    executes changes nothing.
+    """
     wanted = {spec.key: spec for spec in specs}
     records = latest_records(instance, wanted, key or None)
-    unfinished = {r.run_id for r in records.values() if is_planned(r)}
-    stopped = set(_stopped(instance, unfinished))
-    return [_gate(spec, key, records.get(check), stopped) for check, spec in wanted.items()]
+    causes = _causes(instance, {r.run_id for r in records.values() if is_planned(r)})
+    gates = []
+    for check, spec in wanted.items():
+        record, cause = records.get(check), ""
+        if record is not None and is_planned(record):
+            cause = causes.get(record.run_id, "")
+            record = next(iter(history_of(instance, check, 1, key or None)), None)
+        verdict = _latest(spec, key, record)
+        gates.append(_blocked(verdict, cause) if cause else verdict)
+    return gates
 
 
-def _gate(
-    spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None, stopped: set[str]
-) -> Verdict:
-    if record is None or is_planned(record):
+def _latest(spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None) -> Verdict:
+    """The verdict of the latest evaluation; NOT RUN without one."""
+    if record is None:
         part = part_of_key(key)
-        is_blocked = record is not None and record.run_id in stopped
-        why = "its run failed before it was evaluated" if is_blocked else "never evaluated"
         return Verdict(
             check=spec.name,
             severity=spec.metadata[SEVERITY],
-            status=Status.BLOCKED if is_blocked else Status.NOT_RUN,
-            message=why,
+            status=Status.NOT_RUN,
+            message="never evaluated",
             phase=spec.metadata[PHASE],
             asset=spec.asset_key.to_user_string(),
             mode=part.mode,
@@ -93,11 +103,28 @@ def _gate(
     assert event is not None  # an evaluation has its event
     evaluation = event.get_dagster_event().asset_check_evaluation_data
     at = datetime.fromtimestamp(event.timestamp, UTC)
-    return verdict_of(evaluation).at(evaluated_at=at, run_id=record.run_id)
+    verdict, phase = verdict_of(evaluation), spec.metadata[PHASE]
+    return verdict.at(phase=phase, evaluated_at=at, run_id=record.run_id)
 
 
-def _stopped(instance: DagsterInstance, run_ids: set[str]) -> Iterator[str]:
-    if run_ids:
-        for run in instance.get_runs(RunsFilter(run_ids=sorted(run_ids))):
-            if run.status in STOPPED:
-                yield run.run_id
+def _blocked(last: Verdict, cause: str) -> Verdict:
+    """The verdict of a check that a failed run did not reach, beside what it was before."""
+    message = f"not evaluated: {cause}"
+    if last.evaluated:
+        message += f"; before: {last.status.value}, {last.message}"
+    return last.at(status=Status.BLOCKED, message=message, cause=cause)
+
+
+def _causes(instance: DagsterInstance, run_ids: set[str]) -> dict[str, str]:
+    """Why runs failed, by run; runs that did not fail are left out."""
+    if not run_ids:
+        return {}
+    runs = instance.get_runs(RunsFilter(run_ids=sorted(run_ids)))
+    return {r.run_id: _cause(instance, r) for r in runs if r.status is DagsterRunStatus.FAILURE}
+
+
+def _cause(instance: DagsterInstance, run: dg.DagsterRun) -> str:
+    entries = instance.all_logs(run.run_id, of_type=TELLING)
+    for step, reason in reasons(e.dagster_event for e in entries if e.dagster_event):
+        return fault_of(reason) if isinstance(reason, BasisError) else f"{reason} in {step}"
+    return f"run {run.run_id[:8]} died"

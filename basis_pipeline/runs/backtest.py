@@ -63,7 +63,7 @@ def simulate_slice(
 def _require_book(
     simulation: Simulation, mode_slice: ModeSlice, panel: Panel, capital: float
 ) -> None:
-    """Refuse a run whose figures would mean nothing and still look like any other's."""
+    """Reject a run whose figures would mean nothing and still look like any other's."""
     where = f"mode {mode_slice.name}"
     unsound = ~np.isfinite(simulation.hourly).all(axis=1)
     if unsound.any():
@@ -77,7 +77,7 @@ def _require_book(
 
 
 def _require_capital_left(simulation: Simulation, mode_slice: ModeSlice, panel: Panel) -> None:
-    """Refuse a withdrawal that leaves nothing: what comes after it would be no investment."""
+    """Reject a withdrawal that leaves nothing: what comes after it would be no investment."""
     emptied = np.flatnonzero((simulation.flow < 0.0) & (simulation.equity <= 0.0))
     if len(emptied):
         mark = emptied[0]
@@ -183,7 +183,7 @@ def require_reconciled(result: RunResult) -> None:
 def load_datasets(
     names: Collection[str], configs: Configs, data_dir: Path, window: Window
 ) -> dict[str, Dataset | DataError]:
-    """Read and build the datasets named; one that is absent or refused is its error.
+    """Read and build the datasets named; one that is absent or rejected is its error.
 
     A family that only repairs draw on is read where it exists; it matters only if there is a hole.
     """

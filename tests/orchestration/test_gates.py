@@ -54,7 +54,7 @@ def test_a_window_that_ends_before_it_begins_turns_settings_red(place: Place) ->
     gates = judged(place, CATALOGUE, start="2024-03-01", end="2024-02-01")
     assert gates["settings"].status is Status.FAIL
     assert "CONFIG-011" in gates["settings"].message
-    assert gates["directories"].status is Status.NOT_RUN
+    assert gates["directories"].status is Status.BLOCKED
 
 
 def looked_at(place: Place, load_defs: Callable[[], dg.Definitions]) -> dict[str, Verdict]:
@@ -98,7 +98,7 @@ def test_without_a_recorded_run_the_index_is_not_judged(
     """Nothing recorded is nothing verified: no pass, and no database made by looking."""
     _index_at(place, monkeypatch)
     gates = looked_at(place, lambda: place.defs)
-    assert gates["results_store"].status is Status.NOT_RUN
+    assert gates["results_store"].status is Status.NOT_APPLICABLE
     assert not (place.results / "runs.sqlite").exists()
 
 
@@ -128,7 +128,7 @@ def test_definitions_that_do_not_load_turn_the_code_location_red(place: Place) -
     gates = looked_at(place, refused)
     assert gates["code_location"].status is Status.FAIL
     assert "CONFIG-004" in gates["code_location"].message
-    assert gates["jobs"].status is Status.NOT_RUN
+    assert gates["jobs"].status is Status.BLOCKED
 
 
 def test_a_job_named_like_an_asset_turns_jobs_red(place: Place) -> None:

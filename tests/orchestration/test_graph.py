@@ -68,7 +68,7 @@ def test_verdicts_are_kept_with_the_run(outcome: PipelineOutcome, shared_place: 
     engine = database(shared_place)
     for mode in outcome.modes:
         kept = rows_of(engine, GATE_VERDICTS, [str(mode.run_id)])
-        told = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["verdict"] for row in kept}
+        told = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["status"] for row in kept}
         gates = {g.name: g.status.value for g in outcome.gates if g.mode == mode.mode}
         assert told == gates
         assert {"PASS"} <= set(told.values())
@@ -109,7 +109,7 @@ def test_the_data_audit_shows_every_family(outcome: PipelineOutcome, shared_plac
     """What was ingested is audited over the window of the run, with numbers to plot."""
     assert outcome.modes
     told = _latest(shared_place, "report/data_audit")
-    assert told["families_pass"] + told["families_warn"] == len(current_configs().datasets)
+    assert told["feeds_pass"] + told["feeds_warn"] == len(current_configs().datasets)
     assert told["repaired_rows"] > 0
     page = (shared_place.results / "reports" / "data_audit.html").read_text("utf-8")
     assert all(name in page for name in current_configs().datasets)

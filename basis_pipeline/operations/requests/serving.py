@@ -4,7 +4,6 @@ A request is served by itself, from the raw files: it neither reads nor changes 
 runs keep, and what it overrides stays its own.
 """
 
-import json
 from collections.abc import Sequence
 
 from basis_pipeline.config import Configs
@@ -23,8 +22,12 @@ def serve(
 ) -> list[Served]:
     """Serve requests in the order of their numbers; what became of each.
 
-    One that is refused stops no other. One that is served already is left as it is, so that a run
+    One that is rejected stops no other. One that is served already is left as it is, so that a run
     that takes over from a killed one only does the rest.
+
+    Parameters
+    ----------
+    settings: of the run that serves: where it reads raw files, and keeps results.
 
     Raises
     ------
@@ -34,44 +37,32 @@ def serve(
     for sequence in sorted(sequences):
         require_work(settings, f"backtest request {sequence}")
         if begin(settings, sequence, pipeline_run):
-            _serve(settings, configs, sequence, pipeline_run)
+            (served,) = find(settings, [sequence])
+            _serve(settings, configs, served)
     return find(settings, sequences)
 
 
-def _serve(settings: Settings, configs: Configs, sequence: int, pipeline_run: str) -> None:
-    (served,) = find(settings, [sequence])
-    known = {"request_id": served.request.request_id, "sequence": sequence}
+def _serve(settings: Settings, configs: Configs, served: Served) -> None:
+    request = served.request
     try:
-        request = served.request
         judged = judged_backtest(
             configs,
             request.mode,
             settings.data_dir,
-            request.window(),
+            request.window(settings),
             capital=request.capital,
             overrides=request.overrides,
-            run_id=pipeline_run,
+            run_id=served.pipeline_run,
         )
-        result, archive = judged.result, Archive(settings.results_dir, settings.results_db_url)
-        archive.record(result, judged.write(archive.runs / result.run_id))
-        archive.record_verdicts(result.run_id, judged.verdicts)
+        archive = Archive(settings.results_dir, settings.results_db_url)
+        archive.keep(judged.result, judged.verdicts)
+        status, known = Status.DONE, {"run_id": judged.result.run_id}
     except BasisError as error:
-        told = {"code": error.code, "message": str(error)}
-        finish(settings, sequence, Status.REFUSED, **told)
-        _tell(settings, served, Status.REFUSED, known | told)
-        return
+        status, known = Status.REJECTED, {"code": error.code, "message": str(error)}
     except Exception as error:  # noqa: BLE001 - one request must not stop those behind it
-        told = {"message": f"{type(error).__name__}: {error}"}
-        finish(settings, sequence, Status.FAILED, **told)
-        _tell(settings, served, Status.FAILED, known | told)
-        return
-    words = {v.check: v.status.value for v in judged.verdicts if v.mode}
-    finish(settings, sequence, Status.DONE, run_id=result.run_id, verdicts=json.dumps(words))
-    _tell(settings, served, Status.DONE, {**known, "record": result.run_id, "verdicts": words})
-
-
-def _tell(settings: Settings, served: Served, status: Status, fields: dict[str, object]) -> None:
+        status, known = Status.FAILED, {"message": f"{type(error).__name__}: {error}"}
+    finish(settings, served.sequence, status, **known)
+    event = {"request_id": request.request_id, "sequence": served.sequence, "status": status}
+    event |= {"record": known.pop("run_id", ""), **known, "data_dir": str(settings.data_dir)}
     level = "INFO" if status is Status.DONE else "ERROR"
-    mode = served.request.mode
-    event = {"mode": mode, "level": level, "status": status, **fields}
-    emit(settings, EventType.REQUEST_SERVED, COMPONENT, **event)
+    emit(settings, EventType.REQUEST_SERVED, COMPONENT, mode=request.mode, level=level, **event)

@@ -18,7 +18,6 @@ from basis_pipeline.operations.health.instance import (
 )
 from basis_pipeline.operations.health.model import Health
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.store import write_run
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
 
@@ -78,7 +77,7 @@ def fill_results(results: Path) -> None:
     """A recorded run and a log directory."""
     run = make_run()
     archive = Archive(results, f"sqlite:///{results}/runs.sqlite")
-    assert archive.record(run, write_run(run, archive.runs / run.run_id)) is None
+    assert archive.keep(run) is None
     (results / "events").mkdir()
 
 

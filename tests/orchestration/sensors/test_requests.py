@@ -31,7 +31,7 @@ def test_files_of_the_inbox_end_as_recorded_runs(platform: Platform) -> None:
     (run,) = platform.settle(SENSOR)
     assert run.status is dg.DagsterRunStatus.SUCCESS
     one, two = requests_of(settings)
-    assert (one.status, two.status) == (Status.DONE, Status.REFUSED)
+    assert (one.status, two.status) == (Status.DONE, Status.REJECTED)
     assert {one.pipeline_run, two.pipeline_run} == {run.run_id}
     assert (settings.results_dir / "runs" / one.run_id / "summary.json").is_file()
     assert (inbox / "rejected" / "c.json.error.json").is_file()
@@ -96,7 +96,7 @@ def test_everything_is_shipped_switched_off(platform: Platform) -> None:
     for schedule in repository.schedule_defs:
         assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     names = {schedule.name for schedule in repository.schedule_defs}
-    assert names == {"nightly", "hourly_health", "weekly_sweeps"}
+    assert names == {"nightly", "nightly_upkeep", "hourly_health", "weekly_sweeps"}
 
 
 # Dagster's own tags of two dimensions are not what its own rule for tags allows.
