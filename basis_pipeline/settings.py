@@ -11,7 +11,6 @@ value stands on, and put `${BASIS_RESULTS_DIR}` in before a flag can name anothe
 
 import os
 import re
-import shutil
 from collections import ChainMap
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -32,6 +31,7 @@ from pydantic import (
 )
 
 from basis_pipeline.errors import ConfigError, PlatformError
+from basis_pipeline.files import write_atomically
 from basis_pipeline.times import parse_hour
 
 PREFIX = "BASIS_"
@@ -230,7 +230,7 @@ def dagster_home(settings: Settings, environ: Mapping[str, str] | None = None) -
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():
-            shutil.copyfile(project_root() / "dagster.yaml", home / "dagster.yaml")
+            write_atomically(home / "dagster.yaml", (project_root() / "dagster.yaml").read_bytes())
     except OSError as error:
         what = f"the Dagster instance cannot be made: {error.strerror}"
         raise PlatformError("PLATFORM-001", what, where=str(home)) from error

@@ -61,4 +61,4 @@ def backtest(
         directory = write_run(result, out)
     row = [mode, *screen.headlines(result.summary)]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES), [row]))
-    screen.say(f"Run {result.run_id}: {directory}")
+    screen.echo(f"Run {result.run_id}: {directory}")

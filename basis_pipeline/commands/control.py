@@ -75,7 +75,7 @@ def control(form: Form = "table", results_dir: ResultsDir = None) -> None:
     if form == "json":
         print(_document(state, breaches, changes))
         return
-    screen.say(f"Control: {state.told}")
+    screen.echo(f"Control: {state.told}")
     if breaches:
         rows = [
             [
@@ -107,7 +107,7 @@ def _changed(settings: "Settings", made: "Transition | None") -> None:
 
     state = read_state(settings)
     said = "Control" if made else "Nothing to change"
-    screen.say(f"{said}: {state.told}")
+    screen.echo(f"{said}: {state.told}")
     if made:
         _show(settings, state)
 
@@ -124,7 +124,7 @@ def _show(settings: "Settings", state: "ControlState") -> None:
         with opened_instance(home) as instance:
             ui.show(instance, state)
     except BasisError as error:
-        screen.complain(error)
+        screen.echo_error(error)
 
 
 def _document(

@@ -76,7 +76,7 @@ def events(
     for line in lines:
         print(line)
     for damage in damages:
-        screen.complain(damage)
+        screen.echo_error(damage)
 
 
 def _lines(found: "Iterable[Event]") -> Iterable[str]:

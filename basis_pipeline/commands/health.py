@@ -41,7 +41,7 @@ def health(
     try:
         require_healthy(found)
     except BasisError as error:
-        screen.complain(error)
+        screen.echo_error(error)
         raise typer.Exit(1) from None
 
 
@@ -88,14 +88,14 @@ def _show(found: "Health") -> None:
         titles = ("operation", ">runs", ">p50 s", ">p95 s", ">p99 s", "component")
         screen.console().print(screen.table("", titles, rows))
     for entry in found.slow:
-        screen.say(f"slow: {entry.operation} took {entry.latest:.3f} s, {entry.why_slow}")
+        screen.echo(f"slow: {entry.operation} took {entry.latest:.3f} s, {entry.why_slow}")
     for note in found.notes:
-        screen.complain(note)
+        screen.echo_error(note)
     counts = [
         (status, [c for c in found.components if c.status is status]) for status in WORST_FIRST
     ]
     told = ", ".join(f"{len(group)} {status}" for status, group in counts if group)
-    screen.say(f"Overall {found.status}. {len(found.components)} components: {told}")
+    screen.echo(f"Overall {found.status}. {len(found.components)} components: {told}")
 
 
 def _row(component: "Component") -> list[str]:

@@ -36,7 +36,7 @@ def tear_sheet(
         advance(f"tear sheet of {run}")
         result = _found(run, settings)
         screen.write(out, _sheet(result, _verdicts(result, settings), form))
-    screen.say(f"Run {result.run_id}: {out}")
+    screen.echo(f"Run {result.run_id}: {out}")
 
 
 def compare(
@@ -62,7 +62,7 @@ def compare(
         results = [_found(run, settings) for run in runs]
         entries = [Entry(result, tuple(_verdicts(result, settings))) for result in results]
         screen.write(out, comparison_html(entries, rank_by=rank_by, reference=True).encode())
-    screen.say(f"{len(runs)} runs: {out}")
+    screen.echo(f"{len(runs)} runs: {out}")
 
 
 def _found(run: str, settings: "Settings") -> "RunResult":

@@ -86,7 +86,7 @@ def _show(found: "list[Served]", form: Form) -> None:
         print(json.dumps([_document(served) for served in found], indent=2))
         return
     if not found:
-        screen.say("No request was ever made.")
+        screen.echo("No request was ever made.")
         return
     rows = [
         [

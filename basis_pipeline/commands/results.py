@@ -66,7 +66,7 @@ def list_runs(
     rows = [_row(record) for record in found]
     screen.console().print(screen.table("", LIST, rows))
     waiting = _queue(settings).waiting()
-    screen.say(f"{len(found)} runs" + (f"; {len(waiting)} wait in the queue" if waiting else ""))
+    screen.echo(f"{len(found)} runs" + (f"; {len(waiting)} wait in the queue" if waiting else ""))
 
 
 @results.command()
@@ -83,9 +83,9 @@ def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None
         return
     for name, value in asdict(record).items():
         if name != "files":
-            screen.say(f"  {name:20}{_cell(value)}")
+            screen.echo(f"  {name:20}{_cell(value)}")
     days, trades = found["daily_performance"], found["trades"]
-    screen.say(f"  {'rows':20}{len(days)} days, {len(trades)} trades and liquidations")
+    screen.echo(f"  {'rows':20}{len(days)} days, {len(trades)} trades and liquidations")
     positions = [
         [row["position"], *(_cell(row[name]) for name in ("quantity", "lowest", "highest"))]
         for row in found["positions"]
@@ -144,7 +144,7 @@ def export(
     from basis_pipeline.results.database.runs import run as recorded
 
     for file in exported(engine, recorded(engine, run).run_id, out, form):
-        screen.say(str(file))
+        screen.echo(str(file))
 
 
 @results.command()
@@ -169,7 +169,7 @@ def backup(
 
     made = backed_up(_archive(settings), out or settings.results_dir / DIRECTORY, keep=keep)
     _audit(settings, EventType.RESULTS_BACKED_UP, backup=str(made))
-    screen.say(f"Backup: {made}")
+    screen.echo(f"Backup: {made}")
 
 
 @results.command()
@@ -190,7 +190,7 @@ def restore(
 
     found = restored(file, _archive(settings), overwrite=overwrite)
     _audit(settings, EventType.RESULTS_RESTORED, backup=str(file), runs=len(found))
-    screen.say(f"{len(found)} runs restored into {settings.results_dir}")
+    screen.echo(f"{len(found)} runs restored into {settings.results_dir}")
 
 
 @results.command()
@@ -227,12 +227,12 @@ def prune(
     found = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
     screen.console().print(screen.table("", LIST, [_row(record) for record in found]))
     if not yes:
-        screen.say(f"{len(found)} runs would be removed: say --yes")
+        screen.echo(f"{len(found)} runs would be removed: say --yes")
         return
     names = [record.run_id for record in found]
     _audit(settings, EventType.RUNS_PRUNED, runs=names)  # before: what cannot be told stays
     _archive(settings).forget(names)
-    screen.say(f"{len(names)} runs removed")
+    screen.echo(f"{len(names)} runs removed")
 
 
 @results.command()
@@ -259,9 +259,9 @@ def drain(
     found = archive.start()
     events = index_audit(archive.engine, settings.results_dir / DIRECTORY)
     recorded = f"{found.drained} entries drained, {len(found.added)} runs recorded from files"
-    screen.say(f"{recorded}, {events} events indexed")
+    screen.echo(f"{recorded}, {events} events indexed")
     for problem in found.problems:
-        screen.complain(problem)
+        screen.echo_error(problem)
     if found.problems:
         raise typer.Exit(1)
 
@@ -275,8 +275,8 @@ def _follow(archive: "Archive") -> None:
     ended = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    count = follow(archive, ended, failed=screen.complain)
-    screen.say(f"{count} entries written")
+    count = follow(archive, ended, failed=screen.echo_error)
+    screen.echo(f"{count} entries written")
 
 
 def _archive(settings: "Settings") -> "Archive":
