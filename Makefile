@@ -1,6 +1,7 @@
 # `make run` needs nothing but Python 3.11, 3.12 or 3.13. Name another one with PYTHON=/path/to/python3.
 VENV ?= .venv
 BIN := $(VENV)/bin
+PORT ?= 3000
 READY := $(VENV)/.ready
 INSTANCE := from basis_pipeline.settings import dagster_home, load_settings; print(dagster_home(load_settings()))
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -32,29 +33,30 @@ run: $(READY) ## backtest every mode on sample data, or on $BASIS_DATA_DIR
 	fi
 	@code=0; $(BIN)/basis run || code=$$?; \
 	if [ $$code -lt 2 ]; then \
-		$(BIN)/basis gates --phase 4-5 --execute >/dev/null 2>&1 \
-			|| echo "A gate of the platform or the project failed: $(BIN)/basis gates --phase 4-5"; \
+		$(BIN)/basis gates --phase 4 --execute >/dev/null 2>&1 \
+			|| echo "A gate of the platform failed: $(BIN)/basis gates --phase 4"; \
 	fi; exit $$code
 	@echo "To look at the graph, the checks and the plots: make ui"
 
-ui: $(READY) ## open the Dagster UI on what the runs recorded
+ui: $(READY) ## open the Dagster UI on what the runs recorded, at http://localhost:$PORT (3000)
 	@DAGSTER_HOME="$$($(BIN)/python -c '$(INSTANCE)')" && export DAGSTER_HOME && \
-		$(BIN)/dagster dev --workspace workspace.yaml
+		VIRTUAL_ENV="$(abspath $(VENV))" PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dg dev --port $(PORT)
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
-coverage: $(READY) ## run the tests and keep the record of what they reach, for its gate
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --cov --cov-report=json:coverage.json
-	$(BIN)/python -m basis_pipeline.operations.coverage < coverage.json
+coverage: $(READY) ## run the tests and show what they reach
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --cov
 
-lint: $(READY) ## formatting, lint, types and the floors
+lint: $(READY) ## formatting, lint, types, the floors, security and secrets; pre-commit and CI run it too
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive basis_pipeline
+	$(BIN)/detect-secrets-hook --no-verify --baseline .secrets.baseline $$(git ls-files || find basis_pipeline configs docs -type f)
 
-format: $(READY) ## format the code and mend what ruff can mend
+format: $(READY) ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

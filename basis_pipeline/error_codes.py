@@ -1,4 +1,4 @@
-"""The registry of error codes: what each means, its likely cause, what mends it, who raises it.
+"""The registry of error codes: the meaning of each, its likely cause, what to do, who raises it.
 
 A code stands for a failure that can happen. Numbers of a family's range that stand for none are
 reserved, and `RESERVED` says why. Codes are only ever added at the end of their family.
@@ -7,38 +7,13 @@ reserved, and `RESERVED` says why. Codes are only ever added at the end of their
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+
+from basis_pipeline.error_families import FAMILIES, PHASES, Family, Severity
+
+__all__ = ["FAMILIES", "PHASES", "REGISTRY", "RESERVED", "ErrorCode", "Severity"]
+__all__ += ["markdown", "why_reserved"]
 
 DOCUMENT = "docs/errors.md"
-PHASES = {
-    1: "environment and configuration",
-    2: "data",
-    3: "components and engine",
-    4: "platform and interfaces",
-    5: "documentation and housekeeping",
-    6: "scenarios: sweeps, stress and walk-forward",
-}
-
-
-class Severity(StrEnum):
-    """How much of the work an error stops."""
-
-    WARNING = "WARNING"  # nothing is lost but what the message names
-    ERROR = "ERROR"  # what was asked for is refused; the rest goes on
-    CRITICAL = "CRITICAL"  # nothing that is written or computed here can be relied on
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Codes of one subject: its range, the gate phase they belong to, the class that carries them.
-
-    reserved: reason why the numbers that stand for no failure stay free; empty when all are taken.
-    """
-
-    size: int
-    phase: int
-    subject: str
-    reserved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,63 +42,6 @@ class ErrorCode:
         """Where the reference page explains the code."""
         return f"{DOCUMENT}#{self.code.lower()}"
 
-
-FAMILIES: dict[str, Family] = {
-    "CONFIG": Family(13, 1, "environment and configuration files"),
-    "CONFIG-MGR": Family(
-        8,
-        1,
-        "overrides of one call",
-        "a configuration is files plus the overrides of a call or a point: nothing reloads, merges "
-        "or migrates it while it is in use, so nothing else can go wrong",
-    ),
-    "DATA": Family(15, 2, "raw files and datasets"),
-    "MATH": Family(
-        13,
-        3,
-        "arithmetic",
-        "numbers that would break the arithmetic are refused where they enter (DATA-004, DATA-008, "
-        "DATA-009, BT-003), and a figure that is not defined, such as the volatility of one day, "
-        "is left blank: that is no failure",
-    ),
-    "COMPONENT": Family(
-        20,
-        3,
-        "the program's own parts",
-        "components are functions without a life of their own: what they are given is refused "
-        "under CONFIG, DATA and BT, what they cannot write under RS",
-    ),
-    "BT": Family(
-        10,
-        3,
-        "backtests",
-        "what happens inside a run (a liquidation, a missed target, a broken band) is an event and "
-        "a gate's verdict, not an error",
-    ),
-    "RS": Family(13, 4, "the results store"),
-    "HEALTH": Family(
-        13,
-        4,
-        "health reports",
-        "a component that is unwell is reported with the code of its own failure where it has one, "
-        "such as DATA-001 or RS-005",
-    ),
-    "EVENT": Family(13, 4, "the event log"),
-    "API": Family(
-        10,
-        4,
-        "commands",
-        "the command line is the only interface of the project's own; the web interface and its "
-        "GraphQL belong to Dagster, which reports their failures itself",
-    ),
-    "PLATFORM": Family(
-        5,
-        4,
-        "the Dagster instance",
-        "daemon, sensors and schedules are processes of Dagster, which reports their failures "
-        "itself",
-    ),
-}
 
 _W, _E, _C = Severity.WARNING, Severity.ERROR, Severity.CRITICAL
 
@@ -167,7 +85,7 @@ _ENTRIES = (
      "a sign or a unit slipped in, or the cost of freeing a withdrawal was left out",
      "give a positive capital"),
     ("CONFIG-013", _E, "configuration", "a configuration or environment file cannot be read",
-     "a broken link, a file of another user, a disk error, or no text inside",
+     "a broken link, a file of another user, a disk error, or not a text file",
      "make the file readable"),
     ("CONFIG-MGR-001", _E, "configuration", "an override is not of the form key=value",
      "a blank around which the shell split it, or the value forgotten",
@@ -184,7 +102,7 @@ _ENTRIES = (
     ("CONFIG-MGR-005", _E, "scenarios", "a scenario set has too many points",
      "a grid over many keys, or a number with some zeros too many",
      "take fewer steps, or draw points instead of combining all"),
-    ("DATA-001", _E, "data", "a family a mode needs has no file",
+    ("DATA-001", _E, "data", "a feed that a mode needs has no file",
      "a delivery is missing, or its files are named otherwise",
      "deliver the file"),
     ("DATA-002", _E, "data", "a raw file is empty",
@@ -193,16 +111,16 @@ _ENTRIES = (
     ("DATA-003", _E, "data", "a raw file lacks a column",
      "the source renamed a column, or a file of another kind has this name",
      "deliver the columns listed"),
-    ("DATA-004", _E, "data", "a raw file holds an unreadable value or stamp",
-     "text where a number belongs, a stamp of another form, a file that cannot be opened",
+    ("DATA-004", _E, "data", "a raw file holds an unreadable value or timestamp",
+     "text where a number belongs, a timestamp of another form, a file that cannot be opened",
      "deliver it again"),
     ("DATA-005", _E, "data", "a raw file ends in a truncated line",
      "the copy was interrupted, or is still going on",
      "deliver the file again"),
-    ("DATA-006", _E, "data", "a file gives one stamp two different rows",
+    ("DATA-006", _E, "data", "a file has two different rows for one timestamp",
      "a correction was appended instead of replacing the row",
      "find the true row"),
-    ("DATA-007", _E, "data", "two files of a family disagree about a stamp",
+    ("DATA-007", _E, "data", "two files of a feed disagree about a timestamp",
      "an old delivery lies beside the one that corrects it",
      "remove the wrong file"),
     ("DATA-008", _E, "data", "a price is missing, zero or negative",
@@ -220,31 +138,31 @@ _ENTRIES = (
     ("DATA-012", _E, "data", "the window lies outside the data",
      "a start before the first row or an end after the last",
      "choose a window inside the data"),
-    ("DATA-013", _E, "data", "a hole is longer than its repair policy allows",
-     "an outage of the source, or a substitute that has the same hole",
+    ("DATA-013", _E, "data", "a gap is longer than its repair policy allows",
+     "an outage of the source, or a substitute with the same gap",
      "deliver the hours"),
     ("DATA-014", _E, "data", "a dataset does not fit its schema",
-     "bars that contradict themselves, stamps beside the hour",
+     "bars that contradict themselves, timestamps that are not on the hour",
      "see the offending rows"),
     ("DATA-015", _E, "data", "a raw file has a line or a size that no feed has",
      "binary content under the name of a CSV file, line ends that were lost, or a wrong download",
      "deliver the file again"),
-    ("MATH-001", _C, "engine", "a run holds a value that is no finite number",
+    ("MATH-001", _C, "engine", "a run holds a value that is not a finite number",
      "a capital that no float can multiply, or a reward paid before its token had a price",
      "give a usable capital, or switch rewards off"),
     ("COMPONENT-001", _E, "engine", "the compiler's cache cannot be written",
-     "an installation that is read-only, or a NUMBA_CACHE_DIR that is no directory",
+     "an installation that is read-only, or a NUMBA_CACHE_DIR that is not a directory",
      "set NUMBA_CACHE_DIR to a directory that can be written"),
     ("COMPONENT-002", _E, "cluster", "a Dask cluster cannot be used",
      "a wrong address, workers that are killed for want of memory, or another version there",
      "see the scheduler's log; what is finished is kept, the same command goes on"),
     ("BT-001", _E, "backtest", "a blocking check upstream of a backtest is failing",
-     "a delivery was refused, or the data were never materialised",
-     "mend the data first"),
+     "a delivery was rejected, or the data were never materialised",
+     "fix the data first"),
     ("BT-002", _C, "backtest", "a backtest does not reconcile",
      "the engine is wrong; or next to nothing is left and rounding exceeds it",
      "report the run: the engine is wrong"),
-    ("BT-003", _E, "panel", "a panel is unfit for the engine",
+    ("BT-003", _E, "panel", "a panel cannot be used by the engine",
      "a panel put together or changed by other code than build_panel",
      "see the array named"),
     ("BT-004", _E, "backtest", "the capital does not pay for entering",
@@ -252,7 +170,7 @@ _ENTRIES = (
      "give more capital, or switch costs off"),
     ("BT-005", _E, "emergency control", "work is halted",
      "a person halted it, or a limit of configs/control/limits.yaml was reached",
-     "see basis control, mend the cause, then basis resume --by NAME --reason TEXT"),
+     "see basis control, fix the cause, then basis resume --by NAME --reason TEXT"),
     ("BT-006", _E, "requests", "a backtest request has the id of another one",
      "an id used again for something else",
      "give it an id of its own, or leave the request as it was"),
@@ -266,7 +184,7 @@ _ENTRIES = (
      "a file was edited or damaged, or other code gave other tables for the same run",
      "run it again"),
     ("RS-004", _E, "results store", "a table or summary is not one that the store keeps",
-     "a column added or renamed, a venue whose name is not lower case, stamps without a zone",
+     "a column added or renamed, a venue whose name is not lower case, timestamps without a zone",
      "give the table the columns and types that results/tables.py lists"),
     ("RS-005", _C, "results database", "the results database is damaged, or of another make",
      "a disk that was full, or another file under its name",
@@ -282,8 +200,8 @@ _ENTRIES = (
      "correct BASIS_RESULTS_DB_URL, or start the server"),
     ("RS-009", _E, "results queue", "the queue of results is full",
      "nothing drains it: the database is locked, full or out of reach",
-     "mend the database: the run's files are kept and recorded at the next start"),
-    ("RS-010", _E, "results backup", "a backup is damaged, or is none",
+     "fix the database: the run's files are kept and recorded at the next start"),
+    ("RS-010", _E, "results backup", "a backup is damaged, or is not a backup",
      "an interrupted copy, an edited file, or another archive",
      "restore an earlier backup"),
     ("RS-011", _E, "results backup", "a backup would be restored over something",
@@ -297,64 +215,49 @@ _ENTRIES = (
      "name another directory, or remove this one"),
     ("HEALTH-001", _E, "health", "a component is unhealthy",
      "see the component's own code",
-     "mend the components named: what they stop follows by itself"),
+     "fix the components named: what depends on them recovers by itself"),
     ("HEALTH-002", _E, "disk", "there is too little room on the disk of the results",
      "runs and logs of many nights, or other tenants of the disk",
      "free room, or name another results directory"),
     ("HEALTH-003", _E, "memory", "there is too little memory available",
      "several runs at once, or other processes",
      "end what is not needed, or run fewer at once"),
-    ("HEALTH-004", _E, "daemon", "the daemon is not heard of, and schedules or sensors wait",
+    ("HEALTH-004", _E, "daemon", "the daemon gives no sign of life, and schedules or sensors wait",
      "it was not started, it was ended, or it hangs",
      "start it: dagster-daemon run, or make ui"),
     ("HEALTH-005", _E, "sensors", "a schedule, a sensor or the daemon reports an error",
-     "the code location cannot be loaded, or what the sensor looks at is gone",
+     "the code location cannot be loaded, or what the sensor watches is gone",
      "see the failed tick in the web interface"),
-    ("HEALTH-006", _W, "health", "what the last health report said cannot be read",
+    ("HEALTH-006", _W, "health", "the last health report cannot be read",
      "its file was edited or damaged",
-     "nothing: a new one is written; times start anew"),
-    ("HEALTH-007", _W, "health", "what a health report says cannot be kept",
+     "nothing: a new one is written, and its times start again"),
+    ("HEALTH-007", _W, "health", "a health report cannot be stored",
      "the results directory cannot be written",
-     "open the results directory: times will start anew until then"),
-    ("EVENT-001", _C, "event log", "the event log cannot be opened",
-     "a directory that cannot be written, or a file in its place",
-     "free or open its directory"),
-    ("EVENT-002", _C, "event log", "events cannot be written",
-     "a full disk, or the directory was removed",
-     "mend the disk or directory"),
-    ("EVENT-003", _W, "event log", "events were dropped, the queue was full",
-     "more events at once than the disk takes",
-     "offer fewer at once"),
-    ("EVENT-004", _W, "event log", "a line of the log cannot be read",
+     "open the results directory: until then its times start again"),
+    ("EVENT-001", _C, "audit log", "the audit log cannot be written",
+     "a full disk, a directory without permission, or a file in its place",
+     "free the disk or open the directory"),
+    ("EVENT-002", _W, "audit log", "a line of the log cannot be read",
      "something else wrote into the file",
      "see what else writes there"),
-    ("EVENT-005", _W, "event log", "the event log ends in a truncated line",
-     "its writer was killed, or the machine went down",
+    ("EVENT-003", _W, "audit log", "a log file ends in a truncated line",
+     "the disk was full, or the machine went down",
      "nothing: the lines before it are whole"),
-    ("EVENT-006", _E, "event log", "a compressed event log file is damaged",
+    ("EVENT-004", _E, "audit log", "a compressed log file is damaged",
      "an interrupted copy, or a disk error",
      "restore it from a copy"),
-    ("EVENT-007", _E, "event log", "an unknown kind of event was asked for",
+    ("EVENT-005", _E, "audit log", "an unknown type of event was asked for",
      "a misspelt type or category",
      "use one of those listed"),
-    ("EVENT-008", _E, "event log", "a time asked for cannot be used",
-     "a form that is not read, or a span that ends before it begins",
+    ("EVENT-006", _E, "audit log", "a time asked for cannot be used",
+     "an unknown form, or a span that ends before it begins",
      "use one of the forms listed"),
-    ("EVENT-009", _W, "event log", "the event log is closed already",
-     "a command that goes on logging after its end",
-     "open it again"),
-    ("EVENT-010", _W, "event log", "log files cannot be compressed or removed",
+    ("EVENT-007", _W, "audit log", "log files cannot be compressed or removed",
      "a full disk, or a file of another user",
-     "mend the file named"),
-    ("EVENT-011", _C, "event log", "the process that writes events died",
-     "it was killed, for want of memory perhaps",
-     "see who ended it"),
-    ("EVENT-012", _E, "event log", "there is no event log",
+     "fix the permissions of the file named, or free the disk"),
+    ("EVENT-008", _E, "audit log", "there is no audit log",
      "another results directory was meant, or nothing has run",
-     "name the directory runs write to"),
-    ("EVENT-013", _E, "event log", "a limit of the event log is not above zero",
-     "a limit of 0 where none was meant",
-     "correct the limit"),
+     "name the directory that runs write to"),
     ("API-001", _E, "command line", "a command was called with unusable arguments",
      "a misspelt option or name, or a value out of its range",
      "see --help"),
@@ -371,7 +274,7 @@ _ENTRIES = (
      "a disk error, or a file of the warehouse was edited or written by another version",
      "materialise the asset again"),
     ("PLATFORM-004", _W, "alerts", "an alert cannot be delivered to the webhook",
-     "a receiver that is down, slow or refuses, or a misspelt BASIS_ALERT_WEBHOOK_URL",
+     "a receiver that is down, slow or answers an error, or a misspelt BASIS_ALERT_WEBHOOK_URL",
      "see the receiver; the alert stands in the event log: basis events --type alert"),
 )
 # fmt: on
@@ -408,8 +311,8 @@ def _page() -> Iterator[str]:
         "Generated by `python -m basis_pipeline.error_codes > docs/errors.md`; a test compares the",
         "two. `basis errors CODE` shows an entry in the terminal.",
         "",
-        f"{len(REGISTRY)} codes. WARNING: nothing is lost but what the message names. ERROR: what",
-        "was asked for is refused, the rest goes on. CRITICAL: nothing that is written or computed",
+        f"{len(REGISTRY)} codes. WARNING: only what the message names is lost. ERROR: what was",
+        "asked for is rejected, the rest goes on. CRITICAL: nothing that is written or computed",
         "there can be relied on.",
     )
     for name, family in FAMILIES.items():

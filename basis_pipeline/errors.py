@@ -103,8 +103,8 @@ class BasisError(Exception):
         facts |= {"available": self.available, "do": self.action, "see": self.entry.document}
         facts = {f"{name}:": value for name, value in facts.items() if value}
         width = max(map(len, facts))
-        told = [f"  {name:{width}} {value}" for name, value in facts.items()]
-        return "\n".join([f"{self.code}: {self.what}", *told])
+        lines = [f"  {name:{width}} {value}" for name, value in facts.items()]
+        return "\n".join([f"{self.code}: {self.what}", *lines])
 
     def as_json(self) -> dict[str, Any]:
         """Everything about the error as JSON values, with the stack it was raised in."""
@@ -125,7 +125,7 @@ class BasisError(Exception):
         }
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Not by calling the constructor: it keeps its time, its run and its rows.
+        # Not by calling the constructor: the error keeps its time, its run and its rows.
         return _blank, (type(self), *self.args), self.__dict__
 
 
@@ -158,7 +158,7 @@ class ComponentError(BasisError):
 
 
 class BacktestError(BasisError):
-    """A backtest refuses to run, or does not reconcile."""
+    """A backtest is blocked, or does not reconcile."""
 
     families = ("BT",)
 
@@ -196,7 +196,7 @@ class HealthError(BasisError):
 def error_from_code(
     code: str, what: str, *, where: str = "", available: str = "", action: str = ""
 ) -> BasisError:
-    """Build the error of the family that owns `code`; used to raise a recorded refusal again."""
+    """Build the error of the family that owns `code`; used to raise a recorded error again."""
     family = code.rpartition("-")[0]
     for cls in BasisError.__subclasses__():
         if family in cls.families:

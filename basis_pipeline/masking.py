@@ -91,10 +91,10 @@ def _masked(value: Any, strength: int, depth: int) -> Any:
         return [_masked(item, strength, depth - 1) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(str(_masked(item, strength, depth - 1)) for item in value)
-    return _masked(_said(value), strength, depth)
+    return _masked(_text(value), strength, depth)
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     """`value` as text, whatever its class does when asked."""
     try:
         if callable(getattr(value, "isoformat", None)):

@@ -4,13 +4,18 @@ A check says what it measured; whoever runs it adds where and when. There is no 
 records, `verdicts.json`, the results database, commands and pages all hold this one.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_ROWS = 50
 Severity = Literal["ERROR", "WARN"]
 Value = float | int | str
 
@@ -46,7 +51,8 @@ class Verdict:
     severity: what a failure means: ERROR stops, WARN asks a person to look.
     status: what was found.
     message: one sentence that states the fact: "APY -10.9 % is below the target of 5 %".
-    measured, limit, unit: the figure, what it is held to, and their unit; None without one.
+    measured, limit, unit: the figure, what it is held to, and their unit; None without one. A
+        share is a fraction of one and is shown in percent.
     evidence: further figures by name, and `code` and `where` of the error behind the verdict.
     rows: offending rows, worst first, JSON values by column.
     phase: number of the quality-gate phase.
@@ -93,6 +99,16 @@ class Verdict:
         """Its place and the check."""
         return f"{self.place} {self.check}".strip()
 
+    @property
+    def measured_text(self) -> str:
+        """The figure with its unit; empty where nothing was measured."""
+        return "" if self.measured is None else amount(self.measured, self.unit)
+
+    @property
+    def limit_text(self) -> str:
+        """The limit with its unit; empty where there is none."""
+        return "" if self.limit is None else amount(self.limit, self.unit)
+
     def at(self, **where: Any) -> Self:
         """Return the verdict with the fields given: what was judged, when and by which run."""
         return replace(self, **where)
@@ -114,8 +130,112 @@ class Verdict:
         return cls(**{**values, **read})
 
 
-def status_of(passed: bool, severity: Severity) -> Status:
-    """Return the status of an evaluated check."""
+def judge(
+    check: str,
+    severity: Severity,
+    passed: bool | None,
+    message: str,
+    *,
+    measured: float | None = None,
+    evidence: Mapping[str, Value] | None = None,
+    **facts: Any,
+) -> Verdict:
+    """Return the verdict of a check that was evaluated.
+
+    Parameters
+    ----------
+    passed: None where there was nothing to judge.
+    measured, evidence: a number that is not finite is kept as its text in the evidence.
+    facts: further fields of the verdict.
+    """
+    figures = dict(evidence or {})
+    if measured is not None and not math.isfinite(measured):
+        figures, measured = {"measured": measured, **figures}, None
+    plain = {name: _plain(value) for name, value in figures.items()}
+    status = status_of(passed, severity)
+    return Verdict(
+        check=check,
+        severity=severity,
+        status=status,
+        message=message,
+        measured=measured,
+        evidence=plain,
+        **facts,
+    )
+
+
+def blocked(check: str, severity: Severity, cause: str, **facts: Any) -> Verdict:
+    """Return the verdict of a check that could not be evaluated because of `cause`."""
+    message = f"not evaluated: {cause}"
+    return Verdict(
+        check=check,
+        severity=severity,
+        status=Status.BLOCKED,
+        message=message,
+        cause=cause,
+        **facts,
+    )
+
+
+def _plain(value: Value) -> Value:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def rows_of(frame: "pd.DataFrame", limit: int = SHOWN_ROWS) -> tuple[dict[str, Any], ...]:
+    """Return the first rows of a frame as JSON values by column; times in ISO 8601."""
+    records = frame.head(limit).to_dict("records")
+    return tuple({str(name): _cell(value) for name, value in row.items()} for row in records)
+
+
+def _cell(value: Any) -> str | int | float | None:
+    if value is None or value != value:  # NaN and NaT differ from themselves
+        return None
+    if isinstance(value, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(value, str | int):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def amount(value: float, unit: str = "") -> str:
+    """Return a figure as text with its unit; a share in percent."""
+    if unit == "share":
+        return f"{100.0 * value:.4g} %"
+    return f"{value:.6g} {unit}".strip()
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number of things: "1 row", "3 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def against(
+    what: str,
+    measured: float,
+    limit: float,
+    unit: str = "",
+    *,
+    floor: bool = False,
+    noun: str = "limit",
+) -> str:
+    """Return the sentence that compares a figure with its limit and states the margin.
+
+    Parameters
+    ----------
+    floor: whether the limit is the least allowed, not the most.
+    """
+    side = "above" if measured > limit else "below"
+    if measured == limit:
+        return f"{what} {amount(measured, unit)} is exactly the {noun}"
+    bound = f"the {noun} of {'at least' if floor else 'at most'} {amount(limit, unit)}"
+    margin = amount(abs(measured - limit), unit).replace(" %", " points")
+    return f"{what} {amount(measured, unit)} is {side} {bound}, by {margin}"
+
+
+def status_of(passed: bool | None, severity: Severity) -> Status:
+    """Return the status of an evaluated check; None where there was nothing to judge."""
+    if passed is None:
+        return Status.NOT_APPLICABLE
     if passed:
         return Status.PASS
     return Status.FAIL if severity == "ERROR" else Status.WARN
@@ -131,6 +251,15 @@ def counts(verdicts: Iterable[Verdict]) -> dict[Status, int]:
     """Return how many verdicts have each status, worst first."""
     counted = Counter(verdict.status for verdict in verdicts)
     return {status: counted[status] for status in WORST_FIRST}
+
+
+def tally(verdicts: Iterable[Verdict]) -> str:
+    """Return the counts as text; how many failed is always said."""
+    return ", ".join(
+        f"{number} {status.value}"
+        for status, number in counts(verdicts).items()
+        if number or status is Status.FAIL
+    )
 
 
 def failing(verdicts: Iterable[Verdict], *, strict: bool = False) -> list[Verdict]:

@@ -114,7 +114,7 @@ BAD_INPUT = [
     (("report", "tear-sheet", "nope"), "API-001", "--out"),
     (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to hold it against"),
     (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
-    (("events", "--type", "nope"), "EVENT-007", "run_refused"),
+    (("events", "--type", "nope"), "EVENT-005", "run_blocked"),
     (("events", "--category", "nope"), "EVENT-007", "available: data, risk"),
     (("events", "--since", "soon"), "EVENT-008", "'soon'"),
     (("events", "--since", "1d", "--until", "2d"), "EVENT-008", "between 1d and 2d"),

@@ -24,7 +24,7 @@ ELSEWHERE = (
     "dagster dev",
     "dagster job execute",
     "basis data sample",
-    "basis gates --phase 4-5 --execute",
+    "basis gates --phase 4 --execute",
     "basis walk-forward",  # which needs a longer window
 )
 

@@ -25,7 +25,7 @@ FULL = Verdict(
 
 
 def of(status: Status) -> Verdict:
-    """A verdict of that status."""
+    """A verdict with that status."""
     return FULL.at(status=status)
 
 

@@ -1,7 +1,6 @@
 """`basis halt`, `basis resume`, `basis control`: stop work, let it go on, and see who did."""
 
 import getpass
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -14,26 +13,26 @@ from basis_pipeline.commands.options import Form, ResultsDir, settings_of
 from basis_pipeline.errors import BasisError, CommandError
 
 if TYPE_CHECKING:
-    from basis_pipeline.operations.control.model import ControlState, Standing, Transition
+    from basis_pipeline.operations.control.model import ControlState, Transition
     from basis_pipeline.settings import Settings
 
 SHOWN = 20
 
-Reason = Annotated[str, typer.Option(help="Why, in words; it is kept and audited.")]
+Reason = Annotated[str, typer.Option(help="Why; it is stored and audited.")]
 
 
 def halt(
     reason: Reason,
-    by: Annotated[str | None, typer.Option(help="Who; else the name you logged in with.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who; else your login name.")] = None,
     shutdown: Annotated[
         bool, typer.Option("--shutdown", help="Stop ingestion and reports too.")
     ] = False,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Stop work: backtests refuse, sensors and schedules request nothing, until basis resume.
+    """Stop work: backtests are blocked, sensors and schedules request nothing, until basis resume.
 
-    Reports, gates and health still run, and data can be ingested and looked at; after --shutdown
-    only gates and health. A run that is going on ends before its next backtest.
+    Reports, gates, health and ingestion go on; after --shutdown only gates and health. A run that
+    is in progress ends before its next backtest.
 
     Example: basis halt --reason "funding of okx looks wrong"
     """
@@ -41,7 +40,8 @@ def halt(
 
     change = emergency.shutdown if shutdown else emergency.halt
     settings = settings_of(results_dir=results_dir)
-    _changed(settings, change(settings, reason=reason, by=_name() if by is None else by))
+    is_changed = change(settings, reason=reason, by=_login() if by is None else by)
+    _show_change(settings, is_changed=is_changed)
 
 
 def resume(
@@ -49,99 +49,99 @@ def resume(
     reason: Reason,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Let work go on after an alert, a halt or a shutdown, in spite of the breaches that stand.
+    """Let work go on after an alert, a halt or a shutdown, and accept every open breach.
 
-    Failed gates are counted anew. Other breaches are accepted as they are: one that gets worse, or
-    comes back after it was over, is a new one.
+    Failed gates are counted from here on. A breach that gets worse, or comes back after it was
+    over, is a new one.
 
     Example: basis resume --by ann --reason "okx delivered the hours again"
     """
     from basis_pipeline.operations import control as emergency
 
     settings = settings_of(results_dir=results_dir)
-    _changed(settings, emergency.resume(settings, reason=reason, by=by))
+    _show_change(settings, is_changed=emergency.resume(settings, reason=reason, by=by))
 
 
 def control(form: Form = "table", results_dir: ResultsDir = None) -> None:
-    """Show the state of emergency control, the breaches that stand and the last changes.
+    """Show the state of emergency control, the open breaches and the last changes.
 
     Example: basis control --format json
     """
-    from basis_pipeline.operations.control.state import read_state, standing, transitions
+    from basis_pipeline.operations.control.state import read_state, transitions
 
     settings = settings_of(results_dir=results_dir)
-    state, breaches = read_state(settings), standing(settings)
-    changes = transitions(settings, SHOWN)
+    state = read_state(settings)
+    changes = [] if state.confirmed_at else transitions(settings, SHOWN)
     if form == "json":
-        print(_document(state, breaches, changes))
+        print(_document(state, changes))
         return
-    screen.echo(f"Control: {state.told}")
-    if breaches:
-        rows = [
+    screen.echo(f"Control: {state.description}")
+    if state.breaches:
+        breaches = [
             [
-                f"{entry.since:%Y-%m-%d %H:%M}",
-                entry.breach.level.value,
-                "yes" if entry.acknowledged else "no",
-                entry.breach.told,
+                f"{breach.since:%Y-%m-%d %H:%M}",
+                breach.level.value,
+                "yes" if breach.accepted else "no",
+                breach.description,
             ]
-            for entry in breaches
+            for breach in state.breaches
         ]
-        titles = ("since (UTC)", "demands", "accepted", "breach")
-        screen.console().print(screen.table("Breaches that stand", titles, rows))
+        columns = ["since (UTC)", "demands", "accepted", "breach"]
+        screen.console().print(screen.table("Open breaches", columns, breaches))
     if changes:
-        told = [[f"{c.at:%Y-%m-%d %H:%M:%S}", c.previous, c.state, c.by, c.reason] for c in changes]
-        heads = ("at (UTC)", "from", "to", "by", "why")
-        screen.console().print(screen.table("Changes", heads, told))
+        rows = [[f"{c.at:%Y-%m-%d %H:%M:%S}", c.previous, c.state, c.by, c.reason] for c in changes]
+        columns = ["at (UTC)", "from", "to", "by", "why"]
+        screen.console().print(screen.table("Changes", columns, rows))
+    if problem := _problem_of_limits():
+        screen.echo_error(problem)
 
 
-def _name() -> str:
+def _login() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
-        what = "nobody knows who you are: this account has no name"
+        what = "this account has no login name"
         raise CommandError("API-001", what, action="name yourself with --by") from None
 
 
-def _changed(settings: "Settings", made: "Transition | None") -> None:
+def _show_change(settings: "Settings", *, is_changed: bool) -> None:
     from basis_pipeline.operations.control import read_state
 
     state = read_state(settings)
-    said = "Control" if made else "Nothing to change"
-    screen.echo(f"{said}: {state.told}")
-    if made:
-        _show(settings, state)
+    screen.echo(f"{'Control' if is_changed else 'Nothing to change'}: {state.description}")
+    if is_changed:
+        _show_in_ui(settings, state)
 
 
-def _show(settings: "Settings", state: "ControlState") -> None:
-    """Bring the change to the UI, where there is one; the change stands without."""
+def _show_in_ui(settings: "Settings", state: "ControlState") -> None:
+    """Bring the change to the UI, where there is one; the change holds without it."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
         return
-    from basis_pipeline.orchestration import control as ui
+    from basis_pipeline.orchestration.control import show
     from basis_pipeline.orchestration.instance import opened_instance
 
     try:
         with opened_instance(home) as instance:
-            ui.show(instance, state)
+            show(instance, state)
     except BasisError as error:
         screen.echo_error(error)
 
 
-def _document(
-    state: "ControlState", breaches: "list[Standing]", changes: "list[Transition]"
-) -> str:
-    standing = [
-        {**entry.breach.as_json(), "since": entry.since, "accepted": entry.acknowledged}
-        for entry in breaches
-    ]
-    told = {
-        "state": state.name,
-        "since": state.since,
-        "by": state.by,
-        "reason": state.reason,
-        "stops_work": state.stops_work,
-        "resumed_at": state.resumed_at,
-        "breaches": standing,
-        "changes": [asdict(change) for change in changes],
-    }
-    return json.dumps(told, indent=2, default=lambda time: time.isoformat(), allow_nan=False)
+def _problem_of_limits() -> BasisError | None:
+    from basis_pipeline.config.control import load_control_limits, unknown_modes
+    from basis_pipeline.settings import project_root
+
+    config_dir = project_root() / "configs"
+    try:
+        return unknown_modes(config_dir, load_control_limits(config_dir))
+    except BasisError as error:
+        return error
+
+
+def _document(state: "ControlState", changes: "list[Transition]") -> str:
+    from pydantic_core import to_json
+
+    document = {"state": state.name, **asdict(state), "description": state.description}
+    document |= {"stops_work": state.stops_work, "changes": changes}
+    return to_json(document, indent=2, inf_nan_mode="null").decode()

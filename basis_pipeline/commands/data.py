@@ -19,29 +19,14 @@ from basis_pipeline.commands.options import (
     window_of,
 )
 from basis_pipeline.errors import CommandError
+from basis_pipeline.verdict import Status
 
 if TYPE_CHECKING:
-    from basis_pipeline.market.audit import AuditLine
-
-VERDICTS = ("PASS", "WARN", "FAIL", "ABSENT")
-AUDIT = (
-    "family",
-    "first",
-    "last",
-    ">files",
-    ">rows",
-    ">holes",
-    ">longest, h",
-    ">duplicates",
-    ">outliers",
-    "verdict",
-    "what to know",
-)
-
+    from basis_pipeline.market.audit import FeedAudit
 
 Form = Annotated[
     Literal["table", "json", "markdown", "html"],
-    typer.Option("--format", help="A table to read, or a document; html has the pictures."),
+    typer.Option("--format", help="A table to read, or a document; html has the charts."),
 ]
 
 
@@ -51,7 +36,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Another seed gives another market.")] = 1,
     start: Annotated[str, typer.Option(help="First day.")] = "2024-01-01",
 ) -> None:
-    """Write every raw family in its real layout: generated, the same bytes for the same options.
+    """Write every raw feed in its real layout: generated, the same bytes for the same options.
 
     Plausible levels and correlations, four crises (a funding flip, a depeg, a gas spike, a 30 %
     day) and a few marked defects that the repairs handle. SAMPLE_DEFECTS.json lists them.
@@ -74,59 +59,53 @@ def audit(
         Path | None, typer.Option(help="Write to this file instead of the screen.")
     ] = None,
 ) -> None:
-    """Say what lies in a data directory: one line a family, with a verdict.
+    """Show what a data directory holds: one line a feed, with a verdict.
 
-    Each family is read and its dataset built, over its own span or over the window given. PASS: as
-    landed. WARN: repaired, or unusual. FAIL: refused. ABSENT: no file. Exit code 1 when one FAILs.
+    Each feed is read and its dataset built, over its own span or over the window given. PASS: used
+    as read. WARN: repaired, unusual, or at odds with another source. FAIL: rejected. N/A: no file.
+    Exit code 1 when one FAILs.
 
-    As html or markdown it also tells every hole and what filled it, repairs, outliers and the
-    spreads between venues; html draws them, with a calendar of the days each family covers.
+    As html or markdown it also lists every gap and what filled it, repairs, outliers and the
+    spreads between venues; html draws them, with a calendar of the days each feed covers.
 
     Example: basis data audit --format html --out audit.html
     """
     settings, configs = settings_of(data_dir, None, start, end), project_configs()
     require_data(settings)
     with screen.progress(1) as advance:
-        advance("reading every family")
-        from basis_pipeline.market.audit import audit_line, audit_table, examine_all
+        advance("reading every feed")
+        from basis_pipeline.market.audit import audit as audit_feeds
+        from basis_pipeline.market.audit import audit_table
+        from basis_pipeline.operations.data_report import audit_html, audit_markdown
 
         window = window_of(settings) if start or end else None
-        examined = examine_all(settings.data_dir, configs.datasets.values(), window)
-        lines = [audit_line(found) for found in examined]
+        audits = audit_feeds(settings.data_dir, configs.datasets.values(), configs.venues, window)
+    span = f"{window} UTC" if window else "each feed over its own span"
+    what = f"{settings.data_dir.name}: {span}"
     match form:
         case "json":
-            document = audit_table(lines).to_json(orient="records", date_format="iso", indent=2)
+            document = audit_table(audits).to_json(orient="records", date_format="iso", indent=2)
             screen.deliver(document + "\n", out)
+        case "markdown":
+            screen.deliver(audit_markdown(audits, what), out)
+        case "html":
+            screen.deliver(audit_html(audits, what), out)
         case "table" if out is None:
-            _show(lines, screen.console())
+            _show(audits, screen.console())
         case "table":
-            screen.deliver(screen.on_paper(lambda paper: _show(lines, paper)), out)
-        case _:
-            from basis_pipeline.operations.data_report import (
-                audit_html,
-                audit_markdown,
-                evidence_of,
-            )
-
-            span = f"{window} UTC" if window else "each family over its own span"
-            evidence = evidence_of(examined, configs.venues)
-            write = audit_html if form == "html" else audit_markdown
-            screen.deliver(write(evidence, f"{settings.data_dir.name}: {span}"), out)
-    if any(line.verdict == "FAIL" for line in lines):
+            screen.deliver(screen.on_paper(lambda paper: _show(audits, paper)), out)
+    if any(audit.verdict is Status.FAIL for audit in audits):
         raise typer.Exit(1)
 
 
-def _show(lines: "Sequence[AuditLine]", console: Console) -> None:
-    rows = []
-    for line in lines:
-        span = [f"{stamp:%Y-%m-%d %H:%M}" if stamp else "" for stamp in (line.first, line.last)]
-        holes = (line.holes, line.longest_hole_hours)
-        counted = (line.files, line.rows, *holes, line.exact_duplicates, line.outliers)
-        cells = [screen.number(count, 0) for count in counted]
-        rows.append([line.family, *span, *cells, line.verdict, line.message])
-    console.print(screen.table("", AUDIT, rows))
-    told = [f"{sum(line.verdict == verdict for line in lines)} {verdict}" for verdict in VERDICTS]
-    console.print(f"{len(lines)} families: {', '.join(told)}", soft_wrap=True)
+def _show(audits: "Sequence[FeedAudit]", console: Console) -> None:
+    from basis_pipeline.market.audit import counted
+    from basis_pipeline.operations.data_report import feeds_table
+
+    table = feeds_table(audits)
+    console.print(screen.table("", table.titles, table.rows))
+    numbers = [f"{count} {status.value}" for status, count in counted(audits).items()]
+    console.print(f"{len(audits)} feeds: {', '.join(numbers)}", soft_wrap=True)
 
 
 def _day(text: str) -> date:
@@ -134,5 +113,5 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise CommandError(
-            "API-001", f"{text!r} is no day", where="--start", available="2024-01-01"
+            "API-001", f"{text!r} is not a date", where="--start", available="2024-01-01"
         ) from None

@@ -1,4 +1,4 @@
-"""`basis events`: what happened, when and in which run, from the event log."""
+"""`basis events`: what happened, when and in which run, from the audit log."""
 
 import json
 from collections.abc import Iterable
@@ -13,15 +13,20 @@ from basis_pipeline.commands.options import Form, ResultsDir, settings_of
 
 if TYPE_CHECKING:
     from basis_pipeline.errors import EventError
-    from basis_pipeline.operations.events.model import Event
+    from basis_pipeline.operations.audit_log import Event
 
 LINE = "{:23}  {:8}  {:18}  {:36}  {:31}  {:32}  {}"
-TITLES = ("time (UTC)", "level", "type", "run", "mode", "component", "what it says")
-TOLD = 400  # characters of a field in the table; JSON has them all
+TITLES = ("time (UTC)", "level", "type", "run", "mode", "component", "fields")
+# Characters of a field in the table; JSON has them all.
+SHOWN = 400
 
 Types = Annotated[
     list[str] | None,
-    typer.Option("--type", help="A type, as run_refused; may be given several times."),
+    typer.Option(
+        "--type",
+        help="A type of event, as run_blocked, or a kind of alert, as run_failed; may be given "
+        "several times.",
+    ),
 ]
 Categories = Annotated[
     list[str] | None,
@@ -47,22 +52,21 @@ def events(
     form: Form = "table",
     results_dir: ResultsDir = None,
 ) -> None:
-    """Show what happened, in order of time: the last 100 events that fit everything asked for.
+    """Show what happened, in order of time: the last 100 events that match all filters.
 
-    Every run leaves a trail: what was asked for, the configuration used, the hash of all data read,
-    the verdict of every gate, what was refused and why, its results, the time of every step. Times
-    are UTC; a span as 2h or 3d counts back from now. A run is named by its Dagster id, in full.
+    Every run records what was asked for, the configuration used, the hash of all data read, the
+    verdict of every gate, what was blocked and why, its results, and the time of every step. Times
+    are UTC; a span such as 2h or 3d counts back from now. A run is named by its full Dagster id.
 
     Example: basis events --category audit --mode btc_basis --since 1d
 
-    Example: basis events --type run_refused --type data_refused --since 2024-06-01 --format json
+    Example: basis events --type run_blocked --type data_rejected --since 2024-06-01 --format json
     """
-    from basis_pipeline.operations.events.model import DIRECTORY
-    from basis_pipeline.operations.events.query import query
+    from basis_pipeline.operations.audit_log import log_directory, read_events
 
     damages: list[EventError] = []
-    found = query(
-        settings_of(results_dir=results_dir).results_dir / DIRECTORY,
+    events_found = read_events(
+        log_directory(settings_of(results_dir=results_dir)),
         types=types or (),
         categories=categories or (),
         mode=mode,
@@ -72,15 +76,15 @@ def events(
         limit=limit or None,
         damages=damages,
     )
-    lines = _document(found) if form == "json" else _lines(found)
+    lines = _document(events_found) if form == "json" else _lines(events_found)
     for line in lines:
         print(line)
     for damage in damages:
         screen.echo_error(damage)
 
 
-def _lines(found: "Iterable[Event]") -> Iterable[str]:
-    told = (
+def _lines(events: "Iterable[Event]") -> Iterable[str]:
+    rows = (
         LINE.format(
             f"{event.at:%Y-%m-%d %H:%M:%S}.{event.at.microsecond // 1000:03}",
             event.level,
@@ -90,21 +94,21 @@ def _lines(found: "Iterable[Event]") -> Iterable[str]:
             event.component,
             ", ".join(f"{name} {_short(value)}" for name, value in event.fields.items()),
         ).rstrip()
-        for event in found
+        for event in events
     )
-    return chain([LINE.format(*TITLES)], told)
+    return chain([LINE.format(*TITLES)], rows)
 
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
-    return text if len(text) <= TOLD else f"{text[:TOLD]}…"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _document(found: "Iterable[Event]") -> Iterable[str]:
+def _document(events: "Iterable[Event]") -> Iterable[str]:
     """A JSON list, an event a line: it can be read while it is written."""
     opening = "["
-    for event in found:
+    for event in events:
         yield f"{opening}{json.dumps({**asdict(event), 'at': event.at.isoformat()})}"
         opening = ","
     yield "]" if opening == "," else "[]"

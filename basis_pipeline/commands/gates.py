@@ -23,10 +23,10 @@ from basis_pipeline.commands.options import (
 from basis_pipeline.commands.run import launched
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.errors import CommandError, PlatformError
+from basis_pipeline.verdict import WORST_FIRST, Status, Verdict, counts, failing, tally, worst
 
 if TYPE_CHECKING:
     from basis_pipeline.errors import BasisError
-    from basis_pipeline.operations.gates import Gate
     from basis_pipeline.orchestration.launch import Launcher
     from basis_pipeline.settings import Settings
 
@@ -61,18 +61,16 @@ def gates(
     """Show the verdict of every gate, from the latest record of every check.
 
     Phases: 1 environment and configuration, 2 data, 3 components and engine, 4 platform and
-    interfaces, 5 documentation and housekeeping, 6 scenarios: by mode and scenario set.
+    interfaces, 6 scenarios: by mode and scenario set. Code and documents are checked by make lint.
 
     PASS, WARN, FAIL, or NOT RUN where a check was declared or planned and never evaluated: that is
     not a pass. A warning is shown and fails nothing. Exit code 1 when a gate FAILs, or a failed run
     kept it from being evaluated.
 
     --execute runs the pipeline on the data of the environment for phases 1-3, and looks at the
-    instance, the documents and the code for phases 4-5, before it reports. Phase 6 is evaluated by
+    instance for phase 4, before it reports. Phase 6 is evaluated by
     the jobs of stress, montecarlo, sweep and walk-forward.
     """
-    from basis_pipeline.operations.gates import failed
-
     settings, configs = settings_of(results_dir=results_dir), project_configs()
     phases, modes = _phases(phase), set(chosen(configs, mode) if mode else ())
     if execute:
@@ -86,11 +84,11 @@ def gates(
         _show(found, screen.console(), strict=strict)
     else:
         screen.deliver(_document(found, form, strict=strict, ui=ui), out)
-    if failed(found, strict=strict):
+    if failing(found, strict=strict):
         raise typer.Exit(1)
 
 
-def _document(found: "Sequence[Gate]", form: str, *, strict: bool, ui: str) -> str:
+def _document(found: Sequence[Verdict], form: str, *, strict: bool, ui: str) -> str:
     from basis_pipeline.operations.gate_reports import (
         gates_html,
         gates_json,
@@ -132,7 +130,7 @@ def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> Non
         screen.echo_error(problem)
 
 
-def _recorded(settings: "Settings") -> "list[Gate]":
+def _recorded(settings: "Settings") -> list[Verdict]:
     """Read the instance that the runs wrote; a place where nothing ran is not made into one."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
@@ -169,18 +167,17 @@ def _phases(text: str | None) -> range:
     return range(int(ends[0]), int(ends[1]) + 1)
 
 
-def _show(found: "Sequence[Gate]", console: Console, *, strict: bool) -> None:
+def _show(found: Sequence[Verdict], console: Console, *, strict: bool) -> None:
     """A line a phase, a mode and a scenario set; then every gate that asks for a look."""
     from basis_pipeline.operations.gate_reports import by_phase, phase_name
-    from basis_pipeline.operations.gates import WORST_FIRST, Verdict, counts, failed, worst
 
     phases = by_phase(found)
-    tally = (">fail", ">not run", ">warn", ">pass")
+    heads = tuple(f">{status.value.lower()}" for status in WORST_FIRST)
     rows = [
         [phase_name(number), worst(part).value, *map(str, counts(part).values())]
         for number, part in phases.items()
     ]
-    console.print(screen.table("", ("phase", "verdict", *tally), rows))
+    console.print(screen.table("", ("phase", "verdict", *heads), rows))
     rows = []
     for mode in sorted({gate.mode for gate in found if gate.mode}):
         own = [gate for gate in found if gate.mode == mode]
@@ -189,28 +186,25 @@ def _show(found: "Sequence[Gate]", console: Console, *, strict: bool) -> None:
         rows.append([mode, *verdicts, *map(str, counts(own).values())])
     if rows:
         titles = (f"phase {number}" for number in phases)
-        console.print(screen.table("", ("mode", *titles, *tally), rows))
+        console.print(screen.table("", ("mode", *titles, *heads), rows))
     rows = _by_set(found)
     if rows:
-        heads = ("mode", "scenario set", "asset", "verdict", *tally)
+        heads = ("mode", "scenario set", "asset", "verdict", *heads)
         console.print(screen.table("", heads, rows))
-    stopping = failed(found, strict=strict)
-    telling = [gate for gate in found if gate in stopping or gate.verdict is Verdict.WARN]
-    telling.sort(key=lambda gate: WORST_FIRST.index(gate.verdict))
-    cells = [[gate.verdict.value, gate.name, gate.told] for gate in telling]
+    stopping = failing(found, strict=strict)
+    telling = [gate for gate in found if gate in stopping or gate.status is Status.WARN]
+    telling.sort(key=lambda gate: WORST_FIRST.index(gate.status))
+    cells = [[gate.status.value, gate.name, gate.message] for gate in telling]
     if cells:
         console.print(screen.table("", ("verdict", "gate", "what it says"), cells))
-    told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(found).items())
-    console.print(f"{len(found)} gates: {told}", soft_wrap=True)
+    console.print(f"{len(found)} gates: {tally(found)}", soft_wrap=True)
 
 
-def _by_set(found: "Sequence[Gate]") -> list[list[str]]:
+def _by_set(found: Sequence[Verdict]) -> list[list[str]]:
     """Cells of a line a scenario set that a study of a mode has run, or failed to."""
-    from basis_pipeline.operations.gates import counts, worst
-
-    studies: dict[tuple[str, str, str], list[Gate]] = {}
+    studies: dict[tuple[str, str, str], list[Verdict]] = {}
     for gate in found:
-        if gate.scenario_set and (gate.evaluated_at or gate.stopped):
+        if gate.scenario_set and gate.status is not Status.NOT_RUN:
             place = gate.mode, gate.scenario_set, gate.asset
             studies.setdefault(place, []).append(gate)
     return [

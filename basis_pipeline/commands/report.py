@@ -11,9 +11,9 @@ from basis_pipeline.commands.options import ResultsDir, settings_of
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from basis_pipeline.reports.verdicts import GateVerdict
     from basis_pipeline.results.store import RunResult
     from basis_pipeline.settings import Settings
+    from basis_pipeline.verdict import Verdict
 
 RUN_HELP = "A run's name, the directory of one, or a mode for its latest recorded run."
 Out = Annotated[Path, typer.Option(help="File to write.")]
@@ -79,7 +79,7 @@ def _found(run: str, settings: "Settings") -> "RunResult":
         ) from error
 
 
-def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
+def _verdicts(result: "RunResult", settings: "Settings") -> "list[Verdict]":
     """What the gates said of this very run; nothing where it was never judged."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
@@ -95,7 +95,7 @@ def _verdicts(result: "RunResult", settings: "Settings") -> "list[GateVerdict]":
     return shown(gates)
 
 
-def _sheet(result: "RunResult", gates: "list[GateVerdict]", form: str) -> bytes:
+def _sheet(result: "RunResult", gates: "list[Verdict]", form: str) -> bytes:
     if form == "html":
         from basis_pipeline.reports.tear_sheet import tear_sheet_html
 

@@ -15,7 +15,7 @@ from basis_pipeline.errors import CommandError, EventError, ResultsError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from basis_pipeline.operations.events.model import EventType
+    from basis_pipeline.operations.audit_log import EventType
     from basis_pipeline.results.database.archive import Archive
     from basis_pipeline.results.database.runs import RunRecord
     from basis_pipeline.settings import Settings
@@ -163,7 +163,7 @@ def backup(
     """
     settings = settings_of(results_dir=results_dir)
     _require_database(settings)
-    from basis_pipeline.operations.events.model import EventType
+    from basis_pipeline.operations.audit_log import EventType
     from basis_pipeline.results.database.backup import DIRECTORY
     from basis_pipeline.results.database.backup import backup as backed_up
 
@@ -185,7 +185,7 @@ def restore(
     Into an empty results directory and database; over others only with --overwrite.
     """
     settings = settings_of(results_dir=results_dir)
-    from basis_pipeline.operations.events.model import EventType
+    from basis_pipeline.operations.audit_log import EventType
     from basis_pipeline.results.database.backup import restore as restored
 
     found = restored(file, _archive(settings), overwrite=overwrite)
@@ -220,7 +220,7 @@ def prune(
     settings = settings_of(results_dir=results_dir)
     before = _time(older_than, "--older-than") if older_than else None
     engine = _require_database(settings)
-    from basis_pipeline.operations.events.model import EventType
+    from basis_pipeline.operations.audit_log import EventType
     from basis_pipeline.results.database.pruning import prunable
     from basis_pipeline.results.database.runs import runs
 
@@ -245,21 +245,17 @@ def drain(
     """Write what waits in the queue to the database, and hold the files against the rows.
 
     Every run does so when it starts; this is for a database that was out of reach, and for many
-    writers at once. It also brings the index of the audit trail up to date. Exit code 1 when
-    something needs a person to look at it.
+    writers at once. Exit code 1 when something needs a person to look at it.
     """
     settings = settings_of(results_dir=results_dir)
     archive = _archive(settings)
     if follow:
         _follow(archive)
         return
-    from basis_pipeline.operations.events.index import index_audit
-    from basis_pipeline.operations.events.model import DIRECTORY
 
     found = archive.start()
-    events = index_audit(archive.engine, settings.results_dir / DIRECTORY)
     recorded = f"{found.drained} entries drained, {len(found.added)} runs recorded from files"
-    screen.echo(f"{recorded}, {events} events indexed")
+    screen.echo(recorded)
     for problem in found.problems:
         screen.echo_error(problem)
     if found.problems:
@@ -307,20 +303,17 @@ def _require_database(settings: "Settings") -> "Engine":
 
 
 def _audit(settings: "Settings", kind: "EventType", **fields: Any) -> None:
-    """Tell the event log, and see that it has been written. Raises EventError."""
-    from basis_pipeline.operations.events.log import close_log, emit, open_log
-    from basis_pipeline.operations.events.model import DIRECTORY
+    """Record in the audit log what was done to the store."""
+    from basis_pipeline.operations.audit_log import emit
 
-    open_log(settings.results_dir / DIRECTORY)
-    emit(kind, "results store", **fields)
-    close_log()
+    emit(settings, kind, "results store", **fields)
 
 
 def _time(text: str, where: str) -> datetime:
-    from basis_pipeline.operations.events.query import moment
+    from basis_pipeline.operations.audit_log.reading import parse_time
 
     try:
-        return moment(text)
+        return parse_time(text)
     except EventError as error:
         raise CommandError("API-001", error.what, where=where, available=error.available) from None
 

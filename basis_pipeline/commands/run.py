@@ -22,6 +22,7 @@ from basis_pipeline.commands.options import (
     unsound_modes,
 )
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status, failing, tally, worst
 
 if TYPE_CHECKING:
     from basis_pipeline.orchestration.launch import Launcher, ModeOutcome, PipelineOutcome
@@ -42,7 +43,7 @@ def run(options: Options, mode: Modes = None) -> None:
 
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
     """
-    from basis_pipeline.config.control import load_control_limits
+    from basis_pipeline.config.control import load_control_limits, unknown_modes
     from basis_pipeline.operations.control import require_work
 
     settings, configs = options.settings(), project_configs()
@@ -50,7 +51,9 @@ def run(options: Options, mode: Modes = None) -> None:
     sound = [name for name in chosen(configs, mode) if name not in unsound]
     slices = sliced(configs, sound, options.overrides, options.capital) if sound else []
     require_data(settings)
-    load_control_limits(project_root() / "configs")  # before hours of work are judged by them
+    limits = load_control_limits(project_root() / "configs")  # before hours of work
+    if ignored := unknown_modes(project_root() / "configs", limits):
+        screen.echo_error(ignored)
     require_work(settings, "basis run")
     steps = len(slices) + len(unsound) + 3
     with screen.progress(steps, lines=True) as advance, _compiler() as compiled:
@@ -122,32 +125,28 @@ def _compiler() -> Iterator[Callable[[], object]]:
 
 
 def _is_good(outcome: "PipelineOutcome") -> bool:
-    from basis_pipeline.operations.gates import failed
-
     through = all(mode.run_id and not mode.problems for mode in outcome.modes)
-    return through and not outcome.problems and not failed(outcome.gates)
+    return through and not outcome.problems and not failing(outcome.gates)
 
 
 def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     from basis_pipeline.operations.control import State, read_state
-    from basis_pipeline.operations.gates import Verdict, counts
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES, "gates"), rows))
     refused = {mode.mode for mode in outcome.modes if mode.run_id is None}  # told on stderr
     told_here = [gate for gate in outcome.gates if gate.mode not in refused]
-    telling = [g for g in told_here if g.verdict in (Verdict.FAIL, Verdict.WARN)]
-    telling.sort(key=lambda gate: gate.verdict is Verdict.WARN)
+    telling = [g for g in told_here if g.status in (Status.FAIL, Status.WARN)]
+    telling.sort(key=lambda gate: gate.status is Status.WARN)
     for gate in telling[:SHOWN_GATES]:
-        screen.echo(f"{gate.verdict.value:4}  {gate.name}: {gate.told}")
+        screen.echo(f"{gate.status.value:4}  {gate.name}: {gate.message}")
     if len(telling) > SHOWN_GATES:
         screen.echo(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
-    told = ", ".join(f"{count} {verdict.value}" for verdict, count in counts(outcome.gates).items())
-    screen.echo(f"Gates: {told}")
+    screen.echo(f"Gates: {tally(outcome.gates)}")
     _show_reports(outcome, settings)
     state = read_state(settings)
     if state.name is not State.NORMAL:
-        screen.echo(f"Control: {state.told}")
+        screen.echo(f"Control: {state.description}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():
@@ -170,8 +169,6 @@ def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:
-    from basis_pipeline.operations.gates import worst
-
     verdict = worst(gate for gate in outcome.gates if gate.mode == mode.mode).value
     if mode.run_id is None:
         return [mode.mode, *[screen.DASH] * len(screen.HEADLINES), verdict]

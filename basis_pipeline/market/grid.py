@@ -1,4 +1,4 @@
-"""Which stamps a dataset must have in a window, and what its family has of them."""
+"""Which timestamps a dataset must have in a window, and what its feed has of them."""
 
 import re
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SLIVER = 0.5
 class Grid:
     """The rows a dataset must have.
 
-    timestamps: (n,) int64 ns · values: (n, c) float64, NaN where the family has no row ·
+    timestamps: (n,) int64 ns · values: (n, c) float64, NaN where the feed has no row ·
     present: (n,) bool · step: ns between two rows.
     """
 
@@ -34,19 +34,19 @@ class Grid:
 
     @property
     def own_share(self) -> float:
-        """Share of the rows that the family has itself; 1.0 when none is asked for."""
+        """Share of the rows that the feed has itself; 1.0 when none is asked for."""
         return float(self.present.mean()) if len(self.present) else 1.0
 
 
 def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
-    """Lay the family's rows on the stamps the window asks for.
+    """Lay the feed's rows on the timestamps the window asks for.
 
-    Hourly families have every hour of the window; daily ones its days, Aave snapshots also the
+    Hourly feeds have every hour of the window; daily ones its days, Aave snapshots also the
     one after its end; funding its own settlements and the ones missing between them.
 
     Raises RejectedDataError: DATA-014 when a row lies beside its hour or day.
     """
-    assert config.frequency_hours is not None  # families without a frequency have no grid
+    assert config.frequency_hours is not None  # feeds without a frequency have no grid
     step = config.frequency_hours * HOUR_NS
     own = raw.distinct
     _require_on_grid(raw, own.timestamps, HOUR_NS if config.kind is Kind.FUNDING else step)
@@ -54,15 +54,15 @@ def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
     if config.coverage.starts_late:
         start = max(start, began(raw))
     if config.kind is Kind.FUNDING:
-        stamps = _settlements(own.timestamps, start, end, step)
+        timestamps = _settlements(own.timestamps, start, end, step)
     elif config.kind is Kind.AAVE_RATES:
-        stamps = regular(start // step * step, -(-end // step) * step, step)
+        timestamps = regular(start // step * step, -(-end // step) * step, step)
     else:
-        stamps = regular(start // step * step, end, step)
-    values = np.full((len(stamps), len(own.columns)), np.nan)
-    at, present = locate(own.timestamps, stamps)
+        timestamps = regular(start // step * step, end, step)
+    values = np.full((len(timestamps), len(own.columns)), np.nan)
+    at, present = locate(own.timestamps, timestamps)
     values[present] = own.values[at[present]]
-    return Grid(stamps, values, present, step)
+    return Grid(timestamps, values, present, step)
 
 
 def regular(first: int, last: int, step: int) -> Int64:
@@ -73,15 +73,15 @@ def regular(first: int, last: int, step: int) -> Int64:
     return first + step * np.arange((last - first) // step + 1, dtype=np.int64)
 
 
-def locate(haystack: Int64, stamps: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
+def locate(haystack: Int64, timestamps: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
     """Position of each stamp in a sorted array, and whether it is there at all."""
-    at = np.minimum(np.searchsorted(haystack, stamps), max(len(haystack) - 1, 0))
-    found = haystack[at] == stamps if len(haystack) else np.zeros(len(stamps), dtype=bool)
+    at = np.minimum(np.searchsorted(haystack, timestamps), max(len(haystack) - 1, 0))
+    found = haystack[at] == timestamps if len(haystack) else np.zeros(len(timestamps), dtype=bool)
     return at.astype(np.int64), found
 
 
 def began(raw: RawFeed) -> int:
-    """When a family that starts late begins: the start its file names claim, or its first row.
+    """When a feed that starts late begins: the start its file names claim, or its first row.
 
     The names are believed where they claim more than the rows hold, so that a file which lost its
     head is not taken for a token that was listed later.
@@ -95,7 +95,7 @@ def began(raw: RawFeed) -> int:
 
 
 def require_coverage(config: DatasetConfig, raw: RawFeed, grid: Grid, window: Window) -> None:
-    """Refuse a window outside the data (DATA-012) and a family too short for it (DATA-010)."""
+    """Reject a window outside the data (DATA-012) and a feed too short for it (DATA-010)."""
     if grid.own_share >= config.coverage.min_share:
         return
     first, last = int(raw.distinct.timestamps[0]), int(raw.distinct.timestamps[-1])
@@ -106,23 +106,23 @@ def require_coverage(config: DatasetConfig, raw: RawFeed, grid: Grid, window: Wi
         outside = spanned.mean() >= SLIVER and dense
     else:
         outside = last - first >= SLIVER * length
-    told = f"its rows span {spell(first)} … {spell(last)}"
+    span = f"its rows span {spell(first)} … {spell(last)}"
     if outside:
         raise RejectedDataError(
             "DATA-012",
-            f"the window {window} lies outside {config.name}: {told}",
-            where=", ".join(file.path for file in raw.files),
+            f"the window {window} lies outside {config.name}: {span}",
+            where=raw.paths,
         )
     raise RejectedDataError(
         "DATA-010",
         f"{config.name} has rows for {grid.own_share:.1%} of {window}, and needs "
-        f"{config.coverage.min_share:.1%}: {told}",
-        where=", ".join(file.path for file in raw.files),
+        f"{config.coverage.min_share:.1%}: {span}",
+        where=raw.paths,
     )
 
 
-def _require_on_grid(raw: RawFeed, stamps: Int64, step: int) -> None:
-    beside = stamps % step != 0
+def _require_on_grid(raw: RawFeed, timestamps: Int64, step: int) -> None:
+    beside = timestamps % step != 0
     if not beside.any():
         return
     rows = raw.frame.iloc[raw.distinct.rows[beside][:50]]
@@ -130,8 +130,8 @@ def _require_on_grid(raw: RawFeed, stamps: Int64, step: int) -> None:
         "DATA-014",
         f"{raw.name} has {int(beside.sum())} rows beside their full "
         f"{'hour' if step == HOUR_NS else 'day'}, the first at "
-        f"{to_index(stamps[beside][:1])[0].isoformat()}",
-        where=", ".join(file.path for file in raw.files),
+        f"{to_index(timestamps[beside][:1])[0].isoformat()}",
+        where=raw.paths,
         offending=rows,
     )
 
@@ -153,5 +153,5 @@ def _settlements(own: Int64, start: int, end: int, step: int) -> Int64:
     found.append(regular(-(-start // step) * step, own[0] - 1, step))
     after = max(int(own[-1]) + 1, start)
     found.append(regular(-(-after // step) * step, end, step))
-    stamps = np.unique(np.concatenate(found))
-    return stamps[(stamps >= start) & (stamps <= end)]
+    timestamps = np.unique(np.concatenate(found))
+    return timestamps[(timestamps >= start) & (timestamps <= end)]

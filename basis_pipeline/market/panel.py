@@ -12,7 +12,8 @@ from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.config.slicing import ModeSlice
 from basis_pipeline.config.venue import DecentralisedExchange, Exchange
 from basis_pipeline.errors import BacktestError, DataError
-from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, spell, to_index
 from basis_pipeline.market.values import ETH_PRICE_WITHOUT_SPOT, MarketValues

@@ -1,25 +1,31 @@
-"""Small checks on one dataset, each with a verdict a person can read and rows to look at."""
+"""The checks of a dataset: their names, and the verdict that the build comes to on each.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+The build rejects what its schema, its policy or its coverage do not allow. A dataset that exists
+has therefore passed those checks, and they say what was found on the way; the others look at what
+is unusual or at odds with another source.
+"""
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import Agreement, DatasetConfig, Kind, OutlierBounds
+from basis_pipeline.config.dataset import DatasetConfig, Kind
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.findings import Findings, excess
 from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.repairs import AS_READ
-from basis_pipeline.market.schemas import validate
+from basis_pipeline.verdict import (
+    Severity,
+    Value,
+    Verdict,
+    against,
+    blocked,
+    count_of,
+    judge,
+    rows_of,
+)
 
-Severity = Literal["ERROR", "WARN"]
 PHASE = 2  # data
-SHOWN_ROWS = 50
-# Which check a refusal belongs to; every other code is files_and_schema's.
+# Which check an error belongs to; every other code is files_and_schema's.
 OWNERS = {
     "DATA-006": "duplicates",
     "DATA-007": "duplicates",
@@ -30,273 +36,203 @@ OWNERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class QualityResult:
-    """What one check found.
-
-    severity: ERROR refuses the dataset, WARN asks for a look. evaluated: False when the dataset was
-    refused before this check could look; it has not passed then. offending: rows, worst first.
-    """
-
-    name: str
-    passed: bool
-    severity: Severity
-    description: str
-    metrics: dict[str, float | int | str] = field(default_factory=dict)
-    offending: pd.DataFrame = field(default_factory=pd.DataFrame)
-    evaluated: bool = True
-    phase: int = PHASE
-
-
 def check_names(config: DatasetConfig) -> dict[str, tuple[Severity, str]]:
-    """Every check of a dataset: name → severity and what it asks, whatever its outcome will be."""
-    asked: dict[str, tuple[Severity, str]] = {
+    """Every check of a dataset: name → severity and what it requires, whatever its outcome."""
+    checks: dict[str, tuple[Severity, str]] = {
         "files_and_schema": ("ERROR", "files are readable and the dataset fits its schema"),
-        "coverage": ("ERROR", "enough of the window stands on the family's own rows"),
-        "gaps": ("ERROR", "every hole is covered by the declared repair"),
-        "duplicates": ("ERROR", "no stamp has two different rows"),
+        "coverage": ("ERROR", "enough of the window stands on the feed's own rows"),
+        "gaps": ("ERROR", "every gap is covered by the declared repair"),
+        "duplicates": ("ERROR", "no timestamp has two different rows"),
     }
     if config.kind not in (Kind.RISK_PARAMS, Kind.EXECUTION_COSTS):
-        asked["order"] = ("ERROR", "stamps are in order of time")
+        checks["order"] = ("ERROR", "timestamps are in order")
     if any(column.grows is not None for column in config.columns.values()):
-        asked["monotone_index"] = ("ERROR", "what can only grow never falls")
+        checks["monotone_index"] = ("ERROR", "what can only grow never falls")
     if config.outliers:
-        asked["outliers"] = ("WARN", "steps and levels are within their usual bounds")
+        checks["outliers"] = ("WARN", "steps and levels are within their usual bounds")
     if config.agreement:
-        asked["cross_venue"] = ("WARN", "other quotes of the same thing agree")
+        checks["cross_venue"] = ("WARN", "other quotes of the same thing agree")
     if config.kind is Kind.RISK_PARAMS and config.name != "aave_risk_params":
-        asked["margin_parameters"] = ("WARN", "the venue's own file agrees with its configuration")
-    return asked
+        checks["margin_parameters"] = ("WARN", "the venue's own file agrees with its configuration")
+    return checks
 
 
-def dataset_checks(
+def dataset_verdicts(
     config: DatasetConfig,
-    outcome: Dataset | DataError,
-    peers: Mapping[str, Dataset | DataError],
-    venue: Exchange | None = None,
-) -> list[QualityResult]:
-    """Evaluate every check of `check_names`, in its order.
+    frame: pd.DataFrame,
+    own_share: float,
+    findings: Findings,
+    exchange: Exchange | None = None,
+) -> tuple[Verdict, ...]:
+    """Return the verdicts on a dataset that was built, one a check of `check_names`, in order.
 
     Parameters
     ----------
-    outcome: the dataset, or the error it was refused with; then the check that owns the error's
-        code fails with its severity, and the others are not evaluated and have not passed.
-    peers: datasets by name, for cross-venue agreement; absent and refused ones are left out.
-    venue: the exchange's configuration, to hold its margin file against.
+    frame, own_share: of the dataset.
+    exchange: the configuration that the venue's own margin file is compared with.
     """
-    if isinstance(outcome, DataError):
-        return _refused(config, outcome)
-    results = []
-    for name, (severity, asked) in check_names(config).items():
-        passed, found, metrics, offending = _evaluate(name, outcome, peers, venue)
-        told = f"{asked}: {found}"
-        results.append(QualityResult(name, passed, severity, told, metrics, offending))
-    return results
-
-
-def _refused(config: DatasetConfig, error: DataError) -> list[QualityResult]:
-    owner = OWNERS.get(error.code, "files_and_schema")
-    names = check_names(config)
-    if owner not in names:
-        owner = "files_and_schema"
-    rows = error.offending if isinstance(error, RejectedDataError) else pd.DataFrame()
-    results = []
-    for name in names:
-        if name == owner:
-            # An absent family is a fault only of the modes that need it, and they say so.
-            severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
-            metrics: dict[str, float | int | str] = {"code": error.code, "where": error.where}
-            results.append(QualityResult(name, False, severity, str(error), metrics, rows))
-        else:
-            told = f"not evaluated: {config.name} was refused with {error.code}"
-            results.append(QualityResult(name, False, "WARN", told, evaluated=False))
-    return results
-
-
-Found = tuple[bool, str, dict[str, float | int | str], pd.DataFrame]
-
-
-def _evaluate(
-    name: str, dataset: Dataset, peers: Mapping[str, Dataset | DataError], venue: Exchange | None
-) -> Found:
-    match name:
-        case "files_and_schema":
-            return _schema(dataset)
-        case "coverage":
-            return _coverage(dataset)
-        case "gaps":
-            return _gaps(dataset)
-        case "duplicates":
-            return _duplicates(dataset)
-        case "order":
-            return _order(dataset)
-        case "monotone_index":
-            return _monotone(dataset)
-        case "outliers":
-            return _outliers(dataset)
-        case "cross_venue":
-            return _cross_venue(dataset, peers)
-        case _:
-            return margin_parameters(dataset, venue)
-
-
-def _schema(dataset: Dataset) -> Found:
-    metrics: dict[str, float | int | str] = {"rows": len(dataset.frame)}
-    try:
-        validate(dataset.frame, dataset.config, dataset.name)
-    except RejectedDataError as error:
-        return False, error.what, metrics, error.offending
-    return True, f"{len(dataset.frame)} rows fit", metrics, pd.DataFrame()
-
-
-def _coverage(dataset: Dataset) -> Found:
-    wanted = dataset.config.coverage.min_share
-    metrics: dict[str, float | int | str] = {"own_share": dataset.own_share, "min_share": wanted}
-    passed = dataset.own_share >= wanted
-    return passed, f"{dataset.own_share:.2%} of {wanted:.2%}", metrics, pd.DataFrame()
-
-
-def _gaps(dataset: Dataset) -> Found:
-    """Holes are repaired or refused before this: here they are counted and shown."""
-    frame = dataset.frame
-    repaired = frame["repair"] != AS_READ
-    declared = repaired & frame["source"].ne("")
-    counted = sum(dataset.repairs.values())
-    passed = int(declared.sum()) == int(repaired.sum()) == counted
-    told = ", ".join(f"{count} rows {kind}" for kind, count in dataset.repairs.items())
-    metrics: dict[str, float | int | str] = {"repaired_rows": int(repaired.sum())}
-    metrics |= {f"repaired_{kind}": count for kind, count in dataset.repairs.items()}
-    return passed, told or "nothing to repair", metrics, frame[repaired].head(SHOWN_ROWS)
-
-
-def _keys(dataset: Dataset) -> list[str]:
-    match dataset.config.kind:
-        case Kind.RISK_PARAMS:
-            return ["parameter"]
-        case Kind.EXECUTION_COSTS:
-            return ["timestamp", "pair", "size_bucket_usd"]
-        case Kind.REWARDS:
-            return ["period_start"]
-        case _:
-            return ["timestamp"]
-
-
-def _duplicates(dataset: Dataset) -> Found:
-    frame = dataset.frame
-    twice = frame.duplicated(_keys(dataset), keep=False)
-    dropped = dataset.duplicates_dropped
-    metrics: dict[str, float | int | str] = {"dropped": dropped, "left": int(twice.sum())}
-    told = f"{dropped} exact duplicates dropped, {int(twice.sum())} left"
-    return not twice.any(), told, metrics, frame[twice].head(SHOWN_ROWS)
-
-
-def _order(dataset: Dataset) -> Found:
-    stamps = dataset.frame["timestamp"]
-    back = stamps.diff() < pd.Timedelta(0)
-    metrics: dict[str, float | int | str] = {"steps_back": int(back.sum())}
-    told = f"{int(back.sum())} steps back"
-    return not back.any(), told, metrics, dataset.frame[back].head(SHOWN_ROWS)
-
-
-def _monotone(dataset: Dataset) -> Found:
-    frame = dataset.frame
-    fallen = np.zeros(len(frame), dtype=bool)
-    for column in dataset.config.columns.values():
-        if column.grows is not None:
-            values = frame[column.to].to_numpy()
-            fallen[1:] |= values[1:] < values[:-1] * (1.0 - column.grows)
-    metrics: dict[str, float | int | str] = {"falls": int(fallen.sum())}
-    return not fallen.any(), f"{int(fallen.sum())} falls", metrics, frame[fallen].head(SHOWN_ROWS)
-
-
-def _outliers(dataset: Dataset) -> Found:
-    marked = outlier_rows(dataset.frame, dataset.config)
-    metrics: dict[str, float | int | str] = {"outliers": int(marked.sum())}
-    for bounds in dataset.config.outliers:
-        worst = np.max(excess(dataset.frame, bounds), initial=0.0)
-        metrics[f"worst_{bounds.column}_of_bound"] = float(worst)
-    told = f"{int(marked.sum())} rows beyond them"
-    return not marked.any(), told, metrics, dataset.frame[marked].head(SHOWN_ROWS)
-
-
-def outlier_rows(frame: pd.DataFrame, config: DatasetConfig) -> npt.NDArray[np.bool_]:
-    """Rows beyond any of the declared bounds, (n,) bool."""
-    marked = np.zeros(len(frame), dtype=bool)
-    for bounds in config.outliers:
-        marked |= excess(frame, bounds) > 1.0
-    return marked
-
-
-def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> npt.NDArray[np.float64]:
-    """How far each row goes, as a multiple of its bound, (n,); above 1 is beyond it."""
-    values = frame[bounds.column].to_numpy(dtype=np.float64)
-    times = np.zeros(len(values))
-    if bounds.max_abs is not None:
-        times = np.maximum(times, np.abs(values) / bounds.max_abs)
-    if bounds.max_log_change is not None and len(values):
-        # What has no logarithm is no outlier but no price, and the schema's to refuse.
-        logs = np.log(np.where(values > 0.0, values, np.nan))
-        change = np.nan_to_num(np.abs(np.diff(logs, prepend=logs[0])))
-        times = np.maximum(times, change / bounds.max_log_change)
-    return times
-
-
-def _cross_venue(dataset: Dataset, peers: Mapping[str, Dataset | DataError]) -> Found:
-    rule = dataset.config.agreement
-    assert rule is not None  # the check is asked for only then
-    metrics: dict[str, float | int | str] = {}
-    passed, told, worst = True, [], []
-    for name in rule.peers:
-        peer = peers.get(name)
-        if not isinstance(peer, Dataset):
-            continue
-        gaps = gaps_to(dataset, peer, rule)
-        if gaps.empty:
-            continue
-        median, largest = float(gaps["gap_bp"].median()), float(gaps["gap_bp"].max())
-        metrics |= {f"{name}_median_bp": median, f"{name}_max_bp": largest}
-        passed &= median <= rule.max_median_bp and largest <= rule.max_gap_bp
-        told.append(f"{name} median {median:.2f} bp, at most {largest:.1f} bp")
-        worst.append(gaps.nlargest(SHOWN_ROWS // len(rule.peers), "gap_bp"))
-    metrics["peers"] = len(worst)
-    shown = pd.DataFrame() if passed else pd.concat(worst, ignore_index=True)
-    return passed, "; ".join(told) or "no other quote to compare with", metrics, shown
-
-
-def gaps_to(dataset: Dataset, peer: Dataset, rule: Agreement) -> pd.DataFrame:
-    """`timestamp`, both quotes, `peer` and `gap_bp`, of every stamp at which both landed."""
-    own, other = (d.frame[d.frame["repair"] == AS_READ] for d in (dataset, peer))
-    both = pd.merge(
-        own[["timestamp", rule.column]].set_axis(["timestamp", dataset.name], axis=1),
-        other[["timestamp", rule.peer_column]].set_axis(["timestamp", peer.name], axis=1),
-        on="timestamp",
-    )
-    difference = both[dataset.name] - both[peer.name]
-    scale = both[peer.name] if rule.relative else 1.0
-    return both.assign(peer=peer.name, gap_bp=(difference / scale).abs() * 1e4)
-
-
-def margin_parameters(dataset: Dataset, venue: Exchange | None) -> Found:
-    """Whether a venue's own margin file makes sense and agrees with the venue's configuration."""
-    told = dataset.frame.set_index("parameter")["value"]
-    initial = float(told["initial_margin_requirement"])
-    maintenance = float(told["maintenance_margin_requirement"])
-    rows = [("initial", initial), ("maintenance", maintenance)]
-    differs = []
-    if initial < maintenance:
-        differs.append(
-            f"the file's initial margin {initial:g} lies below maintenance {maintenance:g}"
-        )
-    table = pd.DataFrame(rows, columns=["margin", "file"])
-    if venue is not None:
-        table["configuration"] = [venue.perp_margin.initial, venue.perp_margin.maintenance]
-        apart = table[table["file"] != table["configuration"]]
-        differs += [
-            f"{row.margin} {row.file:g} in the file, {row.configuration:g} in the configuration"
-            for row in apart.itertuples()
-        ]
-    metrics: dict[str, float | int | str] = {
-        "file_initial": initial,
-        "file_maintenance": maintenance,
+    rows = f"{count_of(len(frame), 'row')} fit the schema"
+    verdicts = {
+        "files_and_schema": _passed("files_and_schema", rows, {"rows": len(frame)}),
+        "coverage": _coverage(config, own_share),
+        "gaps": _gaps(findings),
+        "duplicates": _passed(
+            "duplicates",
+            f"{count_of(findings.duplicates, 'exact duplicate')} dropped, no conflicting rows",
+            {"dropped": findings.duplicates},
+        ),
+        "order": _passed("order", "timestamps are in order"),
+        "monotone_index": _passed("monotone_index", "the index never falls"),
     }
-    return not differs, "; ".join(differs) or "no difference", metrics, table
+    names = check_names(config)
+    if "outliers" in names:
+        verdicts["outliers"] = _outliers(config, frame, findings)
+    if "cross_venue" in names:
+        verdicts["cross_venue"] = _cross_venue(config, findings)
+    if "margin_parameters" in names:
+        verdicts["margin_parameters"] = _margin_parameters(frame, exchange)
+    return tuple(verdicts[name] for name in names)
+
+
+def rejected_verdicts(config: DatasetConfig, error: DataError) -> tuple[Verdict, ...]:
+    """Return the verdicts on a dataset that was rejected: one check fails, the others are blocked.
+
+    The check that owns the error's code fails. An absent feed is a fault only of the modes that
+    need it, and they say so: there it is a warning.
+    """
+    names = check_names(config)
+    owner = OWNERS.get(error.code, "files_and_schema")
+    owner = owner if owner in names else "files_and_schema"
+    cause = f"{config.name} was rejected with {error.code}"
+    return tuple(
+        rejected(name, error) if name == owner else blocked(name, severity, cause, phase=PHASE)
+        for name, (severity, _) in names.items()
+    )
+
+
+def rejected(check: str, error: DataError) -> Verdict:
+    """Return the failure of the check that an error belongs to, with the rows at fault."""
+    rows = rows_of(error.offending) if isinstance(error, RejectedDataError) else ()
+    severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
+    evidence: dict[str, Value] = {"code": error.code, "where": error.where}
+    return judge(check, severity, False, str(error), evidence=evidence, rows=rows, phase=PHASE)
+
+
+def _passed(check: str, message: str, evidence: dict[str, Value] | None = None) -> Verdict:
+    return judge(check, "ERROR", True, message, evidence=evidence, phase=PHASE)
+
+
+def _coverage(config: DatasetConfig, own: float) -> Verdict:
+    wanted = config.coverage.min_share
+    message = against("the share of rows of its own", own, wanted, "share", floor=True)
+    return judge(
+        "coverage",
+        "ERROR",
+        own >= wanted,
+        message,
+        measured=own,
+        limit=wanted,
+        unit="share",
+        phase=PHASE,
+    )
+
+
+def _gaps(findings: Findings) -> Verdict:
+    """Gaps are repaired or rejected by the build: the hours of each are in the rows."""
+    repairs, longest_first = findings.repairs, findings.gaps.sort_values("hours", ascending=False)
+    figures: dict[str, Value] = {"gaps": len(findings.gaps), "repaired_rows": sum(repairs.values())}
+    figures |= {f"repaired_{kind}": count for kind, count in repairs.items()}
+    message = "no gaps"
+    if len(findings.gaps):
+        filled = ", ".join(f"{count_of(count, 'row')} {kind}" for kind, count in repairs.items())
+        longest = int(longest_first["hours"].iloc[0])
+        message = f"{count_of(len(findings.gaps), 'gap')}, the longest of "
+        message += f"{count_of(longest, 'hour')}, repaired as declared: {filled}"
+    rows = rows_of(longest_first)
+    return judge("gaps", "ERROR", True, message, evidence=figures, rows=rows, phase=PHASE)
+
+
+def _outliers(config: DatasetConfig, frame: pd.DataFrame, findings: Findings) -> Verdict:
+    figures: dict[str, Value] = {
+        f"worst_{bounds.column}_of_bound": float(np.max(excess(frame, bounds), initial=0.0))
+        for bounds in config.outliers
+    }
+    count = findings.outliers["timestamp"].nunique()
+    message = "no row is beyond its usual bounds"
+    if count:
+        message = f"{count_of(count, 'row')} beyond the usual bounds"
+    return judge(
+        "outliers",
+        "WARN",
+        not count,
+        message,
+        measured=count,
+        limit=0,
+        unit="rows",
+        evidence=figures,
+        rows=rows_of(findings.outliers),
+        phase=PHASE,
+    )
+
+
+def _cross_venue(config: DatasetConfig, findings: Findings) -> Verdict:
+    rule, spreads = config.agreement, findings.spreads
+    assert rule is not None  # the check exists only with a rule
+    if spreads.empty:
+        message = "there is no other quote to compare with"
+        return judge("cross_venue", "WARN", None, message, phase=PHASE)
+    figures: dict[str, Value] = {"peers": len(spreads)}
+    parts = []
+    for row in spreads.to_dict("records"):
+        peer, median, largest = row["peer"], row["median_bp"], row["max_bp"]
+        figures |= {f"{peer}_median_bp": median, f"{peer}_max_bp": largest}
+        parts.append(
+            f"the difference to {peer} has a median of {median:.2f} bp (limit "
+            f"{rule.max_median_bp:g} bp) and is at most {largest:.1f} bp (limit "
+            f"{rule.max_gap_bp:g} bp), at {row['at']:%Y-%m-%d %H:%M}"
+        )
+    passed = not beyond(findings, (rule.max_median_bp, rule.max_gap_bp)).any()
+    days = findings.daily_spreads.sort_values("max_bp", ascending=False)
+    rows = () if passed else rows_of(days)
+    return judge(
+        "cross_venue", "WARN", passed, "; ".join(parts), evidence=figures, rows=rows, phase=PHASE
+    )
+
+
+def beyond(findings: Findings, limits: tuple[float, float]) -> "pd.Series[bool]":
+    """Return whether the median or the largest of each row of the spreads is beyond its limit."""
+    spreads = findings.spreads
+    return (spreads["median_bp"] > limits[0]) | (spreads["max_bp"] > limits[1])
+
+
+def _margin_parameters(frame: pd.DataFrame, exchange: Exchange | None) -> Verdict:
+    """Whether a venue's own margin file makes sense and agrees with the venue's configuration."""
+    values = frame.set_index("parameter")["value"]
+    initial = float(values["initial_margin_requirement"])
+    maintenance = float(values["maintenance_margin_requirement"])
+    table = pd.DataFrame({"margin": ["initial", "maintenance"], "file": [initial, maintenance]})
+    differences = []
+    if initial < maintenance:
+        differences.append(
+            f"the file's initial margin {initial:g} is below its maintenance margin {maintenance:g}"
+        )
+    if exchange is not None:
+        margin = exchange.perp_margin
+        table["configuration"] = [margin.initial, margin.maintenance]
+        differences += [
+            f"{row.margin} margin is {row.file:g} in the file, {row.configuration:g} in the "
+            "configuration"
+            for row in table[table["file"] != table["configuration"]].itertuples()
+        ]
+    message = "; ".join(differences) or "the file agrees with the configuration"
+    figures: dict[str, Value] = {"file_initial": initial, "file_maintenance": maintenance}
+    rows = rows_of(table)
+    return judge(
+        "margin_parameters",
+        "WARN",
+        not differences,
+        message,
+        evidence=figures,
+        rows=rows,
+        phase=PHASE,
+    )

@@ -31,6 +31,7 @@ from basis_pipeline.times import DAY_NS
 
 # A line at most twice as long is within what the csv module reads (131,072 characters a value).
 LONGEST_LINE = 64 * 1024
+SHOWN_FILES = 8
 LARGEST_DOCUMENT = 64 * 1024 * 1024
 
 
@@ -65,8 +66,10 @@ class RawFeed:
 
     @property
     def paths(self) -> str:
-        """Paths of the files, for messages."""
-        return ", ".join(file.path for file in self.files)
+        """Paths of the files, for messages: the first ones, and how many more."""
+        more = len(self.files) - SHOWN_FILES
+        paths = ", ".join(file.path for file in self.files[:SHOWN_FILES])
+        return paths + (f" and {more} more" if more > 0 else "")
 
     @cached_property
     def content_hash(self) -> str:

@@ -1,4 +1,4 @@
-"""Filling holes by a dataset's declared policy, or refusing it. Nothing is filled silently."""
+"""Filling gaps by a dataset's declared policy, or rejecting it. Nothing is filled silently."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ REPAIRS = (AS_READ, SUBSTITUTED, MEAN_OF_VENUES, INTERPOLATED, CARRIED, ORACLE)
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class Gap:
     """A stretch without own rows.
 
-    first, last: positions in the grid · begin, end: its stamps, also beyond the window's edge ·
-    before, after: row of the family next to it, None at the end of the data · hours: its length.
+    first, last: positions in the grid · begin, end: its timestamps, also beyond the window's edge ·
+    before, after: row of the feed next to it, None at the end of the data · hours: its length.
     """
 
     first: int
@@ -43,6 +43,11 @@ class Hole:
     after: int | None
     hours: int
 
+    @property
+    def rows(self) -> int:
+        """Rows of the grid in it."""
+        return self.last - self.first + 1
+
     def __str__(self) -> str:
         unit = "hour" if self.hours == 1 else "hours"
         return f"{spell(self.begin)} … {spell(self.end)} ({self.hours} {unit})"
@@ -50,7 +55,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """Values for a hole, where they came from and by which repair; `reads` names the datasets."""
+    """Values for a gap, where they came from and by which repair; `reads` names the datasets."""
 
     values: Float64
     source: str
@@ -59,140 +64,150 @@ class Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class FilledGap:
+    """A gap and what filled it; both texts are empty where nothing did."""
+
+    gap: Gap
+    repair: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Repaired:
-    """A grid without holes: (n, c) values, and per row its source and repair."""
+    """A grid without gaps: (n, c) values, and per row its source and repair."""
 
     values: Float64
     source: npt.NDArray[np.object_]
     repair: npt.NDArray[np.object_]
+    gaps: tuple[FilledGap, ...]
     reads: tuple[str, ...]
 
 
-def find_holes(grid: Grid, own: Int64) -> list[Hole]:
+def find_gaps(grid: Grid, own: Int64) -> list[Gap]:
     """Stretches of the grid without own rows, in order of time."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], ~grid.present, [False]))))
-    return [_hole(grid, own, a, b - 1) for a, b in edges.reshape(-1, 2).tolist()]
+    return [_gap(grid, own, a, b - 1) for a, b in edges.reshape(-1, 2).tolist()]
 
 
-def _hole(grid: Grid, own: Int64, first: int, last: int) -> Hole:
+def _gap(grid: Grid, own: Int64, first: int, last: int) -> Gap:
     begin, end = int(grid.timestamps[first]), int(grid.timestamps[last])
     next_row = int(np.searchsorted(own, begin))
     before = next_row - 1 if next_row else None
     after = next_row if next_row < len(own) else None
-    # A hole that reaches over the window's edge counts whole: it is as long as it is.
+    # A gap that reaches over the window's edge counts whole: it is as long as it is.
     if first == 0 and before is not None:
         begin = min(begin, int(own[before]) + grid.step)
     if last == len(grid.timestamps) - 1 and after is not None:
         end = max(end, int(own[after]) - grid.step)
     hours = (end - begin + grid.step) // HOUR_NS
-    return Hole(first, last, begin, end, before, after, hours)
+    return Gap(first, last, begin, end, before, after, hours)
 
 
-def repair_holes(
+def repair_gaps(
     config: DatasetConfig, raw: RawFeed, grid: Grid, sources: Sources, window: Window
 ) -> Repaired:
-    """Fill every hole by the first declared repair that covers all of it.
+    """Fill every gap by the first declared repair that covers all of it.
 
-    Raises RejectedDataError: DATA-013 for a hole no policy covers, DATA-012 when it is the stretch
+    Raises RejectedDataError: DATA-013 for a gap no policy covers, DATA-012 when it is the stretch
     before the first or after the last row.
     """
     values = grid.values.copy()
     source = np.full(len(values), config.name, dtype=object)
     repair = np.full(len(values), AS_READ, dtype=object)
     reads: dict[str, None] = {}
-    for hole in find_holes(grid, raw.distinct.timestamps):
-        fill = _fill(config, raw, grid, hole, sources, window)
-        rows = slice(hole.first, hole.last + 1)
+    gaps = []
+    for gap in find_gaps(grid, raw.distinct.timestamps):
+        fill = _fill(config, raw, grid, gap, sources, window)
+        rows = slice(gap.first, gap.last + 1)
         values[rows], source[rows], repair[rows] = fill.values, fill.source, fill.repair
+        gaps.append(FilledGap(gap, fill.repair, fill.source))
         reads |= dict.fromkeys(fill.reads)
-    return Repaired(values, source, repair, tuple(reads))
+    return Repaired(values, source, repair, tuple(gaps), tuple(reads))
 
 
 def _fill(
     config: DatasetConfig,
     raw: RawFeed,
     grid: Grid,
-    hole: Hole,
+    gap: Gap,
     sources: Sources,
     window: Window,
 ) -> Fill:
-    stamps = grid.timestamps[hole.first : hole.last + 1]
-    refused: list[str] = []
+    timestamps = grid.timestamps[gap.first : gap.last + 1]
+    reasons: list[str] = []
     for attempt in (_from_oracle, _substitute, _mean_of_venues):
-        found = attempt(config, hole, stamps, sources)
-        if isinstance(found, Fill):
-            return found
-        refused += [found] if found else []
-    fill = _interpolate(config, raw, hole, stamps) or _carry_last(config, raw, hole, stamps)
+        attempted = attempt(config, gap, timestamps, sources)
+        if isinstance(attempted, Fill):
+            return attempted
+        reasons += [f"; {attempted}"] if attempted else []
+    fill = _interpolate(config, raw, gap, timestamps) or _carry_last(config, raw, gap, timestamps)
     if fill is not None:
         return fill
-    policy = f"its policy is: {config.repair}"
-    reasons = "".join(f"; {reason}" for reason in refused)
-    files = ", ".join(file.path for file in raw.files)
-    if hole.before is None or hole.after is None:
+    policy = f"its policy is: {config.repair}{''.join(reasons)}"
+    if gap.before is None or gap.after is None:
         first, last = (spell(int(at)) for at in raw.distinct.timestamps[[0, -1]])
         raise RejectedDataError(
             "DATA-012",
             f"the window {window} lies outside {config.name}: its rows span {first} … {last}, "
-            f"it lacks {hole}; {policy}{reasons}",
-            where=files,
+            f"it lacks {gap}; {policy}",
+            where=raw.paths,
         )
-    raise RejectedDataError(
-        "DATA-013", f"{config.name} lacks {hole}; {policy}{reasons}", where=files
-    )
+    raise RejectedDataError("DATA-013", f"{config.name} lacks {gap}; {policy}", where=raw.paths)
 
 
-def _is_covered(hole: Hole, max_hours: int | None, before_first: bool) -> bool:
-    if before_first and hole.before is None:
+def _is_covered(gap: Gap, max_hours: int | None, before_first: bool) -> bool:
+    if before_first and gap.before is None:
         return True
-    return max_hours is None or hole.hours <= max_hours
+    return max_hours is None or gap.hours <= max_hours
 
 
 def _take(
-    sources: Sources, name: str, columns: tuple[str, ...] | None, stamps: Int64
+    sources: Sources, name: str, columns: tuple[str, ...] | None, timestamps: Int64
 ) -> Float64 | str:
-    """Rows of another family at the stamps, or why there are none."""
-    found = sources.get(name)
-    if found is None:
+    """Rows of another feed at the timestamps, or why there are none."""
+    source = sources.get(name)
+    if source is None:
         return f"{name} is not there"
-    if isinstance(found, DataError):
-        return f"{name} is refused: {found.code} {found.what}"
-    at, present = locate(found.distinct.timestamps, stamps)
+    if isinstance(source, DataError):
+        return f"{name} was rejected: {source.code} {source.what}"
+    at, present = locate(source.distinct.timestamps, timestamps)
     if not present.all():
-        return f"{name} itself lacks {int((~present).sum())} of these stamps"
-    wanted = [found.distinct.columns.index(c) for c in columns or found.distinct.columns]
-    return found.distinct.values[at][:, wanted]
+        return f"{name} itself lacks {int((~present).sum())} of these hours"
+    wanted = [source.distinct.columns.index(c) for c in columns or source.distinct.columns]
+    return source.distinct.values[at][:, wanted]
 
 
-def _from_oracle(config: DatasetConfig, hole: Hole, stamps: Int64, sources: Sources) -> Fill | str:
+def _from_oracle(
+    config: DatasetConfig, gap: Gap, timestamps: Int64, sources: Sources
+) -> Fill | str:
     policy = config.repair.before_first
-    if policy is None or hole.before is not None or hole.hours > policy.max_hours:
+    if policy is None or gap.before is not None or gap.hours > policy.max_hours:
         return ""
-    taken = _take(sources, policy.source, None, stamps)
+    taken = _take(sources, policy.source, None, timestamps)
     if isinstance(taken, str):
         return taken
     return Fill(taken, policy.source, ORACLE, (policy.source,))
 
 
-def _substitute(config: DatasetConfig, hole: Hole, stamps: Int64, sources: Sources) -> Fill | str:
+def _substitute(config: DatasetConfig, gap: Gap, timestamps: Int64, sources: Sources) -> Fill | str:
     policy = config.repair.substitute
-    if policy is None or not _is_covered(hole, policy.max_hours, policy.before_first):
+    if policy is None or not _is_covered(gap, policy.max_hours, policy.before_first):
         return ""
-    taken = _take(sources, policy.source, config.value_columns, stamps)
+    taken = _take(sources, policy.source, config.value_columns, timestamps)
     if isinstance(taken, str):
         return taken
     return Fill(taken, policy.source, SUBSTITUTED, (policy.source,))
 
 
 def _mean_of_venues(
-    config: DatasetConfig, hole: Hole, stamps: Int64, sources: Sources
+    config: DatasetConfig, gap: Gap, timestamps: Int64, sources: Sources
 ) -> Fill | str:
     policy = config.repair.mean_of
-    if policy is None or not _is_covered(hole, policy.max_hours, policy.before_first):
+    if policy is None or not _is_covered(gap, policy.max_hours, policy.before_first):
         return ""
     parts = []
     for name in policy.datasets:
-        taken = _take(sources, name, config.value_columns, stamps)
+        taken = _take(sources, name, config.value_columns, timestamps)
         if isinstance(taken, str):
             return taken
         parts.append(taken)
@@ -200,29 +215,29 @@ def _mean_of_venues(
     return Fill(mean, "+".join(policy.datasets), MEAN_OF_VENUES, policy.datasets)
 
 
-def _interpolate(config: DatasetConfig, raw: RawFeed, hole: Hole, stamps: Int64) -> Fill | None:
+def _interpolate(config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64) -> Fill | None:
     policy = config.repair.interpolate
-    if policy is None or hole.before is None or hole.after is None:
+    if policy is None or gap.before is None or gap.after is None:
         return None
-    if hole.hours > policy.max_hours:
+    if gap.hours > policy.max_hours:
         return None
     own = raw.distinct
-    t0, t1 = own.timestamps[hole.before], own.timestamps[hole.after]
-    share = ((stamps - t0) / (t1 - t0))[:, None]
-    x0, x1 = own.values[hole.before], own.values[hole.after]
+    t0, t1 = own.timestamps[gap.before], own.timestamps[gap.after]
+    share = ((timestamps - t0) / (t1 - t0))[:, None]
+    x0, x1 = own.values[gap.before], own.values[gap.after]
     return Fill(x0 * (x1 / x0) ** share, config.name, INTERPOLATED, ())
 
 
-def _carry_last(config: DatasetConfig, raw: RawFeed, hole: Hole, stamps: Int64) -> Fill | None:
+def _carry_last(config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64) -> Fill | None:
     policy = config.repair.carry_last
-    if policy is None or hole.before is None or hole.hours > policy.max_hours:
+    if policy is None or gap.before is None or gap.hours > policy.max_hours:
         return None
-    last = raw.distinct.values[hole.before].copy()
+    last = raw.distinct.values[gap.before].copy()
     if config.kind in BARS:
         columns = raw.distinct.columns
         last[:] = last[columns.index("close")]
         last[columns.index("volume")] = 0.0
-    return Fill(np.tile(last, (len(stamps), 1)), config.name, CARRIED, ())
+    return Fill(np.tile(last, (len(timestamps), 1)), config.name, CARRIED, ())
 
 
 def allowed_sources(config: DatasetConfig) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.repairs import AS_READ
 from basis_pipeline.market.timeline import At, Floats, Timeline, instants
 from basis_pipeline.market.timestamps import Int64, spell

@@ -15,9 +15,8 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from basis_pipeline.config.automation import Webhook
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.masking import masked
-from basis_pipeline.operations.events.log import emit
-from basis_pipeline.operations.events.model import EventType
-from basis_pipeline.settings import SecretUrl
+from basis_pipeline.operations.audit_log import AlertKind, EventType, emit
+from basis_pipeline.settings import SecretUrl, Settings
 
 COMPONENT = "alerts"
 SHOWN_REASONS = 5
@@ -29,12 +28,11 @@ class Alert:
 
     Parameters
     ----------
-    kind: `run_failed`, `gates_failed` or `halted`.
     subject: the job, the asset or the control.
     reasons: why, each with `what`, and with `code`, `where` and `gate` where it has them.
     """
 
-    kind: str
+    kind: AlertKind
     subject: str
     run_id: str = ""
     mode: str = ""
@@ -66,19 +64,21 @@ class Alert:
         return told
 
 
-def raise_alerts(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> bool:
-    """Tell alerts in the event log of this process, then deliver them together; whether that did.
+def raise_alerts(alerts: Sequence[Alert], settings: Settings, limits: Webhook) -> bool:
+    """Record alerts in the audit log, then deliver them together; whether that did.
 
     Nothing is raised: what keeps them from being delivered is an event of its own.
     """
+    url = settings.alert_webhook_url
     for alert in alerts:
-        emit(EventType.ALERT, COMPONENT, **alert.as_json())
+        emit(settings, EventType.ALERT, COMPONENT, **alert.as_json())
     if not alerts or not url:
         return False
     try:
         attempts = deliver(alerts, url, limits)
     except PlatformError as error:
         emit(
+            settings,
             EventType.ALERT_DELIVERY,
             COMPONENT,
             level="ERROR",
@@ -88,7 +88,8 @@ def raise_alerts(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> bo
             reason=error.what,
         )
         return False
-    emit(EventType.ALERT_DELIVERY, COMPONENT, alerts=len(alerts), delivered=True, attempts=attempts)
+    facts = {"alerts": len(alerts), "delivered": True, "attempts": attempts}
+    emit(settings, EventType.ALERT_DELIVERY, COMPONENT, **facts)
     return True
 
 

@@ -3,42 +3,66 @@
 import tempfile
 from collections.abc import Iterator
 
+from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError, ConfigError
-from basis_pipeline.market.quality import QualityResult, Severity
 from basis_pipeline.results.database.connection import sqlite_file
 from basis_pipeline.settings import FIELDS, Settings
+from basis_pipeline.verdict import Severity, Verdict, blocked, judge
 
 PHASE = 1
 # Check → severity and what it asks.
+FILES = "files"
 CHECKS: dict[str, tuple[Severity, str]] = {
+    FILES: ("ERROR", "every file of configs/ can be read and fits its model"),
     "settings": ("ERROR", "every setting is given and valid"),
     "directories": ("ERROR", "raw files can be read, results and their database written"),
 }
 
 
-def environment_checks(settings: Settings | ConfigError) -> list[QualityResult]:
-    """Evaluate every check of `CHECKS`; without settings nothing is known of the directories."""
+def files_check(configs: Configs) -> Verdict:
+    """Judge the files of `configs/`: one that is broken stops what needs it, and nothing else."""
+    errors = [str(error).split(" | ")[0] for error in configs.broken.values()]
+    return judge(
+        FILES,
+        "ERROR",
+        not errors,
+        "; ".join(errors) or "every file of configs/ fits its model",
+        measured=len(errors),
+        limit=0,
+        unit="files",
+        evidence={"where": ", ".join(configs.broken)} if errors else {},
+        phase=PHASE,
+    )
+
+
+def environment_checks(settings: Settings | ConfigError) -> list[Verdict]:
+    """Evaluate the checks of the settings; without them nothing is known of the directories."""
     if isinstance(settings, BasisError):
-        told: dict[str, float | int | str] = {"code": settings.code, "where": settings.where}
-        refused = QualityResult("settings", False, "ERROR", str(settings), told, phase=PHASE)
-        unknown = "not evaluated: there are no settings"
-        directories = QualityResult(
-            "directories", False, "ERROR", unknown, evaluated=False, phase=PHASE
-        )
-        return [refused, directories]
+        error = {"code": settings.code, "where": settings.where}
+        invalid = judge("settings", "ERROR", False, str(settings), evidence=error, phase=PHASE)
+        unknown = blocked("directories", "ERROR", "there are no settings", phase=PHASE)
+        return [invalid, unknown]
     window = f"{settings.data_start_date:%Y-%m-%d %H:%M} … {settings.data_end_date:%Y-%m-%d %H:%M}"
-    given: dict[str, float | int | str] = {"settings": len(FIELDS), "window": window}
-    told_of_all = f"{len(FIELDS)} settings, window {window}"
-    whole = QualityResult("settings", True, "ERROR", told_of_all, given, phase=PHASE)
+    message = f"{len(FIELDS)} settings are valid, window {window}"
+    whole = judge(
+        "settings",
+        "ERROR",
+        True,
+        message,
+        evidence={"settings": len(FIELDS), "window": window},
+        phase=PHASE,
+    )
     problems = list(_unusable(settings))
-    told_of_places = "; ".join(problems) or CHECKS["directories"][1]
-    places: dict[str, float | int | str] = {
-        "data_dir": str(settings.data_dir),
-        "results_dir": str(settings.results_dir),
-        "problems": len(problems),
-    }
-    usable = QualityResult(
-        "directories", not problems, "ERROR", told_of_places, places, phase=PHASE
+    usable = judge(
+        "directories",
+        "ERROR",
+        not problems,
+        "; ".join(problems) or CHECKS["directories"][1],
+        measured=len(problems),
+        limit=0,
+        unit="problems",
+        evidence={"data_dir": str(settings.data_dir), "results_dir": str(settings.results_dir)},
+        phase=PHASE,
     )
     return [whole, usable]
 

@@ -1,18 +1,25 @@
-"""Asset checks from what the domain finds: names and severities in, Dagster records out."""
+"""Asset checks from verdicts: `check_result` records one, `verdict_of` reads it back unchanged.
+
+Figures and the code and place of an error stand in the metadata by name, for a person in the UI;
+the whole verdict stands there once more, for whoever reads the record. For Dagster, a check that is
+not applicable has passed.
+"""
 
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
 from dagster_shared.utils.warnings import PreviewWarning
 
-from basis_pipeline.market.quality import QualityResult
-from basis_pipeline.orchestration.tables import table
+from basis_pipeline.orchestration.partitions import part_of_key
+from basis_pipeline.orchestration.tables import table_of
+from basis_pipeline.verdict import Verdict
 
 T = TypeVar("T")
 PHASE = "phase"
 SEVERITY = "severity"
+VERDICT, ROWS = "verdict", "offending_rows"
 
 
 def check_spec(
@@ -40,29 +47,55 @@ def check_spec(
 
 
 def check_results(
-    key: dg.AssetKey, findings: Iterable[QualityResult], selected: Iterable[dg.AssetCheckKey]
+    key: dg.AssetKey, verdicts: Iterable[Verdict], selected: Iterable[dg.AssetCheckKey]
 ) -> list[dg.AssetCheckResult]:
     """Records of the checks that looked; one that never did stays planned, and has not passed."""
     wanted = {check.name for check in selected if check.asset_key == key}
     return [
-        check_result(key, finding)
-        for finding in findings
-        if finding.evaluated and finding.name in wanted
+        check_result(key, verdict)
+        for verdict in verdicts
+        if verdict.evaluated and verdict.check in wanted
     ]
 
 
-def check_result(key: dg.AssetKey, finding: QualityResult) -> dg.AssetCheckResult:
+def check_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
     """One record, with its figures and its offending rows."""
-    metadata: dict[str, dg.MetadataValue | float | int | str] = dict(finding.metrics)
-    if not finding.offending.empty:
-        metadata["offending_rows"] = table(finding.offending, limit=50)
     return dg.AssetCheckResult(
         asset_key=key,
-        check_name=finding.name,
-        passed=finding.passed,
-        severity=dg.AssetCheckSeverity(finding.severity),
-        description=finding.description,
-        metadata=metadata,
+        check_name=verdict.check,
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity(verdict.severity),
+        description=verdict.message,
+        metadata=_metadata(verdict),
+    )
+
+
+def _metadata(verdict: Verdict) -> dict[str, Any]:
+    held = {"measured": verdict.measured, "limit": verdict.limit, "unit": verdict.unit or None}
+    metadata: dict[str, Any] = {
+        **verdict.evidence,
+        **{name: value for name, value in held.items() if value is not None},
+        "status": verdict.status.value,
+        VERDICT: dg.MetadataValue.json({**verdict.to_json(), "rows": []}),
+    }
+    if verdict.rows:
+        metadata[ROWS] = table_of(verdict.rows)
+    return metadata
+
+
+def verdict_of(evaluation: dg.AssetCheckEvaluation) -> Verdict:
+    """Read an evaluation back into the verdict it was made from, with what it was made on."""
+    values, part = evaluation.metadata[VERDICT].value, part_of_key(evaluation.partition)
+    rows = evaluation.metadata.get(ROWS)
+    assert isinstance(values, dict)
+    verdict = Verdict.from_json(values)
+    return verdict.at(
+        rows=tuple(record.data for record in rows.records)
+        if isinstance(rows, dg.TableMetadataValue)
+        else (),
+        asset=evaluation.asset_key.to_user_string(),
+        mode=part.mode,
+        scenario_set=part.scenario_set,
     )
 
 

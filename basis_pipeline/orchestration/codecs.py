@@ -20,6 +20,7 @@ from basis_pipeline.config import DatasetConfig, ModeSlice
 from basis_pipeline.errors import BasisError, error_from_code
 from basis_pipeline.files import write_atomically
 from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.findings import Findings
 from basis_pipeline.market.panel_file import read_panel, write_panel
 from basis_pipeline.market.raw import RawFeed, RawFile
 from basis_pipeline.market.rejection import RejectedDataError
@@ -27,6 +28,7 @@ from basis_pipeline.market.window import Window
 from basis_pipeline.orchestration.failures import error_metadata
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.results.store import read_run, write_run
+from basis_pipeline.verdict import Verdict
 
 FACTS = b"basis_pipeline"
 SHOWN_ROWS = 50
@@ -82,14 +84,14 @@ def decode_raw(content: bytes) -> RawFeed:
 
 
 def encode_dataset(dataset: Dataset) -> bytes:
-    """A dataset with its window, repairs and the hashes of what it was made from."""
+    """A dataset with its window, the hashes of what it was made from, findings and verdicts."""
     facts = {
         "config": dataset.config.model_dump_json(),
         "window": [dataset.window.start.isoformat(), dataset.window.end.isoformat()],
         "own_share": dataset.own_share,
-        "repairs": dataset.repairs,
-        "duplicates_dropped": dataset.duplicates_dropped,
         "content_hashes": dataset.content_hashes,
+        "findings": dataset.findings.to_json(),
+        "verdicts": [verdict.to_json() for verdict in dataset.verdicts],
     }
     return write_table(dataset.frame, facts)
 
@@ -97,26 +99,32 @@ def encode_dataset(dataset: Dataset) -> bytes:
 def decode_dataset(content: bytes) -> Dataset:
     """The dataset that `encode_dataset` wrote."""
     frame, facts = read_table(content)
-    start, end = facts.pop("window")
-    config = DatasetConfig.model_validate_json(facts.pop("config"))
-    window = Window(pd.Timestamp(start), pd.Timestamp(end))
-    return Dataset(config=config, window=window, frame=frame, **facts)
+    start, end = (pd.Timestamp(bound) for bound in facts["window"])
+    return Dataset(
+        config=DatasetConfig.model_validate_json(facts["config"]),
+        window=Window(start, end),
+        frame=frame,
+        own_share=facts["own_share"],
+        content_hashes=facts["content_hashes"],
+        findings=Findings.from_json(facts["findings"]),
+        verdicts=tuple(Verdict.from_json(verdict) for verdict in facts["verdicts"]),
+    )
 
 
-def encode_refusal(error: BasisError) -> bytes:
+def encode_rejection(error: BasisError) -> bytes:
     """A coded error in place of a value, with the rows at fault where it has some."""
     rows = error.offending if isinstance(error, RejectedDataError) else pd.DataFrame()
     shown = [record.data for record in table(rows, SHOWN_ROWS).records]
     return json.dumps({**error_metadata(error), "offending": shown}, indent=1).encode()
 
 
-def decode_refusal(content: bytes) -> BasisError:
-    """The error that `encode_refusal` wrote; its rows come back as texts and numbers."""
-    told = json.loads(content)
-    rows = pd.DataFrame(told.pop("offending"))
-    if told["code"].startswith("DATA-"):
-        return RejectedDataError(**told, offending=rows)
-    return error_from_code(**told)
+def decode_rejection(content: bytes) -> BasisError:
+    """The error that `encode_rejection` wrote; its rows come back as texts and numbers."""
+    parts = json.loads(content)
+    rows = pd.DataFrame(parts.pop("offending"))
+    if parts["code"].startswith("DATA-"):
+        return RejectedDataError(**parts, offending=rows)
+    return error_from_code(**parts)
 
 
 RAW = of_file(".parquet", encode_raw, decode_raw)
@@ -124,4 +132,4 @@ DATASET = of_file(".parquet", encode_dataset, decode_dataset)
 SLICE = of_file(".json", lambda value: value.canonical.encode(), ModeSlice.model_validate_json)
 PANEL = Codec(".parquet", lambda path, value: write_panel(value, path), read_panel)
 RUN = Codec("", lambda path, value: write_run(value, path), read_run)
-REFUSAL = of_file(".refused.json", encode_refusal, decode_refusal)
+REJECTION = of_file(".rejected.json", encode_rejection, decode_rejection)

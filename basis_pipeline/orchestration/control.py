@@ -1,7 +1,7 @@
 """Emergency control inside Dagster: what is held against the limits, and the state in its UI.
 
-Figures of a backtest are judged by the asset that made it; the gates of a run when it ends, however
-it was started. Gates are counted in Dagster's own records: there is no second count to disagree.
+The figures of a backtest are judged by the asset that made them; the gates of a run when it ends,
+however it was started. Gates are counted in Dagster's own records, so no second count can disagree.
 """
 
 import sys
@@ -13,16 +13,20 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, EventLogEntry
 
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import BasisError
-from basis_pipeline.operations.control import ControlState, Measured, State, assess, read_state
-from basis_pipeline.operations.events.log import correlated, error_event
+from basis_pipeline.operations import control as emergency
+from basis_pipeline.operations.audit_log import EventType, correlated, emit
+from basis_pipeline.operations.control import ControlState, Measurement, State, read_state
 from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.orchestration.audit_listener import OUTCOMES
 from basis_pipeline.orchestration.check_history import history_of
+from basis_pipeline.orchestration.checks import check_result
 from basis_pipeline.orchestration.partitions import part_of_key
-from basis_pipeline.orchestration.trail import OUTCOMES
 from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.verdict import Verdict, judge
 
 CONTROL = dg.AssetKey(["platform", "control"])
 STATE = "state"
+PHASE = 4
 DATA = ("raw", "dataset")
 # Beside those of the data: gates that say the platform itself is wrong, not that a figure is poor.
 OF_A_RUN = {
@@ -33,65 +37,64 @@ OF_A_RUN = {
 }
 
 
-def hold(
+def enforce_limits(
     instance: DagsterInstance,
     settings: Settings,
-    measured: Iterable[Measured],
+    measurements: Iterable[Measurement],
     limits: ControlLimits | None = None,
 ) -> ControlState:
-    """Hold figures against the limits; a change of the state is shown in the UI at once.
+    """Hold measurements against the limits, and show a change of the state in the UI at once.
 
     Raises
     ------
-    ConfigError, ResultsError: as `assess`.
+    ConfigError, ResultsError: as `operations.control.enforce_limits`.
     """
     before = read_state(settings)
-    state = assess(settings, measured, limits)
-    if state.version != before.version:
+    state = emergency.enforce_limits(settings, measurements, limits)
+    if (state.name, state.version) != (before.name, before.version):
         show(instance, state)
     return state
 
 
 def show(instance: DagsterInstance, state: ControlState) -> None:
     """Record the state as the verdict of the check of `platform/control`, outside of any run."""
-    found = verdict(state)
+    result = check_result(CONTROL, verdict_of(state))
     evaluation = dg.AssetCheckEvaluation(
         asset_key=CONTROL,
         check_name=STATE,
-        passed=found.passed,
-        severity=found.severity,
-        description=found.description,
-        metadata=found.metadata,
+        passed=result.passed,
+        severity=result.severity,
+        description=result.description,
+        metadata=result.metadata,
     )
     instance.report_runless_asset_event(evaluation)
 
 
-def verdict(state: ControlState) -> dg.AssetCheckResult:
-    """NORMAL passes, ALERT is a warning, a halt or shutdown an error."""
-    is_alert = state.name is State.ALERT
-    return dg.AssetCheckResult(
-        asset_key=CONTROL,
-        check_name=STATE,
-        passed=state.name is State.NORMAL,
-        severity=dg.AssetCheckSeverity.WARN if is_alert else dg.AssetCheckSeverity.ERROR,
-        description=state.told,
-        metadata={
+def verdict_of(state: ControlState) -> Verdict:
+    """Return the verdict: NORMAL passes, ALERT is a warning, a halt or shutdown an error."""
+    return judge(
+        STATE,
+        "WARN" if state.name is State.ALERT else "ERROR",
+        state.name is State.NORMAL,
+        state.description,
+        evidence={
             "state": state.name.value,
             "since": state.since.isoformat() if state.since else "ever",
             "by": state.by or "nobody",
             "reason": state.reason or "none",
         },
+        phase=PHASE,
     )
 
 
-class Watch:
+class ControlListener:
     """Listens to a run, and when it ends holds its gates against the limits."""
 
     def __init__(self, instance: DagsterInstance, run: DagsterRun, settings: Settings) -> None:
         self._instance, self._run, self._settings = instance, run, settings
 
     def __call__(self, entry: EventLogEntry) -> None:
-        """Judge the run once it is over; what cannot be judged is told, and stops the next one."""
+        """Judge the run once it is over; a failure to do so is reported."""
         if not (entry.dagster_event and entry.dagster_event.event_type in OUTCOMES):
             return
         with correlated(self._run.run_id):
@@ -100,32 +103,32 @@ class Watch:
                 resumed = read_state(self._settings).resumed_at
                 since = resumed.timestamp() if resumed else 0.0
                 measured = failed_in_a_row(self._instance, self._run.run_id, limits, since)
-                hold(self._instance, self._settings, measured, limits)
+                enforce_limits(self._instance, self._settings, measured, limits)
             except BasisError as error:
-                error_event(error, "control")
+                emit(self._settings, EventType.ERROR, "control", **error.as_json())
                 print(f"warning: this run's gates are not judged\n{error.block()}", file=sys.stderr)
 
 
 def failed_in_a_row(
     instance: DagsterInstance, run_id: str, limits: ControlLimits, since: float
-) -> Iterator[Measured]:
-    """How often each blocking gate that a run evaluated has failed in a row, over all runs.
+) -> Iterator[Measurement]:
+    """Count how often each blocking gate that a run evaluated has failed in a row, over all runs.
 
     Parameters
     ----------
-    since: seconds of the epoch; what failed before is settled and not counted.
+    since: seconds of the epoch; failures before it are not counted.
     """
     for entry in instance.all_logs(run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION):
-        assert entry.dagster_event is not None  # asked for by its type
+        assert entry.dagster_event is not None  # its type says so
         found = entry.dagster_event.asset_check_evaluation_data
         mode = part_of_key(found.partition).mode
         bounds = limits.of(mode)[Limit.FAILED_GATES]
         if bounds is None or not _is_blocking(found):
             continue
-        most = int(max(bounds.alert or 0.0, bounds.halt or 0.0))  # nobody asks beyond
+        most = int(max(bounds.alert or 0.0, bounds.halt or 0.0))  # more makes no difference
         count = _count(instance, found, most, since) if most and _fails(found) else 0
         gate = f"{found.asset_key.to_user_string()} {found.check_name}"
-        yield Measured(Limit.FAILED_GATES, float(count), mode, gate)
+        yield Measurement(Limit.FAILED_GATES, float(count), mode, gate)
 
 
 def _is_blocking(found: dg.AssetCheckEvaluation) -> bool:
@@ -134,7 +137,7 @@ def _is_blocking(found: dg.AssetCheckEvaluation) -> bool:
 
 
 def _fails(found: dg.AssetCheckEvaluation) -> bool:
-    """Whether it stops work; a window beside the data says nothing about the delivery."""
+    """Whether it stops work; a window outside of the data says nothing about the data."""
     code = found.metadata.get("code")
     is_error = found.severity is dg.AssetCheckSeverity.ERROR
     return not found.passed and is_error and (code is None or code.value != OF_THE_WINDOW)

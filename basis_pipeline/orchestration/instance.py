@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError
 
 from basis_pipeline.errors import PlatformError
-from basis_pipeline.orchestration.partitions import know_sets
 
 LOCK = ".lock"
 UNUSABLE = (dg.DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError)
@@ -39,7 +38,6 @@ def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             instance = dg.DagsterInstance.get()
             instance.get_runs_count()  # the databases are made when they are first asked
-            know_sets(instance)
     except UNUSABLE as error:
         raise _unusable("cannot be opened", error, home) from error
     with instance:

@@ -1,4 +1,4 @@
-"""The warehouse: `<results_dir>/warehouse/<asset key>[/<mode>]<suffix>`, written atomically."""
+"""Asset values as files: `<results_dir>/warehouse/<asset key>[/<mode>]<suffix>`."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import dagster as dg
 
 from basis_pipeline.errors import BasisError, PlatformError, ResultsError
 from basis_pipeline.orchestration import codecs
-from basis_pipeline.orchestration.codecs import REFUSAL, Codec
+from basis_pipeline.orchestration.codecs import REJECTION, Codec
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.resources import RunOptions
 
@@ -21,7 +21,7 @@ CODECS: dict[tuple[str, ...], Codec] = {
 
 
 class ParquetIOManager(dg.ConfigurableIOManager):
-    """Keeps asset values; a refused one is kept as its error, and loading it raises that."""
+    """Keeps asset values; a rejected one is kept as its error, and loading it raises that."""
 
     options: dg.ResourceDependency[RunOptions]
 
@@ -39,20 +39,20 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         return loaded if len(loaded) > 1 else loaded[partitions[0]]
 
     def store(self, key: dg.AssetKey, value: Any, partition: str = "") -> None:
-        """Write atomically. A refusal leaves an earlier value where it is, but nobody reads it.
+        """Write atomically. A rejection leaves an earlier value where it is, but nobody reads it.
 
         Raises
         ------
         ResultsError: RS-001 when it cannot be written.
         """
         stem = self._stem(key, partition)
-        refusal = _with_suffix(stem, REFUSAL)
-        codec = REFUSAL if isinstance(value, BasisError) else codec_for(key)
+        rejection = _with_suffix(stem, REJECTION)
+        codec = REJECTION if isinstance(value, BasisError) else codec_for(key)
         try:
             stem.parent.mkdir(parents=True, exist_ok=True)
             codec.write(_with_suffix(stem, codec), value)
-            if codec is not REFUSAL:
-                refusal.unlink(missing_ok=True)
+            if codec is not REJECTION:
+                rejection.unlink(missing_ok=True)
         except OSError as error:
             what = f"{_named(key, partition)} cannot be kept: {error.strerror}"
             raise ResultsError("RS-001", what, where=str(error.filename or stem)) from error
@@ -62,28 +62,28 @@ class ParquetIOManager(dg.ConfigurableIOManager):
 
         Raises
         ------
-        BasisError: the recorded refusal; PLATFORM-002 when none was ever written, PLATFORM-003 when
-            what was written is damaged.
+        BasisError: the recorded rejection; PLATFORM-002 when none was ever written, PLATFORM-003
+            when what was written is damaged.
         """
         stem, named = self._stem(key, partition), _named(key, partition)
-        refusal, codec = _with_suffix(stem, REFUSAL), codec_for(key)
-        refused = refusal.exists()
-        path = refusal if refused else _with_suffix(stem, codec)
-        mend = f"materialise {named}"
+        rejection, codec = _with_suffix(stem, REJECTION), codec_for(key)
+        rejected = rejection.exists()
+        path = rejection if rejected else _with_suffix(stem, codec)
+        action = f"materialise {named}"
         if not path.exists():
             what = f"{named} was never materialised"
-            raise PlatformError("PLATFORM-002", what, where=str(path), action=mend)
+            raise PlatformError("PLATFORM-002", what, where=str(path), action=action)
         try:
-            value = REFUSAL.read(path) if refused else codec.read(path)
+            value = REJECTION.read(path) if rejected else codec.read(path)
         except (ValueError, KeyError, TypeError, OSError) as error:
             what = f"{named} cannot be read back: {type(error).__name__}: {error}"
-            raise PlatformError("PLATFORM-003", what, where=str(path), action=mend) from error
-        if refused:
+            raise PlatformError("PLATFORM-003", what, where=str(path), action=action) from error
+        if rejected:
             raise value
         return value
 
     def find(self, key: dg.AssetKey, partition: str = "") -> Any:
-        """Read a value, None when there is none or it was refused."""
+        """Read a value, None when there is none or it was rejected."""
         try:
             return self.load(key, partition)
         except BasisError:

@@ -11,7 +11,6 @@ import dagster as dg
 
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.errors import BasisError
-from basis_pipeline.operations.gates import Gate
 from basis_pipeline.orchestration.assets.audit import GATES
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
@@ -25,6 +24,7 @@ from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.runs.benchmarks import benchmark_names
 from basis_pipeline.runs.ingest import feeds_for
+from basis_pipeline.verdict import Verdict
 
 Report = Callable[[str], None]
 
@@ -43,7 +43,7 @@ class PipelineOutcome:
     """What became of the pipeline; `problems` are those of the data and of the pages."""
 
     modes: list[ModeOutcome]
-    gates: list[Gate]
+    gates: list[Verdict]
     problems: list[BasisError | str]
 
 
@@ -116,7 +116,7 @@ class Launcher:
         assets = sorted(wanted - set(pipeline))
         if not assets:
             return []
-        self.report("platform and project")
+        self.report("platform")
         job = self.defs.resolve_implicit_global_asset_job_def()
         # The page of all gates comes after them: it shows their verdicts.
         done = [self._execute(assets, job=job), self._execute([GATES])]
@@ -172,7 +172,7 @@ class Launcher:
         console = {"console": {"config": {"log_level": self.log_level}}}
         return {"resources": {"options": {"config": given}}, "loggers": console}
 
-    def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Gate]:
+    def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Verdict]:
         graph = self.defs.resolve_asset_graph()
         specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
         gates = gates_of(self.instance, [s for s in specs if s.asset_key in set(shared)])

@@ -1,10 +1,13 @@
 """Tables for the UI: column schemas from pandera, and rows of a frame as metadata."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pandera.pandas as pa
+
+from basis_pipeline.verdict import rows_of
 
 SHOWN_ROWS = 20
 
@@ -39,23 +42,21 @@ def plain_schema(columns: dict[str, tuple[str, str]]) -> dg.TableSchema:
 
 
 def table(frame: pd.DataFrame, limit: int = SHOWN_ROWS) -> dg.TableMetadataValue:
-    """The first rows of a frame as a table the UI can sort; stamps become ISO 8601 texts."""
-    shown = frame.head(limit)
-    columns = [dg.TableColumn(str(name), str(kind)) for name, kind in frame.dtypes.items()]
-    records = [
-        dg.TableRecord({str(name): _cell(value) for name, value in row.items()})
-        for row in shown.to_dict("records")
-    ]
+    """The first rows of a frame as a table the UI can sort; times become ISO 8601 texts."""
+    kinds = {str(name): str(kind) for name, kind in frame.dtypes.items()}
+    return _table(rows_of(frame, limit), kinds)
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """Rows of JSON values as a table the UI can sort."""
+    kinds = {
+        name: next((type(row[name]).__name__ for row in rows if row[name] is not None), "str")
+        for name in rows[0]
+    }
+    return _table(rows, kinds)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> dg.TableMetadataValue:
+    columns = [dg.TableColumn(name, kind) for name, kind in kinds.items()]
+    records = [dg.TableRecord(dict(row)) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
-
-
-def _cell(value: Any) -> str | int | float | bool | None:
-    if value is None or value is pd.NaT:
-        return None
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    if isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return float(value) if value == value else None  # JSON has no NaN
-    return str(value)

@@ -20,14 +20,13 @@ from basis_pipeline.reports.sampling import days
 from basis_pipeline.reports.verdicts import (
     REPAIRED_LIMIT,
     Banner,
-    GateVerdict,
     stamp_of,
-    worst_of,
 )
 from basis_pipeline.results import metrics
 from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.verdict import Status, Verdict, worst
 
 SHOWN = (
     "total_return",
@@ -52,7 +51,7 @@ class Entry:
     """A run in a comparison: its verdicts, and the address of its tear sheet from the page."""
 
     result: RunResult
-    gates: tuple[GateVerdict, ...] = ()
+    gates: tuple[Verdict, ...] = ()
     link: str = ""
 
     @cached_property
@@ -133,9 +132,9 @@ def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
     """Which runs failed a gate, were liquidated, rest on repaired data or were never judged."""
     pairs = list(zip(entries, names, strict=True))
     failed = [
-        f"{name} ({', '.join(g.name for g in entry.gates if g.verdict == 'FAIL')})"
+        f"{name} ({', '.join(g.check for g in entry.gates if g.status is Status.FAIL)})"
         for entry, name in pairs
-        if worst_of(entry.gates) == "FAIL"
+        if worst(entry.gates) is Status.FAIL
     ]
     found = [
         Banner("alarm", f"{len(failed)} of {len(names)} failed a gate", ", ".join(failed)),
@@ -162,8 +161,8 @@ def _row(entry: Entry, name: str, rank: int) -> dict[str, Any]:
     """A line of the leaderboard."""
     summary, capital = entry.result.summary, entry.result.identity.capital
     word, level = stamp_of(entry.run, entry.gates)
-    failed = [gate.name for gate in entry.gates if gate.verdict == "FAIL"]
-    warned = [gate.name for gate in entry.gates if gate.verdict == "WARN"]
+    failed = [gate.check for gate in entry.gates if gate.status is Status.FAIL]
+    warned = [gate.check for gate in entry.gates if gate.status is Status.WARN]
     return {
         "rank": rank,
         "name": name,

@@ -10,16 +10,17 @@ import pandas as pd
 from basis_pipeline.reports.colours import css
 from basis_pipeline.reports.drawing import Chart, Key, Trace, packed, plain
 from basis_pipeline.reports.page import render
-from basis_pipeline.reports.verdicts import Banner, GateVerdict, in_order
+from basis_pipeline.reports.verdicts import Banner, in_order
 from basis_pipeline.results.definitions import FIGURES, percent
 from basis_pipeline.results.metrics import Floats
+from basis_pipeline.verdict import Status, Verdict
 
 FIGURE = "total_return"  # what the key charts show
 SPREAD = ("total_return", "max_drawdown")
 BINS, CELLS = 40, 14
 MOST_PAIRS = 6
 LOW, HIGH = 0.05, 0.95
-LEVELS = {"FAIL": "alarm", "WARN": "warn"}
+LEVELS = {Status.FAIL: "alarm", Status.WARN: "warn"}
 
 
 def scenarios_html(
@@ -29,7 +30,7 @@ def scenarios_html(
     what: str,
     keys: Sequence[str],
     worst: pd.DataFrame,
-    gates: Sequence[GateVerdict],
+    gates: Sequence[Verdict],
     links: Mapping[int, str],
     folds: pd.DataFrame | None = None,
 ) -> str:
@@ -64,11 +65,11 @@ def scenarios_html(
     )
 
 
-def _banners(gates: Sequence[GateVerdict]) -> list[Banner]:
+def _banners(gates: Sequence[Verdict]) -> list[Banner]:
     return [
-        Banner(LEVELS[gate.verdict], gate.name, gate.value)
+        Banner(LEVELS[gate.status], gate.check, gate.message)
         for gate in in_order(gates)
-        if gate.verdict in LEVELS
+        if gate.status in LEVELS
     ]
 
 

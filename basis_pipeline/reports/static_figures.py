@@ -23,11 +23,12 @@ from basis_pipeline.reports.risk_charts import maintenance, setting
 from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.sampling import Places, days, extremes
 from basis_pipeline.reports.tear_sheet import HEADLINE, MONTHS, attribution_rows
-from basis_pipeline.reports.verdicts import GateVerdict, banners, in_order, stamp_of
+from basis_pipeline.reports.verdicts import banners, in_order, stamp_of
 from basis_pipeline.results.definitions import FIGURES, percent
 from basis_pipeline.results.metrics import Floats
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.verdict import Verdict
 
 A4 = (8.27, 11.69)  # inches
 DOTS = 100  # an inch
@@ -76,7 +77,7 @@ def equity_png(result: RunResult) -> bytes:
         return _png(figure)
 
 
-def tear_sheet_png(result: RunResult, gates: Sequence[GateVerdict] = ()) -> bytes:
+def tear_sheet_png(result: RunResult, gates: Sequence[Verdict] = ()) -> bytes:
     """The summary of a tear sheet, its equity and its waterfall as one picture."""
     run = RunView(result)
     with _figure((11.0, 5.4)) as figure:
@@ -92,7 +93,7 @@ def tear_sheet_png(result: RunResult, gates: Sequence[GateVerdict] = ()) -> byte
         return _png(figure)
 
 
-def tear_sheet_pdf(result: RunResult, gates: Sequence[GateVerdict] = ()) -> bytes:
+def tear_sheet_pdf(result: RunResult, gates: Sequence[Verdict] = ()) -> bytes:
     """A tear sheet on A4 pages: the summary, risk, components and months, and what it rests on."""
     run = RunView(result)
     sink = io.BytesIO()
@@ -129,7 +130,7 @@ def comparison_png(entries: Sequence[Entry]) -> bytes:
         return _png(figure)
 
 
-def _summary(figure: Figure, run: RunView, gates: Sequence[GateVerdict]) -> float:
+def _summary(figure: Figure, run: RunView, gates: Sequence[Verdict]) -> float:
     """Name, verdict, warnings and headline figures; gives the height at which they end."""
     inch = 1.0 / figure.get_figheight()
     identity, y = run.result.identity, 1.0 - 0.35 * inch
@@ -160,7 +161,7 @@ def _summary(figure: Figure, run: RunView, gates: Sequence[GateVerdict]) -> floa
     return y - 0.75 * inch
 
 
-def _first_page(figure: Figure, run: RunView, gates: Sequence[GateVerdict]) -> None:
+def _first_page(figure: Figure, run: RunView, gates: Sequence[Verdict]) -> None:
     """The summary, equity, drawdown, attribution over time and in all."""
     grid = GridSpec(
         4,
@@ -326,7 +327,7 @@ def _mark(axes: Axes, run: RunView) -> None:
         axes.axvline(date2num(np.datetime64(stamp, "ns")), color=light("alarm"), linewidth=1.2)
 
 
-def _text_lines(run: RunView, gates: Sequence[GateVerdict]) -> list[str]:
+def _text_lines(run: RunView, gates: Sequence[Verdict]) -> list[str]:
     """Components, months, gates, data and identity in columns of even width."""
     identity = run.result.identity
     lines = [f"COMPONENTS, {run.currency}", ""]
@@ -341,7 +342,7 @@ def _text_lines(run: RunView, gates: Sequence[GateVerdict]) -> list[str]:
         values = [("" if np.isnan(value) else f"{100.0 * value:.2f}") for value in own.iloc[:12]]
         lines.append(f"{year:<6}" + "".join(f"{value:>7}" for value in values))
     lines += ["", "GATES", ""]
-    lines += [f"{gate.verdict:<6}{gate.name:<28}{gate.note}"[:104] for gate in in_order(gates)]
+    lines += [f"{gate.status:<8}{gate.check:<28}{gate.message}"[:104] for gate in in_order(gates)]
     lines += [] if gates else ["No gate verdict is recorded for this run."]
     lines += ["", "DATA, SHA256", ""]
     for name, digest in sorted(identity.data_hashes.items()):

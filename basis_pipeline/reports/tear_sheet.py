@@ -11,7 +11,7 @@ from basis_pipeline.reports.drawing import Chart
 from basis_pipeline.reports.page import render
 from basis_pipeline.reports.risk_charts import risk_charts
 from basis_pipeline.reports.run_view import REASONS, RunView, flattened
-from basis_pipeline.reports.verdicts import GateVerdict, banners, in_order, stamp_of
+from basis_pipeline.reports.verdicts import banners, in_order, stamp_of
 from basis_pipeline.results.definitions import (
     COMPONENT_MEANING,
     FIGURES,
@@ -20,6 +20,7 @@ from basis_pipeline.results.definitions import (
 )
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import GROUPS
+from basis_pipeline.verdict import Verdict
 
 HEADLINE = (
     "total_return",
@@ -39,7 +40,7 @@ LISTS = (("Yields", YIELDS), ("Risk", RISKS), ("Activity", ACTIVITY))
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-def tear_sheet_html(result: RunResult, gates: Sequence[GateVerdict] = ()) -> str:
+def tear_sheet_html(result: RunResult, gates: Sequence[Verdict] = ()) -> str:
     """One page over one run.
 
     Parameters

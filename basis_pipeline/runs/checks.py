@@ -6,7 +6,7 @@ figures that the run says of itself.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,21 +15,19 @@ from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import simulate
 from basis_pipeline.engine.closed_forms import closed_form_equity
 from basis_pipeline.engine.model import Floats
-from basis_pipeline.market.dataset import COST_BUCKETS_USD
+from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.panel import Panel
-from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import growth_of
 from basis_pipeline.runs.backtest import TOLERANCE, simulate_slice, unexplained
 from basis_pipeline.runs.inputs import market_arrays, parameters_of, plain_panel, plain_run
+from basis_pipeline.verdict import Severity, Verdict, against, count_of, judge, rows_of
 
 PHASE = 3
+ASSET = "backtest/simulation"  # what these checks judge
 SHOWN_ROWS = 20
 REPAIRED_SHARE = 0.10
-
-Severity = Literal["ERROR", "WARN"]
-Metrics = dict[str, float | int | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,8 @@ class Finished:
         return self.result.frames[table].loc[rows, ["timestamp", *columns]]
 
 
-Found = tuple[bool, Metrics, pd.DataFrame]
+# Whether it passed (None: nothing to judge), its message, further fields, the offending rows.
+Found = tuple[bool | None, str, dict[str, Any], pd.DataFrame]
 NOTHING = pd.DataFrame()
 
 
@@ -60,7 +59,9 @@ def _reconciliation(run: Finished) -> Found:
     excess = np.abs(gap) - TOLERANCE * np.abs(equity)
     rows = run.worst("attribution", ["residual"], excess)
     share = float(np.max(np.abs(gap) / np.maximum(np.abs(equity), 1e-300)))
-    return bool((excess <= 0.0).all()), {"max_abs_residual": share, "limit": TOLERANCE}, rows
+    message = against("the largest unexplained share of equity", share, TOLERANCE)
+    facts = {"measured": share, "limit": TOLERANCE}
+    return bool((excess <= 0.0).all()), message, facts, rows
 
 
 def _closed_form(run: Finished) -> Found:
@@ -75,60 +76,77 @@ def _closed_form(run: Finished) -> Found:
     gap = np.abs(simulated / expected - 1.0)
     rows = pd.DataFrame({"timestamp": panel.hours, "engine": simulated, "closed_form": expected})
     excess = np.flatnonzero(~(gap <= TOLERANCE))[:SHOWN_ROWS]
-    return not len(excess), {"max_gap": float(gap.max()), "limit": TOLERANCE}, rows.iloc[excess]
+    largest = float(gap.max())
+    message = against("the largest relative difference to the closed form", largest, TOLERANCE)
+    return not len(excess), message, {"measured": largest, "limit": TOLERANCE}, rows.iloc[excess]
 
 
 def _determinism(run: Finished) -> Found:
     _, again = simulate_slice(run.mode_slice, run.panel, run.result.identity.capital)
     differing = [name for name, frame in again.items() if not frame.equals(run.result.frames[name])]
-    rows = pd.DataFrame({"table": differing})
-    return not differing, {"differing_tables": len(differing)}, rows
+    message = "a second run gives the same tables to the bit"
+    if differing:
+        message = f"a second run gives other values in {', '.join(differing)}"
+    facts = {"measured": len(differing), "limit": 0, "unit": "tables"}
+    return not differing, message, facts, pd.DataFrame({"table": differing})
 
 
 def _no_liquidation(run: Finished) -> Found:
     events = run.result.frames["events"]
-    rows = events[events["kind"] == "liquidation"].head(SHOWN_ROWS)
-    return rows.empty, {"liquidations": len(events[events["kind"] == "liquidation"])}, rows
+    rows = events[events["kind"] == "liquidation"]
+    message = "no position was liquidated"
+    if len(rows):
+        first = rows.iloc[0]
+        message = f"{count_of(len(rows), 'liquidation')}, the first at {first['venue']} on "
+        message += f"{first['timestamp']:%Y-%m-%d %H:%M} UTC"
+    facts = {"measured": len(rows), "limit": 0, "unit": "liquidations"}
+    return rows.empty, message, facts, rows.head(SHOWN_ROWS)
 
 
-def _limit(run: Finished, column: str, limit: float | None, sign: float, measured: str) -> Found:
-    """Compare a risk column with a limit: a ceiling when `sign` is 1, a floor when it is -1."""
-    values = run.column("risk", column)
-    if limit is None or not np.isfinite(values).any():
-        return True, {"applies": "no"}, NOTHING
-    excess = np.nan_to_num(sign * (np.abs(values) if sign > 0 else values) - sign * limit)
-    worst = float(np.nanmax(np.abs(values)) if sign > 0 else np.nanmin(values))
-    rows = run.worst("risk", [column], excess)
-    return not (excess > 0).any(), {measured: worst, "limit": limit}, rows
+def _limit(
+    run: Finished, column: str, gate: str, what: str, *, unit: str = "", floor: bool = False
+) -> Found:
+    """Hold a risk column to the limit that the mode states under `gates`, where it does."""
+    values, limit = run.column("risk", column), getattr(run.mode_slice.mode.gates, gate)
+    if limit is None:
+        return None, f"the mode states no gates.{gate}", {}, NOTHING
+    if not np.isfinite(values).any():
+        return None, f"{column} is not defined for this mode", {}, NOTHING
+    sign, values = (-1.0, values) if floor else (1.0, np.abs(values))
+    excess = np.nan_to_num(sign * values - sign * limit)
+    worst = float(np.nanmin(values) if floor else np.nanmax(values))
+    message = against(what, worst, limit, unit, floor=floor)
+    facts = {"measured": worst, "limit": limit, "unit": unit}
+    return not (excess > 0).any(), message, facts, run.worst("risk", [column], excess)
 
 
 def _delta_band(run: Finished) -> Found:
-    limit = run.mode_slice.mode.gates.max_abs_delta
-    return _limit(run, "net_delta_ratio", limit, 1.0, "max_abs_delta")
+    what = "the largest net delta over equity"
+    return _limit(run, "net_delta_ratio", "max_abs_delta", what, unit="share")
 
 
 def _margin_ratio_floor(run: Finished) -> Found:
-    limit = run.mode_slice.mode.gates.min_margin_ratio
-    return _limit(run, "min_margin_ratio", limit, -1.0, "min_margin_ratio")
+    what = "the lowest margin ratio"
+    return _limit(run, "min_margin_ratio", "min_margin_ratio", what, floor=True)
 
 
 def _health_factor_floor(run: Finished) -> Found:
-    limit = run.mode_slice.mode.gates.min_health_factor
-    return _limit(run, "health_factor", limit, -1.0, "min_health_factor")
+    what = "the lowest health factor"
+    return _limit(run, "health_factor", "min_health_factor", what, floor=True)
 
 
 def _drawdown_limit(run: Finished) -> Found:
-    limit = run.mode_slice.mode.gates.max_drawdown
-    return _limit(run, "drawdown", limit, 1.0, "max_drawdown")
+    return _limit(run, "drawdown", "max_drawdown", "the largest drawdown", unit="share")
 
 
 def _target_apy(run: Finished) -> Found:
     target = run.mode_slice.mode.gates.target_apy
     if target is None:
-        return True, {"applies": "no"}, NOTHING
+        return None, "the mode states no gates.target_apy", {}, NOTHING
     grown = float(growth_of(run.result.frames, run.result.identity.capital)[-1]) - 1.0
     apy = metrics.annual_yield(grown, metrics.years(run.panel.timestamps))
-    return apy >= target, {"apy": apy, "target": target}, NOTHING
+    message = against("APY", apy, target, "share", floor=True, noun="target")
+    return apy >= target, message, {"measured": apy, "limit": target, "unit": "share"}, NOTHING
 
 
 def _trade_sizes(run: Finished) -> Found:
@@ -136,17 +154,23 @@ def _trade_sizes(run: Finished) -> Found:
     trades = events[events["kind"] == "trade"]
     marks = np.searchsorted(run.panel.hours, pd.DatetimeIndex(trades["timestamp"]))
     usd = trades["notional"].to_numpy() * run.panel.numeraire_usd[marks]
-    rows = trades.assign(notional_usd=usd)[usd > COST_BUCKETS_USD[-1]]
+    bucket = COST_BUCKETS_USD[-1]
+    rows = trades.assign(notional_usd=usd)[usd > bucket]
     rows = rows.sort_values("notional_usd", ascending=False, kind="stable").head(SHOWN_ROWS)
-    count, largest = int((usd > COST_BUCKETS_USD[-1]).sum()), float(usd.max(initial=0.0))
-    return count == 0, {"trades_above_last_bucket": count, "largest_usd": largest}, rows
+    count, largest = int((usd > bucket).sum()), float(usd.max(initial=0.0))
+    what = f"{count_of(count, 'trade')} above the last size bucket of the cost table; the largest"
+    facts = {"measured": largest, "limit": float(bucket), "unit": "USD"}
+    facts["evidence"] = {"trades_above_last_bucket": count}
+    return count == 0, against(what, largest, float(bucket), "USD"), facts, rows
 
 
 def _repaired_data(run: Finished) -> Found:
     share = float(run.panel.repaired.mean())
     repairs = {name: int(mask.sum()) for name, mask in run.panel.repairs.items() if mask.any()}
     rows = pd.DataFrame({"dataset": list(repairs), "repaired_hours": list(repairs.values())})
-    return share <= REPAIRED_SHARE, {"repaired_share": share, "limit": REPAIRED_SHARE}, rows
+    message = against("the share of hours with repaired data", share, REPAIRED_SHARE, "share")
+    facts = {"measured": share, "limit": REPAIRED_SHARE, "unit": "share"}
+    return share <= REPAIRED_SHARE, message, facts, rows
 
 
 CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Found]]] = {
@@ -184,21 +208,13 @@ CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Found]]] = {
 }
 
 
-def backtest_checks(result: RunResult, mode_slice: ModeSlice, panel: Panel) -> list[QualityResult]:
+def backtest_checks(result: RunResult, mode_slice: ModeSlice, panel: Panel) -> list[Verdict]:
     """Evaluate every check of `CHECKS` on a finished backtest, in their order."""
     run = Finished(result, mode_slice, panel)
-    results = []
-    for name, (severity, description, evaluate) in CHECKS.items():
-        passed, metrics, offending = evaluate(run)
-        results.append(
-            QualityResult(
-                name=name,
-                passed=passed,
-                severity=severity,
-                description=description,
-                metrics=metrics,
-                offending=offending,
-                phase=PHASE,
-            )
+    verdicts = []
+    for name, (severity, _, evaluate) in CHECKS.items():
+        passed, message, facts, rows = evaluate(run)
+        verdicts.append(
+            judge(name, severity, passed, message, rows=rows_of(rows), phase=PHASE, **facts)
         )
-    return results
+    return verdicts

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from basis_pipeline.config.scenario import Constraints, ScenarioSet
-from basis_pipeline.market.quality import QualityResult, Severity
+from basis_pipeline.verdict import Severity, Verdict, against, count_of, judge, rows_of
 
 PHASE = 6
 SHOWN_ROWS = 20
@@ -28,26 +28,26 @@ BOUNDS = (
     ("min_health_factor", "min_health_factor", -1.0),
     ("min_margin_ratio", "min_margin_ratio", -1.0),
 )
+# What a sentence calls a figure, and its unit.
+NAMED = {
+    "liquidations": ("the highest number of liquidations", ""),
+    "max_drawdown": ("the largest drawdown", "share"),
+    "min_health_factor": ("the lowest health factor", ""),
+    "min_margin_ratio": ("the lowest margin ratio", ""),
+}
 
 
 def verdict(
     asked: Asked,
     name: str,
-    passed: bool,
-    metrics: dict[str, Any],
+    passed: bool | None,
+    message: str,
     offending: pd.DataFrame | None = None,
-) -> QualityResult:
-    """One verdict on what was asked, with at most as many rows as can be looked at."""
-    severity, description = asked[name]
-    return QualityResult(
-        name=name,
-        passed=passed,
-        severity=severity,
-        description=description,
-        metrics=metrics,
-        offending=pd.DataFrame() if offending is None else offending.head(SHOWN_ROWS),
-        phase=PHASE,
-    )
+    **facts: Any,
+) -> Verdict:
+    """Return one verdict, with at most as many rows as can be looked at."""
+    rows = () if offending is None else rows_of(offending, SHOWN_ROWS)
+    return judge(name, asked[name][0], passed, message, rows=rows, phase=PHASE, **facts)
 
 
 def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.Series:
@@ -74,30 +74,57 @@ def worst(rows: pd.DataFrame, count: int) -> pd.DataFrame:
     return order.head(count).drop(columns="_refused")
 
 
-def reconciles(rows: pd.DataFrame) -> QualityResult:
-    """Whether no scenario is refused: by its reconciliation, or for another reason."""
+def reconciles(rows: pd.DataFrame) -> Verdict:
+    """Whether every scenario came through: with its reconciliation, and without an error."""
     unsound = rows[rows["status"] != ""]
-    codes = ", ".join(sorted(unsound["status"].unique())) or "none"
-    metrics = {"refused": len(unsound), "codes": codes}
-    return verdict(CHECKS, "reconciliation", unsound.empty, metrics, unsound[list(SHOWN)])
+    codes = ", ".join(sorted(unsound["status"].unique()))
+    message = "no scenario was rejected"
+    if codes:
+        message = f"{count_of(len(unsound), 'scenario')} rejected with {codes}"
+    return verdict(
+        CHECKS,
+        "reconciliation",
+        unsound.empty,
+        message,
+        unsound[list(SHOWN)],
+        measured=len(unsound),
+        limit=0,
+        unit="scenarios",
+        evidence={"codes": codes or "none"},
+    )
 
 
-def within_limits(rows: pd.DataFrame, scenarios: ScenarioSet) -> QualityResult:
+def within_limits(rows: pd.DataFrame, scenarios: ScenarioSet) -> Verdict:
     """Whether every scenario keeps the limits its set states; its worst are shown first."""
     if scenarios.limits is None:
-        return verdict(CHECKS, "worst_case", True, {"applies": "no"})
+        return verdict(CHECKS, "worst_case", None, "the scenario set states no limits")
     outside = broken(rows, scenarios.limits)
     failing = worst(rows.assign(broken=outside)[outside != ""], SHOWN_ROWS)
-    figures: dict[str, Any] = {"scenarios": len(rows), "outside": int((outside != "").sum())}
+    figures: dict[str, Any] = {}
+    sentences = []
     for name, figure, sign in BOUNDS:
         limit, known = getattr(scenarios.limits, name), rows[figure].dropna()
         if limit is not None and len(known):
             worst_found = float(known.max() if sign > 0 else known.min())
             figures |= {figure: worst_found, f"limit_{figure}": limit}
-    return verdict(CHECKS, "worst_case", failing.empty, figures, failing[["broken", *SHOWN]])
+            what, unit = NAMED[figure]
+            sentences.append(against(what, worst_found, limit, unit, floor=sign < 0))
+    count = int((outside != "").sum())
+    message = f"{count} of {count_of(len(rows), 'scenario')} outside the limits"
+    return verdict(
+        CHECKS,
+        "worst_case",
+        failing.empty,
+        "; ".join([message, *sentences]),
+        failing[["broken", *SHOWN]],
+        measured=count,
+        limit=0,
+        unit="scenarios",
+        evidence={"scenarios": len(rows), **figures},
+    )
 
 
-def scenario_checks(rows: pd.DataFrame, scenarios: ScenarioSet) -> list[QualityResult]:
+def scenario_checks(rows: pd.DataFrame, scenarios: ScenarioSet) -> list[Verdict]:
     """Evaluate the gates of a finished sweep, stress or set of drawn paths.
 
     Parameters

@@ -6,13 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from basis_pipeline.errors import BasisError, ResultsError
-from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.reports.scenarios import scenarios_html
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
-from basis_pipeline.reports.verdicts import GateVerdict
 from basis_pipeline.runs.scenario_checks import worst
 from basis_pipeline.runs.scenarios import Study
 from basis_pipeline.runs.sweep import run_point
+from basis_pipeline.verdict import Verdict
 
 PAGE = "report.html"
 SHEETS = 5  # of the worst scenarios
@@ -23,7 +22,7 @@ def write_report(
     study: Study,
     out: Path,
     rows: pd.DataFrame,
-    gates: Sequence[QualityResult],
+    gates: Sequence[Verdict],
     folds: pd.DataFrame | None = None,
 ) -> Path:
     """Write the page and the sheets below a sweep's directory; the page.
@@ -49,7 +48,7 @@ def write_report(
             what=study.scenarios.description,
             keys=[key for key in study.scenarios.keys if key in rows],
             worst=first,
-            gates=[_shown(gate) for gate in gates],
+            gates=gates,
             links=links,
             folds=folds,
         )
@@ -58,12 +57,3 @@ def write_report(
         what = f"the report cannot be written: {error.strerror}"
         raise ResultsError("RS-001", what, where=str(out)) from error
     return out / PAGE
-
-
-def _shown(gate: QualityResult) -> GateVerdict:
-    failed = "WARN" if gate.severity == "WARN" else "FAIL"
-    found = ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in gate.metrics.items()
-    )
-    return GateVerdict(gate.name, "PASS" if gate.passed else failed, found, note=gate.description)

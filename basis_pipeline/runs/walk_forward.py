@@ -23,7 +23,6 @@ from basis_pipeline.config.walk_forward import WalkForward
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.engine.sweep import daily_returns_of
 from basis_pipeline.errors import ConfigError
-from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.metrics import annual_yield
 from basis_pipeline.results.overfitting import deflated_sharpe, overfitting_probability
@@ -31,6 +30,7 @@ from basis_pipeline.runs import scenario_checks
 from basis_pipeline.runs.scenario_checks import Asked, broken, reconciles, verdict
 from basis_pipeline.runs.scenarios import Study, values_of
 from basis_pipeline.runs.sweep import read_rows
+from basis_pipeline.verdict import Verdict, against, count_of
 
 WHOLE = "whole"
 NONE = -1  # of a fold in which no point keeps the constraints
@@ -55,6 +55,11 @@ CHECKS: Asked = {
         "WARN",
         "what is best in one half of the time is seldom below the median in the other",
     ),
+}
+NAMED = {
+    "degradation": "the fall of the objective from train to test, as a share of it,",
+    "deflated_sharpe": "the deflated Sharpe ratio",
+    "overfitting_probability": "the probability of overfitting",
 }
 SUMMARY, FOLDS = "walk_forward.json", "folds.parquet"
 
@@ -300,44 +305,64 @@ def write_walk(walked: Walked, out: Path) -> Sequence[Path]:
     return [out / SUMMARY, out / FOLDS]
 
 
-def walk_forward_checks(walked: Walked) -> list[QualityResult]:
+def walk_forward_checks(walked: Walked) -> list[Verdict]:
     """Evaluate the gates of a walk-forward; none is passed by a choice that was not made."""
     plan, figures = walked.plan, summary_of(walked)
     made = walked.folds["chosen"] != NONE
     held = walked.folds["test_kept"].eq(True)
     limits, chosen = plan.limits, walked.chosen != NONE
-
-    def compared(name: str, limit: float, sign: float) -> tuple[bool, dict[str, Any]]:
-        value = figures[name]
-        within = value is not None and sign * value <= sign * limit
-        return within, {name: "undefined" if value is None else value, "limit": limit}
-
-    lost, lost_figures = compared("degradation", limits.max_degradation, 1.0)
-    lucky, lucky_figures = compared("deflated_sharpe", limits.min_deflated_sharpe, -1.0)
-    overfit, overfit_figures = compared("overfitting_probability", limits.max_overfitting, 1.0)
+    folds, unmade, broken = len(made), int((~made).sum()), int((~held & made).sum())
+    on_edge = figures["on_edge"]
+    edge = f"the choice lies on the edge of the grid: {', '.join(on_edge)}"
+    inside = edge if on_edge else "the choice lies inside the grid"
     return [
         reconciles(walked.unsound),
         verdict(
             CHECKS,
             "choice_in_every_fold",
             bool(made.all()),
-            {"folds": len(made), "without": int((~made).sum())},
+            f"{unmade} of {count_of(folds, 'fold')} without a choice",
             walked.folds[~made],
+            measured=unmade,
+            limit=0,
+            unit="folds",
         ),
         verdict(
             CHECKS,
             "constraints_kept_on_test",
             bool(held[made].all() and made.any()),
-            {"folds": len(made), "broken": int((~held & made).sum())},
+            f"{broken} of {count_of(folds - unmade, 'choice')} broke the constraints on the test",
             walked.folds[made & ~held],
+            measured=broken,
+            limit=0,
+            unit="folds",
         ),
-        verdict(CHECKS, "degradation", lost, lost_figures, None if lost else walked.folds),
+        _compared("degradation", figures, limits.max_degradation, walked.folds),
         verdict(
             CHECKS,
             "inside_the_grid",
-            chosen and not figures["on_edge"],
-            {"on_edge": ", ".join(figures["on_edge"]) or "none" if chosen else "no choice"},
+            chosen and not on_edge,
+            inside if chosen else "no choice was made",
+            evidence={"on_edge": ", ".join(on_edge) or "none"},
         ),
-        verdict(CHECKS, "deflated_sharpe", lucky, lucky_figures),
-        verdict(CHECKS, "overfitting_probability", overfit, overfit_figures),
+        _compared("deflated_sharpe", figures, limits.min_deflated_sharpe, floor=True),
+        _compared("overfitting_probability", figures, limits.max_overfitting),
     ]
+
+
+def _compared(
+    name: str,
+    figures: Mapping[str, Any],
+    limit: float,
+    rows: pd.DataFrame | None = None,
+    *,
+    floor: bool = False,
+) -> Verdict:
+    """Hold a figure to its limit; one that is not defined has not passed. `rows`: for a failure."""
+    value, what = figures[name], NAMED[name]
+    if value is None:
+        return verdict(CHECKS, name, False, f"{what} is not defined", rows, limit=limit)
+    passed = bool(value >= limit if floor else value <= limit)
+    message = against(what, value, limit, floor=floor)
+    offending = None if passed else rows
+    return verdict(CHECKS, name, passed, message, offending, measured=value, limit=limit)

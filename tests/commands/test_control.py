@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.operations.events.query import query
+from basis_pipeline.operations.audit_log import read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.check_history import described, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE
 from basis_pipeline.orchestration.instance import opened_instance
@@ -50,7 +50,7 @@ def test_a_person_halts_sees_and_resumes(place: Path) -> None:
     assert resumed.stdout.startswith("Control: NORMAL since")
     shown = basis("control", *results(place)).stdout
     assert all(said in shown for said in ("ann", "bob", REASON, "confirmed"))
-    log = query(place / "results" / DIRECTORY, categories=["audit"])
+    log = read_events(place / "results" / DIRECTORY, categories=["audit"])
     assert [event.type for event in log] == ["halted", "resumed"]
 
 
@@ -70,7 +70,7 @@ def test_a_change_is_shown_in_the_ui(place: Path, monkeypatch: pytest.MonkeyPatc
 def test_looking_makes_nothing(place: Path) -> None:
     """A fresh clone is normal."""
     seen = basis("control", *results(place))
-    assert (seen.returncode, seen.stdout) == (0, "Control: NORMAL: nothing ever happened\n")
+    assert (seen.returncode, seen.stdout) == (0, "Control: NORMAL: it has never changed\n")
     assert not (place / "results").exists()
 
 

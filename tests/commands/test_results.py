@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.cli import main
-from basis_pipeline.operations.events.model import DIRECTORY, EventType
-from basis_pipeline.operations.events.query import query
+from basis_pipeline.operations.audit_log import EventType, read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.store import write_run
 from basis_pipeline.settings import project_root
@@ -148,7 +148,7 @@ def test_backup_prune_and_restore_go_together(basis: Call, archive: Archive) -> 
     assert basis("restore", file, "--overwrite")[0] == 0
     assert names(basis) == every
     kinds = [EventType.RESULTS_BACKED_UP, EventType.RUNS_PRUNED, EventType.RESULTS_RESTORED]
-    told = list(query(archive.runs.parent / DIRECTORY, types=kinds))
+    told = list(read_events(archive.runs.parent / DIRECTORY, types=kinds))
     assert [event.type for event in told] == kinds
     assert told[1].fields["runs"] == [every[0]]
 

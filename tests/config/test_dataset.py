@@ -65,6 +65,9 @@ def test_the_repairs_are_those_a_desk_accepts() -> None:
         ("ethereum_gas", {"coverage": {"min_share": 1.5, "starts_late": False}}, "less than"),
         ("ethereum_gas", {"outliers": [{"column": "open", "max_abs": 1}]}, "canonical columns"),
         ("ethereum_gas", {"fill": "zero"}, "Extra inputs"),
+        ("ethereum_gas", {"glob": "/gas_*.csv"}, "below the data directory"),
+        ("ethereum_gas", {"glob": "../gas_*.csv"}, "below the data directory"),
+        ("ethereum_gas", {"glob": "gas/**_2024.csv"}, "whole folders"),
     ],
 )
 def test_an_entry_that_means_nothing_is_refused(

@@ -206,7 +206,7 @@ def test_a_venue_that_does_not_exist_is_told_with_those_that_do(
     configs: Configs, mode: str, overrides: dict[str, Any], name: str
 ) -> None:
     """CONFIG-008, also where the mode's weights make no use of the venue: it is a misspelling."""
-    with pytest.raises(ConfigError, match=f"there is no venue '{name}'") as raised:
+    with pytest.raises(ConfigError, match=f"venues/{name}.yaml does not exist") as raised:
         slice_mode(configs, mode, overrides)
     assert raised.value.code == "CONFIG-008"
     assert raised.value.available == ", ".join(configs.venues)
@@ -215,7 +215,7 @@ def test_a_venue_that_does_not_exist_is_told_with_those_that_do(
 def test_a_share_class_without_a_file_is_told(configs: Configs) -> None:
     """CONFIG-008 names the share classes there are."""
     lacking = replace(configs, share_classes={"USDT": configs.share_classes["USDT"]})
-    with pytest.raises(ConfigError, match="share class 'ETH' has no file") as raised:
+    with pytest.raises(ConfigError, match=r"share_classes/ETH\.yaml does not exist") as raised:
         slice_mode(lacking, "eth_leveraged")
     assert (raised.value.code, raised.value.available) == ("CONFIG-008", "USDT")
 

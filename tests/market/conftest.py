@@ -7,10 +7,16 @@ import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.loading import load_directory
+from basis_pipeline.market.dataset import Dataset, build_dataset
+from basis_pipeline.market.raw import read_feed, read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.window import Window, parse_window
 
 PERPS = "market_data/derivatives/futures_ohlcv"
 FUNDING = "market_data/derivatives/funding_rates"
 RATES = "protocol_data/aave/rates"
+
+WEEK = parse_window("2024-06-01", "2024-06-07T23:00")
 
 Bars = Callable[..., list[str]]
 Put = Callable[[str, list[str]], Path]
@@ -67,3 +73,33 @@ def put(tmp_path: Path) -> Put:
         return path
 
     return write
+
+
+@pytest.fixture
+def build(tmp_path: Path, catalogue: dict[str, DatasetConfig]) -> Callable[..., Dataset]:
+    """Build one dataset of the test's data directory; its sources are read along."""
+
+    def built(name: str, window: Window = WEEK, config: DatasetConfig | None = None) -> Dataset:
+        config = config or catalogue[name]
+        raw = read_feed(tmp_path, config)
+        sources = read_feeds(tmp_path, [catalogue[source] for source in config.sources])
+        return build_dataset(config, raw, window, sources)
+
+    return built
+
+
+def rejection(build: Callable[..., Dataset], *given: object, **named: object) -> RejectedDataError:
+    """The error a dataset is rejected with."""
+    with pytest.raises(RejectedDataError) as caught:
+        build(*given, **named)
+    return caught.value
+
+
+def perp(venue: str) -> str:
+    """Path of a venue's ETH perpetual."""
+    return f"{PERPS}/{venue}_ETHUSDT_perp_1h_2024-06-01_2024-06-07.csv"
+
+
+def without(lines: list[str], hours: set[int]) -> list[str]:
+    """The lines less the rows of those hours; the header stays."""
+    return [line for i, line in enumerate(lines) if i - 1 not in hours]

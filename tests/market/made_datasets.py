@@ -11,7 +11,8 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import BARS, DatasetConfig, Kind
 from basis_pipeline.config.loading import Configs, load_configs
-from basis_pipeline.market.dataset import COST_BUCKETS_USD, Dataset
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.window import Window, parse_window
 
 WINDOW = parse_window("2024-10-04T06:00", "2024-10-08T18:00")
@@ -118,7 +119,7 @@ def make_dataset(config: DatasetConfig, frame: pd.DataFrame, window: Window = WI
     """A dataset as landed around a frame."""
     frame = frame.assign(source=config.name, repair="").astype({"source": "str", "repair": "str"})
     hashes = {config.name: f"{config.name:0<64}"}
-    return Dataset(config, window, frame, 1.0, {}, 0, hashes)
+    return Dataset(config, window, frame, 1.0, hashes)
 
 
 def make_datasets() -> dict[str, Dataset]:

@@ -1,4 +1,4 @@
-"""The real tree: every family is read, every dataset built, with the repairs it needs."""
+"""The real tree: every feed is read, every dataset built, with the repairs it needs."""
 
 from pathlib import Path
 
@@ -16,17 +16,17 @@ WINDOW = parse_window("2024-06-01", "2025-03-01")
 def _built(
     data_dir: Path, catalogue: dict[str, DatasetConfig], window: Window
 ) -> dict[str, Dataset]:
-    families = read_feeds(data_dir, catalogue.values())
-    built = build_datasets(catalogue.values(), families, window)
-    refused = {name: str(found) for name, found in built.items() if not isinstance(found, Dataset)}
-    assert not refused
+    feeds = read_feeds(data_dir, catalogue.values())
+    built = build_datasets(catalogue.values(), feeds, window)
+    rejected = {name: str(found) for name, found in built.items() if not isinstance(found, Dataset)}
+    assert not rejected
     return {name: found for name, found in built.items() if isinstance(found, Dataset)}
 
 
 def test_all_datasets_are_built_with_the_known_repairs(
     real_data_dir: Path, catalogue: dict[str, DatasetConfig]
 ) -> None:
-    """Seven 23-hour holes at Binance, OKX's missing months and days, and nothing else."""
+    """Seven 23-hour gaps at Binance, OKX's missing months and days, and nothing else."""
     built = _built(real_data_dir, catalogue, WINDOW)
     assert {name: dataset.repairs for name, dataset in built.items() if dataset.repairs} == {
         "binance_btcusdt_perp": {"substituted": 161},
@@ -40,7 +40,7 @@ def test_all_datasets_are_built_with_the_known_repairs(
     late = {"uniswapv3_eigenweth_spot": 3529}
     assert {d.name: len(d.frame) for d in hourly} == {d.name: 6553 for d in hourly} | late
     assert {len(built[f"{venue}_ethusdt_funding"].frame) for venue in ("binance", "okx")} == {820}
-    assert sum(d.duplicates_dropped == 11 for d in built.values()) == 4
+    assert sum(d.findings.duplicates == 11 for d in built.values()) == 4
 
 
 def test_the_first_day_of_the_pegs_is_the_oracles(
@@ -55,23 +55,23 @@ def test_the_first_day_of_the_pegs_is_the_oracles(
 
 
 @pytest.mark.parametrize("start", ["2024-01-01", "2023-06-01"])
-def test_a_window_before_the_data_is_refused(
+def test_a_window_before_the_data_is_rejected(
     start: str, real_data_dir: Path, catalogue: dict[str, DatasetConfig]
 ) -> None:
     """The oracle's file name starts earlier than its rows, and is not believed."""
     wanted = [catalogue["weeth_oracle"]]
-    families = read_feeds(real_data_dir, wanted)
-    refused = build_datasets(wanted, families, parse_window(start, "2025-03-01"))["weeth_oracle"]
-    assert not isinstance(refused, Dataset)
-    assert refused.code in {"DATA-010", "DATA-012"}
+    feeds = read_feeds(real_data_dir, wanted)
+    rejected = build_datasets(wanted, feeds, parse_window(start, "2025-03-01"))["weeth_oracle"]
+    assert not isinstance(rejected, Dataset)
+    assert rejected.code in {"DATA-010", "DATA-012"}
 
 
 def test_the_audit_of_the_real_tree_fails_nothing(
     real_data_dir: Path, catalogue: dict[str, DatasetConfig]
 ) -> None:
-    """Every family serves its own span; the known defects are warnings."""
-    table = audit_table(audit(real_data_dir, catalogue.values())).set_index("family")
+    """Every feed serves its own span; the known defects are warnings."""
+    table = audit_table(audit(real_data_dir, catalogue.values(), {})).set_index("feed")
     assert set(table["verdict"]) == {"PASS", "WARN"}
-    assert table.loc["binance_btcusdt_perp", ["holes", "longest_hole_hours"]].tolist() == [11, 23]
-    assert table.loc["okx_ethusdt_perp", "longest_hole_hours"] == 720
+    assert table.loc["binance_btcusdt_perp", ["gaps", "longest_gap_hours"]].tolist() == [11, 23]
+    assert table.loc["okx_ethusdt_perp", "longest_gap_hours"] == 720
     assert table.loc["ethereum_gas", "verdict"] == "WARN"

@@ -14,9 +14,8 @@ import pytest
 from basis_pipeline.config.automation import Webhook
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.operations.alerts import Alert, circuit, deliver, raise_alerts
-from basis_pipeline.operations.events.log import close_log, open_log
-from basis_pipeline.operations.events.query import query
-from basis_pipeline.settings import SecretUrl
+from basis_pipeline.operations.audit_log import log_directory, read_events
+from basis_pipeline.settings import SecretUrl, load_settings
 
 LIMITS = Webhook(
     timeout_seconds=0.3,
@@ -153,19 +152,16 @@ def test_what_cannot_be_delivered_is_told_in_the_log_without_the_secret(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = SecretUrl(f"http://127.0.0.1:{free.getsockname()[1]}/hooks/very-secret-path")
-    open_log(tmp_path)
-    try:
-        assert not raise_alerts([ALERT], nobody, LIMITS)
-        assert raise_alerts([ALERT], receiver.url, LIMITS)
-        assert not raise_alerts([ALERT], SecretUrl(""), LIMITS)
-    finally:
-        close_log()
-    events = list(query(tmp_path))
+    settings = load_settings(results_dir=tmp_path)
+    urls = (nobody, receiver.url, SecretUrl(""))
+    to = [settings.model_copy(update={"alert_webhook_url": url}) for url in urls]
+    assert [raise_alerts([ALERT], place, LIMITS) for place in to] == [False, True, False]
+    events = list(read_events(log_directory(settings)))
     assert [e.type for e in events] == ["alert", "alert_delivery"] * 2 + ["alert"]
     assert [e.fields.get("delivered") for e in events if e.type == "alert_delivery"] == [
         False,
         True,
     ]
     assert events[1].fields["code"] == "PLATFORM-004"
-    assert "very-secret-path" not in "".join(p.read_text() for p in tmp_path.glob("*.jsonl"))
+    assert "very-secret-path" not in "".join(p.read_text() for p in tmp_path.rglob("*.jsonl"))
     assert "very-secret-path" not in repr(receiver.url)

@@ -20,7 +20,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_a_usable_environment_passes(settings: Settings) -> None:
     """Every check is evaluated and passes; nothing is left behind."""
     found = environment_checks(settings)
-    assert [check.name for check in found] == list(CHECKS)
+    assert [check.check for check in found] == list(CHECKS)
     assert all(check.passed and check.evaluated for check in found)
     assert list(settings.results_dir.iterdir()) == []
 
@@ -33,7 +33,7 @@ def test_a_directory_that_cannot_be_used_fails(settings: Settings, what: str) ->
     value = SecretUrl(f"sqlite:///{file}/runs.sqlite") if what == "database" else file
     _, directories = environment_checks(settings.model_copy(update={what: value}))
     assert not directories.passed
-    assert str(file) in directories.description
+    assert str(file) in directories.message
 
 
 def test_missing_settings_fail_and_leave_the_directories_unjudged(tmp_path: Path) -> None:
@@ -44,5 +44,5 @@ def test_missing_settings_fail_and_leave_the_directories_unjudged(tmp_path: Path
         load_settings({"BASIS_ENV_FILE": str(empty)})
     found, directories = environment_checks(refused.value)
     assert not found.passed
-    assert found.metrics["code"] == "CONFIG-001"
+    assert found.evidence["code"] == "CONFIG-001"
     assert not directories.evaluated

@@ -1,7 +1,6 @@
 """Reports of gates: every form tells the same verdicts, and scripts can read them."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from xml.etree import ElementTree as ET
 
@@ -14,14 +13,25 @@ from basis_pipeline.operations.gate_reports import (
     gates_json,
     gates_junit,
     gates_markdown,
+    link,
 )
-from basis_pipeline.operations.gates import Gate, Verdict
+from basis_pipeline.verdict import Status, Verdict
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
-PASS = Gate(3, "backtest/run", "closed_form", "btc_basis", "ERROR", Verdict.PASS, "equal", AT, "r1")
-WARN = replace(PASS, phase=2, check="outliers", verdict=Verdict.WARN, metrics={"outliers": 3})
-FAIL = replace(PASS, check="reconciliation", verdict=Verdict.FAIL, message="a < b & \x00 | c")
-NOT_RUN = replace(PASS, verdict=Verdict.NOT_RUN, message="never evaluated", evaluated_at=None)
+PASS = Verdict(
+    check="closed_form",
+    severity="ERROR",
+    status=Status.PASS,
+    message="equal",
+    phase=3,
+    asset="backtest/run",
+    mode="btc_basis",
+    evaluated_at=AT,
+    run_id="r1",
+)
+WARN = PASS.at(phase=2, check="outliers", status=Status.WARN, evidence={"outliers": 3})
+FAIL = PASS.at(check="reconciliation", status=Status.FAIL, message="a < b & \x00 | c")
+NOT_RUN = PASS.at(status=Status.NOT_RUN, message="never evaluated", evaluated_at=None)
 ALL = [WARN, PASS, FAIL, NOT_RUN]
 
 
@@ -39,7 +49,7 @@ def test_json_holds_every_gate_and_the_verdicts() -> None:
     assert document["phases"] == {"2 data": "WARN", "3 components and engine": "PASS"}
     first = document["gates"][0]
     assert first["evaluated_at"] == "2024-06-01T00:00:00+00:00"
-    assert first["metrics"] == {"outliers": 3}
+    assert first["evidence"] == {"outliers": 3}
     assert first["link"] == "/assets/backtest/run?view=checks&checkDetail=outliers"
 
 
@@ -55,7 +65,7 @@ def test_a_reader_of_the_headline_alone_sees_what_never_ran() -> None:
     for told in (gates_markdown([PASS, NOT_RUN]), gates_html([PASS, NOT_RUN])):
         assert "PASS, 1 NOT RUN" in told
     for told in (gates_markdown([PASS, WARN]), gates_html([PASS, WARN])):
-        assert "PASS, " not in told
+        assert "Quality gates: PASS, " not in told
     for told in (gates_markdown([FAIL, NOT_RUN]), gates_html([FAIL, NOT_RUN])):
         assert "Quality gates: FAIL" in told
 
@@ -85,15 +95,20 @@ def test_junit_agrees_with_the_exit_code_when_strict() -> None:
 @given(st.text())
 def test_junit_is_well_formed_whatever_a_check_says(message: str) -> None:
     """Markup and control characters of a message break no build server."""
-    text = gates_junit([replace(FAIL, message=message, metrics={"said": message})])
+    text = gates_junit([FAIL.at(message=message, evidence={"said": message})])
     assert len(cases(text)) == 1
+
+
+def test_a_gate_links_to_its_check_in_the_ui() -> None:
+    """A person gets from a verdict to its history and evidence in one step."""
+    assert link(PASS) == "/assets/backtest/run?view=checks&checkDetail=closed_form"
 
 
 def test_every_form_tells_scenario_sets_apart() -> None:
     """One check of one mode over two sets: two gates, each with its own name and verdict."""
-    crises = replace(PASS, asset="stress/run", check="worst_case", scenario_set="crises")
-    replays = replace(crises, scenario_set="replays", verdict=Verdict.FAIL, message="too deep")
-    own = replace(crises, asset="sweep/run", scenario_set="btc_basis")
+    crises = PASS.at(asset="stress/run", check="worst_case", scenario_set="crises")
+    replays = crises.at(scenario_set="replays", status=Status.FAIL, message="too deep")
+    own = crises.at(asset="sweep/run", scenario_set="btc_basis")
     pair = [crises, replays, own]
     rows = json.loads(gates_json(pair))["gates"]
     assert {(row["mode"], row["scenario_set"]) for row in rows[:2]} == {

@@ -9,25 +9,34 @@ import pytest
 from playwright.sync_api import Browser
 
 from basis_pipeline.config import load_configs
-from basis_pipeline.market.audit import examine_all
-from basis_pipeline.market.evidence import Evidence
+from basis_pipeline.market.audit import FeedAudit, audit
 from basis_pipeline.market.sample import write_sample
-from basis_pipeline.operations.data_report import audit_html, evidence_of, families_table
+from basis_pipeline.operations.data_report import audit_html, feeds_table
 from basis_pipeline.operations.gate_reports import gates_html
-from basis_pipeline.operations.gates import Gate, Verdict, counts
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status, Verdict, counts, judge
 from tests.browser import NARROW, WIDE, chromium, visit
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 LONG = "a message that goes on about a file_with_a_very_long_name_that_nothing_breaks " * 3
 MODES = ("btc_basis", "usdt_market_neutral_no_leverage")
 GATES = [
-    Gate(2, "dataset/gas", "outliers", "", "WARN", Verdict.WARN, LONG, AT, "r" * 32),
-    Gate(
-        2, "dataset/perp", "gaps", "", "ERROR", Verdict.FAIL, "a <hole>", AT, "r", metrics={"n": 3}
+    judge("outliers", "WARN", False, LONG, asset="dataset/gas", phase=2).at(evaluated_at=AT),
+    judge("gaps", "ERROR", False, "a <hole>", evidence={"n": 3}, asset="dataset/perp", phase=2).at(
+        evaluated_at=AT
     ),
-    Gate(4, "health", "disk", "", "ERROR", Verdict.NOT_RUN, "never evaluated"),
-    *(Gate(3, "backtest/run", "rules", m, "ERROR", Verdict.PASS, "fine", AT, "r") for m in MODES),
+    Verdict(
+        check="disk",
+        severity="ERROR",
+        status=Status.NOT_RUN,
+        message="never evaluated",
+        asset="health",
+        phase=4,
+    ),
+    *(
+        judge("rules", "ERROR", True, "fine", asset="backtest/run", phase=3).at(mode=mode)
+        for mode in MODES
+    ),
 ]
 
 
@@ -39,7 +48,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def evidence(tmp_path_factory: pytest.TempPathFactory) -> list[Evidence]:
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> list[FeedAudit]:
     """The audit of a sample with an absent family, a refused one and a hole nothing fills."""
     data = tmp_path_factory.mktemp("audit") / "data"
     write_sample(data, days=60)
@@ -50,11 +59,11 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> list[Evidence]:
     (spot,) = data.glob("market_data/spot_prices/*/bybit_BTCUSDT*")
     spot.write_text(spot.read_text().replace("BTCUSDT", "OTHER", 1))
     configs = load_configs(project_root() / "configs")
-    return evidence_of(examine_all(data, configs.datasets.values()), configs.venues)
+    return audit(data, configs.datasets.values(), configs.venues)
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory, evidence: list[Evidence]) -> dict[str, Path]:
+def pages(tmp_path_factory: pytest.TempPathFactory, evidence: list[FeedAudit]) -> dict[str, Path]:
     """Both pages as files."""
     directory = tmp_path_factory.mktemp("pages")
     written = {"gates": gates_html(GATES), "audit": audit_html(evidence, "made data, 60 days")}
@@ -140,12 +149,12 @@ def test_links_lead_to_the_ui_that_is_named() -> None:
 
 
 def test_the_audit_shows_what_its_tables_say(
-    evidence: list[Evidence], pages: dict[str, Path], browser: Browser
+    evidence: list[FeedAudit], pages: dict[str, Path], browser: Browser
 ) -> None:
     """Every row of the families is on the page, word for word."""
     page = visit(browser, pages["audit"], WIDE).page
     rows = page.locator("[aria-label=Families] tbody tr").all()
-    expected = families_table(evidence).rows
+    expected = feeds_table(evidence).rows
     assert len(rows) == len(expected) == len(evidence)
     for row, cells in zip(rows, expected, strict=True):
         texts = [" ".join(text.split()) for text in row.locator("th, td").all_text_contents()]
@@ -155,23 +164,23 @@ def test_the_audit_shows_what_its_tables_say(
 
 
 def test_the_calendar_draws_own_repaired_and_missing_days(
-    evidence: list[Evidence], pages: dict[str, Path], browser: Browser
+    evidence: list[FeedAudit], pages: dict[str, Path], browser: Browser
 ) -> None:
     """As many days of each state are drawn as there are, and the picture says it in words."""
     page = visit(browser, pages["audit"], WIDE).page
-    by_family = {found.line.family: found for found in evidence}
+    by_family = {found.feed: found for found in evidence}
     widths = "rects => rects.reduce((sum, r) => sum + Number(r.getAttribute('width')), 0)"
     for family, found in by_family.items():
         strip = page.locator(f"svg.strip[aria-label^='{family}:']")
-        if not len(found.days):
+        if not len(found.findings.days):
             assert strip.count() == 0
             continue
-        whole = int((found.days["own"] >= found.days["expected"]).sum())
+        whole = int((found.findings.days["own"] >= found.findings.days["expected"]).sum())
         assert strip.locator("rect.own").evaluate_all(widths) == whole
         assert f"{whole} days whole" in str(strip.get_attribute("aria-label"))
     assert page.locator("svg.strip[aria-label^='wsteth_oracle:'] rect.missing").count() == 1
     repaired = page.locator("svg.strip[aria-label^='binance_btcusdt_perp:'] rect.repaired")
-    days = by_family["binance_btcusdt_perp"].days
+    days = by_family["binance_btcusdt_perp"].findings.days
     assert repaired.evaluate_all(widths) == int((days["repaired"] > 0).sum()) == 1
     assert page.locator("tr", has_text="ethereum_gas").first.inner_text().endswith("no file")
     page.close()

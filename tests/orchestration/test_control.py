@@ -12,12 +12,11 @@ from basis_pipeline.config.control import load_control_limits
 from basis_pipeline.errors import BacktestError, BasisError
 from basis_pipeline.operations import control as emergency
 from basis_pipeline.operations.control import State
-from basis_pipeline.operations.events.log import close_log
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.check_history import described, latest_records
-from basis_pipeline.orchestration.control import CONTROL, STATE, failed_in_a_row, hold
+from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, failed_in_a_row
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.settings import project_root
 from tests.orchestration.conftest import Place
@@ -26,13 +25,6 @@ RATES = "protocol_data/aave/rates/*_USDT_rates_*.csv"
 GAS_EATS = 20.0  # USDT of capital
 MODE = "pure_lending"
 LIMITS = load_control_limits(project_root() / "configs")
-
-
-@pytest.fixture(autouse=True)
-def _log_of_its_own() -> Iterator[None]:
-    """A change opens the log of its place; the next place has another."""
-    yield
-    close_log()
 
 
 def materialise(place: Place, key: dg.AssetKey, mode: str | None = None) -> list[BasisError | str]:
@@ -75,7 +67,7 @@ def test_a_broken_delivery_alerts_then_halts_and_a_person_brings_work_back(place
         assert place.run(MODE).modes[0].run_id is None
         states.append(emergency.read_state(settings).name)
     assert states == [State.ALERT, State.ALERT, State.HALT]
-    assert "3 reaches 3" in emergency.read_state(settings).reason
+    assert "is 3, the limit is 3" in emergency.read_state(settings).reason
     assert shown(place)[0] == "FAILED"
     assert shown(place)[1].startswith("HALT since")
     rates.write_bytes(sound)
@@ -83,17 +75,20 @@ def test_a_broken_delivery_alerts_then_halts_and_a_person_brings_work_back(place
     (problem,) = halted.problems
     assert isinstance(problem, BacktestError)
     assert problem.code == "BT-005"
-    assert "3 reaches 3" in problem.what
+    assert "is 3, the limit is 3" in problem.what
     assert materialise(place, COMPARISON) == []
     assert fingerprints(place.results / "runs") == before
-    made = emergency.resume(settings, reason="delivered again", by="ann")
-    assert made is not None
+    assert emergency.resume(settings, reason="delivered again", by="ann")
     (resumed,) = place.run(MODE).modes
     assert resumed.run_id
     assert emergency.read_state(settings).name is State.NORMAL
     rates.write_bytes(sound[: len(sound) // 2])
     place.run(MODE)
     assert emergency.read_state(settings).name is State.ALERT  # counted anew
+    rates.write_bytes(sound)
+    assert place.run(MODE).modes[0].run_id
+    assert emergency.read_state(settings).name is State.NORMAL  # nobody had to resume
+    assert shown(place)[0] == "SUCCEEDED"
 
 
 def test_a_figure_beyond_its_limit_halts_what_comes_after_it(place: Place) -> None:
@@ -104,7 +99,7 @@ def test_a_figure_beyond_its_limit_halts_what_comes_after_it(place: Place) -> No
     assert state.name is State.HALT
     assert "drawdown_fraction of btc_basis" in state.reason
     assert [problem.code for problem in second.problems] == ["BT-005"]  # type: ignore[union-attr]
-    assert shown(place) == ("FAILED", state.told)
+    assert shown(place) == ("FAILED", state.description)
 
 
 def test_a_what_if_halts_nobody(place: Place) -> None:
@@ -144,14 +139,14 @@ def test_a_state_that_cannot_be_read_refuses_and_is_seen(place: Place) -> None:
 
 
 def test_a_change_by_a_person_is_shown_once_the_asset_looks(place: Place) -> None:
-    """NORMAL passes, an alert is a warning; the asset's check says who and why."""
+    """NORMAL passes, a halt fails; the asset's check says who and why."""
     settings = place.request().settings
     assert materialise(place, CONTROL) == []
-    assert shown(place) == ("SUCCEEDED", "NORMAL: nothing ever happened")
-    emergency.alert(settings, reason="look at okx", by="ann")
+    assert shown(place) == ("SUCCEEDED", "NORMAL: it has never changed")
+    emergency.halt(settings, reason="look at okx", by="ann")
     assert materialise(place, CONTROL) == []
     assert shown(place)[0] == "FAILED"
-    assert shown(place)[1].endswith("by ann: look at okx")
+    assert "by ann: look at okx" in shown(place)[1]
 
 
 def evaluated(
@@ -214,9 +209,9 @@ def test_only_gates_that_say_something_is_wrong_are_counted() -> None:
 def test_what_changes_nothing_is_not_shown_again(place: Place) -> None:
     """One record a change, however often the figures are held against the limits."""
     settings = place.request().settings
-    figures = [emergency.Measured(emergency.Limit.DRAWDOWN, 0.5, MODE)]
+    figures = [emergency.Measurement(emergency.Limit.DRAWDOWN, 0.5, MODE)]
     for _ in range(3):
-        assert hold(place.instance, settings, figures).name is State.HALT
+        assert enforce_limits(place.instance, settings, figures).name is State.HALT
     records = place.instance.event_log_storage.get_asset_check_execution_history(
         dg.AssetCheckKey(CONTROL, STATE), limit=10
     )

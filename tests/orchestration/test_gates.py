@@ -7,15 +7,15 @@ import dagster as dg
 import pytest
 
 from basis_pipeline.errors import ConfigError
-from basis_pipeline.operations.gates import Gate, Verdict
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 from basis_pipeline.orchestration.assets.platform import CHECKS as PLATFORM
 from basis_pipeline.orchestration.assets.platform import instance_check, platform_asset
 from basis_pipeline.orchestration.records import all_gates, gates_of
+from basis_pipeline.verdict import Status, Verdict
 from tests.orchestration.conftest import Place
 
 
-def judged(place: Place, key: dg.AssetKey, **asked: object) -> dict[str, Gate]:
+def judged(place: Place, key: dg.AssetKey, **asked: object) -> dict[str, Verdict]:
     """Materialise one asset in the place's instance; its gates as they are recorded."""
     job = place.defs.resolve_implicit_global_asset_job_def()
     request = {k: v for k, v in place.request(**asked).model_dump().items() if v}
@@ -32,9 +32,9 @@ def judged(place: Place, key: dg.AssetKey, **asked: object) -> dict[str, Gate]:
 def test_the_environment_is_judged_in_phase_1(place: Place) -> None:
     """Settings and directories are gates of their own, and green where they can be used."""
     gates = judged(place, CATALOGUE)
-    assert {name: gate.verdict for name, gate in gates.items()} == {
-        "settings": Verdict.PASS,
-        "directories": Verdict.PASS,
+    assert {name: gate.status for name, gate in gates.items()} == {
+        "settings": Status.PASS,
+        "directories": Status.PASS,
     }
     assert {gate.phase for gate in gates.values()} == {1}
 
@@ -44,20 +44,20 @@ def test_a_file_in_place_of_the_data_turns_directories_red(place: Place) -> None
     file = place.results / "file"
     file.write_text("in the way")
     gates = judged(place, CATALOGUE, data_dir=str(file))
-    assert gates["directories"].verdict is Verdict.FAIL
+    assert gates["directories"].status is Status.FAIL
     assert str(file) in gates["directories"].message
-    assert gates["settings"].verdict is Verdict.PASS
+    assert gates["settings"].status is Status.PASS
 
 
 def test_a_window_that_ends_before_it_begins_turns_settings_red(place: Place) -> None:
     """Settings that cannot be used are told by code, and nobody judges the directories."""
     gates = judged(place, CATALOGUE, start="2024-03-01", end="2024-02-01")
-    assert gates["settings"].verdict is Verdict.FAIL
+    assert gates["settings"].status is Status.FAIL
     assert "CONFIG-011" in gates["settings"].message
-    assert gates["directories"].verdict is Verdict.NOT_RUN
+    assert gates["directories"].status is Status.NOT_RUN
 
 
-def looked_at(place: Place, load_defs: Callable[[], dg.Definitions]) -> dict[str, Gate]:
+def looked_at(place: Place, load_defs: Callable[[], dg.Definitions]) -> dict[str, Verdict]:
     """Materialise the platform asset over the definitions given, in the place's instance."""
     asset = platform_asset(load_defs)
     done = dg.materialize(
@@ -75,10 +75,10 @@ def test_a_sound_platform_is_green(place: Place, monkeypatch: pytest.MonkeyPatch
     _index_at(place, monkeypatch)
     place.run("pure_lending")
     gates = looked_at(place, lambda: place.defs)
-    assert {name: gate.verdict for name, gate in gates.items()} == dict.fromkeys(
-        PLATFORM, Verdict.PASS
+    assert {name: gate.status for name, gate in gates.items()} == dict.fromkeys(
+        PLATFORM, Status.PASS
     )
-    assert gates["results_store"].metrics == {"runs": 1}
+    assert gates["results_store"].evidence == {"runs": 1}
 
 
 def test_a_changed_run_turns_the_index_red(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +88,7 @@ def test_a_changed_run_turns_the_index_red(place: Place, monkeypatch: pytest.Mon
     equity = place.results / "runs" / str(run_id) / "equity.parquet"
     equity.write_bytes(equity.read_bytes()[:-1])
     gate = looked_at(place, lambda: place.defs)["results_store"]
-    assert gate.verdict is Verdict.FAIL
+    assert gate.status is Status.FAIL
     assert "RS-003" in gate.message
 
 
@@ -98,7 +98,7 @@ def test_without_a_recorded_run_the_index_is_not_judged(
     """Nothing recorded is nothing verified: no pass, and no database made by looking."""
     _index_at(place, monkeypatch)
     gates = looked_at(place, lambda: place.defs)
-    assert gates["results_store"].verdict is Verdict.NOT_RUN
+    assert gates["results_store"].status is Status.NOT_RUN
     assert not (place.results / "runs.sqlite").exists()
 
 
@@ -114,9 +114,9 @@ def test_a_misspelt_dependency_turns_the_code_location_red(place: Place) -> None
     def lost() -> None: ...
 
     gates = looked_at(place, lambda: dg.Definitions(assets=[lost]))
-    assert gates["code_location"].verdict is Verdict.FAIL
+    assert gates["code_location"].status is Status.FAIL
     assert "market/pannel" in gates["code_location"].message
-    assert gates["jobs"].verdict is Verdict.FAIL
+    assert gates["jobs"].status is Status.FAIL
 
 
 def test_definitions_that_do_not_load_turn_the_code_location_red(place: Place) -> None:
@@ -126,9 +126,9 @@ def test_definitions_that_do_not_load_turn_the_code_location_red(place: Place) -
         raise ConfigError("CONFIG-004", "no mapping", where="configs/modes/a.yaml")
 
     gates = looked_at(place, refused)
-    assert gates["code_location"].verdict is Verdict.FAIL
+    assert gates["code_location"].status is Status.FAIL
     assert "CONFIG-004" in gates["code_location"].message
-    assert gates["jobs"].verdict is Verdict.NOT_RUN
+    assert gates["jobs"].status is Status.NOT_RUN
 
 
 def test_a_job_named_like_an_asset_turns_jobs_red(place: Place) -> None:
@@ -139,8 +139,8 @@ def test_a_job_named_like_an_asset_turns_jobs_red(place: Place) -> None:
 
     job = dg.define_asset_job("health", [health])
     gates = looked_at(place, lambda: dg.Definitions(assets=[health], jobs=[job]))
-    assert gates["jobs"].verdict is Verdict.FAIL
-    assert gates["code_location"].verdict is Verdict.PASS
+    assert gates["jobs"].status is Status.FAIL
+    assert gates["code_location"].status is Status.PASS
 
 
 def test_another_version_than_the_pinned_turns_the_instance_red(
@@ -151,4 +151,4 @@ def test_another_version_than_the_pinned_turns_the_instance_red(
     (tmp_path / "pyproject.toml").write_text(f"[project]\n{pins}\n")
     found = instance_check(place.instance, tmp_path)
     assert not found.passed
-    assert "pinned is 1.0.0" in found.description
+    assert "pinned is 1.0.0" in found.message

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine
 
-from basis_pipeline.operations.gates import Verdict, counts, failed
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.failures import failures
@@ -18,6 +17,7 @@ from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.runs import rows_of, run, runs, verify
 from basis_pipeline.results.database.tables import GATE_VERDICTS
 from basis_pipeline.results.store import read_run
+from basis_pipeline.verdict import Status, counts, failing
 from tests.orchestration.conftest import Place
 
 
@@ -32,7 +32,7 @@ def test_all_modes_come_through(outcome: PipelineOutcome) -> None:
     """A directory with every family gives a recorded run of every mode and no failed gate."""
     assert [mode.mode for mode in outcome.modes] == list(current_configs().modes)
     assert all(mode.run_id for mode in outcome.modes), [m.problems for m in outcome.modes]
-    assert failed(outcome.gates) == []
+    assert failing(outcome.gates) == []
     assert outcome.problems == []
 
 
@@ -41,7 +41,7 @@ def test_every_gate_was_evaluated(outcome: PipelineOutcome, shared_place: Place)
     found = all_gates(shared_place.instance, shared_place.defs)
     gates = [gate for gate in found if gate.phase <= 3]
     assert {gate.name for gate in gates} == {gate.name for gate in outcome.gates}
-    assert [gate.name for gate in gates if gate.verdict is Verdict.NOT_RUN] == []
+    assert [gate.name for gate in gates if gate.status is Status.NOT_RUN] == []
 
 
 def test_checks_are_recorded_by_mode(outcome: PipelineOutcome) -> None:
@@ -69,7 +69,7 @@ def test_verdicts_are_kept_with_the_run(outcome: PipelineOutcome, shared_place: 
     for mode in outcome.modes:
         kept = rows_of(engine, GATE_VERDICTS, [str(mode.run_id)])
         told = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["verdict"] for row in kept}
-        gates = {g.name: g.verdict.value for g in outcome.gates if g.mode == mode.mode}
+        gates = {g.name: g.status.value for g in outcome.gates if g.mode == mode.mode}
         assert told == gates
         assert {"PASS"} <= set(told.values())
 
@@ -101,7 +101,7 @@ def test_the_gate_page_agrees_with_the_records(
     found = counts(all_gates(shared_place.instance, shared_place.defs))
     assert {word: told[f"gates_{word.lower().replace(' ', '_')}"] for word in found} == found
     page = (shared_place.results / "reports" / "gates.html").read_text("utf-8")
-    assert f"<b>{found[Verdict.PASS]}</b>" in page
+    assert f"<b>{found[Status.PASS]}</b>" in page
     assert all(mode.mode in page for mode in outcome.modes)
 
 

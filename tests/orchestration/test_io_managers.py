@@ -34,7 +34,7 @@ def warehouse(tmp_path: Path) -> ParquetIOManager:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_raw_families_and_datasets_come_back_the_same(
+def test_raw_feeds_and_datasets_come_back_the_same(
     name: str, sample: Path, warehouse: ParquetIOManager
 ) -> None:
     """Frames keep their types and bits; hashes, files and repairs travel with them."""
@@ -51,8 +51,9 @@ def test_raw_families_and_datasets_come_back_the_same(
     warehouse.store(dataset_key(name), dataset)
     loaded = warehouse.load(dataset_key(name))
     pd.testing.assert_frame_equal(loaded.frame, dataset.frame)
-    for field in ("config", "window", "own_share", "repairs", "content_hashes"):
+    for field in ("config", "window", "own_share", "repairs", "content_hashes", "verdicts"):
         assert getattr(loaded, field) == getattr(dataset, field)
+    assert loaded.findings.to_json() == dataset.findings.to_json()
 
 
 @pytest.mark.parametrize("mode", sorted(current_configs().modes))
@@ -79,7 +80,7 @@ def test_panels_come_back_the_same(
     np.testing.assert_array_equal(again.reward_price, panel.reward_price)
 
 
-def test_a_refusal_stands_in_the_place_of_the_value(
+def test_a_rejection_stands_in_the_place_of_the_value(
     sample: Path, warehouse: ParquetIOManager
 ) -> None:
     """Loading raises the recorded error with its rows; an earlier value is not read by mistake."""
@@ -87,11 +88,11 @@ def test_a_refusal_stands_in_the_place_of_the_value(
     raw = read_feed(sample, current_configs().datasets["ethereum_gas"])
     warehouse.store(key, raw)
     rows = pd.DataFrame({"timestamp": [pd.Timestamp("2024-01-01", tz="UTC")], "open": [-1.0]})
-    refusal = RejectedDataError("DATA-008", "no price", where="gas.csv", offending=rows)
-    warehouse.store(key, refusal)
+    rejection = RejectedDataError("DATA-008", "no price", where="gas.csv", offending=rows)
+    warehouse.store(key, rejection)
     with pytest.raises(DataError) as raised:
         warehouse.load(key)
-    assert str(raised.value) == str(refusal)
+    assert str(raised.value) == str(rejection)
     assert isinstance(raised.value, RejectedDataError)
     assert raised.value.offending.to_dict("records") == [
         {"timestamp": "2024-01-01T00:00:00+00:00", "open": -1.0}

@@ -1,8 +1,8 @@
 """What gates said of a run stays said of it, whatever they say of the next one."""
 
-from basis_pipeline.operations.gates import Verdict, worst
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.records import gates_of_result
+from basis_pipeline.verdict import Status, worst
 from tests.orchestration.conftest import Place
 
 
@@ -14,15 +14,15 @@ def test_verdicts_belong_to_the_run_they_were_given_to(place: Place) -> None:
     assert plain.run_id
     assert strict.run_id != plain.run_id
 
-    def gates(run_id: str) -> dict[str, Verdict]:
+    def gates(run_id: str) -> dict[str, Status]:
         found = gates_of_result(place.instance, place.defs, SIMULATION, "btc_basis", run_id)
-        return {gate.check: gate.verdict for gate in found}
+        return {gate.check: gate.status for gate in found}
 
-    assert gates(strict.run_id)["drawdown_limit"] is Verdict.FAIL
-    assert gates(plain.run_id)["drawdown_limit"] is Verdict.PASS
+    assert gates(strict.run_id)["drawdown_limit"] is Status.FAIL
+    assert gates(plain.run_id)["drawdown_limit"] is Status.PASS
     assert gates("0" * 16) == {}
     assert gates(plain.run_id).keys() >= {"reconciliation", "determinism", "inputs", "integrity"}
     found = gates_of_result(place.instance, place.defs, SIMULATION, "btc_basis", strict.run_id)
     page = (place.results / "reports" / "btc_basis.html").read_text("utf-8")
-    assert worst(found) is Verdict.FAIL
+    assert worst(found) is Status.FAIL
     assert "GATE FAILED" not in page

@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 
 from basis_pipeline.errors import BasisError
-from basis_pipeline.operations.gates import Verdict, failed
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.records import all_gates
+from basis_pipeline.verdict import Status, failing
 from tests.orchestration.conftest import Place
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
@@ -83,7 +83,7 @@ def test_a_broken_file_stops_the_modes_that_read_it(
     assert code in str(problem)
     assert "bybit_BTCUSDT_perp" in str(problem)
     assert [m.run_id is not None for m in outcome.modes] == [False, True]
-    assert {gate.mode for gate in failed(outcome.gates)} == {"", "btc_basis"}
+    assert {gate.mode for gate in failing(outcome.gates)} == {"", "btc_basis"}
 
 
 def test_a_refusal_leaves_earlier_results_alone(place: Place) -> None:
@@ -111,7 +111,7 @@ def test_mending_the_file_mends_the_mode(place: Place, sample: Path) -> None:
     shutil.copy(sample / PERP, place.data / PERP)
     outcome = place.run("btc_basis")
     assert outcome.modes[0].run_id
-    assert failed(outcome.gates) == []
+    assert failing(outcome.gates) == []
 
 
 def test_an_absent_family_is_a_fault_of_the_modes_that_need_it(place: Place) -> None:
@@ -120,15 +120,15 @@ def test_an_absent_family_is_a_fault_of_the_modes_that_need_it(place: Place) -> 
         shutil.rmtree(place.data / directory)
     alone = place.run("pure_lending")
     assert alone.modes[0].run_id
-    assert failed(alone.gates) == []
+    assert failing(alone.gates) == []
     outcome = place.run()
     through = {mode.mode for mode in outcome.modes if mode.run_id}
     assert through == {"pure_lending", "pure_lending_eth"}
     assert "DATA-001" in str(refusal(outcome, "btc_basis"))
     shared = [gate for gate in outcome.gates if not gate.mode]
-    assert failed(shared) == []
+    assert failing(shared) == []
     absent = [g for g in shared if g.asset == "raw/bybit_btcusdt_perp"]
-    assert [gate.verdict for gate in absent] == [Verdict.WARN]
+    assert [gate.status for gate in absent] == [Status.WARN]
 
 
 def test_what_was_never_looked_at_has_not_passed(place: Place) -> None:
@@ -137,11 +137,11 @@ def test_what_was_never_looked_at_has_not_passed(place: Place) -> None:
     place.run("btc_basis")
     gates = {gate.name: gate for gate in all_gates(place.instance, place.defs)}
     skipped = gates["dataset/bybit_btcusdt_perp coverage"]
-    assert (skipped.verdict, skipped.stopped) == (Verdict.NOT_RUN, False)
+    assert skipped.status is Status.NOT_RUN
     unreached = gates["backtest/simulation[btc_basis] reconciliation"]
-    assert (unreached.verdict, unreached.stopped) == (Verdict.NOT_RUN, True)
+    assert unreached.status is Status.BLOCKED
     unasked = gates["backtest/simulation[eth_basis] reconciliation"]
-    assert (unasked.verdict, unasked.stopped) == (Verdict.NOT_RUN, False)
+    assert unasked.status is Status.NOT_RUN
 
 
 def test_a_failing_check_shows_the_rows_at_fault(place: Place) -> None:
@@ -162,7 +162,7 @@ def test_a_broken_rule_stops_its_mode_alone(place: Place) -> None:
     """An override that breaks a rule of one mode is recorded as its failed gate."""
     outcome = place.run(*BOTH, overrides=["hedge.venues={bybit: 0.5}"])
     assert refusal(outcome, "btc_basis").code == "CONFIG-006"
-    assert [gate.name for gate in failed(outcome.gates) if gate.verdict is Verdict.FAIL] == [
+    assert [gate.name for gate in failing(outcome.gates) if gate.status is Status.FAIL] == [
         "config/mode[btc_basis] rules"
     ]
     assert outcome.modes[1].run_id

@@ -14,10 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from basis_pipeline.operations.events.log import close_log, open_log
-from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.operations.events.query import query
-from basis_pipeline.operations.gates import Verdict
+from basis_pipeline.operations.audit_log import read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration import partitions, resources
 from basis_pipeline.orchestration.assets import studies
 from basis_pipeline.orchestration.assets.studies import study_key
@@ -27,6 +25,7 @@ from basis_pipeline.orchestration.partitions import know_sets
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.orchestration.sensors.alerts import alerts_of
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status
 from tests.orchestration.conftest import WINDOW, Place, place_at
 
 MODE = "pure_lending"
@@ -98,7 +97,6 @@ def studied(
             assert place.run(MODE).modes[0].run_id
             know_sets(place.instance)
             yield place
-    close_log()
 
 
 def execute(place: Place, job: str, **asked: Any) -> dg.ExecuteInProcessResult:
@@ -116,12 +114,12 @@ def refusal(done: dg.ExecuteInProcessResult) -> str:
     return str(dict(failures(done)).popitem()[1])
 
 
-def gates_in(place: Place, asset: str) -> dict[str, dict[str, Verdict]]:
+def gates_in(place: Place, asset: str) -> dict[str, dict[str, Status]]:
     """Verdicts of an asset's gates of the mode that has run, by scenario set."""
-    found: dict[str, dict[str, Verdict]] = {}
+    found: dict[str, dict[str, Status]] = {}
     for gate in all_gates(place.instance, place.defs):
         if gate.asset == asset and gate.mode == MODE:
-            found.setdefault(gate.scenario_set, {})[gate.check] = gate.verdict
+            found.setdefault(gate.scenario_set, {})[gate.check] = gate.status
     return found
 
 
@@ -144,7 +142,7 @@ def test_scenarios_are_run_and_judged(
     assert made.metadata["points"].value == points
     assert Path(str(made.metadata["page"].value)).is_file()
     verdicts = gates_in(studied, f"{kind}/run")[name]
-    assert verdicts == {"reconciliation": Verdict.PASS, "worst_case": Verdict.PASS}
+    assert verdicts == {"reconciliation": Status.PASS, "worst_case": Status.PASS}
     rows = (studied.results / kind / MODE).rglob("points-*.parquet")
     assert sum(pq.read_metadata(file).num_rows for file in rows) == points
 
@@ -158,8 +156,8 @@ def test_each_set_stands_alone(studied: Place) -> None:
     (made,) = done.asset_materializations_for_node("stress__scenarios")
     assert made.metadata["left_out"].value == "later"
     after = gates_in(studied, "stress/scenarios")
-    assert after["replays"]["worst_case"] is Verdict.FAIL
-    assert after["crises"] == before == dict.fromkeys(before, Verdict.PASS)
+    assert after["replays"]["worst_case"] is Status.FAIL
+    assert after["crises"] == before == dict.fromkeys(before, Status.PASS)
     kept = studied.instance.get_materialized_partitions(study_key("stress"))
     assert {f"{MODE}|crises", f"{MODE}|replays"} <= kept
 
@@ -172,7 +170,7 @@ def test_any_set_is_a_gate_once_it_ran_and_while_it_has_a_file(
     assert execute(studied, "sweeps", partition_key=f"{MODE}|bootstrapped").success
     found = gates_in(studied, "sweep/points")
     assert set(found) == {MODE, "bootstrapped"}
-    assert found["bootstrapped"]["reconciliation"] is Verdict.PASS
+    assert found["bootstrapped"]["reconciliation"] is Status.PASS
     monkeypatch.setattr(partitions, "project_root", lambda: studied.results)  # no set has a file
     assert set(gates_in(studied, "sweep/points")) == set()
     wanted = dg.AssetRecordsFilter(study_key("sweep"), asset_partitions=[f"{MODE}|bootstrapped"])
@@ -182,8 +180,7 @@ def test_any_set_is_a_gate_once_it_ran_and_while_it_has_a_file(
 def test_what_a_run_says_carries_its_mode_and_its_set(studied: Place) -> None:
     """Events are found by mode and tell the set, as alerts do; times of steps are the set's."""
     done = execute(studied, "stress_tests", partition_key=f"{MODE}|crises")
-    open_log(studied.results / DIRECTORY).flush()
-    events = list(query(studied.results / DIRECTORY, run_id=done.run_id))
+    events = list(read_events(studied.results / DIRECTORY, run_id=done.run_id))
     assert {event.mode for event in events} == {MODE}
     verdicts = [event for event in events if event.type == "gate_verdict"]
     assert {event.fields["scenario_set"] for event in verdicts} == {"crises"}
@@ -287,8 +284,8 @@ def test_a_walk_forward_chooses_and_is_judged(studied: Place) -> None:
     assert Path(str(made.metadata["page"].value)).is_file()
     (verdicts,) = gates_in(studied, "walk_forward/folds").values()
     assert len(verdicts) > 3
-    assert Verdict.NOT_RUN not in verdicts.values()
-    assert verdicts["reconciliation"] is Verdict.PASS
+    assert Status.NOT_RUN not in verdicts.values()
+    assert verdicts["reconciliation"] is Status.PASS
 
 
 def test_a_walk_forward_longer_than_the_window_is_refused(

@@ -19,10 +19,9 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus, RunsFilter
 
+from basis_pipeline.operations.audit_log import Event, read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.operations.control import read_state, resume
-from basis_pipeline.operations.events.log import close_log
-from basis_pipeline.operations.events.model import DIRECTORY, Event
-from basis_pipeline.operations.events.query import query
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.settings import load_settings
 from tests.orchestration.conftest import Place, opened, place_at
@@ -67,7 +66,6 @@ def platform(
         monkeypatch.setenv(f"BASIS_{name}", str(value))
     for place in place_at(tmp_path, data, defs):
         yield Platform(place)
-    close_log()
 
 
 @dataclass
@@ -103,7 +101,6 @@ def _work(directory: str, cursors: dict[str, str | None]) -> None:
     with opened(home) as instance:
         place = Place(Path(directory) / "data", Path(directory) / "results", instance, build_defs())
         Platform(place, cursors).settle()
-    close_log()
 
 
 def killed_while_it_runs(platform: Platform, mode: str) -> str:
@@ -222,9 +219,8 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
 
 def _explained(diary: Diary, dead: str) -> None:
     """Every run has a cause, and the trail tells what it was asked, read, gave, or was refused."""
-    close_log()
     trail: dict[str, list[Event]] = {}
-    for event in query(diary.platform.place.results / DIRECTORY):
+    for event in read_events(diary.platform.place.results / DIRECTORY):
         trail.setdefault(event.run_id, []).append(event)
     runs = diary.runs()
     assert len(runs) > 30
@@ -257,14 +253,14 @@ def _says_what_it_did(run: dg.DagsterRun, told: list[Event], dead: str) -> None:
     kinds = {event.type for event in told}
     if run.tags["basis/stage"] == "data":
         asked = {k.path[-1] for k in run.asset_selection or () if k.path[0] == "raw"}
-        read = {e.fields["dataset"] for e in told if e.type in ("data_landed", "data_refused")}
+        read = {e.fields["dataset"] for e in told if e.type in ("feed_read", "data_rejected")}
         assert asked <= read
     elif run.tags["basis/stage"] == "mode" and run.run_id != dead:
         assert "configuration_used" in kinds
         if run.is_success:
             assert {"data_read", "run_result", "gate_verdict"} <= kinds
         else:
-            (refused, *_) = _of(told, "run_refused")
+            (refused, *_) = _of(told, "run_blocked")
             assert refused.fields["code"] in ("BT-001", "BT-005")
 
 

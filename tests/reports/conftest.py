@@ -12,18 +12,25 @@ from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.reports.comparison import Entry, comparison_html
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
-from basis_pipeline.reports.verdicts import GateVerdict
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
+from basis_pipeline.verdict import Verdict, judge
 from tests.browser import chromium
 from tests.runs.trees import MODES, Overrides, Tree, windows
 
-PASSED = (GateVerdict("reconciliation", "PASS", "1e-16", "1e-09", "the parts explain the whole"),)
-FAILED = (*PASSED, GateVerdict("drawdown_limit", "FAIL", "0.2", "0.1", "<the> drawdown & more"))
+PASSED = (
+    judge(
+        "reconciliation", "ERROR", True, "the parts explain the whole", measured=1e-16, limit=1e-9
+    ),
+)
+FAILED = (
+    *PASSED,
+    judge("drawdown_limit", "ERROR", False, "<the> drawdown & more", measured=0.2, limit=0.1),
+)
 HELD = {"allocation.spot": 0.9, "rebalance.enabled": False}
 SPECIAL = ("liquidated", "failed", "repaired", "not_judged")
-Named = dict[str, tuple[RunResult, tuple[GateVerdict, ...]]]
+Named = dict[str, tuple[RunResult, tuple[Verdict, ...]]]
 
 
 def made(tree: Tree, mode: str, window: Window, overrides: Overrides | None = None) -> RunResult:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from basis_pipeline.reports.scenarios import scenarios_html
-from basis_pipeline.reports.verdicts import GateVerdict
+from basis_pipeline.verdict import judge
 
 KEYS = ["staking.target_ltv", "hedge.ratio", "staking.lst"]
 
@@ -42,7 +42,10 @@ def page(rows: pd.DataFrame, **more: Any) -> tuple[str, dict[str, Any]]:
         "what": "made up.",
         "keys": KEYS,
         "worst": rows.sort_values("total_return").head(3),
-        "gates": [GateVerdict("worst_case", "FAIL", "outside 3"), GateVerdict("other", "PASS")],
+        "gates": [
+            judge("worst_case", "ERROR", False, "outside 3"),
+            judge("other", "ERROR", True, ""),
+        ],
         "links": {},
     }
     html = scenarios_html(rows, **{**asked, **more})

@@ -9,9 +9,9 @@ import pytest
 
 from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
-from basis_pipeline.reports.verdicts import GateVerdict
 from basis_pipeline.results.definitions import amount, percent
 from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.verdict import blocked
 from tests.reports.conftest import FAILED, PASSED, SPECIAL, Named
 from tests.results.made_run import make_run
 from tests.runs.trees import MODES
@@ -142,12 +142,12 @@ def test_a_clean_run_has_no_banner(sample_runs: Named) -> None:
 
 def test_gates_come_worst_first_with_what_they_say() -> None:
     """Text of a gate is text, never markup."""
-    skipped = GateVerdict("determinism", "SKIP", note="its run failed before it was evaluated")
+    skipped = blocked("determinism", "ERROR", "its run failed")
     html = tear_sheet_html(make_run(), (*FAILED, skipped))
     page = Read(html)
     assert "<the> drawdown & more" in page.text
     assert "<the>" not in html
-    places = [html.index(f">{word}</span></td>") for word in ("FAIL", "NOT RUN", "PASS")]
+    places = [html.index(f">{word}</span></td>") for word in ("FAIL", "BLOCKED", "PASS")]
     assert places == sorted(places)
 
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from basis_pipeline.config import slice_mode
-from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.tables import COMPONENTS, REQUIRED_TABLES
 from basis_pipeline.runs.checks import CHECKS, PHASE, Finished, backtest_checks
+from basis_pipeline.verdict import Status, Verdict
 from tests.runs.trees import CONFIGS, MODES, Tree
 
 MODE = "usdt_market_neutral"  # has every leg, so that every check applies
@@ -24,10 +25,20 @@ def sound(sample: Tree) -> Finished:
     return sample.run(MODE)
 
 
-def evaluate(run: Finished) -> dict[str, QualityResult]:
+def evaluate(run: Finished) -> dict[str, Verdict]:
     """Every check by name."""
     checks = backtest_checks(run.result, run.mode_slice, run.panel)
-    return {check.name: check for check in checks}
+    return {check.check: check for check in checks}
+
+
+def shown(check: Verdict, name: str) -> list[Any]:
+    """One column of the rows it shows."""
+    return [row[name] for row in check.rows]
+
+
+def iso(hours: pd.DatetimeIndex) -> list[str]:
+    """Hours as the rows of a verdict write them."""
+    return [hour.isoformat() for hour in hours]
 
 
 def failing(run: Finished) -> set[str]:
@@ -67,11 +78,11 @@ def test_a_sound_run_passes_every_error_check(tree: Tree, mode: str) -> None:
     checks = evaluate(tree.run(mode))
     assert list(checks) == list(CHECKS)
     for name, check in checks.items():
-        severity, description, _ = CHECKS[name]
-        assert (check.severity, check.description, check.phase) == (severity, description, PHASE)
+        severity = CHECKS[name][0]
+        assert (check.severity, check.phase) == (severity, PHASE)
         assert check.evaluated
-        assert check.passed or severity == "WARN", (name, check.metrics)
-        assert check.passed == check.offending.empty or severity == "WARN"
+        assert check.passed or severity == "WARN", check.message
+        assert check.passed == (not check.rows) or severity == "WARN"
 
 
 def test_what_stops_a_run_and_what_only_warns() -> None:
@@ -87,8 +98,9 @@ def test_a_shifted_component_does_not_reconcile(sound: Finished, component: str)
     faulty = with_table(sound, "attribution", shifted(component, 0.01))
     check = evaluate(faulty)["reconciliation"]
     assert not check.passed
-    assert check.offending["timestamp"].tolist() == [sound.panel.hours[HOUR]]
-    assert float(check.metrics["max_abs_residual"]) > 1e-9
+    assert shown(check, "timestamp") == [sound.panel.hours[HOUR].isoformat()]
+    assert check.measured
+    assert check.measured > 1e-9
 
 
 def test_a_scaled_equity_does_not_reconcile(sound: Finished) -> None:
@@ -96,17 +108,17 @@ def test_a_scaled_equity_does_not_reconcile(sound: Finished) -> None:
     equity = sound.column("equity", "equity")[HOUR]
     check = evaluate(with_table(sound, "equity", shifted("equity", 1e-6 * equity)))
     hours = sound.panel.hours
-    found = check["reconciliation"].offending["timestamp"]
-    assert sorted(found) == list(hours[[HOUR, HOUR + 1]])
+    found = shown(check["reconciliation"], "timestamp")
+    assert sorted(found) == iso(hours[[HOUR, HOUR + 1]])
     moved = evaluate(with_table(sound, "equity", shifted("flow", 5.0)))["reconciliation"]
-    assert moved.offending["timestamp"].tolist() == [hours[HOUR]]
+    assert shown(moved, "timestamp") == [hours[HOUR].isoformat()]
 
 
 def test_equity_that_is_no_number_does_not_reconcile(sound: Finished) -> None:
     """A comparison with NaN is never true: it must not pass for no difference."""
     check = evaluate(with_table(sound, "equity", shifted("equity", np.nan)))["reconciliation"]
     assert not check.passed
-    assert sorted(check.offending["timestamp"]) == list(sound.panel.hours[[HOUR, HOUR + 1]])
+    assert sorted(shown(check, "timestamp")) == iso(sound.panel.hours[[HOUR, HOUR + 1]])
 
 
 def test_reconciliation_allows_rounding_only(sound: Finished) -> None:
@@ -129,14 +141,14 @@ def test_any_altered_table_is_not_what_running_again_gives(sound: Finished, tabl
 
     check = evaluate(with_table(sound, table, nudge))["determinism"]
     assert not check.passed
-    assert check.offending["table"].tolist() == [table]
+    assert shown(check, "table") == [table]
 
 
 def test_a_lost_event_is_not_what_running_again_gives(sound: Finished) -> None:
     """A ledger without its last line is not the run's ledger."""
     check = evaluate(with_table(sound, "events", lambda events: events.iloc[:-1]))["determinism"]
     assert not check.passed
-    assert check.offending["table"].tolist() == ["events"]
+    assert shown(check, "table") == ["events"]
 
 
 def test_a_benchmark_beside_a_run_is_no_part_of_it(sound: Finished) -> None:
@@ -158,8 +170,8 @@ def test_a_corrupt_panel_is_not_the_closed_form(sound: Finished, array: str, fir
     values[first] = np.nan
     check = evaluate(replace(sound, panel=replace(sound.panel, **{array: values})))["closed_form"]
     assert not check.passed
-    assert check.offending["timestamp"].iloc[0] == sound.panel.hours[first]
-    assert set(check.offending.columns) == {"timestamp", "engine", "closed_form"}
+    assert shown(check, "timestamp")[0] == sound.panel.hours[first].isoformat()
+    assert set(check.rows[0]) == {"timestamp", "engine", "closed_form"}
 
 
 def test_another_panel_is_not_what_the_run_was_made_from(sound: Finished) -> None:
@@ -179,8 +191,8 @@ def test_a_liquidation_is_told_with_its_event(sound: Finished) -> None:
 
     check = evaluate(with_table(sound, "events", plant))["no_liquidation"]
     assert not check.passed
-    assert check.offending["sequence"].tolist() == [40]
-    assert check.metrics["liquidations"] == 1
+    assert shown(check, "sequence") == [40]
+    assert check.measured == 1
 
 
 def test_a_real_liquidation_fails_the_run(sample: Tree) -> None:
@@ -191,7 +203,7 @@ def test_a_real_liquidation_fails_the_run(sample: Tree) -> None:
     run = sample.run("eth_basis", Window(low, whole.hours[-1]), thin)
     checks = evaluate(run)
     assert not checks["no_liquidation"].passed
-    assert set(checks["no_liquidation"].offending["venue"]) <= set(run.panel.venues)
+    assert set(shown(checks["no_liquidation"], "venue")) <= set(run.panel.venues)
     assert not checks["delta_band"].passed
     assert checks["reconciliation"].passed
     assert checks["determinism"].passed
@@ -218,8 +230,8 @@ def test_a_limit_separates_its_worst_hour(
     stricter = worst * (1.0 - 1e-9 if is_ceiling else 1.0 + 1e-9)
     check = evaluate(with_gates(sound, **{gate: stricter}))[name]
     assert not check.passed
-    assert check.offending["timestamp"].iloc[0] == sound.panel.hours[at]
-    assert set(check.metrics.values()) == {worst, stricter}
+    assert shown(check, "timestamp")[0] == sound.panel.hours[at].isoformat()
+    assert (check.measured, check.limit) == (worst, stricter)
 
 
 @pytest.mark.parametrize(("name", "gate", "column"), LIMITS)
@@ -236,20 +248,19 @@ def test_a_single_hour_beyond_a_limit_is_found(
 
         check = evaluate(with_table(sound, "risk", plant))[name]
         assert not check.passed
-        assert check.offending["timestamp"].tolist() == [sound.panel.hours[HOUR]]
-        assert set(check.metrics.values()) == {breach, limit}
+        assert shown(check, "timestamp") == [sound.panel.hours[HOUR].isoformat()]
+        assert (check.measured, check.limit) == (breach, limit)
 
 
-def test_a_gate_that_is_off_or_has_nothing_to_measure_passes(sound: Finished, sample: Tree) -> None:
+def test_a_gate_without_a_limit_or_a_figure_does_not_apply(sound: Finished, sample: Tree) -> None:
     """Null switches a gate off; a mode without debt has no health factor to hold."""
     gates = {gate: None for _, gate, _ in LIMITS} | {"target_apy": None}
     checks = evaluate(with_gates(sound, **gates))
     for name in (*(name for name, _, _ in LIMITS), "target_apy"):
-        assert checks[name].passed
-        assert checks[name].metrics == {"applies": "no"}
+        assert checks[name].status is Status.NOT_APPLICABLE
     lending = with_gates(sample.run("pure_lending"), min_health_factor=2.0, min_margin_ratio=0.5)
     for name in ("margin_ratio_floor", "health_factor_floor"):
-        assert evaluate(lending)[name].metrics == {"applies": "no"}
+        assert evaluate(lending)[name].status is Status.NOT_APPLICABLE
 
 
 def test_a_target_missed_is_a_warning(sample: Tree) -> None:
@@ -261,7 +272,7 @@ def test_a_target_missed_is_a_warning(sample: Tree) -> None:
     check = evaluate(with_gates(boasting, target_apy=apy + 1e-6))["target_apy"]
     assert not check.passed
     assert check.severity == "WARN"
-    assert check.metrics["apy"] == pytest.approx(apy, rel=1e-12)
+    assert check.measured == pytest.approx(apy, rel=1e-12)
 
 
 def test_trades_beyond_the_cost_table_are_a_warning(sample: Tree) -> None:
@@ -273,11 +284,12 @@ def test_trades_beyond_the_cost_table_are_a_warning(sample: Tree) -> None:
         run = sample.run_slice(sliced, window, capital)
         check = evaluate(run)["trade_sizes"]
         assert not check.passed
-        assert (check.offending["notional_usd"] > 1e6).all()
-        assert check.offending["notional_usd"].is_monotonic_decreasing
+        sizes = shown(check, "notional_usd")
+        assert min(sizes) > 1e6
+        assert sizes == sorted(sizes, reverse=True)
         counted = run.result.summary["trades_above_last_size_bucket"]
-        assert check.metrics["trades_above_last_bucket"] == counted
-        assert check.metrics["largest_usd"] == check.offending["notional_usd"].iloc[0]
+        assert check.evidence["trades_above_last_bucket"] == counted
+        assert check.measured == shown(check, "notional_usd")[0]
     assert evaluate(sample.run("btc_basis"))["trade_sizes"].passed
 
 
@@ -289,8 +301,8 @@ def test_too_many_repaired_hours_are_a_warning(sound: Finished) -> None:
         panel = replace(sound.panel, repaired=flags, repairs={"okx_ethusdt_perp": flags})
         check = evaluate(replace(sound, panel=panel))["repaired_data"]
         assert check.passed is passes
-        assert check.offending["dataset"].tolist() == ["okx_ethusdt_perp"]
-        assert check.offending["repaired_hours"].tolist() == [int(flags.sum())]
+        assert shown(check, "dataset") == ["okx_ethusdt_perp"]
+        assert shown(check, "repaired_hours") == [int(flags.sum())]
 
 
 def test_each_fault_turns_its_own_check_red(sound: Finished) -> None:

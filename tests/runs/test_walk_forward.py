@@ -147,9 +147,9 @@ def test_gates_of_scenarios_fail_for_a_refused_row_and_for_a_broken_limit() -> N
     lost = pd.DataFrame([*sound, row(index=2, total_return=-0.2, max_drawdown=0.2)])
     found = scenario_checks(lost, stated)
     assert [gate.passed for gate in found] == [True, False]
-    assert found[1].offending["index"].tolist() == [2]
-    assert found[1].metrics["max_drawdown"] == 0.2
-    assert found[1].metrics["limit_max_drawdown"] == 0.05
+    assert [row["index"] for row in found[1].rows] == [2]
+    assert found[1].evidence["max_drawdown"] == 0.2
+    assert found[1].evidence["limit_max_drawdown"] == 0.05
 
 
 def test_a_grid_without_steps_and_an_unknown_natural_edge_are_refused() -> None:
@@ -236,7 +236,7 @@ def test_each_gate_of_a_walk_forward_can_fail(walked: Walked) -> None:
     """A fault planted in one thing turns its gate red."""
 
     def failing(spoilt: Walked) -> set[str]:
-        return {gate.name for gate in walk_forward_checks(spoilt) if not gate.passed}
+        return {gate.check for gate in walk_forward_checks(spoilt) if not gate.passed}
 
     sound = failing(walked)
     middle = replace(walked, chosen=4)

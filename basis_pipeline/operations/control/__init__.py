@@ -1,16 +1,16 @@
-"""Emergency control: may work go on, who stopped it and why, and who lets it go on.
+"""Emergency control: may work go on, who stopped it and why, and who resumes it.
 
-model.py    states, what was measured, breaches, transitions
-policy.py   from figures and limits to the state they demand: pure
-figures.py  the figures of a finished backtest, and the age of data
-state.py    the state in the results database: read, assess, halt, shut down, resume
+model.py         states, measurements, breaches, transitions
+limits.py        from measurements and limits to breaches: pure
+measurements.py  the figures of a finished backtest, and the age of data
+state.py         the state in the results database: read, enforce limits, halt, shut down, resume
+last_known.py    the copy of the state that is used while the database cannot be reached
 """
 
 from basis_pipeline.config.control import Limit
-from basis_pipeline.operations.control.model import ControlState, Measured, State
+from basis_pipeline.operations.control.model import ControlState, Measurement, State
 from basis_pipeline.operations.control.state import (
-    alert,
-    assess,
+    enforce_limits,
     halt,
     read_state,
     require_open,
@@ -22,10 +22,9 @@ from basis_pipeline.operations.control.state import (
 __all__ = [
     "ControlState",
     "Limit",
-    "Measured",
+    "Measurement",
     "State",
-    "alert",
-    "assess",
+    "enforce_limits",
     "halt",
     "read_state",
     "require_open",

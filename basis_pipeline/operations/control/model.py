@@ -1,64 +1,42 @@
-"""What emergency control is made of."""
+"""The values of emergency control."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from basis_pipeline.config.control import Limit
 
+POLICY = "the limits"  # who changed the state, when no person did
+RESUME = "basis resume --by NAME --reason WHY"
+_SHOWN = 3
+
+Key = tuple[str, str, str]
+
 
 class State(StrEnum):
-    """How far work may go; the later the worse."""
+    """How far work may go, in rising severity."""
 
     NORMAL = "NORMAL"
-    ALERT = "ALERT"  # works, but a person should look
-    HALT = "HALT"  # no backtest, nothing on its own; reports, gates and health still run
+    ALERT = "ALERT"  # works, but a person should look; over by itself when no breach is open
+    HALT = "HALT"  # no backtest, no automatic run; reports, gates and health still run
     SHUTDOWN = "SHUTDOWN"  # nothing but gates and health
 
     @property
     def rank(self) -> int:
         """Severity, from 0."""
-        return _ORDER.index(self)
-
-
-_ORDER = tuple(State)
+        return list(State).index(self)
 
 
 @dataclass(frozen=True, slots=True)
-class ControlState:
-    """The state as it stands.
-
-    since: UTC, None while nothing has ever changed · by: a person, or `POLICY` · version: number of
-    changes so far · resumed_at: UTC, when a person last resumed; what lies before is settled.
-    """
-
-    name: State = State.NORMAL
-    since: datetime | None = None
-    reason: str = ""
-    by: str = ""
-    version: int = 0
-    resumed_at: datetime | None = None
-
-    @property
-    def stops_work(self) -> bool:
-        """Whether no backtest may begin and nothing may be requested."""
-        return self.name.rank >= State.HALT.rank
-
-    @property
-    def told(self) -> str:
-        """The state, since when, by whom and why, in one sentence."""
-        if self.since is None:
-            return f"{self.name}: nothing ever happened"
-        return f"{self.name} since {self.since:%Y-%m-%d %H:%M:%S} UTC by {self.by}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """One figure that a limit watches.
 
-    value: in the unit that the limit's name says · mode: empty when it belongs to none · subject:
-    the gate or family it was measured of; empty for a figure of the mode itself.
+    Parameters
+    ----------
+    value: in the unit that the limit's name says.
+    mode: empty when it belongs to none.
+    subject: the gate or feed that was measured; empty for a figure of the mode itself.
     """
 
     limit: Limit
@@ -67,60 +45,107 @@ class Measured:
     subject: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What it is a measure of: limit, mode, subject."""
+    def key(self) -> Key:
+        """Return what is measured: limit, mode, subject."""
         return self.limit.value, self.mode, self.subject
 
 
 @dataclass(frozen=True, slots=True)
-class Breach:
-    """A figure at or beyond its bound; level: the state that it demands, ALERT or HALT."""
+class OpenBreach(Measurement):
+    """A measurement at or beyond a bound, as long as no later one is within it.
 
-    measured: Measured
-    level: State
-    bound: float
+    Parameters
+    ----------
+    level: the state it demands, ALERT or HALT.
+    since: UTC, when it was first measured.
+    accepted: a person has resumed since then, so it demands nothing.
+    """
+
+    level: State = field(kw_only=True)
+    bound: float = field(kw_only=True)
+    since: datetime = field(kw_only=True)
+    accepted: bool = field(kw_only=True, default=False)
 
     @property
-    def told(self) -> str:
-        """The breach in words."""
-        at = self.measured
-        of = " ".join(part for part in (at.mode, at.subject) if part)
-        return f"{at.limit}{f' of {of}' if of else ''}: {at.value:.6g} reaches {self.bound:.6g}"
+    def description(self) -> str:
+        """Return the breach in words."""
+        subject = " ".join(part for part in (self.mode, self.subject) if part)
+        of = f" of {subject}" if subject else ""
+        return f"{self.limit}{of} is {self.value:.6g}, the limit is {self.bound:.6g}"
 
-    def as_json(self) -> dict[str, Any]:
-        """The breach as JSON values; what is no number is None."""
-        limit, mode, subject = self.measured.key
-        value = self.measured.value
-        return {
-            "limit": limit,
-            "mode": mode,
-            "subject": subject,
-            "value": value if abs(value) < float("inf") else None,
-            "bound": self.bound,
-            "demands": self.level.value,
-        }
+
+def describe(breaches: Iterable[OpenBreach]) -> str:
+    """Describe the worst breaches in one line, and say how many more there are."""
+    listed = sorted(breaches, key=lambda b: (-b.level.rank, b.key))
+    more = f"; and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return "; ".join(breach.description for breach in listed[:_SHOWN]) + more
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """A breach that is still there.
+class ControlState:
+    """The state as it stands.
 
-    since: UTC, first seen · acknowledged: it is the one that a person resumed in spite of.
+    Parameters
+    ----------
+    since: UTC; None when it has never changed.
+    by: a person, or `POLICY`.
+    version: number of changes so far.
+    resumed_at: UTC, when a person last resumed; gates that failed before are not counted.
+    breaches: what is open now, by limit, mode and subject.
+    confirmed_at: UTC, when it was last read from the database; None for the state of right now.
+    is_pending: the database, out of reach when this was demanded, has not taken it over.
     """
 
-    breach: Breach
-    since: datetime
-    acknowledged: bool
+    name: State = State.NORMAL
+    since: datetime | None = None
+    reason: str = ""
+    by: str = ""
+    version: int = 0
+    resumed_at: datetime | None = None
+    breaches: tuple[OpenBreach, ...] = ()
+    confirmed_at: datetime | None = None
+    is_pending: bool = False
+
+    @property
+    def stops_work(self) -> bool:
+        """Whether no backtest may begin and nothing may be requested."""
+        return self.name.rank >= State.HALT.rank
+
+    @property
+    def description(self) -> str:
+        """Return the state, since when, by whom, why, and what a person can do, in one line."""
+        text = f"{self.name}: it has never changed"
+        if self.since is not None:
+            since = f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
+            text = f"{self.name} since {since} by {self.by}: {self._reason}"
+        if self.name is State.ALERT:
+            text += f"; it ends when they are over, or with {RESUME}"
+        elif self.stops_work:
+            text += f"; work goes on after {RESUME}"
+        if self.confirmed_at:
+            minutes = (datetime.now(UTC) - self.confirmed_at).total_seconds() / 60.0
+            text += f" (last known state, {minutes:.0f} min old: the results database is down)"
+        return text
+
+    @property
+    def _reason(self) -> str:
+        """Return why it stands now: breaches may be over, and an alert may have new ones."""
+        demanding = [breach for breach in self.breaches if not breach.accepted]
+        if self.name is State.ALERT:
+            return describe(demanding) or self.reason
+        if self.stops_work and self.by == POLICY and not (demanding or self.confirmed_at):
+            return f"{self.reason} (no longer the case)"
+        return self.reason
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One change of the state; `pipeline_run` is empty when no run of the pipeline made it."""
+    """One change of the state; `pipeline_run` is empty when no pipeline run made it."""
 
     version: int
     at: datetime
-    state: State
-    previous: State
+    state: str
+    previous: str
     by: str
     reason: str
     pipeline_run: str

@@ -1,73 +1,79 @@
 """The state in the results database: read by everybody, changed once, by one.
 
-A change is the next row of `control_transitions`, made by who holds the lock of that name, and its
-number is the primary key: of many who want to make the same change one does. Nothing is made by
-reading: where there is no database, or none that control ever wrote to, the state is NORMAL. One
-that cannot be read raises: nobody knows then whether work may go on, so it must not.
+A change is the next row of `control_transitions`, made by whoever holds the lock of that name; its
+number is the primary key. Reading makes nothing: without a database, or one that control has never
+written to, the state is NORMAL. A damaged one raises, because nobody knows then whether work may go
+on. A server that cannot be reached leaves the last known state in force (last_known.py).
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, insert, inspect, select, update
+from pydantic import ConfigDict, TypeAdapter
+from sqlalchemy import Connection, Engine, delete, insert, select
 
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import (
     BacktestError,
     CommandError,
-    EventError,
     ResultsError,
     correlation_id,
 )
-from basis_pipeline.operations.control import policy
+from basis_pipeline.operations.audit_log import EventType, emit
+from basis_pipeline.operations.control import last_known, limits
 from basis_pipeline.operations.control.model import (
-    Breach,
+    POLICY,
     ControlState,
-    Measured,
-    Standing,
+    Measurement,
+    OpenBreach,
     State,
     Transition,
+    describe,
 )
-from basis_pipeline.operations.events.log import emit, open_log
-from basis_pipeline.operations.events.model import DIRECTORY, EventType
 from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
 from basis_pipeline.results.database.control import CONTROL_BREACHES as BREACHES
 from basis_pipeline.results.database.control import CONTROL_TRANSITIONS as TRANSITIONS
 from basis_pipeline.results.database.migration import migrate, revision_of
 from basis_pipeline.settings import Settings, project_root
 
-POLICY = "the limits"  # who changed the state, when no person did
-REVISION = "0002_control"  # that made the tables
-COMPONENT = "control"
-LOCK = "control"
+UNREACHABLE = "RS-008"
+BREACHES_JSON = TypeAdapter(tuple[OpenBreach, ...], config=ConfigDict(ser_json_inf_nan="constants"))
 EVENTS = {
     State.NORMAL: EventType.RESUMED,
     State.ALERT: EventType.ALERTED,
     State.HALT: EventType.HALTED,
     State.SHUTDOWN: EventType.SHUT_DOWN,
 }
-Key = tuple[str, str, str]
 
 
 def read_state(settings: Settings) -> ControlState:
-    """The state as it stands. Makes nothing.
+    """Return the state as it stands; the last known one while the server cannot be reached.
 
     Raises
     ------
-    ResultsError: the database is there and cannot be read; then work must not go on.
+    ResultsError: the database cannot be read; then work must not go on.
     """
-    engine = _existing(settings)
-    if engine is None:
-        return ControlState()
-    with reading(engine) as connection:
-        return _state(connection, place(engine))
+    known = last_known.load(settings)
+    try:
+        if (engine := _existing(settings)) is None:
+            return ControlState()
+        with reading(engine) as connection:
+            state = _state(connection, engine)
+    except ResultsError as error:
+        if error.code != UNREACHABLE or known is None:
+            raise
+        return known
+    if known and known.is_pending and known.name.rank > state.name.rank:
+        _escalate(settings, known.name, known.reason, known.by)
+        return read_state(settings)
+    last_known.confirm(settings, state)
+    return state
 
 
 def require_work(settings: Settings, asking: str) -> None:
-    """Refuse a backtest, or what requests one, while work is halted.
+    """Block a backtest, or what requests one, while work is halted.
 
     Raises
     ------
@@ -77,7 +83,7 @@ def require_work(settings: Settings, asking: str) -> None:
 
 
 def require_open(settings: Settings, asking: str) -> None:
-    """Refuse what still runs while work is halted, once it is shut down.
+    """Block what still runs in a halt, once the platform is shut down.
 
     Raises
     ------
@@ -89,89 +95,80 @@ def require_open(settings: Settings, asking: str) -> None:
 def _require_below(level: State, settings: Settings, asking: str) -> None:
     state = read_state(settings)
     if state.name.rank >= level.rank:
-        raise BacktestError("BT-005", f"{asking} does not run: {state.told}")
+        raise BacktestError("BT-005", f"{asking} is blocked: {state.description}")
 
 
-def transitions(settings: Settings, limit: int | None = None) -> list[Transition]:
-    """The changes of the state, the latest first; all of them, or so many. Raises ResultsError."""
-    engine = _existing(settings)
-    if engine is None:
-        return []
-    with reading(engine) as connection:
-        rows = connection.execute(
-            select(TRANSITIONS).order_by(TRANSITIONS.c.version.desc()).limit(limit)
-        )
-        return [
-            Transition(
-                row.version,
-                row.at,
-                State(row.state),
-                State(row.previous),
-                row.by,
-                row.reason,
-                row.pipeline_run,
-            )
-            for row in rows
-        ]
-
-
-def standing(settings: Settings) -> list[Standing]:
-    """The breaches that are still there, by limit, mode and subject. Raises ResultsError."""
-    engine = _existing(settings)
-    if engine is None:
-        return []
-    with reading(engine) as connection:
-        found = _standing(connection)
-    return [
-        Standing(_breach(row), row.since, row.acknowledged_level is not None)
-        for _, row in sorted(found.items())
-    ]
-
-
-def assess(
-    settings: Settings, measured: Iterable[Measured], limits: ControlLimits | None = None
-) -> ControlState:
-    """Hold figures against the limits and make the state what they demand, where that is worse.
-
-    What is measured replaces what was known of the same limit, mode and subject: a figure within
-    its limit ends its breach. A breach that a person resumed in spite of demands nothing until it
-    is worse, or over and there again.
+def transitions(settings: Settings, limit: int | None = None, after: int = 0) -> list[Transition]:
+    """Return the changes of the state, the latest first. Raises ResultsError.
 
     Parameters
     ----------
-    limits: those of the project's configuration when not given.
+    limit: only the latest so many. after: only those with a greater version.
+    """
+    if (engine := _existing(settings)) is None:
+        return []
+    c = TRANSITIONS.c
+    chosen = select(c.version, c.at, c.state, c.previous, c.by, c.reason, c.pipeline_run)
+    with reading(engine) as connection:
+        rows = connection.execute(
+            chosen.where(c.version > after).order_by(c.version.desc()).limit(limit)
+        )
+        return [Transition(*row) for row in rows]
+
+
+def enforce_limits(
+    settings: Settings,
+    measurements: Iterable[Measurement],
+    judged_by: ControlLimits | None = None,
+) -> ControlState:
+    """Hold measurements against the limits, and change the state to what they demand.
+
+    A measurement replaces the earlier one of the same limit, mode and subject: within its limit it
+    ends the breach. A breach that was open when a person resumed demands nothing until it is worse,
+    or over and there again. An alert ends when nothing demands it; a halt ends by a person only.
+
+    Parameters
+    ----------
+    judged_by: the limits of the project's configuration when not given.
 
     Raises
     ------
     ConfigError: the limits cannot be used. ResultsError: the database cannot be read or written.
     """
-    figures = list(measured)
-    judged_by = limits or load_control_limits(project_root() / "configs")
-    breaches = _worst(policy.judge(figures, judged_by))
-    asked = {figure.key for figure in figures}
-    if not breaches:
-        engine = _existing(settings)
-        if engine is None:
-            return ControlState()
-        with reading(engine) as connection:
-            if not asked & _standing(connection).keys():
-                return _state(connection, place(engine))
-    engine, now = _opened(settings), datetime.now(UTC)
-    made = None
-    with writing(engine, exclusive=LOCK) as connection:
-        fresh, seen_first = _settle(connection, asked, breaches, now)
-        state, demanded = _state(connection, place(engine)), policy.demanded(fresh)
-        if demanded.rank > state.name.rank:
-            made = _change(connection, state, demanded, POLICY, policy.told(fresh), fresh)
-            state = _state(connection, place(engine))
-    for breach in seen_first:
-        _tell(settings, EventType.LIMIT_BREACHED, {"what": breach.told, **breach.as_json()})
-    _audit(settings, made)
-    return state
+    measured = list(measurements)
+    judged_by = judged_by or load_control_limits(project_root() / "configs")
+    now = datetime.now(UTC)
+    breaches = limits.judge(measured, judged_by, now)
+    keys = {measurement.key for measurement in measured}
+    state = read_state(settings)
+    if not breaches and not any(b.key in keys for b in state.breaches):
+        return state
+    if state.confirmed_at:  # the server is down: nothing can be stored but a worse state
+        if limits.demanded(breaches).rank > state.name.rank:
+            _escalate(settings, limits.demanded(breaches), describe(breaches), POLICY)
+        return read_state(settings)
+    changed = None
+    with _changing(settings) as (connection, state):
+        after = limits.update(state.breaches, keys, breaches)
+        _store_breaches(connection, after)
+        demanding = [breach for breach in after if not breach.accepted]
+        target = limits.demanded(demanding)
+        is_over = state.name is State.ALERT and target is State.NORMAL
+        if is_over or target.rank > state.name.rank:
+            reason = "every breach is over" if is_over else describe(demanding)
+            changed = _change(connection, state, target, POLICY, reason, demanding)
+    for breach in after:
+        if breach.since == now:
+            fields = {**asdict(breach), "level": "WARNING", "demands": breach.level}
+            emit(settings, EventType.LIMIT_BREACHED, "control", what=breach.description, **fields)
+    _audit(settings, changed)
+    return read_state(settings)
 
 
-def halt(settings: Settings, *, reason: str, by: str) -> Transition | None:
-    """Stop work: backtests are refused, nothing is requested; None when it is stopped already.
+def halt(settings: Settings, *, reason: str, by: str) -> bool:
+    """Stop work: backtests are blocked, nothing is requested; False when it is stopped already.
+
+    While the server cannot be reached the halt holds here, and goes into the database later.
 
     Raises
     ------
@@ -180,56 +177,59 @@ def halt(settings: Settings, *, reason: str, by: str) -> Transition | None:
     return _escalate(settings, State.HALT, reason, by)
 
 
-def alert(settings: Settings, *, reason: str, by: str) -> Transition | None:
-    """Ask a person to look; None when that, or worse, stands already. Raises as `halt`."""
-    return _escalate(settings, State.ALERT, reason, by)
-
-
-def shutdown(settings: Settings, *, reason: str, by: str) -> Transition | None:
-    """Stop everything but gates and health; None when it is so already. Raises as `halt`."""
+def shutdown(settings: Settings, *, reason: str, by: str) -> bool:
+    """Stop everything but gates and health; False when that is so already. Raises as `halt`."""
     return _escalate(settings, State.SHUTDOWN, reason, by)
 
 
-def resume(settings: Settings, *, reason: str, by: str) -> Transition | None:
-    """Let work go on in spite of the breaches that stand; None when nothing stops it.
+def resume(settings: Settings, *, reason: str, by: str) -> bool:
+    """Let work go on and accept every open breach as it is; False when nothing stops it.
 
-    Failed gates are counted from here on; other breaches are accepted as they are.
+    Failed gates are counted from here on.
 
     Raises
     ------
     CommandError: API-001 without a reason or a name. ResultsError: the database cannot be used.
     """
-    _require_said(reason, by)
+    _require_words(reason, by)
     if read_state(settings).name is State.NORMAL:
-        return None
-    engine = _opened(settings)
-    made = None
-    with writing(engine, exclusive=LOCK) as connection:
-        state = _state(connection, place(engine))
+        return False
+    changed = None
+    with _changing(settings) as (connection, state):
         if state.name is not State.NORMAL:
-            made = _change(connection, state, State.NORMAL, by, reason)
-            connection.execute(delete(BREACHES).where(BREACHES.c.limit_name == Limit.FAILED_GATES))
-            accepted = {"acknowledged_level": BREACHES.c.level}
-            connection.execute(
-                update(BREACHES).values(**accepted, acknowledged_value=BREACHES.c.value)
-            )
-    _audit(settings, made)
-    return made
+            changed = _change(connection, state, State.NORMAL, by, reason)
+            left = [b for b in state.breaches if b.limit is not Limit.FAILED_GATES]
+            _store_breaches(connection, [replace(breach, accepted=True) for breach in left])
+    return _audit(settings, changed)
 
 
-def _escalate(settings: Settings, target: State, reason: str, by: str) -> Transition | None:
-    _require_said(reason, by)
-    engine = _opened(settings)
-    made = None
-    with writing(engine, exclusive=LOCK) as connection:
-        state = _state(connection, place(engine))
-        if state.name.rank < target.rank:
-            made = _change(connection, state, target, by, reason)
-    _audit(settings, made)
-    return made
+def _escalate(settings: Settings, target: State, reason: str, by: str) -> bool:
+    _require_words(reason, by)
+    changed = None
+    try:
+        with _changing(settings) as (connection, state):
+            if target.rank > state.name.rank:
+                changed = _change(connection, state, target, by, reason)
+    except ResultsError as error:
+        if error.code != UNREACHABLE:
+            raise
+        state = last_known.load(settings) or ControlState()
+        if target.rank > state.name.rank:
+            now = datetime.now(UTC)
+            changed = replace(state, name=target, since=now, reason=reason, by=by)
+            _store_pending(settings, changed)
+    return _audit(settings, changed)
 
 
-def _require_said(reason: str, by: str) -> None:
+def _store_pending(settings: Settings, state: ControlState) -> None:
+    try:
+        last_known.store_pending(settings, state)
+    except OSError as error:
+        what = f"the results database is down and the state cannot be stored: {error.strerror}"
+        raise ResultsError("RS-001", what, where=str(last_known.file(settings))) from error
+
+
+def _require_words(reason: str, by: str) -> None:
     missing = [name for name, text in (("reason", reason), ("by", by)) if not text.strip()]
     if missing:
         what = f"emergency control is not changed without {' and '.join(missing)}"
@@ -237,114 +237,47 @@ def _require_said(reason: str, by: str) -> None:
 
 
 def _existing(settings: Settings) -> Engine | None:
-    """The database, None where control never wrote to it."""
+    """Return the database; None where nothing was ever stored."""
     file = sqlite_file(settings.results_db_url)
     if file is not None and not file.exists():
         return None
     engine = connect(settings.results_db_url)
-    with reading(engine) as connection:
-        there = inspect(connection).has_table(TRANSITIONS.name)
-    # Of a later revision the tables are gone: reading them says so, with a code.
-    return engine if there or revision_of(engine) >= REVISION else None
-
-
-def _opened(settings: Settings) -> Engine:
-    engine = connect(settings.results_db_url)
+    if not revision_of(engine):
+        return None
     migrate(engine)
     return engine
 
 
-def _state(connection: Connection, where: str) -> ControlState:
-    latest_first = select(TRANSITIONS).order_by(TRANSITIONS.c.version.desc()).limit(1)
-    last = connection.execute(latest_first).first()
+@contextmanager
+def _changing(settings: Settings) -> Iterator[tuple[Connection, ControlState]]:
+    """Hold the lock on the state and give the state as it stands."""
+    engine = connect(settings.results_db_url)
+    migrate(engine)
+    with writing(engine, exclusive="control") as connection:
+        yield connection, _state(connection, engine)
+
+
+def _state(connection: Connection, engine: Engine) -> ControlState:
+    stored = connection.scalar(select(BREACHES.c.content))
+    breaches = BREACHES_JSON.validate_json(stored) if stored else ()
+    latest = select(TRANSITIONS).order_by(TRANSITIONS.c.version.desc()).limit(1)
+    last = connection.execute(latest).first()
     if last is None:
-        return ControlState()
+        return ControlState(breaches=breaches)
     if last.state not in list(State):
-        what = f"{last.state!r} is no state of emergency control"
-        raise ResultsError("RS-005", what, where=where)
-    resumed = connection.execute(latest_first.where(TRANSITIONS.c.state == State.NORMAL)).first()
-    return ControlState(
-        State(last.state),
-        last.at,
-        last.reason,
-        last.by,
-        last.version,
-        resumed.at if resumed else None,
-    )
+        what = f"{last.state!r} is not a state of emergency control"
+        raise ResultsError("RS-005", what, where=place(engine))
+    is_resume = (TRANSITIONS.c.state == State.NORMAL) & (TRANSITIONS.c.by != POLICY)
+    resumed = connection.execute(latest.where(is_resume)).first()
+    resumed_at = resumed.at if resumed else None
+    name, since = State(last.state), last.at
+    return ControlState(name, since, last.reason, last.by, last.version, resumed_at, breaches)
 
 
-def _standing(connection: Connection) -> dict[Key, Row[Any]]:
-    rows = connection.execute(select(BREACHES))
-    return {(row.limit_name, row.mode, row.subject): row for row in rows}
-
-
-def _breach(row: Row[Any]) -> Breach:
-    value = float("nan") if row.value is None else row.value
-    figure = Measured(Limit(row.limit_name), value, row.mode, row.subject)
-    return Breach(figure, State(row.level), row.bound)
-
-
-def _acknowledged(row: Row[Any]) -> Breach | None:
-    """The breach that a person resumed in spite of."""
-    if row.acknowledged_level is None:
-        return None
-    value = float("nan") if row.acknowledged_value is None else row.acknowledged_value
-    figure = Measured(Limit(row.limit_name), value, row.mode, row.subject)
-    return Breach(figure, State(row.acknowledged_level), row.bound)
-
-
-def _worst(breaches: Iterable[Breach]) -> dict[Key, Breach]:
-    found: dict[Key, Breach] = {}
-    for breach in breaches:
-        key = breach.measured.key
-        if key not in found or not policy.covers(found[key], breach):
-            found[key] = breach
-    return found
-
-
-def _settle(
-    connection: Connection, asked: set[Key], breaches: Mapping[Key, Breach], now: datetime
-) -> tuple[list[Breach], list[Breach]]:
-    """Keep what stands now of what was asked for.
-
-    Returns
-    -------
-    The breaches that nobody has accepted, and those of them that are seen for the first time.
-    """
-    before = _standing(connection)
-    fresh, seen_first = [], []
-    for key in asked & before.keys():
-        connection.execute(
-            delete(BREACHES).where(
-                BREACHES.c.limit_name == key[0],
-                BREACHES.c.mode == key[1],
-                BREACHES.c.subject == key[2],
-            )
-        )
-    for key, breach in breaches.items():
-        row = before.get(key)
-        accepted = _acknowledged(row) if row else None
-        is_covered = accepted is not None and policy.covers(accepted, breach)
-        is_new = row is None or (accepted is not None and not is_covered)
-        if not is_covered:
-            fresh.append(breach)
-        if is_new:
-            seen_first.append(breach)
-        value = breach.measured.value
-        connection.execute(
-            insert(BREACHES).values(
-                limit_name=key[0],
-                mode=key[1],
-                subject=key[2],
-                level=breach.level,
-                value=None if value != value else value,
-                bound=breach.bound,
-                since=row.since if row and not is_new else now,
-                acknowledged_level=row.acknowledged_level if row and is_covered else None,
-                acknowledged_value=row.acknowledged_value if row and is_covered else None,
-            )
-        )
-    return fresh, seen_first
+def _store_breaches(connection: Connection, breaches: Iterable[OpenBreach]) -> None:
+    connection.execute(delete(BREACHES))
+    content = BREACHES_JSON.dump_json(tuple(breaches)).decode()
+    connection.execute(insert(BREACHES).values(content=content))
 
 
 def _change(
@@ -353,39 +286,32 @@ def _change(
     target: State,
     by: str,
     reason: str,
-    breaches: Sequence[Breach] = (),
-) -> Transition:
+    breaches: Iterable[OpenBreach] = (),
+) -> ControlState:
     """Add the next transition; a time never lies before the one before it."""
     now = datetime.now(UTC)
-    at = max(now, state.since) if state.since else now
-    run = correlation_id()
-    made = Transition(state.version + 1, at, target, state.name, by, reason, run)
+    at, version = max(now, state.since or now), state.version + 1
     connection.execute(
         insert(TRANSITIONS).values(
-            version=made.version,
-            at=made.at,
-            state=made.state,
-            previous=made.previous,
-            by=made.by,
-            reason=made.reason,
-            breaches=json.dumps([breach.as_json() for breach in breaches]),
-            pipeline_run=made.pipeline_run,
+            version=version,
+            at=at,
+            state=target,
+            previous=state.name,
+            by=by,
+            reason=reason,
+            breaches=BREACHES_JSON.dump_json(tuple(breaches)).decode(),
+            pipeline_run=correlation_id(),
         )
     )
-    return made
+    return ControlState(target, at, reason, by, version, state.resumed_at)
 
 
-def _audit(settings: Settings, made: Transition | None) -> None:
-    """Tell of a change that is committed; who made it tells of it, so it is told once."""
-    if made:
-        fields = {"state": made.state, "previous": made.previous, "by": made.by}
-        _tell(
-            settings, EVENTS[made.state], {"version": made.version, **fields, "reason": made.reason}
-        )
-
-
-def _tell(settings: Settings, kind: EventType, fields: Mapping[str, Any]) -> None:
-    # The change stands in the database: a log that cannot be written must not undo it.
-    with suppress(EventError):
-        open_log(settings.results_dir / DIRECTORY)
-    emit(kind, COMPONENT, **fields)
+def _audit(settings: Settings, changed: ControlState | None) -> bool:
+    """Record a change that is committed; only who made it does, so it is recorded once."""
+    if changed is None:
+        return False
+    fields = {"version": changed.version, "state": changed.name, "by": changed.by}
+    emit(settings, EVENTS[changed.name], "control", **fields, reason=changed.reason)
+    if not changed.confirmed_at:
+        last_known.confirm(settings, changed)
+    return True

@@ -13,7 +13,7 @@ def control(settings: Settings) -> Found:
     except BasisError as error:
         return faulty(error)
     if state.stops_work:
-        return faulty(BacktestError("BT-005", state.told))
+        return faulty(BacktestError("BT-005", state.description))
     if state.name is State.ALERT:
-        return Found(Status.DEGRADED, state.told, action="see basis control, then basis resume")
-    return Found(Status.HEALTHY, state.told)
+        return Found(Status.DEGRADED, state.description)
+    return Found(Status.HEALTHY, state.description)

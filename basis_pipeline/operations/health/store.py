@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from basis_pipeline.errors import BasisError, EventError, ResultsError
-from basis_pipeline.operations.events.files import log_files
-from basis_pipeline.operations.events.model import DIRECTORY
+from basis_pipeline.operations.audit_log import log_directory
+from basis_pipeline.operations.audit_log.files import log_files
 from basis_pipeline.operations.health.machine import write_probe
 from basis_pipeline.operations.health.model import Found, Status, faulty
 from basis_pipeline.results.database.archive import QUEUE_FILE, RUNS_DIRECTORY
@@ -52,7 +52,7 @@ def results_store(settings: Settings) -> Found:
 
 def event_log(settings: Settings) -> Found:
     """The directory of the log can be read and written; it is made by the first run."""
-    directory = settings.results_dir / DIRECTORY
+    directory = log_directory(settings)
     if not directory.exists():
         return Found(Status.NOT_READY, "nothing is logged yet: the first run makes it")
     if fault := _unwritable(directory):

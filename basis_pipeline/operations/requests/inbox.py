@@ -11,14 +11,14 @@ from pathlib import Path
 
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BacktestError, BasisError, ConfigError
-from basis_pipeline.operations.deliveries import Signature, is_young
-from basis_pipeline.operations.events.log import emit
-from basis_pipeline.operations.events.model import EventType
+from basis_pipeline.operations.audit_log import EventType, emit
+from basis_pipeline.operations.file_changes import is_young
 from basis_pipeline.operations.requests.model import read_request
 from basis_pipeline.operations.requests.queue import COMPONENT, submit
 from basis_pipeline.settings import Settings
 
 DIRECTORY, ACCEPTED, REJECTED = "inbox", "accepted", "rejected"
+Signature = list[int]  # time of writing [ns], size
 SUFFIXES = (".json", ".yaml", ".yml")
 
 
@@ -56,7 +56,7 @@ def empty_inbox(
     """
     done, inbox = Emptied(), inbox_of(settings)
     for path, signature in _files(inbox):
-        if seen.get(path.name) != signature or is_young(signature, settle_seconds, now):
+        if seen.get(path.name) != signature or is_young(signature[0], settle_seconds, now):
             done.left[path.name] = signature
             continue
         try:
@@ -72,7 +72,7 @@ def empty_inbox(
             _move(path, inbox / ACCEPTED)
             done.accepted.append(path.name)
     for name, refusal in done.rejected.items():
-        _reject(inbox / name, refusal)
+        _reject(settings, inbox / name, refusal)
     return done
 
 
@@ -89,12 +89,12 @@ def _files(inbox: Path) -> list[tuple[Path, Signature]]:
     return sorted(found, key=lambda item: (item[1][0], item[0].name))
 
 
-def _reject(path: Path, error: BasisError) -> None:
+def _reject(settings: Settings, path: Path, error: BasisError) -> None:
     kept = _move(path, path.parent / REJECTED)
     told = {name: value for name, value in error.as_json().items() if name != "stack_trace"}
     kept.with_name(f"{kept.name}.error.json").write_text(json.dumps(told, indent=1) + "\n")
     fields = {"file": path.name, "code": error.code, "reason": error.what}
-    emit(EventType.REQUEST_REJECTED, COMPONENT, **fields)
+    emit(settings, EventType.REQUEST_REJECTED, COMPONENT, **fields)
 
 
 def _move(path: Path, directory: Path) -> Path:

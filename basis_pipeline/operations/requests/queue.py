@@ -25,9 +25,8 @@ from sqlalchemy import (
 from basis_pipeline.config import Configs, load_configs
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import BacktestError
+from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import require_work
-from basis_pipeline.operations.events.log import emit
-from basis_pipeline.operations.events.model import EventType
 from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
 from basis_pipeline.results.database.connection import connect, reading, sqlite_file, writing
 from basis_pipeline.results.database.migration import migrate
@@ -87,7 +86,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
         row = _row(connection, request.request_id)
         assert row is not None  # just written, in this transaction
     told = {"request_id": request.request_id, "sequence": row.sequence, "mode": request.mode}
-    emit(EventType.REQUEST_ACCEPTED, COMPONENT, **told)
+    emit(settings, EventType.REQUEST_ACCEPTED, COMPONENT, **told)
     return _served(row)
 
 

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import build_panel
+from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import require_work
-from basis_pipeline.operations.events.log import emit
-from basis_pipeline.operations.events.model import EventType
-from basis_pipeline.operations.gates import verdict_of
 from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
 from basis_pipeline.operations.requests.queue import COMPONENT, begin, find, finish
 from basis_pipeline.results.database.archive import Archive
@@ -25,8 +23,9 @@ from basis_pipeline.runs.backtest import (
     run_backtest,
 )
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
-from basis_pipeline.runs.checks import backtest_checks
+from basis_pipeline.runs.checks import ASSET, backtest_checks
 from basis_pipeline.settings import Settings
+from basis_pipeline.verdict import Verdict
 
 
 def serve(
@@ -45,32 +44,37 @@ def serve(
     for sequence in sorted(sequences):
         require_work(settings, f"backtest request {sequence}")
         if begin(settings, sequence, pipeline_run):
-            _serve(settings, configs, sequence)
+            _serve(settings, configs, sequence, pipeline_run)
     return find(settings, sequences)
 
 
-def _serve(settings: Settings, configs: Configs, sequence: int) -> None:
+def _serve(settings: Settings, configs: Configs, sequence: int, pipeline_run: str) -> None:
     (served,) = find(settings, [sequence])
     known = {"request_id": served.request.request_id, "sequence": sequence}
     try:
-        result, verdicts = backtest_of(served.request, configs)
+        result, judged = backtest_of(served.request, configs)
         archive = Archive(settings.results_dir, settings.results_db_url)
         archive.record(result, write_run(result, archive.runs / result.run_id))
+        verdicts = [
+            verdict.at(asset=ASSET, mode=result.mode, run_id=pipeline_run) for verdict in judged
+        ]
+        archive.record_verdicts(result.run_id, verdicts)
     except BasisError as error:
         told = {"code": error.code, "message": str(error)}
         finish(settings, sequence, Status.REFUSED, **told)
-        _tell(served, Status.REFUSED, known | told)
+        _tell(settings, served, Status.REFUSED, known | told)
         return
     except Exception as error:  # noqa: BLE001 - one request must not stop those behind it
         told = {"message": f"{type(error).__name__}: {error}"}
         finish(settings, sequence, Status.FAILED, **told)
-        _tell(served, Status.FAILED, known | told)
+        _tell(settings, served, Status.FAILED, known | told)
         return
-    finish(settings, sequence, Status.DONE, run_id=result.run_id, verdicts=json.dumps(verdicts))
-    _tell(served, Status.DONE, {**known, "record": result.run_id, "verdicts": verdicts})
+    words = {verdict.check: verdict.status.value for verdict in verdicts}
+    finish(settings, sequence, Status.DONE, run_id=result.run_id, verdicts=json.dumps(words))
+    _tell(settings, served, Status.DONE, {**known, "record": result.run_id, "verdicts": words})
 
 
-def backtest_of(request: BacktestRequest, configs: Configs) -> tuple[RunResult, dict[str, str]]:
+def backtest_of(request: BacktestRequest, configs: Configs) -> tuple[RunResult, list[Verdict]]:
     """The backtest a request asks for, and the verdicts of its gates.
 
     Raises
@@ -86,14 +90,11 @@ def backtest_of(request: BacktestRequest, configs: Configs) -> tuple[RunResult, 
     capital = capital_of(mode_slice, request.capital)
     result = run_backtest(mode_slice, panel, window, capital, beside)
     require_reconciled(result)
-    found = backtest_checks(result, mode_slice, panel)
-    verdicts = {
-        gate.name: verdict_of(gate.passed, gate.severity).value for gate in found if gate.evaluated
-    }
-    return result, verdicts
+    return result, backtest_checks(result, mode_slice, panel)
 
 
-def _tell(served: Served, status: Status, fields: dict[str, object]) -> None:
+def _tell(settings: Settings, served: Served, status: Status, fields: dict[str, object]) -> None:
     level = "INFO" if status is Status.DONE else "ERROR"
     mode = served.request.mode
-    emit(EventType.REQUEST_SERVED, COMPONENT, level=level, mode=mode, status=status, **fields)
+    event = {"mode": mode, "level": level, "status": status, **fields}
+    emit(settings, EventType.REQUEST_SERVED, COMPONENT, **event)

@@ -11,7 +11,6 @@ from basis_pipeline.orchestration.assets.dataset import dataset_assets
 from basis_pipeline.orchestration.assets.health import health_asset
 from basis_pipeline.orchestration.assets.market import panel_asset
 from basis_pipeline.orchestration.assets.platform import platform_asset
-from basis_pipeline.orchestration.assets.project import project_assets
 from basis_pipeline.orchestration.assets.raw import raw_assets
 from basis_pipeline.orchestration.assets.report import report_assets
 from basis_pipeline.orchestration.assets.requests import requests
@@ -32,7 +31,6 @@ def all_assets(
         platform_asset(),
         control_asset(),
         requests,
-        *project_assets(),
         raw_assets(configs),
         dataset_assets(configs),
         *of_a_mode,

@@ -1,6 +1,6 @@
 """`report/data_audit` and `report/gates`: pages over the whole pipeline."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,12 +8,16 @@ import pandas as pd
 
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError, DataError
-from basis_pipeline.market.audit import Examined
-from basis_pipeline.market.evidence import Evidence
+from basis_pipeline.market.audit import (
+    FeedAudit,
+    audit_feed,
+    audit_table,
+    counted,
+    worst_first,
+)
 from basis_pipeline.operations.control import require_open
-from basis_pipeline.operations.data_report import audit_html, counted, evidence_of
+from basis_pipeline.operations.data_report import audit_html
 from basis_pipeline.operations.gate_reports import gates_html
-from basis_pipeline.operations.gates import Gate, Verdict, counts, failed
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
@@ -24,6 +28,7 @@ from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.records import gates_of_all
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
+from basis_pipeline.verdict import Status, Verdict, counts, failing
 
 DATA_AUDIT = dg.AssetKey(["report", "data_audit"])
 GATES = dg.AssetKey(["report", "gates"])
@@ -31,7 +36,7 @@ CODE_VERSION = "1"
 
 
 def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
-    """The audit of every family that was ingested."""
+    """The audit of every feed that was ingested."""
 
     @dg.asset(
         key=DATA_AUDIT,
@@ -41,10 +46,10 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         owners=["team:market-data"],
         code_version=CODE_VERSION,
         description=(
-            "One page over all data families: a calendar of the days each covers, holes and what "
+            "One page over all data feeds: a calendar of the days each covers, gaps and what "
             "filled them, repairs, outliers and the spreads between venues, as pictures and "
             "tables.\n\n"
-            "**Units:** rows, hours, and basis points for spreads. **Source:** the raw families "
+            "**Units:** rows, hours, and basis points for spreads. **Source:** the raw feeds "
             "and datasets of the warehouse, over the window of the run; what was never ingested "
             "is not on it.\n\n"
             "**What is at stake:** whom to trust. No backtest reads it, but a person who releases "
@@ -59,49 +64,48 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         """Write the page from what the warehouse holds."""
         with coded_failures():
             require_open(options.settings, "report/data_audit")
-            evidence = evidence_of(_ingested(options, warehouse), options.configs.venues)
-            html = audit_html(evidence, f"{options.data.name}: {options.window} UTC")
+            audits = _audits(options, warehouse)
+            html = audit_html(audits, f"{options.data.name}: {options.window} UTC")
             page = write_page(options.reports / "data_audit.html", html)
-        return dg.MaterializeResult(metadata={**figures.page(page), **_data_facts(evidence)})
+        return dg.MaterializeResult(metadata={**figures.page(page), **_data_facts(audits)})
 
     return data_audit
 
 
-def _ingested(options: RunOptions, warehouse: ParquetIOManager) -> Iterator[Examined]:
-    """Every family that has landed or was refused, with what became of its dataset."""
+def _audits(options: RunOptions, warehouse: ParquetIOManager) -> list[FeedAudit]:
+    """The audit of every feed that was ingested; what was never ingested is left out."""
+    audits = []
     for name, config in options.configs.datasets.items():
-        raw, outcome = (_found(warehouse, key(name)) for key in (raw_key, dataset_key))
-        if raw is None or outcome is None:
+        outcome = _outcome(warehouse, dataset_key(name))
+        if outcome is None:
             continue
-        window = None if isinstance(raw, DataError) else options.window
-        if not isinstance(outcome, DataError):
-            window = outcome.window
-        yield Examined(config, raw, window, outcome)
+        rejected = isinstance(outcome, DataError)
+        names = [name, *config.sources] if rejected else []
+        feeds = {n: f for n in names if (f := _outcome(warehouse, raw_key(n))) is not None}
+        audits.append(audit_feed(config, outcome, feeds, options.window))
+    return worst_first(audits)
 
 
-def _found(warehouse: ParquetIOManager, key: dg.AssetKey) -> Any:
-    """A value or the refusal that stands in its place; None when there is neither."""
+def _outcome(warehouse: ParquetIOManager, key: dg.AssetKey) -> Any:
+    """A value, or the error that stands in its place; None when there is neither."""
     try:
         return warehouse.load(key)
-    except DataError as refusal:
-        return refusal
+    except DataError as rejection:
+        return rejection
     except BasisError:
         return None
 
 
-def _data_facts(evidence: Sequence[Evidence]) -> dict[str, Any]:
-    rows = pd.DataFrame(
-        [(e.line.family, e.verdict, e.line.rows, e.line.holes, e.line.message) for e in evidence],
-        columns=["family", "verdict", "rows", "holes", "what_to_know"],
-    )
+def _data_facts(audits: Sequence[FeedAudit]) -> dict[str, Any]:
+    columns = ["feed", "verdict", "rows", "gaps", "message"]
     return {
-        "families": table(rows, limit=200),
-        **{f"families_{word.lower()}": n for word, n in counted(evidence).items()},
-        "rows": sum(e.line.rows for e in evidence),
-        "holes": sum(e.line.holes or 0 for e in evidence),
-        "repaired_rows": sum(int(e.repairs["rows"].sum()) for e in evidence),
-        "outliers": sum(e.line.outliers for e in evidence),
-        "concerns": sum(len(e.concerns) for e in evidence),
+        "feeds": table(audit_table(audits)[columns], limit=200),
+        **{f"feeds_{status.name.lower()}": n for status, n in counted(audits).items()},
+        "rows": sum(a.findings.rows for a in audits),
+        "gaps": sum(a.gaps or 0 for a in audits),
+        "repaired_rows": sum(sum(a.findings.repairs.values()) for a in audits),
+        "outliers": sum(len(a.findings.outliers) for a in audits),
+        "warnings": sum(v.status is Status.WARN for a in audits for v in a.verdicts),
     }
 
 
@@ -135,14 +139,14 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
     return gates
 
 
-def _gate_facts(gates: Sequence[Gate]) -> dict[str, Any]:
-    telling = [gate for gate in gates if gate.verdict in (Verdict.FAIL, Verdict.WARN)]
+def _gate_facts(gates: Sequence[Verdict]) -> dict[str, Any]:
+    telling = [gate for gate in gates if gate.status in (Status.FAIL, Status.WARN)]
     rows = pd.DataFrame(
-        [(gate.verdict.value, gate.name, gate.told) for gate in telling],
+        [(gate.status.value, gate.name, gate.message) for gate in telling],
         columns=["verdict", "gate", "evidence"],
     )
     return {
-        "verdict": "FAIL" if failed(gates) else "PASS",
+        "verdict": "FAIL" if failing(gates) else "PASS",
         "telling": table(rows.sort_values("verdict", kind="stable"), limit=100),
         **{f"gates_{word.value.lower().replace(' ', '_')}": n for word, n in counts(gates).items()},
     }

@@ -11,13 +11,13 @@ from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.operations.control import require_work
-from basis_pipeline.operations.control.figures import figures_of
+from basis_pipeline.operations.control.measurements import measurements_of
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.config import MODE, RULES
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import INPUTS, PANEL, input_checks
 from basis_pipeline.orchestration.checks import check_results, check_spec
-from basis_pipeline.orchestration.control import hold
+from basis_pipeline.orchestration.control import enforce_limits
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
@@ -104,7 +104,7 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
             result = run_backtest(mode_slice, panel, options.window, capital, beside)
             seconds = time.perf_counter() - began
             if not options.overrides:  # a what-if is nobody's book
-                hold(context.instance, options.settings, figures_of(result))
+                enforce_limits(context.instance, options.settings, measurements_of(result))
         except BasisError as error:
             raise as_failure(error) from error
         found = backtest_checks(result, mode_slice, panel)

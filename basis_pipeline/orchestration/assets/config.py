@@ -10,14 +10,15 @@ from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.operations import environment
-from basis_pipeline.operations.environment import environment_checks
-from basis_pipeline.orchestration.checks import check_results, check_spec
+from basis_pipeline.operations.environment import environment_checks, files_check
+from basis_pipeline.orchestration.checks import check_result, check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures
-from basis_pipeline.orchestration.partitions import know_sets, mode_of
+from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.settings import Settings
+from basis_pipeline.verdict import judge
 
 CATALOGUE = dg.AssetKey(["config", "catalogue"])
 MODE = dg.AssetKey(["config", "mode"])
@@ -51,7 +52,6 @@ def catalogue(
     context: dg.AssetExecutionContext, options: RunOptions
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Read the configuration files and say what they hold; look at the environment."""
-    know_sets(context.instance)
     with coded_failures():
         configs = options.configs
     groups = (configs.modes, configs.venues, configs.share_classes, configs.datasets)
@@ -60,7 +60,9 @@ def catalogue(
         data_version=version_of(told),
         metadata={"modes": table(_modes(configs)), "datasets": table(_datasets(configs), 100)},
         check_results=check_results(
-            CATALOGUE, environment_checks(_settings(options)), context.selected_asset_check_keys
+            CATALOGUE,
+            [files_check(configs), *environment_checks(_settings(options))],
+            context.selected_asset_check_keys,
         ),
     )
 
@@ -104,23 +106,20 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
         try:
             mode_slice = options.slice(mode_of(context))
         except ConfigError as error:
-            yield _rules(passed=False, told=str(error))
+            yield _rules(False, str(error))
             raise as_failure(error) from error
         yield dg.MaterializeResult(
             value=mode_slice,
             data_version=dg.DataVersion(mode_slice.config_hash),
             metadata=_facts(mode_slice, options),
-            check_results=[_rules(passed=True, told=asks)],
+            check_results=[_rules(True, asks)],
         )
 
     return mode
 
 
-def _rules(*, passed: bool, told: str) -> dg.AssetCheckResult:
-    error = dg.AssetCheckSeverity.ERROR
-    return dg.AssetCheckResult(
-        asset_key=MODE, check_name=RULES, passed=passed, severity=error, description=told
-    )
+def _rules(passed: bool, message: str) -> dg.AssetCheckResult:
+    return check_result(MODE, judge(RULES, "ERROR", passed, message, phase=PHASE))
 
 
 def _facts(mode_slice: ModeSlice, options: RunOptions) -> dict[str, Any]:

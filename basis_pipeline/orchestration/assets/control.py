@@ -1,6 +1,6 @@
 """`platform/control`: the state of emergency control, and the age of the data held against it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,17 +8,18 @@ import dagster as dg
 import pandas as pd
 
 from basis_pipeline.config import slice_mode
-from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
+from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits, unknown_modes
 from basis_pipeline.errors import BasisError
-from basis_pipeline.operations.control import Measured
-from basis_pipeline.operations.control.figures import data_ages
-from basis_pipeline.operations.control.state import standing, transitions
-from basis_pipeline.orchestration.checks import check_spec
-from basis_pipeline.orchestration.control import CONTROL, STATE, hold, verdict
+from basis_pipeline.operations.control import ControlState, Measurement
+from basis_pipeline.operations.control.measurements import data_ages
+from basis_pipeline.operations.control.state import transitions
+from basis_pipeline.orchestration.checks import check_result, check_spec
+from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, verdict_of
 from basis_pipeline.orchestration.failures import error_metadata
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.verdict import Verdict, judge
 
 PHASE = 4
 CODE_VERSION = "1"
@@ -26,7 +27,7 @@ SHOWN = 50
 
 
 def control_asset() -> dg.AssetsDefinition:
-    """The state as an asset with one check: whether work may go on."""
+    """Make the state an asset with one check: whether work may go on."""
 
     @dg.asset(
         key=CONTROL,
@@ -37,8 +38,8 @@ def control_asset() -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         description=(
             "Emergency control: NORMAL, ALERT, HALT or SHUTDOWN, since when, by whom and why. The "
-            "limits are in configs/control/limits.yaml; every change shows here at once. While it "
-            "is halted backtests refuse; `basis resume` lets work go on.\n\n"
+            "limits are in configs/control/limits.yaml; every change shows here at once. In a halt "
+            "backtests are blocked; `basis resume` lets work go on.\n\n"
             "**Units:** states and times, UTC; limits as their file says. **Source:** the control "
             "state in the results database, which every process of every machine reads.\n\n"
             "**What is at stake:** whether a run that should have been stopped goes on, or a night "
@@ -48,45 +49,48 @@ def control_asset() -> dg.AssetsDefinition:
     def control(
         context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """Hold the age of the data against its limit, and show what stands."""
+        """Hold the age of the data against its limit, and show the state."""
         try:
-            settings = options.settings
-            limits = load_control_limits(project_root() / "configs")
-            state = hold(context.instance, settings, _ages(options, limits), limits)
-            found, facts = verdict(state), _facts(settings)
+            settings, config_dir = options.settings, project_root() / "configs"
+            limits = load_control_limits(config_dir)
+            state = enforce_limits(context.instance, settings, _ages(options, limits), limits)
+            verdict, metadata = verdict_of(state), _tables(settings, state)
+            if ignored := unknown_modes(config_dir, limits):
+                context.log.warning(str(ignored))
+                metadata["ignored_limits"] = ignored.what
         except BasisError as error:  # nobody knows whether work may go on
-            found, facts = _unknown(error), {}
-        yield dg.MaterializeResult(metadata=facts, check_results=[found])
+            verdict, metadata = _unknown(error), {}
+        results = [check_result(CONTROL, verdict)]
+        yield dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return control
 
 
-def _ages(options: RunOptions, limits: ControlLimits) -> list[Measured]:
-    configs = options.configs
-    watched = [mode for mode in configs.modes if limits.of(mode)[Limit.DATA_AGE]]
-    if not watched:
+def _ages(options: RunOptions, limits: ControlLimits) -> list[Measurement]:
+    """Measure the data of every mode whose age is limited; a broken mode has its own gates."""
+    if not any(of.get(Limit.DATA_AGE) for of in (limits.overall, *limits.modes.values())):
         return []
-    slices = [slice_mode(configs, mode) for mode in watched]
+    configs, slices = options.configs, []
+    for mode in configs.modes:
+        if limits.of(mode)[Limit.DATA_AGE]:
+            try:
+                slices.append(slice_mode(configs, mode))
+            except BasisError:
+                continue
     return data_ages(options.data, configs, slices, datetime.now(UTC))
 
 
-def _unknown(error: BasisError) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=CONTROL,
-        check_name=STATE,
-        passed=False,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=str(error),
-        metadata=error_metadata(error),
+def _unknown(error: BasisError) -> Verdict:
+    return judge(STATE, "ERROR", False, str(error), evidence=error_metadata(error), phase=PHASE)
+
+
+def _tables(settings: Settings, state: ControlState) -> dict[str, Any]:
+    changes = pd.DataFrame(
+        [(t.at, t.previous, t.state, t.by, t.reason) for t in transitions(settings, SHOWN)],
+        columns=["at", "from", "to", "by", "reason"],
     )
-
-
-def _facts(settings: Settings) -> Mapping[str, Any]:
-    changes = [
-        (t.at, t.previous.value, t.state.value, t.by, t.reason)
-        for t in transitions(settings, SHOWN)
-    ]
-    breaches = [(s.breach.told, s.since, s.acknowledged) for s in standing(settings)]
-    told = pd.DataFrame(changes, columns=["at", "from", "to", "by", "reason"])
-    stand = pd.DataFrame(breaches, columns=["breach", "since", "accepted"])
-    return {"changes": table(told, limit=SHOWN), "breaches": table(stand, limit=SHOWN)}
+    breaches = pd.DataFrame(
+        [(b.description, b.since, b.accepted) for b in state.breaches],
+        columns=["breach", "since", "accepted"],
+    )
+    return {"changes": table(changes, limit=SHOWN), "breaches": table(breaches, limit=SHOWN)}

@@ -1,4 +1,4 @@
-"""`dataset/<name>`: a family made fit for the window; every repair is declared and marked."""
+"""`dataset/<name>`: a feed made fit for the window; every repair is declared and marked."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -8,11 +8,11 @@ import dagster as dg
 from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
-from basis_pipeline.market.quality import PHASE, check_names
+from basis_pipeline.market.quality import PHASE, check_names, rejected_verdicts
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.schemas import schema_for
 from basis_pipeline.operations.control import require_open
-from basis_pipeline.orchestration.assets.raw import raw_key, refused
+from basis_pipeline.orchestration.assets.raw import raw_key, rejection, stops
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
@@ -20,7 +20,7 @@ from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import column_schema, table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.runs.ingest import CheckedDataset, checked_datasets, feeds_for
+from basis_pipeline.runs.ingest import feeds_for, ingest
 
 CODE_VERSION = "1"
 
@@ -37,7 +37,9 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="dataset",
         specs=[_spec(config, configs, read) for config in configs.datasets.values()],
-        check_specs=[spec for config in configs.datasets.values() for spec in _checks(config)],
+        check_specs=[
+            spec for config in configs.datasets.values() for spec in _checks(config, read)
+        ],
         can_subset=True,
         retry_policy=RETRIES,
         pool="data",
@@ -47,13 +49,14 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[Dataset | DataError] | dg.AssetCheckResult]:
-        """Build every selected dataset; one that breaks its policy is recorded as refused."""
+        """Build every selected dataset; one that breaks its policy is recorded as rejected."""
         names = asked_for(context)
         with coded_failures():
             require_open(options.settings, "dataset")
-            checked = _build(options, warehouse, names)
-        for name, found in checked.items():
-            result = _materialise(name, found, context.selected_asset_check_keys)
+            outcomes = _build(options, warehouse, names)
+        for name, outcome in outcomes.items():
+            config = options.configs.datasets[name]
+            result = _materialise(config, outcome, context.selected_asset_check_keys)
             yield from results_only(context, result)
 
     return dataset
@@ -61,9 +64,9 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
 
 def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpec:
     asset = (
-        "This is the family made fit for the window: on its hours, in canonical columns and units. "
+        "This is the feed made fit for the window: on its hours, in canonical columns and units. "
         f"Repairs declared: {config.repair}. Every repaired row names its `source` and `repair`; "
-        "what no declared repair covers refuses the dataset."
+        "a gap that no declared repair covers rejects the dataset."
     )
     return dg.AssetSpec(
         dataset_key(config.name),
@@ -78,59 +81,60 @@ def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpe
     ).with_io_manager_key("warehouse")
 
 
-def _checks(config: DatasetConfig) -> list[dg.AssetCheckSpec]:
+def _checks(config: DatasetConfig, read: Readers) -> list[dg.AssetCheckSpec]:
     key = dataset_key(config.name)
     return [
-        check_spec(key, name, severity, asks, PHASE)
+        check_spec(key, name, severity, f"{asks}. {stops(severity, read[config.name])}", PHASE)
         for name, (severity, asks) in check_names(config).items()
     ]
 
 
 def _build(
     options: RunOptions, warehouse: ParquetIOManager, names: Collection[str]
-) -> dict[str, CheckedDataset]:
-    """Build from the raw families in the warehouse; peers outside the selection are read there."""
+) -> dict[str, Dataset | DataError]:
+    """Build from the raw feeds in the warehouse; peers outside the selection are read there."""
     configs = options.configs
-    raws = {name: _landed(warehouse, name) for name in feeds_for(configs, names)}
+    feeds = {name: _feed(warehouse, name) for name in feeds_for(configs, names)}
     agreements = [configs.datasets[name].agreement for name in names]
     quoted = {peer for agreement in agreements if agreement for peer in agreement.peers}
     peers = {
-        name: found
+        name: peer
         for name in sorted(quoted - set(names))
-        if (found := warehouse.find(dataset_key(name))) and found.window == options.window
+        if (peer := warehouse.find(dataset_key(name))) and peer.window == options.window
     }
-    return checked_datasets(configs, names, raws, options.window, peers)
+    return ingest(configs, names, feeds, options.window, peers)
 
 
-def _landed(warehouse: ParquetIOManager, family: str) -> RawFeed | DataError:
+def _feed(warehouse: ParquetIOManager, name: str) -> RawFeed | DataError:
     try:
-        raw: RawFeed = warehouse.load(raw_key(family))
+        feed: RawFeed = warehouse.load(raw_key(name))
     except DataError as error:
         return error
-    return raw
+    return feed
 
 
 def _materialise(
-    name: str, found: CheckedDataset, selected: Collection[dg.AssetCheckKey]
+    config: DatasetConfig,
+    outcome: Dataset | DataError,
+    selected: Collection[dg.AssetCheckKey],
 ) -> dg.MaterializeResult[Dataset | DataError]:
-    key, outcome = dataset_key(name), found.outcome
-    results = check_results(key, found.checks, selected)
+    key = dataset_key(config.name)
     if isinstance(outcome, DataError):
-        return refused(key, outcome, results)
+        results = check_results(key, rejected_verdicts(config, outcome), selected)
+        return rejection(key, outcome, results)
     return dg.MaterializeResult(
         key,
         value=outcome,
         data_version=_version(outcome),
         metadata=_facts(outcome),
-        check_results=results,
+        check_results=check_results(key, outcome.verdicts, selected),
     )
 
 
 def _version(dataset: Dataset) -> dg.DataVersion:
     """Hash of everything a dataset follows from: raw contents, catalogue entry, window."""
-    told = [dataset.config.model_dump_json(), str(dataset.window)]
-    told += [f"{name}={digest}" for name, digest in sorted(dataset.content_hashes.items())]
-    return version_of(told)
+    hashes = [f"{name}={digest}" for name, digest in sorted(dataset.content_hashes.items())]
+    return version_of([dataset.config.model_dump_json(), str(dataset.window), *hashes])
 
 
 def _facts(dataset: Dataset) -> dict[str, Any]:
@@ -142,7 +146,7 @@ def _facts(dataset: Dataset) -> dict[str, Any]:
         "repairs": ", ".join(f"{n} {kind}" for kind, n in dataset.repairs.items()) or "none",
         "repaired_rows": sum(dataset.repairs.values()),
         **{f"repaired_{kind}": count for kind, count in dataset.repairs.items()},
-        "duplicates_dropped": dataset.duplicates_dropped,
+        "duplicates_dropped": dataset.findings.duplicates,
         "made_of": ", ".join(sorted(dataset.content_hashes)),
         "first_rows": table(dataset.frame, limit=5),
     }

@@ -10,12 +10,13 @@ from basis_pipeline.config.health import load_health_limits
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.graph import Names, component_graph
 from basis_pipeline.operations.health.model import Component, Health, Status
-from basis_pipeline.orchestration.checks import check_spec
+from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.facts import facts_of
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import judge
 
 HEALTH = dg.AssetKey(["health"])
 PHASE = 4
@@ -90,23 +91,21 @@ def _result(component: Component) -> dg.AssetCheckResult:
     """ERROR where it is unhealthy or stopped by what is, WARN where it is degraded."""
     is_stopped = component.status is Status.NOT_READY and bool(component.affected_by)
     passed = component.status in PASSING and not is_stopped
-    severity = dg.AssetCheckSeverity.WARN
-    if component.status is Status.UNHEALTHY:
-        severity = dg.AssetCheckSeverity.ERROR
-    facts = {"code": component.code, "where": component.where}
-    return dg.AssetCheckResult(
-        asset_key=HEALTH,
-        check_name=check_of(component.name),
-        passed=passed,
-        severity=severity,
-        description=f"{component.status}: {component.told}",
-        metadata={
-            "status": component.status.value,
+    error = {"code": component.code, "where": component.where}
+    verdict = judge(
+        check_of(component.name),
+        "ERROR" if component.status is Status.UNHEALTHY else "WARN",
+        passed,
+        f"{component.status}: {component.told}",
+        evidence={
+            "health": component.status.value,
             "since": component.since.isoformat(),
             "affected_by": ", ".join(component.affected_by) or "nobody",
-            **{name: value for name, value in facts.items() if value},
+            **{name: value for name, value in error.items() if value},
         },
+        phase=PHASE,
     )
+    return check_result(HEALTH, verdict)
 
 
 def _tally(health: Health) -> dict[str, int]:

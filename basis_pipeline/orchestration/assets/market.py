@@ -12,7 +12,7 @@ from basis_pipeline.market.panel import ARRAYS, Panel, axes, build_panel
 from basis_pipeline.market.quality import check_names
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
-from basis_pipeline.orchestration.checks import check_spec
+from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
@@ -20,6 +20,7 @@ from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema, table
 from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.orchestration.versions import version_of
+from basis_pipeline.verdict import Value, judge
 
 PANEL = dg.AssetKey(["market", "panel"])
 INPUTS = "inputs"
@@ -75,13 +76,13 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
             datasets = {n: warehouse.load(dataset_key(n)) for n in mode_slice.datasets}
             built = build_panel(mode_slice, datasets, options.window)
         except BasisError as error:
-            yield _inputs(passed=False, told=str(error), metadata={"where": error.where})
+            yield _inputs(False, str(error), {"where": error.where})
             raise as_failure(error) from error
         yield dg.MaterializeResult(
             value=built,
             data_version=_version(mode_slice, built),
             metadata=_facts(built, options),
-            check_results=[_inputs(passed=True, told=f"{len(datasets)} datasets", metadata={})],
+            check_results=[_inputs(True, f"{len(datasets)} datasets", {})],
         )
 
     return panel
@@ -97,15 +98,9 @@ def input_checks(mode_slice: ModeSlice) -> list[dg.AssetCheckKey]:
     ]
 
 
-def _inputs(*, passed: bool, told: str, metadata: dict[str, str]) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=PANEL,
-        check_name=INPUTS,
-        passed=passed,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=told,
-        metadata=metadata,
-    )
+def _inputs(passed: bool, message: str, evidence: dict[str, Value]) -> dg.AssetCheckResult:
+    verdict = judge(INPUTS, "ERROR", passed, message, evidence=evidence, phase=PHASE)
+    return check_result(PANEL, verdict)
 
 
 def _columns() -> dict[str, tuple[str, str]]:

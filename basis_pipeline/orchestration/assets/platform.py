@@ -6,15 +6,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import dagster as dg
-import pandas as pd
 
 from basis_pipeline.errors import ConfigError, ResultsError
-from basis_pipeline.market.quality import QualityResult
 from basis_pipeline.orchestration.checks import check_results, check_spec, results_only
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.runs import runs, verify
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Verdict, blocked, judge
 
 INSTANCE = dg.AssetKey(["platform", "instance"])
 PHASE = 4
@@ -76,13 +75,13 @@ def platform_asset(load_defs: LoadDefs = _load_defs) -> dg.AssetsDefinition:
     return instance
 
 
-def _result(name: str, problems: list[str], told: str, **metrics: int | str) -> QualityResult:
-    rows = pd.DataFrame({"problem": problems})
-    said = "; ".join(problems[:3]) or f"{CHECKS[name]}: {told}"
-    return QualityResult(name, not problems, "ERROR", said, dict(metrics), rows, phase=PHASE)
+def _result(name: str, problems: list[str], told: str, **figures: int | str) -> Verdict:
+    rows = tuple({"problem": problem} for problem in problems)
+    message = "; ".join(problems[:3]) or f"{CHECKS[name]}: {told}"
+    return judge(name, "ERROR", not problems, message, evidence=figures, rows=rows, phase=PHASE)
 
 
-def instance_check(instance: dg.DagsterInstance, root: Path) -> QualityResult:
+def instance_check(instance: dg.DagsterInstance, root: Path) -> Verdict:
     """Hold the installed versions against the pins of `pyproject.toml`, and count the runs."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     pins = dict(pin.split("==") for pin in project["dependencies"] if pin.startswith("dagster"))
@@ -98,15 +97,14 @@ def instance_check(instance: dg.DagsterInstance, root: Path) -> QualityResult:
     return _result("instance", problems, f"{runs} runs, dagster {version('dagster')}", runs=runs)
 
 
-def definition_checks(load_defs: LoadDefs) -> list[QualityResult]:
+def definition_checks(load_defs: LoadDefs) -> list[Verdict]:
     """Load the definitions as a server would, and resolve everything they name."""
     try:
         defs = load_defs()
         graph = defs.resolve_asset_graph()
     except (dg.DagsterError, ConfigError) as error:
         problem = f"the code location does not load: {' '.join(str(error).split())[:300]}"
-        told = "not evaluated: there are no definitions"
-        unknown = QualityResult("jobs", False, "ERROR", told, evaluated=False, phase=PHASE)
+        unknown = blocked("jobs", "ERROR", "there are no definitions", phase=PHASE)
         return [_result("code_location", [problem], ""), unknown]
     strange = sorted(key.to_user_string() for key in graph.external_asset_keys)
     problems = [f"{key} is read and made by nothing" for key in strange]
@@ -115,7 +113,7 @@ def definition_checks(load_defs: LoadDefs) -> list[QualityResult]:
     return [location, _jobs(defs)]
 
 
-def _jobs(defs: dg.Definitions) -> QualityResult:
+def _jobs(defs: dg.Definitions) -> Verdict:
     try:
         dg.Definitions.validate_loadable(defs)
         jobs = [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
@@ -126,7 +124,7 @@ def _jobs(defs: dg.Definitions) -> QualityResult:
     return _result("jobs", problems if jobs else ["there is no job"], told, jobs=len(jobs))
 
 
-def store_check(options: RunOptions) -> QualityResult:
+def store_check(options: RunOptions) -> Verdict:
     """Verify every recorded run; unevaluated where none was ever recorded."""
     problems = []
     try:
@@ -135,8 +133,7 @@ def store_check(options: RunOptions) -> QualityResult:
     except ResultsError as error:
         return _result("results_store", [str(error)], "")
     if not recorded:
-        told = "not evaluated: no run is recorded"
-        return QualityResult("results_store", False, "ERROR", told, evaluated=False, phase=PHASE)
+        return blocked("results_store", "ERROR", "no run is recorded", phase=PHASE)
     for record in recorded:
         try:
             verify(record)

@@ -1,6 +1,6 @@
-"""`raw/<family>`: the files of a family as they landed, typed, nothing repaired."""
+"""`raw/<feed>`: the files of a feed as read, typed, nothing repaired."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +11,8 @@ from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.quality import PHASE, QualityResult, Severity
+from basis_pipeline.market.quality import PHASE, rejected
 from basis_pipeline.market.raw import RawFeed, read_feeds
-from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
@@ -21,22 +20,23 @@ from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema, table
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import count_of, judge
 
 CODE_VERSION = "1"
 READABLE = "readable"
 AS_READ = (
-    "This is the family as it landed: typed, hashed, nothing repaired. A file that contradicts "
-    "itself, another file or its own name is refused, and stops exactly the modes that need it."
+    "This is the feed as read: typed, hashed, nothing repaired. A file that contradicts "
+    "itself, another file or its own name is rejected, and stops exactly the modes that need it."
 )
 
 
-def raw_key(family: str) -> dg.AssetKey:
-    """Asset key of a raw family."""
-    return dg.AssetKey(["raw", family])
+def raw_key(feed: str) -> dg.AssetKey:
+    """Asset key of a raw feed."""
+    return dg.AssetKey(["raw", feed])
 
 
 def raw_assets(configs: Configs) -> dg.AssetsDefinition:
-    """One asset a family of the catalogue, all read in one step."""
+    """One asset a feed of the catalogue, all read in one step."""
     late = load_automation_limits(project_root() / "configs").raw_data
     freshness = dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=late.fail_after_hours),
@@ -49,7 +49,11 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         specs=[_spec(config, configs, read, freshness) for config in configs.datasets.values()],
         check_specs=[
             check_spec(
-                raw_key(name), READABLE, "ERROR", "its files are there and believable", PHASE
+                raw_key(name),
+                READABLE,
+                "ERROR",
+                f"its files are there and believable. {stops('ERROR', read[name])}",
+                PHASE,
             )
             for name in configs.datasets
         ],
@@ -60,13 +64,13 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     def raw(
         context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[RawFeed | DataError] | dg.AssetCheckResult]:
-        """Read every selected family; one that cannot be believed is recorded as refused."""
+        """Read every selected feed; one that cannot be believed is recorded as rejected."""
         names = asked_for(context)
         with coded_failures():
             require_open(options.settings, "raw")
             wanted = [options.configs.datasets[name] for name in names]
-            landed = read_feeds(options.data, wanted)
-        for name, outcome in landed.items():
+            feeds = read_feeds(options.data, wanted)
+        for name, outcome in feeds.items():
             result = _materialise(raw_key(name), outcome, context.selected_asset_check_keys)
             yield from results_only(context, result)
 
@@ -90,7 +94,7 @@ def _spec(
 
 
 def _columns(config: DatasetConfig) -> dict[str, tuple[str, str]]:
-    """Columns as they landed: type and meaning by their names in the files."""
+    """Columns as read: type and meaning by their names in the files."""
     file = {"file": ("category", "file the row was read from, below the data directory")}
     if config.kind is Kind.RISK_PARAMS:
         path = ("text", "dotted path in the document")
@@ -108,8 +112,8 @@ def _columns(config: DatasetConfig) -> dict[str, tuple[str, str]]:
         raw: (kinds.get(c.values, "float64"), f"{c.description} [{c.unit}]")
         for raw, c in config.columns.items()
     }
-    told = "when the row holds, as the file stamps it [UTC]"
-    stamp = {config.stamp.column: ("datetime64[ns, UTC]", told)} if config.stamp else {}
+    meaning = "when the row holds, as the file says [UTC]"
+    stamp = {config.stamp.column: ("datetime64[ns, UTC]", meaning)} if config.stamp else {}
     same = {
         name: ("category", f"identity of the file: {value} in every row")
         for name, value in config.identity.items()
@@ -117,26 +121,43 @@ def _columns(config: DatasetConfig) -> dict[str, tuple[str, str]]:
     return {**stamp, **columns, **same, **file}
 
 
+def stops(severity: str, modes: Sequence[str]) -> str:
+    """Say what the failure of a check stops.
+
+    Dagster calls these checks non-blocking, because one that fails stops no step of its own run:
+    it stops the modes that read the data, whichever run they are in.
+    """
+    if severity != "ERROR":
+        return "A warning: it stops nothing."
+    return f"A failure rejects the data and stops {', '.join(modes) or 'no mode'}; others go on."
+
+
 def _materialise(
     key: dg.AssetKey, outcome: RawFeed | DataError, selected: Collection[dg.AssetCheckKey]
 ) -> dg.MaterializeResult[RawFeed | DataError]:
-    results = check_results(key, [_readable(outcome)], selected)
     if isinstance(outcome, DataError):
-        return refused(key, outcome, results)
+        return rejection(key, outcome, check_results(key, [rejected(READABLE, outcome)], selected))
+    files, rows = count_of(len(outcome.files), "file"), count_of(len(outcome.frame), "row")
+    verdict = judge(READABLE, "ERROR", True, f"{files}, {rows}", phase=PHASE)
     return dg.MaterializeResult(
         key,
         value=outcome,
         data_version=dg.DataVersion(outcome.content_hash),
         metadata=_facts(outcome),
-        check_results=results,
+        check_results=check_results(key, [verdict], selected),
     )
 
 
-def refused(
+def rejection(
     key: dg.AssetKey, error: DataError, results: list[dg.AssetCheckResult]
 ) -> dg.MaterializeResult[Any]:
-    """The record of a family or dataset that is absent or refused: its error is its value."""
-    status = "absent" if error.code == "DATA-001" else "refused"
+    """The record of a feed or dataset that is absent or rejected: its error is its value.
+
+    It is a materialization all the same. An output that is not yielded would have Dagster skip
+    every step behind it, also those of modes that do not read it. The status, the data version and
+    the failed check say what it is.
+    """
+    status = "absent" if error.code == "DATA-001" else "rejected"
     return dg.MaterializeResult(
         key,
         value=error,
@@ -146,30 +167,20 @@ def refused(
     )
 
 
-def _readable(outcome: RawFeed | DataError) -> QualityResult:
-    if isinstance(outcome, RawFeed):
-        told = f"{len(outcome.files)} files, {len(outcome.frame)} rows"
-        return QualityResult(READABLE, True, "ERROR", told)
-    rows = outcome.offending if isinstance(outcome, RejectedDataError) else pd.DataFrame()
-    # An absent family is a fault only of the modes that need it, and they say so.
-    severity: Severity = "WARN" if outcome.code == "DATA-001" else "ERROR"
-    return QualityResult(READABLE, False, severity, str(outcome), {"code": outcome.code}, rows)
-
-
-def _facts(family: RawFeed) -> dict[str, Any]:
+def _facts(feed: RawFeed) -> dict[str, Any]:
     files = pd.DataFrame(
-        [(f.path, f.rows, f.size, f.sha256) for f in family.files],
+        [(f.path, f.rows, f.size, f.sha256) for f in feed.files],
         columns=["file", "rows", "bytes", "sha256"],
     )
-    span = family.span
+    span = feed.span
     age = (pd.Timestamp.now("UTC") - span[1]) / pd.Timedelta(days=1) if span else None
     return {
         "status": "validated",
-        "dagster/row_count": len(family.frame),
+        "dagster/row_count": len(feed.frame),
         **({"age_days": float(age)} if age is not None else {}),
-        "bytes": sum(file.size for file in family.files),
+        "bytes": sum(file.size for file in feed.files),
         "span": f"{span[0]:%Y-%m-%d %H:%M} … {span[1]:%Y-%m-%d %H:%M}" if span else "no time",
-        "exact_duplicates": family.exact_duplicates,
-        "content_hash": family.content_hash,
+        "exact_duplicates": feed.exact_duplicates,
+        "content_hash": feed.content_hash,
         "files": table(files),
     }

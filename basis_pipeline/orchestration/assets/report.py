@@ -9,7 +9,6 @@ import pandas as pd
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.files import write_atomically
 from basis_pipeline.operations.control import require_open
-from basis_pipeline.operations.gates import Gate, Verdict, worst
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.results import RECORD
@@ -21,8 +20,8 @@ from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.reports.comparison import Entry, comparison_html
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
-from basis_pipeline.reports.verdicts import GateVerdict
 from basis_pipeline.results.store import RunResult, read_run
+from basis_pipeline.verdict import Status, Verdict, worst
 
 TEAR_SHEET = dg.AssetKey(["report", "tear_sheet"])
 COMPARISON = dg.AssetKey(["report", "comparison"])
@@ -162,20 +161,12 @@ def _comparable(
     return found
 
 
-def shown(gates: Iterable[Gate]) -> list[GateVerdict]:
-    """Gates as a page shows them."""
-    return [
-        GateVerdict(gate.check, _word(gate.verdict), gate.value, gate.limit, gate.message)
-        for gate in gates
-        if gate.verdict is not Verdict.NOT_RUN or gate.stopped
-    ]
+def shown(gates: Iterable[Verdict]) -> list[Verdict]:
+    """The gates that a page shows: those that were evaluated or blocked."""
+    return [gate for gate in gates if gate.status is not Status.NOT_RUN]
 
 
-def _word(verdict: Verdict) -> str:
-    return "SKIP" if verdict is Verdict.NOT_RUN else verdict.value
-
-
-def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Verdict]) -> pd.DataFrame:
+def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Status]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {"mode": result.mode, "gates": verdicts[result.mode].value, **figures.headlines(result)}

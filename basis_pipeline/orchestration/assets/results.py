@@ -1,14 +1,11 @@
 """`results/record[mode]`: a sound run kept for good, under its identity."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.market.quality import QualityResult
-from basis_pipeline.operations.gates import Gate, Verdict, verdict_of
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.checks import check_results, check_spec
@@ -17,9 +14,9 @@ from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.database.rows import RecordedVerdict
 from basis_pipeline.results.database.runs import run, verify
 from basis_pipeline.results.store import RunResult, verify_run, write_run
+from basis_pipeline.verdict import Verdict, judge
 
 RECORD = dg.AssetKey(["results", "record"])
 INTEGRITY = "integrity"
@@ -69,7 +66,8 @@ def record_asset(
             directory = write_run(result, archive.runs / result.run_id)
             waits = archive.record(result, directory)
             found = _integrity(archive, result.run_id, directory, waits, asks)
-            kept = [*recorded_verdicts(gates), _own_verdict(found, context.run.run_id)]
+            own = found.at(asset=RECORD.to_user_string(), run_id=context.run.run_id)
+            kept = [*(gate for gate in gates if gate.evaluated), own]
             archive.record_verdicts(result.run_id, kept)
         if waits:
             context.log.warning("the run waits in the queue: %s", waits)
@@ -88,25 +86,6 @@ def record_asset(
     return record
 
 
-def recorded_verdicts(gates: Iterable[Gate]) -> list[RecordedVerdict]:
-    """Gates as the results database keeps them; those that were never evaluated are left out."""
-    return [
-        RecordedVerdict(
-            asset=gate.asset,
-            check_name=gate.check,
-            phase=gate.phase,
-            severity=gate.severity,
-            verdict=gate.verdict.value,
-            message=gate.message,
-            figures=json.dumps(gate.metrics or {}, sort_keys=True),
-            evaluated_at=gate.evaluated_at,
-            pipeline_run=gate.run_id,
-        )
-        for gate in gates
-        if gate.verdict is not Verdict.NOT_RUN
-    ]
-
-
 def _start(archive: Archive, log: dg.DagsterLogManager) -> None:
     """Finish what others left; a database out of reach stops no run, but is told."""
     try:
@@ -119,28 +98,14 @@ def _start(archive: Archive, log: dg.DagsterLogManager) -> None:
 
 def _integrity(
     archive: Archive, run_id: str, directory: Path, waits: ResultsError | None, asks: str
-) -> QualityResult:
+) -> Verdict:
     try:
         if waits:
             verify_run(directory)
         else:
             verify(run(archive.engine, run_id))
     except ResultsError as error:
-        return QualityResult(INTEGRITY, False, "ERROR", str(error), {"where": error.where})
-    told = f"every file matches its hash; the run waits in the queue: {waits}" if waits else asks
-    return QualityResult(INTEGRITY, True, "ERROR", told)
-
-
-def _own_verdict(found: QualityResult, pipeline_run: str) -> RecordedVerdict:
-    """The verdict of this asset's own check, which Dagster has not stored yet."""
-    return RecordedVerdict(
-        asset=RECORD.to_user_string(),
-        check_name=found.name,
-        phase=PHASE,
-        severity=found.severity,
-        verdict=verdict_of(found.passed, found.severity).value,
-        message=found.description,
-        figures=json.dumps(found.metrics, sort_keys=True),
-        evaluated_at=None,
-        pipeline_run=pipeline_run,
-    )
+        where = {"where": error.where}
+        return judge(INTEGRITY, "ERROR", False, str(error), evidence=where, phase=PHASE)
+    message = f"every file matches its hash; the run waits in the queue: {waits}" if waits else asks
+    return judge(INTEGRITY, "ERROR", True, message, phase=PHASE)

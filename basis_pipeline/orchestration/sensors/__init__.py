@@ -1,6 +1,6 @@
 """Sensors, all shipped switched off: whoever runs the platform decides. One module a concept.
 
-deliveries.py     new, changed and vanished raw files → a batch of runs
+file_changes.py   new, changed and vanished raw files → a batch of runs
 configuration.py  changed configuration files → a batch of the modes they touch
 batches.py        data that were read → the modes that follow
 pages.py          runs that ended → the pages that show their verdicts
@@ -20,7 +20,7 @@ from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.orchestration.sensors.alerts import alert_sensor
 from basis_pipeline.orchestration.sensors.batches import batch_sensor
 from basis_pipeline.orchestration.sensors.configuration import configuration_sensor
-from basis_pipeline.orchestration.sensors.deliveries import delivery_sensor
+from basis_pipeline.orchestration.sensors.file_changes import file_sensor
 from basis_pipeline.orchestration.sensors.lost import lost_run_sensor
 from basis_pipeline.orchestration.sensors.pages import page_sensor
 from basis_pipeline.orchestration.sensors.requests import request_sensor
@@ -39,7 +39,7 @@ def all_sensors(
     limits = load_automation_limits(project_root() / "configs")
     by_name = {job.name: job for job in jobs}
     return [
-        delivery_sensor(by_name, limits),
+        file_sensor(by_name, limits),
         configuration_sensor(by_name, tuple(configs.mode_names)),
         batch_sensor(by_name),
         page_sensor(by_name),

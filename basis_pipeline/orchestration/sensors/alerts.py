@@ -8,9 +8,8 @@ from dagster import DagsterEventType, DagsterInstance, DagsterRun, DagsterRunSta
 from basis_pipeline.config.automation import AutomationLimits
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.alerts import Alert, raise_alerts
+from basis_pipeline.operations.audit_log import AlertKind
 from basis_pipeline.operations.control import ControlState, read_state
-from basis_pipeline.operations.events.log import open_log
-from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.orchestration.failures import FIELDS, TELLING, reasons
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 from basis_pipeline.orchestration.sensors.working import runs_ended
@@ -30,7 +29,6 @@ def alert_sensor(limits: AutomationLimits) -> dg.SensorDefinition:
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         settings = load_settings()
-        open_log(settings.results_dir / DIRECTORY)
         known = json.loads(context.cursor) if context.cursor else {}
         ended, found = known.get("runs"), []
         for run, after in runs_ended(context.instance, ended, {}, limits.alerts_a_look):
@@ -39,7 +37,7 @@ def alert_sensor(limits: AutomationLimits) -> dg.SensorDefinition:
         state = read_state(settings)
         if state.version > known.get("control", 0) and state.stops_work:
             found.append(_of_control(state))
-        delivered = raise_alerts(found, settings.alert_webhook_url, limits.webhook)
+        delivered = raise_alerts(found, settings, limits.webhook)
         told = f"{len(found)} alerts{', delivered' if delivered else ''}"
         cursor = json.dumps({"runs": ended, "control": state.version})
         return dg.SensorResult(skip_reason=told, cursor=cursor)
@@ -52,9 +50,9 @@ def alerts_of(instance: DagsterInstance, run: DagsterRun) -> list[Alert]:
     part, why = part_of_key(run.tags.get(PARTITION)), _gates(instance, run)
     if run.status is DagsterRunStatus.FAILURE:
         why += _failures(instance, run)
-        kind = "run_failed"
+        kind = AlertKind.RUN_FAILED
     elif why:
-        kind = "gates_failed"
+        kind = AlertKind.GATES_FAILED
     else:
         return []
     return [Alert(kind, run.job_name, run.run_id, part.mode, why, part.scenario_set)]
@@ -93,4 +91,4 @@ def _failures(instance: DagsterInstance, run: DagsterRun) -> list[dict[str, str]
 
 def _of_control(state: ControlState) -> Alert:
     reasons = [{"what": state.reason}]
-    return Alert(f"{state.name.lower()}", f"emergency control by {state.by}", reasons=reasons)
+    return Alert(AlertKind(state.name.lower()), f"emergency control by {state.by}", reasons=reasons)

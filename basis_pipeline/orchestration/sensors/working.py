@@ -10,8 +10,6 @@ import dagster as dg
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from basis_pipeline.operations.control import read_state
-from basis_pipeline.operations.events.log import open_log
-from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.settings import Settings, load_settings
 
 FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
@@ -35,8 +33,7 @@ def while_work_goes_on(
         settings = load_settings()
         state = read_state(settings)
         if state.stops_work:
-            return dg.SkipReason(f"{state.told}; basis resume lets work go on")
-        open_log(settings.results_dir / DIRECTORY)
+            return dg.SkipReason(state.description)
         return evaluate(context, settings)
 
     # Dagster asks for the context by the parameter's name; the wrapped one has a second parameter.

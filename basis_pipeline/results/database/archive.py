@@ -28,9 +28,10 @@ from basis_pipeline.results.database.queue import (
     Waiting,
 )
 from basis_pipeline.results.database.recording import record_entries
-from basis_pipeline.results.database.rows import RecordedVerdict, run_entry, verdicts_entry
+from basis_pipeline.results.database.rows import run_entry, verdicts_entry
 from basis_pipeline.results.database.tables import MISSING, RECORDED, RUNS
 from basis_pipeline.results.store import SUMMARY, RunResult, read_run
+from basis_pipeline.verdict import Verdict
 
 RUNS_DIRECTORY, QUEUE_FILE, LOCK_FILE = "runs", "queue.sqlite", "queue.lock"
 BATCH = 64  # entries a transaction
@@ -130,9 +131,7 @@ class Archive:
         self.accept([(result, directory)])
         return self._drained()
 
-    def record_verdicts(
-        self, run_id: str, verdicts: Iterable[RecordedVerdict]
-    ) -> ResultsError | None:
+    def record_verdicts(self, run_id: str, verdicts: Iterable[Verdict]) -> ResultsError | None:
         """Accept the verdicts on a run and write them; as `record`."""
         self.queue.accept([verdicts_entry(run_id, verdicts)])
         return self._drained()

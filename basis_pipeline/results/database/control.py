@@ -1,6 +1,6 @@
-"""Tables of emergency control: every change of its state, and the breaches that stand."""
+"""Tables of emergency control: its changes, the open breaches, and alerts to be delivered."""
 
-from sqlalchemy import Column, Double, Integer, Table, Text
+from sqlalchemy import Column, Index, Integer, Table, Text
 
 from basis_pipeline.results.database.tables import METADATA, UtcTime
 
@@ -18,16 +18,20 @@ CONTROL_TRANSITIONS = Table(
     Column("pipeline_run", Text, nullable=False),
 )
 
+# One row: what is open now, replaced as a whole by who holds the lock of the state.
 CONTROL_BREACHES = Table(
     "control_breaches",
     METADATA,
-    Column("limit_name", Text, primary_key=True),
-    Column("mode", Text, primary_key=True),
-    Column("subject", Text, primary_key=True),
-    Column("level", Text, nullable=False),
-    Column("value", Double),  # none where it is no number
-    Column("bound", Double, nullable=False),
-    Column("since", UtcTime, nullable=False),
-    Column("acknowledged_level", Text),
-    Column("acknowledged_value", Double),
+    Column("content", Text, primary_key=True),  # JSON
+)
+
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …: the order
+    Column("key", Text, nullable=False, unique=True),  # of what it is about: delivered once
+    Column("content", Text, nullable=False),  # the alert, JSON
+    Column("raised_at", UtcTime, nullable=False),
+    Column("delivered_at", UtcTime),
+    Index(None, "delivered_at"),
 )

@@ -9,7 +9,6 @@ A figure that is not defined, or is infinite, is NULL.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -29,6 +28,7 @@ from basis_pipeline.results.database.tables import (
 from basis_pipeline.results.store import SUMMARY, RunResult, summary_hash
 from basis_pipeline.results.summary import floats, growth_of, stamps
 from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.verdict import Verdict
 
 RUN, VERDICTS = "run", "verdicts"  # kinds of entries
 OF_A_RUN = (TRADES, POSITIONS, DAILY_PERFORMANCE)
@@ -49,21 +49,6 @@ _HEADLINES = (
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Columns = Mapping[str, list[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedVerdict:
-    """A gate's verdict on a run. `figures` is JSON; `pipeline_run` the Dagster run it came from."""
-
-    asset: str
-    check_name: str
-    phase: int
-    severity: str
-    verdict: str
-    message: str
-    figures: str
-    evaluated_at: datetime | None
-    pipeline_run: str
 
 
 def run_entry(result: RunResult, directory: Path) -> Entry:
@@ -93,9 +78,24 @@ def run_entry(result: RunResult, directory: Path) -> Entry:
     return Entry(RUN, result.run_id, orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
-def verdicts_entry(run_id: str, verdicts: Iterable[RecordedVerdict]) -> Entry:
+def verdicts_entry(run_id: str, verdicts: Iterable[Verdict]) -> Entry:
     """The entry of the verdicts on a run; each replaces what was recorded of its gate before."""
-    rows = [asdict(verdict) for verdict in verdicts]
+    rows = [
+        {
+            "asset": verdict.asset,
+            "check_name": verdict.check,
+            "phase": verdict.phase,
+            "severity": verdict.severity,
+            "verdict": verdict.status.value,
+            "message": verdict.message,
+            "figures": orjson.dumps(
+                {**verdict.evidence, "measured": verdict.measured, "limit": verdict.limit}
+            ).decode(),
+            "evaluated_at": verdict.evaluated_at,
+            "pipeline_run": verdict.run_id,
+        }
+        for verdict in verdicts
+    ]
     return Entry(VERDICTS, run_id, orjson.dumps(rows))
 
 

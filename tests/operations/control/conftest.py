@@ -1,11 +1,9 @@
 """Settings of a place of its own, on each of the two databases."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from basis_pipeline.operations.events.log import close_log
 from basis_pipeline.settings import Settings, load_settings
 
 
@@ -17,7 +15,6 @@ def settings_at(place: Path, url: str = "") -> Settings:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Iterator[Settings]:
+def settings(tmp_path: Path, database_url: str) -> Settings:
     """Where nothing ever ran."""
-    yield settings_at(tmp_path, database_url)
-    close_log()
+    return settings_at(tmp_path, database_url)

@@ -12,17 +12,24 @@ from sqlalchemy import text
 
 from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
 from basis_pipeline.errors import BacktestError, BasisError, CommandError, ResultsError
+from basis_pipeline.operations.audit_log import Event, read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.operations.control import state as control
-from basis_pipeline.operations.control.model import ControlState, Measured, State
-from basis_pipeline.operations.events.log import close_log
-from basis_pipeline.operations.events.model import DIRECTORY, Event
-from basis_pipeline.operations.events.query import query
+from basis_pipeline.operations.control.model import (
+    RESUME,
+    ControlState,
+    Measurement,
+    OpenBreach,
+    State,
+)
 from basis_pipeline.results.database.connection import connect, writing
 from basis_pipeline.settings import Settings, project_root
+from tests import postgres
 from tests.operations.control.conftest import settings_at
 
 MODE = "btc_basis"
 GATE = "raw/aave_usdt_rates landed"
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
 def watched(**bounds: tuple[float | None, float | None]) -> ControlLimits:
@@ -32,120 +39,136 @@ def watched(**bounds: tuple[float | None, float | None]) -> ControlLimits:
     return ControlLimits(name="limits", overall={**committed.overall, **changed}, modes={})
 
 
-def failing(count: float) -> list[Measured]:
+def failing(count: float) -> list[Measurement]:
     """One gate, failed so often in a row."""
-    return [Measured(Limit.FAILED_GATES, count, "", GATE)]
+    return [Measurement(Limit.FAILED_GATES, count, "", GATE)]
 
 
-def drawdown(share: float, mode: str = MODE) -> list[Measured]:
+def drawdown(share: float, mode: str = MODE) -> list[Measurement]:
     """The drawdown of a mode."""
-    return [Measured(Limit.DRAWDOWN, share, mode)]
+    return [Measurement(Limit.DRAWDOWN, share, mode)]
 
 
 def audited(settings: Settings) -> list[Event]:
     """The audit trail of what was changed, in order."""
-    close_log()
     types = ("alerted", "halted", "shut_down", "resumed")
-    return list(query(settings.results_dir / DIRECTORY, types=types))
+    return list(read_events(settings.results_dir / DIRECTORY, types=types))
+
+
+def open_breaches(settings: Settings) -> tuple[OpenBreach, ...]:
+    """What is open."""
+    return control.read_state(settings).breaches
 
 
 def test_where_nothing_ran_the_state_is_normal_and_nothing_is_made(tmp_path: Path) -> None:
     """A fresh clone works, and looking at it leaves no database behind."""
     settings = settings_at(tmp_path)
     assert control.read_state(settings) == ControlState(State.NORMAL)
-    assert control.assess(settings, drawdown(0.01)).name is State.NORMAL
-    assert (control.transitions(settings), control.standing(settings)) == ([], [])
-    assert control.resume(settings, reason="nothing", by="ann") is None
+    assert control.enforce_limits(settings, drawdown(0.01)).name is State.NORMAL
+    assert control.transitions(settings) == []
+    assert not control.resume(settings, reason="nothing", by="ann")
     control.require_work(settings, "a backtest")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_halt_lasts_until_a_person_resumes(settings: Settings) -> None:
-    """Who, when and why are kept; doing it twice changes nothing; every change is audited once."""
-    made = control.halt(settings, reason="odd fills", by="ann")
-    assert made is not None
-    assert (made.version, made.previous) == (1, State.NORMAL)
-    assert control.halt(settings, reason="again", by="bob") is None
-    assert control.alert(settings, reason="milder", by="bob") is None
+    """Who, when and why are stored; doing it twice changes nothing; a change is audited once."""
+    assert control.halt(settings, reason="odd fills", by="ann")
+    assert not control.halt(settings, reason="again", by="bob")
     state = control.read_state(settings)
     assert (state.name, state.reason, state.by) == (State.HALT, "odd fills", "ann")
     assert state.stops_work
-    assert state.since == made.at
-    with pytest.raises(BacktestError, match=r"BT-005: a backtest does not run: HALT .*ann: odd"):
+    with pytest.raises(BacktestError, match=r"BT-005: a backtest is blocked: HALT .*ann: odd"):
         control.require_work(settings, "a backtest")
     control.require_open(settings, "a report")
-    assert control.resume(settings, reason="venue confirmed", by="bob") is not None
-    assert control.resume(settings, reason="again", by="bob") is None
+    assert control.resume(settings, reason="venue confirmed", by="bob")
+    assert not control.resume(settings, reason="again", by="bob")
     state = control.read_state(settings)
     assert (state.name, state.by, state.stops_work) == (State.NORMAL, "bob", False)
     assert state.resumed_at == state.since
     changes = [(t.version, t.previous, t.state) for t in control.transitions(settings)]
     assert changes == [(2, "HALT", "NORMAL"), (1, "NORMAL", "HALT")]
-    told = audited(settings)
-    assert [(e.type, e.category, e.fields["by"]) for e in told] == [
+    events = audited(settings)
+    assert [(e.type, e.category, e.fields["by"]) for e in events] == [
         ("halted", "audit", "ann"),
         ("resumed", "audit", "bob"),
     ]
-    assert told[0].fields["reason"] == "odd fills"
+    assert events[0].fields["reason"] == "odd fills"
 
 
 def test_a_shutdown_stops_what_a_halt_lets_run(settings: Settings) -> None:
     """It follows on a halt, and only a person ends it."""
     control.halt(settings, reason="odd fills", by="ann")
-    assert control.shutdown(settings, reason="venue gone", by="ann") is not None
-    assert control.assess(settings, drawdown(0.9)).name is State.SHUTDOWN
+    assert control.shutdown(settings, reason="venue gone", by="ann")
+    assert control.enforce_limits(settings, drawdown(0.9)).name is State.SHUTDOWN
     for require in (control.require_work, control.require_open):
         with pytest.raises(BacktestError, match=r"BT-005.*SHUTDOWN"):
             require(settings, "a report")
-    assert control.resume(settings, reason="moved", by="ann") is not None
+    assert control.resume(settings, reason="moved", by="ann")
     control.require_open(settings, "a report")
 
 
 def test_nothing_is_changed_without_a_reason_and_a_name(settings: Settings) -> None:
     """API-001, and nothing is written."""
-    for change in (control.halt, control.alert, control.shutdown, control.resume):
-        for said in ({"reason": " ", "by": "ann"}, {"reason": "odd", "by": ""}):
+    for change in (control.halt, control.shutdown, control.resume):
+        for words in ({"reason": " ", "by": "ann"}, {"reason": "odd", "by": ""}):
             with pytest.raises(CommandError, match="API-001"):
-                change(settings, **said)
+                change(settings, **words)
     assert control.transitions(settings) == []
 
 
-def test_breaches_only_make_it_worse(settings: Settings) -> None:
-    """First an alert, then a halt; a figure that recovers does not bring work back."""
-    assert control.assess(settings, failing(1)).name is State.ALERT
-    assert control.assess(settings, failing(2)).name is State.ALERT
-    halted = control.assess(settings, failing(3))
-    assert (halted.name, halted.by) == (State.HALT, control.POLICY)
-    assert f"failed_gates_in_a_row of {GATE}: 3 reaches 3" in halted.reason
-    assert control.assess(settings, failing(0)).name is State.HALT
-    assert control.standing(settings) == []
-    assert [event.type for event in audited(settings)] == ["alerted", "halted"]
+def test_an_alert_ends_by_itself_and_a_halt_does_not(settings: Settings) -> None:
+    """Recovery ends the one, a person the other; both name the command."""
+    assert control.enforce_limits(settings, failing(1)).name is State.ALERT
+    assert control.enforce_limits(settings, failing(0)).name is State.NORMAL
+    for count, expected in ((1, State.ALERT), (2, State.ALERT), (3, State.HALT), (0, State.HALT)):
+        state = control.enforce_limits(settings, failing(count))
+        assert state.name is expected
+        assert RESUME in state.description
+        is_over = "is 3, the limit is 3 (no longer the case)" in state.description
+        assert is_over == (count == 0)
+    assert state.by == control.POLICY
+    assert f"failed_gates_in_a_row of {GATE} is 3, the limit is 3" in state.reason
+    events = ["alerted", "resumed", "alerted", "halted"]
+    assert [event.type for event in audited(settings)] == events
 
 
-def test_what_was_accepted_does_not_halt_again_and_what_is_new_does(settings: Settings) -> None:
-    """The same, or a lesser, breach is let be; a worse one, and one that came back, are new."""
-    assert control.assess(settings, drawdown(0.45)).name is State.HALT
+def test_an_alert_names_the_breaches_of_now(settings: Settings) -> None:
+    """What is over is not repeated, and what came since is named."""
+    control.enforce_limits(settings, failing(1))
+    control.enforce_limits(settings, drawdown(0.25))
+    state = control.enforce_limits(settings, failing(0))
+    assert state.name is State.ALERT
+    assert "drawdown_fraction of btc_basis is 0.25, the limit is 0.2" in state.description
+    assert GATE not in state.description
+
+
+def test_a_resume_accepts_what_is_open_and_nothing_else(settings: Settings) -> None:
+    """The same, or a lesser, breach is accepted; a worse one, and one that came back, are new."""
+    assert control.enforce_limits(settings, drawdown(0.45)).name is State.HALT
     control.resume(settings, reason="known crisis in the window", by="ann")
-    (standing,) = control.standing(settings)
-    assert standing.acknowledged
+    (breach,) = open_breaches(settings)
+    assert breach.accepted
     for share in (0.45, 0.41, 0.45):
-        assert control.assess(settings, drawdown(share)).name is State.NORMAL
-    assert control.assess(settings, drawdown(0.45, "eth_basis")).name is State.HALT
+        assert control.enforce_limits(settings, drawdown(share)).name is State.NORMAL
+    assert control.enforce_limits(settings, drawdown(0.45, "eth_basis")).name is State.HALT
     control.resume(settings, reason="the same crisis", by="ann")
-    assert control.assess(settings, drawdown(0.46)).name is State.HALT
+    assert control.enforce_limits(settings, drawdown(0.46)).name is State.HALT
     control.resume(settings, reason="as before", by="ann")
-    assert control.assess(settings, drawdown(0.46)).name is State.NORMAL
-    assert control.assess(settings, drawdown(0.01)).name is State.NORMAL
-    assert control.assess(settings, drawdown(0.41)).name is State.HALT
+    assert control.enforce_limits(settings, drawdown(0.46)).name is State.NORMAL
+    assert control.enforce_limits(settings, drawdown(0.01)).name is State.NORMAL
+    assert control.enforce_limits(settings, drawdown(0.41)).name is State.HALT
 
 
 def test_failed_gates_are_counted_anew_after_a_resume(settings: Settings) -> None:
-    """The first failure after it alerts, the third halts."""
-    control.assess(settings, failing(3))
+    """The first failure after it alerts, the third halts; an automatic NORMAL is no resume."""
+    control.enforce_limits(settings, failing(3))
     control.resume(settings, reason="delivered again", by="ann")
-    assert control.standing(settings) == []
-    found = [control.assess(settings, failing(count)).name for count in (0, 1, 2, 3)]
-    assert found == [State.NORMAL, State.ALERT, State.ALERT, State.HALT]
+    assert open_breaches(settings) == ()
+    resumed_at = control.read_state(settings).resumed_at
+    found = [control.enforce_limits(settings, failing(count)).name for count in (0, 1, 0, 2, 3)]
+    assert found == [State.NORMAL, State.ALERT, State.NORMAL, State.ALERT, State.HALT]
+    assert control.read_state(settings).resumed_at == resumed_at
 
 
 def test_the_age_of_data_is_accepted_until_new_ones_come(settings: Settings) -> None:
@@ -153,45 +176,43 @@ def test_the_age_of_data_is_accepted_until_new_ones_come(settings: Settings) -> 
     limits = watched(data_age_hours=(24.0, 48.0))
 
     def aged(hours: float) -> State:
-        measured = [Measured(Limit.DATA_AGE, hours, MODE, "aave_usdt_rates")]
-        return control.assess(settings, measured, limits).name
+        measured = [Measurement(Limit.DATA_AGE, hours, MODE, "aave_usdt_rates")]
+        return control.enforce_limits(settings, measured, limits).name
 
     assert aged(50.0) is State.HALT
     control.resume(settings, reason="the venue is closed", by="ann")
     assert [aged(60.0), aged(1.0), aged(30.0)] == [State.NORMAL, State.NORMAL, State.ALERT]
 
 
-def test_a_figure_that_is_no_number_halts_and_stays_known(settings: Settings) -> None:
-    """It is kept as what it is, and accepting it does not last: nobody knows what it hides."""
-    assert control.assess(settings, drawdown(float("nan"))).name is State.HALT
-    (standing,) = control.standing(settings)
-    assert standing.breach.as_json()["value"] is None
+def test_a_figure_that_is_not_a_number_halts_every_time(settings: Settings) -> None:
+    """Accepting it does not last: nobody knows what it hides."""
+    assert control.enforce_limits(settings, drawdown(float("nan"))).name is State.HALT
+    (breach,) = open_breaches(settings)
+    assert breach.value != breach.value
     control.resume(settings, reason="engine looked at", by="ann")
-    assert control.assess(settings, drawdown(float("nan"))).name is State.HALT
+    assert control.enforce_limits(settings, drawdown(float("nan"))).name is State.HALT
 
 
-def test_what_is_measured_replaces_only_what_was_known_of_the_same(settings: Settings) -> None:
+def test_a_measurement_replaces_only_the_earlier_one_of_the_same(settings: Settings) -> None:
     """One gate's pass does not hide another's failure."""
-    other = Measured(Limit.FAILED_GATES, 2.0, "", "raw/ethereum_gas landed")
-    control.assess(settings, [*failing(1), other])
-    control.assess(settings, failing(0))
-    (left,) = control.standing(settings)
-    assert left.breach.measured == other
+    other = Measurement(Limit.FAILED_GATES, 2.0, "", "raw/ethereum_gas landed")
+    control.enforce_limits(settings, [*failing(1), other])
+    control.enforce_limits(settings, failing(0))
+    (left,) = open_breaches(settings)
+    assert left.key == other.key
 
 
 CHILD = """
 import sys
 from pathlib import Path
 from basis_pipeline.config.control import Limit
-from basis_pipeline.operations.control import Measured, assess
-from basis_pipeline.operations.events.log import close_log
+from basis_pipeline.operations.control import Measurement, enforce_limits
 from tests.operations.control.conftest import settings_at
 settings = settings_at(Path(sys.argv[1]), sys.argv[2])
-figures = [Measured(Limit.DRAWDOWN, 0.5, sys.argv[3])]
+figures = [Measurement(Limit.DRAWDOWN, 0.5, sys.argv[3])]
 print("ready", flush=True)
 sys.stdin.readline()
-print(assess(settings, figures).name)
-close_log()
+print(enforce_limits(settings, figures).name)
 """
 
 
@@ -216,7 +237,7 @@ def test_many_processes_that_breach_at_once_make_one_transition(
     assert [out for out, _ in said] == ["HALT\n"] * len(modes), said
     settings = settings_at(tmp_path, database_url)
     assert [t.state for t in control.transitions(settings)] == [State.HALT]
-    assert len(control.standing(settings)) == len(set(modes))
+    assert len(open_breaches(settings)) == len(set(modes))
     assert [event.type for event in audited(settings)] == ["halted"]
 
 
@@ -230,7 +251,7 @@ def test_a_halt_survives_the_process_that_made_it(tmp_path: Path, database_url: 
     assert ended.stdout == "ready\nHALT\n"
     state = control.read_state(settings_at(tmp_path, database_url))
     assert (state.name, state.by) == (State.HALT, control.POLICY)
-    assert "drawdown_fraction of btc_basis: 0.5 reaches 0.4" in state.reason
+    assert "drawdown_fraction of btc_basis is 0.5, the limit is 0.4" in state.reason
 
 
 def test_a_damaged_database_is_not_taken_for_normal(tmp_path: Path) -> None:
@@ -241,7 +262,7 @@ def test_a_damaged_database_is_not_taken_for_normal(tmp_path: Path) -> None:
     for attempt in (
         lambda: control.read_state(settings),
         lambda: control.require_work(settings, "a backtest"),
-        lambda: control.resume(settings, reason="mended", by="ann"),
+        lambda: control.resume(settings, reason="fixed", by="ann"),
     ):
         with pytest.raises(ResultsError, match="RS-005"):
             attempt()
@@ -266,10 +287,59 @@ def test_tables_that_were_tampered_with_are_not_taken_for_normal(
 
 
 def test_a_server_out_of_reach_is_not_taken_for_normal(tmp_path: Path) -> None:
-    """RS-008: nobody answers, so nobody may work."""
-    settings = settings_at(tmp_path, "postgresql://nobody@127.0.0.1:1/nothing")
+    """RS-008 where the state was never known; a person can still halt."""
+    settings = settings_at(tmp_path, NOWHERE)
     with pytest.raises(ResultsError, match="RS-008"):
         control.require_work(settings, "a backtest")
+    assert control.halt(settings, reason="odd fills", by="ann")
+    with pytest.raises(BacktestError, match=r"BT-005.*odd fills"):
+        control.require_work(settings, "a backtest")
+
+
+@pytest.mark.parametrize("state", State)
+def test_while_the_server_is_down_the_last_known_state_holds(
+    tmp_path: Path, postgres_url: str, state: State
+) -> None:
+    """NORMAL and ALERT let a run go on, a halt blocks it; the message says how old that is."""
+    with postgres.database(postgres_url) as url:
+        settings = settings_at(tmp_path, url)
+        settings.results_dir.mkdir()
+        change = {State.HALT: control.halt, State.SHUTDOWN: control.shutdown}
+        control.enforce_limits(settings, failing(1))
+        if state is State.NORMAL:
+            control.enforce_limits(settings, failing(0))
+        elif state in change:
+            change[state](settings, reason="odd fills", by="ann")
+    down = settings_at(tmp_path, NOWHERE)
+    known = control.read_state(down)
+    assert known.name is state
+    assert "last known state, 0 min old: the results database is down" in known.description
+    assert control.enforce_limits(down, drawdown(0.01)).name is state
+    if known.stops_work:
+        with pytest.raises(BacktestError, match="BT-005"):
+            control.require_work(down, "a backtest")
+    else:
+        control.require_work(down, "a backtest")
+
+
+def test_a_halt_of_the_limits_while_the_server_is_down_holds_when_it_is_back(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """It blocks at once, and goes into the database with the next look at it."""
+    with postgres.database(postgres_url) as url:
+        settings = settings_at(tmp_path, url)
+        settings.results_dir.mkdir()
+        control.enforce_limits(settings, failing(1))
+        down = settings_at(tmp_path, NOWHERE)
+        assert control.enforce_limits(down, drawdown(0.5)).name is State.HALT
+        with pytest.raises(BacktestError, match=r"BT-005.*drawdown_fraction"):
+            control.require_work(down, "a backtest")
+        with pytest.raises(ResultsError, match="RS-008"):
+            control.resume(down, reason="nobody can know", by="ann")
+        assert control.read_state(settings).name is State.HALT
+        assert [t.state for t in control.transitions(settings)] == ["HALT", "ALERT"]
+        assert control.resume(settings, reason="looked at", by="ann")
+        assert control.read_state(settings).name is State.NORMAL
 
 
 def test_a_log_that_cannot_be_written_does_not_keep_from_halting(settings: Settings) -> None:
@@ -280,10 +350,10 @@ def test_a_log_that_cannot_be_written_does_not_keep_from_halting(settings: Setti
     assert control.read_state(settings).stops_work
 
 
-def test_a_change_keeps_the_figures_it_was_made_for(settings: Settings) -> None:
-    """What the limits saw is evidence, and lies with the change."""
-    control.assess(settings, drawdown(0.5))
+def test_a_change_is_stored_with_the_figures_it_was_made_for(settings: Settings) -> None:
+    """What the limits measured is evidence, and lies with the change."""
+    control.enforce_limits(settings, drawdown(0.5))
     with writing(connect(settings.results_db_url)) as connection:
-        kept = connection.scalar(text("SELECT breaches FROM control_transitions"))
-    (breach,) = json.loads(kept)
+        stored = connection.scalar(text("SELECT breaches FROM control_transitions"))
+    (breach,) = json.loads(stored)
     assert (breach["limit"], breach["mode"], breach["value"]) == ("drawdown_fraction", MODE, 0.5)

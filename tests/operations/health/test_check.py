@@ -16,7 +16,6 @@ from sqlalchemy import text
 from basis_pipeline.config.health import Room
 from basis_pipeline.errors import HealthError
 from basis_pipeline.operations import control as emergency
-from basis_pipeline.operations.events.log import close_log
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.families import Ingested
 from basis_pipeline.operations.health.model import Health, Status, require_healthy
@@ -144,7 +143,6 @@ def halted(place: Place) -> Iterator[None]:
     emergency.halt(settings, reason="odd fills", by="ann")
     yield
     emergency.resume(settings, reason="confirmed", by="ann")
-    close_log()
 
 
 @contextmanager
@@ -350,7 +348,6 @@ def test_an_alert_asks_for_a_look_and_stops_nothing(place: Place) -> None:
     """Every mode can still be run."""
     emergency.alert(load_settings(place.environ), reason="look at okx", by="ann")
     health = place.look()
-    close_log()
     assert (health.status, health.unhealthy) == (Status.DEGRADED, ())
     control = health.by_name["control"]
     assert control.told.endswith("by ann: look at okx")

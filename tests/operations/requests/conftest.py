@@ -1,13 +1,10 @@
 """A place whose environment is that of the process."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from basis_pipeline.market.sample import write_sample
-from basis_pipeline.operations.events.log import close_log, open_log
-from basis_pipeline.operations.events.model import DIRECTORY
 from basis_pipeline.settings import Settings, load_settings
 
 
@@ -20,8 +17,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """Results of its own, the sample's data, an open event log."""
+def settings(tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Results of its own, and the sample's data."""
     for name, value in {
         "DATA_DIR": sample,
         "RESULTS_DIR": tmp_path / "results",
@@ -30,7 +27,4 @@ def settings(tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> I
         "DATA_END_DATE": "2024-02-20",
     }.items():
         monkeypatch.setenv(f"BASIS_{name}", str(value))
-    found = load_settings()
-    open_log(found.results_dir / DIRECTORY)
-    yield found
-    close_log()
+    return load_settings()

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from basis_pipeline.errors import BacktestError, BasisError, ConfigError
+from basis_pipeline.operations.audit_log import read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.operations.control import halt, resume
-from basis_pipeline.operations.events.log import close_log
-from basis_pipeline.operations.events.model import DIRECTORY
-from basis_pipeline.operations.events.query import query
 from basis_pipeline.operations.requests import BacktestRequest, Status, submit
 from basis_pipeline.operations.requests.inbox import Emptied, empty_inbox, inbox_of
 from basis_pipeline.operations.requests.model import read_request
@@ -157,7 +156,6 @@ def _submit_many(
 
 def test_a_thousand_at_once_are_numbered_without_holes_or_doubles(settings: Settings) -> None:
     """Four processes, 250 each, a fifth of them the same: one number an id, or a clear refusal."""
-    close_log()
     submit(settings, asked("first"))  # the table is there
     context = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[object] = context.Queue()
@@ -184,10 +182,8 @@ def test_a_thousand_at_once_are_numbered_without_holes_or_doubles(settings: Sett
 
 
 def _events(settings: Settings, kind: str) -> list[object]:
-    from basis_pipeline.operations.events import log
 
-    log.close_log()
-    return list(query(settings.results_dir / DIRECTORY, types=[kind]))
+    return list(read_events(settings.results_dir / DIRECTORY, types=[kind]))
 
 
 def looked(settings: Settings, seen: dict[str, list[int]] | None = None) -> Emptied:

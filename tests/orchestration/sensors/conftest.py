@@ -7,7 +7,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from basis_pipeline.operations.events.log import close_log
 from tests.orchestration.conftest import WINDOW, Place, place_at
 from tests.orchestration.platform_alone import Platform
 
@@ -23,11 +22,10 @@ def environment(place: Place, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def platform(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def platform(place: Place, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A platform that was just switched on."""
     environment(place, monkeypatch)
-    yield Platform(place)
-    close_log()
+    return Platform(place)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +40,6 @@ def first_night(
             environment(place, patch)
             platform = Platform(place)
             platform.begin(*MODES)
-    close_log()
     return directory, platform.cursors
 
 
@@ -59,4 +56,3 @@ def running(
     for place in place_at(tmp_path, tmp_path / "data", defs):
         environment(place, monkeypatch)
         yield Platform(place, dict(cursors))
-    close_log()

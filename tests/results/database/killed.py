@@ -19,14 +19,14 @@ from types import CodeType, FrameType
 from typing import Any
 
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.database.rows import RecordedVerdict
 from basis_pipeline.results.database.runs import rows_of, runs
 from basis_pipeline.results.database.tables import DAILY_PERFORMANCE, GATE_VERDICTS, TRADES
 from basis_pipeline.results.store import RunResult, write_run
+from basis_pipeline.verdict import judge
 from tests.results.made_run import make_run
 
 DAYS = 3
-VERDICT = RecordedVerdict("backtest/run", "targets", 3, "ERROR", "PASS", "", "{}", None, "abc")
+VERDICT = judge("targets", "ERROR", True, "", asset="backtest/run", phase=3, run_id="abc")
 ACCEPTED, RECORDED, JUDGED = b"a", b"r", b"j"
 STORE = ("basis_pipeline/results/store.py", "basis_pipeline/results/database/")
 Trace = Callable[[FrameType, str, Any], Any]

@@ -1,6 +1,5 @@
 """The archive: a run accepted is recorded once, in order, and what differs is mended at a start."""
 
-import json
 import math
 import shutil
 from datetime import UTC, date, datetime
@@ -15,7 +14,6 @@ from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.connection import connect, writing
 from basis_pipeline.results.database.migration import migrate
 from basis_pipeline.results.database.queue import Entry
-from basis_pipeline.results.database.rows import RecordedVerdict
 from basis_pipeline.results.database.runs import latest, rows_of, run, runs, verify
 from basis_pipeline.results.database.tables import (
     DAILY_PERFORMANCE,
@@ -26,6 +24,7 @@ from basis_pipeline.results.database.tables import (
 )
 from basis_pipeline.results.store import RunResult, write_run
 from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.verdict import Status, Verdict
 from tests.results.made_run import CAPITAL, make_run
 
 
@@ -50,10 +49,19 @@ def contents(archive: Archive) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
-def verdict(check: str, said: str, at: datetime | None = None) -> RecordedVerdict:
+def verdict(check: str, status: str, at: datetime | None = None) -> Verdict:
     """A verdict on a backtest."""
-    figures = json.dumps({"limit": 1e-9})
-    return RecordedVerdict("backtest/run", check, 3, "ERROR", said, "told", figures, at, "abc")
+    return Verdict(
+        check=check,
+        severity="ERROR",
+        status=Status(status),
+        message="message",
+        limit=1e-9,
+        phase=3,
+        asset="backtest/run",
+        evaluated_at=at,
+        run_id="abc",
+    )
 
 
 def test_a_run_is_recorded_with_its_rows(archive: Archive) -> None:

@@ -1,0 +1,91 @@
+"""Families of error codes: one a subject, with the gate phase and the range of its numbers."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PHASES = {
+    1: "environment and configuration",
+    2: "data",
+    3: "components and engine",
+    4: "platform and interfaces",
+    6: "scenarios: sweeps, stress and walk-forward",
+}
+
+
+class Severity(StrEnum):
+    """How much of the work an error stops."""
+
+    WARNING = "WARNING"  # only what the message names is lost
+    ERROR = "ERROR"  # what was asked for is rejected; the rest goes on
+    CRITICAL = "CRITICAL"  # nothing that is written or computed here can be relied on
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Codes of one subject: its range, the gate phase they belong to, the class that carries them.
+
+    reserved: reason why the numbers that stand for no failure stay free; empty when all are taken.
+    """
+
+    size: int
+    phase: int
+    subject: str
+    reserved: str = ""
+
+
+FAMILIES: dict[str, Family] = {
+    "CONFIG": Family(13, 1, "environment and configuration files"),
+    "CONFIG-MGR": Family(
+        8,
+        1,
+        "overrides of one call",
+        "a configuration is files plus the overrides of a call or a point: nothing reloads, merges "
+        "or migrates it while it is in use, so nothing else can go wrong",
+    ),
+    "DATA": Family(15, 2, "raw files and datasets"),
+    "MATH": Family(
+        13,
+        3,
+        "arithmetic",
+        "numbers that would break the arithmetic are rejected where they enter (DATA-004, "
+        "DATA-008, DATA-009, BT-003), and a figure that is not defined, such as the volatility of "
+        "one day, is left blank: that is not a failure",
+    ),
+    "COMPONENT": Family(
+        20,
+        3,
+        "the program's own parts",
+        "components are functions without a life of their own: what they are given is rejected "
+        "under CONFIG, DATA and BT, what they cannot write under RS",
+    ),
+    "BT": Family(
+        10,
+        3,
+        "backtests",
+        "what happens inside a run (a liquidation, a missed target, a broken band) is an event and "
+        "a gate's verdict, not an error",
+    ),
+    "RS": Family(13, 4, "the results store"),
+    "HEALTH": Family(
+        13,
+        4,
+        "health reports",
+        "a component that is unwell is reported with the code of its own failure where it has one, "
+        "such as DATA-001 or RS-005",
+    ),
+    "EVENT": Family(8, 4, "the audit log"),
+    "API": Family(
+        10,
+        4,
+        "commands",
+        "the command line is the only interface of the project's own; the web interface and its "
+        "GraphQL belong to Dagster, which reports their failures itself",
+    ),
+    "PLATFORM": Family(
+        5,
+        4,
+        "the Dagster instance",
+        "daemon, sensors and schedules are processes of Dagster, which reports their failures "
+        "itself",
+    ),
+}

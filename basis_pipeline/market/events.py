@@ -1,0 +1,113 @@
+"""Rows of feeds without a regular grid: rewards by their periods, costs by day, pair and bucket."""
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.market.grid import SLIVER
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timestamps import Int64, spell, to_index
+from basis_pipeline.market.window import Window
+from basis_pipeline.times import DAY_NS
+
+COST_BUCKETS_USD = (10_000.0, 100_000.0, 1_000_000.0)
+
+
+def reward_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd.DataFrame, float]:
+    """Payouts inside the window, and the share of its days the periods cover (SEMANTICS 3)."""
+    own = raw.distinct
+    dates = {
+        name: own.values[:, own.columns.index(name)].astype(np.int64)
+        for name in ("period_start", "period_end")
+    }
+    tokens = own.values[:, own.columns.index("tokens_per_eeth")]
+    rate = next(c for c in config.columns.values() if c.to == "tokens_per_eeth")
+    if rate.per_days is not None:
+        days = (dates["period_end"] - dates["period_start"]) / DAY_NS
+        tokens = tokens * np.maximum(1.0, days / rate.per_days)
+        _require_unbroken(config, raw, dates["period_start"], dates["period_end"])
+    share = _reward_coverage(config, raw, dates["period_start"], dates["period_end"], window)
+    frame = pd.DataFrame(
+        {
+            "timestamp": to_index(own.timestamps),
+            **{name: to_index(days) for name, days in dates.items()},
+            "tokens_per_eeth": tokens,
+        }
+    )
+    inside = frame["timestamp"].between(window.start, window.end)
+    rows = frame[inside].sort_values("timestamp", kind="stable")
+    return rows[["timestamp", *config.value_columns]], share
+
+
+def _require_unbroken(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
+    """Reject a gap between periods that are paid at a rate: such a programme runs every day."""
+    gaps = begins[1:] - ends[:-1] > DAY_NS
+    if gaps.any():
+        at = int(np.argmax(gaps))
+        first, last = spell(int(ends[at] + DAY_NS)), spell(int(begins[at + 1] - DAY_NS))
+        raise RejectedDataError(
+            "DATA-013",
+            f"{config.name} has no period for {first} … {last}; its policy is: {config.repair}",
+            where=raw.paths,
+        )
+
+
+def _reward_coverage(
+    config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64, window: Window
+) -> float:
+    first = max(window.start.value, int(begins.min()))
+    length = window.end.value - first
+    if length <= 0:
+        return 1.0
+    paid = np.minimum(ends + DAY_NS, window.end.value) - np.maximum(begins, first)
+    share = float(np.maximum(paid, 0).sum() / length)
+    if share < config.coverage.min_share:
+        raise RejectedDataError(
+            "DATA-010",
+            f"{config.name} pays for {share:.1%} of the days since it began in {window}, and needs "
+            f"{config.coverage.min_share:.1%}; its last period ends {spell(int(ends.max()))}",
+            where=raw.paths,
+        )
+    return share
+
+
+def cost_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> pd.DataFrame:
+    """Costs of every day the window touches, for each pair and bucket the catalogue asks for."""
+    frame = raw.frame.iloc[raw.distinct.rows].drop(columns="file")
+    days = np.arange(window.start.value // DAY_NS, window.end.value // DAY_NS + 1) * DAY_NS
+    index = to_index(days)
+    frame = frame[frame["timestamp"].between(index[0], index[-1])]
+    counts = frame.groupby(["pair", "size_bucket_usd"])["timestamp"].count()
+    for pair in config.required_keys:
+        for bucket in COST_BUCKETS_USD:
+            if int(counts.get((pair, bucket), 0)) == len(days):
+                continue
+            rows = frame[(frame["pair"] == pair) & (frame["size_bucket_usd"] == bucket)]
+            _reject_missing_days(config, raw, f"{pair} at {bucket:.0f} USD", index, rows, window)
+    return frame.sort_values(["timestamp", "pair", "size_bucket_usd"]).astype({"pair": "str"})
+
+
+def _reject_missing_days(
+    config: DatasetConfig,
+    raw: RawFeed,
+    series: str,
+    days: pd.DatetimeIndex,
+    rows: pd.DataFrame,
+    window: Window,
+) -> None:
+    missing = days.difference(pd.DatetimeIndex(rows["timestamp"]))
+    share = 1.0 - len(missing) / len(days)
+    missed = (
+        f"{config.name} lacks {len(missing)} of {len(days)} days for {series} in {window}, "
+        f"{missing[0]:%Y-%m-%d} … {missing[-1]:%Y-%m-%d}"
+    )
+    first, last = raw.span or (window.start, window.end)
+    beyond = bool(((missing < first) | (missing > last)).all())
+    if beyond and (share >= SLIVER or first > window.end or last < window.start):
+        code = "DATA-012"
+    else:
+        code = "DATA-010" if share < config.coverage.min_share else "DATA-013"
+    raise RejectedDataError(
+        code, f"{missed}; its rows span {first:%Y-%m-%d} … {last:%Y-%m-%d}", where=raw.paths
+    )

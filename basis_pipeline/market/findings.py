@@ -1,0 +1,345 @@
+"""What the build of a dataset finds in its feed, once: gaps, outliers, spreads, days covered."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import PurePosixPath
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from basis_pipeline.config.dataset import Agreement, DatasetConfig, Kind, OutlierBounds
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.events import COST_BUCKETS_USD
+from basis_pipeline.market.grid import Grid, lay_grid
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.repairs import AS_READ, FilledGap, Sources, find_gaps
+from basis_pipeline.market.timestamps import Int64, to_index
+from basis_pipeline.market.window import Window
+from basis_pipeline.times import DAY_NS
+
+Float64 = npt.NDArray[np.float64]
+_NAMED_SPAN = re.compile(r"_(\d{4}-\d\d-\d\d)_(\d{4}-\d\d-\d\d)\.")
+_TIMES = frozenset(("day", "begin", "end", "timestamp", "at"))
+
+
+def _empty(*columns: str) -> Callable[[], pd.DataFrame]:
+    return lambda: pd.DataFrame(columns=list(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a feed holds, and what was found in it.
+
+    files, rows, duplicates: of the feed; duplicates repeat another row value for value.
+    first, last: its timestamps; None for a document without time.
+    days: a row a day (UTC): rows `expected`, the feed's `own`, rows `repaired`.
+    gaps: stretches without own rows, whole `hours`; `rows` of them lie in the window; repair and
+        source are empty where nothing filled them.
+    outliers: rows beyond a bound, `times` the bound, worst first.
+    excesses: the worst row of every day as a multiple of its bound.
+    spreads: a row a peer: median and largest price difference [bp] over all timestamps at which
+        both feeds have a row of their own, and when it was largest.
+    daily_spreads: the same by day.
+    remarks: what else a person should know.
+    """
+
+    files: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    first: pd.Timestamp | None = None
+    last: pd.Timestamp | None = None
+    days: pd.DataFrame = field(default_factory=_empty("day", "expected", "own", "repaired"))
+    gaps: pd.DataFrame = field(
+        default_factory=_empty("begin", "end", "hours", "rows", "repair", "source")
+    )
+    outliers: pd.DataFrame = field(
+        default_factory=_empty("timestamp", "column", "value", "bound", "times")
+    )
+    excesses: pd.DataFrame = field(default_factory=_empty("day", "times"))
+    spreads: pd.DataFrame = field(default_factory=_empty("peer", "median_bp", "max_bp", "at"))
+    daily_spreads: pd.DataFrame = field(
+        default_factory=_empty("peer", "day", "median_bp", "max_bp")
+    )
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def repairs(self) -> dict[str, int]:
+        """Rows filled by each repair."""
+        filled = self.gaps[self.gaps["repair"] != ""]
+        return {str(kind): int(n) for kind, n in filled.groupby("repair")["rows"].sum().items()}
+
+    def to_json(self) -> str:
+        """Return the findings as text; `from_json` reads them back unchanged."""
+        return json.dumps({f.name: _encode(getattr(self, f.name)) for f in fields(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote."""
+        values: dict[str, Any] = json.loads(text)
+        for name, value in values.items():
+            if isinstance(value, dict):
+                columns = {n: _times(v) if n in _TIMES else v for n, v in value.items()}
+                values[name] = pd.DataFrame(columns)
+        for bound in ("first", "last"):
+            values[bound] = values[bound] and pd.Timestamp(values[bound], tz="UTC")
+        return cls(**{**values, "remarks": tuple(values["remarks"])})
+
+
+def _times(values: list[int]) -> pd.DatetimeIndex:
+    return to_index(np.array(values, dtype=np.int64))
+
+
+def _encode(value: Any) -> Any:
+    if isinstance(value, pd.DataFrame):
+        return {
+            name: pd.DatetimeIndex(column).as_unit("ns").asi8.tolist()
+            if name in _TIMES and len(column)
+            else column.tolist()
+            for name, column in value.items()
+        }
+    return value.as_unit("ns").value if isinstance(value, pd.Timestamp) else value
+
+
+def find_in_dataset(
+    raw: RawFeed,
+    grid: Grid | None,
+    gaps: Sequence[FilledGap],
+    frame: pd.DataFrame,
+    sources: Sources,
+) -> Findings:
+    """Collect what a build found; spreads are added when there are other datasets to compare with.
+
+    Parameters
+    ----------
+    grid, gaps: None and empty for feeds without regular rows.
+    frame: the dataset's.
+    """
+    timed = "timestamp" in frame
+    repaired = (frame["repair"] != AS_READ).to_numpy(dtype=bool)
+    return replace(
+        _of_feed(raw, sources),
+        days=_count_days(grid.timestamps, grid.present, repaired) if grid else _event_days(raw),
+        gaps=_gap_table(gaps),
+        outliers=_outliers(frame, raw.config) if timed else Findings().outliers,
+        excesses=_excesses(frame, raw.config) if timed else Findings().excesses,
+    )
+
+
+def find_in_feed(raw: RawFeed, window: Window, sources: Sources) -> Findings:
+    """Collect what can be said of a feed whose dataset was rejected: its days and its gaps."""
+    facts = _of_feed(raw, sources)
+    if raw.config.frequency_hours is None or raw.config.is_document:
+        return replace(facts, days=_event_days(raw))
+    own = raw.distinct.timestamps
+    try:
+        grid = lay_grid(raw.config, raw, window)
+    except DataError:
+        return replace(facts, days=_count_days(own, np.ones(len(own), dtype=bool)))
+    gaps = [FilledGap(gap, "", "") for gap in find_gaps(grid, own)]
+    return replace(facts, days=_count_days(grid.timestamps, grid.present), gaps=_gap_table(gaps))
+
+
+def _of_feed(raw: RawFeed, sources: Sources) -> Findings:
+    first, last = raw.span or (None, None)
+    remarks = tuple(_remarks(raw, sources))
+    rows, files = len(raw.frame), len(raw.files)
+    return Findings(files, rows, raw.exact_duplicates, first, last, remarks=remarks)
+
+
+def _gap_table(gaps: Sequence[FilledGap]) -> pd.DataFrame:
+    if not gaps:
+        return Findings().gaps
+    return pd.DataFrame(
+        {
+            "begin": _times([filled.gap.begin for filled in gaps]),
+            "end": _times([filled.gap.end for filled in gaps]),
+            "hours": [filled.gap.hours for filled in gaps],
+            "rows": [filled.gap.rows for filled in gaps],
+            "repair": [filled.repair for filled in gaps],
+            "source": [filled.source for filled in gaps],
+        }
+    )
+
+
+def _count_days(
+    timestamps: Int64, own: npt.NDArray[np.bool_], repaired: npt.NDArray[np.bool_] | None = None
+) -> pd.DataFrame:
+    days, place, expected = np.unique(timestamps // DAY_NS, return_inverse=True, return_counts=True)
+    masks = {"own": own, "repaired": np.zeros(len(own)) if repaired is None else repaired}
+    counts = {
+        name: np.bincount(place, weights=mask, minlength=len(days)).astype(np.int64)
+        for name, mask in masks.items()
+    }
+    return pd.DataFrame({"day": to_index(days * DAY_NS), "expected": expected, **counts})
+
+
+def _event_days(raw: RawFeed) -> pd.DataFrame:
+    """Days that a reward's periods pay for, or on which every cost asked for has a rate."""
+    if raw.config.kind is Kind.REWARDS:
+        spans = [np.arange(begin, end + 1) for begin, end in zip(*_periods(raw), strict=True)]
+        days = np.unique(np.concatenate(spans)) * DAY_NS if spans else np.zeros(0, dtype=np.int64)
+        return _count_days(days, np.ones(len(days), dtype=bool))
+    if raw.config.kind is not Kind.EXECUTION_COSTS:
+        return Findings().days
+    frame = raw.frame.iloc[raw.distinct.rows]
+    wanted = frame[frame["pair"].isin(raw.config.required_keys)]
+    counts = wanted[wanted["size_bucket_usd"].isin(COST_BUCKETS_USD)].groupby("timestamp").size()
+    expected = len(raw.config.required_keys) * len(COST_BUCKETS_USD)
+    values = {"expected": expected, "own": counts.to_numpy(), "repaired": 0}
+    return pd.DataFrame({"day": pd.DatetimeIndex(counts.index), **values})
+
+
+def _periods(raw: RawFeed) -> tuple[Int64, Int64]:
+    """First and last day of a reward's periods, in days since 1970."""
+    own = raw.distinct
+    columns = (own.columns.index(name) for name in ("period_start", "period_end"))
+    begins, ends = (own.values[:, column].astype(np.int64) // DAY_NS for column in columns)
+    return begins, ends
+
+
+def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Float64:
+    """Return how far each row goes, as a multiple of its bound, (n,); above 1 is beyond it."""
+    values = frame[bounds.column].to_numpy(dtype=np.float64)
+    times = np.zeros(len(values))
+    if bounds.max_abs is not None:
+        times = np.maximum(times, np.abs(values) / bounds.max_abs)
+    if bounds.max_log_change is not None and len(values):
+        # What has no logarithm is not a price, which the schema rejects.
+        logs = np.log(np.where(values > 0.0, values, np.nan))
+        change = np.nan_to_num(np.abs(np.diff(logs, prepend=logs[0])))
+        times = np.maximum(times, change / bounds.max_log_change)
+    return times
+
+
+def _outliers(frame: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
+    parts = []
+    for bounds in config.outliers:
+        times = excess(frame, bounds)
+        beyond = times > 1.0
+        if not beyond.any():
+            continue
+        level, step = bounds.max_abs, bounds.max_log_change
+        limits = [f"at most {level:g}"] if level is not None else []
+        limits += [f"steps of at most {step:g}"] if step is not None else []
+        rows = frame.loc[beyond, ["timestamp", bounds.column]]
+        rows = rows.set_axis(["timestamp", "value"], axis=1).reset_index(drop=True)
+        rows.insert(1, "column", bounds.column)
+        parts.append(rows.assign(bound=", ".join(limits), times=times[beyond]))
+    if not parts:
+        return Findings().outliers
+    worst_first = pd.concat(parts).sort_values("times", ascending=False, kind="stable")
+    return worst_first.reset_index(drop=True)
+
+
+def _excesses(frame: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
+    if not config.outliers or frame.empty:
+        return Findings().excesses
+    worst = np.max([excess(frame, bounds) for bounds in config.outliers], axis=0)
+    days = pd.DatetimeIndex(frame["timestamp"]).asi8 // DAY_NS
+    starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
+    by_day = np.maximum.reduceat(worst, starts)
+    return pd.DataFrame({"day": to_index(days[starts] * DAY_NS), "times": by_day})
+
+
+def with_spreads(
+    findings: Findings,
+    rule: Agreement,
+    frame: pd.DataFrame,
+    peers: Mapping[str, pd.DataFrame],
+) -> Findings:
+    """Return the findings with the price differences to the peers that the rule names."""
+    total, daily = [], []
+    for name in rule.peers:
+        rows = _differences(frame, peers[name], rule) if name in peers else pd.DataFrame()
+        if rows.empty:
+            continue
+        spread = rows["bp"].to_numpy()
+        at = rows["timestamp"].iloc[int(spread.argmax())]
+        total.append((name, float(np.median(spread)), float(spread.max()), at))
+        by_day = rows.groupby(rows["timestamp"].dt.floor("D"))["bp"].agg(["median", "max"])
+        by_day = by_day.reset_index().set_axis(["day", "median_bp", "max_bp"], axis=1)
+        by_day.insert(0, "peer", name)
+        daily.append(by_day)
+    if not total:
+        return replace(findings, spreads=Findings().spreads, daily_spreads=Findings().daily_spreads)
+    return replace(
+        findings,
+        spreads=pd.DataFrame(total, columns=["peer", "median_bp", "max_bp", "at"]),
+        daily_spreads=pd.concat(daily, ignore_index=True),
+    )
+
+
+def _differences(frame: pd.DataFrame, other: pd.DataFrame, rule: Agreement) -> pd.DataFrame:
+    """`timestamp` and `bp`, of every timestamp at which both have a row of their own."""
+    own, peer = (f[f["repair"] == AS_READ] for f in (frame, other))
+    both = pd.merge(
+        own[["timestamp", rule.column]].set_axis(["timestamp", "own"], axis=1),
+        peer[["timestamp", rule.peer_column]].set_axis(["timestamp", "peer"], axis=1),
+        on="timestamp",
+    )
+    scale = both["peer"] if rule.relative else 1.0
+    return both.assign(bp=((both["own"] - both["peer"]) / scale).abs() * 1e4)
+
+
+def _remarks(raw: RawFeed, sources: Sources) -> Iterator[str]:
+    yield from _named_span(raw)
+    yield from _snapped(raw)
+    yield from _late_start(raw, sources)
+    if raw.config.kind is Kind.EXECUTION_COSTS:
+        pairs = sorted(raw.frame["pair"].astype(str).unique())
+        yield f"{len(pairs)} pairs: {', '.join(pairs)}"
+    if raw.config.kind is Kind.REWARDS:
+        yield from _long_periods(raw)
+
+
+def _named_span(raw: RawFeed) -> Iterator[str]:
+    """Where the names of the files claim other days than the rows hold."""
+    claims = [_NAMED_SPAN.search(PurePosixPath(file.path).name) for file in raw.files]
+    spans = [claim.groups() for claim in claims if claim]
+    if not spans or raw.span is None:
+        return
+    first, last = raw.span
+    claimed = (min(begin for begin, _ in spans), max(end for _, end in spans))
+    day = pd.Timedelta(days=1)
+    if first - pd.Timestamp(claimed[0], tz="UTC") >= day:
+        yield f"the name says from {claimed[0]}, the rows begin at {first:%Y-%m-%d %H:%M}"
+    if pd.Timestamp(claimed[1], tz="UTC") - last >= day:
+        yield f"the name says to {claimed[1]}, the rows end at {last:%Y-%m-%d %H:%M}"
+
+
+def _snapped(raw: RawFeed) -> Iterator[str]:
+    """How many timestamps lay beside their hour and were moved onto it."""
+    rule = raw.config.stamp
+    if rule is None or raw.config.kind is Kind.REWARDS:
+        return
+    as_read = raw.frame[rule.column].iloc[raw.distinct.rows].to_numpy(dtype="datetime64[ns]")
+    beside = np.abs(as_read.astype(np.int64) - raw.distinct.timestamps)
+    count = int((beside > 0).sum())
+    if count:
+        worst = beside.max() / 1e9
+        yield f"{count} timestamps up to {worst:.3g} s beside their hour were moved onto it"
+
+
+def _late_start(raw: RawFeed, sources: Sources) -> Iterator[str]:
+    """How long another feed's value stands in before this one's first row."""
+    policy = raw.config.repair.before_first
+    source = sources.get(policy.source) if policy else None
+    if not isinstance(source, RawFeed) or raw.span is None or source.span is None:
+        return
+    hours = (raw.span[0] - source.span[0]) / pd.Timedelta(hours=1)
+    if hours > 0:
+        yield f"starts {hours:.0f} hours after {source.name}, whose value stands in before that"
+
+
+def _long_periods(raw: RawFeed) -> Iterator[str]:
+    """Periods far longer than the days their rate is quoted for."""
+    per_days = next((c.per_days for c in raw.config.columns.values() if c.per_days), None)
+    for begin, end in zip(*_periods(raw), strict=True):
+        if per_days is not None and end - begin > 2 * per_days:
+            first = pd.Timestamp(begin * DAY_NS, tz="UTC")
+            days = f"one per {per_days} days, over {end - begin} days"
+            yield f"the rate from {first:%Y-%m-%d} is {days}"

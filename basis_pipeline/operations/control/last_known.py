@@ -1,0 +1,53 @@
+"""The last known control state: `control.json` beside the results, for when the database is down.
+
+A PostgreSQL server that is stopped must not stop every run. A worse state that is demanded
+meanwhile is pending: it holds here, and goes into the database once that can be reached.
+"""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from basis_pipeline.files import write_atomically
+from basis_pipeline.operations.control.model import ControlState
+from basis_pipeline.results.database.connection import sqlite_file
+from basis_pipeline.settings import Settings
+
+FRESH = timedelta(minutes=1)  # younger than this, an unchanged state is not written again
+JSON = TypeAdapter(ControlState)
+
+
+def file(settings: Settings) -> Path:
+    """Return the path of the file."""
+    return settings.results_dir / "control.json"
+
+
+def load(settings: Settings) -> ControlState | None:
+    """Return the last known state; None without a readable file."""
+    try:
+        return JSON.validate_json(file(settings).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def confirm(settings: Settings, state: ControlState) -> None:
+    """Store a state that was read from a server; a place that cannot be written is left as is."""
+    if sqlite_file(settings.results_db_url) or not settings.results_dir.is_dir():
+        return
+    now, known = datetime.now(UTC), load(settings)
+    confirmed = replace(state, breaches=(), confirmed_at=now)
+    is_fresh = known and known.confirmed_at and now - known.confirmed_at < FRESH
+    if known and is_fresh and replace(known, confirmed_at=now) == confirmed:
+        return
+    with suppress(OSError):
+        write_atomically(file(settings), JSON.dump_json(confirmed, indent=2))
+
+
+def store_pending(settings: Settings, state: ControlState) -> None:
+    """Store a state that the database must take over later. Raises OSError."""
+    settings.results_dir.mkdir(parents=True, exist_ok=True)
+    pending = replace(state, is_pending=True, confirmed_at=state.confirmed_at or state.since)
+    write_atomically(file(settings), JSON.dump_json(pending, indent=2))

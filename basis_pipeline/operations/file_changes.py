@@ -1,0 +1,158 @@
+"""Which feeds' raw files have changed, and whether they have stopped changing.
+
+A feed is known by a snapshot of its files: to take one costs a `stat` a file, and what is kept of
+it between two ticks does not grow with their number. A file that is gone, or shorter than before,
+is a change as much as a new one: what was made of it no longer follows from it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from basis_pipeline.config import DatasetConfig
+from basis_pipeline.files import sha256
+from basis_pipeline.market.raw import feed_files
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The files of one feed: their number and bytes, the latest write [ns], and their digest.
+
+    The digest is over path, time of writing and size of every file.
+    """
+
+    files: int
+    size: int
+    written_ns: int
+    digest: str
+
+
+Snapshots = dict[str, Snapshot]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a tick remembers for the next one.
+
+    taken: the feeds as they were last requested to be read; None before that · moving: feeds that
+    differ from it, as they were at the last tick · number: of requests so far.
+    """
+
+    taken: Snapshots | None = None
+    moving: Snapshots = field(default_factory=dict)
+    number: int = 0
+
+    def to_json(self) -> str:
+        """Return the watch as text, for a cursor."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> "Watch":
+        """Read what `to_json` wrote; a first watch for no text, or for text that is none."""
+        try:
+            values = json.loads(text) if text else {}
+            taken, moving = values.pop("taken", None), values.pop("moving", {})
+            return cls(None if taken is None else _snapshots(taken), _snapshots(moving), **values)
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+
+def _snapshots(values: Mapping[str, Mapping[str, int | str]]) -> Snapshots:
+    return {feed: Snapshot(**fields) for feed, fields in values.items()}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What a tick found.
+
+    due: feeds to be read now, each with what became of its files · waiting: feeds whose files may
+    still be growing · key: the same for the same request, and for no other.
+    """
+
+    watch: Watch
+    due: dict[str, str] = field(default_factory=dict)
+    waiting: tuple[str, ...] = ()
+    key: str = ""
+
+
+def take_snapshots(data_dir: Path, datasets: Mapping[str, DatasetConfig]) -> Snapshots:
+    """Take the snapshot of every feed, by name; one without a file has an empty one."""
+    return {name: _snapshot(data_dir, config) for name, config in datasets.items()}
+
+
+def _snapshot(data_dir: Path, config: DatasetConfig) -> Snapshot:
+    lines, size, written_ns = [], 0, 0
+    for path in feed_files(data_dir, config):
+        try:
+            status = path.stat()
+        except OSError:
+            # Gone since it was listed.
+            continue
+        name = path.relative_to(data_dir).as_posix()
+        lines.append(f"{name}\n{status.st_mtime_ns} {status.st_size}".encode(errors="replace"))
+        size += status.st_size
+        written_ns = max(written_ns, status.st_mtime_ns)
+    return Snapshot(len(lines), size, written_ns, sha256(*lines)[:16])
+
+
+def compare(watch: Watch, snapshots: Snapshots, settle_seconds: float, now: float) -> Tick:
+    """Compare the feeds with what was last requested.
+
+    A feed has settled when it is as at the last tick and none of its files was written in the last
+    `settle_seconds`; one that has changed and settled is due. The first time every feed is due,
+    also those without a file, once all have settled.
+
+    Parameters
+    ----------
+    now: seconds since the epoch.
+    """
+    taken = watch.taken or {}
+    moving = {name: state for name, state in snapshots.items() if state != taken.get(name)}
+    if not moving and not watch.moving:
+        return Tick(watch)
+    waiting = {
+        name
+        for name, snapshot in moving.items()
+        if watch.moving.get(name) != snapshot or is_young(snapshot.written_ns, settle_seconds, now)
+    }
+    if watch.taken is None and waiting:
+        return Tick(Watch(None, moving, watch.number), waiting=tuple(sorted(waiting)))
+    due = {name: moving[name] for name in sorted(moving.keys() - waiting)}
+    left = {name: moving[name] for name in sorted(waiting)}
+    number = watch.number + bool(due)
+    known = {name: snapshot for name, snapshot in taken.items() if name in snapshots}
+    return Tick(
+        Watch({**known, **due}, left, number),
+        {name: _change(taken.get(name), snapshot) for name, snapshot in due.items()},
+        tuple(left),
+        # The number tells a state that came back from the same state requested twice.
+        sha256(str(number), *(f"{n} {s.digest}" for n, s in due.items()))[:16] if due else "",
+    )
+
+
+def is_young(written_ns: int, settle_seconds: float, now: float) -> bool:
+    """Return whether a file was written so lately that it may still be growing.
+
+    A time that lies in the future proves nothing: then only two equal ticks count.
+    """
+    return 0.0 <= now - written_ns * 1e-9 < settle_seconds
+
+
+def being_written(snapshots: Snapshots, settle_seconds: float, now: float) -> set[str]:
+    """Return the feeds with a file that was written in the last `settle_seconds`."""
+    return {
+        name
+        for name, snapshot in snapshots.items()
+        if is_young(snapshot.written_ns, settle_seconds, now)
+    }
+
+
+def _change(before: Snapshot | None, after: Snapshot) -> str:
+    if after.files == 0:
+        return "gone" if before else "absent"
+    if before is None or before.files == 0:
+        return "new"
+    if after.size == before.size:
+        return "rewritten"
+    return "longer" if after.size > before.size else "shorter"

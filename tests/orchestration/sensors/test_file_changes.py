@@ -1,0 +1,154 @@
+"""What is delivered is read once it stands still, with everything downstream that uses it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from basis_pipeline.operations.control import halt, read_state, resume
+from basis_pipeline.orchestration.assets.dataset import dataset_key
+from basis_pipeline.orchestration.assets.raw import raw_key
+from basis_pipeline.orchestration.records import all_gates
+from basis_pipeline.settings import load_settings
+from basis_pipeline.verdict import failing
+from tests.orchestration.platform_alone import Platform, aged, stages
+from tests.orchestration.test_refusals import contents, cut_last_line, cut_short, spoil_price
+
+PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
+LONGER = (
+    "market_data/derivatives/funding_rates/bybit_BTCUSDT_funding_rates_2024-01-01_2024-02-29.csv"
+)
+
+
+def test_the_first_look_reads_everything_and_runs_every_mode(platform: Platform) -> None:
+    """A batch of one run for the data, one a mode and one comparison; then it is quiet."""
+    aged(platform.place.data)
+    modes = sorted(platform.modes)
+    runs = platform.settle()
+    assert stages(runs) == ["data", *modes, "comparison"]
+    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+    assert len({run.tags["basis/batch"] for run in runs}) == 1
+    assert {run.tags["basis/cause"] for run in runs} == {"first look at the raw files"}
+    gates = [g for g in all_gates(platform.instance, platform.place.defs) if g.phase < 4]
+    assert failing(gates) == []
+    assert platform.settle() == []
+    assert platform.skipped["raw_files"].endswith("none changed")
+
+
+def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) -> None:
+    """It is read again alone, with the datasets made of it; its mode has a new result."""
+    before = running.results()
+    lines = (running.place.data / LONGER).read_text().splitlines()
+    changed = [lines[0], *(line.replace(",0.0001", ",0.0002") for line in lines[1:])]
+    (running.place.data / LONGER).write_text("\n".join([*changed, changed[-1], ""]))
+    aged(running.place.data)
+    runs = running.settle()
+    assert stages(runs) == ["data", "btc_basis", "comparison"]
+    assert runs[0].tags["basis/cause"].endswith("bybit_btcusdt_funding longer")
+    read = {key.to_user_string() for key in runs[0].asset_selection or ()}
+    assert {key for key in read if key.startswith("raw/")} == {"raw/bybit_btcusdt_funding"}
+    after = running.results()
+    assert after["pure_lending"] == before["pure_lending"]
+    verdicts = running.verdict_runs("btc_basis")
+    assert verdicts == {runs[1].run_id}
+
+
+@pytest.mark.parametrize(
+    ("break_it", "code"),
+    [
+        (cut_last_line, "DATA-005"),
+        (cut_short, "DATA-010"),
+        (Path.unlink, "DATA-001"),
+    ],
+)
+def test_a_broken_delivery_stops_its_modes_and_touches_no_result(
+    running: Platform, break_it: Callable[[Path], object], code: str, sample: Path
+) -> None:
+    """Corrupt, cut, shortened, empty or gone: refused with its code; mended by a good one."""
+    runs_kept, page = (running.place.results / name for name in ("runs", "reports/btc_basis.html"))
+    before = contents(runs_kept), page.read_bytes()
+    break_it(running.place.data / PERP)
+    aged(running.place.data)
+    runs = running.settle()
+    assert stages(runs) == ["data", "btc_basis", "comparison"]
+    refused = runs[1]
+    assert refused.status is dg.DagsterRunStatus.FAILURE
+    gates = {g.name: g for g in all_gates(running.instance, running.place.defs)}
+    blocking = gates["market/panel[btc_basis] inputs"]
+    assert blocking.verdict.value == "FAIL"
+    assert code in blocking.told
+    assert (contents(runs_kept), page.read_bytes()) == before
+    assert running.settle() == []  # the same broken file is not asked for again
+    shutil.copy2(sample / PERP, running.place.data / PERP)
+    aged(running.place.data)
+    assert stages(running.settle()) == ["data", "btc_basis", "comparison"]
+    assert contents(runs_kept) == before[0]
+
+
+def test_a_growing_file_is_left_alone(running: Platform) -> None:
+    """Written just now, or longer at every look: nobody reads half a file."""
+    file = running.place.data / LONGER
+    for _ in range(3):
+        with file.open("a") as growing:
+            growing.write("half a li")
+        assert running.look("raw_files") == []
+        assert "waiting for" in running.skipped["raw_files"]
+    assert running.look("raw_files") == []  # it stands still, but was written just now
+
+
+def test_a_halt_stops_requests_and_forgets_nothing(running: Platform) -> None:
+    """Every sensor says why; what came meanwhile, and what was to follow, comes after it."""
+    settings = load_settings()
+    (running.place.data / LONGER).write_text((running.place.data / LONGER).read_text() + "\n")
+    aged(running.place.data)
+    running.look("raw_files")
+    (data,) = running.look("raw_files")
+    running.execute(data, "raw_files")
+    halt(settings, reason="funding looks wrong", by="ann")
+    spoil_price(running.place.data / PERP)
+    aged(running.place.data)
+    assert running.settle() == []
+    for sensor in ("raw_files", "configuration", "batches", "backtest_requests"):
+        assert "HALT" in running.skipped[sensor]
+        assert "funding looks wrong" in running.skipped[sensor]
+    resume(settings, reason="it was right", by="ben")
+    runs = running.settle()
+    assert sorted(stages(runs)) == ["btc_basis", "btc_basis", "comparison", "comparison", "data"]
+
+
+def test_corrupt_deliveries_in_a_row_halt_the_platform(running: Platform) -> None:
+    """After the configured count nothing is requested, until a person resumes."""
+    settings = load_settings()
+    for night in range(3):
+        assert not read_state(settings).stops_work
+        spoil_price(running.place.data / PERP)
+        with (running.place.data / PERP).open("a") as file:
+            file.write("\n" * (night + 1))
+        aged(running.place.data)
+        running.settle()
+    state = read_state(settings)
+    assert state.stops_work
+    assert "failed_gates_in_a_row" in state.reason
+    assert running.settle() == []
+    resume(settings, reason="mended", by="ann")
+    assert not read_state(settings).stops_work
+
+
+def test_refused_data_are_recorded_and_their_checks_fail(running: Platform) -> None:
+    """Raw family and dataset each say what is wrong, in a run that goes on for the others."""
+    spoil_price(running.place.data / PERP)
+    aged(running.place.data)
+    (data, *_) = running.settle()
+    assert data.status is dg.DagsterRunStatus.SUCCESS
+    keys = [
+        dg.AssetCheckKey(raw_key("bybit_btcusdt_perp"), "readable"),
+        dg.AssetCheckKey(dataset_key("bybit_btcusdt_perp"), "files_and_schema"),
+    ]
+    log = running.instance.event_log_storage
+    records = log.get_latest_asset_check_execution_by_key(keys)
+    assert {record.run_id for record in records.values()} == {data.run_id}
+    assert all(record.status.value == "FAILED" for record in records.values())
+    kept = running.place.results / "warehouse" / "raw"
+    assert (kept / "bybit_btcusdt_perp.rejected.json").exists()

@@ -1,0 +1,170 @@
+"""The audit trail: what real runs leave in the event log."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from basis_pipeline.config import slice_mode
+from basis_pipeline.errors import EventError, correlation_id
+from basis_pipeline.operations.audit_log import Event, read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
+from basis_pipeline.orchestration.launch import PipelineOutcome
+from basis_pipeline.orchestration.resources import current_configs
+from tests import shell
+from tests.orchestration.conftest import WINDOW, Place
+from tests.orchestration.test_refusals import PERP, spoil_price
+from tests.planted import SECRETS
+
+MODES = ("btc_basis", "pure_lending")
+SECRET = SECRETS[1]
+
+
+def trail(place: Place, *types: str, **asked: Any) -> list[Event]:
+    """The events of a place that fit, when all that were offered are on the disk."""
+    directory = place.results / DIRECTORY
+    return list(read_events(directory, types=types, **asked))
+
+
+def only(events: list[Event]) -> Mapping[str, Any]:
+    """What the one event of a list says."""
+    (event,) = events
+    return event.fields
+
+
+def test_a_run_is_explained_by_its_trail(place: Place) -> None:
+    """Request, configuration, data, verdicts and result of a mode, found by mode and by run."""
+    outcome = place.run(*MODES)
+    started = trail(place, "run_started", mode="btc_basis")
+    (run_id,) = {event.run_id for event in started}
+    assert {event.run_id for event in trail(place, mode="btc_basis")} == {run_id}
+    requested = only(trail(place, "run_requested", run_id=run_id))
+    assert requested["options"]["start"].startswith(WINDOW["start"])
+    assert requested["options"]["data_dir"] == str(place.data)
+    used = only(trail(place, "configuration_used", mode="btc_basis"))
+    sliced = slice_mode(current_configs(), "btc_basis")
+    assert used["config_hash"] == sliced.config_hash
+    read = {e.fields["dataset"]: e.fields for e in trail(place, "data_read", mode="btc_basis")}
+    assert set(read) <= set(sliced.datasets)
+    landed = {e.fields["dataset"]: e.fields for e in trail(place, "data_read", mode="")}
+    assert all(landed[name]["sha256"] == told["sha256"] for name, told in read.items())
+    recorded = {mode.mode: mode.run_id for mode in outcome.modes}
+    result = only(trail(place, "run_result", mode="btc_basis"))
+    assert result["record"] == recorded["btc_basis"]
+    summary = json.loads(
+        (place.results / "runs" / result["record"] / "summary.json").read_text(encoding="utf-8")
+    )
+    assert result["rebalances"] == summary["rebalances"]
+    assert only(trail(place, "run_finished", run_id=run_id)) == {"outcome": "succeeded"}
+    assert {e.category for e in trail(place, "timing")} == {"performance"}
+
+
+def test_every_verdict_is_in_the_trail(place: Place) -> None:
+    """What the gates say of a finished run and what its trail says is the same."""
+    outcome = place.run("pure_lending")
+    told = {
+        (event.component, event.fields["gate"], event.mode): event
+        for event in trail(place, "gate_verdict")
+    }
+    assert {
+        (gate.asset, gate.check, gate.mode): (gate.verdict.value, gate.run_id)
+        for gate in outcome.gates
+        if gate.run_id
+    } == {key: (event.fields["verdict"], event.run_id) for key, event in told.items()}
+    assert all(event.fields["evidence"] for event in told.values())
+
+
+def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
+    """The broken family, the failing gate, the refused run: each by its type, in their order."""
+    spoil_price(place.data / PERP)
+    place.run(*MODES)
+    broken = [e.fields for e in trail(place, "data_rejected") if e.fields["status"] == "rejected"]
+    assert ("bybit_btcusdt_perp", "DATA-008") in {(t["dataset"], t["code"]) for t in broken}
+    (refused,) = trail(place, "run_blocked")
+    assert (refused.mode, refused.level, refused.fields["code"]) == ("btc_basis", "ERROR", "BT-001")
+    assert "DATA-008" in refused.fields["reason"]
+    assert only(trail(place, "run_finished", run_id=refused.run_id)) == {"outcome": "failed"}
+    failing = [e for e in trail(place, "gate_verdict") if e.fields["verdict"] == "FAIL"]
+    assert {event.level for event in failing} == {"ERROR"}
+    assert all(event.at <= refused.at for event in failing)
+    assert only(trail(place, "run_result"))["record"]  # the other mode came through
+    assert trail(place, until=refused.at)[-1].at < refused.at
+    assert refused in trail(place, since=refused.at)
+
+
+def test_a_mode_outside_its_limits_is_a_matter_of_risk(place: Place) -> None:
+    """A gate with a limit that fails is told as a breach, with the limit's name."""
+    place.run("btc_basis", overrides=["gates.max_drawdown=0.0000001"])
+    breached = trail(place, "limit_breached", mode="btc_basis")
+    assert "drawdown_limit" in {event.fields["limit"] for event in breached}
+    assert {event.category for event in breached} == {"risk"}
+    overrides = only(trail(place, "configuration_used"))["overrides"]
+    assert overrides == "gates.max_drawdown=0.0000001"
+
+
+def test_repairs_are_counted(outcome: PipelineOutcome, shared_place: Place) -> None:
+    """What was repaired in a dataset is told with its number."""
+    assert outcome.modes
+    repaired = {e.fields["dataset"]: e.fields for e in trail(shared_place, "data_repaired")}
+    assert any(told["repaired"][0].isdigit() for told in repaired.values())
+
+
+def test_secrets_do_not_reach_the_log(place: Place) -> None:
+    """What was asked for is told with its secrets masked."""
+    outcome = place.run("pure_lending", overrides=[f"costs.password={SECRET}"])
+    assert outcome.modes[0].run_id is None
+    requested = trail(place, "run_requested", mode="pure_lending")
+    assert "costs.password=***" in requested[0].fields["options"]["overrides"]
+    files = list((place.results / DIRECTORY).iterdir())
+    assert files
+    assert not any(SECRET.encode() in file.read_bytes() for file in files)
+
+
+def test_a_log_that_cannot_be_written_stops_no_run(
+    place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The run goes on and is recorded; stderr says once that it leaves no trail, and why."""
+    (place.results / DIRECTORY).write_text("in the way")
+    outcome = place.run(*MODES)
+    assert all(mode.run_id for mode in outcome.modes)
+    assert capfd.readouterr().err.count("EVENT-001") == 1
+    (place.results / DIRECTORY).unlink()
+    with pytest.raises(EventError, match="EVENT-008"):
+        read_events(place.results / DIRECTORY)
+
+
+def test_a_run_binds_its_errors_and_nothing_behind_it(place: Place) -> None:
+    """Inside, errors carry the run; outside and behind it none is bound, nor is one told twice."""
+    with place.request().recording(place.instance, None):
+        assert correlation_id() == ""
+    place.run("pure_lending")
+    (run,) = place.instance.get_runs(limit=1)
+    with place.request().recording(place.instance, run):
+        assert correlation_id() == run.run_id
+    assert correlation_id() == ""
+    assert len(trail(place, "run_requested", run_id=run.run_id)) == 1
+
+
+@pytest.mark.parametrize("job", ["full_pipeline", "full_pipeline_parallel"])
+def test_a_job_from_the_command_line_leaves_its_trail(place: Place, job: str) -> None:
+    """`dagster job execute` in processes of its own: one start, one end, everything between."""
+    home = place.results.parent / "home"
+    home.mkdir()
+    config = place.results.parent / "run.json"
+    asked = {**WINDOW, "data_dir": str(place.data), "results_dir": str(place.results)}
+    config.write_text(json.dumps({"resources": {"options": {"config": asked}}}))
+    command = ["job", "execute", "-m", "basis_pipeline.definitions", "-j", job]
+    tags = json.dumps({"dagster/partition": "pure_lending"})
+    env = {**os.environ, "DAGSTER_HOME": str(home)}
+    done = shell.run("dagster", *command, "--tags", tags, "-c", config, env=env)
+    assert done.returncode == 0, done.stderr
+    events = list(read_events(Path(place.results / DIRECTORY)))
+    assert {event.mode for event in events} == {"pure_lending"}
+    assert len({event.run_id for event in events}) == 1
+    types = [event.type for event in events]
+    for once in ("run_requested", "run_started", "run_finished", "run_result"):
+        assert types.count(once) == 1, once
+    assert types[0] == "run_requested"
