@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 
 import dagster as dg
@@ -18,7 +19,7 @@ from basis_pipeline.errors import PlatformError
 
 LOCK = ".lock"
 UNUSABLE = (dg.DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError)
-DAMAGED = (DeserializationError, SQLAlchemyError, UnicodeDecodeError)
+DAMAGED = (DeserializationError, JSONDecodeError, SQLAlchemyError, UnicodeDecodeError)
 
 
 @contextmanager

@@ -44,17 +44,19 @@ def gates_of(
 ) -> list[Verdict]:
     """The checks given with their latest verdicts, of one partition where they have them.
 
-    A check that was planned and not evaluated is blocked where the run failed; elsewhere (the run
-    waits, executes, was canceled or killed) the evaluation before it stands. A study is a gate once
-    it was asked for: one that nobody wanted is not missing.
+    A check that a failed run had planned is blocked, one that a finished run left out is not run.
+    While the run waits or executes, and when it was canceled or killed, the evaluation before it
+    stands. A study is a gate once it was asked for: one that nobody wanted is not missing.
     """
     wanted = {spec.key: spec for spec in specs}
     records = dict(latest_records(instance, wanted, key or None))
     planned = {check: record for check, record in records.items() if is_planned(record)}
-    failed = _failed_runs(instance, {record.run_id for record in planned.values()})
+    finished = _finished_runs(instance, {record.run_id for record in planned.values()})
     for check, record in planned.items():
-        if record.run_id not in failed and (earlier := history_of(instance, check, 1, key or None)):
+        is_open = record.run_id not in finished
+        if is_open and (earlier := history_of(instance, check, 1, key or None)):
             records[check] = earlier[0]
+    failed = {run_id for run_id, is_success in finished.items() if not is_success}
     return [
         _gate(spec, key, records.get(check), failed)
         for check, spec in wanted.items()
@@ -117,8 +119,10 @@ def _gate(
     return verdict_of(evaluation).at(evaluated_at=at, run_id=record.run_id)
 
 
-def _failed_runs(instance: DagsterInstance, run_ids: set[str]) -> set[str]:
+def _finished_runs(instance: DagsterInstance, run_ids: set[str]) -> dict[str, bool]:
+    """Those of the runs that came to their own end, and whether it was a success."""
     if not run_ids:
-        return set()
-    wanted = RunsFilter(run_ids=sorted(run_ids), statuses=[DagsterRunStatus.FAILURE])
-    return {run.run_id for run in instance.get_runs(wanted)}
+        return {}
+    ended = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE]
+    runs = instance.get_runs(RunsFilter(run_ids=sorted(run_ids), statuses=ended))
+    return {run.run_id: run.is_success for run in runs}

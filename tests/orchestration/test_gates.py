@@ -33,6 +33,7 @@ def test_the_environment_is_judged_in_phase_1(place: Place) -> None:
     """Settings and directories are gates of their own, and green where they can be used."""
     gates = judged(place, CATALOGUE)
     assert {name: gate.status for name, gate in gates.items()} == {
+        "files": Status.PASS,
         "settings": Status.PASS,
         "directories": Status.PASS,
     }
@@ -54,7 +55,7 @@ def test_a_window_that_ends_before_it_begins_turns_settings_red(place: Place) ->
     gates = judged(place, CATALOGUE, start="2024-03-01", end="2024-02-01")
     assert gates["settings"].status is Status.FAIL
     assert "CONFIG-011" in gates["settings"].message
-    assert gates["directories"].status is Status.NOT_RUN
+    assert gates["directories"].status is Status.BLOCKED
 
 
 def looked_at(place: Place, load_defs: Callable[[], dg.Definitions]) -> dict[str, Verdict]:

@@ -112,26 +112,10 @@ def test_a_new_mode_waits_for_the_code_location(watching: Platform, configs: Pat
     assert watching.skipped["configuration"] == "reload the code location for mine"
 
 
-def test_scenario_sets_are_partitions_as_long_as_they_have_a_file(
-    watching: Platform, configs: Path
-) -> None:
-    """A set that appears while the platform runs can be chosen; one that is gone no longer."""
-    known = watching.instance.get_dynamic_partitions
-    committed = {path.stem for path in (configs / "scenarios").glob("*.yaml")}
-    assert set(known("scenario_set")) == committed
-    (configs / "scenarios" / "mine.yaml").write_text("name: mine\n")
-    (configs / "scenarios" / "crises.yaml").unlink()
-    assert watching.look("configuration") == []
-    assert watching.skipped["configuration"] == (
-        "new scenario sets: mine; scenario sets without a file: crises"
-    )
-    assert set(known("scenario_set")) == committed - {"crises"} | {"mine"}
-    job = watching.place.defs.resolve_job_def("stress_tests")
-    found = job.partitions_def
-    assert found is not None
-    keys = found.get_partition_keys(dynamic_partitions_store=watching.instance)
-    assert {"btc_basis|mine", "pure_lending|mine"} <= set(keys)
-    edit(configs / "modes" / "btc_basis.yaml", "delta_band: 0.02", "delta_band: 0.03")
-    (configs / "scenarios" / "mine.yaml").unlink()
-    assert len(watching.look("configuration")) == 1  # runs and sets in one look
-    assert "mine" not in known("scenario_set")
+def test_a_broken_file_stops_its_mode_alone(watching: Platform, configs: Path) -> None:
+    """The sensor goes on: the broken mode is asked for, to be recorded, and so is a sound one."""
+    (configs / "modes" / "btc_basis.yaml").write_text("mode: [")
+    edit(configs / "modes" / "pure_lending.yaml", "mode: pure_lending", "mode: pure_lending # x")
+    edit(configs / "modes" / "eth_basis.yaml", "delta_band: 0.02", "delta_band: 0.03")
+    requests = watching.look("configuration")
+    assert [request.partition_key for request in requests] == ["btc_basis", "eth_basis"]
