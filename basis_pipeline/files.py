@@ -1,9 +1,15 @@
-"""Files: written as a whole or not at all, and known by their hash."""
+"""Files: written as a whole or not at all, known by their hash, locked against each other."""
 
+import fcntl
 import hashlib
 import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+LOCK_POLL_SECONDS = 0.02
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -26,6 +32,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise
 
 
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sha256(*parts: str | bytes) -> str:
     """Return the hexadecimal SHA-256 of the parts, a line each."""
     lines = (part.encode() if isinstance(part, str) else part for part in parts)
@@ -36,3 +51,30 @@ def file_sha256(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Hold the lock of a file, alone among all threads and processes; a killed holder holds none.
+
+    Parameters
+    ----------
+    path: of the lock, made with its directory when it is not there.
+    seconds: how long another holder is waited for.
+
+    Raises
+    ------
+    TimeoutError: another holds it for longer. OSError: the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + seconds
+    with path.open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise TimeoutError(f"another process holds {path.name}") from None
+                time.sleep(LOCK_POLL_SECONDS)
+        yield

@@ -10,6 +10,7 @@ What is not given comes from the environment, as on the command line; nothing is
 `Run.save` is called. Every frame says the units of its columns in `frame.attrs["units"]`.
 """
 
+import sys
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -27,11 +28,12 @@ from basis_pipeline.reports.differences import (
     run_differences,
 )
 from basis_pipeline.results import columns
-from basis_pipeline.results.database.runs import load
+from basis_pipeline.results.database.runs import directory_of
 from basis_pipeline.results.definitions import FIGURES
-from basis_pipeline.results.store import RunResult, write_run
-from basis_pipeline.runs import backtest as research_path
+from basis_pipeline.results.store import RunResult, read_run, read_verdicts, write_run
+from basis_pipeline.runs.judged import judged_backtest
 from basis_pipeline.settings import load_settings, project_root
+from basis_pipeline.verdict import Verdict
 
 __all__ = ["Run", "backtest", "compare", "load_run"]
 
@@ -45,6 +47,7 @@ class Run:
     """
 
     result: RunResult
+    judged: tuple[Verdict, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -72,7 +75,7 @@ class Run:
         values = {name: self.summary.get(name) for name in FIGURES}
         series = pd.Series(values, dtype="float64", name=self.run_id)
         series.index.name = "figure"
-        series.attrs = {"units": columns.figure_units(currency=self._currency), **self._told}
+        series.attrs = {"units": columns.figure_units(currency=self._currency), **self._identity}
         return series
 
     @cached_property
@@ -105,7 +108,16 @@ class Run:
         """Return and profit groups by calendar month."""
         frame = pd.DataFrame(self.summary["months"])
         units = dict.fromkeys(frame.columns, self._currency) | {"month": "", "return": "share"}
-        frame.attrs = {"units": units, **self._told}
+        frame.attrs = {"units": units, **self._identity}
+        return frame
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """Every check of the data and gate of the run: status, figure, limit and what it says."""
+        names = ["place", "check", "status", "measured", "limit", "unit", "message"]
+        rows = [[getattr(verdict, name) for name in names] for verdict in self.judged]
+        frame = pd.DataFrame(rows, columns=names)
+        frame.attrs = self._identity
         return frame
 
     def save(self, directory: str | Path) -> Path:
@@ -115,7 +127,7 @@ class Run:
         ------
         ResultsError: RS-001 when it cannot be written, or holds something that is no run.
         """
-        return write_run(self.result, Path(directory))
+        return write_run(self.result, Path(directory), self.judged)
 
     def __repr__(self) -> str:
         identity, apy = self.result.identity, self.summary["apy"]
@@ -128,7 +140,7 @@ class Run:
         return str(self.summary["share_class"])
 
     @property
-    def _told(self) -> dict[Hashable, Any]:
+    def _identity(self) -> dict[Hashable, Any]:
         return {"run_id": self.run_id, "mode": self.mode}
 
     def _frame(self, table: str) -> pd.DataFrame:
@@ -138,7 +150,7 @@ class Run:
         explained = columns.explained(table, names, currency=self._currency, asset=asset)
         units = {name: column.unit for name, column in explained.items()}
         meanings = {name: column.meaning for name, column in explained.items()}
-        frame.attrs = {"units": units, "meanings": meanings, **self._told}
+        frame.attrs = {"units": units, "meanings": meanings, **self._identity}
         return frame
 
 
@@ -153,6 +165,8 @@ def backtest(
 ) -> Run:
     """Backtest one mode straight from the raw files, without Dagster, writing nothing.
 
+    Verdicts of its checks and gates that are not PASS are printed on stderr.
+
     Parameters
     ----------
     mode: a file of `configs/modes/`.
@@ -165,14 +179,14 @@ def backtest(
     Raises
     ------
     ConfigError: an unknown mode (CONFIG-007) or key (CONFIG-010), a value that does not fit.
-    DataError: a family that is absent, refused or too short. BacktestError, MathError: a run that
+    DataError: a feed that is absent, rejected or too short. BacktestError, MathError: a run that
         cannot be, or does not reconcile.
     """
     settings = load_settings(
         data_dir=data_dir, data_start_date=_text(start), data_end_date=_text(end)
     )
     span = (pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
-    result = research_path.backtest(
+    judged = judged_backtest(
         load_configs(project_root() / "configs"),
         mode,
         settings.data_dir,
@@ -180,7 +194,10 @@ def backtest(
         capital=capital,
         overrides=overrides,
     )
-    return Run(result)
+    for verdict in judged.verdicts:
+        if not verdict.passed:
+            print(f"{verdict.status.value}  {verdict.name}: {verdict.message}", file=sys.stderr)
+    return Run(judged.result, tuple(judged.verdicts))
 
 
 def load_run(run: str | Path, *, results_dir: str | Path | None = None) -> Run:
@@ -197,7 +214,9 @@ def load_run(run: str | Path, *, results_dir: str | Path | None = None) -> Run:
     ResultsError: RS-002 when there is no such run, and which there are; RS-003 when a file is
         missing or differs.
     """
-    return Run(load(load_settings(results_dir=results_dir).results_db_url, str(run)))
+    url = load_settings(results_dir=results_dir).results_db_url
+    directory = directory_of(url, str(run))
+    return Run(read_run(directory), tuple(read_verdicts(directory)))
 
 
 def compare(*runs: Run) -> pd.DataFrame:
@@ -232,7 +251,7 @@ def _unequal(results: list[RunResult]) -> pd.DataFrame:
         "data": data_differences(results),
         "run": run_differences(results),
     }
-    # Keys of the mode are told as overrides name them.
+    # Keys of the mode are written as overrides name them.
     rows = {
         (part, one.what.removeprefix("mode.")): one.values
         for part, found in parts.items()
@@ -255,10 +274,10 @@ def _names(runs: tuple[Run, ...]) -> list[str]:
 
 def _shared_units(runs: tuple[Run, ...]) -> dict[str, str]:
     """Unit of each figure; where the runs' currencies differ, all of them."""
-    told: Mapping[str, dict[str, None]] = {
+    found: Mapping[str, dict[str, None]] = {
         name: dict.fromkeys(run.figures.attrs["units"][name] for run in runs) for name in FIGURES
     }
-    return {name: " | ".join(units) for name, units in told.items()}
+    return {name: " | ".join(units) for name, units in found.items()}
 
 
 def _text(bound: str | date | None) -> str | None:

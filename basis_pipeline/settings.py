@@ -215,6 +215,23 @@ def load_settings(
     return settings
 
 
+def files_with_secrets(environ: Mapping[str, str] | None = None) -> list[Path]:
+    """Return the environment files that hold a webhook or the password of a database.
+
+    Raises
+    ------
+    ConfigError: as `load_settings`.
+    """
+    layers = _layers(os.environ if environ is None else environ, {})[0].maps
+    secrets = [
+        value.where.rpartition(", line ")[0]
+        for layer in layers
+        for name, value in layer.items()
+        if value.text and (name == "alert_webhook_url" or "@" in value.text)
+    ]
+    return [Path(file) for file in dict.fromkeys(secrets) if file]
+
+
 def dagster_home(settings: Settings, environ: Mapping[str, str] | None = None) -> Path:
     """Directory of the Dagster instance, made ready: `DAGSTER_HOME`, else one below the results.
 

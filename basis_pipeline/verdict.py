@@ -58,7 +58,7 @@ class Verdict:
     phase: number of the quality-gate phase.
     asset, mode, scenario_set: what was judged; empty where it belongs to none.
     evaluated_at: UTC; None before it was evaluated. run_id: the Dagster run that evaluated it.
-    cause: for BLOCKED, what failed: its code and place. Equal causes are one fault.
+    cause: what failed, here or upstream: its code and place. Equal causes are one fault.
     """
 
     check: str
@@ -98,6 +98,11 @@ class Verdict:
     def name(self) -> str:
         """Its place and the check."""
         return f"{self.place} {self.check}".strip()
+
+    @property
+    def fault(self) -> str:
+        """What is at fault, the same for all verdicts that it spoils: the cause, or the check."""
+        return self.cause or self.name
 
     @property
     def measured_text(self) -> str:
@@ -164,6 +169,11 @@ def judge(
     )
 
 
+def cause_of(code: str, where: str) -> str:
+    """Return how a cause is written: its code and place."""
+    return f"{code} at {where}" if where else code
+
+
 def blocked(check: str, severity: Severity, cause: str, **facts: Any) -> Verdict:
     """Return the verdict of a check that could not be evaluated because of `cause`."""
     message = f"not evaluated: {cause}"
@@ -216,18 +226,19 @@ def against(
     unit: str = "",
     *,
     floor: bool = False,
-    noun: str = "limit",
+    noun: str = "",
 ) -> str:
     """Return the sentence that compares a figure with its limit and states the margin.
 
     Parameters
     ----------
     floor: whether the limit is the least allowed, not the most.
+    noun: what the limit is called: `minimum` or `maximum` when not given.
     """
-    side = "above" if measured > limit else "below"
+    bound = f"the {noun or ('minimum' if floor else 'maximum')} of {amount(limit, unit)}"
     if measured == limit:
-        return f"{what} {amount(measured, unit)} is exactly the {noun}"
-    bound = f"the {noun} of {'at least' if floor else 'at most'} {amount(limit, unit)}"
+        return f"{what} {amount(measured, unit)} is exactly {bound}"
+    side = "above" if measured > limit else "below"
     margin = amount(abs(measured - limit), unit).replace(" %", " points")
     return f"{what} {amount(measured, unit)} is {side} {bound}, by {margin}"
 
@@ -251,6 +262,14 @@ def counts(verdicts: Iterable[Verdict]) -> dict[Status, int]:
     """Return how many verdicts have each status, worst first."""
     counted = Counter(verdict.status for verdict in verdicts)
     return {status: counted[status] for status in WORST_FIRST}
+
+
+def by_fault(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
+    """Return the verdicts grouped by what is at fault, the worst and the earliest in front."""
+    groups: dict[str, list[Verdict]] = {}
+    for verdict in sorted(verdicts, key=lambda v: (WORST_FIRST.index(v.status), v.phase)):
+        groups.setdefault(verdict.fault, []).append(verdict)
+    return list(groups.values())
 
 
 def tally(verdicts: Iterable[Verdict]) -> str:

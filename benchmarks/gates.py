@@ -61,8 +61,8 @@ def child(home: Path, data: Path) -> None:
     from basis_pipeline.operations.gate_reports import gates_junit
     from basis_pipeline.operations.health.check import check_health
     from basis_pipeline.orchestration.build import build_defs
-    from basis_pipeline.orchestration.facts import facts_of
     from basis_pipeline.orchestration.instance import opened_instance
+    from basis_pipeline.orchestration.instance_metrics import instance_metrics
     from basis_pipeline.orchestration.records import all_gates
 
     def answer() -> int:
@@ -75,8 +75,8 @@ def child(home: Path, data: Path) -> None:
         configs = project_root() / "configs"
         limits, datasets = load_health_limits(configs), load_configs(configs).datasets.values()
         with opened_instance(home) as instance:
-            facts = facts_of(instance, datasets, limits.history_runs)
-        check_health(facts, data_dir=data, results_dir=home.parent).json()
+            metrics = instance_metrics(instance, datasets, limits.history_runs)
+        check_health(metrics, data_dir=data, results_dir=home.parent).json()
 
     start = time.perf_counter()
     gates = answer()

@@ -1,9 +1,11 @@
 """The commands as a person and a script call them: real processes, real files."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -11,7 +13,9 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.market.sample import write_sample
+from basis_pipeline.runs.checks import CHECKS
 from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Verdict
 from tests import shell
 
 WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
@@ -329,6 +333,11 @@ def test_backtest_writes_the_contract(data: Path, tmp_path: Path) -> None:
     config = json.loads((out / "config.json").read_bytes())
     assert summary["capital"] == 5000.0
     assert config["mode"]["hedge"]["venues"] == {"bybit": 1.0}
+    verdicts = [Verdict.from_json(v) for v in json.loads((out / "verdicts.json").read_bytes())]
+    assert {v.check for v in verdicts if v.mode} == set(CHECKS)
+    assert "dataset/bybit_btcusdt_perp" in {v.asset for v in verdicts}
+    for verdict in verdicts:
+        assert verdict.passed or f"{verdict.name}: {verdict.message}" in done.stdout
     for name in TABLES:
         frame = pd.read_parquet(out / f"{name}.parquet")
         assert frame["timestamp"].dtype == pd.DatetimeTZDtype("ns", "UTC")
@@ -346,13 +355,21 @@ def test_backtest_of_broken_data_writes_nothing(data: Path, tmp_path: Path) -> N
     assert not out.exists()
 
 
-def test_audit_writes_every_form_to_a_file(data: Path, tmp_path: Path) -> None:
-    """A table, JSON for scripts, Markdown and a page with pictures: each has every family."""
-    names = {line["family"] for line in json.loads(_audited(data, "json", tmp_path / "json"))}
-    assert len(names) == 34
+def test_the_audit_has_one_verdict_a_feed_in_every_form(data: Path, tmp_path: Path) -> None:
+    """A table, JSON for scripts, Markdown and a page with charts: every feed, the same counts."""
+    lines = json.loads(_audited(data, "json", tmp_path / "json"))
+    verdicts = Counter(line["verdict"] for line in lines)
+    counts = ", ".join(f"{verdicts[name]} {name}" for name in ("FAIL", "WARN", "PASS", "N/A"))
+    assert len(lines) == 34
+    assert verdicts["WARN"] > 0
     for form in ("table", "markdown", "html"):
-        told = _audited(data, form, tmp_path / form)
-        assert all(name in told for name in names), form
+        document = _audited(data, form, tmp_path / form)
+        assert all(line["feed"] in document for line in lines), form
+        if form != "html":
+            assert f"34 feeds: {counts}" in document
+    page = re.sub(r"<[^>]+>", " ", (tmp_path / "html").read_text())
+    for name in ("WARN", "PASS"):
+        assert re.search(rf"\b{verdicts[name]}\W+{name}\b", page), name
     assert "<svg" in (tmp_path / "html").read_text()
     refused = basis("data", "audit", "--data-dir", data, "--out", tmp_path / "no" / "place")
     assert refused.returncode == 2
@@ -375,7 +392,7 @@ def test_run_writes_pages_of_gates_and_data(results: Path) -> None:
 
 
 def test_sample_and_audit(tmp_path: Path) -> None:
-    """A sample is written, and the audit finds every family of it fit."""
+    """A sample is written, and the audit finds every feed of it usable."""
     out = tmp_path / "sample"
     assert basis("data", "sample", "--out", out, "--days", "60").returncode == 0
     audited = basis("data", "audit", "--data-dir", out, "--format", "json")

@@ -3,7 +3,9 @@
 import json
 from datetime import UTC, datetime
 
-from basis_pipeline.verdict import Status, Verdict, counts, failing, status_of, worst
+import pytest
+
+from basis_pipeline.verdict import Status, Verdict, against, counts, failing, status_of, worst
 
 FULL = Verdict(
     check="target_apy",
@@ -64,3 +66,25 @@ def test_a_place_names_its_partition() -> None:
     """Two modes' verdicts on one check can be told apart."""
     assert FULL.name == "backtest/run[btc_basis] target_apy"
     assert FULL.at(scenario_set="crises").place == "backtest/run[btc_basis|crises]"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "says"),
+    [
+        (
+            against("APY", -0.108776, 0.05, "share", floor=True, noun="target"),
+            "APY -10.88 % is below the target of 5 %, by 15.88 points",
+        ),
+        (
+            against("the largest drawdown", 0.2, 0.1, "share"),
+            "the largest drawdown 20 % is above the maximum of 10 %, by 10 points",
+        ),
+        (
+            against("the lowest margin ratio", 0.3, 0.3, floor=True),
+            "the lowest margin ratio 0.3 is exactly the minimum of 0.3",
+        ),
+    ],
+)
+def test_a_message_states_the_fact_the_limit_and_the_margin(sentence: str, says: str) -> None:
+    """A failed check must not read like the rule that it broke."""
+    assert sentence == says

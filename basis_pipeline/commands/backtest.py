@@ -33,8 +33,11 @@ def backtest(
 ) -> None:
     """Backtest one mode straight from the raw files.
 
-    Writes summary.json, config.json and the tables equity, attribution, positions, risk and events
-    as Parquet: all of them, or none. The results directory is left alone.
+    Writes summary.json, config.json, verdicts.json and the tables equity, attribution, positions,
+    risk and events as Parquet: all of them, or none. The results directory is left alone.
+
+    The data checks and gates are those of `basis run`: what they would not let through is rejected
+    here too, and every verdict that is not PASS is printed.
 
     Example: basis backtest btc_basis --out runs/calm --set rebalance.enabled=false
     """
@@ -47,10 +50,9 @@ def backtest(
     with screen.progress(1) as advance:
         advance(f"backtest of {mode}")
         from basis_pipeline.config import parse_assignments
-        from basis_pipeline.results.store import write_run
-        from basis_pipeline.runs import backtest as research
+        from basis_pipeline.runs.judged import judged_backtest
 
-        result = research.backtest(
+        judged = judged_backtest(
             configs,
             mode,
             settings.data_dir,
@@ -58,7 +60,9 @@ def backtest(
             capital=capital,
             overrides=parse_assignments(overrides or ()),
         )
-        directory = write_run(result, out)
+        directory = judged.write(out)
+    result = judged.result
     row = [mode, *screen.headlines(result.summary)]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES), [row]))
+    screen.show_verdicts(judged.verdicts)
     screen.echo(f"Run {result.run_id}: {directory}")

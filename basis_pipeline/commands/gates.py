@@ -23,7 +23,17 @@ from basis_pipeline.commands.options import (
 from basis_pipeline.commands.run import launched
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.errors import CommandError, PlatformError
-from basis_pipeline.verdict import WORST_FIRST, Status, Verdict, counts, failing, tally, worst
+from basis_pipeline.verdict import (
+    WORST_FIRST,
+    Status,
+    Verdict,
+    by_fault,
+    count_of,
+    counts,
+    failing,
+    tally,
+    worst,
+)
 
 if TYPE_CHECKING:
     from basis_pipeline.errors import BasisError
@@ -63,9 +73,9 @@ def gates(
     Phases: 1 environment and configuration, 2 data, 3 components and engine, 4 platform and
     interfaces, 6 scenarios: by mode and scenario set. Code and documents are checked by make lint.
 
-    PASS, WARN, FAIL, or NOT RUN where a check was declared or planned and never evaluated: that is
-    not a pass. A warning is shown and fails nothing. Exit code 1 when a gate FAILs, or a failed run
-    kept it from being evaluated.
+    PASS, WARN, FAIL; BLOCKED where something it depends on failed; NOT RUN where it was never
+    evaluated; N/A where there is nothing to judge. What one fault stops is one line. A study has
+    gates once it was run. A warning fails nothing. Exit code 1 when a gate is FAIL or BLOCKED.
 
     --execute runs the pipeline on the data of the environment for phases 1-3, and looks at the
     instance for phase 4, before it reports. Phase 6 is evaluated by
@@ -161,9 +171,9 @@ def _phases(text: str | None) -> range:
     first, dash, last = (text or f"{min(PHASES)}-{max(PHASES)}").partition("-")
     ends = [first, last] if dash else [first, first]
     if not set(ends) <= {str(phase) for phase in PHASES} or ends[0] > ends[1]:
-        told = ", ".join(f"{phase} {what}" for phase, what in PHASES.items())
+        phases = ", ".join(f"{phase} {what}" for phase, what in PHASES.items())
         what = f"there is no phase {text!r}"
-        raise CommandError("API-001", what, where="--phase", available=told)
+        raise CommandError("API-001", what, where="--phase", available=phases)
     return range(int(ends[0]), int(ends[1]) + 1)
 
 
@@ -191,13 +201,18 @@ def _show(found: Sequence[Verdict], console: Console, *, strict: bool) -> None:
     if rows:
         heads = ("mode", "scenario set", "asset", "verdict", *heads)
         console.print(screen.table("", heads, rows))
-    stopping = failing(found, strict=strict)
-    telling = [gate for gate in found if gate in stopping or gate.status is Status.WARN]
-    telling.sort(key=lambda gate: WORST_FIRST.index(gate.status))
-    cells = [[gate.status.value, gate.name, gate.message] for gate in telling]
+    warnings = [gate for gate in found if gate.status is Status.WARN]
+    cells = [_cells(group) for group in by_fault([*failing(found, strict=strict), *warnings])]
     if cells:
-        console.print(screen.table("", ("verdict", "gate", "what it says"), cells))
+        console.print(screen.table("", ("verdict", "gate", "result"), cells))
     console.print(f"{len(found)} gates: {tally(found)}", soft_wrap=True)
+
+
+def _cells(group: Sequence[Verdict]) -> list[str]:
+    """One line for what has one cause: the first gate, and how many more it stops."""
+    first, more = group[0], len(group) - 1
+    gates = f"{first.name} and {count_of(more, 'more gate')}" if more else first.name
+    return [first.status.value, gates, first.message]
 
 
 def _by_set(found: Sequence[Verdict]) -> list[list[str]]:

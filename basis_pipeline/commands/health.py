@@ -1,6 +1,7 @@
 """`basis health`: what works, what does not, since when, and what that stops."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,11 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.settings import load_settings, project_root
 
 if TYPE_CHECKING:
+    from basis_pipeline.operations.health.instance import InstanceMetrics
     from basis_pipeline.operations.health.model import Component, Health
-    from basis_pipeline.operations.health.platform import Facts
 
 SHOWN_DURATIONS = 20
+SHOWN_NAMES = 8
 
 
 def health(
@@ -23,33 +25,33 @@ def health(
     data_dir: DataDir = None,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Show how every component fares: settings, configuration, data, engine, store, log, platform.
+    """Show the health of every component: settings, configuration, data, engine, store, platform.
 
-    healthy, degraded (works, but look), unhealthy (its own fault), not ready (nothing wrong, but it
+    healthy, degraded (works, but look), unhealthy (its own fault), not ready (no fault, but it
     cannot work yet, or waits for what is unhealthy), unknown. Exit code 1 when a component is
     unhealthy; 0 otherwise.
     """
     from basis_pipeline.operations.health.check import check_health
     from basis_pipeline.operations.health.model import require_healthy
 
-    facts = _facts(data_dir, results_dir)
-    found = check_health(facts, data_dir=data_dir, results_dir=results_dir)
+    metrics = _metrics(data_dir, results_dir)
+    report = check_health(metrics, data_dir=data_dir, results_dir=results_dir)
     if as_json:
-        print(found.json())
+        print(report.json())
     else:
-        _show(found)
+        _show(report)
     try:
-        require_healthy(found)
+        require_healthy(report)
     except BasisError as error:
         screen.echo_error(error)
         raise typer.Exit(1) from None
 
 
-def _facts(data_dir: Path | None, results_dir: Path | None) -> "Facts | None":
-    """What the Dagster instance knows; a place where nothing ran is not made into one."""
+def _metrics(data_dir: Path | None, results_dir: Path | None) -> "InstanceMetrics | None":
+    """Read what the Dagster instance knows; where there is none, none is made."""
     from basis_pipeline.config import load_configs
     from basis_pipeline.config.health import load_health_limits
-    from basis_pipeline.operations.health.platform import Facts
+    from basis_pipeline.operations.health.instance import InstanceMetrics
 
     try:
         settings = load_settings(data_dir=data_dir, results_dir=results_dir)
@@ -60,46 +62,53 @@ def _facts(data_dir: Path | None, results_dir: Path | None) -> "Facts | None":
         return None  # the report says what is wrong with them
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
-        return Facts(exists=False)
-    from basis_pipeline.orchestration.facts import facts_of
+        return InstanceMetrics(exists=False)
     from basis_pipeline.orchestration.instance import opened_instance
+    from basis_pipeline.orchestration.instance_metrics import instance_metrics
 
     try:
         with opened_instance(home) as instance:
-            return facts_of(instance, datasets, limits.history_runs)
+            return instance_metrics(instance, datasets, limits.history_runs)
     except BasisError as error:
-        return Facts(fault=error)
+        return InstanceMetrics(fault=error)
 
 
-def _show(found: "Health") -> None:
-    """Components that are not healthy, one line each; the others by number; then durations."""
+def _show(report: "Health") -> None:
+    """Show the components that are not healthy, the number of the others, and the durations."""
     from basis_pipeline.operations.health.model import WORST_FIRST, Status
 
-    telling = [c for c in found.components if c.status is not Status.HEALTHY]
-    telling.sort(key=lambda c: WORST_FIRST.index(c.status))
-    said = ("component", "status", "since (UTC)", "what it says")
-    screen.console().print(screen.table("", said, map(_row, telling)))
-    if found.durations:
-        entries = sorted(found.durations, key=lambda entry: -entry.p95)[:SHOWN_DURATIONS]
+    shown = [c for c in report.components if c.status is not Status.HEALTHY]
+    shown.sort(key=lambda c: WORST_FIRST.index(c.status))
+    columns = ["component", "status", "since (UTC)", "message"]
+    groups: dict[tuple[str, str], list[Component]] = {}
+    for component in shown:
+        groups.setdefault((component.status, component.message), []).append(component)
+    screen.console().print(screen.table("", columns, map(_row, groups.values())))
+    if report.durations:
+        entries = sorted(report.durations, key=lambda entry: -entry.p95)[:SHOWN_DURATIONS]
         rows = [
-            [e.operation, str(e.count), *(f"{s:.3f}" for s in (e.p50, e.p95, e.p99)), e.component]
+            [e.operation, str(e.count), *(f"{s:.3f}" for s in (e.p50, e.p95, e.p99)), e.why_slow]
             for e in entries
         ]
-        titles = ("operation", ">runs", ">p50 s", ">p95 s", ">p99 s", "component")
-        screen.console().print(screen.table("", titles, rows))
-    for entry in found.slow:
-        screen.echo(f"slow: {entry.operation} took {entry.latest:.3f} s, {entry.why_slow}")
-    for note in found.notes:
+        columns = ["operation", ">runs", ">p50 s", ">p95 s", ">p99 s", "slow"]
+        screen.console().print(screen.table("", columns, rows))
+    for note in report.notes:
         screen.echo_error(note)
-    counts = [
-        (status, [c for c in found.components if c.status is status]) for status in WORST_FIRST
-    ]
-    told = ", ".join(f"{len(group)} {status}" for status, group in counts if group)
-    screen.echo(f"Overall {found.status}. {len(found.components)} components: {told}")
+    statuses = [component.status for component in report.components]
+    counts = ", ".join(f"{statuses.count(s)} {s}" for s in WORST_FIRST if s in statuses)
+    screen.echo(f"Overall {report.status}. {len(statuses)} components: {counts}")
 
 
-def _row(component: "Component") -> list[str]:
-    said = f"{component.code}: {component.told}" if component.code else component.told
-    if component.code and component.dependants:
-        said += f" | affects {', '.join(component.dependants)}"
-    return [component.name, component.status.value, f"{component.since:%Y-%m-%d %H:%M}", said]
+def _row(group: "list[Component]") -> list[str]:
+    """Show the components that have the same message in one row."""
+    first = group[0]
+    name = _listed([component.name for component in group], 1)
+    message = f"{first.code}: {first.message}" if first.code else first.message
+    if first.code and first.dependants:
+        message += f" | affects {_listed(first.dependants, SHOWN_NAMES)}"
+    return [name, first.status.value, f"{first.since:%Y-%m-%d %H:%M}", message]
+
+
+def _listed(names: Sequence[str], shown: int) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

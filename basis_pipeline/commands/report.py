@@ -1,6 +1,5 @@
 """`basis report`: the pages of recorded runs, written where asked."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -34,8 +33,8 @@ def tear_sheet(
     settings = settings_of(results_dir=results_dir)
     with screen.progress(1) as advance:
         advance(f"tear sheet of {run}")
-        result = _found(run, settings)
-        screen.write(out, _sheet(result, _verdicts(result, settings), form))
+        result, gates = _found(run, settings)
+        screen.write(out, _sheet(result, gates, form))
     screen.echo(f"Run {result.run_id}: {out}")
 
 
@@ -59,40 +58,29 @@ def compare(
     settings = settings_of(results_dir=results_dir)
     with screen.progress(1) as advance:
         advance("comparison")
-        results = [_found(run, settings) for run in runs]
-        entries = [Entry(result, tuple(_verdicts(result, settings))) for result in results]
+        entries = [
+            Entry(result, tuple(gates)) for result, gates in (_found(run, settings) for run in runs)
+        ]
         screen.write(out, comparison_html(entries, rank_by=rank_by, reference=True).encode())
     screen.echo(f"{len(runs)} runs: {out}")
 
 
-def _found(run: str, settings: "Settings") -> "RunResult":
+def _found(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":
+    """Read a run and the verdicts of its gates."""
     from basis_pipeline.errors import ResultsError
-    from basis_pipeline.results.database.runs import load
+    from basis_pipeline.results.database.runs import directory_of
+    from basis_pipeline.results.store import read_run, read_verdicts
 
     try:
-        return load(settings.results_db_url, run)
+        directory = directory_of(settings.results_db_url, run)
+        gates = [verdict for verdict in read_verdicts(directory) if verdict.mode]
+        return read_run(directory), gates
     except ResultsError as error:
         if error.code != "RS-002":
             raise
         raise CommandError(
             "API-001", error.what, where="RUN", available=error.available, action="basis run"
         ) from error
-
-
-def _verdicts(result: "RunResult", settings: "Settings") -> "list[Verdict]":
-    """What the gates said of this very run; nothing where it was never judged."""
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
-    if not (home / "dagster.yaml").exists():
-        return []
-    from basis_pipeline.orchestration.assets.backtest import SIMULATION
-    from basis_pipeline.orchestration.assets.report import shown
-    from basis_pipeline.orchestration.build import build_defs
-    from basis_pipeline.orchestration.instance import opened_instance
-    from basis_pipeline.orchestration.records import gates_of_result
-
-    with opened_instance(home) as instance:
-        gates = gates_of_result(instance, build_defs(), SIMULATION, result.mode, result.run_id)
-    return shown(gates)
 
 
 def _sheet(result: "RunResult", gates: "list[Verdict]", form: str) -> bytes:

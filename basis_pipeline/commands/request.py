@@ -1,4 +1,4 @@
-"""`basis request`: ask the platform for a backtest, or see what became of those asked for."""
+"""`basis request`: queue a backtest, cancel it, or see what became of those queued."""
 
 import json
 from pathlib import Path
@@ -20,11 +20,15 @@ from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
     from basis_pipeline.operations.requests import BacktestRequest, Served
+    from basis_pipeline.settings import Settings
+
+TITLES = ("number", "request", "mode", "status", "result, or why there is none")
 
 
 def request(
-    file: Annotated[
-        Path | None, typer.Argument(help="A request as JSON or YAML; else --id and --mode.")
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME|FILE", help="A request to show, or a JSON or YAML file."),
     ] = None,
     request_id: Annotated[
         str | None, typer.Option("--id", help="Name of the request; used once.")
@@ -34,34 +38,72 @@ def request(
     end: End = None,
     capital: Capital = None,
     overrides: Overrides = None,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Cancel the request NAME while it is queued.")
+    ] = False,
     form: Form = "table",
     results_dir: ResultsDir = None,
 ) -> None:
-    """Queue a backtest; the sensor `backtest_requests` has it served. Without arguments: the queue.
+    """Queue a backtest, which the sensor `backtest_requests` has served, or show those queued.
 
-    The same request again shows what became of it. Another one with the same id is refused.
+    Without arguments it lists all requests. A file, or --id and --mode, queues one; the same again
+    shows it. A name shows one request with the verdicts of its gates.
 
-    Example: basis request --id calm-1 --mode btc_basis --set rebalance.enabled=false
+    Examples
+    --------
+      basis request --id calm-1 --mode btc_basis --set rebalance.enabled=false
+      basis request calm-1
+      basis request calm-1 --cancel
     """
     from basis_pipeline.operations.requests.queue import requests_of, submit
 
     settings = settings_of(results_dir=results_dir)
-    if file is None and request_id is None and mode is None:
+    options = bool(request_id or mode or start or end or capital or overrides)
+    if name is None and cancel:
+        what = "--cancel needs the name of a request"
+        raise CommandError("API-001", what, where="basis request")
+    if name is None and options:
+        given = _from_options(request_id, mode, start, end, capital, overrides)
+        _show([submit(settings, given)], form)
+    elif name is None:
         _show(requests_of(settings), form)
-        return
-    if file is None:
-        asked = _asked(request_id, mode, start, end, capital, overrides)
-    elif request_id or mode or start or end or capital or overrides:
-        what = "a request is a file or options, not both"
-        raise CommandError("API-001", what, where=str(file))
-    else:
+    elif options:
+        what = "a name or a file cannot be combined with options of a new request"
+        raise CommandError("API-001", what, where=name)
+    elif _is_file(name) and not cancel:
         from basis_pipeline.operations.requests.model import read_request
 
-        asked = read_request(file)
-    _show([submit(settings, asked)], form)
+        _show([submit(settings, read_request(Path(name)))], form)
+    else:
+        _show_one(settings, _canceled(settings, name) if cancel else _named(settings, name), form)
 
 
-def _asked(
+def _is_file(name: str) -> bool:
+    return "/" in name or name.endswith((".json", ".yaml", ".yml")) or Path(name).is_file()
+
+
+def _named(settings: "Settings", name: str) -> "Served":
+    from basis_pipeline.operations.requests.queue import request_named, requests_of
+
+    if served := request_named(settings, name):
+        return served
+    known = [served.request.request_id for served in requests_of(settings)][-20:]
+    what = f"there is no request {name!r}"
+    raise CommandError("API-001", what, where="basis request", available=", ".join(known))
+
+
+def _canceled(settings: "Settings", name: str) -> "Served":
+    from basis_pipeline.operations.requests.model import Status
+    from basis_pipeline.operations.requests.queue import cancel
+
+    served = cancel(settings, name) or _named(settings, name)
+    if served.status is not Status.CANCELED:
+        what = f"the request {name} is {served.status.value}: only a queued one can be canceled"
+        raise CommandError("API-001", what, where="basis request")
+    return served
+
+
+def _from_options(
     request_id: str | None,
     mode: str | None,
     start: str | None,
@@ -76,30 +118,42 @@ def _asked(
     if request_id is None or mode is None:
         what = "a request without a file needs --id and --mode"
         raise CommandError("API-001", what, where="basis request")
-    told: dict[str, Any] = {"request_id": request_id, "mode": mode, "start": start, "end": end}
-    told |= {"capital": capital, "overrides": parse_assignments(overrides or ())}
-    return validate(BacktestRequest, told, f"request {request_id}")
+    values: dict[str, Any] = {"request_id": request_id, "mode": mode, "start": start, "end": end}
+    values |= {"capital": capital, "overrides": parse_assignments(overrides or ())}
+    return validate(BacktestRequest, values, f"request {request_id}")
 
 
-def _show(found: "list[Served]", form: Form) -> None:
+def _show(requests: "list[Served]", form: Form) -> None:
     if form == "json":
-        print(json.dumps([_document(served) for served in found], indent=2))
-        return
-    if not found:
+        print(json.dumps([_document(served) for served in requests], indent=2))
+    elif not requests:
         screen.echo("No request was ever made.")
+    else:
+        rows = [_row(served) for served in requests]
+        screen.console().print(screen.table("", TITLES, rows))
+
+
+def _show_one(settings: "Settings", served: "Served", form: Form) -> None:
+    """Show one request, with the verdicts of its result."""
+    from basis_pipeline.results.store import read_verdicts
+
+    directory = settings.results_dir / "runs" / served.run_id
+    verdicts = read_verdicts(directory) if served.run_id else []
+    if form == "json":
+        given = [verdict.to_json() for verdict in verdicts]
+        print(json.dumps(_document(served) | {"verdicts": given}, indent=2))
         return
-    rows = [
-        [
-            str(served.sequence),
-            served.request.request_id,
-            served.request.mode,
-            served.status.value,
-            served.run_id or served.message or screen.DASH,
-        ]
-        for served in found
-    ]
-    titles = ("number", "request", "mode", "status", "result, or why there is none")
-    screen.console().print(screen.table("", titles, rows))
+    for name, value in _document(served).items():
+        screen.echo(f"  {name:14}{screen.DASH if value in (None, '') else value}")
+    rows = [[v.check, v.status.value, v.message] for v in verdicts]
+    if rows:
+        screen.console().print(screen.table("", ("gate", "status", "message"), rows))
+
+
+def _row(served: "Served") -> list[str]:
+    request, why = served.request, served.run_id or served.message or screen.DASH
+    number = str(served.sequence)
+    return [number, request.request_id, request.mode, served.status.value, why]
 
 
 def _document(served: "Served") -> dict[str, Any]:
@@ -113,5 +167,4 @@ def _document(served: "Served") -> dict[str, Any]:
         "run_id": served.run_id,
         "code": served.code,
         "message": served.message,
-        "verdicts": served.verdicts,
     }

@@ -65,15 +65,18 @@ def list_runs(
         return
     rows = [_row(record) for record in found]
     screen.console().print(screen.table("", LIST, rows))
-    waiting = _queue(settings).waiting()
-    screen.echo(f"{len(found)} runs" + (f"; {len(waiting)} wait in the queue" if waiting else ""))
+    from basis_pipeline.results.database.archive import QUEUE_DIRECTORY
+    from basis_pipeline.results.database.queue import ResultQueue
+
+    waiting = len(ResultQueue(settings.results_dir / QUEUE_DIRECTORY).waiting())
+    screen.echo(f"{len(found)} runs" + (f"; {waiting} wait to be recorded" if waiting else ""))
 
 
 @results.command()
 def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None:
     """Show one run: what it was, what came out, its gates, where its files lie."""
     engine = _require_database(settings_of(results_dir=results_dir))
-    from basis_pipeline.results.database.export import document
+    from basis_pipeline.results.database.runs import document
     from basis_pipeline.results.database.runs import run as recorded
 
     record = recorded(engine, run)
@@ -93,10 +96,10 @@ def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None
     columns = ("position at the end", ">quantity", ">lowest", ">highest")
     screen.console().print(screen.table("", columns, positions))
     gates = [
-        [row["asset"], row["check_name"], row["verdict"], row["message"]]
+        [row["asset"], row["check_name"], row["status"], row["message"]]
         for row in found["gate_verdicts"]
     ]
-    screen.console().print(screen.table("", ("asset", "gate", "verdict", "what it said"), gates))
+    screen.console().print(screen.table("", ("asset", "gate", "status", "message"), gates))
 
 
 @results.command()
@@ -109,7 +112,7 @@ def compare(
     if len(runs) < 2:
         raise CommandError("API-001", "one run cannot be compared", where="basis results compare")
     engine = _require_database(settings_of(results_dir=results_dir))
-    from basis_pipeline.results.database.comparing import compare as compared
+    from basis_pipeline.results.database.runs import compare as compared
     from basis_pipeline.results.database.runs import run as recorded
 
     records = [recorded(engine, name) for name in runs]
@@ -126,24 +129,36 @@ def compare(
 @results.command()
 def export(
     run: Run,
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="A directory; or a file: .json for everything, .csv or .parquet for days."
-        ),
-    ],
+    out: Annotated[Path, typer.Option(help="Directory for the files, one a table.")],
     form: Annotated[
-        Literal["csv", "parquet", "json"],
-        typer.Option("--format", help="Of the files in a directory, one a table."),
+        Literal["csv", "parquet", "json"], typer.Option("--format", help="Form of the files.")
     ] = "csv",
     results_dir: ResultsDir = None,
 ) -> None:
-    """Write what the database holds of a run as files for other tools."""
+    """Write what the database holds of a run as files for other tools.
+
+    Example: basis results export 1f2e --out exported --format parquet
+    """
     engine = _require_database(settings_of(results_dir=results_dir))
-    from basis_pipeline.results.database.export import export as exported
+    import pandas as pd
+
+    from basis_pipeline.files import write_atomically
+    from basis_pipeline.results.database.runs import document
     from basis_pipeline.results.database.runs import run as recorded
 
-    for file in exported(engine, recorded(engine, run).run_id, out, form):
+    for name, rows in document(engine, recorded(engine, run).run_id).items():
+        frame, file = pd.DataFrame(rows), out / f"{name}.{form}"
+        content = {
+            "csv": lambda f: f.to_csv(index=False).encode(),
+            "parquet": lambda f: f.to_parquet(index=False),
+            "json": lambda f: f.to_json(orient="records", date_format="iso", indent=2).encode(),
+        }[form](frame)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, content)
+        except OSError as error:
+            what = f"the run cannot be exported: {error.strerror or error}"
+            raise ResultsError("RS-001", what, where=str(error.filename or file)) from error
         screen.echo(str(file))
 
 
@@ -157,17 +172,16 @@ def backup(
     ] = None,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Keep every recorded run, its rows and files, in one file that is read back at once.
+    """Write every recorded run, its rows and files, to one file, and read that back.
 
-    The file restores into SQLite and PostgreSQL alike.
+    It restores into a database of the same kind: SQLite, or PostgreSQL by pg_dump and pg_restore.
     """
     settings = settings_of(results_dir=results_dir)
     _require_database(settings)
     from basis_pipeline.operations.audit_log import EventType
-    from basis_pipeline.results.database.backup import DIRECTORY
     from basis_pipeline.results.database.backup import backup as backed_up
 
-    made = backed_up(_archive(settings), out or settings.results_dir / DIRECTORY, keep=keep)
+    made = backed_up(_archive(settings), out, keep=keep)
     _audit(settings, EventType.RESULTS_BACKED_UP, backup=str(made))
     screen.echo(f"Backup: {made}")
 
@@ -182,7 +196,8 @@ def restore(
 ) -> None:
     """Put back a backup, every file checked against its hash before anything is touched.
 
-    Into an empty results directory and database; over others only with --overwrite.
+    Into an empty results directory and database; over others only with --overwrite. Killed in the
+    middle, the next command that writes finishes it, or leaves everything as it was.
     """
     settings = settings_of(results_dir=results_dir)
     from basis_pipeline.operations.audit_log import EventType
@@ -207,82 +222,52 @@ def prune(
     ] = False,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Remove old runs, their rows and files; without --yes only say which.
+    """Remove old runs, their rows and files; without --yes only list them.
 
-    The latest run of a mode always stays. What is removed is told in the event log.
+    The latest run of a mode always stays. The audit log records what is removed.
 
     Example: basis results prune --keep 10 --older-than 90d --yes
     """
     if keep is None and older_than is None:
         raise CommandError(
-            "API-001", "which runs may go is not said", available="--keep, --older-than"
+            "API-001", "no limit is given for the runs to remove", available="--keep, --older-than"
         )
     settings = settings_of(results_dir=results_dir)
     before = _time(older_than, "--older-than") if older_than else None
     engine = _require_database(settings)
     from basis_pipeline.operations.audit_log import EventType
-    from basis_pipeline.results.database.pruning import prunable
-    from basis_pipeline.results.database.runs import runs
+    from basis_pipeline.results.database.runs import prunable, runs
 
     found = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
     screen.console().print(screen.table("", LIST, [_row(record) for record in found]))
     if not yes:
-        screen.echo(f"{len(found)} runs would be removed: say --yes")
+        screen.echo(f"{len(found)} runs would be removed: add --yes")
         return
     names = [record.run_id for record in found]
-    _audit(settings, EventType.RUNS_PRUNED, runs=names)  # before: what cannot be told stays
+    _audit(settings, EventType.RUNS_PRUNED, runs=names)
     _archive(settings).forget(names)
     screen.echo(f"{len(names)} runs removed")
 
 
 @results.command()
-def drain(
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Go on until interrupted: the worker of this place.")
-    ] = False,
-    results_dir: ResultsDir = None,
-) -> None:
-    """Write what waits in the queue to the database, and hold the files against the rows.
+def drain(results_dir: ResultsDir = None) -> None:
+    """Record what waits, and compare the files with the rows.
 
-    Every run does so when it starts; this is for a database that was out of reach, and for many
-    writers at once. Exit code 1 when something needs a person to look at it.
+    Every run does so when it starts; this is for a database that was out of reach. Exit code 1 when
+    something needs a person to look at it.
     """
-    settings = settings_of(results_dir=results_dir)
-    archive = _archive(settings)
-    if follow:
-        _follow(archive)
-        return
-
-    found = archive.start()
-    recorded = f"{found.drained} entries drained, {len(found.added)} runs recorded from files"
-    screen.echo(recorded)
+    found = _archive(settings_of(results_dir=results_dir)).start()
+    screen.echo(f"{found.drained} entries recorded, {len(found.added)} runs recorded from files")
     for problem in found.problems:
         screen.echo_error(problem)
     if found.problems:
         raise typer.Exit(1)
 
 
-def _follow(archive: "Archive") -> None:
-    import signal
-    from threading import Event
-
-    from basis_pipeline.results.database.worker import follow
-
-    ended = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    count = follow(archive, ended, failed=screen.echo_error)
-    screen.echo(f"{count} entries written")
-
-
 def _archive(settings: "Settings") -> "Archive":
     from basis_pipeline.results.database.archive import Archive
 
     return Archive(settings.results_dir, settings.results_db_url)
-
-
-def _queue(settings: "Settings") -> Any:
-    return _archive(settings).queue
 
 
 def _database(settings: "Settings") -> "Engine | None":

@@ -14,10 +14,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from basis_pipeline.errors import BasisError, CommandError
+from basis_pipeline.verdict import WORST_FIRST, Verdict, tally
 
 PLAIN_WIDTH = 160  # where there is no terminal to ask
 DASH = "–"
-COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red", "NOT RUN": "dim", "ABSENT": "dim"}
+COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red", "BLOCKED": "red", "NOT RUN": "dim"}
 
 Advance = Callable[[str], None]
 
@@ -73,6 +74,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
             *(f"[{COLOURS[cell]}]{cell}[/]" if cell in COLOURS else escape(cell) for cell in row)
         )
     return made
+
+
+def show_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """Print every verdict that has not passed, the worst first, and how many there are of each."""
+    for verdict in sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.status)):
+        if not verdict.passed:
+            echo(f"{verdict.status.value:4}  {verdict.name}: {verdict.message}")
+    echo(f"Gates: {tally(verdicts)}")
 
 
 def on_paper(draw: Callable[[Console], None]) -> str:

@@ -1,4 +1,4 @@
-"""The catalogue's model: what a family of raw files is, and what may be done about its defects."""
+"""The catalogue's model: what a feed of raw files is, and what may be done about its defects."""
 
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -11,7 +11,7 @@ MAX_INTERPOLATION_HOURS = 3
 
 
 class Kind(StrEnum):
-    """What a dataset holds; its frame, its grid of stamps and its checks follow from it."""
+    """What a dataset holds; its frame, its grid of timestamps and its checks follow from it."""
 
     PERP_BARS = "perp_bars"
     SPOT_BARS = "spot_bars"
@@ -30,7 +30,7 @@ BARS = (Kind.PERP_BARS, Kind.SPOT_BARS)
 DOCUMENTS = (Kind.EXECUTION_COSTS, Kind.RISK_PARAMS)
 
 
-class Stamp(StrictModel):
+class TimestampRule(StrictModel):
     """Where a row's time stands and how far beside its full hour it may lie.
 
     `instant` reads unix seconds or milliseconds and ISO 8601 with or without zone (UTC then);
@@ -61,10 +61,10 @@ class Column(StrictModel):
 
 
 class Substitution(StrictModel):
-    """Take whole rows from another dataset at the same stamp.
+    """Take whole rows from another dataset at the same timestamp.
 
-    max_hours: the longest hole that may be filled; null for no limit.
-    before_first: also fill the stretch before this family's own first row, however long.
+    max_hours: the longest gap that may be filled; null for no limit.
+    before_first: also fill the stretch before this feed's own first row, however long.
     """
 
     source: Name
@@ -73,7 +73,7 @@ class Substitution(StrictModel):
 
 
 class MeanOf(StrictModel):
-    """Take the mean of other datasets at the same stamp; all of them must have it."""
+    """Take the mean of other datasets at the same timestamp; all of them must have it."""
 
     datasets: Annotated[tuple[Name, ...], Field(min_length=1)]
     max_hours: Hours | None
@@ -81,7 +81,7 @@ class MeanOf(StrictModel):
 
 
 class Interpolation(StrictModel):
-    """Grow geometrically between the rows around a hole: for what accrues, never for a quote."""
+    """Grow geometrically between the rows around a gap: for what accrues, never for a quote."""
 
     method: Literal["geometric"]
     max_hours: Annotated[int, Field(gt=0, le=MAX_INTERPOLATION_HOURS)]
@@ -94,7 +94,7 @@ class CarryLast(StrictModel):
 
 
 class BeforeFirst(StrictModel):
-    """Before the family's first row take the (only) value of another dataset."""
+    """Before the feed's first row take the (only) value of another dataset."""
 
     source: Name
     max_hours: Hours
@@ -138,7 +138,7 @@ def _limit(hours: int | None) -> str:
 
 
 class Coverage(StrictModel):
-    """How much of a window must stand on the family's own rows.
+    """How much of a window must stand on the feed's own rows.
 
     starts_late: the thing itself began late (a token's listing): the share is counted from the
     start named in the file names, or from the first row, and nothing is invented before it.
@@ -165,7 +165,7 @@ class Agreement(StrictModel):
     """Other datasets that quote the same thing, and the gaps that are still agreement, in bp.
 
     A gap is relative for prices and absolute for rates (1 bp = 0.0001 of the rate's unit); the
-    median gap and every single one have their bounds. Only rows as landed are compared.
+    median gap and every single one have their bounds. Only rows that both feeds have are compared.
     """
 
     peers: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -177,11 +177,11 @@ class Agreement(StrictModel):
 
 
 class DatasetConfig(StrictModel):
-    """One family of raw files and the dataset made of it; both carry the same name.
+    """One feed of raw files and the dataset made of it; both carry the same name.
 
     Parameters
     ----------
-    glob: the family's files, below the data directory.
+    glob: the feed's files, below the data directory.
     frequency: hours between two rows; null for events and for documents without time.
     columns: raw name → canonical column. A JSON document's values are catalogued by its kind.
     identity: raw column → the one value it must hold (the symbol inside the file).
@@ -194,7 +194,7 @@ class DatasetConfig(StrictModel):
     owner: str
     glob: str
     frequency_hours: Hours | None
-    stamp: Stamp | None
+    timestamp: TimestampRule | None
     columns: dict[str, Column]
     identity: dict[str, str]
     required_keys: tuple[str, ...] = ()
@@ -210,7 +210,7 @@ class DatasetConfig(StrictModel):
 
     @property
     def is_document(self) -> bool:
-        """Whether the family is JSON, not rows of CSV."""
+        """Whether the feed is JSON, not rows of CSV."""
         return self.kind in DOCUMENTS
 
     @property
@@ -240,8 +240,8 @@ class DatasetConfig(StrictModel):
         for policy, kinds in allowed.items():
             if getattr(self.repair, policy) is not None and self.kind not in kinds:
                 raise ValueError(f"repair.{policy} is not a repair of {self.kind}")
-        if self.is_document != (self.stamp is None) or self.is_document == bool(self.columns):
-            raise ValueError("stamp and columns are given for CSV families, and only for them")
+        if self.is_document != (self.timestamp is None) or self.is_document == bool(self.columns):
+            raise ValueError("timestamp and columns are given for CSV feeds, and only for them")
         wanted = _CANONICAL.get(self.kind, ())
         if set(wanted) != set(self.value_columns) or len(self.columns) != len(wanted):
             raise ValueError(f"columns of {self.kind} must map to {', '.join(wanted) or 'none'}")

@@ -10,7 +10,7 @@ from basis_pipeline.config.loading import load_file
 
 
 class Room(StrictModel):
-    """Room that must be left, in MiB: less asks for a look, still less stops work."""
+    """Room that must be left, in MiB: less is degraded, still less unhealthy."""
 
     degraded_below_mb: Positive
     unhealthy_below_mb: Positive
@@ -38,9 +38,8 @@ class HealthLimits(StrictModel):
 
     Parameters
     ----------
-    daemon_silent_seconds: since its last sign of life; then Dagster's daemon is taken for gone.
-    history_runs: latest runs whose steps' durations are looked at.
-    kept_latencies: measurements kept of each component.
+    daemon_silent_seconds: without a sign of life, after which Dagster's daemon counts as gone.
+    history_runs: latest runs whose steps are measured.
     """
 
     name: Literal["limits"]
@@ -48,7 +47,6 @@ class HealthLimits(StrictModel):
     memory: Room
     daemon_silent_seconds: Positive
     history_runs: Count
-    kept_latencies: Count
     slow: Slow
 
 

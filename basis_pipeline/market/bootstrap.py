@@ -1,11 +1,10 @@
-"""Histories that did not happen: blocks of hours of a panel in random order (Politis & Romano).
+"""Bootstrapped price paths: blocks of hours of a panel in random order (Politis & Romano).
 
 Every hour of a path is one hour of the panel, taken whole: returns, funding, rates and basis of all
 venues stay together. A block begins at an hour of the same time of day, so that funding settles and
 indices step when they do; its length is geometric. Levels grow from the first mark's.
 """
 
-import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.config.scenario import Bootstrap
 from basis_pipeline.errors import ConfigError
+from basis_pipeline.files import sha256
 from basis_pipeline.market.panel import Panel, require_fit
 from basis_pipeline.market.timeline import Floats
 
@@ -69,7 +69,6 @@ def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode: ModeConfig
     asset: Floats = spot / panel.spot[rows]  # (n,) what an hour's price is worth on the path
     follows = asset if mode.asset == "ETH" and not in_eth else np.ones(len(rows))
     quotes = _known(panel.reward_price / panel.spot[:, None])[rows]
-    said = f"{bootstrap.model_dump_json()}\n{path}"
     drawn = replace(
         panel,
         spot=spot,
@@ -90,7 +89,7 @@ def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode: ModeConfig
         repairs={name: flags[rows] for name, flags in panel.repairs.items()},
         data_hashes={
             **panel.data_hashes,
-            "bootstrap": hashlib.sha256(said.encode()).hexdigest(),
+            "bootstrap": sha256(bootstrap.model_dump_json(), str(path)),
         },
     )
     require_fit(drawn)

@@ -138,7 +138,7 @@ def try_build(
 
 def compare_all(
     built: Mapping[str, Dataset | DataError],
-    peers: Mapping[str, Dataset],
+    peers: Mapping[str, Dataset | DataError],
     venues: Mapping[str, object],
 ) -> dict[str, Dataset | DataError]:
     """Add to every dataset that was built what a comparison with other sources finds.

@@ -7,7 +7,7 @@ from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market.grid import SLIVER
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.timestamps import Int64, spell, to_index
+from basis_pipeline.market.timestamps import Int64, format_time, to_index
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import DAY_NS
 
@@ -45,7 +45,7 @@ def _require_unbroken(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: 
     gaps = begins[1:] - ends[:-1] > DAY_NS
     if gaps.any():
         at = int(np.argmax(gaps))
-        first, last = spell(int(ends[at] + DAY_NS)), spell(int(begins[at + 1] - DAY_NS))
+        first, last = format_time(int(ends[at] + DAY_NS)), format_time(int(begins[at + 1] - DAY_NS))
         raise RejectedDataError(
             "DATA-013",
             f"{config.name} has no period for {first} … {last}; its policy is: {config.repair}",
@@ -66,7 +66,7 @@ def _reward_coverage(
         raise RejectedDataError(
             "DATA-010",
             f"{config.name} pays for {share:.1%} of the days since it began in {window}, and needs "
-            f"{config.coverage.min_share:.1%}; its last period ends {spell(int(ends.max()))}",
+            f"{config.coverage.min_share:.1%}; its last period ends {format_time(int(ends.max()))}",
             where=raw.paths,
         )
     return share

@@ -313,7 +313,7 @@ def _named_span(raw: RawFeed) -> Iterator[str]:
 
 def _snapped(raw: RawFeed) -> Iterator[str]:
     """How many timestamps lay beside their hour and were moved onto it."""
-    rule = raw.config.stamp
+    rule = raw.config.timestamp
     if rule is None or raw.config.kind is Kind.REWARDS:
         return
     as_read = raw.frame[rule.column].iloc[raw.distinct.rows].to_numpy(dtype="datetime64[ns]")

@@ -29,10 +29,10 @@ MEANINGS: dict[Kind, Meaning] = {
         "with them the hedge's size: equity moves without a trade.",
     ),
     Kind.FUNDING: Meaning(
-        "What longs pay to shorts at each settlement, as a share of the notional at that stamp; "
-        "positive is income to a short. Settlements keep their own stamps, whatever the interval.",
+        "What longs pay to shorts at each settlement, as a share of the notional at that time; "
+        "positive is income to a short. Settlements keep their own times, whatever the interval.",
         "settled rates as the exchange publishes them",
-        "the main income of the basis modes: a flipped sign turns carry into cost, a missing stamp "
+        "the main income of the basis modes: a flipped sign turns carry into cost, a missing row "
         "taken for zero hides income, an invented rate makes it.",
     ),
     Kind.AAVE_RATES: Meaning(
@@ -41,7 +41,7 @@ MEANINGS: dict[Kind, Meaning] = {
         "for people.",
         "Aave v3 on Ethereum, at 00:00 UTC",
         "interest earned and owed, and with it the health factor of the levered modes. An index "
-        "that falls would be a loss that cannot happen, and is refused.",
+        "that falls would be a loss that cannot happen, and is rejected.",
     ),
     Kind.ORACLE: Meaning(
         "How much ETH one liquid staking token redeems for, as Aave's price oracle tells it. Its "

@@ -11,7 +11,7 @@ import pandas as pd
 from basis_pipeline.config.dataset import DatasetConfig, Kind
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.timestamps import Int64, spell, to_index
+from basis_pipeline.market.timestamps import Int64, format_time, to_index
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import HOUR_NS
 
@@ -66,7 +66,7 @@ def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
 
 
 def regular(first: int, last: int, step: int) -> Int64:
-    """Stamps from `first` every `step` up to `last`, included.
+    """Timestamps from `first` every `step` up to `last`, included.
 
     Not `np.arange(first, last + 1, step)`: it counts in floats, and loses the end.
     """
@@ -74,7 +74,7 @@ def regular(first: int, last: int, step: int) -> Int64:
 
 
 def locate(haystack: Int64, timestamps: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
-    """Position of each stamp in a sorted array, and whether it is there at all."""
+    """Position of each timestamp in a sorted array, and whether it is there at all."""
     at = np.minimum(np.searchsorted(haystack, timestamps), max(len(haystack) - 1, 0))
     found = haystack[at] == timestamps if len(haystack) else np.zeros(len(timestamps), dtype=bool)
     return at.astype(np.int64), found
@@ -106,7 +106,7 @@ def require_coverage(config: DatasetConfig, raw: RawFeed, grid: Grid, window: Wi
         outside = spanned.mean() >= SLIVER and dense
     else:
         outside = last - first >= SLIVER * length
-    span = f"its rows span {spell(first)} … {spell(last)}"
+    span = f"its rows span {format_time(first)} … {format_time(last)}"
     if outside:
         raise RejectedDataError(
             "DATA-012",

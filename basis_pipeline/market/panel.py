@@ -15,7 +15,7 @@ from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.timeline import Floats
-from basis_pipeline.market.timestamps import Int64, spell, to_index
+from basis_pipeline.market.timestamps import Int64, format_time, to_index
 from basis_pipeline.market.values import ETH_PRICE_WITHOUT_SPOT, MarketValues
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import HOUR_NS
@@ -106,10 +106,12 @@ def axes(
 
 
 def require_fit(panel: Panel) -> None:
-    """Refuse a panel the engine cannot run on: BT-003, with the array and the hour."""
-    stamps, n = panel.timestamps, len(panel.timestamps)
-    if n < 2 or np.any(np.diff(stamps) != HOUR_NS) or stamps[0] % HOUR_NS:
-        raise BacktestError("BT-003", f"the stamps of {panel.mode} are not contiguous full hours")
+    """Reject a panel the engine cannot run on: BT-003, with the array and the hour."""
+    timestamps, n = panel.timestamps, len(panel.timestamps)
+    if n < 2 or np.any(np.diff(timestamps) != HOUR_NS) or timestamps[0] % HOUR_NS:
+        raise BacktestError(
+            "BT-003", f"the timestamps of {panel.mode} are not contiguous full hours"
+        )
     for name in ARRAYS:
         array: Floats = getattr(panel, name)
         labelled = axes(name, panel.venues, panel.reward_tokens)
@@ -144,7 +146,7 @@ def _require_values(panel: Panel, name: str, array: Floats) -> None:
     raise BacktestError(
         "BT-003",
         f"{'.'.join([name, *labels])} of {panel.mode} is {array[row, *place]} at "
-        f"{spell(int(panel.timestamps[row]))}, the first of {int((~fit).sum())} such values",
+        f"{format_time(int(panel.timestamps[row]))}, the first of {int((~fit).sum())} such values",
     )
 
 
@@ -156,11 +158,11 @@ def build_panel(
     Parameters
     ----------
     datasets: by name, at least those of `mode_slice.datasets`, built for a window that holds this
-        one. One that was refused may stand there as its error; it is raised if the mode needs it.
+        one. One that was rejected may stand there as its error; it is raised if the mode needs it.
 
     Raises
     ------
-    DataError: a needed dataset is absent (DATA-001), refused (its own code), or does not cover the
+    DataError: a needed dataset is absent (DATA-001), rejected (its own code), or does not cover the
         window (DATA-012).
     BacktestError: BT-003, an array is unfit for the engine.
     """

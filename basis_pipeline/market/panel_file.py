@@ -1,7 +1,7 @@
 """A panel as a Parquet file: one column an hourly series, the rest in the schema's metadata."""
 
+import io
 import json
-import os
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from basis_pipeline.errors import BacktestError
+from basis_pipeline.files import write_atomically
 from basis_pipeline.market.panel import ARRAYS, Panel, axes, require_fit
 from basis_pipeline.market.timeline import Floats
 
@@ -24,8 +25,8 @@ def panel_to_table(panel: Panel) -> pa.Table:
 
     Values keep every bit; mode, venues, reward tokens and data hashes are the schema's metadata.
     """
-    stamps = pa.array(panel.timestamps).cast(pa.timestamp("ns", tz="UTC"))
-    columns: dict[str, pa.Array] = {"timestamp": stamps}
+    timestamps = pa.array(panel.timestamps).cast(pa.timestamp("ns", tz="UTC"))
+    columns: dict[str, pa.Array] = {"timestamp": timestamps}
     for name in ARRAYS:
         names = _columns(name, panel.venues, panel.reward_tokens)
         flat: Floats = getattr(panel, name).reshape(len(panel.timestamps), len(names))
@@ -65,15 +66,9 @@ def panel_from_table(table: pa.Table) -> Panel:
 
 def write_panel(panel: Panel, path: Path) -> None:
     """Write a panel as zstd Parquet; the file is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            pq.write_table(panel_to_table(panel), file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    sink = io.BytesIO()
+    pq.write_table(panel_to_table(panel), sink, compression="zstd")
+    write_atomically(path, sink.getvalue())
 
 
 def read_panel(path: Path) -> Panel:

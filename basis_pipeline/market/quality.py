@@ -19,6 +19,7 @@ from basis_pipeline.verdict import (
     Verdict,
     against,
     blocked,
+    cause_of,
     count_of,
     judge,
     rows_of,
@@ -103,11 +104,16 @@ def rejected_verdicts(config: DatasetConfig, error: DataError) -> tuple[Verdict,
     names = check_names(config)
     owner = OWNERS.get(error.code, "files_and_schema")
     owner = owner if owner in names else "files_and_schema"
-    cause = f"{config.name} was rejected with {error.code}"
     return tuple(
-        rejected(name, error) if name == owner else blocked(name, severity, cause, phase=PHASE)
+        rejected(name, error) if name == owner else _unread(name, severity, error)
         for name, (severity, _) in names.items()
     )
+
+
+def _unread(check: str, severity: Severity, error: DataError) -> Verdict:
+    if error.code == "DATA-001":
+        return judge(check, severity, None, "there is no file to check", phase=PHASE)
+    return blocked(check, severity, cause_of(error.code, error.where), phase=PHASE)
 
 
 def rejected(check: str, error: DataError) -> Verdict:
@@ -115,7 +121,10 @@ def rejected(check: str, error: DataError) -> Verdict:
     rows = rows_of(error.offending) if isinstance(error, RejectedDataError) else ()
     severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
     evidence: dict[str, Value] = {"code": error.code, "where": error.where}
-    return judge(check, severity, False, str(error), evidence=evidence, rows=rows, phase=PHASE)
+    message, cause = f"{error.code}: {error.what}", cause_of(error.code, error.where)
+    return judge(
+        check, severity, False, message, evidence=evidence, rows=rows, cause=cause, phase=PHASE
+    )
 
 
 def _passed(check: str, message: str, evidence: dict[str, Value] | None = None) -> Verdict:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basis_pipeline.config.dataset import DatasetConfig, Stamp
+from basis_pipeline.config.dataset import DatasetConfig, TimestampRule
 from basis_pipeline.errors import DataError
 from basis_pipeline.files import sha256
 from basis_pipeline.market.csv_file import parse_csv, shown
@@ -200,8 +200,8 @@ def _read_document(file: BinaryIO, name: str) -> bytes:
 
 
 def _parse_table(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
-    rule = config.stamp
-    assert rule is not None  # the model asks for one in every CSV family
+    rule = config.timestamp
+    assert rule is not None  # the model asks for one in every CSV feed
     kinds: dict[str, pa.DataType] = {rule.column: pa.string()}
     for raw, column in config.columns.items():
         kinds[raw] = pa.string() if column.values == "date" else pa.float64()
@@ -231,7 +231,7 @@ def _floats(column: "pa.ChunkedArray") -> npt.NDArray[np.float64]:
 
 
 def _timestamps(
-    texts: "pa.ChunkedArray", column: str, rule: Stamp, file: str, first_line: int
+    texts: "pa.ChunkedArray", column: str, rule: TimestampRule, file: str, first_line: int
 ) -> Int64:
     timestamps = parse_timestamps(texts)
     wrong = timestamps == UNREADABLE

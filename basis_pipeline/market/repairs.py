@@ -11,7 +11,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.grid import Grid, locate
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.timestamps import Int64, spell
+from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import HOUR_NS
 
@@ -50,7 +50,7 @@ class Gap:
 
     def __str__(self) -> str:
         unit = "hour" if self.hours == 1 else "hours"
-        return f"{spell(self.begin)} … {spell(self.end)} ({self.hours} {unit})"
+        return f"{format_time(self.begin)} … {format_time(self.end)} ({self.hours} {unit})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _fill(
         return fill
     policy = f"its policy is: {config.repair}{''.join(reasons)}"
     if gap.before is None or gap.after is None:
-        first, last = (spell(int(at)) for at in raw.distinct.timestamps[[0, -1]])
+        first, last = (format_time(int(at)) for at in raw.distinct.timestamps[[0, -1]])
         raise RejectedDataError(
             "DATA-012",
             f"the window {window} lies outside {config.name}: its rows span {first} … {last}, "

@@ -8,7 +8,7 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
 from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.timestamps import Int64, snap, spell, to_index
+from basis_pipeline.market.timestamps import Int64, format_time, snap, to_index
 
 Float64 = npt.NDArray[np.float64]
 SHOWN_ROWS = 50
@@ -51,7 +51,7 @@ def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_
         if not wrong.any():
             continue
         at = int(np.argmax(wrong))
-        at_time = spell(int(_timestamps(frame.iloc[[at]], config)[0]))
+        at_time = format_time(int(_timestamps(frame.iloc[[at]], config)[0]))
         kind = "no price" if positive else "no number"
         raise RejectedDataError(
             "DATA-008" if positive else "DATA-004",
@@ -98,10 +98,11 @@ def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> Non
             continue
         at = int(np.argmax(fallen))
         steps = np.flatnonzero(fallen)[:SHOWN_ROWS]
+        before, after = (format_time(int(rows.timestamps[row])) for row in (at, at + 1))
         raise RejectedDataError(
             "DATA-009",
-            f"{column.to} falls from {float(values[at])} at {spell(int(rows.timestamps[at]))} to "
-            f"{float(values[at + 1])} at {spell(int(rows.timestamps[at + 1]))}",
+            f"{column.to} falls from {float(values[at])} at {before} to {float(values[at + 1])} at "
+            f"{after}",
             where=files,
             offending=pd.DataFrame(
                 {
@@ -140,9 +141,9 @@ def _keys(frame: pd.DataFrame, config: DatasetConfig) -> list[Int64]:
 def _timestamps(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
     if config.kind is Kind.RISK_PARAMS:
         return np.zeros(len(frame), dtype=np.int64)
-    if config.stamp is None:
+    if config.timestamp is None:
         return _nanoseconds(frame["timestamp"])
-    return snap(_nanoseconds(frame[config.stamp.column]), config.stamp)
+    return snap(_nanoseconds(frame[config.timestamp.column]), config.timestamp)
 
 
 def _values(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Float64, tuple[str, ...]]:
@@ -164,6 +165,6 @@ def _nanoseconds(column: pd.Series) -> Int64:
 def _spell_key(row: pd.Series, config: DatasetConfig) -> str:
     if config.kind is Kind.RISK_PARAMS:
         return str(row["parameter"])
-    if config.stamp is None:
+    if config.timestamp is None:
         return f"{row['pair']} {row['size_bucket_usd']:.0f} USD on {row['timestamp']:%Y-%m-%d}"
-    return f"{row[config.stamp.column]:%Y-%m-%d %H:%M}"
+    return f"{row[config.timestamp.column]:%Y-%m-%d %H:%M}"

@@ -30,7 +30,7 @@ def _schema(config_json: str) -> pa.DataFrameSchema:
     repairs = list(REPAIRS)
     columns |= {
         "source": _text("the dataset the row's values came from", list(allowed_sources(config))),
-        "repair": _text("how the row was repaired; empty as landed", repairs),
+        "repair": _text("how the row was repaired; empty for a row as read", repairs),
     }
     return pa.DataFrameSchema(
         columns,

@@ -5,7 +5,6 @@ back. Several are applied one after the other. Whatever a price is quoted in fol
 price moves the perpetuals, and ETH's also gas and reward tokens, so that a shock tells one story.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -26,9 +25,10 @@ from basis_pipeline.config.scenario import (
     VenueOutage,
 )
 from basis_pipeline.errors import ConfigError
+from basis_pipeline.files import sha256
 from basis_pipeline.market.panel import Panel, require_fit
 from basis_pipeline.market.timeline import Floats
-from basis_pipeline.market.timestamps import Int64, spell
+from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.times import HOUR_NS
 
 HOURS_PER_YEAR = 8760.0
@@ -49,8 +49,7 @@ def shocked(panel: Panel, shocks: Sequence[Shock], mode: ModeConfig) -> Panel:
         changed = _one(changed, shock, mode)
     if changed is panel:
         return panel
-    said = "\n".join(shock.model_dump_json() for shock in shocks)
-    digest = hashlib.sha256(said.encode()).hexdigest()
+    digest = sha256(*(shock.model_dump_json() for shock in shocks))
     changed = replace(changed, data_hashes={**panel.data_hashes, "shocks": digest})
     require_fit(changed)
     return changed
@@ -73,24 +72,26 @@ def _one(panel: Panel, shock: Shock, mode: ModeConfig) -> Panel:
     return _outage(panel, shock, first)
 
 
-def first_mark(shock: Moment, stamps: Int64, mode: str) -> int:
+def first_mark(shock: Moment, timestamps: Int64, mode: str) -> int:
     """The mark a shock begins at: the first one not before its moment.
 
-    Raises ConfigError CONFIG-011 when that is none of the stamps.
+    Raises ConfigError CONFIG-011 when that is none of the timestamps.
     """
     if isinstance(shock.at, int):
         first = shock.at
     else:
-        stamp = pd.Timestamp(shock.at)
-        stamp = stamp.tz_localize("UTC") if stamp.tz is None else stamp.tz_convert("UTC")
-        first = int(-(-(stamp.as_unit("ns").value - int(stamps[0])) // HOUR_NS))
-    if not 0 <= first < len(stamps):
+        timestamp = pd.Timestamp(shock.at)
+        timestamp = (
+            timestamp.tz_localize("UTC") if timestamp.tz is None else timestamp.tz_convert("UTC")
+        )
+        first = int(-(-(timestamp.as_unit("ns").value - int(timestamps[0])) // HOUR_NS))
+    if not 0 <= first < len(timestamps):
         raise ConfigError(
             "CONFIG-011",
             f"a shock at {shock.at} lies outside the window",
             where=f"mode {mode}, {_kind(shock)}",
-            available=" … ".join(spell(int(stamps[i])) for i in (0, -1)),
-            action=f"give a moment inside it, or hours after its start below {len(stamps)}",
+            available=" … ".join(format_time(int(timestamps[i])) for i in (0, -1)),
+            action=f"give a moment inside it, or hours after its start below {len(timestamps)}",
         )
     return first
 
@@ -114,15 +115,15 @@ def shocked_venues(shock: FundingShock | VenueOutage, venues: tuple[str, ...]) -
 
 
 def require_applicable(
-    shocks: Sequence[Shock], stamps: Int64, venues: tuple[str, ...], mode: str
+    shocks: Sequence[Shock], timestamps: Int64, venues: tuple[str, ...], mode: str
 ) -> None:
-    """Refuse shocks that a panel of these hours and venues could not take, before there is one.
+    """Reject shocks that a panel of these hours and venues could not take, before there is one.
 
     Raises ConfigError as `first_mark` and `shocked_venues`.
     """
     for shock in shocks:
         if isinstance(shock, Moment):
-            first_mark(shock, stamps, mode)
+            first_mark(shock, timestamps, mode)
         if isinstance(shock, FundingShock | VenueOutage):
             shocked_venues(shock, venues)
 

@@ -1,4 +1,4 @@
-"""The stamps of one dataset, and which of its rows give the value at a time (SEMANTICS 1 and 3)."""
+"""The times of a dataset's rows, and which row gives the value at a time (SEMANTICS 1, 3)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.timestamps import Int64, spell
+from basis_pipeline.market.timestamps import Int64, format_time
 
 Floats = npt.NDArray[np.float64]
 At = str | datetime | pd.Timestamp | pd.DatetimeIndex
@@ -18,19 +18,19 @@ def instants(at: At) -> Int64:
     """Nanoseconds since the epoch, shape () for one time and (n,) for an index; no zone is UTC."""
     index = at if isinstance(at, pd.DatetimeIndex) else pd.DatetimeIndex([at])
     utc = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
-    stamps = utc.as_unit("ns").asi8
-    return stamps if index is at else stamps.reshape(())
+    timestamps = utc.as_unit("ns").asi8
+    return timestamps if index is at else timestamps.reshape(())
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Strictly increasing stamps of a dataset's rows.
+    """Strictly increasing timestamps of a dataset's rows.
 
-    name: the dataset, for messages · stamps: (rows,) int64 ns · step: ns from a row to the next.
+    name: the dataset, for messages · timestamps: (rows,) int64 ns · step: ns between two rows.
     """
 
     name: str
-    stamps: Int64
+    timestamps: Int64
     step: int
 
     def held(self, at: Int64) -> Int64:
@@ -38,7 +38,7 @@ class Timeline:
 
         Raises DataError DATA-012 where there is none.
         """
-        row = np.searchsorted(self.stamps, at, side="right") - 1
+        row = np.searchsorted(self.timestamps, at, side="right") - 1
         age = at - self._stamp(row)
         self._require((row >= 0) & (age < self.step), at)
         return row.astype(np.int64)
@@ -46,23 +46,23 @@ class Timeline:
     def bracket(self, at: Int64) -> tuple[Int64, Int64, Floats]:
         """Rows around each time and the elapsed share of the way from one to the other, in [0, 1).
 
-        On a row's own stamp both are that row. Raises DataError DATA-012 outside the rows.
+        On a row's own timestamp both are that row. Raises DataError DATA-012 outside the rows.
         """
-        before = np.searchsorted(self.stamps, at, side="right") - 1
+        before = np.searchsorted(self.timestamps, at, side="right") - 1
         elapsed = at - self._stamp(before)
         after = np.where(elapsed > 0, before + 1, before)
-        self._require((before >= 0) & (after < len(self.stamps)), at)
-        length = self.stamps[after] - self.stamps[before]
+        self._require((before >= 0) & (after < len(self.timestamps)), at)
+        length = self.timestamps[after] - self.timestamps[before]
         return before, after, elapsed / np.maximum(length, 1)
 
     def exact(self, at: Int64) -> tuple[Int64, npt.NDArray[np.bool_]]:
-        """Row stamped exactly at each time, and whether there is one."""
-        row = np.searchsorted(self.stamps, at, side="right") - 1
+        """Row dated exactly at each time, and whether there is one."""
+        row = np.searchsorted(self.timestamps, at, side="right") - 1
         return row.astype(np.int64), (row >= 0) & (at == self._stamp(row))
 
     def _stamp(self, row: Int64) -> Int64:
-        """Stamps of rows; anything where there are no rows at all."""
-        return self.stamps[row] if len(self.stamps) else np.zeros_like(row)
+        """Timestamps of rows; anything where there are no rows at all."""
+        return self.timestamps[row] if len(self.timestamps) else np.zeros_like(row)
 
     def _require(self, known: npt.NDArray[np.bool_], at: Int64) -> None:
         if np.all(known):
@@ -70,9 +70,9 @@ class Timeline:
         missing = int(np.atleast_1d(at)[~np.atleast_1d(known)][0])
         raise DataError(
             "DATA-012",
-            f"{self.name} has no value at {spell(missing)}",
+            f"{self.name} has no value at {format_time(missing)}",
             where=self.name,
-            available=" … ".join(spell(int(s)) for s in self.stamps[[0, -1]])
-            if len(self.stamps)
+            available=" … ".join(format_time(int(s)) for s in self.timestamps[[0, -1]])
+            if len(self.timestamps)
             else "no rows at all",
         )

@@ -13,7 +13,7 @@ from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.repairs import AS_READ
 from basis_pipeline.market.timeline import At, Floats, Timeline, instants
-from basis_pipeline.market.timestamps import Int64, spell
+from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.times import DAY_NS, HOUR_NS
 
 AAVE = "aave_v3"
@@ -26,13 +26,13 @@ class MarketValues:
 
     Every method takes `at` as one time (text, datetime, Timestamp; without a zone it is UTC) or as
     a DatetimeIndex of n times, and returns float64 of the same shape, () or (n,). A quote holds
-    from its stamp until the next one; an index grows geometrically between its snapshots; nothing
-    stamped later than `at` is used otherwise (SEMANTICS 1 and 3). A time the data does not cover
+    from its time until the next one; an index grows geometrically between its snapshots; nothing
+    dated later than `at` is used otherwise (SEMANTICS 1 and 3). A time the data does not cover
     raises DataError DATA-012, a thing no dataset knows DATA-001 with what is known.
 
     Parameters
     ----------
-    datasets: by name; one that was refused may stand there as its error, which is raised on use.
+    datasets: by name; one that was rejected may stand there as its error, which is raised on use.
     spot_venue: where ETH and BTC are priced unless a call names another venue; None for Aave's
         oracle price of ETH, the last snapshot.
     price_field: which price of a bar is the price at its label.
@@ -65,8 +65,8 @@ class MarketValues:
 
     def funding_rate(self, venue: str, asset: str, at: At) -> Floats:
         """Share of notional a short receives at `at`; 0 where nothing settles at that very time."""
-        name, stamps = f"{venue}_{asset.lower()}usdt_funding", instants(at)
-        return self._at_its_stamp(name, self._column(name, "funding_rate"), stamps)
+        name, timestamps = f"{venue}_{asset.lower()}usdt_funding", instants(at)
+        return self._at_its_time(name, self._column(name, "funding_rate"), timestamps)
 
     def liquidity_index(self, token: str, at: At) -> Floats:
         """What one scaled unit of `token` supplied to Aave is at `at`, in units of the token."""
@@ -92,18 +92,18 @@ class MarketValues:
         An aToken (`aUSDT`) or debt token (`debtWETH`) is counted in scaled units, and each side
         is converted with its own token's index.
         """
-        stamps = instants(at)
-        sold, sold_index = self._underlying(token, stamps)
-        bought, bought_index = self._underlying(to, stamps)
-        price = self._price(sold, bought, stamps, venue)
+        timestamps = instants(at)
+        sold, sold_index = self._underlying(token, timestamps)
+        bought, bought_index = self._underlying(to, timestamps)
+        price = self._price(sold, bought, timestamps, venue)
         return np.asarray(amount * sold_index * price / bought_index)
 
     def gas_price(self, currency: str, at: At, venue: str | None = None) -> Floats:
         """Units of `currency` per unit of gas: base fee plus median priority fee, paid in ETH."""
-        stamps = instants(at)
-        base = self._held("ethereum_gas", "base_fee_gwei", stamps)
-        tip = self._held("ethereum_gas", "priority_fee_p50_gwei", stamps)
-        return (base + tip) * GWEI * self._price("ETH", currency, stamps, venue)
+        timestamps = instants(at)
+        base = self._held("ethereum_gas", "base_fee_gwei", timestamps)
+        tip = self._held("ethereum_gas", "priority_fee_p50_gwei", timestamps)
+        return (base + tip) * GWEI * self._price("ETH", currency, timestamps, venue)
 
     def execution_cost(self, pair: str, notional_usd: float | Floats, at: At) -> Floats:
         """Basis points a trade of that size costs; above the last bucket the last one's rate."""
@@ -135,34 +135,34 @@ class MarketValues:
 
         A payout's period that began earlier counts by the share of it that lies after `since`.
         """
-        name, stamps = f"{token.lower()}_rewards", instants(at)
+        name, timestamps = f"{token.lower()}_rewards", instants(at)
         begin = self._dates(name, "period_start")
         end = self._dates(name, "period_end")
         inside = (end - np.maximum(begin, since.value)) / np.maximum(end - begin, 1)
         share = np.where(begin >= since.value, 1.0, np.maximum(inside, 0.0))
         paid = self._column(name, "tokens_per_eeth") * share
-        return self._at_its_stamp(name, paid, stamps)
+        return self._at_its_time(name, paid, timestamps)
 
     def first_quote(self, token: str) -> int | None:
         """When a reward token was first quoted, in ns; None when it is not within the data."""
-        stamps = self._timeline(_pool(token)).stamps
-        return int(stamps[0]) if len(stamps) else None
+        timestamps = self._timeline(_pool(token)).timestamps
+        return int(timestamps[0]) if len(timestamps) else None
 
     def repaired(self, name: str, at: At) -> npt.NDArray[np.bool_]:
         """Whether a row behind the value at `at` was repaired; False where there is no value."""
         config, frame = self._dataset(name).config, self._dataset(name).frame
-        stamps = instants(at)
+        timestamps = instants(at)
         flags = (frame["repair"] != AS_READ).to_numpy(dtype=bool)
         if config.is_document or not flags.any():
-            return np.zeros(stamps.shape, dtype=bool)
+            return np.zeros(timestamps.shape, dtype=bool)
         timeline = self._timeline(name)
         if config.kind is Kind.AAVE_RATES:
-            before, after, _ = timeline.bracket(stamps)
+            before, after, _ = timeline.bracket(timestamps)
             return np.asarray(flags[before] | flags[after])
         if config.kind in (Kind.FUNDING, Kind.REWARDS):
-            row, found = timeline.exact(stamps)
+            row, found = timeline.exact(timestamps)
         else:
-            row = np.searchsorted(timeline.stamps, stamps, side="right") - 1
+            row = np.searchsorted(timeline.timestamps, timestamps, side="right") - 1
             found = row >= 0
         return np.asarray(flags[row] & found)
 
@@ -224,12 +224,12 @@ class MarketValues:
         values = self._column(name, column)
         return np.asarray(values[self._timeline(name).held(at)])
 
-    def _at_its_stamp(self, name: str, values: Floats, at: Int64) -> Floats:
-        """Value of an event at its own stamp, 0 at every other time of the dataset's window."""
+    def _at_its_time(self, name: str, values: Floats, at: Int64) -> Floats:
+        """Value of an event at its own timestamp, 0 at every other time of the dataset's window."""
         window = self._dataset(name).window
         outside = (at < window.start.value) | (at > window.end.value)
         if np.any(outside):
-            missing = spell(int(np.atleast_1d(at)[np.atleast_1d(outside)][0]))
+            missing = format_time(int(np.atleast_1d(at)[np.atleast_1d(outside)][0]))
             raise DataError(
                 "DATA-012", f"{name} has no value at {missing}", where=name, available=str(window)
             )

@@ -1,12 +1,11 @@
 """The span of time a run looks at."""
 
-import re
 from dataclasses import dataclass
 
 import pandas as pd
 
 from basis_pipeline.errors import ConfigError
-from basis_pipeline.times import HOUR_NS
+from basis_pipeline.times import HOUR_NS, parse_hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +23,10 @@ class Window:
         for name in ("start", "end"):
             bound = getattr(self, name)
             if not isinstance(bound, pd.Timestamp) or bound.tz is None:
-                raise ConfigError("CONFIG-011", f"the window's {name} {bound} is no UTC time")
+                raise ConfigError("CONFIG-011", f"the window's {name} {bound} has no time zone")
             object.__setattr__(self, name, _nanoseconds(name, bound))
             if bound.value % HOUR_NS:
-                raise ConfigError("CONFIG-011", f"the window's {name} {bound} is no full hour")
+                raise ConfigError("CONFIG-011", f"the window's {name} {bound} is not a full hour")
         if not self.start < self.end:
             raise ConfigError("CONFIG-011", f"the window {self} is empty")
 
@@ -50,16 +49,4 @@ def _nanoseconds(name: str, bound: pd.Timestamp) -> pd.Timestamp:
 
 def parse_window(start: str, end: str) -> Window:
     """Read a window from two dates or hours; a date means its 00:00 UTC. CONFIG-011 otherwise."""
-    return Window(_parse_hour("start", start), _parse_hour("end", end))
-
-
-def _parse_hour(name: str, text: str) -> pd.Timestamp:
-    dated = re.match(r"\d{4}-\d\d-\d\d", text)
-    bound = pd.to_datetime(text, errors="coerce") if dated else None
-    if not isinstance(bound, pd.Timestamp):
-        raise ConfigError(
-            "CONFIG-011",
-            f"the window's {name} {text!r} is neither a date nor an hour",
-            action="write 2024-06-01 or 2024-06-01T08:00",
-        )
-    return bound.tz_localize("UTC") if bound.tz is None else bound.tz_convert("UTC")
+    return Window(pd.Timestamp(parse_hour(start)), pd.Timestamp(parse_hour(end)))

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -13,6 +14,7 @@ from basis_pipeline.verdict import (
     Status,
     Verdict,
     amount,
+    by_fault,
     counts,
     failing,
     tally,
@@ -49,9 +51,21 @@ def gates_json(gates: Sequence[Verdict], *, strict: bool = False) -> str:
         "strict": strict,
         "counts": {status.value: count for status, count in counts(gates).items()},
         "phases": {phase_name(n): worst(part).value for n, part in by_phase(gates).items()},
+        "faults": [_fault(group) for group in by_fault(failing(gates, strict=strict))],
         "gates": [{**gate.to_json(), "link": link(gate)} for gate in gates],
     }
     return json.dumps(document, indent=2, allow_nan=False) + "\n"
+
+
+def _fault(group: Sequence[Verdict]) -> dict[str, Any]:
+    """What is at fault, and the gates that it stops."""
+    first = group[0]
+    return {
+        "fault": first.fault,
+        "verdict": first.status.value,
+        "message": first.message,
+        "gates": [gate.name for gate in group],
+    }
 
 
 def gates_junit(gates: Sequence[Verdict], *, strict: bool = False) -> str:

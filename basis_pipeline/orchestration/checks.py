@@ -14,7 +14,7 @@ from dagster_shared.utils.warnings import PreviewWarning
 
 from basis_pipeline.orchestration.partitions import part_of_key
 from basis_pipeline.orchestration.tables import table_of
-from basis_pipeline.verdict import Verdict
+from basis_pipeline.verdict import Status, Verdict, judge
 
 T = TypeVar("T")
 PHASE = "phase"
@@ -49,22 +49,26 @@ def check_spec(
 def check_results(
     key: dg.AssetKey, verdicts: Iterable[Verdict], selected: Iterable[dg.AssetCheckKey]
 ) -> list[dg.AssetCheckResult]:
-    """Records of the checks that looked; one that never did stays planned, and has not passed."""
+    """Records of the checks selected; one that was not run stays planned, and has not passed."""
     wanted = {check.name for check in selected if check.asset_key == key}
     return [
         check_result(key, verdict)
         for verdict in verdicts
-        if verdict.evaluated and verdict.check in wanted
+        if verdict.status is not Status.NOT_RUN and verdict.check in wanted
     ]
 
 
 def check_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
-    """One record, with its figures and its offending rows."""
+    """One record, with its figures and its offending rows.
+
+    A blocked check is a warning to Dagster: the failure that blocks it is recorded by itself.
+    """
+    severity = "WARN" if verdict.status is Status.BLOCKED else verdict.severity
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=verdict.check,
         passed=verdict.passed,
-        severity=dg.AssetCheckSeverity(verdict.severity),
+        severity=dg.AssetCheckSeverity(severity),
         description=verdict.message,
         metadata=_metadata(verdict),
     )
@@ -85,17 +89,27 @@ def _metadata(verdict: Verdict) -> dict[str, Any]:
 
 def verdict_of(evaluation: dg.AssetCheckEvaluation) -> Verdict:
     """Read an evaluation back into the verdict it was made from, with what it was made on."""
-    values, part = evaluation.metadata[VERDICT].value, part_of_key(evaluation.partition)
-    rows = evaluation.metadata.get(ROWS)
-    assert isinstance(values, dict)
-    verdict = Verdict.from_json(values)
-    return verdict.at(
+    part, rows = part_of_key(evaluation.partition), evaluation.metadata.get(ROWS)
+    return _recorded(evaluation).at(
         rows=tuple(record.data for record in rows.records)
         if isinstance(rows, dg.TableMetadataValue)
         else (),
         asset=evaluation.asset_key.to_user_string(),
         mode=part.mode,
         scenario_set=part.scenario_set,
+    )
+
+
+def _recorded(evaluation: dg.AssetCheckEvaluation) -> Verdict:
+    """The verdict in the metadata; one reported by a person or another tool has none there."""
+    values = evaluation.metadata.get(VERDICT)
+    if isinstance(values, dg.JsonMetadataValue) and isinstance(values.value, dict):
+        return Verdict.from_json(values.value)
+    return judge(
+        evaluation.check_name,
+        "WARN" if evaluation.severity is dg.AssetCheckSeverity.WARN else "ERROR",
+        evaluation.passed,
+        evaluation.description or "",
     )
 
 

@@ -16,7 +16,7 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.operations import control as emergency
 from basis_pipeline.operations.audit_log import EventType, correlated, emit
 from basis_pipeline.operations.control import ControlState, Measurement, State, read_state
-from basis_pipeline.operations.health.families import OF_THE_WINDOW
+from basis_pipeline.operations.health.probes import OUTSIDE_WINDOW
 from basis_pipeline.orchestration.audit_listener import OUTCOMES
 from basis_pipeline.orchestration.check_history import history_of
 from basis_pipeline.orchestration.checks import check_result
@@ -140,7 +140,7 @@ def _fails(found: dg.AssetCheckEvaluation) -> bool:
     """Whether it stops work; a window outside of the data says nothing about the data."""
     code = found.metadata.get("code")
     is_error = found.severity is dg.AssetCheckSeverity.ERROR
-    return not found.passed and is_error and (code is None or code.value != OF_THE_WINDOW)
+    return not found.passed and is_error and (code is None or code.value != OUTSIDE_WINDOW)
 
 
 def _count(

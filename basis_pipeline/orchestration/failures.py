@@ -7,12 +7,14 @@ import dagster as dg
 from dagster import DagsterEventType
 
 from basis_pipeline.errors import BasisError, error_from_code
+from basis_pipeline.verdict import cause_of
 
 # What another attempt may mend: a database that was busy, a disk that was slow to answer. A coded
 # refusal says that it may not.
 RETRIES = dg.RetryPolicy(
     max_retries=2, delay=1.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
+CAUSE = "cause"
 FIELDS = ("code", "what", "where", "available", "action")
 TELLING = {DagsterEventType.STEP_FAILURE, DagsterEventType.RESOURCE_INIT_FAILURE}
 
@@ -22,9 +24,16 @@ def error_metadata(error: BasisError) -> dict[str, str]:
     return {name: value for name in FIELDS if (value := getattr(error, name))}
 
 
+def fault_of(error: BasisError) -> str:
+    """The cause that verdicts are grouped by: what failed upstream, else the error itself."""
+    return str(error.context.get(CAUSE) or cause_of(error.code, error.where))
+
+
 def as_failure(error: BasisError) -> dg.Failure:
     """The failure that stops a step for a coded reason; trying again would not mend it."""
-    return dg.Failure(str(error), metadata=error_metadata(error), allow_retries=False)
+    return dg.Failure(
+        str(error), metadata={**error_metadata(error), CAUSE: fault_of(error)}, allow_retries=False
+    )
 
 
 @contextmanager
@@ -51,7 +60,10 @@ def reasons(events: Iterable[dg.DagsterEvent]) -> Iterator[tuple[str, BasisError
             recorded = data.user_failure_data.metadata if data.user_failure_data else {}
             told = {name: str(entry.value) for name, entry in recorded.items() if name in FIELDS}
             if "code" in told:
-                yield event.step_key or "", error_from_code(**told)
+                error = error_from_code(**told)
+                if CAUSE in recorded:
+                    error.context[CAUSE] = str(recorded[CAUSE].value)
+                yield event.step_key or "", error
             else:
                 yield event.step_key or "", data.error_display_string.strip().splitlines()[0]
 

@@ -18,11 +18,14 @@ from basis_pipeline.errors import BacktestError
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
     described,
+    evaluation_of,
     has_failed,
     history_of,
     is_planned,
     latest_records,
 )
+from basis_pipeline.orchestration.checks import verdict_of
+from basis_pipeline.orchestration.failures import CAUSE
 from basis_pipeline.orchestration.processes import is_executing
 
 SHOWN = 4
@@ -34,12 +37,13 @@ Origin = Mapping[str, str]  # tags of a run: the data directory and the window i
 
 @dataclass(frozen=True, slots=True)
 class FailingCheck:
-    """A check that has not passed: what its latest record says, and where the fault is."""
+    """A check that has not passed: what its latest record says, where the fault is, and which."""
 
     check: str
     message: str
     where: str
     evaluated: bool
+    cause: str
 
 
 def require_passing(
@@ -78,6 +82,7 @@ def require_passing(
         "BT-001",
         f"{asset} does not run: {_listed(messages, '; ')}",
         where=_listed(places, ", "),
+        context={CAUSE: shown[0].cause},
     )
 
 
@@ -95,11 +100,18 @@ def _failing(
         record = records.get(key)
         if record is None:
             message = "was never evaluated on this data and window: materialise it"
-            yield FailingCheck(f"{asset} {key.name}", message, asset, evaluated=False)
+            yield FailingCheck(f"{asset} {key.name}", message, asset, False, asset)
         elif has_failed(record):
             message, where = described(record)
+            evaluation = evaluation_of(record)
+            assert evaluation is not None  # it has failed
+            verdict = verdict_of(evaluation)
             yield FailingCheck(
-                f"{asset} {key.name}", f"fails: {message}", where or asset, evaluated=True
+                check=f"{asset} {key.name}",
+                message=f"fails: {message}",
+                where=where or asset,
+                evaluated=verdict.evaluated,
+                cause=verdict.fault,
             )
 
 

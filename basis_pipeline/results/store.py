@@ -23,7 +23,7 @@ from typing import Any, Self
 import pandas as pd
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.files import sha256, write_atomically
+from basis_pipeline.files import sha256, sync_directory, write_atomically
 from basis_pipeline.results.tables import REQUIRED_TABLES, TABLES, decode, encode
 from basis_pipeline.verdict import Verdict
 
@@ -142,7 +142,7 @@ def write_run(
                 _write_durably(partial / name, content)
             if judged is not None:
                 _write_durably(partial / VERDICTS, judged)
-            _sync(partial)
+            sync_directory(partial)
             if not _holds(directory, result.run_id, files):  # another writer may have been faster
                 _put_in_place(partial, directory)
         finally:
@@ -247,6 +247,20 @@ def summary_hash(directory: Path) -> str:
     return sha256((directory / SUMMARY).read_bytes())
 
 
+def verdicts_hash(directory: Path) -> str | None:
+    """Hash of a run's verdicts; None where it has none, or they cannot be read."""
+    try:
+        return sha256((directory / VERDICTS).read_bytes())
+    except OSError:
+        return None
+
+
+def run_hashes(directory: Path) -> dict[str, Any]:
+    """Return what a run's `summary.json` records of every other file: hash, and rows of a table."""
+    files: dict[str, Any] = _summary(directory)["files"]
+    return files
+
+
 def _files_of(result: RunResult) -> dict[str, bytes]:
     """Every file of a run by name; `summary.json` comes last, since it records the others."""
     if lacking := [table for table in REQUIRED_TABLES if table not in result.frames]:
@@ -321,7 +335,7 @@ def _put_in_place(partial: Path, directory: Path) -> None:
     if directory.exists() and any(directory.iterdir()):
         directory.rename(old)
     partial.rename(directory)
-    _sync(directory.parent)
+    sync_directory(directory.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -381,15 +395,6 @@ def _write_durably(file: Path, content: bytes) -> None:
         handle.write(content)
         handle.flush()
         os.fsync(handle.fileno())
-
-
-def _sync(directory: Path) -> None:
-    """Make names in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -2,28 +2,27 @@
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from basis_pipeline.config import Configs, ModeSlice, slice_mode
+from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.engine import ENGINE_VERSION, FIGURES, Simulation, simulate
 from basis_pipeline.engine.figures import COUNTED
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.engine.risk import measure
 from basis_pipeline.errors import BacktestError, ConfigError, DataError, MathError
 from basis_pipeline.market.dataset import Dataset, build_datasets
-from basis_pipeline.market.panel import Panel, build_panel
+from basis_pipeline.market.panel import Panel
 from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import Window
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
 from basis_pipeline.results.tables import COMPONENTS
-from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
 from basis_pipeline.runs.tables import result_tables
 
@@ -64,7 +63,7 @@ def simulate_slice(
 def _require_book(
     simulation: Simulation, mode_slice: ModeSlice, panel: Panel, capital: float
 ) -> None:
-    """Refuse a run whose figures would mean nothing and still look like any other's."""
+    """Reject a run whose figures would mean nothing and still look like any other's."""
     where = f"mode {mode_slice.name}"
     unsound = ~np.isfinite(simulation.hourly).all(axis=1)
     if unsound.any():
@@ -78,7 +77,7 @@ def _require_book(
 
 
 def _require_capital_left(simulation: Simulation, mode_slice: ModeSlice, panel: Panel) -> None:
-    """Refuse a withdrawal that leaves nothing: what comes after it would be no investment."""
+    """Reject a withdrawal that leaves nothing: what comes after it would be no investment."""
     emptied = np.flatnonzero((simulation.flow < 0.0) & (simulation.equity <= 0.0))
     if len(emptied):
         mark = emptied[0]
@@ -184,7 +183,7 @@ def require_reconciled(result: RunResult) -> None:
 def load_datasets(
     names: Collection[str], configs: Configs, data_dir: Path, window: Window
 ) -> dict[str, Dataset | DataError]:
-    """Read and build the datasets named; one that is absent or refused is its error.
+    """Read and build the datasets named; one that is absent or rejected is its error.
 
     A family that only repairs draw on is read where it exists; it matters only if there is a hole.
     """
@@ -192,31 +191,3 @@ def load_datasets(
     needed = sorted({source for config in wanted for source in config.sources} | set(names))
     families = read_feeds(data_dir, [configs.datasets[name] for name in needed])
     return build_datasets(wanted, families, window)
-
-
-def backtest(
-    configs: Configs,
-    mode: str,
-    data_dir: Path,
-    window: Window,
-    *,
-    capital: float | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> RunResult:
-    """The research path: from raw files to a result in one call, without Dagster.
-
-    Raises
-    ------
-    ConfigError, DataError: as slicing, reading and building raise them. BacktestError, MathError:
-        as `run_backtest`, and BT-002 when the run does not reconcile.
-    """
-    mode_slice = slice_mode(configs, mode, overrides)
-    invested = capital_of(mode_slice, capital)
-    benchmarks = benchmark_names(mode_slice, configs)
-    names = {*mode_slice.datasets, *benchmarks.values()}
-    datasets = load_datasets(names, configs, data_dir, window)
-    panel = build_panel(mode_slice, datasets, window)
-    beside = benchmark_table(benchmarks, datasets, window)
-    result = run_backtest(mode_slice, panel, window, invested, beside)
-    require_reconciled(result)
-    return result

@@ -25,7 +25,9 @@ from basis_pipeline.runs.inputs import market_arrays, parameters_of, plain_panel
 from basis_pipeline.verdict import Severity, Verdict, against, count_of, judge, rows_of
 
 PHASE = 3
-ASSET = "backtest/simulation"  # what these checks judge
+# A run that fails one of these is wrong, not merely unlucky: it is never kept as a result.
+BLOCKING = ("reconciliation", "closed_form", "determinism")
+ASSET = "backtest/simulation"
 SHOWN_ROWS = 20
 REPAIRED_SHARE = 0.10
 
@@ -212,9 +214,10 @@ def backtest_checks(result: RunResult, mode_slice: ModeSlice, panel: Panel) -> l
     """Evaluate every check of `CHECKS` on a finished backtest, in their order."""
     run = Finished(result, mode_slice, panel)
     verdicts = []
+    place: dict[str, Any] = {"phase": PHASE, "asset": ASSET, "mode": result.mode}
     for name, (severity, _, evaluate) in CHECKS.items():
         passed, message, facts, rows = evaluate(run)
         verdicts.append(
-            judge(name, severity, passed, message, rows=rows_of(rows), phase=PHASE, **facts)
+            judge(name, severity, passed, message, rows=rows_of(rows), **facts, **place)
         )
     return verdicts

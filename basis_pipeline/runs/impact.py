@@ -1,12 +1,12 @@
-"""What a change reaches: from raw families and configuration to datasets and modes."""
+"""What a change reaches: from raw feeds and configuration to datasets and modes."""
 
-import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import ConfigError
+from basis_pipeline.files import sha256
 from basis_pipeline.runs.benchmarks import benchmark_names
 
 
@@ -18,15 +18,15 @@ class Reach:
     modes: tuple[str, ...]
 
 
-def reach_of(configs: Configs, families: Collection[str]) -> Reach:
-    """Everything downstream of raw families that uses them.
+def reach_of(configs: Configs, feeds: Collection[str]) -> Reach:
+    """Everything downstream of raw feeds that uses them.
 
     A dataset is reached through its own files and through those its repairs may read; one that is
     only compared with a reached one is checked again, and stops there: its values are the same. A
     mode is reached through the datasets of its slice and through its benchmarks.
     """
     made = {
-        name for name, config in configs.datasets.items() if {name, *config.sources} & set(families)
+        name for name, config in configs.datasets.items() if {name, *config.sources} & set(feeds)
     }
     compared = {
         name
@@ -41,7 +41,7 @@ def _reads(configs: Configs, mode: str) -> set[str]:
     try:
         mode_slice = slice_mode(configs, mode)
     except ConfigError:
-        return set()  # it breaks a rule: no data mend that
+        return set()  # it breaks a rule of the configuration, whatever the data
     return {*mode_slice.datasets, *benchmark_names(mode_slice, configs).values()}
 
 
@@ -53,7 +53,7 @@ def fingerprints(configs: Configs) -> dict[str, dict[str, str]]:
     return {
         "modes": {name: _of_mode(configs, name) for name in configs.mode_names},
         "datasets": {
-            name: _hash([canonical_json(config)]) for name, config in configs.datasets.items()
+            name: sha256(canonical_json(config)) for name, config in configs.datasets.items()
         },
     }
 
@@ -62,8 +62,8 @@ def _of_mode(configs: Configs, mode: str) -> str:
     try:
         mode_slice = slice_mode(configs, mode)
     except ConfigError as error:
-        return _hash(["refused", error.code, error.what])
-    return _hash(_parts(mode_slice))
+        return sha256("rejected", error.code, error.what)
+    return sha256(*_parts(mode_slice))
 
 
 def _parts(mode_slice: ModeSlice) -> Iterable[str]:
@@ -77,7 +77,3 @@ def _parts(mode_slice: ModeSlice) -> Iterable[str]:
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names that are new or no longer what they were, sorted."""
     return sorted(name for name, digest in now.items() if before.get(name) != digest)
-
-
-def _hash(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

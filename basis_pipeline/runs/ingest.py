@@ -15,6 +15,12 @@ def feeds_for(configs: Configs, names: Collection[str]) -> list[str]:
     return sorted({*names, *sources})
 
 
+def quoted_by(configs: Configs, names: Collection[str]) -> set[str]:
+    """Datasets whose quotes those named are compared with."""
+    rules = [configs.datasets[name].agreement for name in names]
+    return {peer for rule in rules if rule for peer in rule.peers}
+
+
 def ingest(
     configs: Configs,
     names: Collection[str],

@@ -67,11 +67,11 @@ def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.Series:
 
 
 def worst(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The scenarios to look at first: refused ones, then those that lost most."""
-    order = rows.assign(_refused=rows["status"] == "").sort_values(
-        ["_refused", "total_return", "index"], kind="stable"
+    """The scenarios to look at first: rejected ones, then those that lost most."""
+    order = rows.assign(_is_sound=rows["status"] == "").sort_values(
+        ["_is_sound", "total_return", "index"], kind="stable"
     )
-    return order.head(count).drop(columns="_refused")
+    return order.head(count).drop(columns="_is_sound")
 
 
 def reconciles(rows: pd.DataFrame) -> Verdict:

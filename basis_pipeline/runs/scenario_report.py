@@ -27,7 +27,7 @@ def write_report(
 ) -> Path:
     """Write the page and the sheets below a sweep's directory; the page.
 
-    A scenario that a single run refuses has no sheet.
+    A scenario that a single run rejects has no sheet.
 
     Raises
     ------

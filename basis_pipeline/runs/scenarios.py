@@ -303,7 +303,7 @@ def checked_slices(
     capital: float | None,
     overrides: Mapping[str, Any],
 ) -> Iterator[ModeSlice]:
-    """Slices of the points that stand for all; the first that is refused is told with its set.
+    """Slices of the points that stand for all; an error names the set of the point it rejects.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 A walk-forward is a sweep over a grid, crossed with the train and test windows of every fold and
 with the whole window. Every window is entered anew, so each pays for entering: a short test carries
 more of that cost than a long train. The chosen point is what the whole window would have chosen;
-how much of its figure is luck is told by its deflated Sharpe ratio and by the probability of
+how much of its figure is luck follows from its deflated Sharpe ratio and the probability of
 overfitting among all points (`results.overfitting`). Deflation takes the points' spread for luck:
 over a grid whose points truly differ it asks too much rather than too little.
 """
@@ -83,7 +83,7 @@ class Walked:
     folds: a row a fold: its windows, its choice and its figures on both.
     chosen: the row of `points` that the whole window chooses; -1 when none keeps the constraints.
     returns: daily, of every point over the whole window, (days, points).
-    unsound: rows of any window that a single run would be refused for.
+    unsound: rows of any window for which a single run would be rejected.
     """
 
     plan: WalkForward

@@ -1,9 +1,8 @@
 """`basis results`: every subcommand as a person calls it, on both databases."""
 
 import json
+import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +14,6 @@ from basis_pipeline.cli import main
 from basis_pipeline.operations.audit_log import EventType, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.store import write_run
-from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
 
 Call = Callable[..., tuple[int, str, str]]
@@ -50,7 +47,7 @@ def archive(tmp_path: Path, database_url: str) -> Archive:
     for mode, capital in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
         run = make_run(mode, hours=72, capital=capital)
         run.config["hedge"]["ratio"] = capital
-        made.record(run, write_run(run, made.runs / run.run_id))
+        made.keep(run)
     return made
 
 
@@ -110,7 +107,7 @@ def test_show_and_compare_tell_of_runs(basis: Call, archive: Archive) -> None:
 
 
 def test_export_writes_files_that_read_back(basis: Call, archive: Archive, tmp_path: Path) -> None:
-    """A directory of tables in each form, or one file; the same figures in all of them."""
+    """A directory of tables in each form; the same figures in all of them."""
     run_id = names(basis)[0]
     equity: list[list[float]] = []
     for form, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet), ("json", pd.read_json)):
@@ -118,11 +115,7 @@ def test_export_writes_files_that_read_back(basis: Call, archive: Archive, tmp_p
         written = sorted(path.name for path in (tmp_path / form).iterdir())
         assert len(written) == 5
         equity.append(read(tmp_path / form / f"daily_performance.{form}")["equity"].tolist())
-    for name, read in (("one.csv", pd.read_csv), ("one.parquet", pd.read_parquet)):
-        assert basis("export", run_id, "--out", tmp_path / name)[0] == 0
-        equity.append(read(tmp_path / name)["equity"].tolist())
-    assert basis("export", run_id, "--out", tmp_path / "one.json")[0] == 0
-    rows = json.loads((tmp_path / "one.json").read_text())["daily_performance"]
+    rows = json.loads(basis("show", run_id, "--format", "json")[1])["daily_performance"]
     assert all(found == pytest.approx([row["equity"] for row in rows]) for found in equity)
     (tmp_path / "file").write_text("in the way")
     code, _, err = basis("export", run_id, "--out", tmp_path / "file" / "there")
@@ -153,16 +146,16 @@ def test_backup_prune_and_restore_go_together(basis: Call, archive: Archive) -> 
     assert told[1].fields["runs"] == [every[0]]
 
 
-def test_the_worker_records_what_arrives_until_it_is_ended(basis: Call, archive: Archive) -> None:
-    """`drain --follow` as a process: SIGTERM ends it when everything is written."""
-    run = make_run(hours=72, capital=9.0)
-    command = [sys.executable, "-m", "basis_pipeline", "results", "drain", "--follow"]
-    with subprocess.Popen(command, cwd=project_root(), stdout=subprocess.PIPE, text=True) as worker:
-        archive.accept([(run, write_run(run, archive.runs / run.run_id))])
-        while archive.queue.waiting():
-            assert worker.poll() is None
-        worker.send_signal(signal.SIGTERM)
-        out, _ = worker.communicate(timeout=60)
-    assert worker.returncode == 0
-    assert "entries written" in out
-    assert names(basis)[-1] == run.run_id
+def test_a_read_only_place_can_be_read(
+    basis: Call, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`list`, `show` and `request` write nothing."""
+    before = {path: path.stat().st_mtime_ns for path in archive.directory.rglob("*")}
+    monkeypatch.setattr(os, "access", lambda *_: False)  # who runs as root may write everywhere
+    run_id = names(basis)[0]
+    assert basis("show", run_id)[0] == 0
+    monkeypatch.setattr(sys, "argv", ["basis", "request"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert {path: path.stat().st_mtime_ns for path in archive.directory.rglob("*")} == before

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_pipeline.config.dataset import Stamp
+from basis_pipeline.config.dataset import TimestampRule
 from basis_pipeline.market.timestamps import SECOND_NS, UNREADABLE, parse_timestamps, snap
 
 INSTANTS = st.integers(1_420_070_400, 4_070_908_800).map(lambda s: datetime.fromtimestamp(s, UTC))
@@ -50,7 +50,7 @@ def test_what_is_no_stamp_is_unreadable(text: str) -> None:
 def test_only_stamps_within_the_tolerance_snap(seconds: int) -> None:
     """Funding within a minute of the hour on either side is that hour's; others stay put."""
     hour = 1_717_200_000 * SECOND_NS
-    rule = Stamp(column="t", format="instant", early_seconds=60, late_seconds=60)
+    rule = TimestampRule(column="t", format="instant", early_seconds=60, late_seconds=60)
     landed = np.array([hour + seconds * SECOND_NS])
     near = min(abs(seconds), 3600 - abs(seconds)) <= 60
     snapped = snap(landed, rule)

@@ -60,6 +60,15 @@ def test_strict_is_green_with_warnings_and_red_with_what_never_ran() -> None:
     assert json.loads(gates_json([PASS, NOT_RUN], strict=True))["verdict"] == "FAIL"
 
 
+def test_gates_that_one_fault_stops_are_one_entry() -> None:
+    """Fifty gates behind one broken file are one thing to repair."""
+    root = FAIL.at(check="readable", asset="raw/gas", phase=2, cause="DATA-005 at gas.csv")
+    behind = [PASS.at(status=Status.BLOCKED, mode=mode, cause=root.cause) for mode in "ab"]
+    faults = json.loads(gates_json([*behind, root, FAIL, WARN]))["faults"]
+    assert [fault["fault"] for fault in faults] == [root.cause, FAIL.name]
+    assert faults[0]["gates"] == [root.name, *(gate.name for gate in behind)]
+
+
 def test_a_reader_of_the_headline_alone_sees_what_never_ran() -> None:
     """A page that says PASS with half of its gates never evaluated would be believed."""
     for told in (gates_markdown([PASS, NOT_RUN]), gates_html([PASS, NOT_RUN])):

@@ -58,6 +58,18 @@ def test_graph_has_a_raw_and_a_dataset_asset_a_family(defs: dg.Definitions) -> N
         assert {f"raw/{family}", f"dataset/{family}"} <= keys
 
 
+def test_data_checks_say_what_they_stop(defs: dg.Definitions) -> None:
+    """Dagster calls them non-blocking; their descriptions name the modes that a failure stops."""
+    graph = defs.resolve_asset_graph()
+    specs = {
+        f"{k.asset_key.to_user_string()} {k.name}": graph.get_check_spec(k)
+        for k in graph.asset_check_keys
+    }
+    for check in ("raw/bybit_btcusdt_perp readable", "dataset/bybit_btcusdt_perp coverage"):
+        assert "stops btc_basis; others go on" in str(specs[check].description)
+    assert "stops nothing" in str(specs["dataset/bybit_btcusdt_perp outliers"].description)
+
+
 def test_every_asset_says_what_it_is(defs: dg.Definitions) -> None:
     """A person in the UI finds group, kind, owner and what an asset is on every one of them."""
     for spec in defs.resolve_all_asset_specs():

@@ -99,7 +99,7 @@ def test_without_a_recorded_run_the_index_is_not_judged(
     """Nothing recorded is nothing verified: no pass, and no database made by looking."""
     _index_at(place, monkeypatch)
     gates = looked_at(place, lambda: place.defs)
-    assert gates["results_store"].status is Status.NOT_RUN
+    assert gates["results_store"].status is Status.NOT_APPLICABLE
     assert not (place.results / "runs.sqlite").exists()
 
 
@@ -129,7 +129,7 @@ def test_definitions_that_do_not_load_turn_the_code_location_red(place: Place) -
     gates = looked_at(place, refused)
     assert gates["code_location"].status is Status.FAIL
     assert "CONFIG-004" in gates["code_location"].message
-    assert gates["jobs"].status is Status.NOT_RUN
+    assert gates["jobs"].status is Status.BLOCKED
 
 
 def test_a_job_named_like_an_asset_turns_jobs_red(place: Place) -> None:

@@ -16,7 +16,7 @@ from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.runs import rows_of, run, runs, verify
 from basis_pipeline.results.database.tables import GATE_VERDICTS
-from basis_pipeline.results.store import read_run
+from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.verdict import Status, counts, failing
 from tests.orchestration.conftest import Place
 
@@ -68,7 +68,7 @@ def test_verdicts_are_kept_with_the_run(outcome: PipelineOutcome, shared_place: 
     engine = database(shared_place)
     for mode in outcome.modes:
         kept = rows_of(engine, GATE_VERDICTS, [str(mode.run_id)])
-        told = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["verdict"] for row in kept}
+        told = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["status"] for row in kept}
         gates = {g.name: g.status.value for g in outcome.gates if g.mode == mode.mode}
         assert told == gates
         assert {"PASS"} <= set(told.values())
@@ -109,7 +109,7 @@ def test_the_data_audit_shows_every_family(outcome: PipelineOutcome, shared_plac
     """What was ingested is audited over the window of the run, with numbers to plot."""
     assert outcome.modes
     told = _latest(shared_place, "report/data_audit")
-    assert told["families_pass"] + told["families_warn"] == len(current_configs().datasets)
+    assert told["feeds_pass"] + told["feeds_warn"] == len(current_configs().datasets)
     assert told["repaired_rows"] > 0
     page = (shared_place.results / "reports" / "data_audit.html").read_text("utf-8")
     assert all(name in page for name in current_configs().datasets)
@@ -231,16 +231,21 @@ def test_checks_can_be_executed_alone(shared_place: Place, outcome: PipelineOutc
 def test_research_path_gives_the_same_run(
     mode: str, outcome: PipelineOutcome, shared_place: Place
 ) -> None:
-    """With and without Dagster a backtest is the same, to its identity and its tables."""
-    from basis_pipeline.runs.backtest import backtest
+    """With and without Dagster a backtest is the same: identity, tables and verdicts."""
+    from basis_pipeline.runs.judged import judged_backtest
 
     request = shared_place.request()
-    direct = backtest(current_configs(), mode, shared_place.data, request.window)
+    judged = judged_backtest(current_configs(), mode, shared_place.data, request.window)
+    direct = judged.result
     (recorded,) = [m.run_id for m in outcome.modes if m.mode == mode]
     assert direct.run_id == recorded
     stored = read_run(shared_place.results / "runs" / direct.run_id)
     for name, frame in direct.frames.items():
         pd.testing.assert_frame_equal(frame, stored.frames[name])
+    place, alone = "backtest/simulation", [v for v in judged.verdicts if v.mode]
+    kept = read_verdicts(shared_place.results / "runs" / direct.run_id)
+    in_graph = [v.at(evaluated_at=None, run_id="") for v in kept if v.asset == place]
+    assert [v.at(evaluated_at=None) for v in alone] == in_graph
 
 
 def test_a_run_without_a_mode_is_told_how_to_name_one(place: Place) -> None:

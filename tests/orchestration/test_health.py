@@ -11,15 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
 from basis_pipeline.config.health import load_health_limits
-from basis_pipeline.operations.health.durations import percentiles
 from basis_pipeline.operations.health.model import Status
 from basis_pipeline.orchestration.assets.health import HEALTH, check_of
 from basis_pipeline.orchestration.checks import PHASE
-from basis_pipeline.orchestration.facts import facts_of, step_samples
+from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.jobs import HEALTH_JOB
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.resources import current_configs
@@ -63,13 +61,14 @@ def test_the_schedule_is_hourly_and_shipped_off(defs: dg.Definitions) -> None:
 
 
 def test_checks_fail_for_what_is_unhealthy_and_warn_for_what_it_affects(place: Place) -> None:
-    """ERROR where the fault is, WARN where it is felt, passed elsewhere; and passed when mended."""
+    """ERROR where the fault is, WARN where it is felt, passed elsewhere; and passed when fixed."""
+    assert place.run("eth_basis").modes[0].run_id
     assert all(found.passed for found in observe(place).values())
     (path,) = place.data.glob(PERP)
     path.rename(place.data / "aside")
     found = observe(place)
     failed = {name for name, check in found.items() if not check.passed}
-    fault = found[check_of("family/bybit_ethusdt_perp")]
+    fault = found[check_of("feed/bybit_ethusdt_perp")]
     assert fault.severity is dg.AssetCheckSeverity.ERROR
     assert fault.metadata["code"].value == "DATA-001"
     assert {check_of("panel/eth_basis"), check_of("mode/eth_basis")} < failed
@@ -77,46 +76,28 @@ def test_checks_fail_for_what_is_unhealthy_and_warn_for_what_it_affects(place: P
     affected = [found[name] for name in failed if found[name] is not fault]
     assert {check.severity for check in affected} == {dg.AssetCheckSeverity.WARN}
     assert {check.metadata["affected_by"].value for check in affected} == {
-        "family/bybit_ethusdt_perp"
+        "feed/bybit_ethusdt_perp"
     }
     (place.data / "aside").rename(path)
     assert all(check.passed for check in observe(place).values())
 
 
-def test_durations_are_those_of_dagsters_steps(
+def test_metrics_hold_what_the_instance_recorded(
     shared_place: Place, outcome: PipelineOutcome
 ) -> None:
-    """Every step of every run that came through, as Dagster itself has measured it."""
-    samples = step_samples(shared_place.instance, 100)
-    measured = {
-        (stats.run_id, stats.step_key): stats.end_time - stats.start_time
-        for record in shared_place.instance.get_run_records()
-        for stats in shared_place.instance.get_run_step_stats(record.dagster_run.run_id)
-        if stats.end_time and stats.start_time
-    }
-    assert len(samples) == len(measured) > len(outcome.modes)
-    assert sorted(s.seconds for s in samples) == pytest.approx(sorted(measured.values()), abs=1e-3)
-    assert {sample.run_id for sample in samples} == {run for run, _ in measured}
-    operations = {entry.operation for entry in percentiles(samples)}
-    assert {f"backtest/simulation[{mode.mode}]" for mode in outcome.modes} <= operations
-
-
-def test_facts_hold_verdicts_daemon_and_sensors(
-    shared_place: Place, outcome: PipelineOutcome
-) -> None:
-    """What floor 3 is told is what the instance recorded."""
-    assert outcome.modes
-    instance = shared_place.instance
-    configs = current_configs()
-    now = time.time()
+    """Verdicts of the feeds, the daemon's sign of life, and the duration of every step."""
+    instance, configs, now = shared_place.instance, current_configs(), time.time()
     instance.add_daemon_heartbeat(DaemonHeartbeat(now, "SCHEDULER", "one", []))
-    facts = facts_of(instance, configs.datasets.values(), 10)
-    assert set(facts.ingested) == set(configs.datasets)
-    assert all(found.landed and not found.code for found in facts.ingested.values())
-    assert [(b.name, b.at) for b in facts.heartbeats] == [
+    metrics = instance_metrics(instance, configs.datasets.values(), 100)
+    assert set(metrics.feeds) == set(configs.datasets)
+    assert not any(verdict.code for verdict in metrics.feeds.values())
+    assert [(b.name, b.at) for b in metrics.heartbeats] == [
         ("SCHEDULER", datetime.fromtimestamp(now, UTC))
     ]
-    assert facts.triggers == []
+    assert metrics.triggers == []
+    assert all(sample.seconds >= 0.0 for sample in metrics.samples)
+    operations = {sample.operation for sample in metrics.samples}
+    assert {f"backtest/simulation[{mode.mode}]" for mode in outcome.modes} <= operations
 
 
 def command(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -151,20 +132,22 @@ def test_the_command_tells_and_exits_by_what_it_found(place: Place, tmp_path: Pa
     assert place.data.is_dir()
     limits = load_health_limits(project_root() / "configs")
     assert limits.history_runs > 0
-    told = command(tmp_path, "--json")
-    assert told.returncode == 0, told.stderr
-    document = json.loads(told.stdout)
+    ended = command(tmp_path, "--json")
+    assert ended.returncode == 0, ended.stderr
+    document = json.loads(ended.stdout)
     statuses = {c["name"]: c["status"] for c in document["components"]}
-    assert statuses["family/bybit_ethusdt_perp"] == statuses["engine"] == "healthy"
+    assert (statuses["feed/bybit_ethusdt_perp"], statuses["engine"]) == ("not ready", "healthy")
+    assert place.run("eth_basis").modes[0].run_id
+    shutil.copyfile(project_root() / "dagster.yaml", place.results / "dagster_home/dagster.yaml")
     (path,) = place.data.glob(PERP)
     path.unlink()
-    told = command(tmp_path)
-    assert told.returncode == 1
-    assert "HEALTH-001" in told.stderr
-    assert "DATA-001" in told.stdout
-    assert "Traceback" not in told.stderr
-    told = command(tmp_path, "--json")
-    document = json.loads(told.stdout)
+    ended = command(tmp_path)
+    assert ended.returncode == 1
+    assert "HEALTH-001" in ended.stderr
+    assert "DATA-001" in ended.stdout
+    assert "Traceback" not in ended.stderr
+    ended = command(tmp_path, "--json")
+    document = json.loads(ended.stdout)
     assert document["status"] == Status.UNHEALTHY
     (fault,) = [c for c in document["components"] if c["status"] == Status.UNHEALTHY]
     affected = {c["name"] for c in document["components"] if c["affected_by"]}
@@ -177,8 +160,8 @@ def test_the_latest_of_a_thousand_runs_are_summed_up(place: Place, tmp_path: Pat
     home = place.results / "dagster_home"
     assert multiply_runs(home, 334) > 1000
     shutil.copyfile(project_root() / "dagster.yaml", home / "dagster.yaml")
-    told = command(tmp_path, "--json")
-    assert told.returncode == 0, told.stderr
-    durations = {entry["operation"]: entry for entry in json.loads(told.stdout)["durations"]}
+    ended = command(tmp_path, "--json")
+    assert ended.returncode == 0, ended.stderr
+    durations = {entry["operation"]: entry for entry in json.loads(ended.stdout)["durations"]}
     limits = load_health_limits(project_root() / "configs")
     assert sum(entry["count"] for entry in durations.values()) > limits.history_runs

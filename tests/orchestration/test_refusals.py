@@ -12,7 +12,7 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.records import all_gates
-from basis_pipeline.verdict import Status, failing
+from basis_pipeline.verdict import Status, by_fault, failing
 from tests.orchestration.conftest import Place
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
@@ -33,6 +33,13 @@ def spoil_price(file: Path) -> None:
 def cut_last_line(file: Path) -> None:
     """Lose the end of the file, as an interrupted copy does."""
     file.write_text(file.read_text()[:-20])
+
+
+def stray_quote(file: Path) -> None:
+    """Leave a quotation mark open near the beginning of a long file."""
+    lines = file.read_text().splitlines()
+    lines[7] = lines[7].replace(",", ',"', 1)
+    file.write_text("\n".join(lines) + "\n")
 
 
 def empty(file: Path) -> None:
@@ -70,6 +77,7 @@ def contents(directory: Path) -> dict[str, str]:
         (cut_last_line, "DATA-005"),
         (empty, "DATA-002"),
         (cut_short, "DATA-010"),
+        (stray_quote, "DATA-004"),
     ],
 )
 def test_a_broken_file_stops_the_modes_that_read_it(
@@ -84,6 +92,10 @@ def test_a_broken_file_stops_the_modes_that_read_it(
     assert "bybit_BTCUSDT_perp" in str(problem)
     assert [m.run_id is not None for m in outcome.modes] == [False, True]
     assert {gate.mode for gate in failing(outcome.gates)} == {"", "btc_basis"}
+    event = place.instance.get_latest_materialization_event(dataset_key("bybit_btcusdt_perp"))
+    assert event is not None
+    assert event.asset_materialization is not None
+    assert event.asset_materialization.metadata["status"].value == "rejected"
 
 
 def test_a_refusal_leaves_earlier_results_alone(place: Place) -> None:
@@ -131,17 +143,26 @@ def test_an_absent_family_is_a_fault_of_the_modes_that_need_it(place: Place) -> 
     assert [gate.status for gate in absent] == [Status.WARN]
 
 
-def test_what_was_never_looked_at_has_not_passed(place: Place) -> None:
-    """Checks after a refusal stay NOT RUN, and those a failed run did not reach say so."""
+def test_what_one_broken_file_stops_is_one_fault(place: Place) -> None:
+    """Gates evaluated before are blocked by the file, not "never evaluated", and group by it."""
+    place.run("btc_basis")
     spoil_price(place.data / PERP)
     place.run("btc_basis")
     gates = {gate.name: gate for gate in all_gates(place.instance, place.defs)}
-    skipped = gates["dataset/bybit_btcusdt_perp coverage"]
-    assert skipped.status is Status.NOT_RUN
+    unread = gates["dataset/bybit_btcusdt_perp coverage"]
     unreached = gates["backtest/simulation[btc_basis] reconciliation"]
-    assert unreached.status is Status.BLOCKED
+    for gate in (unread, unreached):
+        assert gate.status is Status.BLOCKED
+        assert gate.evaluated_at is not None
+        assert gate.cause.startswith("DATA-0")
+    assert unread.cause == f"DATA-008 at {PERP}"
+    assert "before: PASS, the largest unexplained share" in unreached.message
+    faults = by_fault(failing(gates.values()))
+    assert [PERP in group[0].fault for group in faults].count(True) == 1
+    assert max(map(len, faults)) > 10
     unasked = gates["backtest/simulation[eth_basis] reconciliation"]
     assert unasked.status is Status.NOT_RUN
+    assert not [gate for gate in gates.values() if gate.scenario_set]
 
 
 def test_a_failing_check_shows_the_rows_at_fault(place: Place) -> None:

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from basis_pipeline.config.health import Room
-from basis_pipeline.operations.health.check import check_health
-from basis_pipeline.operations.health.machine import disk, memory
-from basis_pipeline.operations.health.memory import FILE, Memory, recall, remember
+from basis_pipeline.operations.health.check import check_health, look_at
+from basis_pipeline.operations.health.graph import SETTINGS, Node
+from basis_pipeline.operations.health.history import FILE, load_since, store_since
+from basis_pipeline.operations.health.instance import Heartbeat, InstanceMetrics, Trigger
 from basis_pipeline.operations.health.model import require_healthy
-from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger, daemon, sensors
+from basis_pipeline.operations.health.probes import daemon, disk, memory, sensors, settings
 
 LITTLE = Room(degraded_below_mb=2.0, unhealthy_below_mb=1.0)
 MUCH = Room(degraded_below_mb=1e9, unhealthy_below_mb=1e9)
@@ -36,19 +37,32 @@ def full_disk(place: Path) -> str:
 def silent_daemon(_: Path) -> str:
     """A daemon last heard of an hour ago."""
     beat = Heartbeat("SCHEDULER", NOON.replace(hour=11))
-    return daemon(Facts(heartbeats=[beat], triggers=WAITING), NOON, 120.0).code
+    return daemon(InstanceMetrics(heartbeats=[beat], triggers=WAITING), NOON, 120.0).code
 
 
-def damaged_memory(place: Path) -> None:
-    """A report's memory that was cut short."""
+def damaged_history(place: Path) -> None:
+    """A history that was cut short."""
     (place / FILE).write_text('{"since": ')
-    recall(place)
+    load_since(place)
 
 
-def memory_in_the_way(place: Path) -> None:
-    """A directory where a report's memory should be."""
+def history_in_the_way(place: Path) -> None:
+    """A directory where the history should be."""
     (place / FILE / "deep").mkdir(parents=True)
-    remember(place, Memory())
+    store_since(place, {})
+
+
+def open_secret(place: Path) -> str:
+    """An environment file with a secret that every user can read."""
+    file = place / "secret.env"
+    file.touch(mode=0o644)
+    return settings([file]).code
+
+
+def vanished_file(place: Path) -> str:
+    """An environment file that is gone by the time it is looked at."""
+    found = look_at({SETTINGS: Node()}, {SETTINGS: lambda: settings([place / "gone.env"])})
+    return found[SETTINGS].code
 
 
 PROVOCATIONS = {
@@ -56,7 +70,11 @@ PROVOCATIONS = {
     "HEALTH-002": full_disk,
     "HEALTH-003": lambda _: memory(MUCH).code,
     "HEALTH-004": silent_daemon,
-    "HEALTH-005": lambda _: sensors(Facts(triggers=[Trigger("new_files", "failed")])).code,
-    "HEALTH-006": damaged_memory,
-    "HEALTH-007": memory_in_the_way,
+    "HEALTH-005": lambda _: (
+        sensors(InstanceMetrics(triggers=[Trigger("new_files", "failed")])).code
+    ),
+    "HEALTH-006": damaged_history,
+    "HEALTH-007": history_in_the_way,
+    "HEALTH-008": open_secret,
+    "HEALTH-009": vanished_file,
 }

@@ -8,7 +8,7 @@ from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.backup import backup, restore
 from basis_pipeline.results.database.connection import connect, writing
 from basis_pipeline.results.database.migration import migrate
-from basis_pipeline.results.database.queue import Entry, ResultQueue
+from basis_pipeline.results.database.queue import ResultQueue
 from basis_pipeline.results.database.runs import run
 from basis_pipeline.results.store import read_run, write_run
 from basis_pipeline.runs.scenarios import Study
@@ -74,9 +74,9 @@ def server_down(_: Path) -> None:
 
 def full_queue(place: Path) -> None:
     """Two results for a queue of one."""
-    queue = ResultQueue(place / "queue.sqlite", depth=1, wait_seconds=0.0)
+    queue = ResultQueue(place / "waiting", depth=1, wait_seconds=0.0)
     for name in ("a", "b"):
-        queue.accept([Entry("run", name, b"{}")])
+        queue.accept([name])
 
 
 def no_backup(place: Path) -> None:
@@ -88,8 +88,8 @@ def no_backup(place: Path) -> None:
 def backup_over_results(place: Path) -> None:
     """A backup restored where its runs still are."""
     archive, made = Archive(place / "results", f"sqlite:///{place}/runs.sqlite"), make_run(hours=24)
-    archive.record(made, write_run(made, archive.runs / made.run_id))
-    restore(backup(archive, place / "backups"), archive)
+    archive.keep(made)
+    restore(backup(archive), archive)
 
 
 def later_version(place: Path) -> None:

@@ -13,7 +13,7 @@ from basis_pipeline.errors import ConfigError, DataError
 from basis_pipeline.market.window import parse_window
 from basis_pipeline.results.store import RunResult, read_run, write_run
 from basis_pipeline.results.tables import encode
-from basis_pipeline.runs.backtest import backtest
+from basis_pipeline.runs.judged import judged_backtest
 from tests.runs.trees import CONFIGS, MODES, Tree
 
 WINDOW = parse_window("2024-02-10", "2024-03-20")
@@ -22,7 +22,7 @@ ORACLE = "protocol_data/aave/oracle/weETH_ETH_oracle_*.csv"
 
 def run(root: Path, mode: str, **options: Any) -> RunResult:
     """Backtest over a few weeks."""
-    return backtest(CONFIGS, mode, root, options.pop("window", WINDOW), **options)
+    return judged_backtest(CONFIGS, mode, root, options.pop("window", WINDOW), **options).result
 
 
 def content(result: RunResult) -> dict[str, bytes]:

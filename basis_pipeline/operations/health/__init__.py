@@ -1,11 +1,9 @@
 """Health: what works, what does not, since when, and what that stops.
 
-check.py      `check_health`: everything together
-model.py      statuses, findings, components, the report
-graph.py      the components and what each depends on
-machine.py    disk and memory · store.py: results store and event log · engine.py
-families.py   the data families · platform.py: daemon, schedules and sensors, from facts
-control.py    emergency control
-memory.py     what the last report said: since when, what was delivered
-durations.py  percentiles of latencies and of the steps of past runs
+check.py     `check_health`: the whole report
+model.py     statuses, findings, components, the report
+graph.py     the components, what each depends on, and how faults spread
+probes.py    how each component is looked at
+instance.py  what Dagster knows: daemon, sensors, verdicts of the feeds, durations of steps
+history.py   since when each status holds
 """

@@ -1,10 +1,10 @@
-"""The components and what each depends on."""
+"""The components, what each depends on, and how faults spread along the asset graph."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.config import ModeSlice
+from basis_pipeline.operations.health.model import Finding, Status
 
 SETTINGS = "settings"
 CONFIGURATION = "configuration"
@@ -18,9 +18,9 @@ DAEMON = "daemon"
 SENSORS = "sensors"
 
 
-def family(name: str) -> str:
-    """Component of a data family."""
-    return f"family/{name}"
+def feed(name: str) -> str:
+    """Component of a data feed."""
+    return f"feed/{name}"
 
 
 def panel(mode: str) -> str:
@@ -44,26 +44,17 @@ class Node:
 Graph = Mapping[str, Node]
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
-    """Families and modes, known from the names of their files where these cannot be read."""
-
-    families: tuple[str, ...]
-    modes: tuple[str, ...]
-
-
-def names_in(config_dir: Path) -> Names:
-    """The families and modes that a configuration directory has files for."""
-    stems = [sorted(p.stem for p in (config_dir / d).glob("*.yaml")) for d in ("datasets", "modes")]
-    return Names(*map(tuple, stems))
-
-
 def component_graph(
-    names: Names, configs: Configs | None, slices: Mapping[str, ModeSlice]
+    sources: Mapping[str, Iterable[str]],
+    modes: Iterable[str],
+    slices: Mapping[str, ModeSlice],
 ) -> dict[str, Node]:
-    """Every component, after those it needs.
+    """List every component, after those it needs.
 
-    A mode that is not among `slices` breaks a rule: nobody knows what it would read.
+    Parameters
+    ----------
+    sources: every feed, and the feeds that it may be repaired from.
+    modes: every mode; one that is not among `slices` is broken, nobody knows what it would read.
     """
     graph = {
         SETTINGS: Node(),
@@ -77,28 +68,21 @@ def component_graph(
         DAEMON: Node((SETTINGS, CONFIGURATION)),
         SENSORS: Node((DAEMON,)),
     }
-    for name in names.families:
+    for name, others in sources.items():
         # A repair reads the raw files of its source, so faults do not travel further than one.
-        sources = configs.datasets[name].sources if configs else ()
-        graph[family(name)] = Node((SETTINGS, CONFIGURATION), tuple(map(family, sources)))
-    for mode in names.modes:
+        graph[feed(name)] = Node((SETTINGS, CONFIGURATION), tuple(map(feed, others)))
+    for mode in modes:
         read = slices[mode].datasets if mode in slices else ()
-        graph[panel(mode)] = Node((CONFIGURATION, *map(family, read)))
-    for mode in names.modes:
-        graph[mode_of(mode)] = Node((panel(mode), ENGINE, STORE, CONTROL), (EVENTS,))
+        graph[panel(mode)] = Node((CONFIGURATION, *map(feed, read)))
+        # Results wait in their directories while the store is down.
+        graph[mode_of(mode)] = Node((panel(mode), ENGINE, DISK, CONTROL), (STORE, EVENTS))
     return graph
 
 
-def stopped_by(graph: Graph, name: str) -> set[str]:
-    """Components that cannot work without it, whatever lies between."""
-    return _closure(graph, {name}) - {name}
-
-
 def dependants(graph: Graph, name: str) -> tuple[str, ...]:
-    """Components that suffer when it is unhealthy: stopped, or working less well."""
-    stopped = stopped_by(graph, name)
-    out = {name} | stopped
-    weakened = {other for other, node in graph.items() if out & set(node.eased_by)}
+    """Return the components that suffer when one is unhealthy: stopped, or working less well."""
+    stopped = _closure(graph, {name})
+    weakened = {other for other, node in graph.items() if stopped & set(node.eased_by)}
     return tuple(n for n in graph if n in (stopped | _closure(graph, weakened)) - {name})
 
 
@@ -108,3 +92,45 @@ def _closure(graph: Graph, start: Iterable[str]) -> set[str]:
         if reached & set(node.needs):
             reached.add(name)
     return reached
+
+
+def spread(
+    graph: Graph, findings: Mapping[str, Finding | None]
+) -> dict[str, tuple[Finding, tuple[str, ...]]]:
+    """Combine each finding with those it depends on.
+
+    Parameters
+    ----------
+    findings: by component; None where nobody looked because something it needs stops it.
+
+    Returns
+    -------
+    By component, the finding as it stands, and the components at fault for it.
+    """
+    stopped_by: dict[str, tuple[str, ...]] = {}
+    faults: dict[str, tuple[str, ...]] = {}
+    weakened_by: dict[str, tuple[str, ...]] = {}
+    for name, node in graph.items():
+        own = findings[name]
+        waits_for = _union(stopped_by[other] for other in node.needs)
+        stopped_by[name] = (name,) if own and own.stops else waits_for
+        faults[name] = (name,) if own and own.status is Status.UNHEALTHY else stopped_by[name]
+    for name, node in graph.items():
+        eased = (faults[other] for other in node.eased_by)
+        weakened_by[name] = _union((*eased, *(weakened_by[other] for other in node.needs)))
+    found = {}
+    for name, own in findings.items():
+        stopping, weakening = stopped_by[name], weakened_by[name]
+        if own is None:
+            waiting = Finding(Status.NOT_READY, f"waits for {', '.join(stopping)}")
+            found[name] = waiting, _union((stopping, weakening))
+        elif weakening and own.status is Status.HEALTHY:
+            message = f"works without {', '.join(weakening)}"
+            found[name] = Finding(Status.DEGRADED, message), weakening
+        else:
+            found[name] = own, ()
+    return found
+
+
+def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))

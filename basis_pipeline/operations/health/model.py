@@ -1,4 +1,4 @@
-"""What a health report is made of."""
+"""The values of a health report."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -8,17 +8,17 @@ from enum import StrEnum
 from typing import Any
 
 from basis_pipeline.errors import BasisError, HealthError
-from basis_pipeline.operations.health.durations import Durations
+from basis_pipeline.operations.health.instance import Durations
 
 
 class Status(StrEnum):
-    """How a component fares."""
+    """How a component does."""
 
     HEALTHY = "healthy"
-    DEGRADED = "degraded"  # works, but somebody should look
-    UNHEALTHY = "unhealthy"  # its own fault: does not work
-    NOT_READY = "not ready"  # nothing is wrong with it, but it cannot work yet, or not now
-    UNKNOWN = "unknown"  # nobody could look
+    DEGRADED = "degraded"  # works, but a person should look
+    UNHEALTHY = "unhealthy"  # does not work, by a fault of its own
+    NOT_READY = "not ready"  # has no fault, but cannot work yet, or not now
+    UNKNOWN = "unknown"  # could not be looked at
 
 
 WORST_FIRST = (
@@ -31,91 +31,93 @@ WORST_FIRST = (
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """The worst of some statuses; healthy when there is none."""
+    """Return the worst status; healthy when there is none."""
     found = set(statuses)
     return next((status for status in WORST_FIRST if status in found), Status.HEALTHY)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What looking at one component itself found.
+class Finding:
+    """The result of looking at one component alone.
 
-    told: one sentence · code, where, action: of the error behind it; empty when there is none ·
-    stops: what depends on it cannot work; always so where it is unhealthy.
+    Parameters
+    ----------
+    message: one sentence.
+    code, where, action: of the error behind it; empty without one.
+    stops: what depends on it cannot work.
     """
 
     status: Status
-    told: str
+    message: str
     code: str = ""
     where: str = ""
     action: str = ""
     stops: bool = False
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether what depends on it cannot work."""
-        return self.stops or self.status is Status.UNHEALTHY
 
-
-def faulty(error: BasisError, status: Status = Status.UNHEALTHY, *, stops: bool = False) -> Found:
-    """The finding that an error makes."""
-    return Found(status, error.what, error.code, error.where, error.action, stops)
+def faulty(
+    error: BasisError, status: Status = Status.UNHEALTHY, *, stops: bool | None = None
+) -> Finding:
+    """Return the finding that an error makes; it stops others when it is unhealthy, or as given."""
+    stops = status is Status.UNHEALTHY if stops is None else stops
+    return Finding(status, error.what, error.code, error.where, error.action, stops)
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
     """One line of the report.
 
-    since: UTC, when this status was first seen · affected_by: the components at fault where it is
-    not this one's own · dependants: every component that suffers when this one is unhealthy ·
-    seconds: what looking at it took, None when nobody looked.
+    Parameters
+    ----------
+    message, code, where, action: as in `Finding`.
+    since: UTC, when this status was first seen.
+    affected_by: the components at fault, where it is not this one itself.
+    dependants: every component that suffers when this one is unhealthy.
     """
 
     name: str
     status: Status
-    told: str
+    message: str
     code: str
     where: str
     action: str
     since: datetime
     affected_by: tuple[str, ...]
     dependants: tuple[str, ...]
-    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     """The report.
 
-    notes: what went wrong in making it, as coded errors; the statuses hold all the same ·
-    latencies: of looking at components · durations: of the steps of past runs, by asset ·
-    slow: the latest duration of every operation that took too long.
+    Parameters
+    ----------
+    notes: problems with the report itself; the statuses hold all the same.
+    durations: of the steps of the latest runs, as Dagster measured them.
     """
 
     at: datetime
     components: tuple[Component, ...]
     notes: tuple[BasisError, ...]
-    latencies: tuple[Durations, ...]
     durations: tuple[Durations, ...]
-    slow: tuple[Durations, ...]
 
     @property
     def status(self) -> Status:
-        """The worst status of all components."""
+        """Return the worst status of all components."""
         return worst(component.status for component in self.components)
 
     @property
     def unhealthy(self) -> tuple[Component, ...]:
-        """The components at fault."""
+        """Return the components at fault."""
         return tuple(c for c in self.components if c.status is Status.UNHEALTHY)
 
     @property
     def by_name(self) -> Mapping[str, Component]:
-        """The components by name."""
+        """Return the components by name."""
         return {component.name: component for component in self.components}
 
-    def as_json(self) -> dict[str, Any]:
-        """The report as JSON values; times in ISO 8601, UTC."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values; times in ISO 8601, UTC."""
         return {
             "status": self.status.value,
             "at": self.at.isoformat(),
@@ -124,18 +126,16 @@ class Health:
                 for component in self.components
             ],
             "notes": [note.as_json() for note in self.notes],
-            "latencies": [asdict(entry) for entry in self.latencies],
             "durations": [asdict(entry) for entry in self.durations],
-            "slow": [asdict(entry) for entry in self.slow],
         }
 
     def json(self) -> str:
-        """The report as text."""
-        return json.dumps(self.as_json(), indent=2, allow_nan=False)
+        """Return the report as text."""
+        return json.dumps(self.to_json(), indent=2, allow_nan=False)
 
 
 def require_healthy(health: Health) -> None:
-    """Refuse when a component is unhealthy.
+    """Raise unless every component works or has no fault of its own.
 
     Raises
     ------
@@ -143,11 +143,11 @@ def require_healthy(health: Health) -> None:
     """
     if not (found := health.unhealthy):
         return
-    told = "; ".join(f"{c.name} ({c.code}): {c.told}" for c in found)
+    messages = "; ".join(f"{c.name} ({c.code}): {c.message}" for c in found)
     stopped = sorted({name for component in found for name in component.dependants})
     raise HealthError(
         "HEALTH-001",
-        f"{len(found)} of {len(health.components)} components unhealthy: {told}",
+        f"{len(found)} of {len(health.components)} components unhealthy: {messages}",
         where=", ".join(dict.fromkeys(c.where for c in found if c.where)),
         action="; ".join(dict.fromkeys(c.action for c in found if c.action)),
         context={"affected": stopped},

@@ -1,6 +1,6 @@
 """What a backtest request says, and what is known of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -15,19 +15,22 @@ from basis_pipeline.config.loading import parse_yaml, validate
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.window import Window
 from basis_pipeline.runs.backtest import capital_of
-from basis_pipeline.settings import Settings, load_settings
+from basis_pipeline.settings import Settings
+from basis_pipeline.times import parse_hour
 
 RequestId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+MAX_BYTES = 65_536
 
 
 class Status(StrEnum):
-    """Where a request stands; the last three are final."""
+    """State of a request; all but the first two are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
-    REFUSED = "refused"
-    FAILED = "failed"
+    FAILED = "failed"  # the backtest broke off
+    REJECTED = "rejected"  # the request or its data cannot be run
+    CANCELED = "canceled"
 
 
 class BacktestRequest(StrictModel):
@@ -48,25 +51,24 @@ class BacktestRequest(StrictModel):
     capital: Annotated[float, Field(gt=0.0)] | None = None
     overrides: dict[str, Any] = Field(default={})
 
-    def settings(self) -> Settings:
-        """The environment with the request's window on top. Raises ConfigError."""
-        return load_settings(data_start_date=self.start, data_end_date=self.end)
-
-    def window(self) -> Window:
-        """The hours asked for. Raises ConfigError."""
-        settings = self.settings()
-        return Window(pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
+    def window(self, settings: Settings) -> Window:
+        """Return the hours of the backtest. Raises ConfigError: CONFIG-011."""
+        start = parse_hour(self.start) if self.start else settings.data_start_date
+        end = parse_hour(self.end) if self.end else settings.data_end_date
+        if start >= end:
+            what = f"the window starts at {start:%Y-%m-%d %H:%M} and ends at {end:%Y-%m-%d %H:%M}"
+            raise ConfigError("CONFIG-011", what, where=f"request {self.request_id}")
+        return Window(pd.Timestamp(start), pd.Timestamp(end))
 
     def sliced(self, configs: Configs) -> ModeSlice:
-        """The mode with its overrides, held to every rule.
+        """Return the mode with its overrides, every rule applied.
 
         Raises
         ------
-        ConfigError: as `slice_mode`; CONFIG-011 or CONFIG-012 for a window or a capital.
+        ConfigError: as `slice_mode`; CONFIG-012 for a capital.
         """
         mode_slice = slice_mode(configs, self.mode, self.overrides)
         capital_of(mode_slice, self.capital)
-        self.window()
         return mode_slice
 
 
@@ -74,8 +76,8 @@ class BacktestRequest(StrictModel):
 class Served:
     """A request as the queue knows it.
 
-    run_id: of the recorded result · code, message: why there is none · verdicts: of the result's
-    gates, by name.
+    run_id: of the recorded result, whose directory holds its verdicts · code, message: why there is
+    none.
     """
 
     sequence: int
@@ -87,7 +89,6 @@ class Served:
     run_id: str = ""
     code: str = ""
     message: str = ""
-    verdicts: dict[str, str] = field(default_factory=dict)
 
 
 def read_request(path: Path) -> BacktestRequest:
@@ -95,11 +96,16 @@ def read_request(path: Path) -> BacktestRequest:
 
     Raises
     ------
-    ConfigError: CONFIG-013 it cannot be read, CONFIG-004 it is neither, CONFIG-005 it does not fit.
+    ConfigError: CONFIG-013 it cannot be read, CONFIG-004 it is too large or neither JSON nor YAML,
+        CONFIG-005 it does not fit.
     """
     try:
-        text = path.read_text("utf-8")
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         what = f"the request cannot be read: {error}"
         raise ConfigError("CONFIG-013", what, where=path.name) from error
+    if len(text.encode()) > MAX_BYTES:
+        what = f"the request is larger than {MAX_BYTES:,} bytes"
+        raise ConfigError("CONFIG-004", what, where=path.name)
     return validate(BacktestRequest, parse_yaml(text, path.name), path.name)

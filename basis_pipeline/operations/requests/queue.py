@@ -4,7 +4,6 @@ A request is accepted once, by its id: its number is taken under the queue's loc
 is that of acceptance, whoever asks. A row says for good what became of it.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,13 +11,13 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Engine,
     Row,
     and_,
     func,
     insert,
     inspect,
     select,
+    true,
     update,
 )
 
@@ -30,12 +29,12 @@ from basis_pipeline.operations.control import require_work
 from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
 from basis_pipeline.results.database.connection import connect, reading, sqlite_file, writing
 from basis_pipeline.results.database.migration import migrate
-from basis_pipeline.results.database.requests import BACKTEST_REQUESTS as REQUESTS
+from basis_pipeline.results.database.tables import BACKTEST_REQUESTS as REQUESTS
 from basis_pipeline.settings import Settings, project_root
 
 COMPONENT = "requests"
 ATTEMPTS = 3
-FINAL = (Status.DONE, Status.REFUSED, Status.FAILED)
+OPEN = (Status.QUEUED, Status.RUNNING)
 
 
 def submit(settings: Settings, request: BacktestRequest, configs: Configs | None = None) -> Served:
@@ -53,6 +52,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
     """
     require_work(settings, f"request {request.request_id}")
     request.sliced(configs or load_configs(project_root() / "configs"))
+    request.window(settings)
     engine = connect(settings.results_db_url)
     migrate(engine)
     content = canonical_json(request)
@@ -67,6 +67,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
                 )
             return _served(row)
         last = connection.scalar(select(func.max(REQUESTS.c.sequence))) or 0
+        texts = dict.fromkeys(("pipeline_run", "run_id", "code", "message"), "")
         connection.execute(
             insert(REQUESTS).values(
                 sequence=last + 1,
@@ -76,84 +77,105 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
                 status=Status.QUEUED,
                 submitted_at=datetime.now(UTC),
                 attempts=0,
-                pipeline_run="",
-                run_id="",
-                code="",
-                message="",
-                verdicts="{}",
+                **texts,
             )
         )
         row = _row(connection, request.request_id)
         assert row is not None  # just written, in this transaction
-    told = {"request_id": request.request_id, "sequence": row.sequence, "mode": request.mode}
-    emit(settings, EventType.REQUEST_ACCEPTED, COMPONENT, **told)
+    event = {"request_id": request.request_id, "sequence": row.sequence, "mode": request.mode}
+    emit(settings, EventType.REQUEST_ACCEPTED, COMPONENT, **event)
     return _served(row)
 
 
 def requests_of(settings: Settings, statuses: Iterable[Status] = Status) -> list[Served]:
-    """The requests of these statuses, in order. Makes nothing. Raises ResultsError."""
-    engine = _existing(settings)
-    if engine is None:
-        return []
-    wanted = REQUESTS.c.status.in_(list(statuses))
-    with reading(engine) as connection:
-        rows = connection.execute(select(REQUESTS).where(wanted).order_by(REQUESTS.c.sequence))
-        return [_served(row) for row in rows]
+    """Return the requests of these statuses, in order. Makes nothing. Raises ResultsError."""
+    return _select(settings, REQUESTS.c.status.in_(list(statuses)))
 
 
-def waiting(settings: Settings, limit: int) -> list[int]:
-    """Numbers of the next requests to be served, in order, so many at most.
-
-    One that a run began and did not end is among them: whoever is killed serves nobody.
-    """
-    open_ones = requests_of(settings, (Status.QUEUED, Status.RUNNING))
-    return [served.sequence for served in open_ones[:limit]]
+def request_named(settings: Settings, request_id: str) -> Served | None:
+    """Return the request of an id. Makes nothing. Raises ResultsError."""
+    return next(iter(_select(settings, REQUESTS.c.request_id == request_id)), None)
 
 
 def find(settings: Settings, sequences: Sequence[int]) -> list[Served]:
-    """The requests of these numbers, in order."""
-    wanted = set(sequences)
-    return [served for served in requests_of(settings) if served.sequence in wanted]
+    """Return the requests of these numbers, in order. Raises ResultsError."""
+    return _select(settings, REQUESTS.c.sequence.in_(sequences))
+
+
+def waiting(settings: Settings, limit: int) -> list[int]:
+    """Return the numbers of the next requests to be served, in order, `limit` at most.
+
+    One that a run began and did not end is among them: whoever is killed serves nobody.
+    """
+    return [r.sequence for r in _select(settings, REQUESTS.c.status.in_(OPEN), limit=limit)]
+
+
+def cancel(settings: Settings, request_id: str) -> Served | None:
+    """Cancel a request that is queued; the request as it is then, None when there is none.
+
+    One that is being served, or has been, stays as it is.
+
+    Raises
+    ------
+    ResultsError: the results database cannot be used.
+    """
+    served = request_named(settings, request_id)
+    if served is None:
+        return None
+    is_queued, now = REQUESTS.c.status == Status.QUEUED, datetime.now(UTC)
+    sequence = served.sequence
+    if _update(settings, sequence, is_queued, status=Status.CANCELED, finished_at=now):
+        event = {"request_id": request_id, "sequence": served.sequence, "status": Status.CANCELED}
+        emit(settings, EventType.REQUEST_SERVED, COMPONENT, mode=served.request.mode, **event)
+    return request_named(settings, request_id)
 
 
 def begin(settings: Settings, sequence: int, pipeline_run: str) -> bool:
     """Mark a request as being served; False when nobody is to serve it.
 
-    So it is when that has been done, or when each of `ATTEMPTS` runs died of it: it has failed.
+    So it is when it has been served or canceled, or when each of `ATTEMPTS` runs died of it: then
+    it has failed.
     """
     spent = REQUESTS.c.attempts >= ATTEMPTS
-    told = f"{ATTEMPTS} runs that served it ended before it did"
-    values = {"status": Status.FAILED, "finished_at": datetime.now(UTC), "message": told}
-    if _write(settings, sequence, spent, **values):
+    message = f"{ATTEMPTS} runs that served it ended before it did"
+    values: dict[str, Any] = {
+        "status": Status.FAILED,
+        "finished_at": datetime.now(UTC),
+        "message": message,
+    }
+    if _update(settings, sequence, spent, **values):
         return False
-    count = REQUESTS.c.attempts + 1
-    values = {"status": Status.RUNNING, "pipeline_run": pipeline_run, "attempts": count}
-    return _write(settings, sequence, **values)
+    attempts = REQUESTS.c.attempts + 1
+    values = {"status": Status.RUNNING, "pipeline_run": pipeline_run, "attempts": attempts}
+    return _update(settings, sequence, **values)
 
 
 def finish(settings: Settings, sequence: int, status: Status, **known: Any) -> bool:
-    """Say what became of a request, once; False when that has been said before."""
-    finished_at = datetime.now(UTC)
-    return _write(settings, sequence, status=status, finished_at=finished_at, **known)
+    """Record what became of a request, once; False when that was recorded before."""
+    return _update(settings, sequence, status=status, finished_at=datetime.now(UTC), **known)
 
 
-def _write(
-    settings: Settings, sequence: int, *conditions: ColumnElement[bool], **values: Any
+def _update(
+    settings: Settings, sequence: int, condition: ColumnElement[bool] | None = None, **values: Any
 ) -> bool:
-    """Change a request that has not been served for good; whether there was such a one."""
-    open_one = and_(REQUESTS.c.sequence == sequence, REQUESTS.c.status.not_in(FINAL), *conditions)
+    """Change a request that is still open; whether there was such a one."""
+    here = and_(REQUESTS.c.sequence == sequence, REQUESTS.c.status.in_(OPEN))
+    here = and_(here, true() if condition is None else condition)
     with writing(connect(settings.results_db_url), exclusive=REQUESTS.name) as connection:
-        done = connection.execute(update(REQUESTS).where(open_one).values(**values))
-        return done.rowcount == 1
+        return connection.execute(update(REQUESTS).where(here).values(**values)).rowcount == 1
 
 
-def _existing(settings: Settings) -> Engine | None:
+def _select(
+    settings: Settings, condition: ColumnElement[bool], limit: int | None = None
+) -> list[Served]:
     file = sqlite_file(settings.results_db_url)
     if file is not None and not file.exists():
-        return None
-    engine = connect(settings.results_db_url)
-    with reading(engine) as connection:
-        return engine if inspect(connection).has_table(REQUESTS.name) else None
+        return []
+    query = select(REQUESTS).where(condition).order_by(REQUESTS.c.sequence).limit(limit)
+    with reading(connect(settings.results_db_url)) as connection:
+        if not inspect(connection).has_table(REQUESTS.name):
+            return []
+        return [_served(row) for row in connection.execute(query)]
 
 
 def _row(connection: Connection, request_id: str) -> Row[Any] | None:
@@ -171,5 +193,4 @@ def _served(row: Row[Any]) -> Served:
         row.run_id,
         row.code,
         row.message,
-        json.loads(row.verdicts),
     )

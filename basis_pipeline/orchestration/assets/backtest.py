@@ -29,11 +29,9 @@ from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
-from basis_pipeline.runs.checks import CHECKS, PHASE, backtest_checks
+from basis_pipeline.runs.checks import BLOCKING, CHECKS, PHASE, backtest_checks
 
 SIMULATION = dg.AssetKey(["backtest", "simulation"])
-# A run that fails one of these is wrong, not merely unlucky: it is never recorded as a result.
-BLOCKING = ("reconciliation", "closed_form", "determinism")
 _COLUMNS = {
     "equity": ("timestamp", "equity", "flow", "drawdown"),
     "attribution": ("timestamp", *COMPONENTS, "residual"),

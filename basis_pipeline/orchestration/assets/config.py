@@ -12,7 +12,7 @@ from basis_pipeline.errors import ConfigError
 from basis_pipeline.operations import environment
 from basis_pipeline.operations.environment import environment_checks, files_check
 from basis_pipeline.orchestration.checks import check_result, check_results, check_spec
-from basis_pipeline.orchestration.failures import as_failure, coded_failures
+from basis_pipeline.orchestration.failures import as_failure, coded_failures, fault_of
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
@@ -106,7 +106,7 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
         try:
             mode_slice = options.slice(mode_of(context))
         except ConfigError as error:
-            yield _rules(False, str(error))
+            yield _rules(False, f"{error.code}: {error.what}", fault_of(error))
             raise as_failure(error) from error
         yield dg.MaterializeResult(
             value=mode_slice,
@@ -118,8 +118,8 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
     return mode
 
 
-def _rules(passed: bool, message: str) -> dg.AssetCheckResult:
-    return check_result(MODE, judge(RULES, "ERROR", passed, message, phase=PHASE))
+def _rules(passed: bool, message: str, cause: str = "") -> dg.AssetCheckResult:
+    return check_result(MODE, judge(RULES, "ERROR", passed, message, cause=cause, phase=PHASE))
 
 
 def _facts(mode_slice: ModeSlice, options: RunOptions) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import column_schema, table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.runs.ingest import feeds_for, ingest
+from basis_pipeline.runs.ingest import feeds_for, ingest, quoted_by
 
 CODE_VERSION = "1"
 
@@ -95,11 +95,9 @@ def _build(
     """Build from the raw feeds in the warehouse; peers outside the selection are read there."""
     configs = options.configs
     feeds = {name: _feed(warehouse, name) for name in feeds_for(configs, names)}
-    agreements = [configs.datasets[name].agreement for name in names]
-    quoted = {peer for agreement in agreements if agreement for peer in agreement.peers}
     peers = {
         name: peer
-        for name in sorted(quoted - set(names))
+        for name in sorted(quoted_by(configs, names) - set(names))
         if (peer := warehouse.find(dataset_key(name))) and peer.window == options.window
     }
     return ingest(configs, names, feeds, options.window, peers)

@@ -1,6 +1,7 @@
 """`health`: the state of every component, looked at by a schedule, a check each."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import dagster as dg
 import pandas as pd
@@ -8,11 +9,11 @@ import pandas as pd
 from basis_pipeline.config import Configs
 from basis_pipeline.config.health import load_health_limits
 from basis_pipeline.operations.health.check import check_health
-from basis_pipeline.operations.health.graph import Names, component_graph
+from basis_pipeline.operations.health.graph import component_graph
 from basis_pipeline.operations.health.model import Component, Health, Status
 from basis_pipeline.orchestration.checks import check_result, check_spec
-from basis_pipeline.orchestration.facts import facts_of
 from basis_pipeline.orchestration.failures import coded_failures
+from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import project_root
@@ -26,21 +27,19 @@ PASSING = (Status.HEALTHY, Status.NOT_READY, Status.UNKNOWN)
 
 
 def check_of(component: str) -> str:
-    """Name of a component's check."""
+    """Return the name of a component's check."""
     return component.replace("/", "_")
 
 
 def health_asset(configs: Configs) -> dg.AssetsDefinition:
-    """The report as an asset, one check a component."""
-    names = Names(tuple(sorted(configs.datasets)), tuple(sorted(configs.modes)))
-    components = component_graph(names, configs, {})
+    """Make the report an asset with a check for each component."""
+    sources = {name: config.sources for name, config in sorted(configs.datasets.items())}
+    components = component_graph(sources, configs.mode_names, {})
 
     @dg.asset(
         key=HEALTH,
         check_specs=[
-            check_spec(
-                HEALTH, check_of(name), "ERROR", f"{name} is well, so is what it needs", PHASE
-            )
+            check_spec(HEALTH, check_of(name), "ERROR", f"{name} and what it needs work", PHASE)
             for name in components
         ],
         group_name="health",
@@ -48,7 +47,7 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
         owners=["team:platform"],
         code_version=CODE_VERSION,
         description=(
-            "Whether every component works: settings, configuration, data families, panels, "
+            "Whether every component works: settings, configuration, data feeds, panels, "
             "engine, results store, event log, daemon, sensors, disk, memory; and what each that "
             "does not stops. Observed every hour once its schedule is switched on.\n\n"
             "**Units:** durations in seconds; a component is healthy, degraded, unhealthy, not "
@@ -62,33 +61,35 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Look at every component."""
         with coded_failures():
-            found = observed(context.instance, options)
+            report = _report(context.instance, options)
+        statuses = [component.status for component in report.components]
+        counts = {f"components_{s.name.lower()}": statuses.count(s) for s in Status}
         yield dg.MaterializeResult(
             metadata={
-                "status": found.status.value,
-                **_tally(found),
-                "components": table(_rows(found), limit=200),
-                "durations": table(_durations(found), limit=200),
-                "report": dg.MetadataValue.json(found.as_json()),
+                "status": report.status.value,
+                **counts,
+                "components": table(_components(report), limit=200),
+                "durations": table(pd.DataFrame(map(asdict, report.durations)), limit=200),
+                "report": dg.MetadataValue.json(report.to_json()),
             },
-            check_results=[_result(component) for component in found.components],
+            check_results=[_result(component) for component in report.components],
         )
 
     return health
 
 
-def observed(instance: dg.DagsterInstance, options: RunOptions) -> Health:
-    """The report on the places a run would use, with the instance's facts."""
+def _report(instance: dg.DagsterInstance, options: RunOptions) -> Health:
+    """Look at the places a run would use, with what the instance knows."""
     config_dir = project_root() / "configs"
     limits = load_health_limits(config_dir)
-    facts = facts_of(instance, options.configs.datasets.values(), limits.history_runs)
+    metrics = instance_metrics(instance, options.configs.datasets.values(), limits.history_runs)
     return check_health(
-        facts, config_dir=config_dir, data_dir=options.data_dir, results_dir=options.results_dir
+        metrics, config_dir=config_dir, data_dir=options.data_dir, results_dir=options.results_dir
     )
 
 
 def _result(component: Component) -> dg.AssetCheckResult:
-    """ERROR where it is unhealthy or stopped by what is, WARN where it is degraded."""
+    """Return ERROR where it is unhealthy, WARN where it is degraded or stopped by what is."""
     is_stopped = component.status is Status.NOT_READY and bool(component.affected_by)
     passed = component.status in PASSING and not is_stopped
     error = {"code": component.code, "where": component.where}
@@ -96,7 +97,7 @@ def _result(component: Component) -> dg.AssetCheckResult:
         check_of(component.name),
         "ERROR" if component.status is Status.UNHEALTHY else "WARN",
         passed,
-        f"{component.status}: {component.told}",
+        f"{component.status}: {component.message}",
         evidence={
             "health": component.status.value,
             "since": component.since.isoformat(),
@@ -108,28 +109,11 @@ def _result(component: Component) -> dg.AssetCheckResult:
     return check_result(HEALTH, verdict)
 
 
-def _tally(health: Health) -> dict[str, int]:
-    """How many components have each status."""
-    found = [component.status for component in health.components]
-    return {f"components_{word.name.lower()}": found.count(word) for word in Status}
-
-
-def _rows(health: Health) -> pd.DataFrame:
+def _components(report: Health) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            (c.name, c.status.value, c.told, c.code, c.since, ", ".join(c.affected_by))
-            for c in health.components
+            (c.name, c.status.value, c.message, c.code, c.since, ", ".join(c.affected_by))
+            for c in report.components
         ],
-        columns=["component", "status", "told", "code", "since", "affected_by"],
-    )
-
-
-def _durations(health: Health) -> pd.DataFrame:
-    slow = {entry.operation: entry.why_slow for entry in health.slow}
-    return pd.DataFrame(
-        [
-            (d.operation, d.component, d.count, d.p50, d.p95, d.p99, slow.get(d.operation, ""))
-            for d in (*health.durations, *health.latencies)
-        ],
-        columns=["operation", "component", "count", "p50_s", "p95_s", "p99_s", "slow"],
+        columns=["component", "status", "message", "code", "since", "affected_by"],
     )

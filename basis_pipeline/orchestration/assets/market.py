@@ -13,7 +13,7 @@ from basis_pipeline.market.quality import check_names
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_result, check_spec
-from basis_pipeline.orchestration.failures import as_failure
+from basis_pipeline.orchestration.failures import as_failure, fault_of
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
@@ -76,7 +76,9 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
             datasets = {n: warehouse.load(dataset_key(n)) for n in mode_slice.datasets}
             built = build_panel(mode_slice, datasets, options.window)
         except BasisError as error:
-            yield _inputs(False, str(error), {"where": error.where})
+            yield _inputs(
+                False, f"{error.code}: {error.what}", {"where": error.where}, fault_of(error)
+            )
             raise as_failure(error) from error
         yield dg.MaterializeResult(
             value=built,
@@ -98,8 +100,10 @@ def input_checks(mode_slice: ModeSlice) -> list[dg.AssetCheckKey]:
     ]
 
 
-def _inputs(passed: bool, message: str, evidence: dict[str, Value]) -> dg.AssetCheckResult:
-    verdict = judge(INPUTS, "ERROR", passed, message, evidence=evidence, phase=PHASE)
+def _inputs(
+    passed: bool, message: str, evidence: dict[str, Value], cause: str = ""
+) -> dg.AssetCheckResult:
+    verdict = judge(INPUTS, "ERROR", passed, message, evidence=evidence, cause=cause, phase=PHASE)
     return check_result(PANEL, verdict)
 
 

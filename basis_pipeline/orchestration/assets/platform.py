@@ -133,7 +133,7 @@ def store_check(options: RunOptions) -> Verdict:
     except ResultsError as error:
         return _result("results_store", [str(error)], "")
     if not recorded:
-        return blocked("results_store", "ERROR", "no run is recorded", phase=PHASE)
+        return judge("results_store", "ERROR", None, "no run is recorded", phase=PHASE)
     for record in recorded:
         try:
             verify(record)

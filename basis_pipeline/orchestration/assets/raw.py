@@ -113,12 +113,12 @@ def _columns(config: DatasetConfig) -> dict[str, tuple[str, str]]:
         for raw, c in config.columns.items()
     }
     meaning = "when the row holds, as the file says [UTC]"
-    stamp = {config.stamp.column: ("datetime64[ns, UTC]", meaning)} if config.stamp else {}
+    time = {config.timestamp.column: ("datetime64[ns, UTC]", meaning)} if config.timestamp else {}
     same = {
         name: ("category", f"identity of the file: {value} in every row")
         for name, value in config.identity.items()
     }
-    return {**stamp, **columns, **same, **file}
+    return {**time, **columns, **same, **file}
 
 
 def stops(severity: str, modes: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """`results/record[mode]`: a sound run kept for good, under its identity."""
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -15,7 +16,7 @@ from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.runs import run, verify
-from basis_pipeline.results.store import RunResult, verify_run, write_run
+from basis_pipeline.results.store import RunResult, verify_run
 from basis_pipeline.verdict import Verdict, judge
 
 RECORD = dg.AssetKey(["results", "record"])
@@ -47,35 +48,36 @@ def record_asset(
             "The run in the store: one directory named by the hash of its configuration, data, "
             "window, capital and engine, written as a whole or not at all, and its rows in the "
             "results database, with the verdicts of its gates. While the database is out of reach "
-            "they wait in a queue. A run that was refused or does not reconcile never gets "
-            "here.\n\n"
+            "the directory waits to be recorded. A run that was rejected or does not reconcile "
+            "never gets here.\n\n"
             "**Units:** as the run's own. **Source:** `backtest/simulation` of the same mode; "
             "recording the same run again changes nothing.\n\n"
             "**What is at stake:** pages, comparisons and notebooks read recorded runs alone. A "
-            "file that was changed by hand no longer matches its hash, and is refused."
+            "file that was changed by hand no longer matches its hash, and is rejected."
         ),
     )
     def record(
         context: dg.AssetExecutionContext, result: RunResult, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Write the run, record it, and read it back against its hashes."""
-        gates = gates_of(context.instance, upstream_checks, mode_of(context))
+        every = gates_of(context.instance, upstream_checks, mode_of(context))
+        gates = [gate for gate in every if gate.evaluated]
         with coded_failures():
             archive = Archive(options.settings.results_dir, options.settings.results_db_url)
             _start(archive, context.log)
-            directory = write_run(result, archive.runs / result.run_id)
-            waits = archive.record(result, directory)
+            directory = archive.runs / result.run_id
+            waits = archive.keep(result, gates)
             found = _integrity(archive, result.run_id, directory, waits, asks)
-            own = found.at(asset=RECORD.to_user_string(), run_id=context.run.run_id)
-            kept = [*(gate for gate in gates if gate.evaluated), own]
-            archive.record_verdicts(result.run_id, kept)
+            own = found.at(asset=RECORD.to_user_string(), mode=result.mode)
+            own = own.at(run_id=context.run.run_id, evaluated_at=datetime.now(UTC))
+            archive.judge(result.run_id, [*gates, own])
         if waits:
-            context.log.warning("the run waits in the queue: %s", waits)
+            context.log.warning("the run waits in its directory: %s", waits)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
                 "run_id": result.run_id,
-                "database": f"waits in the queue: {waits.code}" if waits else "recorded",
+                "database": f"waits to be recorded: {waits.code}" if waits else "recorded",
                 "path": dg.MetadataValue.path(directory),
                 "bytes": sum(file.stat().st_size for file in directory.iterdir()),
                 **figures.headlines(result),
@@ -87,7 +89,7 @@ def record_asset(
 
 
 def _start(archive: Archive, log: dg.DagsterLogManager) -> None:
-    """Finish what others left; a database out of reach stops no run, but is told."""
+    """Finish what others left; a database out of reach stops no run, but is logged."""
     try:
         problems = archive.start().problems
     except ResultsError as error:
@@ -107,5 +109,5 @@ def _integrity(
     except ResultsError as error:
         where = {"where": error.where}
         return judge(INTEGRITY, "ERROR", False, str(error), evidence=where, phase=PHASE)
-    message = f"every file matches its hash; the run waits in the queue: {waits}" if waits else asks
+    message = f"every file matches its hash; it waits to be recorded: {waits}" if waits else asks
     return judge(INTEGRITY, "ERROR", True, message, phase=PHASE)

@@ -22,7 +22,7 @@ from basis_pipeline.errors import BasisError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.control import require_work
-from basis_pipeline.orchestration.assets.backtest import BLOCKING, SIMULATION
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_results, check_spec
@@ -34,6 +34,7 @@ from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.runs import scenario_checks, walk_forward
+from basis_pipeline.runs.checks import BLOCKING
 from basis_pipeline.runs.fan_out import executor
 from basis_pipeline.runs.scenario_report import write_report
 from basis_pipeline.runs.scenarios import Study, inside, nothing_inside, study_on

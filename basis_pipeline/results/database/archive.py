@@ -1,65 +1,66 @@
-"""The runs kept for good: their files, the queue, and the database, held together.
+"""The runs kept for good: their directories, the queue, and the database, held together.
 
-A run's life: its files are written (`results.store`), an entry with its rows is accepted by the
-queue, the entry is written to the database and forgotten. Whoever is killed on the way leaves
-something that the next start finishes: `start` drains the queue and holds files against rows.
+A run's life: its directory is written (`results.store`), it is accepted by the queue, its rows are
+written to the database and it leaves the queue. Whoever is killed on the way leaves something that
+the next start finishes: `start` drains the queue and compares the directories with the rows.
 """
 
-import fcntl
 import os
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import delete, exc, select, update
+from sqlalchemy import Row, delete, exc, select, update
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.database.connection import connect, kept_open, reading, writing
+from basis_pipeline.files import locked
+from basis_pipeline.results.database.connection import connect, reading, writing
 from basis_pipeline.results.database.migration import migrate
-from basis_pipeline.results.database.queue import (
-    DEPTH,
-    POLL_SECONDS,
-    WAIT_SECONDS,
-    ResultQueue,
-    Waiting,
+from basis_pipeline.results.database.queue import DEPTH, WAIT_SECONDS, ResultQueue
+from basis_pipeline.results.database.recording import RunRows, record, run_rows
+from basis_pipeline.results.database.restoring import (
+    BACKUPS,
+    STAGED,
+    finish_restore,
+    remove_leftovers,
 )
-from basis_pipeline.results.database.recording import record_entries
-from basis_pipeline.results.database.rows import run_entry, verdicts_entry
 from basis_pipeline.results.database.tables import MISSING, RECORDED, RUNS
-from basis_pipeline.results.store import SUMMARY, RunResult, read_run
+from basis_pipeline.results.store import (
+    SUMMARY,
+    RunResult,
+    verdicts_hash,
+    write_run,
+    write_verdicts,
+)
 from basis_pipeline.verdict import Verdict
 
-RUNS_DIRECTORY, QUEUE_FILE, LOCK_FILE = "runs", "queue.sqlite", "queue.lock"
-BATCH = 64  # entries a transaction
-REFUSED = (exc.SQLAlchemyError, sqlite3.Error, KeyError, TypeError, ValueError)
+RUNS_DIRECTORY, QUEUE_DIRECTORY, LOCK_FILE = "runs", "waiting", "store.lock"
+BATCH = 64  # runs a transaction
+REJECTED = (exc.SQLAlchemyError, sqlite3.Error, KeyError, TypeError, ValueError)
 
 
 @dataclass(slots=True)
 class Reconciliation:
-    """What a start found: entries drained, runs by identity, and what keeps some from the database.
+    """What a start did: runs drained from the queue, and by identity those that differed.
 
-    added: files without rows, now recorded · missing: rows whose files are gone, marked so ·
-    set_aside: entries the database does not take · unreadable: directories that are no sound run.
+    added: directories without rows, now recorded · missing: rows whose directories are gone, marked
+    so · unreadable: directories that are no sound run, or that the database does not take.
     """
 
     drained: int = 0
     added: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-    set_aside: dict[str, str] = field(default_factory=dict)
     unreadable: list[ResultsError] = field(default_factory=list)
 
     @property
     def problems(self) -> list[str]:
         """One line for each thing that a person has to look at."""
-        return [
-            *(f"the files of run {run_id} are gone" for run_id in self.missing),
-            *(f"run {run_id} was set aside: {why}" for run_id, why in self.set_aside.items()),
-            *map(str, self.unreadable),
-        ]
+        gone = [f"the files of run {run_id} are gone" for run_id in self.missing]
+        return [*gone, *map(str, self.unreadable)]
 
 
 class Archive:
@@ -69,7 +70,7 @@ class Archive:
 
     Parameters
     ----------
-    results_dir: holds `runs/`, and the queue.
+    results_dir: holds the runs and the queue.
     url: of the database.
     depth, wait_seconds: of the queue; `wait_seconds` also how long another process that drains it
         is waited for.
@@ -87,14 +88,15 @@ class Archive:
         depth: int = DEPTH,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
+        self.directory = results_dir
         self.runs = results_dir / RUNS_DIRECTORY
         self.engine = connect(url, busy_seconds=wait_seconds)
-        self.queue = ResultQueue(results_dir / QUEUE_FILE, depth=depth, wait_seconds=wait_seconds)
-        self._lock = results_dir / LOCK_FILE
+        queue = results_dir / QUEUE_DIRECTORY
+        self.queue = ResultQueue(queue, depth=depth, wait_seconds=wait_seconds)
         self._wait_seconds = wait_seconds
 
     def start(self) -> Reconciliation:
-        """Drain what is left, then hold result files against rows and mend what differs.
+        """Finish what a killed process left: a restore, the queue, directories without rows.
 
         Raises
         ------
@@ -102,42 +104,58 @@ class Archive:
             what waits goes on waiting.
         """
         with self.alone():
-            done = Reconciliation(drained=self._drain())
-            self._sweep()
-            self._mark(done)
-            for directory in self._unrecorded():
-                try:
-                    entry = run_entry(read_run(directory), directory)
-                except ResultsError as error:
-                    done.unreadable.append(error)
-                    continue
-                self.queue.accept([entry])
-                self._drain()
-                done.added.append(entry.run_id)
-            done.set_aside = self.queue.set_aside_entries()
-        return done
+            finish_restore(self.engine, self.directory)
+            found = Reconciliation(drained=self._drain())
+            remove_leftovers(self.runs.glob(".*.pruned"))
+            remove_leftovers(self.directory.glob(f"{STAGED}*"))
+            remove_leftovers((self.directory / BACKUPS).glob(".results-*"))
+            self._mark(found)
+            now, unrecorded = datetime.now(UTC), self._unrecorded()
+            for first in range(0, len(unrecorded), BATCH):
+                names = [(path.name, now) for path in unrecorded[first : first + BATCH]]
+                errors = self._record(names)
+                found.added += [name for name, _ in names if name not in errors]
+                found.unreadable += errors.values()
+        return found
 
-    def accept(self, results: Sequence[tuple[RunResult, Path]]) -> list[int]:
-        """Accept runs whose files are in place; durable when this returns. Raises as the queue."""
-        return self.queue.accept([run_entry(result, path) for result, path in results])
-
-    def record(self, result: RunResult, directory: Path) -> ResultsError | None:
-        """Accept a run and write it to the database; why it waits, or None when it is written.
+    def keep(
+        self, result: RunResult, verdicts: Iterable[Verdict] | None = None
+    ) -> ResultsError | None:
+        """Write a run with its verdicts, accept it and record it; why it waits, None if recorded.
 
         Raises
         ------
-        ResultsError: as `ResultQueue.accept`: it was not accepted. Its files are found by `start`.
+        ResultsError: as `write_run` and `ResultQueue.accept`.
         """
-        self.accept([(result, directory)])
-        return self._drained()
+        write_run(result, self.runs / result.run_id, verdicts)
+        return self.record(result.run_id)
 
-    def record_verdicts(self, run_id: str, verdicts: Iterable[Verdict]) -> ResultsError | None:
-        """Accept the verdicts on a run and write them; as `record`."""
-        self.queue.accept([verdicts_entry(run_id, verdicts)])
-        return self._drained()
+    def judge(self, run_id: str, verdicts: Iterable[Verdict]) -> ResultsError | None:
+        """Write the verdicts of a stored run in place of those it had, and record them; as `keep`.
+
+        Raises
+        ------
+        ResultsError: as `write_verdicts` and `ResultQueue.accept`.
+        """
+        write_verdicts(self.runs / run_id, verdicts)
+        return self.record(run_id)
+
+    def record(self, run_id: str) -> ResultsError | None:
+        """Accept a stored run and write it to the database; why it waits, None if it is recorded.
+
+        Raises
+        ------
+        ResultsError: as `ResultQueue.accept`: it was not accepted, and the next start finds it.
+        """
+        self.queue.accept([run_id])
+        try:
+            self.drain()
+        except ResultsError as error:
+            return error
+        return None
 
     def drain(self) -> int:
-        """Write everything that waits, in order; how many entries. Raises as `start`."""
+        """Record everything that waits, in order; how many entries. Raises as `start`."""
         with self.alone():
             return self._drain()
 
@@ -146,11 +164,10 @@ class Archive:
         with self.alone():
             self._drain()
             with writing(self.engine, exclusive=RUNS.name) as connection:
-                places = connection.execute(
-                    select(RUNS.c.path).where(RUNS.c.run_id.in_(run_ids))
-                ).scalars()
-                directories = [Path(path) for path in places]
-                connection.execute(delete(RUNS).where(RUNS.c.run_id.in_(run_ids)))
+                these = RUNS.c.run_id.in_(run_ids)
+                paths = connection.execute(select(RUNS.c.path).where(these)).scalars()
+                directories = [Path(path) for path in paths]
+                connection.execute(delete(RUNS).where(these))
             for directory in directories:
                 if directory.exists():
                     aside = directory.with_name(f".{directory.name}.pruned")
@@ -160,106 +177,90 @@ class Archive:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """The only one who drains, mends or removes; a killed holder holds nothing.
+        """Be the only one who drains, repairs or removes.
 
         Raises
         ------
         ResultsError: RS-007 when another goes on for too long, RS-001 when the lock cannot be made.
         """
-        deadline = time.monotonic() + self._wait_seconds
-        try:
-            self._lock.parent.mkdir(parents=True, exist_ok=True)
-            lock = self._lock.open("a")
-        except OSError as error:
-            what = f"the results cannot be written: {error.strerror}"
-            raise ResultsError("RS-001", what, where=str(self._lock)) from error
-        with lock:
-            while not _locked(lock.fileno()):
-                if time.monotonic() >= deadline:
-                    what = "another process goes on writing to the results database"
-                    raise ResultsError("RS-007", what, where=str(self._lock))
-                time.sleep(POLL_SECONDS)
+        lock = self.directory / LOCK_FILE
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(lock, self._wait_seconds))
+            except TimeoutError as error:
+                what = "another process goes on writing to the results database"
+                raise ResultsError("RS-007", what, where=str(lock)) from error
+            except OSError as error:
+                what = f"the results cannot be written: {error.strerror}"
+                raise ResultsError("RS-001", what, where=str(lock)) from error
             yield
-
-    def _drained(self) -> ResultsError | None:
-        try:
-            self.drain()
-        except ResultsError as error:
-            return error
-        return None
 
     def _drain(self) -> int:
         migrate(self.engine)
         count = 0
-        with self.queue.kept_open(), kept_open(self.engine):
-            while entries := self.queue.head(BATCH):
-                self._write(entries)
-                count += len(entries)
+        while entries := self.queue.waiting()[:BATCH]:
+            self._record([(entry.run_id, entry.accepted_at) for entry in entries])
+            self.queue.remove(entries)
+            count += len(entries)
         return count
 
-    def _write(self, entries: Sequence[Waiting]) -> None:
-        """One transaction; what the database refuses for good is looked for one by one."""
+    def _record(self, runs: Sequence[tuple[str, datetime]]) -> dict[str, ResultsError]:
+        """Record runs in their order; by identity why some of them never can be."""
+        rows, errors = {}, {}
+        for run_id, accepted_at in runs:
+            try:
+                if run_id not in rows:
+                    rows[run_id] = run_rows(self.runs / run_id, accepted_at)
+            except ResultsError as error:
+                errors[run_id] = error
+        return errors | self._write(list(rows.values()))
+
+    def _write(self, rows: Sequence[RunRows]) -> dict[str, ResultsError]:
+        """Write runs in one transaction; what the database does not take is found one by one."""
         try:
             with writing(self.engine, exclusive=RUNS.name) as connection:
-                record_entries(connection, entries)
-        except (*REFUSED, ResultsError) as error:
-            if isinstance(error, ResultsError) and error.code != "RS-002":
-                raise
-            if len(entries) == 1:
-                self.queue.set_aside(entries[0].sequence, " ".join(str(error).split())[:500])
-                return
-            for entry in entries:
-                self._write([entry])
-            return
-        self.queue.remove([waiting.sequence for waiting in entries])
-
-    def _directories(self) -> list[Path]:
-        found = self.runs.iterdir() if self.runs.is_dir() else iter(())
-        return sorted(path for path in found if not path.name.startswith(".") and path.is_dir())
+                record(connection, rows)
+        except REJECTED as error:
+            if len(rows) == 1:
+                run = rows[0].run
+                why = " ".join(str(error).split())[:500]
+                what = f"the results database does not take run {run['run_id']}: {why}"
+                return {run["run_id"]: ResultsError("RS-004", what, where=run["path"])}
+            return {run_id: e for row in rows for run_id, e in self._write([row]).items()}
+        return {}
 
     def _unrecorded(self) -> list[Path]:
-        """Directories that no row tells of, and none that waits."""
+        """Return the directories that no row describes."""
+        query = select(RUNS.c.run_id, RUNS.c.path, RUNS.c.status, RUNS.c.verdicts_sha256)
         with reading(self.engine) as connection:
-            told = {
-                row.run_id: row
-                for row in connection.execute(select(RUNS.c.run_id, RUNS.c.path, RUNS.c.status))
-            }
-        found = []
-        for directory in self._directories():
-            row = told.get(directory.name)
-            same = row is not None and row.path == str(directory.absolute())
-            elsewhere = row is not None and not same and Path(row.path, SUMMARY).exists()
-            if not elsewhere and not (same and row is not None and row.status == RECORDED):
-                found.append(directory)
-        return found
+            known = {row.run_id: row for row in connection.execute(query)}
+        return [
+            path
+            for path in (sorted(self.runs.iterdir()) if self.runs.is_dir() else ())
+            if not path.name.startswith(".")
+            and path.is_dir()
+            and not (path.name in known and _describes(known[path.name], path))
+        ]
 
-    def _mark(self, done: Reconciliation) -> None:
+    def _mark(self, found: Reconciliation) -> None:
         """Mark rows whose files are gone; those of another place are not ours to judge."""
         own = str(self.runs.absolute()) + os.sep
+        query = select(RUNS.c.run_id, RUNS.c.path, RUNS.c.status).order_by(RUNS.c.number)
         with reading(self.engine) as connection:
-            rows = connection.execute(
-                select(RUNS.c.run_id, RUNS.c.path, RUNS.c.status).order_by(RUNS.c.number)
-            ).all()
+            rows = connection.execute(query).all()
         gone = [
             row for row in rows if row.path.startswith(own) and not Path(row.path, SUMMARY).exists()
         ]
-        done.missing = [row.run_id for row in gone]
+        found.missing = [row.run_id for row in gone]
         newly = [row.run_id for row in gone if row.status != MISSING]
         if newly:
             with writing(self.engine, exclusive=RUNS.name) as connection:
-                connection.execute(
-                    update(RUNS).where(RUNS.c.run_id.in_(newly)).values(status=MISSING)
-                )
-
-    def _sweep(self) -> None:
-        if self.runs.is_dir():
-            for left in self.runs.glob(".*.pruned"):
-                shutil.rmtree(left, ignore_errors=True)
+                mark = update(RUNS).where(RUNS.c.run_id.in_(newly))
+                connection.execute(mark.values(status=MISSING))
 
 
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _describes(row: Row[str, str, str, str | None], directory: Path) -> bool:
+    """Whether a row is that of a directory, or of the same run in another place."""
+    if row.path != str(directory.absolute()):
+        return Path(row.path, SUMMARY).exists()
+    return bool(row.status == RECORDED and row.verdicts_sha256 == verdicts_hash(directory))

@@ -1,10 +1,11 @@
 """Opening the results database, and transactions whose failures carry a code.
 
-`reading` and `writing` are how everything here talks to it. On SQLite a writer takes the lock when
-it begins, so that what it reads is still so when it writes; on PostgreSQL a name given as
-`exclusive` does the same among those who give it.
+`reading` and `writing` are how everything here uses it. On SQLite a writer takes the lock when it
+begins, so that what it reads is still so when it writes; on PostgreSQL a name given as `exclusive`
+does the same among those who give it.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +14,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    NullPool,
-    create_engine,
-    event,
-    exc,
-    make_url,
-    text,
-)
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url, text
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from basis_pipeline.errors import ResultsError
@@ -38,41 +30,41 @@ _LOCK_STATES = ("55P03", "40001", "40P01")  # lock not available, serialization,
 
 
 def connect(url: str, *, busy_seconds: float = BUSY_SECONDS) -> Engine:
-    """Engine of the database a URL names, SQLite (`sqlite:///path`) or PostgreSQL.
+    """Return the engine of a database, SQLite (`sqlite:///path`) or PostgreSQL.
 
-    Nothing is opened yet, but the directory of a SQLite file is made. Connections are not pooled:
-    an engine can be carried into forked processes.
+    Nothing is opened yet, but the directory of a SQLite file is made. A file that cannot be written
+    is opened for reading alone. Connections are not pooled: an engine can be carried into forked
+    processes.
 
     Raises
     ------
     ResultsError: RS-001 when the directory of a SQLite file cannot be made, RS-008 when the URL
         cannot be read.
     """
+    if file := sqlite_file(url):
+        return _sqlite(file, busy_seconds)
     try:
-        parsed = make_url(str(url))
-    except exc.ArgumentError:
-        raise ResultsError("RS-008", "the database's URL cannot be read") from None
-    if parsed.get_backend_name() == "sqlite":
-        return _sqlite(str(url), busy_seconds)
-    if isinstance(password := parsed.query.get("password"), str):  # where it is never shown
-        parsed = parsed.set(password=password).difference_update_query(["password"])
-    patience = f"-c lock_timeout={int(busy_seconds * 1000)} -c timezone=UTC"
-    arguments = {"connect_timeout": CONNECT_SECONDS, "options": patience}
-    return create_engine(
-        parsed.set(drivername="postgresql+psycopg2"),
-        connect_args=arguments,
-        poolclass=NullPool,
-        hide_parameters=True,
-    )
+        return _postgresql(url, busy_seconds)
+    except (exc.ArgumentError, ValueError):
+        raise _malformed("it is not postgresql://user:password@host:port/database") from None
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file a SQLite URL names; None for any other database."""
-    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
+    """Return the file a SQLite URL names, every character of it meant; None for another database.
+
+    Raises
+    ------
+    ResultsError: RS-008 when the URL has a query.
+    """
+    if not url.startswith(SQLITE):
+        return None
+    if "?" in url:
+        raise _malformed("a SQLite URL is sqlite:/// and a path, without a ? and a query")
+    return Path(url.removeprefix(SQLITE)).absolute()
 
 
 def place(engine: Engine) -> str:
-    """Where the database is, without its password: what an error says."""
+    """Return where the database is, without its password."""
     if engine.dialect.name == "sqlite":
         return str(engine.url.database)
     return engine.url.render_as_string(hide_password=True).partition("?")[0]
@@ -80,7 +72,7 @@ def place(engine: Engine) -> str:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A transaction that only reads: all its answers are of one moment; nobody is waited for.
+    """Open a transaction that only reads: its answers are of one moment, and it waits for nobody.
 
     Raises
     ------
@@ -93,7 +85,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine, exclusive: str = "") -> Iterator[Connection]:
-    """A transaction that writes, committed at the end, rolled back when anything is raised.
+    """Open a transaction that writes: committed at the end, rolled back when anything is raised.
 
     Two with the same `exclusive` name never overlap; on SQLite no two ever do.
 
@@ -116,42 +108,31 @@ def writing(engine: Engine, exclusive: str = "") -> Iterator[Connection]:
 
 
 @contextmanager
-def kept_open(engine: Engine) -> Iterator[None]:
-    """Many transactions on a SQLite file: closing the last connection to one costs as much as some.
-
-    Raises
-    ------
-    ResultsError: as `writing`.
-    """
-    if engine.dialect.name != "sqlite":
-        yield
-        return
-    with coded(engine):
-        held = engine.connect()
-    with held:
-        yield
-
-
-@contextmanager
 def coded(engine: Engine) -> Iterator[None]:
-    """Failures of the database as errors with a code; broken constraints stay what they are."""
+    """Raise failures of the database with a code; broken constraints stay what they are.
+
+    A value that cannot be decoded (a flipped byte in a text or a time) is damage, RS-005.
+    """
     try:
         yield
     except (exc.IntegrityError, sqlite3.IntegrityError):
         raise
-    except (exc.DBAPIError, sqlite3.Error, OSError) as error:
+    except (exc.DBAPIError, sqlite3.Error, OSError, ValueError) as error:
         cause = error.orig if isinstance(error, exc.DBAPIError) else error
-        code, said = _code(cause), " ".join(str(cause).split())
-        what = f"the results database cannot be used: {said}"
-        raise ResultsError(code, what, where=place(engine)) from error
+        what = f"the results database cannot be used: {' '.join(str(cause).split())}"
+        raise ResultsError(_code(cause), what, where=place(engine)) from error
 
 
 def _code(cause: BaseException | None) -> str:
+    if isinstance(cause, ValueError):
+        return "RS-005"
     if isinstance(cause, sqlite3.Error):
         if _is_busy(cause):
             return "RS-007"
-        told = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-        return "RS-005" if told in _DAMAGED or isinstance(cause, sqlite3.DataError) else "RS-001"
+        state = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+        undecodable = str(cause).startswith("Could not decode to UTF-8")
+        damaged = state in _DAMAGED or isinstance(cause, sqlite3.DataError) or undecodable
+        return "RS-005" if damaged else "RS-001"
     state = getattr(cause, "pgcode", None)
     if state in _LOCK_STATES:
         return "RS-007"
@@ -160,22 +141,53 @@ def _code(cause: BaseException | None) -> str:
     return "RS-005" if state[:2] in ("42", "XX") else "RS-001"
 
 
-def _sqlite(url: str, busy_seconds: float) -> Engine:
-    file = Path(make_url(url).database or "").absolute()
+def _malformed(why: str) -> ResultsError:
+    """Return the error of a URL that cannot be read; never with the URL, it may hold a password."""
+    return ResultsError("RS-008", f"the URL of the results database cannot be read: {why}")
+
+
+def _postgresql(url: str, busy_seconds: float) -> Engine:
+    parsed = make_url(str(url))
+    if isinstance(password := parsed.query.get("password"), str):  # where it is never shown
+        parsed = parsed.set(password=password).difference_update_query(["password"])
+    patience = f"-c lock_timeout={int(busy_seconds * 1000)} -c timezone=UTC"
+    return create_engine(
+        parsed.set(drivername="postgresql+psycopg2"),
+        connect_args={"connect_timeout": CONNECT_SECONDS, "options": patience},
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
+
+
+def _sqlite(file: Path, busy_seconds: float) -> Engine:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"the directory of the results database cannot be made: {error.strerror}"
         raise ResultsError("RS-001", what, where=str(file)) from error
+    read_only = file.exists() and not os.access(file.parent, os.W_OK)
     engine = create_engine(
-        f"{SQLITE}{file}",
+        URL.create("sqlite", database=str(file)),
         connect_args={"timeout": busy_seconds},
         poolclass=NullPool,
         hide_parameters=True,
     )
-    event.listen(engine, "connect", partial(_prepare, busy_seconds))
-    event.listen(engine, "begin", _begin)
+    if read_only:
+        event.listen(engine, "do_connect", lambda *_: _open_read_only(file))
+    else:
+        event.listen(engine, "connect", partial(_prepare, busy_seconds))
+        event.listen(engine, "begin", _begin)
     return engine
+
+
+def _open_read_only(file: Path) -> sqlite3.Connection:
+    """Open a file of a directory where nothing can be written, and so nobody else writes it.
+
+    Without a write-ahead log of its own beside it, SQLite would want to make one: it is immutable.
+    """
+    log = file.with_name(f"{file.name}-wal")
+    options = "mode=ro" if log.exists() else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{file.as_uri()}?{options}", uri=True)
 
 
 def _prepare(busy_seconds: float, connection: Any, _: object) -> None:

@@ -1,138 +1,184 @@
-"""Writing entries of the queue into the database, in their order, in one transaction.
+"""What the database holds of a run, worked out from its directory, and written in one transaction.
 
-Writing one again changes nothing: an entry may be written and its removal from the queue be lost.
+trades             the trades and liquidations of the run's ledger
+positions          quantity of each at the last hour, and the least and most held at any
+daily_performance  a row a 00:00 UTC: equity and drawdown there; flow and components since the 00:00
+                   before; the return between the two (SEMANTICS 11), none at the first
+gate_verdicts      `verdicts.json`
+
+A figure that is not defined, or is infinite, is NULL. Writing a run again changes nothing.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
-from functools import lru_cache
-from itertools import groupby
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, Row, Table, delete, func, insert, select, update
-from sqlalchemy.dialects import sqlite
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
-from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.database.queue import Waiting
-from basis_pipeline.results.database.rows import OF_A_RUN, RUN, Columns, table_columns
-from basis_pipeline.results.database.tables import GATE_VERDICTS, RECORDED, RUNS
+from basis_pipeline.results import metrics
+from basis_pipeline.results.database.tables import (
+    DAILY_PERFORMANCE,
+    GATE_VERDICTS,
+    HEADLINES,
+    POSITIONS,
+    RECORDED,
+    RUNS,
+    TRADES,
+)
+from basis_pipeline.results.store import (
+    RunResult,
+    finite,
+    read_run,
+    read_verdicts,
+    run_hashes,
+    summary_hash,
+    verdicts_hash,
+)
+from basis_pipeline.results.summary import floats, growth_of, stamps
+from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.verdict import Verdict
 
-_PLACE = (RUNS.c.summary_sha256, RUNS.c.path, RUNS.c.status)
-_TIMES = ("start", "end")
+TRADED = ("trade", "liquidation")
+Row = dict[str, Any]
 
 
-def record_entries(connection: Connection, entries: Sequence[Waiting]) -> None:
-    """Write entries in their order.
+@dataclass(frozen=True, slots=True)
+class RunRows:
+    """The row of a run, but for its number, and its rows in the other tables."""
 
-    A run that is recorded already keeps its number and time; its row and tables are written anew
-    where its files have changed or lie elsewhere: the file system is the truth.
+    run: Row
+    tables: Mapping[Table, Sequence[Row]]
+
+
+def run_rows(directory: Path, accepted_at: datetime) -> RunRows:
+    """Work out every row of a stored run.
 
     Raises
     ------
-    ResultsError: RS-002 for verdicts on a run that is not recorded.
+    ResultsError: RS-002, RS-003 or RS-006 when the directory does not hold a sound run.
     """
-    for kind, group in groupby(entries, key=lambda waiting: waiting.entry.kind):
-        if kind == RUN:
-            _record_runs(connection, list(group))
-        else:
-            for waiting in group:
-                _record_verdicts(connection, waiting)
-
-
-def _record_runs(connection: Connection, entries: Sequence[Waiting]) -> None:
-    contents: dict[str, dict[str, Any]] = {}
-    accepted: dict[str, datetime] = {}
-    for waiting in entries:
-        content = orjson.loads(waiting.entry.content)
-        contents[waiting.entry.run_id] = content
-        accepted.setdefault(waiting.entry.run_id, waiting.accepted_at)
-    known = {
-        row.run_id: row
-        for row in connection.execute(
-            select(RUNS.c.run_id, *_PLACE).where(RUNS.c.run_id.in_(contents))
-        )
+    result = read_run(directory)
+    identity, summary = result.identity, result.summary
+    run = {
+        "run_id": result.run_id,
+        "mode": result.mode,
+        "share_class": str(summary.get("share_class", "")),
+        "created_at": accepted_at,
+        "status": RECORDED,
+        "config_hash": identity.config_hash,
+        "data_hash": identity.data_hash,
+        "start": identity.start,
+        "end": identity.end,
+        "capital": float(identity.capital),
+        "engine_version": identity.engine_version,
+        **{name: summary.get(name) for name in HEADLINES},
+        "files": json.dumps(run_hashes(directory)),
+        "summary_sha256": summary_hash(directory),
+        "verdicts_sha256": verdicts_hash(directory),
+        "path": str(directory.absolute()),
     }
+    verdicts = {(v.asset, v.check): _verdict_row(v) for v in read_verdicts(directory)}
+    return RunRows(
+        run,
+        {
+            TRADES: _trades(result.frames["events"]),
+            POSITIONS: _positions(result.frames["positions"]),
+            DAILY_PERFORMANCE: daily(result),
+            GATE_VERDICTS: list(verdicts.values()),
+        },
+    )
+
+
+def record(connection: Connection, runs: Sequence[RunRows]) -> None:
+    """Write runs in their order.
+
+    A run that is recorded already keeps its number and time, and its rows are written anew: the
+    file system is the truth.
+    """
     number = connection.scalar(select(func.max(RUNS.c.number))) or 0
-    added: list[dict[str, Any]] = []
-    for run_id, content in contents.items():
-        run = {**content["run"], "status": RECORDED}
-        run.update({name: datetime.fromisoformat(run[name]) for name in _TIMES})
-        if run_id not in known:
+    for rows in runs:
+        run_id = rows.run["run_id"]
+        known = {name: value for name, value in rows.run.items() if name != "created_at"}
+        here = update(RUNS).where(RUNS.c.run_id == run_id).values(**known)
+        if connection.execute(here).rowcount == 0:
             number += 1
-            added.append({**run, "number": number, "created_at": accepted[run_id]})
-        elif _differs(known[run_id], run):
-            _renew(connection, run)
-        else:
-            content.clear()  # all of it is there
-    if added:
-        connection.execute(insert(RUNS), added)
-    for table in OF_A_RUN:
-        blocks = [
-            table_columns(table.name, run_id, content[table.name])
-            for run_id, content in contents.items()
-            if content
-        ]
-        if blocks:
-            _insert(connection, table, blocks)
+            connection.execute(insert(RUNS).values(**rows.run, number=number))
+        for table, content in rows.tables.items():
+            connection.execute(delete(table).where(table.c.run_id == run_id))
+            if content:
+                connection.execute(insert(table), [{"run_id": run_id, **row} for row in content])
 
 
-def _insert(connection: Connection, table: Table, blocks: Sequence[Columns]) -> None:
-    """Insert blocks of rows, given by column; all blocks have the same columns."""
-    names = [column.name for column in table.columns if column.name in blocks[0]]
-    if connection.dialect.name != "sqlite":
-        rows = [
-            dict(zip(names, row, strict=True))
-            for block in blocks
-            for row in zip(*(block[name] for name in names), strict=True)
-        ]
-        if rows:
-            connection.execute(insert(table), rows)
-        return  # the driver sends many rows at once
-    # What Core does for each value of each row, done for each column: several times as fast.
-    dialect, driver = connection.dialect, connection.connection.cursor()
-    convert = {
-        name: lru_cache(maxsize=None)(of_type)
-        for name in names
-        if (of_type := table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
+def daily(result: RunResult) -> list[Row]:
+    """Return the daily performance of a run; hours after the last 00:00 are in no row."""
+    equity, attribution = result.frames["equity"], result.frames["attribution"]
+    times = stamps(equity)
+    at = np.flatnonzero(times % metrics.NS_PER_DAY == 0)
+    if not at.size:
+        return []
+    returns = np.full(at.size, np.nan)
+    growth = growth_of(result.frames, result.identity.capital)
+    returns[1:] = metrics.daily_returns(times, growth)
+    starts = np.concatenate(([0], at[:-1] + 1))  # the first hour after the 00:00 before
+    sums = {"flow": floats(equity, "flow")}
+    sums |= {name: floats(attribution, name) for name in COMPONENTS}
+    days = times[at].astype("datetime64[ns]").astype("datetime64[D]")
+    return _rows(
+        {
+            "day": days,
+            "equity": floats(equity, "equity")[at],
+            "daily_return": returns,
+            "drawdown": floats(equity, "drawdown")[at],
+            **{name: np.add.reduceat(of[: at[-1] + 1], starts) for name, of in sums.items()},
+        }
+    )
+
+
+def _trades(events: pd.DataFrame) -> list[Row]:
+    traded = events[events["kind"].isin(TRADED)]
+    names = [column.name for column in TRADES.columns if column.name in traded]
+    at = stamps(traded).astype("datetime64[ns]").astype("datetime64[us]")
+    rows = _rows({"at": at, **{name: traded[name].to_numpy() for name in names}})
+    return [{**row, "at": row["at"].replace(tzinfo=UTC)} for row in rows]
+
+
+def _positions(frame: pd.DataFrame) -> list[Row]:
+    held = frame.drop(columns="timestamp")
+    values = held.to_numpy(dtype=np.float64)
+    return _rows(
+        {
+            "position": held.columns.to_numpy(),
+            "quantity": values[-1],
+            "lowest": values.min(axis=0),
+            "highest": values.max(axis=0),
+        }
+    )
+
+
+def _rows(columns: Mapping[str, NDArray[Any]]) -> list[Row]:
+    """Return columns as rows, with None for what is not finite."""
+    values = (finite(column.tolist()) for column in columns.values())
+    return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _verdict_row(verdict: Verdict) -> Row:
+    return {
+        "asset": verdict.asset,
+        "check_name": verdict.check,
+        "phase": verdict.phase,
+        "severity": verdict.severity,
+        "status": verdict.status.value,
+        "message": verdict.message,
+        "measured": verdict.measured,
+        "limit_value": verdict.limit,
+        "unit": verdict.unit,
+        "evidence": json.dumps(dict(verdict.evidence)),
+        "evaluated_at": verdict.evaluated_at,
+        "pipeline_run": verdict.run_id,
     }
-    statement = _statement(table, tuple(names))
-    for block in blocks:
-        columns = [map(convert[n], block[n]) if n in convert else block[n] for n in names]
-        driver.executemany(statement, list(zip(*columns, strict=True)))
-
-
-@lru_cache
-def _statement(table: Table, names: tuple[str, ...]) -> str:
-    return str(insert(table).compile(dialect=sqlite.dialect(), column_keys=list(names)))
-
-
-def _differs(known: Row[*tuple[Any, ...]], run: dict[str, Any]) -> bool:
-    return any(getattr(known, column.name) != run[column.name] for column in _PLACE)
-
-
-def _renew(connection: Connection, run: dict[str, Any]) -> None:
-    connection.execute(update(RUNS).where(RUNS.c.run_id == run["run_id"]).values(**run))
-    for table in OF_A_RUN:
-        connection.execute(delete(table).where(table.c.run_id == run["run_id"]))
-
-
-def _record_verdicts(connection: Connection, waiting: Waiting) -> None:
-    run_id = waiting.entry.run_id
-    if connection.scalar(select(RUNS.c.run_id).where(RUNS.c.run_id == run_id)) is None:
-        raise ResultsError("RS-002", f"verdicts on the run {run_id}, which is not recorded")
-    rows = orjson.loads(waiting.entry.content)
-    gates = GATE_VERDICTS.c
-    for row in rows:
-        told = row["evaluated_at"]
-        row["evaluated_at"] = datetime.fromisoformat(told) if told else None
-        row["run_id"] = run_id
-        connection.execute(
-            delete(GATE_VERDICTS).where(
-                gates.run_id == run_id,
-                gates.asset == row["asset"],
-                gates.check_name == row["check_name"],
-            )
-        )
-    if rows:
-        connection.execute(insert(GATE_VERDICTS), rows)

@@ -1,6 +1,8 @@
-"""Questions to the results database: which runs there are, and what is known of each."""
+"""Queries of the results database: which runs there are, and what is known of each."""
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +13,20 @@ from sqlalchemy import Engine, Select, Table, select
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.connection import place, reading
 from basis_pipeline.results.database.migration import existing
-from basis_pipeline.results.database.tables import RECORDED, RUNS
-from basis_pipeline.results.store import SUMMARY, RunResult, read_run, verify_run
+from basis_pipeline.results.database.tables import (
+    DAILY_PERFORMANCE,
+    GATE_VERDICTS,
+    HEADLINES,
+    POSITIONS,
+    RECORDED,
+    RUNS,
+    TRADES,
+)
+from basis_pipeline.results.store import CONFIG, SUMMARY, RunResult, read_run, verify_run
 
 SHOWN = 20
+FACTS = ("mode", "share_class", "start", "end", "capital", "config_hash", "data_hash")
+OF_A_RUN = (RUNS, DAILY_PERFORMANCE, TRADES, POSITIONS, GATE_VERDICTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,7 @@ class RunRecord:
     liquidations: int
     files: str  # hash of every file, as JSON
     summary_sha256: str
+    verdicts_sha256: str | None  # None before it was judged
     path: str
 
 
@@ -65,14 +78,14 @@ def runs(
     ------
     ResultsError: as `connection.reading`.
     """
-    asked = select(*_COLUMNS).order_by(RUNS.c.number.desc()).limit(limit)
+    query = select(*_COLUMNS).order_by(RUNS.c.number.desc()).limit(limit)
     if mode is not None:
-        asked = asked.where(RUNS.c.mode == mode)
+        query = query.where(RUNS.c.mode == mode)
     if since is not None:
-        asked = asked.where(RUNS.c.created_at >= since)
+        query = query.where(RUNS.c.created_at >= since)
     if status is not None:
-        asked = asked.where(RUNS.c.status == status)
-    return _records(engine, asked)[::-1]
+        query = query.where(RUNS.c.status == status)
+    return _records(engine, query)[::-1]
 
 
 def run(engine: Engine, run_id: str) -> RunRecord:
@@ -104,8 +117,8 @@ def latest(engine: Engine, mode: str) -> RunRecord | None:
     return found[0] if found else None
 
 
-def load(url: str, name: str) -> RunResult:
-    """Read a run, every file checked against its hash.
+def directory_of(url: str, name: str) -> Path:
+    """Return the directory of a run, its files checked against the hashes that are recorded.
 
     Parameters
     ----------
@@ -119,12 +132,17 @@ def load(url: str, name: str) -> RunResult:
         `connection.reading`.
     """
     if (Path(name) / SUMMARY).is_file():
-        return read_run(Path(name))
+        return Path(name)
     if (engine := existing(url)) is None:
         raise ResultsError("RS-002", f"there is no run {name!r}: none is recorded")
     record = latest(engine, name) or run(engine, name)
     verify(record)
-    return read_run(Path(record.path))
+    return Path(record.path)
+
+
+def load(url: str, name: str) -> RunResult:
+    """Read the run that `directory_of` finds. Raises as it, and as `read_run`."""
+    return read_run(directory_of(url, name))
 
 
 def verify(record: RunRecord) -> None:
@@ -140,11 +158,67 @@ def verify(record: RunRecord) -> None:
 def rows_of(engine: Engine, table: Table, run_ids: Sequence[str]) -> list[dict[str, Any]]:
     """Rows that a table holds of some runs, in the order of its key."""
     key = list(table.primary_key.columns)
-    asked = select(table).where(table.c.run_id.in_(run_ids)).order_by(*key)
+    query = select(table).where(table.c.run_id.in_(run_ids)).order_by(*key)
     with reading(engine) as connection:
-        return [dict(row) for row in connection.execute(asked).mappings()]
+        return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _records(engine: Engine, asked: Select[Any]) -> list[RunRecord]:
+def document(engine: Engine, run_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Return every row of a run by table."""
+    return {table.name: rows_of(engine, table, [run_id]) for table in OF_A_RUN}
+
+
+def prunable(
+    records: Iterable[RunRecord], *, keep: int = 1, before: datetime | None = None
+) -> list[RunRecord]:
+    """Return the runs beyond the newest `keep` of their mode, recorded before a time where given.
+
+    Parameters
+    ----------
+    records: in the order they were recorded.
+    keep: 1 or more: the latest run of a mode always stays.
+    """
+    newer: Counter[str] = Counter()
+    found = []
+    for record in reversed(list(records)):
+        if newer[record.mode] >= max(keep, 1) and (before is None or record.created_at < before):
+            found.append(record)
+        newer[record.mode] += 1
+    return found[::-1]
+
+
+def compare(records: Sequence[RunRecord]) -> dict[str, dict[str, list[Any]]]:
+    """Return the values of every run, in the order given, by name.
+
+    `facts` and `figures` are those of the database; `settings` are the keys of the configuration,
+    dotted, in which the runs differ: None where a run has none, or its files are gone.
+    """
+    configs = [_settings(record) for record in records]
+    keys = sorted({key for config in configs for key in config})
+    settings = {key: [config.get(key) for config in configs] for key in keys}
+    return {
+        "facts": {name: [getattr(record, name) for record in records] for name in FACTS},
+        "figures": {name: [getattr(record, name) for record in records] for name in HEADLINES},
+        "settings": {key: of for key, of in settings.items() if any(v != of[0] for v in of)},
+    }
+
+
+def _settings(record: RunRecord) -> dict[str, Any]:
+    """Return a run's configuration by dotted key; a mapping without keys is a value."""
+    try:
+        pending = list(json.loads((Path(record.path) / CONFIG).read_bytes()).items())
+    except (OSError, ValueError):
+        return {}
+    flat = {}
+    while pending:
+        key, value = pending.pop()
+        if isinstance(value, dict) and value:
+            pending += [(f"{key}.{name}", inner) for name, inner in value.items()]
+        else:
+            flat[key] = value
+    return flat
+
+
+def _records(engine: Engine, query: Select[Any]) -> list[RunRecord]:
     with reading(engine) as connection:
-        return [RunRecord(**row) for row in connection.execute(asked).mappings()]
+        return [RunRecord(**row) for row in connection.execute(query).mappings()]

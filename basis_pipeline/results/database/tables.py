@@ -24,6 +24,19 @@ from sqlalchemy.types import TypeDecorator
 from basis_pipeline.results.tables import COMPONENTS
 
 RECORDED, MISSING = "recorded", "missing"  # whether a run's files are where its row says
+# Figures of a run's summary that its row holds.
+HEADLINES = (
+    "final_equity",
+    "total_return",
+    "apy",
+    "volatility",
+    "sharpe",
+    "max_drawdown",
+    "min_health_factor",
+    "min_margin_ratio",
+    "rebalances",
+    "liquidations",
+)
 
 METADATA = MetaData(
     naming_convention={
@@ -80,18 +93,11 @@ RUNS = Table(
     Column("end", UtcTime, nullable=False),
     Column("capital", Double, nullable=False),
     Column("engine_version", Text, nullable=False),
-    Column("final_equity", Double),
-    Column("total_return", Double),
-    Column("apy", Double),
-    Column("volatility", Double),
-    Column("sharpe", Double),
-    Column("max_drawdown", Double),
-    Column("min_health_factor", Double),
-    Column("min_margin_ratio", Double),
-    Column("rebalances", Integer, nullable=False),
-    Column("liquidations", Integer, nullable=False),
+    *(Column(name, Double) for name in HEADLINES[:-2]),
+    *(Column(name, Integer, nullable=False) for name in HEADLINES[-2:]),
     Column("files", Text, nullable=False),
     Column("summary_sha256", Text, nullable=False),
+    Column("verdicts_sha256", Text),  # none where it has not been judged
     Column("path", Text, nullable=False),
     Index(None, "mode", "number"),
     Index(None, "created_at"),
@@ -150,29 +156,32 @@ GATE_VERDICTS = Table(
     Column("check_name", Text, primary_key=True),
     Column("phase", Integer, nullable=False),
     Column("severity", Text, nullable=False),
-    Column("verdict", Text, nullable=False),
+    Column("status", Text, nullable=False),
     Column("message", Text, nullable=False),
-    Column("figures", Text, nullable=False),
+    Column("measured", Double),
+    Column("limit_value", Double),
+    Column("unit", Text, nullable=False),
+    Column("evidence", Text, nullable=False),  # JSON
     Column("evaluated_at", UtcTime),
     Column("pipeline_run", Text, nullable=False),
-    Index(None, "verdict"),
+    Index(None, "status"),
     sqlite_with_rowid=False,
 )
 
-EVENT_INDEX = Table(
-    "event_index",
+BACKTEST_REQUESTS = Table(
+    "backtest_requests",
     METADATA,
-    Column("file", Text, primary_key=True),
-    Column("position", Integer, primary_key=True),
-    Column("at", UtcTime, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("level", Text, nullable=False),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …: the order
+    Column("request_id", Text, nullable=False, unique=True),
+    Column("content", Text, nullable=False),  # the request, canonical JSON
     Column("mode", Text, nullable=False),
-    Column("pipeline_run", Text, nullable=False),
-    Column("component", Text, nullable=False),
-    Index(None, "at"),
-    Index(None, "type", "at"),
-    Index(None, "mode", "at"),
-    Index(None, "pipeline_run", "at"),
-    sqlite_with_rowid=False,
+    Column("status", Text, nullable=False),  # of operations.requests.model.Status
+    Column("submitted_at", UtcTime, nullable=False),
+    Column("attempts", Integer, nullable=False),  # runs that began to serve it
+    Column("finished_at", UtcTime),
+    Column("pipeline_run", Text, nullable=False),  # that served it; empty before that
+    Column("run_id", Text, nullable=False),  # of the result; empty while there is none
+    Column("code", Text, nullable=False),  # why there is no result; empty otherwise
+    Column("message", Text, nullable=False),
+    Index(None, "status", "sequence"),
 )

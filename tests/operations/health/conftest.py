@@ -10,10 +10,14 @@ import pytest
 from basis_pipeline.config.health import HealthLimits, Room, load_health_limits
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.operations.health.check import check_health
+from basis_pipeline.operations.health.instance import (
+    FeedVerdict,
+    Heartbeat,
+    InstanceMetrics,
+    Trigger,
+)
 from basis_pipeline.operations.health.model import Health
-from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.store import write_run
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
 
@@ -22,7 +26,7 @@ LITTLE = Room(degraded_below_mb=2.0, unhealthy_below_mb=1.0)
 
 @dataclass
 class Place:
-    """Where everything lies, and what the Dagster floor would tell."""
+    """Where everything lies, and what the Dagster instance would report."""
 
     root: Path
     limits: HealthLimits
@@ -44,14 +48,20 @@ class Place:
         """The configuration."""
         return self.root / "configs"
 
-    def facts(self) -> Facts:
-        """A daemon that was heard of just now."""
-        return Facts(heartbeats=[Heartbeat("SCHEDULER", datetime.now(UTC))], triggers=self.triggers)
+    def metrics(self, **changes: FeedVerdict) -> InstanceMetrics:
+        """A daemon that was heard of just now, and feeds that were read and are sound."""
+        now = datetime.now(UTC)
+        feeds = {path.stem: FeedVerdict(now) for path in self.configs.glob("datasets/*.yaml")}
+        beats = [Heartbeat("SCHEDULER", now)]
+        return InstanceMetrics(heartbeats=beats, triggers=self.triggers, feeds={**feeds, **changes})
 
-    def look(self) -> Health:
+    def look(self, metrics: InstanceMetrics | None = None) -> Health:
         """The report as it is now."""
         return check_health(
-            self.facts(), environ=self.environ, config_dir=self.configs, limits=self.limits
+            metrics or self.metrics(),
+            environ=self.environ,
+            config_dir=self.configs,
+            limits=self.limits,
         )
 
 
@@ -67,7 +77,7 @@ def fill_results(results: Path) -> None:
     """A recorded run and a log directory."""
     run = make_run()
     archive = Archive(results, f"sqlite:///{results}/runs.sqlite")
-    assert archive.record(run, write_run(run, archive.runs / run.run_id)) is None
+    assert archive.keep(run) is None
     (results / "events").mkdir()
 
 

@@ -10,18 +10,26 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
-from basis_pipeline.config.health import Room
-from basis_pipeline.errors import HealthError
+from basis_pipeline.config.health import Room, Slow, load_health_limits
+from basis_pipeline.errors import ConfigError, HealthError
 from basis_pipeline.operations import control as emergency
 from basis_pipeline.operations.health.check import check_health
-from basis_pipeline.operations.health.families import Ingested
+from basis_pipeline.operations.health.instance import (
+    FeedVerdict,
+    Heartbeat,
+    InstanceMetrics,
+    Sample,
+    Trigger,
+    durations,
+)
 from basis_pipeline.operations.health.model import Health, Status, require_healthy
-from basis_pipeline.operations.health.platform import Facts, Heartbeat, Trigger
 from basis_pipeline.results.database.connection import connect, writing
-from basis_pipeline.settings import load_settings
+from basis_pipeline.settings import load_settings, project_root
+from tests import postgres
 from tests.operations.health.conftest import Place
 
 Kill = Callable[[Place], AbstractContextManager[None]]
@@ -29,7 +37,7 @@ PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_*.csv"
 
 
 def moved(find: Callable[[Place], Path]) -> Kill:
-    """Something is moved away; moving it back mends it."""
+    """Something is moved away; moving it back fixes it."""
 
     @contextmanager
     def killed(place: Place) -> Iterator[None]:
@@ -98,8 +106,8 @@ def failing_sensor(place: Place) -> Iterator[None]:
 
 MODES_ON_BYBIT = ("eth_basis", "usdt_market_neutral", "usdt_market_neutral_no_leverage")
 OF_BYBIT = {
-    "family/binance_ethusdt_perp",
-    "family/okx_ethusdt_perp",
+    "feed/binance_ethusdt_perp",
+    "feed/okx_ethusdt_perp",
     *(f"{kind}/{mode}" for kind in ("panel", "mode") for mode in MODES_ON_BYBIT),
 }
 
@@ -130,6 +138,11 @@ def mode_file(place: Place) -> Path:
     return place.configs / "modes" / "eth_basis.yaml"
 
 
+def limits_file(place: Place) -> Path:
+    """The limits of emergency control."""
+    return place.configs / "control" / "limits.yaml"
+
+
 def summary(place: Place) -> Path:
     """A file of the recorded run."""
     (path,) = place.results.glob("runs/*/summary.json")
@@ -138,7 +151,7 @@ def summary(place: Place) -> Path:
 
 @contextmanager
 def halted(place: Place) -> Iterator[None]:
-    """A person halted work; resuming mends it."""
+    """A person halted work; resuming fixes it."""
     settings = load_settings(place.environ)
     emergency.halt(settings, reason="odd fills", by="ann")
     yield
@@ -157,8 +170,7 @@ def tampered(place: Place) -> Iterator[None]:
 
 
 KILLED = {
-    "no file of a family": (moved(perp), "family/bybit_ethusdt_perp", "DATA-001"),
-    "a family's file is empty": (replaced(perp, b""), "family/bybit_ethusdt_perp", "DATA-002"),
+    "no file of a family": (moved(perp), "feed/bybit_ethusdt_perp", "DATA-001"),
     "a file is the database": (replaced(database, b"garbage" * 999), "results_store", "RS-005"),
     "no database": (moved(database), "results_store", "RS-005"),
     "a file for the runs": (replaced(runs, b""), "results_store", "RS-001"),
@@ -166,7 +178,7 @@ KILLED = {
     "a file for the log": (replaced(logs, b""), "event_log", "EVENT-001"),
     "work is halted": (halted, "control", "BT-005"),
     "the state was tampered with": (tampered, "control", "RS-005"),
-    "no YAML": (replaced(mode_file, b"mode: ["), "configuration", "CONFIG-004"),
+    "no YAML in the limits": (replaced(limits_file, b"name: ["), "configuration", "CONFIG-004"),
     "no variable": (without_variable, "settings", "CONFIG-001"),
     "no room": (without_room, "disk", "HEALTH-002"),
     "no memory": (short_of_memory, "memory", "HEALTH-003"),
@@ -182,15 +194,15 @@ def affected(health: Health) -> set[str]:
 def test_everything_is_healthy_where_nothing_is_wrong(place: Place) -> None:
     """The base of the tests below, and the green morning."""
     health = place.look()
-    told = {c.name: c.told for c in health.components if c.status is not Status.HEALTHY}
-    assert told == {}
+    messages = {c.name: c.message for c in health.components if c.status is not Status.HEALTHY}
+    assert messages == {}
     assert health.status is Status.HEALTHY
     assert health.notes == ()
     require_healthy(health)
 
 
 @pytest.mark.parametrize("how", KILLED)
-def test_what_is_killed_is_at_fault_its_dependants_suffer_and_mending_clears(
+def test_what_is_killed_is_at_fault_and_its_dependants_suffer_until_it_is_fixed(
     how: str, place: Place
 ) -> None:
     """Exactly one component unhealthy, exactly its dependants affected, and all well again."""
@@ -210,33 +222,35 @@ def test_what_is_killed_is_at_fault_its_dependants_suffer_and_mending_clears(
             assert component.status is Status.HEALTHY
             # Without settings nobody knows where the last report was kept.
             assert name == "settings" or component.since == before[component.name].since
-    with pytest.raises(HealthError, match="HEALTH-001") as refused:
+    with pytest.raises(HealthError, match="HEALTH-001") as raised:
         require_healthy(health)
-    assert refused.value.context["affected"] == sorted(fault.dependants)
-    mended = place.look()
-    assert mended.status is Status.HEALTHY
+    assert raised.value.context["affected"] == sorted(fault.dependants)
+    fixed = place.look()
+    assert fixed.status is Status.HEALTHY
     # Where a report could not be kept it says so, or does not know where.
     is_kept = name != "settings" and not health.notes
-    assert is_kept == (mended.by_name[name].since > fault.since)
+    assert is_kept == (fixed.by_name[name].since > fault.since)
 
 
-def test_dependants_of_a_family_are_repairs_panels_and_modes(place: Place) -> None:
+def test_dependants_of_a_feed_are_repairs_panels_and_modes(place: Place) -> None:
     """Who substitutes from it works less well; who reads it waits; nobody else is named."""
     place.look()
     perp(place).unlink()
     found = place.look().by_name
-    assert set(found["family/bybit_ethusdt_perp"].dependants) == OF_BYBIT
-    assert found["family/okx_ethusdt_perp"].status is Status.DEGRADED
+    assert set(found["feed/bybit_ethusdt_perp"].dependants) == OF_BYBIT
+    assert found["feed/okx_ethusdt_perp"].status is Status.DEGRADED
     assert found["panel/eth_basis"].status is Status.NOT_READY
     assert found["mode/btc_basis"].status is Status.HEALTHY
 
 
-def test_what_was_never_delivered_is_no_fault(place: Place) -> None:
+def test_a_feed_that_was_never_delivered_is_no_fault(place: Place) -> None:
     """Where only some modes have their files, the others are not ready; nothing is broken."""
     perp(place).unlink()
-    health = place.look()
+    metrics = place.metrics()
+    feeds = {name: v for name, v in metrics.feeds.items() if name != "bybit_ethusdt_perp"}
+    health = place.look(replace(metrics, feeds=feeds))
     assert health.unhealthy == ()
-    assert health.by_name["family/bybit_ethusdt_perp"].status is Status.NOT_READY
+    assert health.by_name["feed/bybit_ethusdt_perp"].status is Status.NOT_READY
     assert health.by_name["mode/eth_basis"].status is Status.NOT_READY
     assert health.by_name["mode/pure_lending"].status is Status.HEALTHY
     require_healthy(health)
@@ -276,48 +290,107 @@ def test_a_full_file_system_is_the_disks_fault(place: Place) -> None:
 def test_a_silent_daemon_is_a_fault_once_something_waits_for_it(place: Place) -> None:
     """Never started where nothing is switched on is not ready; silent at work is a fault."""
     old = Heartbeat("SCHEDULER", datetime.now(UTC) - timedelta(minutes=10))
-    asked = {"environ": place.environ, "config_dir": place.configs, "limits": place.limits}
-    waiting = check_health(Facts(heartbeats=[old], triggers=place.triggers), **asked)
+    waiting = place.look(replace(place.metrics(), heartbeats=[old]))
     assert [(c.name, c.code) for c in waiting.unhealthy] == [("daemon", "HEALTH-004")]
     assert affected(waiting) == {"sensors"}
-    for facts in (Facts(heartbeats=[old]), Facts(), Facts(exists=False)):
-        found = check_health(facts, **asked).by_name
+    empty = InstanceMetrics(heartbeats=[old]), InstanceMetrics(), InstanceMetrics(exists=False)
+    for metrics in empty:
+        found = place.look(metrics).by_name
         assert found["daemon"].status is found["sensors"].status is Status.NOT_READY
     troubled = replace(old, at=datetime.now(UTC), error="code location is gone")
-    found = check_health(Facts(heartbeats=[troubled], triggers=place.triggers), **asked).by_name
+    found = place.look(replace(place.metrics(), heartbeats=[troubled])).by_name
     assert (found["daemon"].status, found["daemon"].code) == (Status.DEGRADED, "HEALTH-005")
-    found = check_health(None, **asked).by_name
+    places = {"environ": place.environ, "config_dir": place.configs, "limits": place.limits}
+    found = check_health(None, **places).by_name
     assert found["daemon"].status is found["sensors"].status is Status.UNKNOWN
 
 
-def test_a_verdict_of_the_ingest_holds_until_the_files_change(place: Place) -> None:
-    """A dataset that broke its policy is a fault; a new delivery is judged anew."""
-    asked = {"environ": place.environ, "config_dir": place.configs, "limits": place.limits}
-    later = datetime.now(UTC) + timedelta(seconds=1)
-    refused = Ingested(True, later, "DATA-013", "a hole of 9 hours", "bybit")
-    facts = replace(place.facts(), ingested={"bybit_ethusdt_perp": refused})
-    found = check_health(facts, **asked).by_name["family/bybit_ethusdt_perp"]
+def test_the_checks_of_a_feed_hold_until_its_files_change(place: Place) -> None:
+    """A dataset that fails its policy is a fault; files that changed since are not judged yet."""
+    name, later = "bybit_ethusdt_perp", datetime.now(UTC) + timedelta(seconds=1)
+    failed = FeedVerdict(later, "DATA-013", "a gap of 9 hours", "bybit")
+    found = place.look(place.metrics(**{name: failed})).by_name[f"feed/{name}"]
     assert (found.status, found.code) == (Status.UNHEALTHY, "DATA-013")
-    outdated = replace(refused, at=datetime(2024, 1, 1, tzinfo=UTC))
-    facts = replace(facts, ingested={"bybit_ethusdt_perp": outdated})
-    assert check_health(facts, **asked).status is Status.HEALTHY
-    asked_for_another_window = replace(refused, code="DATA-012")
-    facts = replace(facts, ingested={"bybit_ethusdt_perp": asked_for_another_window})
-    assert check_health(facts, **asked).status is Status.HEALTHY
+    other_window = replace(failed, code="DATA-012")
+    assert place.look(place.metrics(**{name: other_window})).status is Status.HEALTHY
+    outdated = replace(failed, at=datetime(2024, 1, 1, tzinfo=UTC))
+    health = place.look(place.metrics(**{name: outdated}))
+    assert health.by_name[f"feed/{name}"].status is Status.NOT_READY
+    assert health.by_name["mode/eth_basis"].status is Status.HEALTHY
 
 
-def test_a_broken_rule_stops_its_mode_alone(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda text: text.replace("{venue: bybit}", "{venue: kraken}", 1), "CONFIG-008"),
+        (lambda _: "mode: [", "CONFIG-004"),
+    ],
+)
+def test_a_broken_mode_file_stops_its_mode_alone(
+    place: Place, change: Callable[[str], str], code: str
+) -> None:
     """One mode's mistake is not the others'."""
-    text = mode_file(place).read_text()
-    assert "spot: {venue: bybit}" in text
-    mode_file(place).write_text(text.replace("spot: {venue: bybit}", "spot: {venue: kraken}"))
+    mode_file(place).write_text(change(mode_file(place).read_text()))
     health = place.look()
-    assert [(c.name, c.code) for c in health.unhealthy] == [("panel/eth_basis", "CONFIG-008")]
+    assert [(c.name, c.code) for c in health.unhealthy] == [("panel/eth_basis", code)]
     assert affected(health) == {"mode/eth_basis"}
 
 
-def test_a_damaged_memory_is_told_and_replaced(place: Place) -> None:
-    """Times start anew, and nobody is left to believe otherwise; the next report is whole again."""
+def test_limits_of_a_mode_that_is_gone_are_reported_and_stop_nothing(place: Place) -> None:
+    """A mode that is removed, and that the limits of control still name."""
+    (place.configs / "modes" / "pure_lending.yaml").unlink()
+    health = place.look()
+    configuration = health.by_name["configuration"]
+    assert (configuration.status, configuration.code) == (Status.DEGRADED, "CONFIG-007")
+    assert "pure_lending" in configuration.message
+    assert (health.unhealthy, affected(health)) == ((), set())
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o600])
+def test_a_file_with_a_secret_that_every_user_can_read_is_reported(place: Place, mode: int) -> None:
+    """A webhook is a secret, and so is the password of a database; others need not hide."""
+    file = place.root / "secret.env"
+    file.write_text("BASIS_ALERT_WEBHOOK_URL=http://127.0.0.1:9/hooks/secret-path\n")
+    file.chmod(mode)
+    place.environ["BASIS_ENV_FILE"] = str(file)
+    shipped = (project_root() / "configs" / "env" / "local.env").read_text().splitlines()
+    place.environ = {**dict(line.split("=", 1) for line in shipped if "=" in line), **place.environ}
+    place.environ["BASIS_RESULTS_DB_URL"] = f"sqlite:///{place.results}/runs.sqlite"
+    found = place.look().by_name["settings"]
+    assert (found.code == "HEALTH-008") == (mode != 0o600)
+    assert (found.where == str(file)) == (mode != 0o600)
+    file.write_text("# nothing secret\n")
+    assert place.look().by_name["settings"].status is Status.HEALTHY
+
+
+def test_a_server_that_is_down_is_a_fault_that_stops_no_mode(
+    place: Place, postgres_url: str
+) -> None:
+    """The last known state lets modes run, results wait; a halt that was known still holds."""
+    with postgres.database(postgres_url) as url:
+        place.environ["BASIS_RESULTS_DB_URL"] = url.replace("+psycopg2", "")
+        settings = load_settings(place.environ)
+        emergency.halt(settings, reason="odd fills", by="ann")
+        emergency.resume(settings, reason="confirmed", by="ann")
+    place.environ["BASIS_RESULTS_DB_URL"] = "postgresql://nobody@127.0.0.1:1/nothing"
+    health = place.look()
+    assert [(c.name, c.code) for c in health.unhealthy] == [("results_store", "RS-008")]
+    assert "last known state" in health.by_name["control"].message
+    assert health.by_name["mode/pure_lending"].status is Status.DEGRADED
+    emergency.halt(load_settings(place.environ), reason="odd fills", by="ann")
+    assert "control" in {c.name for c in place.look().unhealthy}
+
+
+def test_a_url_that_cannot_be_read_is_unhealthy_with_its_code(place: Place) -> None:
+    """Not unknown: nothing works with it."""
+    place.environ["BASIS_RESULTS_DB_URL"] = "postgresql://user:secret@127.0.0.1:port/basis"
+    health = place.look()
+    assert [(c.name, c.code) for c in health.unhealthy] == [("settings", "CONFIG-002")]
+    assert "secret" not in health.json()
+
+
+def test_a_damaged_history_is_reported_and_replaced(place: Place) -> None:
+    """Times start anew, and the note says so; the next report is whole again."""
     place.look()
     (place.results / "health.json").write_text('{"since": ')
     assert [note.code for note in place.look().notes] == ["HEALTH-006"]
@@ -334,21 +407,43 @@ def test_a_fresh_place_is_not_ready_and_stays_untouched(place: Place) -> None:
     assert not place.results.exists()
 
 
-def test_latencies_are_kept_from_report_to_report(place: Place) -> None:
-    """Percentiles are of many reports, and of no more than the limit says."""
-    place.limits = place.limits.model_copy(update={"kept_latencies": 2})
-    for _ in range(3):
-        health = place.look()
-    assert {entry.operation for entry in health.latencies} == set(health.by_name)
-    assert {entry.count for entry in health.latencies} == {2}
-    assert all(0.0 <= e.p50 <= e.p95 <= e.p99 <= e.longest for e in health.latencies)
-
-
 def test_an_alert_asks_for_a_look_and_stops_nothing(place: Place) -> None:
     """Every mode can still be run."""
-    emergency.alert(load_settings(place.environ), reason="look at okx", by="ann")
+    failed = emergency.Measurement(emergency.Limit.FAILED_GATES, 1.0, "", "raw/okx readable")
+    emergency.enforce_limits(load_settings(place.environ), [failed])
     health = place.look()
     assert (health.status, health.unhealthy) == (Status.DEGRADED, ())
-    control = health.by_name["control"]
-    assert control.told.endswith("by ann: look at okx")
+    assert "raw/okx readable is 1, the limit is 1" in health.by_name["control"].message
     assert affected(health) == set()
+
+
+def test_slow_is_long_or_longer_than_usual() -> None:
+    """Long in itself, or long against its own median, once there are enough to have one."""
+    limits = Slow(seconds=60.0, factor=3.0, least_samples=4)
+    measured = {
+        "long": [61.0],
+        "too few": [1.0, 9.0],
+        "unusual": [1.0, 1.0, 1.0, 3.5],
+        "usual": [1.0, 9.0, 1.0, 1.0],
+    }
+    samples = [Sample(name, value) for name, values in measured.items() for value in values]
+    found = durations(samples, limits)
+    assert [entry.operation for entry in found if entry.why_slow] == ["long", "unusual"]
+    for entry in found:
+        seconds = measured[entry.operation]
+        percentiles = tuple(np.percentile(seconds, (50, 95, 99)))
+        assert (entry.p50, entry.p95, entry.p99) == percentiles
+        assert (entry.count, entry.longest, entry.latest) == (
+            len(seconds),
+            max(seconds),
+            seconds[-1],
+        )
+
+
+def test_limits_in_the_wrong_order_are_rejected(place: Place) -> None:
+    """Degraded comes before unhealthy."""
+    file = place.configs / "health" / "limits.yaml"
+    swapped = file.read_text().replace("degraded_below_mb: 1024", "degraded_below_mb: 1", 1)
+    file.write_text(swapped)
+    with pytest.raises(ConfigError, match="CONFIG-005"):
+        load_health_limits(place.configs)

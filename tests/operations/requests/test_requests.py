@@ -1,7 +1,8 @@
-"""Backtest requests: accepted once, in order, served once each, or refused with a reason."""
+"""Backtest requests: accepted once, in order, served once each, or rejected with a reason."""
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,20 @@ from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.operations.control import halt, resume
 from basis_pipeline.operations.requests import BacktestRequest, Status, submit
 from basis_pipeline.operations.requests.inbox import Emptied, empty_inbox, inbox_of
-from basis_pipeline.operations.requests.model import read_request
 from basis_pipeline.operations.requests.queue import (
     ATTEMPTS,
     begin,
+    cancel,
     finish,
+    request_named,
     requests_of,
     waiting,
 )
 from basis_pipeline.operations.requests.serving import serve
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.results.store import read_run
+from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.settings import Settings
+from tests import shell
 
 PROCESSES, EACH = 4, 250
 LENDING = {"mode": "pure_lending"}
@@ -97,7 +100,6 @@ def test_requests_are_served_in_order_with_one_result_each(settings: Settings) -
     result = read_run(settings.results_dir / "runs" / served[1].run_id)
     assert result.identity.capital == 5000.0
     assert result.config["mode"]["costs"]["enabled"] is False
-    assert served[1].verdicts["reconciliation"] == "PASS"
     assert waiting(settings, 10) == []
     order = [e.fields["request_id"] for e in _events(settings, "request_served")]
     assert order == ["plain", "free", "again"]
@@ -105,12 +107,27 @@ def test_requests_are_served_in_order_with_one_result_each(settings: Settings) -
     assert again == served  # a run that takes over does nothing twice
 
 
+def test_a_served_request_is_shown_with_its_verdicts(settings: Settings, tmp_path: Path) -> None:
+    """Its page says what its gates said, and not that nobody judged it."""
+    submit(settings, asked("a"))
+    (served,) = serve(settings, current_configs(), [1], "run-1")
+    verdicts = read_verdicts(settings.results_dir / "runs" / served.run_id)
+    assert {verdict.mode for verdict in verdicts} >= {"pure_lending"}
+    assert {verdict.run_id for verdict in verdicts} == {"run-1"}
+    words = ("report", "tear-sheet", served.run_id, "--out", tmp_path / "page.html")
+    done = shell.run("basis_pipeline", *words, "--results-dir", settings.results_dir)
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "NOT JUDGED" not in page
+    assert "ALL GATES PASS" in page
+
+
 def test_a_refused_request_stops_no_other(settings: Settings) -> None:
     """Its row has the code and the message."""
     submit(settings, asked("outside", end="2026-01-01"))
     submit(settings, asked("inside"))
     outside, inside = serve(settings, current_configs(), [1, 2])
-    assert (outside.status, outside.run_id) == (Status.REFUSED, "")
+    assert (outside.status, outside.run_id) == (Status.REJECTED, "")
     assert outside.code.startswith("DATA-")
     assert outside.code in outside.message
     assert inside.status is Status.DONE
@@ -136,8 +153,37 @@ def test_what_became_of_a_request_is_said_once(settings: Settings) -> None:
     begin(settings, 1, "run-1")
     begin(settings, 1, "run-2")
     assert finish(settings, 1, Status.DONE, run_id="x")
-    assert not finish(settings, 1, Status.REFUSED, code="DATA-001")
+    assert not finish(settings, 1, Status.REJECTED, code="DATA-001")
     assert requests_of(settings)[0].run_id == "x"
+
+
+def test_a_queued_request_can_be_canceled_and_no_other(settings: Settings) -> None:
+    """It is never served; one that is running or over stays as it is; an unknown one is None."""
+    for request_id in ("a", "b", "c"):
+        submit(settings, asked(request_id))
+    begin(settings, 1, "run-1")
+    finish(settings, 3, Status.DONE, run_id="x")
+    states = {name: cancel(settings, name).status for name in ("a", "b", "c")}  # type: ignore[union-attr]
+    assert states == {"a": Status.RUNNING, "b": Status.CANCELED, "c": Status.DONE}
+    assert cancel(settings, "d") is None
+    assert waiting(settings, 10) == [1]
+    assert not begin(settings, 2, "run-2")
+    assert request_named(settings, "b") == cancel(settings, "b")
+
+
+def test_a_request_reads_the_data_of_the_run_that_serves_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """Not those of the environment; the audit event names the directory that was read."""
+    submit(settings, asked("a"))
+    empty = tmp_path / "no data"
+    empty.mkdir()
+    elsewhere = settings.model_copy(update={"data_dir": empty})
+    (served,) = serve(elsewhere, current_configs(), [1], "run-1")
+    assert served.status is Status.REJECTED
+    assert served.code.startswith("DATA-")
+    (event,) = _events(settings, "request_served")
+    assert event.fields["data_dir"] == str(empty)  # type: ignore[attr-defined]
 
 
 def _submit_many(
@@ -165,7 +211,7 @@ def test_a_thousand_at_once_are_numbered_without_holes_or_doubles(settings: Sett
     ]
     for worker in workers:
         worker.start()
-    told = [pair for _ in workers for pair in answers.get(timeout=120)]  # type: ignore[attr-defined]
+    told = [pair for _ in workers for pair in answers.get(timeout=300)]  # type: ignore[attr-defined]
     for worker in workers:
         worker.join()
     assert len(told) == PROCESSES * EACH
@@ -247,12 +293,61 @@ def test_a_refused_file_is_moved_aside_with_its_error(
     assert event.fields["code"] == code  # type: ignore[attr-defined]
 
 
-def test_a_file_that_is_no_text_is_refused(settings: Settings) -> None:
-    """Bytes that are no UTF-8."""
-    drop(settings, "a.json", "").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError) as refused:
-        read_request(inbox_of(settings) / "a.json")
-    assert refused.value.code == "CONFIG-013"
+def unusual(inbox: Path) -> dict[str, str]:
+    """Put what should stop nobody into the inbox: name and code of each."""
+    inbox.mkdir(parents=True)
+    bomb = "a0: &a0 [x, x]\n" + "".join(
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)
+    )
+    contents = {
+        "deep.json": "[" * 8000 + "]" * 8000,
+        "bomb.yaml": bomb,
+        "large.json": '{"request_id": "' + "x" * 100_000 + '"}',
+        "octal.yaml": "request_id: o\nmode: pure_lending\ncapital: on\n",
+        "n" * 245 + ".json": "{",
+    }
+    for name, content in contents.items():
+        (inbox / name).write_text(content)
+    (inbox / "bytes.json").write_bytes(b"\xff\xfe\x00")
+    (inbox / "loop.json").symlink_to("loop.json")
+    (inbox / "directory.json").mkdir()
+    (inbox / "rejected").write_text("a file")
+    (inbox / "accepted").symlink_to("accepted")
+    codes = dict.fromkeys(["deep.json", "bomb.yaml", "large.json", [*contents][-1]], "CONFIG-004")
+    codes["octal.yaml"] = "CONFIG-005"
+    others = ("bytes.json", "loop.json", "directory.json", "rejected", "accepted")
+    return codes | dict.fromkeys(others, "CONFIG-013")
+
+
+def test_whatever_lies_in_the_inbox_is_rejected_by_itself(settings: Settings) -> None:
+    """Each with its code and its report; the good request among them is accepted."""
+    codes = unusual(inbox_of(settings))
+    drop(settings, "good.json", '{"request_id": "good", "mode": "pure_lending"}')
+    found = looked(settings, looked(settings).left)
+    assert {name: error.code for name, error in found.rejected.items()} == codes
+    assert found.accepted == ["good.json"]
+    assert [served.request.request_id for served in requests_of(settings)] == ["good"]
+    inbox = inbox_of(settings)
+    assert {path.name for path in inbox.iterdir()} == {"accepted", "rejected"}
+    assert len(list((inbox / "rejected").glob("*.error.json"))) == len(codes)
+    assert looked(settings).left == {}
+
+
+def test_a_tick_looks_into_so_many_files(settings: Settings) -> None:
+    """The oldest first; the rest waits for the next ticks."""
+    for number in range(5):
+        path = drop(
+            settings, f"{number}.json", f'{{"request_id": "r{number}", "mode": "btc_basis"}}'
+        )
+        os.utime(path, (number, number))
+    accepted: list[str] = []
+    seen: dict[str, list[int]] = {}
+    for _ in range(6):
+        found = empty_inbox(settings, current_configs(), seen, 30.0, 4e9, limit=2)
+        assert len(found.accepted) + len(found.left) <= 2
+        seen = found.left
+        accepted += found.accepted
+    assert accepted == [f"{number}.json" for number in range(5)]
 
 
 def test_a_half_written_file_is_left(settings: Settings) -> None:

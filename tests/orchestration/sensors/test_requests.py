@@ -30,7 +30,7 @@ def test_files_of_the_inbox_end_as_recorded_runs(platform: Platform) -> None:
     (run,) = platform.settle(SENSOR)
     assert run.status is dg.DagsterRunStatus.SUCCESS
     one, two = requests_of(settings)
-    assert (one.status, two.status) == (Status.DONE, Status.REFUSED)
+    assert (one.status, two.status) == (Status.DONE, Status.REJECTED)
     assert {one.pipeline_run, two.pipeline_run} == {run.run_id}
     assert (settings.results_dir / "runs" / one.run_id / "summary.json").is_file()
     assert (inbox / "rejected" / "c.json.error.json").is_file()

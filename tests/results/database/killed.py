@@ -21,12 +21,13 @@ from typing import Any
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.runs import rows_of, runs
 from basis_pipeline.results.database.tables import DAILY_PERFORMANCE, GATE_VERDICTS, TRADES
-from basis_pipeline.results.store import RunResult, write_run
-from basis_pipeline.verdict import judge
+from basis_pipeline.results.store import RunResult, read_verdicts, write_run
+from basis_pipeline.verdict import Status, Verdict
 from tests.results.made_run import make_run
 
 DAYS = 3
-VERDICT = judge("targets", "ERROR", True, "", asset="backtest/run", phase=3, run_id="abc")
+ACCEPTING = 15  # the first steps after the files, before the run is in the queue
+VERDICT = Verdict(check="targets", severity="ERROR", status=Status.PASS, asset="backtest/run")
 ACCEPTED, RECORDED, JUDGED = b"a", b"r", b"j"
 STORE = ("basis_pipeline/results/store.py", "basis_pipeline/results/database/")
 Trace = Callable[[FrameType, str, Any], Any]
@@ -45,14 +46,14 @@ def life(
     if early:
         sys.settrace(counting(early))
     archive.start()
-    directory = write_run(result, archive.runs / result.run_id)
+    write_run(result, archive.runs / result.run_id)
     if late:
         sys.settrace(counting(late))
-    archive.accept([(result, directory)])
+    archive.queue.accept([result.run_id])
     os.write(tell, ACCEPTED)
     archive.drain()
     os.write(tell, RECORDED)
-    archive.record_verdicts(result.run_id, [VERDICT])
+    archive.judge(result.run_id, [VERDICT])
     os.write(tell, JUDGED)
 
 
@@ -140,15 +141,15 @@ def examined(archive: Archive, result: RunResult, heard: bytes) -> str:
     assert len(recorded) == int(there), (there, heard)
     assert there or ACCEPTED not in heard
     if not there:  # nothing was promised; asked again it is done
-        directory = write_run(result, archive.runs / result.run_id)
-        assert archive.record(result, directory) is None
+        assert archive.keep(result) is None
     days = rows_of(archive.engine, DAILY_PERFORMANCE, [result.run_id])
     trades = rows_of(archive.engine, TRADES, [result.run_id])
     assert (len(days), len(trades)) == (DAYS + 1, 3)
     verdicts = rows_of(archive.engine, GATE_VERDICTS, [result.run_id])
+    assert len(verdicts) == len(read_verdicts(archive.runs / result.run_id))
     assert len(verdicts) == 1 or JUDGED not in heard
     assert archive.queue.waiting() == []
-    assert archive.queue.set_aside_entries() == {}
+    assert archive.start().problems == []
     if not there:
         return "made again"
     return {b"": "found by its files", ACCEPTED: "accepted"}.get(heard, "recorded")
@@ -173,7 +174,8 @@ def main(url: str, results: Path, steps: int, times: int) -> None:
 
     # Most steps write files; the fewer ones after them make the promises, and are met more closely.
     kills: list[tuple[Act, Act]] = [(kill_at(step), None) for step in spread(every, steps // 2)]
-    kills += [(None, kill_at(step)) for step in spread(late, steps - steps // 2)]
+    kills += [(None, kill_at(step)) for step in spread(late, steps - steps // 2 - 5)]
+    kills += [(None, kill_at(step)) for step in spread(ACCEPTING, 5)]
     capital = 4.0
     for acts in [*kills, *([None] * times)]:
         capital += 1.0

@@ -1,5 +1,6 @@
-"""The archive: a run accepted is recorded once, in order, and what differs is mended at a start."""
+"""The archive: a run accepted is recorded once, in order; a start repairs what differs."""
 
+import json
 import math
 import shutil
 from datetime import UTC, date, datetime
@@ -13,7 +14,6 @@ from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.connection import connect, writing
 from basis_pipeline.results.database.migration import migrate
-from basis_pipeline.results.database.queue import Entry
 from basis_pipeline.results.database.runs import latest, rows_of, run, runs, verify
 from basis_pipeline.results.database.tables import (
     DAILY_PERFORMANCE,
@@ -22,7 +22,7 @@ from basis_pipeline.results.database.tables import (
     POSITIONS,
     TRADES,
 )
-from basis_pipeline.results.store import RunResult, write_run
+from basis_pipeline.results.store import RunResult, write_run, write_verdicts
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Status, Verdict
 from tests.results.made_run import CAPITAL, make_run
@@ -34,10 +34,11 @@ def archive(tmp_path: Path, database_url: str) -> Archive:
     return Archive(tmp_path / "results", database_url, wait_seconds=0.2)
 
 
-def written(archive: Archive, **identity: object) -> tuple[RunResult, Path]:
-    """A run with its files in place."""
+def kept(archive: Archive, **identity: object) -> RunResult:
+    """A run that is kept."""
     made = make_run(**identity)
-    return made, write_run(made, archive.runs / made.run_id)
+    archive.keep(made)
+    return made
 
 
 def contents(archive: Archive) -> dict[str, list[tuple[object, ...]]]:
@@ -49,25 +50,16 @@ def contents(archive: Archive) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
-def verdict(check: str, status: str, at: datetime | None = None) -> Verdict:
+def verdict(check: str, status: Status, at: datetime | None = None) -> Verdict:
     """A verdict on a backtest."""
-    return Verdict(
-        check=check,
-        severity="ERROR",
-        status=Status(status),
-        message="message",
-        limit=1e-9,
-        phase=3,
-        asset="backtest/run",
-        evaluated_at=at,
-        run_id="abc",
-    )
+    place = {"asset": "backtest/run", "phase": 3, "evaluated_at": at, "run_id": "abc"}
+    return Verdict(check=check, severity="ERROR", status=status, evidence={"limit": 1e-9}, **place)
 
 
 def test_a_run_is_recorded_with_its_rows(archive: Archive) -> None:
     """One row a trade, a position and a midnight; sums over the days are the run's own."""
-    made, directory = written(archive)
-    assert archive.record(made, directory) is None
+    made = make_run()
+    assert archive.keep(made) is None
     (record,) = runs(archive.engine)
     assert (record.run_id, record.number, record.mode) == (made.run_id, 1, "eth_basis")
     assert (record.apy, record.min_health_factor) == (made.summary["apy"], None)
@@ -89,8 +81,7 @@ def test_a_run_is_recorded_with_its_rows(archive: Archive) -> None:
 
 def test_days_add_up_to_the_run(archive: Archive) -> None:
     """Equity is that of 00:00; components, flows and returns between midnights telescope."""
-    made, directory = written(archive)
-    archive.record(made, directory)
+    made = kept(archive)
     days = rows_of(archive.engine, DAILY_PERFORMANCE, [made.run_id])
     assert [days[0]["day"], days[-1]["day"], len(days)] == [date(2024, 6, 1), date(2024, 8, 10), 71]
     for before, after in pairwise(days):
@@ -106,27 +97,29 @@ def test_days_add_up_to_the_run(archive: Archive) -> None:
 
 def test_recording_again_changes_nothing(archive: Archive) -> None:
     """Number, time and every row stay as they were."""
-    made, directory = written(archive)
-    archive.record(made, directory)
+    made = kept(archive)
     before = contents(archive)
-    assert archive.record(made, directory) is None
+    assert archive.keep(made) is None
     assert contents(archive) == before
 
 
-def test_a_run_written_elsewhere_is_corrected(archive: Archive, tmp_path: Path) -> None:
-    """The row follows the directory written last, with the number it had."""
-    made, directory = written(archive)
-    archive.record(made, directory)
-    archive.record(make_run(capital=2.0), written(archive, capital=2.0)[1])
-    archive.record(made, write_run(made, tmp_path / "second"))
-    assert [(r.number, Path(r.path).name) for r in runs(archive.engine)][:1] == [(1, "second")]
-    assert len(rows_of(archive.engine, DAILY_PERFORMANCE, [made.run_id])) == 71
+def test_results_that_were_moved_are_found_again(archive: Archive, database_url: str) -> None:
+    """The rows follow the directories, with the numbers they had."""
+    for capital in (1.0, 2.0):
+        kept(archive, capital=capital)
+    before = [(r.number, r.run_id) for r in runs(archive.engine)]
+    moved = archive.directory.rename(archive.directory.with_name("moved to %20 another place"))
+    there = Archive(moved, database_url)
+    assert sorted(there.start().added) == sorted(run_id for _, run_id in before)
+    assert [(r.number, r.run_id) for r in runs(there.engine)] == before
+    assert {Path(r.path).parent for r in runs(there.engine)} == {there.runs}
+    assert there.start().problems == []
 
 
 def test_runs_are_found_by_mode_age_and_beginning(archive: Archive) -> None:
     """Listed in the order recorded; the latest of a mode is the one recorded last."""
     for mode, capital in (("a", 1.0), ("b", 2.0), ("a", 3.0)):
-        archive.record(*written(archive, mode=mode, capital=capital))
+        kept(archive, mode=mode, capital=capital)
     engine = archive.engine
     assert [r.capital for r in runs(engine)] == [1.0, 2.0, 3.0]
     assert [r.capital for r in runs(engine, mode="a")] == [1.0, 3.0]
@@ -146,8 +139,8 @@ def test_runs_are_found_by_mode_age_and_beginning(archive: Archive) -> None:
 
 def test_a_changed_run_is_not_served(archive: Archive) -> None:
     """RS-003 for a changed file, RS-002 for a directory that is gone."""
-    made, directory = written(archive)
-    archive.record(made, directory)
+    made = kept(archive)
+    directory = archive.runs / made.run_id
     summary = directory / "summary.json"
     summary.write_bytes(summary.read_bytes() + b"\n")
     with pytest.raises(ResultsError, match=r"RS-003.*summary\.json"):
@@ -157,41 +150,50 @@ def test_a_changed_run_is_not_served(archive: Archive) -> None:
         verify(run(archive.engine, made.run_id))
 
 
-def test_verdicts_replace_what_was_said_before(archive: Archive) -> None:
-    """One row a gate: the latest; those of runs that are not there are set aside, not lost."""
-    made, directory = written(archive)
-    archive.record(made, directory)
-    at = datetime(2025, 1, 1, tzinfo=UTC)
-    said = [verdict("reconciliation", "PASS", at), verdict("targets", "WARN")]
-    assert archive.record_verdicts(made.run_id, said) is None
-    assert archive.record_verdicts(made.run_id, [verdict("targets", "FAIL", at)]) is None
-    kept = rows_of(archive.engine, GATE_VERDICTS, [made.run_id])
-    assert [(row["check_name"], row["verdict"], row["evaluated_at"]) for row in kept] == [
+def test_verdicts_replace_those_before(archive: Archive) -> None:
+    """A row a gate, those of the file; a file that was renewed by a killed process is read too."""
+    made, at = make_run(), datetime(2025, 1, 1, tzinfo=UTC)
+    given = [verdict("reconciliation", Status.PASS, at), verdict("targets", Status.WARN)]
+    assert archive.keep(made, given) is None
+    assert archive.judge(made.run_id, [given[0], verdict("targets", Status.FAIL, at)]) is None
+    rows = rows_of(archive.engine, GATE_VERDICTS, [made.run_id])
+    assert [(row["check_name"], row["status"], row["evaluated_at"]) for row in rows] == [
         ("reconciliation", "PASS", at),
         ("targets", "FAIL", at),
     ]
-    assert archive.record_verdicts("0" * 16, said) is None
-    assert "not recorded" in archive.queue.set_aside_entries()["0" * 16]
-    assert any("0" * 16 in problem for problem in archive.start().problems)
+    assert json.loads(rows[0]["evidence"]) == {"limit": 1e-9}
+    write_verdicts(archive.runs / made.run_id, given)
+    assert archive.start().added == [made.run_id]
+    rows = rows_of(archive.engine, GATE_VERDICTS, [made.run_id])
+    assert [row["status"] for row in rows] == ["PASS", "WARN"]
+    with pytest.raises(ResultsError, match="RS-002"):
+        archive.judge("0" * 16, given)
 
 
-def test_an_entry_the_database_refuses_stops_no_other(archive: Archive) -> None:
-    """It is kept with the reason; those before and behind it are written."""
-    first, third = written(archive, capital=1.0), written(archive, capital=3.0)
-    archive.accept([first])
-    archive.queue.accept([Entry("run", "f" * 16, b'{"run": {"mode": "a"}}')])
-    archive.accept([third])
+def test_a_run_the_database_does_not_take_stops_no_other(archive: Archive) -> None:
+    """Those before and behind it are recorded; it is reported at every start, with the reason."""
+    names = []
+    for capital in (1.0, 2.0, 3.0):
+        made = make_run(capital=capital)
+        if capital == 2.0:
+            del made.summary["rebalances"]
+        names.append(write_run(made, archive.runs / made.run_id).name)
+    archive.queue.accept(names)
     assert archive.drain() == 3
     assert [r.capital for r in runs(archive.engine)] == [1.0, 3.0]
-    assert list(archive.queue.set_aside_entries()) == ["f" * 16]
     assert archive.queue.waiting() == []
+    for _ in range(2):
+        (error,) = archive.start().unreadable
+        assert error.code == "RS-004"
+        assert names[1] in error.what
 
 
 def test_files_without_rows_are_recorded_at_a_start(archive: Archive) -> None:
-    """A run whose writer was killed before its entry was accepted; damaged ones are told."""
-    made, _ = written(archive, capital=1.0)
-    _, broken = written(archive, capital=2.0)
-    (broken / "equity.parquet").unlink()
+    """A run whose writer was killed before its entry was accepted; damaged ones are reported."""
+    made, broken = make_run(capital=1.0), make_run(capital=2.0)
+    for run_ in (made, broken):
+        write_run(run_, archive.runs / run_.run_id)
+    (archive.runs / broken.run_id / "equity.parquet").unlink()
     (archive.runs / "notes").mkdir()
     found = archive.start()
     assert found.added == [made.run_id]
@@ -201,9 +203,9 @@ def test_files_without_rows_are_recorded_at_a_start(archive: Archive) -> None:
 
 
 def test_rows_whose_files_are_gone_are_marked_until_they_return(archive: Archive) -> None:
-    """They are told at every start, never dropped, and serve as latest no more."""
-    made, directory = written(archive)
-    archive.record(made, directory)
+    """They are reported at every start, never dropped, and serve as latest no more."""
+    made = kept(archive)
+    directory = archive.runs / made.run_id
     directory.rename(archive.runs / ".aside")
     for _ in range(2):
         found = archive.start()
@@ -219,7 +221,7 @@ def test_rows_whose_files_are_gone_are_marked_until_they_return(archive: Archive
 def test_a_lost_database_is_made_anew_from_the_files(archive: Archive, database_url: str) -> None:
     """Only the files are needed: another database gets every run."""
     for capital in (1.0, 2.0):
-        archive.record(*written(archive, capital=capital))
+        kept(archive, capital=capital)
     before = {r.run_id: r.apy for r in runs(archive.engine)}
     with writing(archive.engine) as connection:
         for table in ("trades", "positions", "daily_performance", "gate_verdicts", "runs"):
@@ -231,12 +233,10 @@ def test_a_lost_database_is_made_anew_from_the_files(archive: Archive, database_
 
 def test_a_forgotten_run_is_gone(archive: Archive) -> None:
     """Rows of every table and files; the others stay."""
-    made, directory = written(archive, capital=1.0)
-    other, _ = written(archive, capital=2.0)
-    archive.start()
-    archive.record_verdicts(made.run_id, [verdict("targets", "PASS")])
+    made, other = kept(archive, capital=1.0), kept(archive, capital=2.0)
+    archive.judge(made.run_id, [verdict("targets", Status.PASS)])
     archive.forget([made.run_id])
-    assert not directory.exists()
+    assert not (archive.runs / made.run_id).exists()
     assert [r.run_id for r in runs(archive.engine)] == [other.run_id]
     for table in (TRADES, POSITIONS, DAILY_PERFORMANCE, GATE_VERDICTS):
         assert rows_of(archive.engine, table, [made.run_id]) == []
@@ -244,28 +244,28 @@ def test_a_forgotten_run_is_gone(archive: Archive) -> None:
 
 
 def test_a_run_waits_while_the_database_is_held(archive: Archive) -> None:
-    """RS-007 is told, the run is accepted, and is recorded when the database is free again."""
+    """RS-007 is returned, the run is accepted, and is recorded when the database is free again."""
     migrate(archive.engine)
-    made, directory = written(archive)
+    made = make_run()
     with writing(connect(archive.engine.url.render_as_string(hide_password=False))) as holder:
         if archive.engine.dialect.name == "postgresql":
             holder.execute(text("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE"))
-        waits = archive.record(made, directory)
+        waits = archive.keep(made)
         assert waits is not None
         assert waits.code == "RS-007"
-        assert archive.queue.waiting() == [made.run_id]
+        assert [entry.run_id for entry in archive.queue.waiting()] == [made.run_id]
     assert archive.start().drained == 1
     assert [r.run_id for r in runs(archive.engine)] == [made.run_id]
     assert archive.queue.waiting() == []
 
 
 def test_runs_are_accepted_while_the_server_is_down(tmp_path: Path, database_url: str) -> None:
-    """RS-008 is told; afterwards all are recorded in the order they were accepted."""
+    """RS-008 is returned; afterwards all are recorded in the order they were accepted."""
     results = tmp_path / "results"
     down = Archive(results, "postgresql://nobody@127.0.0.1:1/none")
     capitals = [3.0, 1.0, 2.0]
     for capital in capitals:
-        waits = down.record(*written(down, capital=capital))
+        waits = down.keep(make_run(capital=capital))
         assert waits is not None
         assert waits.code == "RS-008"
     up = Archive(results, database_url)
@@ -273,15 +273,16 @@ def test_runs_are_accepted_while_the_server_is_down(tmp_path: Path, database_url
     assert [r.capital for r in runs(up.engine)] == capitals
 
 
-def test_a_full_queue_refuses_after_waiting(tmp_path: Path) -> None:
+def test_a_full_queue_rejects_after_waiting(tmp_path: Path) -> None:
     """RS-009: the queue does not grow beyond its depth; the run is found by the next start."""
-    url = f"sqlite:///{tmp_path}/runs.sqlite"
-    archive = Archive(tmp_path / "results", url, depth=2, wait_seconds=0.1)
+    results = tmp_path / "results"
+    down = Archive(results, "postgresql://nobody@127.0.0.1:1/none", depth=2, wait_seconds=0.1)
     for capital in (1.0, 2.0):
-        archive.accept([written(archive, capital=capital)])
-    refused = written(archive, capital=3.0)
+        kept(down, capital=capital)
+    rejected = make_run(capital=3.0)
     with pytest.raises(ResultsError, match=r"RS-009.*2 results wait"):
-        archive.accept([refused])
-    assert len(archive.queue.waiting()) == 2
-    assert archive.start().added == [refused[0].run_id]
-    assert sorted(r.capital for r in runs(archive.engine)) == [1.0, 2.0, 3.0]
+        down.keep(rejected)
+    assert len(down.queue.waiting()) == 2
+    up = Archive(results, f"sqlite:///{tmp_path}/runs.sqlite")
+    assert up.start().added == [rejected.run_id]
+    assert [r.capital for r in runs(up.engine)] == [1.0, 2.0, 3.0]

@@ -1,5 +1,8 @@
-"""A backup holds everything, and restores into either database or not at all."""
+"""A backup holds everything, and is restored as a whole or not at all."""
 
+import signal
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +12,15 @@ import pytest
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.backup import backup, backups, restore
-from basis_pipeline.results.database.export import document
-from basis_pipeline.results.database.runs import runs, verify
-from basis_pipeline.results.store import read_run, write_run
+from basis_pipeline.results.database.runs import document, runs, verify
+from basis_pipeline.results.store import read_run, read_verdicts
+from basis_pipeline.settings import project_root
+from basis_pipeline.verdict import Status
 from tests import postgres
 from tests.results.database.test_archive import verdict
 from tests.results.made_run import make_run
+
+KILLS = 12  # at steps spread over a restore, and some more at its end
 
 
 @pytest.fixture
@@ -23,23 +29,22 @@ def archive(tmp_path: Path, database_url: str) -> Archive:
     made = Archive(tmp_path / "results", database_url)
     for capital in (1.0, 2.0):
         run = make_run(hours=72, capital=capital)
-        made.record(run, write_run(run, made.runs / run.run_id))
-    made.record_verdicts(run.run_id, [verdict("targets", "PASS")])
+        made.keep(run, [verdict("targets", Status.PASS)] if capital == 2.0 else None)
     return made
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def other(request: pytest.FixtureRequest, tmp_path: Path, postgres_url: str) -> Iterator[Archive]:
-    """An empty place with a database of either kind."""
-    if request.param == "sqlite":
+@pytest.fixture
+def other(tmp_path: Path, archive: Archive, request: pytest.FixtureRequest) -> Iterator[Archive]:
+    """An empty place with a database of the same kind."""
+    if archive.engine.dialect.name == "sqlite":
         yield Archive(tmp_path / "other", f"sqlite:///{tmp_path}/other/runs.sqlite")
         return
-    with postgres.database(postgres_url) as url:
+    with postgres.database(request.getfixturevalue("postgres_url")) as url:
         yield Archive(tmp_path / "other", url)
 
 
-def told(archive: Archive) -> list[object]:
-    """Everything an archive tells of its runs, but where they lie."""
+def contents(archive: Archive) -> list[object]:
+    """Everything an archive has of its runs, but where they lie."""
     documents = [document(archive.engine, record.run_id) for record in runs(archive.engine)]
     for found in documents:
         for row in found["runs"]:
@@ -47,33 +52,113 @@ def told(archive: Archive) -> list[object]:
     return documents
 
 
-def test_a_backup_restores_into_either_database(archive: Archive, other: Archive) -> None:
-    """Rows and files are what they were, whichever backend it came from and goes to."""
-    file = backup(archive, archive.runs.parent / "backups")
+def test_a_backup_restores_rows_and_files(archive: Archive, other: Archive) -> None:
+    """They are what they were, and the next run is numbered behind them."""
+    file = backup(archive)
     restored = restore(file, other)
-    assert told(other) == told(archive)
+    assert contents(other) == contents(archive)
     for record in restored:
         verify(record)
         assert Path(record.path).parent == other.runs
         assert read_run(Path(record.path)).run_id == record.run_id
+        before = read_verdicts(archive.runs / record.run_id)
+        assert read_verdicts(Path(record.path)) == before
     assert other.start().problems == []
-    another = make_run(hours=72, capital=3.0)
-    assert other.record(another, write_run(another, other.runs / another.run_id)) is None
+    assert other.keep(make_run(hours=72, capital=3.0)) is None
     assert [record.number for record in runs(other.engine)] == [1, 2, 3]
+
+
+def test_a_backup_of_the_other_kind_of_database_is_rejected(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """RS-010 names both kinds, and nothing is touched."""
+    with postgres.database(postgres_url) as url:
+        file = backup(Archive(tmp_path / "results", url))
+    other = Archive(tmp_path / "other", f"sqlite:///{tmp_path}/x.sqlite")
+    with pytest.raises(ResultsError, match=r"RS-010.*of postgresql, the database is sqlite"):
+        restore(file, other)
+    assert not other.runs.exists()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.database.backup import restore
+from tests.results.database.killed import counting, kill_at
+place = Path(sys.argv[1])
+if sys.argv[4] == "0":
+    steps = []
+    sys.settrace(counting(steps.append))
+else:
+    sys.settrace(counting(kill_at(int(sys.argv[4]))))
+restore(Path(sys.argv[3]), Archive(place, sys.argv[2]), overwrite=True)
+sys.settrace(None)
+print(steps[-1])
+"""
+
+
+def test_a_restore_killed_at_any_step_leaves_the_old_or_the_new_results(
+    archive: Archive, other: Archive
+) -> None:
+    """The next start ends it: no row without its files, no file without its row, no leftovers."""
+    url = other.engine.url.render_as_string(hide_password=False)
+    url = url.replace("postgresql+psycopg2", "postgresql")
+    file = backup(archive)
+    old = make_run(hours=72, capital=9.0)
+
+    def restored(step: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", KILLED, other.directory, url, file, step]
+        return subprocess.run(
+            [str(word) for word in command],
+            cwd=project_root(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    other.keep(old)
+    steps = int(restored(0).stdout)
+    new, seen = contents(archive), set()
+    for step in [*range(1, steps, steps // KILLS), *range(steps - 40, steps, 6)]:
+        other.forget([record.run_id for record in runs(other.engine)])
+        other.keep(old)
+        before = contents(other)
+        assert restored(step).returncode == -signal.SIGKILL
+        assert other.start().problems == []
+        after = contents(other)
+        assert after in (before, new)
+        seen.add(after == new)
+        for record in runs(other.engine):
+            verify(record)
+        names = [path.name for path in other.directory.iterdir()]
+        assert not [name for name in names if name.startswith(".rest")]
+    assert seen == {True, False}
+
+
+def test_leftovers_of_killed_backups_are_removed(archive: Archive) -> None:
+    """Copies of the database and half-written files go at the next start."""
+    directory = backup(archive).parent
+    for name in (".results-1.tar.partial", ".results-1.tar.database"):
+        (directory / name).write_text("left")
+    (archive.directory / ".restored-1").mkdir()
+    archive.start()
+    assert [path.suffix for path in directory.iterdir()] == [".tar"]
+    assert not (archive.directory / ".restored-1").exists()
 
 
 def test_a_place_that_holds_results_is_not_restored_over(archive: Archive, tmp_path: Path) -> None:
     """RS-011 and nothing is touched; asked for, it is replaced as a whole."""
     file = backup(archive, tmp_path / "backups")
     later = make_run(hours=72, capital=3.0)
-    archive.record(later, write_run(later, archive.runs / later.run_id))
-    before = told(archive)
+    archive.keep(later)
+    before = contents(archive)
     with pytest.raises(ResultsError, match="RS-011"):
         restore(file, archive)
-    assert told(archive) == before
+    assert contents(archive) == before
     assert len(restore(file, archive, overwrite=True)) == 2
     assert not (archive.runs / later.run_id).exists()
-    assert told(archive) == before[:2]
+    assert contents(archive) == before[:2]
     assert archive.start().problems == []
     assert [path.name for path in archive.runs.parent.glob(".restored-*")] == []
 

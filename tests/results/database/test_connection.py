@@ -1,5 +1,6 @@
 """Opening a database: what it promises, and what is said when it cannot be used."""
 
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,21 +13,26 @@ from sqlalchemy import Connection, Engine, event, exc, insert, select, text
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
-from basis_pipeline.results.database.tables import EVENT_INDEX, TRADES
+from basis_pipeline.results.database.migration import migrate, revisions
+from basis_pipeline.results.database.runs import runs
+from basis_pipeline.results.database.tables import RUNS, TRADES
 
 PASSWORD = "correct-horse-7"
 
 
-def entry(position: int, at: datetime) -> dict[str, object]:
-    """A row of the smallest table that refers to no other."""
-    named = dict.fromkeys(("type", "level", "mode", "pipeline_run", "component"), "x")
-    return {"file": "a.jsonl", "position": position, "at": at, **named}
+def entry(number: int, at: datetime) -> dict[str, object]:
+    """A row of a run."""
+    texts = ("run_id", "mode", "share_class", "status", "config_hash", "data_hash", "path")
+    texts += ("engine_version", "files", "summary_sha256")
+    row: dict[str, object] = dict.fromkeys(texts, str(number))
+    row |= dict.fromkeys(("capital", "rebalances", "liquidations"), 0)
+    return row | {"number": number, "created_at": at, "start": at, "end": at}
 
 
 def add_each(connection: Connection, rows: list[dict[str, object]]) -> None:
     """One statement a row."""
     for row in rows:
-        connection.execute(insert(EVENT_INDEX), row)
+        connection.execute(insert(RUNS), row)
 
 
 def test_a_new_sqlite_file_is_durable_and_strict(tmp_path: Path) -> None:
@@ -64,12 +70,12 @@ def test_times_come_back_in_utc(engine: Engine) -> None:
     """A moment given in any zone is the same moment, to the microsecond; a naive one is refused."""
     at = datetime(2024, 6, 1, 8, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5)))
     with writing(engine) as connection:
-        connection.execute(insert(EVENT_INDEX), entry(0, at))
-        stored = connection.scalar(select(EVENT_INDEX.c.at))
+        connection.execute(insert(RUNS), entry(0, at))
+        stored = connection.scalar(select(RUNS.c.created_at))
     assert stored == at
     assert stored.tzinfo is UTC
     with pytest.raises(exc.StatementError, match="no time zone"), writing(engine) as connection:
-        connection.execute(insert(EVENT_INDEX), entry(1, at.replace(tzinfo=None)))
+        connection.execute(insert(RUNS), entry(1, at.replace(tzinfo=None)))
 
 
 def test_a_failed_transaction_leaves_nothing(engine: Engine) -> None:
@@ -78,7 +84,7 @@ def test_a_failed_transaction_leaves_nothing(engine: Engine) -> None:
     with pytest.raises(exc.IntegrityError), writing(engine) as connection:
         add_each(connection, rows)
     with reading(engine) as connection:
-        assert connection.execute(select(EVENT_INDEX)).all() == []
+        assert connection.execute(select(RUNS)).all() == []
 
 
 def test_exclusive_writers_never_overlap(engine: Engine) -> None:
@@ -90,8 +96,8 @@ def test_exclusive_writers_never_overlap(engine: Engine) -> None:
         gate.wait()
         for _ in range(rounds):
             with writing(engine, exclusive="counting") as connection:
-                held = len(connection.execute(select(EVENT_INDEX.c.position)).all())
-                connection.execute(insert(EVENT_INDEX), entry(held, datetime.now(UTC)))
+                held = len(connection.execute(select(RUNS.c.number)).all())
+                connection.execute(insert(RUNS), entry(held, datetime.now(UTC)))
 
     threads = [Thread(target=add) for _ in range(writers)]
     for thread in threads:
@@ -99,7 +105,7 @@ def test_exclusive_writers_never_overlap(engine: Engine) -> None:
     for thread in threads:
         thread.join()
     with reading(engine) as connection:
-        assert len(connection.execute(select(EVENT_INDEX)).all()) == writers * rounds
+        assert len(connection.execute(select(RUNS)).all()) == writers * rounds
 
 
 def test_a_locked_database_is_told(database_url: str, engine: Engine) -> None:
@@ -108,11 +114,11 @@ def test_a_locked_database_is_told(database_url: str, engine: Engine) -> None:
     row = entry(0, datetime.now(UTC))
     with writing(engine) as holder:
         if engine.dialect.name == "postgresql":
-            holder.execute(text("LOCK TABLE event_index IN ACCESS EXCLUSIVE MODE"))
+            holder.execute(text("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(ResultsError, match="RS-007"), writing(impatient) as connection:
-            connection.execute(insert(EVENT_INDEX), row)
+            connection.execute(insert(RUNS), row)
     with writing(impatient) as connection:
-        connection.execute(insert(EVENT_INDEX), row)
+        connection.execute(insert(RUNS), row)
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
@@ -157,10 +163,71 @@ def test_a_password_is_never_shown(url: str) -> None:
     assert not [text for text in told if PASSWORD in text]
 
 
-def test_a_url_that_cannot_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"//{PASSWORD}",
+        f"postgresql://someone:{PASSWORD}@host:54x2/results",
+        f"postgresql://someone:{PASSWORD}@host:/results",
+        f"postgresql://someone:{PASSWORD}@host/results?port=abc",
+        f"sqlite:////tmp/runs.sqlite?password={PASSWORD}",
+    ],
+)
+def test_a_url_that_cannot_be_read(url: str) -> None:
     """RS-008, without what was given: it may hold a password."""
     with pytest.raises(ResultsError, match="RS-008") as caught:
-        connect(f"//{PASSWORD}")
+        connect(url)
     assert PASSWORD not in str(caught.value)
-    assert sqlite_file(f"sqlite:///{tmp_path}/runs.sqlite") == tmp_path / "runs.sqlite"
+
+
+@pytest.mark.parametrize("host", ["[bad", "ho st", "127.0.0.1:99999999"])
+def test_a_host_that_cannot_be_one(host: str) -> None:
+    """RS-008 when it is used."""
+    with pytest.raises(ResultsError, match="RS-008"):
+        reading(connect(f"postgresql://someone@{host}/results")).__enter__()
+
+
+@pytest.mark.parametrize("name", ["runs.sqlite", "a b%20c#d.sqlite"])
+def test_every_character_of_a_path_is_meant(tmp_path: Path, name: str) -> None:
+    """Also a blank, and what other URLs would decode."""
+    url = f"sqlite:///{tmp_path}/{name}"
+    assert sqlite_file(url) == tmp_path / name
     assert sqlite_file("postgresql://host/results") is None
+    migrate(connect(url))
+    assert (tmp_path / name).is_file()
+
+
+def test_a_read_only_directory_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is made or changed there; writing is RS-001."""
+    file = tmp_path / "runs.sqlite"
+    migrate(connect(f"sqlite:///{file}"))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # who runs as root may write everywhere
+    file.chmod(0o444)
+    engine = connect(f"sqlite:///{file}")
+    assert migrate(engine) == revisions()[-1]
+    with reading(engine) as connection:
+        assert connection.execute(select(RUNS)).all() == []
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    with pytest.raises(ResultsError, match="RS-001"), writing(engine) as connection:
+        connection.execute(insert(RUNS), entry(0, datetime.now(UTC)))
+
+
+def test_a_flipped_byte_is_damage_with_a_code(tmp_path: Path) -> None:
+    """RS-005 wherever it lies: in a text, a time, a number of a page."""
+    file = tmp_path / "runs.sqlite"
+    engine = connect(f"sqlite:///{file}")
+    migrate(engine)
+    with writing(engine) as connection:
+        for number in range(20):
+            connection.execute(insert(RUNS), entry(number, datetime.now(UTC)))
+    with closing(sqlite3.connect(file)) as plain:
+        plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content, codes = file.read_bytes(), set()
+    for at in range(0, len(content), 487):
+        file.write_bytes(content[:at] + bytes([content[at] ^ 0xE0]) + content[at + 1 :])
+        try:
+            runs(connect(f"sqlite:///{file}", busy_seconds=0.1))
+        except ResultsError as error:
+            codes.add(error.code)
+    assert "RS-005" in codes
+    assert codes <= {"RS-005", "RS-001"}

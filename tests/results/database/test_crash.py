@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,25 +11,23 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
-import orjson
 import pytest
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.database.queue import Entry
-from basis_pipeline.results.database.rows import RUN, run_entry
 from basis_pipeline.results.database.runs import rows_of, runs
 from basis_pipeline.results.database.tables import DAILY_PERFORMANCE
-from basis_pipeline.results.database.worker import follow
-from basis_pipeline.results.store import write_run
+from basis_pipeline.results.store import RunIdentity, write_run
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
 
 KILLS = {"sqlite": (120, 20), "postgresql": (40, 10)}  # at steps of the code, after random times
 THOUSAND = 1000
+AT_ONCE = {"sqlite": THOUSAND, "postgresql": 300}
 
 
 @pytest.fixture
@@ -65,102 +64,115 @@ def test_killed_at_any_step_the_next_start_repairs_itself(
 
 
 @pytest.fixture
-def template(tmp_path: Path) -> bytes:
-    """Content of the entry of a small run."""
+def template(tmp_path: Path) -> Path:
+    """The directory of a small run."""
     made = make_run(hours=48)
-    return run_entry(made, write_run(made, tmp_path / "elsewhere" / made.run_id)).content
+    return write_run(made, tmp_path / "elsewhere" / made.run_id)
 
 
-def entries(template: bytes, count: int) -> list[Entry]:
-    """Entries of so many runs."""
-    content = orjson.loads(template)
+def directories(archive: Archive, template: Path, count: int) -> list[str]:
+    """Directories of so many runs, by identity."""
+    summary = json.loads((template / "summary.json").read_bytes())
     found = []
     for number in range(count):
-        content["run"]["run_id"] = name = f"{number:016x}"
-        found.append(Entry(RUN, name, orjson.dumps(content)))
+        identity = replace(RunIdentity.from_json(summary["identity"]), capital=1.0 + number)
+        directory = archive.runs / identity.run_id
+        shutil.copytree(template, directory, copy_function=os.link)
+        (directory / "summary.json").unlink()
+        named = {**summary, "run_id": identity.run_id, "identity": identity.as_json()}
+        (directory / "summary.json").write_text(json.dumps(named))
+        found.append(identity.run_id)
     return found
 
 
-def asked_at_once(archive: Archive, asked: list[Entry]) -> tuple[dict[int, str], list[str]]:
-    """Every entry offered in a thread of its own: numbers given, and codes of the refusals."""
+def accepted_at_once(archive: Archive, run_ids: list[str]) -> tuple[dict[int, str], list[str]]:
+    """Every run offered in a thread of its own: numbers given, and codes of the rejections."""
     accepted: dict[int, str] = {}
-    refused: list[str] = []
+    rejected: list[str] = []
 
-    def offer(entry: Entry) -> None:
+    def offer(run_id: str) -> None:
         try:
-            (sequence,) = archive.queue.accept([entry])
+            (entry,) = archive.queue.accept([run_id])
         except ResultsError as error:
-            refused.append(error.code)
+            rejected.append(error.code)
         else:
-            accepted[sequence] = entry.run_id
+            accepted[entry.number] = entry.run_id
 
-    threads = [Thread(target=offer, args=(entry,)) for entry in asked]
+    threads = [Thread(target=offer, args=(run_id,)) for run_id in run_ids]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return accepted, refused
+    return accepted, rejected
 
 
 def test_a_thousand_requests_at_once_are_a_thousand_results_in_order(
-    tmp_path: Path, database_url: str, template: bytes
+    tmp_path: Path, database_url: str, template: Path
 ) -> None:
-    """Through a queue of a hundred, while its worker drains: numbered as they were accepted."""
-    archive = Archive(tmp_path / "results", database_url, depth=100, wait_seconds=60.0)
-    ended = Event()
+    """Through a queue of a hundred, while another drains: numbered as they were accepted."""
+    archive = Archive(tmp_path / "results", database_url, depth=100, wait_seconds=600.0)
+    count = AT_ONCE[database_url.partition(":")[0]]
+    run_ids, ended = directories(archive, template, count), Event()
+
+    def drain() -> int:
+        other, drained = Archive(tmp_path / "results", database_url), 0
+        while not ended.wait(0.05):
+            drained += other.drain()
+        return drained + other.drain()
+
     with ThreadPoolExecutor(1) as pool:
-        counted = pool.submit(follow, Archive(tmp_path / "results", database_url), ended)
-        accepted, refused = asked_at_once(archive, entries(template, THOUSAND))
+        counted = pool.submit(drain)
+        accepted, rejected = accepted_at_once(archive, run_ids)
         ended.set()
-        assert counted.result() == THOUSAND
-    assert refused == []
+        assert counted.result() == count
+    assert rejected == []
     recorded = [(record.number, record.run_id) for record in runs(archive.engine)]
-    in_order = [accepted[sequence] for sequence in sorted(accepted)]
+    in_order = [accepted[number] for number in sorted(accepted)]
     assert recorded == list(enumerate(in_order, start=1))
     days = rows_of(archive.engine, DAILY_PERFORMANCE, in_order)
-    assert len(days) == 3 * THOUSAND
+    assert len(days) == 3 * count
 
 
-def test_a_thousand_requests_without_a_worker_are_refused_beyond_the_depth(
-    tmp_path: Path, template: bytes
+def test_a_thousand_requests_that_nobody_drains_are_rejected_beyond_the_depth(
+    tmp_path: Path, template: Path
 ) -> None:
-    """Back-pressure instead of growth: exactly the depth is accepted, the rest is told RS-009."""
+    """Back-pressure instead of growth: exactly the depth is accepted, the rest gets RS-009."""
     url = f"sqlite:///{tmp_path}/runs.sqlite"
-    archive = Archive(tmp_path / "results", url, depth=100, wait_seconds=0.0)
-    accepted, refused = asked_at_once(archive, entries(template, THOUSAND))
-    assert (len(accepted), refused) == (100, ["RS-009"] * 900)
+    archive = Archive(tmp_path / "results", url, depth=100)
+    run_ids = directories(archive, template, THOUSAND)
+    archive.queue.wait_seconds = 0.0
+    accepted, rejected = accepted_at_once(archive, run_ids)
+    assert (len(accepted), rejected) == (100, ["RS-009"] * 900)
     assert archive.drain() == 100
     recorded = [record.run_id for record in runs(archive.engine)]
-    assert recorded == [accepted[sequence] for sequence in sorted(accepted)]
+    assert recorded == [accepted[number] for number in sorted(accepted)]
 
 
-WORKER = """
+DRAINER = """
 import sys
-import tempfile
 from pathlib import Path
-from threading import Event
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.database.worker import follow
-follow(Archive(Path(sys.argv[1]), sys.argv[2]), Event(), lambda _: print("up", flush=True))
+Archive(Path(sys.argv[1]), sys.argv[2]).drain()
 """
 
 
-def test_a_worker_killed_again_and_again_loses_nothing(
-    tmp_path: Path, database_url: str, template: bytes
+def test_a_process_killed_while_it_drains_again_and_again_loses_nothing(
+    tmp_path: Path, database_url: str, template: Path
 ) -> None:
     """Each is killed as soon as it is at work; the last start finishes what they left."""
     archive = Archive(tmp_path / "results", database_url)
-    asked = entries(template, 300)
-    for first in range(0, len(asked), 100):
-        archive.queue.accept(asked[first : first + 100])
-        command = [sys.executable, "-c", WORKER, str(tmp_path / "results"), database_url]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
-            while len(archive.queue.waiting()) > 90 and worker.poll() is None:
+    run_ids = directories(archive, template, 300)
+    for first in range(0, len(run_ids), 100):
+        archive.queue.accept(run_ids[first : first + 100])
+        command = [sys.executable, "-c", DRAINER, str(tmp_path / "results"), database_url]
+        waiting = len(archive.queue.waiting())
+        with subprocess.Popen(command) as drainer:
+            while len(archive.queue.waiting()) == waiting and drainer.poll() is None:
                 pass
-            worker.kill()
-        assert worker.returncode == -signal.SIGKILL
+            drainer.kill()
+        assert drainer.returncode == -signal.SIGKILL
     archive.start()
-    assert [record.run_id for record in runs(archive.engine)] == [e.run_id for e in asked]
+    assert [record.run_id for record in runs(archive.engine)] == run_ids
     assert [record.number for record in runs(archive.engine)] == list(range(1, 301))
 
 
@@ -175,19 +187,22 @@ def full_disk(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_refuses_or_keeps_a_result(tmp_path: Path) -> None:
-    """RS-001: not accepted where the queue cannot grow; kept where only the database cannot."""
+def test_a_full_disk_rejects_or_keeps_a_result(tmp_path: Path) -> None:
+    """RS-001: nothing is left where its files cannot grow; kept where only the database cannot."""
     archive = Archive(tmp_path / "results", f"sqlite:///{tmp_path}/runs.sqlite")
     archive.start()
     first, second = make_run(capital=1.0), make_run(capital=2.0)
-    places = [write_run(made, archive.runs / made.run_id) for made in (first, second)]
     with full_disk(4096), pytest.raises(ResultsError, match="RS-001"):
-        archive.accept([(first, places[0])])
+        archive.keep(first)
+    assert list(archive.runs.iterdir()) == []
     assert archive.queue.waiting() == []
-    archive.accept([(second, places[1])])
-    with full_disk(4096), pytest.raises(ResultsError, match="RS-001"):
-        archive.drain()
-    assert archive.queue.waiting() == [second.run_id]
+    write_run(second, archive.runs / second.run_id)
+    with full_disk(4096):
+        waits = archive.record(second.run_id)
+    assert waits is not None
+    assert waits.code == "RS-001"
+    assert [entry.run_id for entry in archive.queue.waiting()] == [second.run_id]
+    write_run(first, archive.runs / first.run_id)
     found = archive.start()
     assert (found.drained, found.added) == (1, [first.run_id])
     assert [record.run_id for record in runs(archive.engine)] == [second.run_id, first.run_id]

@@ -1,0 +1,223 @@
+"""How each component is looked at. A probe makes nothing where nothing has run yet."""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psutil
+
+from basis_pipeline.config import DatasetConfig
+from basis_pipeline.config.health import Room
+from basis_pipeline.errors import (
+    BacktestError,
+    BasisError,
+    DataError,
+    EventError,
+    HealthError,
+    ResultsError,
+    error_from_code,
+)
+from basis_pipeline.operations.control import State, read_state
+from basis_pipeline.operations.control.state import UNREACHABLE
+from basis_pipeline.operations.health.instance import FeedVerdict, InstanceMetrics
+from basis_pipeline.operations.health.model import Finding, Status, faulty
+from basis_pipeline.results.database.archive import RUNS_DIRECTORY
+from basis_pipeline.results.database.connection import place as place_of
+from basis_pipeline.results.database.connection import sqlite_file
+from basis_pipeline.results.database.migration import existing
+from basis_pipeline.results.database.runs import runs, verify
+from basis_pipeline.settings import Settings
+
+MIB = 2**20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+OUTSIDE_WINDOW = "DATA-012"  # about what was asked for, not about the data
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def settings(secret_files: Iterable[Path]) -> Finding:
+    """Report environment files that hold a secret and that every user can read or change."""
+    by_others = stat.S_IROTH | stat.S_IWOTH
+    if exposed := [file for file in secret_files if file.stat().st_mode & by_others]:
+        files = ", ".join(map(str, exposed))
+        what = "an environment file with a secret can be read or changed by every user"
+        return faulty(HealthError("HEALTH-008", what, where=files), Status.DEGRADED)
+    return Finding(Status.HEALTHY, "every variable is set and usable")
+
+
+def memory(room: Room) -> Finding:
+    """Look at the memory available, to the machine and to the container."""
+    free = float(psutil.virtual_memory().available)
+    with suppress(OSError, ValueError):  # no container, or one without a limit
+        limit = float((CGROUP / "memory.max").read_text())
+        free = min(free, limit - float((CGROUP / "memory.current").read_text()))
+    return _room_left(free / MIB, room, "HEALTH-003", "MiB of memory available", "")
+
+
+def disk(places: Iterable[Path], room: Room) -> Finding:
+    """Look at the room where results are written: what the file system says, and what it does."""
+    found = []
+    for place in places:
+        directory = next(p for p in (place, *place.parents) if p.exists())
+        free = shutil.disk_usage(directory).free / MIB
+        if directory.is_dir():
+            try:
+                _write_probe(directory)
+            except OSError as error:
+                free = 0.0 if error.errno in FULL else free
+        found.append((free, directory))
+    free, directory = min(found)
+    return _room_left(free, room, "HEALTH-002", "MiB free on disk", str(directory))
+
+
+def _room_left(free: float, room: Room, code: str, unit: str, where: str) -> Finding:
+    message = f"{free:,.0f} {unit}"
+    if free >= room.degraded_below_mb:
+        return Finding(Status.HEALTHY, message, where=where)
+    is_short = free < room.unhealthy_below_mb
+    limit = room.unhealthy_below_mb if is_short else room.degraded_below_mb
+    error = HealthError(code, f"{message}, the limit is {limit:g}", where=where)
+    return faulty(error, Status.UNHEALTHY if is_short else Status.DEGRADED)
+
+
+def _write_probe(directory: Path) -> None:
+    """Write some blocks into a directory and remove them again. Raises OSError."""
+    probe = directory / f".health-{os.getpid()}"
+    try:
+        with probe.open("wb") as file:
+            file.write(bytes(64 * 1024))
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _unwritable(place: Path) -> str:
+    """Return why nothing can be written there; empty when something can."""
+    if not place.is_dir():
+        return "a file is in its place"
+    try:
+        _write_probe(place)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
+
+
+def engine() -> Finding:
+    """Look whether the engine is compiled: compiling takes longer than a report may."""
+    from basis_pipeline.runs.compilation import is_compiled
+
+    if is_compiled():
+        return Finding(Status.HEALTHY, "compiled")
+    return Finding(Status.NOT_READY, "not compiled yet: the first run compiles it")
+
+
+def results_store(settings: Settings) -> Finding:
+    """Look whether the database answers and the latest run of every mode is as it was recorded."""
+    directories = settings.results_dir / RUNS_DIRECTORY
+    file = sqlite_file(settings.results_db_url)
+    for place in (settings.results_dir, directories, *([file.parent] if file else [])):
+        if place.exists() and (fault := _unwritable(place)):
+            what = f"results cannot be stored: {fault}"
+            return faulty(ResultsError("RS-001", what, where=str(place)))
+    try:
+        engine = existing(settings.results_db_url)
+        if engine is None:
+            if directories.is_dir() and any(directories.iterdir()):
+                what = "the results database is missing, the runs are there"
+                return faulty(ResultsError("RS-005", what, where=str(file or "")))
+            return Finding(Status.NOT_READY, "nothing is stored yet: the first run makes it")
+        recorded = runs(engine)
+        latest = {record.mode: record for record in recorded}
+        for record in latest.values():
+            verify(record)
+    except BasisError as error:
+        # Results wait in their directories while the server cannot be reached.
+        return faulty(error, stops=error.code != UNREACHABLE)
+    message = f"{len(recorded)} runs; the latest of {len(latest)} modes verified"
+    return Finding(Status.HEALTHY, message, where=place_of(engine))
+
+
+def event_log(directory: Path) -> Finding:
+    """Look whether the directory of the log can be written; the first run makes it."""
+    if not directory.exists():
+        return Finding(Status.NOT_READY, "nothing is logged yet: the first run makes it")
+    if fault := _unwritable(directory):
+        what = f"the event log cannot be written: {fault}"
+        return faulty(EventError("EVENT-001", what, where=str(directory)))
+    return Finding(Status.HEALTHY, "can be written", where=str(directory))
+
+
+def control(settings: Settings) -> Finding:
+    """Look whether work may go on: a halt stops every mode, and so does an unreadable state."""
+    try:
+        state = read_state(settings)
+    except BasisError as error:
+        return faulty(error)
+    if state.stops_work:
+        return faulty(BacktestError("BT-005", state.description))
+    is_alert = state.name is State.ALERT
+    return Finding(Status.DEGRADED if is_alert else Status.HEALTHY, state.description)
+
+
+def feed(data_dir: Path, config: DatasetConfig, verdict: FeedVerdict | None) -> Finding:
+    """Look whether the files of a feed are there, and what their latest checks found.
+
+    A feed that was never read is not ready: only its checks say whether its data are sound.
+    """
+    files = [path for path in data_dir.glob(config.glob) if path.is_file()]
+    if not files:
+        what = f"{config.name}: its files are gone" if verdict else f"{config.name}: no files yet"
+        error = DataError("DATA-001", what, where=str(data_dir / config.glob))
+        return faulty(error, Status.UNHEALTHY if verdict else Status.NOT_READY, stops=True)
+    message = f"{len(files)} file{'s' if len(files) > 1 else ''}"
+    if verdict is None:
+        return Finding(Status.NOT_READY, f"{message}, not read yet: basis run")
+    changed = max(max(s.st_mtime, s.st_ctime) for s in (path.stat() for path in files))
+    if datetime.fromtimestamp(changed, UTC) > verdict.at:
+        return Finding(Status.NOT_READY, f"{message}, changed since they were read: basis run")
+    if verdict.code not in ("", OUTSIDE_WINDOW):
+        return faulty(error_from_code(verdict.code, verdict.message, where=verdict.where))
+    return Finding(Status.HEALTHY, f"{message}, every check passes")
+
+
+def daemon(metrics: InstanceMetrics | None, now: datetime, silent_seconds: float) -> Finding:
+    """Look for Dagster's daemon: needed as soon as a schedule or a sensor is switched on."""
+    if metrics is None:
+        return Finding(Status.UNKNOWN, "nothing is known of the Dagster instance")
+    if metrics.fault:
+        return faulty(metrics.fault)
+    if not metrics.exists:
+        return Finding(Status.NOT_READY, "there is no Dagster instance yet: the first run makes it")
+    since = now - timedelta(seconds=silent_seconds)
+    silent = [beat for beat in metrics.heartbeats if beat.at < since]
+    if silent or not metrics.heartbeats:
+        last = min((beat.at for beat in silent), default=None)
+        message = f"last heard of at {last:%Y-%m-%d %H:%M:%S} UTC" if last else "never heard of"
+        if not metrics.triggers:
+            return Finding(Status.NOT_READY, f"{message}; no schedule or sensor is switched on")
+        waiting = ", ".join(trigger.name for trigger in metrics.triggers)
+        return faulty(HealthError("HEALTH-004", f"{message}, and these wait for it: {waiting}"))
+    if broken := [beat for beat in metrics.heartbeats if beat.error]:
+        message = "; ".join(f"{beat.name}: {beat.error}" for beat in broken)
+        error = HealthError("HEALTH-005", message, where="Dagster's daemon")
+        return faulty(error, Status.DEGRADED)
+    return Finding(Status.HEALTHY, f"{len(metrics.heartbeats)} threads, all heard of")
+
+
+def sensors(metrics: InstanceMetrics | None) -> Finding:
+    """Look at the schedules and sensors that are switched on, and at how their last tick ended."""
+    if metrics is None:
+        return Finding(Status.UNKNOWN, "nothing is known of the Dagster instance")
+    if not metrics.triggers:
+        return Finding(Status.NOT_READY, "no schedule or sensor is switched on")
+    if failed := [trigger for trigger in metrics.triggers if trigger.error]:
+        message = "; ".join(f"{trigger.name}: {trigger.error}" for trigger in failed)
+        names = ", ".join(trigger.name for trigger in failed)
+        return faulty(HealthError("HEALTH-005", message, where=names))
+    return Finding(Status.HEALTHY, ", ".join(trigger.name for trigger in metrics.triggers))

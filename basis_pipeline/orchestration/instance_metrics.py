@@ -1,0 +1,113 @@
+"""What a health report has to know of the Dagster instance."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+# Dagster exports no names for the states of sensors and their ticks.
+from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
+
+from basis_pipeline.config import DatasetConfig
+from basis_pipeline.market.quality import check_names
+from basis_pipeline.operations.health.instance import (
+    FeedVerdict,
+    Heartbeat,
+    InstanceMetrics,
+    Sample,
+    Trigger,
+)
+from basis_pipeline.orchestration.check_history import (
+    described,
+    evaluation_of,
+    has_failed,
+    latest_records,
+)
+from basis_pipeline.orchestration.partitions import PARTITION
+
+
+def instance_metrics(
+    instance: dg.DagsterInstance, datasets: Iterable[DatasetConfig], history_runs: int
+) -> InstanceMetrics:
+    """Read everything a health report needs from the instance.
+
+    history_runs: durations are those of the steps of so many runs, the latest.
+    """
+    return InstanceMetrics(
+        heartbeats=_heartbeats(instance),
+        triggers=triggers(instance),
+        feeds=_feeds(instance, datasets),
+        samples=tuple(step_samples(instance, history_runs)),
+    )
+
+
+def _heartbeats(instance: dg.DagsterInstance) -> list[Heartbeat]:
+    required = set(instance.get_required_daemon_types())
+    return [
+        Heartbeat(
+            beat.daemon_type,
+            datetime.fromtimestamp(beat.timestamp, UTC),
+            beat.errors[0].message.strip() if beat.errors else "",
+        )
+        for name, beat in sorted(instance.get_daemon_heartbeats().items())
+        if name in required
+    ]
+
+
+def triggers(instance: dg.DagsterInstance) -> list[Trigger]:
+    """Return the schedules and sensors that are switched on, with the error of their last tick."""
+    found = []
+    for state in instance.all_instigator_state():
+        if state.status is InstigatorStatus.STOPPED:
+            continue
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        failed = [tick for tick in ticks if tick.status is TickStatus.FAILURE]
+        messages = [tick.error.message.strip() if tick.error else "" for tick in failed]
+        error = messages[0] or "its last tick failed" if messages else ""
+        found.append(Trigger(state.name, error))
+    return sorted(found, key=lambda trigger: trigger.name)
+
+
+def _feeds(
+    instance: dg.DagsterInstance, datasets: Iterable[DatasetConfig]
+) -> dict[str, FeedVerdict]:
+    """Return the latest verdict on every feed that was ever read."""
+    checks = {
+        config.name: [
+            dg.AssetCheckKey(dg.AssetKey(["raw", config.name]), "readable"),
+            *(
+                dg.AssetCheckKey(dg.AssetKey(["dataset", config.name]), check)
+                for check, (severity, _) in check_names(config).items()
+                if severity == "ERROR"
+            ),
+        ]
+        for config in datasets
+    }
+    records = latest_records(instance, [key for keys in checks.values() for key in keys])
+    found = {}
+    for name, keys in checks.items():
+        evaluated = [records[k] for k in keys if k in records and evaluation_of(records[k])]
+        if not evaluated:
+            continue
+        times = [record.event.timestamp for record in evaluated if record.event]
+        code, message, where = "", "", ""
+        for record in filter(has_failed, evaluated[::-1]):  # the first one counts
+            evaluation = evaluation_of(record)
+            value = evaluation.metadata.get("code") if evaluation else None
+            code = str(value.value) if value else "DATA-014"
+            message, where = described(record)
+            message = message.removeprefix(f"{code}: ")
+        found[name] = FeedVerdict(datetime.fromtimestamp(max(times), UTC), code, message, where)
+    return found
+
+
+def step_samples(instance: dg.DagsterInstance, runs: int) -> Iterator[Sample]:
+    """Measure every step of the latest runs that has ended, in order of their runs."""
+    for record in reversed(instance.get_run_records(limit=runs)):
+        run = record.dagster_run
+        key = run.tags.get(PARTITION)
+        for stats in instance.get_run_step_stats(run.run_id):
+            if stats.start_time and stats.end_time:
+                asset = stats.step_key.replace("__", "/", 1)
+                operation = f"{asset}[{key}]" if key else asset
+                yield Sample(operation, stats.end_time - stats.start_time)

@@ -1,0 +1,117 @@
+"""One backtest from the raw files to a stored result: load, panel, run, judge, keep.
+
+The library, `basis backtest` and the requests call `judged_backtest`; the asset graph calls the
+same functions, one asset at a time.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from basis_pipeline.config import Configs, slice_mode
+from basis_pipeline.errors import BacktestError, DataError
+from basis_pipeline.market.dataset import Dataset, compare_all
+from basis_pipeline.market.panel import build_panel
+from basis_pipeline.market.quality import rejected_verdicts
+from basis_pipeline.market.window import Window
+from basis_pipeline.results.store import RunResult, write_run
+from basis_pipeline.runs.backtest import capital_of, load_datasets, run_backtest
+from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
+from basis_pipeline.runs.checks import BLOCKING, backtest_checks
+from basis_pipeline.runs.ingest import quoted_by
+from basis_pipeline.verdict import Verdict, failing
+
+SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """A finished run, and the verdicts on the data it read and on its result."""
+
+    result: RunResult
+    verdicts: list[Verdict]
+
+    def write(self, directory: Path) -> Path:
+        """Write the run and its `verdicts.json`, all of it or nothing; the directory.
+
+        Raises
+        ------
+        ResultsError: as `write_run`.
+        """
+        return write_run(self.result, directory, self.verdicts)
+
+
+def judged_backtest(
+    configs: Configs,
+    mode: str,
+    data_dir: Path,
+    window: Window,
+    *,
+    capital: float | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    run_id: str = "",
+) -> JudgedRun:
+    """Backtest one mode straight from the raw files, without Dagster, and judge the result.
+
+    What the asset graph would not compute or record is rejected here too.
+
+    Parameters
+    ----------
+    capital: in the share class's currency; its initial capital when not given.
+    overrides: dotted key of the mode → value.
+    run_id: the Dagster run that serves a request.
+
+    Raises
+    ------
+    ConfigError, DataError: as slicing, reading and building raise them. BacktestError, MathError:
+        as `run_backtest`; BT-001 a failing check of the data, BT-002 a result that does not
+        reconcile, repeat or equal its closed form.
+    """
+    mode_slice = slice_mode(configs, mode, overrides)
+    invested = capital_of(mode_slice, capital)
+    benchmarks = benchmark_names(mode_slice, configs)
+    names = sorted({*mode_slice.datasets, *benchmarks.values()})
+    datasets = _load(configs, names, data_dir, window)
+    of_data = {name: _data_verdicts(configs, name, datasets[name]) for name in names}
+    panel = build_panel(mode_slice, datasets, window)
+    _require_passing_data(mode, [v for name in mode_slice.datasets for v in of_data[name]])
+    beside = benchmark_table(benchmarks, datasets, window)
+    result = run_backtest(mode_slice, panel, window, invested, beside)
+    gates = backtest_checks(result, mode_slice, panel)
+    _require_sound_result(mode, gates)
+    verdicts = [*(verdict for name in names for verdict in of_data[name]), *gates]
+    now = datetime.now(UTC)
+    return JudgedRun(result, [v.at(evaluated_at=now, run_id=run_id) for v in verdicts])
+
+
+def _load(
+    configs: Configs, names: Collection[str], data_dir: Path, window: Window
+) -> dict[str, Dataset | DataError]:
+    """Build the datasets named, and compare them with the other quotes that their files name."""
+    quotes = load_datasets({*names, *quoted_by(configs, names)}, configs, data_dir, window)
+    return compare_all({name: quotes[name] for name in names}, quotes, configs.venues)
+
+
+def _data_verdicts(configs: Configs, name: str, outcome: Dataset | DataError) -> list[Verdict]:
+    if isinstance(outcome, Dataset):
+        verdicts = outcome.verdicts
+    else:
+        verdicts = rejected_verdicts(configs.datasets[name], outcome)
+    return [verdict.at(asset=f"dataset/{name}") for verdict in verdicts]
+
+
+def _require_passing_data(mode: str, verdicts: list[Verdict]) -> None:
+    found = [verdict for verdict in failing(verdicts) if verdict.severity == "ERROR"]
+    if found:
+        messages = [f"{verdict.name} fails: {verdict.message}" for verdict in found[:SHOWN]]
+        what = f"the backtest of {mode} does not run: {'; '.join(messages)}"
+        raise BacktestError("BT-001", what, where=", ".join({v.asset: None for v in found}))
+
+
+def _require_sound_result(mode: str, gates: list[Verdict]) -> None:
+    found = [gate for gate in failing(gates) if gate.check in BLOCKING]
+    if found:
+        what = "; ".join(f"{gate.check}: {gate.message}" for gate in found)
+        raise BacktestError("BT-002", what, where=f"mode {mode}, {found[0].check}")
