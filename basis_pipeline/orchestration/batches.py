@@ -12,7 +12,7 @@ nothing of what came meanwhile.
 from collections.abc import Collection, Iterable, Sequence
 
 import dagster as dg
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
 
 from basis_pipeline.orchestration.assets.audit import DATA_AUDIT, GATES
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
@@ -24,7 +24,7 @@ from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON, TEAR_SHEET
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB
 from basis_pipeline.orchestration.assets.results import RECORD
-from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
+from basis_pipeline.orchestration.partitions import PARTITION
 
 BATCH, STAGE, MODES, CAUSE = "basis/batch", "basis/stage", "basis/modes", "basis/cause"
 DATA, MODE, PAGES = "data", "mode", "pages"
@@ -39,6 +39,8 @@ UNFINISHED = [
     DagsterRunStatus.STARTED,
     DagsterRunStatus.CANCELING,
 ]
+FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+RECENT = 20  # runs of a mode looked through for one that is not of its pages
 
 
 def data_run(
@@ -94,35 +96,50 @@ def changes_verdicts(run: DagsterRun) -> bool:
     return run.job_name != REQUESTS_JOB and not writes_pages(run)
 
 
-def page_runs(instance: DagsterInstance, ended: Sequence[DagsterRun]) -> list[dg.RunRequest]:
-    """The pages that have to be written anew after these runs, the last of them the latest."""
-    last = ended[-1]
-    tags = {STAGE: PAGES, CAUSE: last.tags.get(CAUSE, f"run {last.run_id[:8]} of {last.job_name}")}
-    tags |= {BATCH: last.tags[BATCH]} if BATCH in last.tags else {}
-    key = f"{PAGES}/{last.run_id}"
-    sheets = [
+def is_followed(instance: DagsterInstance, run: DagsterRun) -> bool:
+    """Whether what a finished run leads to, if anything, has been requested."""
+    tags = {BATCH: run.tags.get(BATCH, ""), STAGE: MODE}
+    return not following(run) or bool(instance.get_runs_count(RunsFilter(tags=tags)))
+
+
+def page_runs(instance: DagsterInstance, after: DagsterRun) -> list[dg.RunRequest]:
+    """The pages on all modes, written anew after this run."""
+    key, pages = f"{PAGES}/{after.run_id}", page_assets(instance)
+    tags = _page_tags(after)
+    return [dg.RunRequest(run_key=key, job_name=PAGES_JOB, asset_selection=pages, tags=tags)]
+
+
+def sheet_runs(instance: DagsterInstance, modes: Iterable[str]) -> list[dg.RunRequest]:
+    """The tear sheets of modes whose latest run did not write it, though an earlier one has."""
+    stale = []
+    for mode in modes:
+        sheets = dg.AssetRecordsFilter(asset_key=TEAR_SHEET, asset_partitions=[mode])
+        written = instance.fetch_materializations(sheets, limit=1).records
+        latest = _latest_run(instance, mode) if written else None
+        if latest is None or latest.dagster_run.run_id == written[0].run_id:
+            continue
+        if latest.end_time and latest.end_time > written[0].timestamp:
+            stale.append((mode, latest.dagster_run))
+    return [
         dg.RunRequest(
-            run_key=f"{key}/{mode}",
+            run_key=f"{PAGES}/{run.run_id}/{mode}",
             job_name=PAGES_JOB,
             partition_key=mode,
             asset_selection=[TEAR_SHEET],
-            tags=tags,
+            tags=_page_tags(run),
         )
-        for mode in _stale_sheets(instance, ended)
+        for mode, run in stale
     ]
-    pages = page_assets(instance)
-    of_all = dg.RunRequest(run_key=key, job_name=PAGES_JOB, asset_selection=pages, tags=tags)
-    return [*sheets, of_all]
 
 
-def _stale_sheets(instance: DagsterInstance, ended: Iterable[DagsterRun]) -> list[str]:
-    """Modes whose latest run did not write their tear sheet, though an earlier one has."""
-    parts = {run.run_id: part_of_key(run.tags.get(PARTITION)) for run in ended}
-    latest = {part.mode: run for run, part in parts.items() if part.mode and not part.scenario_set}
-    stale = []
-    for mode, run_id in latest.items():
-        sheets = dg.AssetRecordsFilter(asset_key=TEAR_SHEET, asset_partitions=[mode])
-        written = instance.fetch_materializations(sheets, limit=1).records
-        if written and written[0].run_id != run_id:
-            stale.append(mode)
-    return sorted(stale)
+def _latest_run(instance: DagsterInstance, mode: str) -> dg.RunRecord | None:
+    """The latest run of a mode that has ended and may have changed its verdicts."""
+    wanted = RunsFilter(tags={PARTITION: mode}, statuses=FINISHED)
+    records = instance.get_run_records(wanted, limit=RECENT, order_by="update_timestamp")
+    return next((record for record in records if changes_verdicts(record.dagster_run)), None)
+
+
+def _page_tags(after: DagsterRun) -> dict[str, str]:
+    cause = after.tags.get(CAUSE, f"run {after.run_id[:8]} of {after.job_name}")
+    batch = {BATCH: after.tags[BATCH]} if BATCH in after.tags else {}
+    return {STAGE: PAGES, CAUSE: cause, **batch}

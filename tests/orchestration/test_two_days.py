@@ -43,7 +43,7 @@ FUNDING = (
 )
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
 RUNNABLE = {"btc_basis", "pure_lending", "pure_lending_eth"}
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def all_sensors(
         file_sensor(by_name, limits),
         configuration_sensor(by_name, tuple(configs.mode_names)),
         batch_sensor(by_name),
-        page_sensor(by_name),
+        page_sensor(by_name, tuple(configs.mode_names)),
         request_sensor(by_name, limits),
         alert_sensor(limits),
         lost_run_sensor(),

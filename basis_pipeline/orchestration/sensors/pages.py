@@ -1,6 +1,6 @@
 """`pages`: every page that shows verdicts is written anew when a run may have changed them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,13 +10,15 @@ from dagster import DagsterInstance, DagsterRun, RunsFilter
 from basis_pipeline.operations.control import State, read_state
 from basis_pipeline.orchestration.assets.audit import GATES
 from basis_pipeline.orchestration.batches import (
+    FINISHED,
     PAGES_JOB,
     UNFINISHED,
     changes_verdicts,
+    is_followed,
     page_runs,
+    sheet_runs,
     writes_pages,
 )
-from basis_pipeline.orchestration.sensors.working import FINISHED
 from basis_pipeline.settings import load_settings
 
 FIRST_LOOK_BACK = timedelta(hours=1)
@@ -24,10 +26,10 @@ PATIENCE = timedelta(minutes=10)  # with runs that are still going on
 LIMIT = 500
 
 
-def page_sensor(jobs: Mapping[str, Any]) -> dg.SensorDefinition:
-    """Compares the end of runs, failed ones included, with the page of all gates.
+def page_sensor(jobs: Mapping[str, Any], modes: Collection[str]) -> dg.SensorDefinition:
+    """Compares the end of runs, failed ones included, with the pages as they were written.
 
-    It has no cursor: a run that ended after the page was begun is not on it. Goes on in a halt,
+    It has no cursor: a run that ended after a page was begun is not on it. Goes on in a halt,
     which is itself a change that the pages show.
     """
 
@@ -45,15 +47,18 @@ def page_sensor(jobs: Mapping[str, Any]) -> dg.SensorDefinition:
         if read_state(load_settings()).name is State.SHUTDOWN:
             return dg.SkipReason("shut down: no page is written")
         instance = context.instance
-        ended = _not_on_the_page(instance)
-        if not ended:
-            return dg.SkipReason("every run that has ended is on the pages")
         going_on = instance.get_runs(RunsFilter(statuses=UNFINISHED))
         if any(map(writes_pages, going_on)):
             return dg.SkipReason("the pages are being written")
-        if going_on and datetime.now(UTC) - ended[0][0] < PATIENCE:
-            return dg.SkipReason(f"{len(going_on)} runs are going on")
-        return dg.SensorResult(run_requests=page_runs(instance, [run for _, run in ended]))
+        ended = _not_on_the_page(instance)
+        is_quiet = not going_on and all(is_followed(instance, run) for _, run in ended)
+        if ended and not is_quiet and datetime.now(UTC) - ended[0][0] < PATIENCE:
+            return dg.SkipReason("runs are going on")
+        requests = sheet_runs(instance, modes) if not going_on else []
+        requests += page_runs(instance, ended[-1][1]) if ended else []
+        if not requests:
+            return dg.SkipReason("every run that has ended is on the pages")
+        return dg.SensorResult(run_requests=requests)
 
     return pages
 

@@ -78,9 +78,9 @@ def test_a_request_is_not_taken_for_the_mode(running: Platform) -> None:
     running.settle(SENSOR)
     (served,) = requests_of(settings)
     assert served.run_id not in ("", own)
-    latest = running.instance.get_runs(limit=1)
-    for pages in page_runs(running.instance, latest):
-        assert running.execute(pages, "pages").success
+    (latest,) = running.instance.get_runs(limit=1)
+    (pages,) = page_runs(running.instance, latest)
+    assert running.execute(pages, "pages").success
     (page,) = running.instance.fetch_materializations(COMPARISON, limit=1).records
     assert page.asset_materialization is not None
     shown = page.asset_materialization.metadata["modes"].records  # type: ignore[union-attr]
