@@ -240,14 +240,19 @@ def dagster_home(settings: Settings, environ: Mapping[str, str] | None = None) -
 
     Raises
     ------
-    PlatformError: PLATFORM-001 when the directory cannot be made or written.
+    PlatformError: PLATFORM-001 when the directory cannot be made, written, or used by Dagster.
     """
     named = (os.environ if environ is None else environ).get("DAGSTER_HOME")
     home = Path(named).expanduser().resolve() if named else settings.results_dir / "dagster_home"
+    if {"%", "?"} & set(str(home)):
+        what = "Dagster cannot keep its databases below a path with % or ?"
+        action = "set DAGSTER_HOME to another directory"
+        raise PlatformError("PLATFORM-001", what, where=str(home), action=action)
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():
-            write_atomically(home / "dagster.yaml", (project_root() / "dagster.yaml").read_bytes())
+            content = (project_root() / "dagster.yaml").read_bytes()
+            write_atomically(home / "dagster.yaml", content)
     except OSError as error:
         what = f"the Dagster instance cannot be made: {error.strerror}"
         raise PlatformError("PLATFORM-001", what, where=str(home)) from error

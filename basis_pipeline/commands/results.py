@@ -11,11 +11,11 @@ import typer
 from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import Form, ResultsDir, settings_of
 from basis_pipeline.errors import CommandError, EventError, ResultsError
+from basis_pipeline.verdict import count_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from basis_pipeline.operations.audit_log import EventType
     from basis_pipeline.results.database.archive import Archive
     from basis_pipeline.results.database.runs import RunRecord
     from basis_pipeline.settings import Settings
@@ -69,7 +69,8 @@ def list_runs(
     from basis_pipeline.results.database.queue import ResultQueue
 
     waiting = len(ResultQueue(settings.results_dir / QUEUE_DIRECTORY).waiting())
-    screen.echo(f"{len(found)} runs" + (f"; {waiting} wait to be recorded" if waiting else ""))
+    more = f"; {count_of(waiting, 'run')} to be recorded" if waiting else ""
+    screen.echo(count_of(len(found), "run") + more)
 
 
 @results.command()
@@ -178,12 +179,9 @@ def backup(
     """
     settings = settings_of(results_dir=results_dir)
     _require_database(settings)
-    from basis_pipeline.operations.audit_log import EventType
-    from basis_pipeline.results.database.backup import backup as backed_up
+    from basis_pipeline.operations.upkeep import back_up
 
-    made = backed_up(_archive(settings), out, keep=keep)
-    _audit(settings, EventType.RESULTS_BACKED_UP, backup=str(made))
-    screen.echo(f"Backup: {made}")
+    screen.echo(f"Backup: {back_up(settings, out, keep)}")
 
 
 @results.command()
@@ -200,12 +198,14 @@ def restore(
     middle, the next command that writes finishes it, or leaves everything as it was.
     """
     settings = settings_of(results_dir=results_dir)
-    from basis_pipeline.operations.audit_log import EventType
+    from basis_pipeline.operations.audit_log import EventType, emit
+    from basis_pipeline.operations.upkeep import COMPONENT
     from basis_pipeline.results.database.backup import restore as restored
 
     found = restored(file, _archive(settings), overwrite=overwrite)
-    _audit(settings, EventType.RESULTS_RESTORED, backup=str(file), runs=len(found))
-    screen.echo(f"{len(found)} runs restored into {settings.results_dir}")
+    event = {"backup": str(file), "runs": len(found)}
+    emit(settings, EventType.RESULTS_RESTORED, COMPONENT, **event)
+    screen.echo(f"{count_of(len(found), 'run')} restored into {settings.results_dir}")
 
 
 @results.command()
@@ -235,18 +235,16 @@ def prune(
     settings = settings_of(results_dir=results_dir)
     before = _time(older_than, "--older-than") if older_than else None
     engine = _require_database(settings)
-    from basis_pipeline.operations.audit_log import EventType
+    from basis_pipeline.operations.upkeep import prune as pruned
     from basis_pipeline.results.database.runs import prunable, runs
 
     found = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
     screen.console().print(screen.table("", LIST, [_row(record) for record in found]))
     if not yes:
-        screen.echo(f"{len(found)} runs would be removed: add --yes")
+        screen.echo(f"{count_of(len(found), 'run')} would be removed: add --yes")
         return
-    names = [record.run_id for record in found]
-    _audit(settings, EventType.RUNS_PRUNED, runs=names)
-    _archive(settings).forget(names)
-    screen.echo(f"{len(names)} runs removed")
+    pruned(settings, found)
+    screen.echo(f"{count_of(len(found), 'run')} removed")
 
 
 @results.command()
@@ -257,7 +255,8 @@ def drain(results_dir: ResultsDir = None) -> None:
     something needs a person to look at it.
     """
     found = _archive(settings_of(results_dir=results_dir)).start()
-    screen.echo(f"{found.drained} entries recorded, {len(found.added)} runs recorded from files")
+    added = count_of(len(found.added), "run")
+    screen.echo(f"{added} recorded from files, {found.drained} from the queue")
     for problem in found.problems:
         screen.echo_error(problem)
     if found.problems:
@@ -285,13 +284,6 @@ def _require_database(settings: "Settings") -> "Engine":
             action="run the pipeline first: basis run; files without rows: basis results drain",
         )
     return engine
-
-
-def _audit(settings: "Settings", kind: "EventType", **fields: Any) -> None:
-    """Record in the audit log what was done to the store."""
-    from basis_pipeline.operations.audit_log import emit
-
-    emit(settings, kind, "results store", **fields)
 
 
 def _time(text: str, where: str) -> datetime:

@@ -41,6 +41,18 @@ class Webhook(StrictModel):
     closed_after_seconds: Positive
 
 
+class Upkeep(StrictModel):
+    """What the nightly upkeep of the results store leaves.
+
+    Parameters
+    ----------
+    backups: the newest so many. runs_a_mode: the newest so many of every mode; older ones go.
+    """
+
+    backups: Count
+    runs_a_mode: Count
+
+
 class AutomationLimits(StrictModel):
     """Every limit of sensors, requests and alerts.
 
@@ -48,6 +60,7 @@ class AutomationLimits(StrictModel):
     ----------
     settle_seconds: a raw file or a request must not have changed for so long.
     requests_a_run: backtest requests that one run serves.
+    requests_a_tick: files of the inbox that one tick of the sensor reads.
     alerts_a_look: finished runs that one look of the alert sensor tells of.
     """
 
@@ -55,7 +68,9 @@ class AutomationLimits(StrictModel):
     settle_seconds: Annotated[float, Field(ge=0.0)]
     raw_data: RawData
     requests_a_run: Count
+    requests_a_tick: Count
     alerts_a_look: Count
+    upkeep: Upkeep
     webhook: Webhook
 
 

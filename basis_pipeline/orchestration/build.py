@@ -7,7 +7,7 @@ import dagster as dg
 
 from basis_pipeline.orchestration.assets import all_assets
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
-from basis_pipeline.orchestration.jobs import all_jobs
+from basis_pipeline.orchestration.jobs import all_jobs, upkeep_job
 from basis_pipeline.orchestration.partitions import mode_partitions
 from basis_pipeline.orchestration.resources import RunOptions, current_configs, part
 from basis_pipeline.orchestration.schedules import all_schedules
@@ -34,7 +34,7 @@ def build_defs(
     options = RunOptions.configure_at_launch()
     return dg.Definitions(
         assets=all_assets(configs, partitions),
-        jobs=jobs,
+        jobs=[*jobs, upkeep_job],
         schedules=all_schedules(jobs),
         sensors=all_sensors(configs, jobs),
         resources={

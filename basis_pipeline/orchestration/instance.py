@@ -1,6 +1,5 @@
 """The Dagster instance that a command reads and writes."""
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +15,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError
 
 from basis_pipeline.errors import PlatformError
+from basis_pipeline.files import locked
 
-LOCK = ".lock"
-UNUSABLE = (dg.DagsterError, CheckError, YAMLError, SQLAlchemyError, OSError)
-DAMAGED = (DeserializationError, JSONDecodeError, SQLAlchemyError, UnicodeDecodeError)
+# What a full disk or a damaged file raises while the instance is used.
+BROKEN = (SQLAlchemyError, DeserializationError, JSONDecodeError, UnicodeDecodeError)
+LOCK_FILE, LOCK_SECONDS = ".opening.lock", 60.0
 
 
 @contextmanager
 def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """The instance kept in `home`; processes started from here on open the same.
-
-    Commands that find an empty home make its databases one after the other, under a lock.
 
     Raises
     ------
@@ -35,19 +33,20 @@ def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     try:
-        with (home / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # Two that make the databases of a new home at once would write the same rows.
+        with locked(home / LOCK_FILE, LOCK_SECONDS):
             instance = dg.DagsterInstance.get()
             instance.get_runs_count()  # the databases are made when they are first asked
-    except UNUSABLE as error:
-        raise _unusable("cannot be opened", error, home) from error
+    except (*BROKEN, dg.DagsterError, CheckError, YAMLError, OSError) as error:
+        raise _unusable("opened", error, home) from error
     with instance:
         try:
             yield instance
-        except DAMAGED as error:
-            raise _unusable("holds a damaged record", error, home) from error
+        except BROKEN as error:
+            raise _unusable("used", error, home) from error
 
 
-def _unusable(what: str, error: Exception, home: Path) -> PlatformError:
+def _unusable(verb: str, error: Exception, home: Path) -> PlatformError:
     message = " ".join(str(error).split())[:300]
-    return PlatformError("PLATFORM-001", f"the Dagster instance {what}: {message}", where=str(home))
+    what = f"the Dagster instance cannot be {verb}: {message}"
+    return PlatformError("PLATFORM-001", what, where=str(home))

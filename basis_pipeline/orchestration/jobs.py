@@ -3,11 +3,16 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from basis_pipeline.config.automation import load_automation_limits
+from basis_pipeline.operations.upkeep import keep_up
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB
 from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.executors import parallel_executor
+from basis_pipeline.orchestration.failures import RETRIES, coded_failures
+from basis_pipeline.orchestration.resources import RunOptions
+from basis_pipeline.settings import project_root
 
 SWEEP_JOB = "sweeps"
 STUDIES = (
@@ -17,6 +22,30 @@ STUDIES = (
     ("walk_forwards", "walk_forward", "One mode's numbers chosen on the past, judged after it."),
 )
 HEALTH_JOB = "observe_health"  # the asset itself is called health
+
+
+UPKEEP_JOB = "upkeep"
+
+
+@dg.op(retry_policy=RETRIES, description="Back up the results store, then prune it.")
+def upkeep_of_the_store(context: dg.OpExecutionContext, options: RunOptions) -> None:
+    """Back up and prune by the limits of `configs/automation/limits.yaml`."""
+    with coded_failures():
+        limits = load_automation_limits(project_root() / "configs").upkeep
+        made, removed = keep_up(options.settings, limits)
+    context.add_output_metadata(
+        {
+            "backup": dg.MetadataValue.path(made),
+            "bytes": made.stat().st_size,
+            "runs_removed": [record.run_id for record in removed],
+        }
+    )
+
+
+@dg.job(name=UPKEEP_JOB, description="A backup of the results store, and removal of old runs.")
+def upkeep_job() -> None:
+    """Run the one step."""
+    upkeep_of_the_store()
 
 
 def all_jobs() -> list[UnresolvedAssetJobDefinition]:

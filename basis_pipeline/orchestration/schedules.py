@@ -9,7 +9,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.file_changes import being_written, take_snapshots
 from basis_pipeline.orchestration.batches import CAUSE, DATA_JOB, data_run
-from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB
+from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB, UPKEEP_JOB
 from basis_pipeline.orchestration.partitions import own_keys
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
@@ -31,6 +31,17 @@ def all_schedules(
             execution_timezone="UTC",
             default_status=dg.DefaultScheduleStatus.STOPPED,
             description="Look at every component once an hour, also while work is halted.",
+        ),
+        dg.ScheduleDefinition(
+            name="nightly_upkeep",
+            job_name=UPKEEP_JOB,
+            cron_schedule="0 5 * * *",
+            execution_timezone="UTC",
+            default_status=dg.DefaultScheduleStatus.STOPPED,
+            description=(
+                "Every night a backup of the results store, and removal of the oldest runs beyond "
+                "the limits of configs/automation/limits.yaml; also while work is halted."
+            ),
         ),
     ]
 

@@ -129,11 +129,11 @@ def test_backup_prune_and_restore_go_together(basis: Call, archive: Archive) -> 
     code, out, _ = basis("backup", "--keep", "1")
     assert code == 0
     file = out.removeprefix("Backup: ").strip()
-    assert "1 runs would be removed" in basis("prune", "--keep", "1")[1]
+    assert "1 run would be removed" in basis("prune", "--keep", "1")[1]
     assert names(basis) == every
     assert "0 runs would" in basis("prune", "--older-than", "1d")[1]
     assert basis("prune")[0] == 2
-    assert "1 runs removed" in basis("prune", "--keep", "1", "--yes")[1]
+    assert "1 run removed" in basis("prune", "--keep", "1", "--yes")[1]
     assert names(basis) == every[1:]
     assert not (archive.runs / every[0]).exists()
     code, _, err = basis("restore", file)

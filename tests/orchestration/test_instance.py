@@ -1,10 +1,11 @@
 """Opening the instance: damage is reported by code, and two at once wait for each other."""
 
-import multiprocessing
 import os
 import shutil
 import sqlite3
-from contextlib import closing
+import subprocess
+import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import dagster as dg
@@ -32,20 +33,55 @@ def test_an_instance_is_opened_where_it_lies(home: Path) -> None:
     assert os.environ["DAGSTER_HOME"] == str(home)
 
 
-def _open(home: Path) -> None:
+def test_a_disk_that_fills_up_ends_in_a_coded_error(home: Path) -> None:
+    """PLATFORM-001 instead of a traceback, from whatever is being recorded."""
+    with pytest.raises(PlatformError, match=r"cannot be used.*full") as raised:
+        _fill(home)
+    assert raised.value.code == "PLATFORM-001"
+
+
+def _fill(home: Path) -> None:
     with opened_instance(home) as instance:
-        instance.report_runless_asset_event(dg.AssetMaterialization("price"))
+        event_log = instance.event_log_storage
+        with event_log.index_connection() as connection:  # type: ignore[attr-defined]
+            connection.exec_driver_sql("PRAGMA max_page_count = 1")
+            connection.exec_driver_sql("CREATE TABLE much AS SELECT zeroblob(1000000)")
 
 
-def test_many_open_an_empty_home_at_once(home: Path) -> None:
-    """Each of them makes the databases or waits for the one that does."""
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=_open, args=(home,)) for _ in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * 4
+FIRST_START = """
+import sys
+from pathlib import Path
+from basis_pipeline.orchestration.instance import opened_instance
+from basis_pipeline.settings import dagster_home, load_settings
+settings = load_settings(results_dir=sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+with opened_instance(dagster_home(settings)) as instance:
+    print(instance.get_runs_count())
+"""
+
+
+def test_many_first_starts_at_once_make_one_instance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None of them meets half-made databases of another, on an empty results directory."""
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    command = [sys.executable, "-c", FIRST_START, str(tmp_path / "results")]
+    with ExitStack() as ended:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started = [
+            ended.enter_context(subprocess.Popen(command, text=True, cwd=project_root(), **pipes))
+            for _ in range(4)
+        ]
+        for process in started:
+            assert process.stdout
+            assert process.stdout.readline() == "ready\n"
+        for process in started:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        answers = [process.communicate(timeout=120) for process in started]
+    assert [out for out, _ in answers] == ["0\n"] * 4, answers
 
 
 @pytest.mark.parametrize(
@@ -77,7 +113,7 @@ def test_a_damaged_record_is_reported_by_code(home: Path) -> None:
         damage = "'x' || evaluation_event"
         connection.execute(f"UPDATE asset_check_executions SET evaluation_event = {damage}")
     with (
-        pytest.raises(PlatformError, match="damaged record") as raised,
+        pytest.raises(PlatformError, match="cannot be used") as raised,
         opened_instance(home) as instance,
     ):
         latest_records(instance, [check])

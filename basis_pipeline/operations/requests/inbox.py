@@ -45,7 +45,7 @@ def empty_inbox(
     seen: dict[str, Signature],
     settle_seconds: float,
     now: float,
-    limit: int = 1000,
+    limit: int,
 ) -> Emptied:
     """Hand settled files to the queue, the oldest first.
 

@@ -52,7 +52,7 @@ def requests_config(sequences: Sequence[int]) -> dict[str, Any]:
 def requests(
     context: dg.AssetExecutionContext, config: Numbers, options: RunOptions
 ) -> dg.MaterializeResult[None]:
-    """Serve the requests named; a refused one is an outcome, not a failure of the run."""
+    """Serve the requests named; a rejected one is an outcome, not a failure of the run."""
     try:
         served = serve(options.settings, options.configs, config.sequences, context.run.run_id)
     except BasisError as error:

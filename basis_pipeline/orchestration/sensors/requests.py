@@ -35,7 +35,14 @@ def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.Sens
     ) -> dg.SensorResult:
         known = json.loads(context.cursor) if context.cursor else {}
         seen, number = known.get("seen", {}), known.get("number", 0)
-        emptied = empty_inbox(settings, current_configs(), seen, limits.settle_seconds, time.time())
+        emptied = empty_inbox(
+            settings,
+            current_configs(),
+            seen,
+            limits.settle_seconds,
+            time.time(),
+            limits.requests_a_tick,
+        )
         serving = dg.RunsFilter(job_name=REQUESTS_JOB, statuses=UNFINISHED)
         busy = context.instance.get_runs_count(serving)
         head = [] if busy else waiting(settings, limits.requests_a_run)

@@ -234,7 +234,7 @@ def _events(settings: Settings, kind: str) -> list[object]:
 
 def looked(settings: Settings, seen: dict[str, list[int]] | None = None) -> Emptied:
     """One look at the inbox, at a time when everything is old."""
-    return empty_inbox(settings, current_configs(), seen or {}, 30.0, 4e9)
+    return empty_inbox(settings, current_configs(), seen or {}, 30.0, 4e9, 100)
 
 
 def drop(settings: Settings, name: str, content: str) -> Path:
@@ -343,7 +343,7 @@ def test_a_tick_looks_into_so_many_files(settings: Settings) -> None:
     accepted: list[str] = []
     seen: dict[str, list[int]] = {}
     for _ in range(6):
-        found = empty_inbox(settings, current_configs(), seen, 30.0, 4e9, limit=2)
+        found = empty_inbox(settings, current_configs(), seen, 30.0, 4e9, 2)
         assert len(found.accepted) + len(found.left) <= 2
         seen = found.left
         accepted += found.accepted
@@ -358,7 +358,7 @@ def test_a_half_written_file_is_left(settings: Settings) -> None:
     second = looked(settings, first.left)
     assert (second.accepted, second.rejected) == ([], {})
     now = path.stat().st_mtime + 5
-    young = empty_inbox(settings, current_configs(), second.left, 30.0, now)
+    young = empty_inbox(settings, current_configs(), second.left, 30.0, now, 100)
     assert young.left
     assert looked(settings, young.left).accepted == ["a.json"]
 

@@ -1,6 +1,6 @@
 """A backup holds everything, and is restored as a whole or not at all."""
 
-import signal
+import json
 import subprocess
 import sys
 import tarfile
@@ -17,10 +17,9 @@ from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Status
 from tests import postgres
+from tests.results.database.killed_restore import KILLS
 from tests.results.database.test_archive import verdict
 from tests.results.made_run import make_run
-
-KILLS = 12  # at steps spread over a restore, and some more at its end
 
 
 @pytest.fixture
@@ -80,60 +79,24 @@ def test_a_backup_of_the_other_kind_of_database_is_rejected(
     assert not other.runs.exists()
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.database.backup import restore
-from tests.results.database.killed import counting, kill_at
-place = Path(sys.argv[1])
-if sys.argv[4] == "0":
-    steps = []
-    sys.settrace(counting(steps.append))
-else:
-    sys.settrace(counting(kill_at(int(sys.argv[4]))))
-restore(Path(sys.argv[3]), Archive(place, sys.argv[2]), overwrite=True)
-sys.settrace(None)
-print(steps[-1])
-"""
-
-
 def test_a_restore_killed_at_any_step_leaves_the_old_or_the_new_results(
     archive: Archive, other: Archive
 ) -> None:
     """The next start ends it: no row without its files, no file without its row, no leftovers."""
     url = other.engine.url.render_as_string(hide_password=False)
     url = url.replace("postgresql+psycopg2", "postgresql")
-    file = backup(archive)
-    old = make_run(hours=72, capital=9.0)
-
-    def restored(step: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", KILLED, other.directory, url, file, step]
-        return subprocess.run(
-            [str(word) for word in command],
-            cwd=project_root(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    other.keep(old)
-    steps = int(restored(0).stdout)
-    new, seen = contents(archive), set()
-    for step in [*range(1, steps, steps // KILLS), *range(steps - 40, steps, 6)]:
-        other.forget([record.run_id for record in runs(other.engine)])
-        other.keep(old)
-        before = contents(other)
-        assert restored(step).returncode == -signal.SIGKILL
-        assert other.start().problems == []
-        after = contents(other)
-        assert after in (before, new)
-        seen.add(after == new)
-        for record in runs(other.engine):
-            verify(record)
-        names = [path.name for path in other.directory.iterdir()]
-        assert not [name for name in names if name.startswith(".rest")]
-    assert seen == {True, False}
+    module = "tests.results.database.killed_restore"
+    done = subprocess.run(
+        [sys.executable, "-m", module, url, str(other.directory), str(backup(archive))],
+        cwd=project_root(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = json.loads(done.stdout)
+    assert sum(outcomes.values()) == KILLS
+    assert outcomes.keys() == {"old", "new"}
 
 
 def test_leftovers_of_killed_backups_are_removed(archive: Archive) -> None:
