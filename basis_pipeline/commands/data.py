@@ -47,7 +47,7 @@ def sample(
         from basis_pipeline.market.sample import write_sample
 
         paths = write_sample(out, seed=seed, days=days, start=first)
-    screen.say(f"{len(paths)} files below {out}")
+    screen.echo(f"{len(paths)} files below {out}")
 
 
 def audit(

@@ -50,7 +50,7 @@ def tear_sheet(
             html = tear_sheet_html(result, verdicts, provenance)
             content = page_pdf(html) if form == "pdf" else html.encode()
         screen.write(out, content)
-    screen.say(f"Run {result.run_id}: {out}")
+    screen.echo(f"Run {result.run_id}: {out}")
 
 
 def compare(
@@ -78,7 +78,7 @@ def compare(
         provenance = Provenance.now(environment=settings.environment)
         html = comparison_html(entries, provenance, rank_by=rank_by, reference=True)
         screen.write(out, html.encode())
-    screen.say(f"{len(runs)} runs: {out}")
+    screen.echo(f"{len(runs)} runs: {out}")
 
 
 def _stored(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":
