@@ -192,7 +192,7 @@ def test_what_a_run_says_carries_its_mode_and_its_set(studied: Place) -> None:
     assert run is not None
     (alert,) = alerts_of(studied.instance, run)
     assert (alert.mode, alert.scenario_set) == (MODE, "replays")
-    assert f"of replays of {MODE}" in alert.told
+    assert f"of replays of {MODE}" in alert.message
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_run_without_a_partition_is_told_how_to_name_one(studied: Place, job: 
     assert run is not None
     assert run.tags["dagster/max_retries"] == "0"
     (alert,) = alerts_of(studied.instance, run)
-    assert "API-001" in alert.told
+    assert "API-001" in alert.message
     if job != "walk_forwards":
         assert "API-001" in refusal(execute(studied, job, tags={"dagster/partition": MODE}))
     unknown = {"dagster/partition": "nobody|crises"}
