@@ -76,7 +76,7 @@ def audit(
         advance("reading every feed")
         from basis_pipeline.market.audit import audit as audit_feeds
         from basis_pipeline.market.audit import audit_table
-        from basis_pipeline.operations.data_report import audit_html, audit_markdown
+        from basis_pipeline.reports.audit_tables import audit_markdown
 
         window = window_of(settings) if start or end else None
         audits = audit_feeds(settings.data_dir, configs.datasets.values(), configs.venues, window)
@@ -89,7 +89,11 @@ def audit(
         case "markdown":
             screen.deliver(audit_markdown(audits, what), out)
         case "html":
-            screen.deliver(audit_html(audits, what), out)
+            from basis_pipeline.reports.data_audit import data_audit_html
+            from basis_pipeline.reports.page import Provenance
+
+            provenance = Provenance.now(environment=settings.environment)
+            screen.deliver(data_audit_html(audits, what, provenance), out)
         case "table" if out is None:
             _show(audits, screen.console())
         case "table":
@@ -100,7 +104,7 @@ def audit(
 
 def _show(audits: "Sequence[FeedAudit]", console: Console) -> None:
     from basis_pipeline.market.audit import counted
-    from basis_pipeline.operations.data_report import feeds_table
+    from basis_pipeline.reports.audit_tables import feeds_table
 
     table = feeds_table(audits)
     console.print(screen.table("", table.titles, table.rows))

@@ -94,16 +94,13 @@ def gates(
 
 
 def _document(found: Sequence[Verdict], form: str, *, strict: bool, ui: str) -> str:
-    from basis_pipeline.operations.gate_reports import (
-        gates_html,
-        gates_json,
-        gates_junit,
-        gates_markdown,
-    )
+    from basis_pipeline.operations.gate_reports import gates_json, gates_junit, gates_markdown
+    from basis_pipeline.reports.gates import gates_html
+    from basis_pipeline.reports.page import Provenance
 
     match form:
         case "html":
-            return gates_html(found, strict=strict, ui=ui)
+            return gates_html(found, Provenance.now(), strict=strict, ui=ui)
         case "json":
             return gates_json(found, strict=strict)
         case "junit":
@@ -177,7 +174,7 @@ def _phases(text: str | None) -> range:
 
 def _show(found: Sequence[Verdict], console: Console, *, strict: bool) -> None:
     """A line a phase, a mode and a scenario set; then every gate that asks for a look."""
-    from basis_pipeline.operations.gate_reports import by_phase, phase_name
+    from basis_pipeline.reports.gates import by_phase, phase_name
 
     phases = by_phase(found)
     heads = tuple(f">{status.value.lower()}" for status in WORST_FIRST)

@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from basis_pipeline.orchestration.tables import table
+from basis_pipeline.reports.page import Provenance
 from basis_pipeline.results.store import RunResult
 
 HEADLINES = (
@@ -37,8 +38,13 @@ def image(png: bytes, title: str) -> dg.MarkdownMetadataValue:
 
 
 def page(file: Path) -> dict[str, Any]:
-    """Where a page lies, and a link to it."""
-    return {"page": dg.MetadataValue.path(file), "open": dg.MetadataValue.url(file.as_uri())}
+    """Return where a page lies, to be copied: browsers open no file:// link of a web page."""
+    return {"page": dg.MetadataValue.path(file)}
+
+
+def provenance(context: dg.AssetExecutionContext, environment: str) -> Provenance:
+    """Return when and by which run a page is written."""
+    return Provenance.now(context.run.run_id, environment)
 
 
 def attribution_table(result: RunResult) -> dg.TableMetadataValue:

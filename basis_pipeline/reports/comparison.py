@@ -1,32 +1,31 @@
-"""Runs side by side: a leaderboard that hides no failed gate, what differs, and what that did."""
+"""Runs side by side: a leaderboard that hides no failed gate, what differs, and its effect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
-from basis_pipeline.reports.colours import css, nth
+from basis_pipeline.reports.banners import REPAIRED_LIMIT, Banner, stamp_of, with_status
+from basis_pipeline.reports.chart import DAILY, Chart, Row, horizontal_bars, line, over_time
 from basis_pipeline.reports.differences import (
     configuration_differences,
     data_differences,
     run_differences,
 )
-from basis_pipeline.reports.drawing import Chart, Key, Row, Trace, line, over_time, plain
-from basis_pipeline.reports.page import render
+from basis_pipeline.reports.page import Provenance, render, write_page
+from basis_pipeline.reports.performance_charts import NETTED
+from basis_pipeline.reports.plot_theme import SERIES, css, nth
 from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.sampling import days
-from basis_pipeline.reports.verdicts import (
-    REPAIRED_LIMIT,
-    Banner,
-    stamp_of,
-)
 from basis_pipeline.results import metrics
 from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
-from basis_pipeline.verdict import Status, Verdict, worst
+from basis_pipeline.verdict import Status, Verdict
 
 SHOWN = (
     "total_return",
@@ -51,7 +50,7 @@ class Entry:
     """A run in a comparison: its verdicts, and the address of its tear sheet from the page."""
 
     result: RunResult
-    gates: tuple[Verdict, ...] = ()
+    verdicts: Sequence[Verdict] = ()
     link: str = ""
 
     @cached_property
@@ -60,15 +59,33 @@ class Entry:
         return RunView(self.result)
 
 
+def write_comparison(
+    page: Path,
+    entries: Sequence[Entry],
+    provenance: Provenance,
+    *,
+    rank_by: str = RANK_BY,
+    reference: bool = False,
+) -> Path:
+    """Write the page of several runs; RS-001 when it cannot be written."""
+    html = comparison_html(entries, provenance, rank_by=rank_by, reference=reference)
+    return write_page(page, html)
+
+
 def comparison_html(
-    entries: Sequence[Entry], *, rank_by: str = RANK_BY, reference: bool = False
+    entries: Sequence[Entry],
+    provenance: Provenance,
+    *,
+    rank_by: str = RANK_BY,
+    reference: bool = False,
 ) -> str:
-    """One page over several runs.
+    """Return one page over several runs.
 
     Parameters
     ----------
     rank_by: a figure of `RANKS`; the reader may choose another.
-    reference: whether the first run is what the others are held against, component by component.
+    reference: whether the first run is the one that the others are compared with, component by
+        component.
     """
     names = names_of(entries)
     results = [entry.result for entry in entries]
@@ -79,6 +96,7 @@ def comparison_html(
     return render(
         "comparison.html.j2",
         charts,
+        provenance,
         title="Runs compared" if reference else "Strategy modes compared",
         windows=_windows(results),
         banners=_banners(entries, names),
@@ -129,40 +147,35 @@ def _windows(results: Sequence[RunResult]) -> list[str]:
 
 
 def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
-    """Which runs failed a gate, were liquidated, rest on repaired data or were never judged."""
+    """Say which runs failed a gate, were liquidated, rest on repaired data or were not judged."""
     pairs = list(zip(entries, names, strict=True))
     failed = [
-        f"{name} ({', '.join(g.check for g in entry.gates if g.status is Status.FAIL)})"
+        f"{name} ({', '.join(verdict.check for verdict in failing)})"
         for entry, name in pairs
-        if worst(entry.gates) is Status.FAIL
+        if (failing := with_status(entry.verdicts, Status.FAIL))
     ]
-    found = [
-        Banner("alarm", f"{len(failed)} of {len(names)} failed a gate", ", ".join(failed)),
-        _told("alarm", "Liquidated", [n for e, n in pairs if e.run.liquidated_at]),
-        _told(
-            "warn",
-            "More than a tenth of the hours rest on repaired data",
-            [
-                f"{name} ({percent(entry.run.repaired_share, 1)})"
-                for entry, name in pairs
-                if entry.run.repaired_share > REPAIRED_LIMIT
-            ],
-        ),
-        _told("warn", "Not judged by any gate", [n for e, n in pairs if not e.gates]),
+    repaired = [
+        f"{name} ({percent(entry.run.repaired_share, 1)})"
+        for entry, name in pairs
+        if entry.run.repaired_share > REPAIRED_LIMIT
     ]
-    return [banner for banner in found if banner.text]
-
-
-def _told(level: str, title: str, names: Sequence[str]) -> Banner:
-    return Banner(level, title, ", ".join(names))
+    lists = (
+        ("alarm", f"{len(failed)} of {len(names)} failed a gate", failed),
+        ("alarm", "Liquidated", [name for entry, name in pairs if entry.run.liquidated_at]),
+        ("warn", "More than a tenth of the hours rest on repaired data", repaired),
+        ("warn", "Not judged by any gate", [n for entry, n in pairs if not entry.verdicts]),
+    )
+    return [Banner(level, title, ", ".join(runs)) for level, title, runs in lists if runs]
 
 
 def _row(entry: Entry, name: str, rank: int) -> dict[str, Any]:
     """A line of the leaderboard."""
     summary, capital = entry.result.summary, entry.result.identity.capital
-    word, level = stamp_of(entry.run, entry.gates)
-    failed = [gate.check for gate in entry.gates if gate.status is Status.FAIL]
-    warned = [gate.check for gate in entry.gates if gate.status is Status.WARN]
+    word, level = stamp_of(entry.run, entry.verdicts)
+    failed, warned = (
+        [verdict.check for verdict in with_status(entry.verdicts, status)]
+        for status in (Status.FAIL, Status.WARN)
+    )
     return {
         "rank": rank,
         "name": name,
@@ -171,7 +184,7 @@ def _row(entry: Entry, name: str, rank: int) -> dict[str, Any]:
         "word": word,
         "level": level,
         "mark": {"alarm": "FAIL", "warn": "WARN", "good": "PASS"}[level],
-        "telling": [*failed, *warned],
+        "checks": [*failed, *warned],
         "repaired": percent(entry.run.repaired_share, 1),
         "cells": [
             (figure, summary.get(figure), FIGURES[figure].written(summary.get(figure), capital))
@@ -214,7 +227,7 @@ def _parts(entry: Entry, name: str) -> dict[str, Any]:
 
 
 def _changes(entries: Sequence[Entry], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Components of every further run less those of the first, as shares of each one's capital."""
+    """Return the components of every further run less those of the first, as shares of capital."""
     first = _shares(entries[0])
     return [
         {
@@ -235,79 +248,57 @@ def _shares(entry: Entry) -> list[float]:
 
 
 def _growth_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
-    traces: list[Trace] = []
-    keys = []
+    """Draw the return since the start of every run, and its drawdown."""
+    traces: list[go.Scatter] = []
     for place, (entry, name) in enumerate(zip(entries, names, strict=True)):
         run = entry.run
         at = days(run.stamps)
-        dash = "solid" if place < 8 else "dash"
+        dash = "solid" if place < SERIES else "dash"
         for row, values in enumerate((run.growth - 1.0, -metrics.drawdown(run.growth)), start=1):
-            trace = line(
-                name,
-                run.stamps[at],
-                100.0 * values[at],
-                nth(place),
-                row=row,
-                unit=" %",
-                dash=dash,
-                thin=False,
-                width=1.8 if row == 1 else 1.1,
-            )
-            traces.append(trace)
-        keys.append(Key(name, nth(place), "line" if dash == "solid" else "dash"))
-    longest = max((entry.run.stamps for entry in entries), key=lambda stamps: stamps[-1])
-    earliest = min(entry.run.stamps[0] for entry in entries)
+            style: dict[str, Any] = {"width": 1.8 if row == 1 else 1.1, "dash": dash, "unit": " %"}
+            own = 100.0 * values[at]
+            traces.append(line(name, run.stamps[at], own, nth(place), row=row, **style))
+    first = min(entry.run.stamps[0] for entry in entries)
+    last = max(entry.run.stamps[-1] for entry in entries)
     rows = [Row("Return since the start, %", 2.4), Row("Drawdown, %", 1.0)]
-    said = "; ".join(
-        f"{name} {percent(entry.result.summary['total_return'])}"
-        for entry, name in zip(entries, names, strict=True)
-    )
+    totals = [percent(entry.result.summary["total_return"]) for entry in entries]
     return Chart(
         key="growth",
         title="Growth and drawdown",
         meaning=(
             "Time-weighted return since the start, before entry costs, each run in its share "
             "class's own currency with flows removed; drawdown from its running peak. Unit: "
-            "percent. Sampling: 00:00 UTC marks."
+            f"percent. {DAILY}"
         ),
-        views={"": traces},
-        layout=over_time(rows, np.array([earliest, longest[-1]])),
-        legend=tuple(keys),
+        views={"": over_time(traces, rows, np.array([first, last]))},
         height=460,
-        said=said,
+        description="; ".join(f"{n} {text}" for n, text in zip(names, totals, strict=True)),
         wide=True,
     )
 
 
 def _parts_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
-    """Components of every run as percent of its capital, the price legs netted."""
+    """Draw the components of every run as percent of its capital, the price legs netted."""
     shares = [dict(zip((*COMPONENTS, "pnl"), _shares(entry), strict=True)) for entry in entries]
     for own in shares:
         own["basis"] = own["spot_price"] + own["perp_price"]
-    shown = [
-        name
-        for name in (*COMPONENTS[:5], "basis", *COMPONENTS[7:])
+    traces: list[Any] = [
+        _bars(name, list(names), [100.0 * own[name] for own in shares], name)
+        for name in NETTED
         if any(own[name] != 0.0 for own in shares)
     ]
-    traces = [
-        _bars(name, list(names), [100.0 * own[name] for own in shares], name) for name in shown
-    ]
+    outline = {"color": css("paper"), "width": 1.5}
     traces.append(
-        {
-            "type": "scatter",
-            "mode": "markers",
-            "name": "profit and loss",
-            "x": [100.0 * own["pnl"] for own in shares],
-            "y": list(names),
-            "marker": {
-                "symbol": "diamond",
-                "size": 11,
-                "color": css("total"),
-                "line": {"color": css("paper"), "width": 1.5},
-            },
-            "hovertemplate": "%{x:.3f} %",
-        }
+        go.Scatter(
+            mode="markers",
+            name="profit and loss",
+            x=[100.0 * own["pnl"] for own in shares],
+            y=list(names),
+            marker={"symbol": "diamond", "size": 11, "color": css("total"), "line": outline},
+            hovertemplate="%{x:.3f} %",
+        )
     )
+    totals = [percent(own["pnl"]) for own in shares]
     return Chart(
         key="parts",
         title="Where each run's profit and loss came from, % of capital",
@@ -316,61 +307,38 @@ def _parts_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
             "the right of zero, losses to the left; the diamond is their sum. basis is "
             "spot_price + perp_price. Unit: percent of capital."
         ),
-        views={"": traces},
-        layout=_bar_layout("relative"),
-        legend=(
-            *(Key(name, name, "area") for name in shown),
-            Key("profit and loss", "total", "mark"),
-        ),
+        views={"": horizontal_bars(traces, barmode="relative", xaxis=_PERCENT)},
         height=90 + 38 * len(names),
-        said="; ".join(
-            f"{name} {percent(own['pnl'])}" for name, own in zip(names, shares, strict=True)
-        ),
+        description="; ".join(f"{n} {text}" for n, text in zip(names, totals, strict=True)),
         wide=True,
     )
 
 
 def _difference_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
-    """What the differences did: each component of the further runs less that of the first."""
-    first = _shares(entries[0])
+    """Draw each component of the further runs less that of the first."""
+    first = np.array(_shares(entries[0]))
     labels = [*COMPONENTS, "profit and loss"]
-    traces = []
-    for place, (entry, name) in enumerate(zip(entries[1:], names[1:], strict=True), start=1):
-        gaps = [100.0 * (own - held) for own, held in zip(_shares(entry), first, strict=True)]
-        traces.append(_bars(name, labels, gaps, nth(place)))
+    traces = [
+        _bars(name, labels, (100.0 * (np.array(_shares(entry)) - first)).tolist(), nth(place))
+        for place, (entry, name) in enumerate(zip(entries[1:], names[1:], strict=True), start=1)
+    ]
     return Chart(
         key="change",
-        title=f"What the differences did, against {names[0]}",
+        title=f"Effect of the differences, against {names[0]}",
         meaning=(
-            f"Each component as a share of the run's capital, less that of {names[0]}. Unit: "
-            "percentage points of capital, over the whole run."
+            f"Each run's component as a share of its capital, less that of {names[0]}. Unit: "
+            "percentage points of capital."
         ),
-        views={"": traces},
-        layout=_bar_layout("group"),
-        legend=tuple(Key(name, nth(i), "area") for i, name in enumerate(names[1:], start=1)),
+        views={"": horizontal_bars(traces, barmode="group", xaxis=_PERCENT)},
         height=110 + len(labels) * (16 + 10 * len(traces)),
-        said="The table below has the same differences.",
+        description="The table below has the same differences.",
         wide=True,
     )
 
 
-def _bars(name: str, labels: list[str], values: list[float], colour: str) -> Trace:
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "name": name,
-        "x": values,
-        "y": labels,
-        "marker": {"color": css(colour)},
-        "hovertemplate": "%{x:.3f} %",
-    }
+_PERCENT = {"ticksuffix": " %", "nticks": 8}
 
 
-def _bar_layout(barmode: str) -> dict[str, Any]:
-    layout = plain()
-    layout["xaxis"] |= {"showgrid": True, "gridcolor": css("line"), "zeroline": True, "nticks": 8}
-    layout["xaxis"] |= {"zerolinecolor": css("soft"), "ticksuffix": " %"}
-    layout["yaxis"] |= {"autorange": "reversed", "showgrid": False, "type": "category", "dtick": 1}
-    layout |= {"barmode": barmode, "bargap": 0.35, "hovermode": "y unified"}
-    layout["margin"] |= {"t": 8}
-    return layout
+def _bars(name: str, labels: list[str], values: list[float], colour: str) -> go.Bar:
+    look = {"marker": {"color": css(colour)}, "hovertemplate": "%{x:.3f} %"}
+    return go.Bar(orientation="h", name=name, x=values, y=labels, **look)

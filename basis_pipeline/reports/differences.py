@@ -22,12 +22,12 @@ class Difference:
 
 def configuration_differences(results: Sequence[RunResult]) -> list[Difference]:
     """Keys of the configuration that differ; of datasets, those that more than one run reads."""
-    flat = [flattened(_told(result.config)) for result in results]
+    flat = [flattened(_without_description(result.config)) for result in results]
     shared = _datasets_of_all(results)
     return [
         Difference(key, tuple(_written(config.get(key, ABSENT)) for config in flat))
         for key in sorted({key for config in flat for key in config})
-        if _is_told(key, shared) and _differ(config.get(key, ABSENT) for config in flat)
+        if _is_shown(key, shared) and _differ(config.get(key, ABSENT) for config in flat)
     ]
 
 
@@ -45,8 +45,8 @@ def run_differences(results: Sequence[RunResult]) -> list[Difference]:
     """Code, window and capital, where they differ."""
     facts = {
         "engine": [result.identity.engine_version for result in results],
-        "first mark": [f"{result.identity.start:%Y-%m-%d %H:%M}" for result in results],
-        "last mark": [f"{result.identity.end:%Y-%m-%d %H:%M}" for result in results],
+        "first hour": [f"{result.identity.start:%Y-%m-%d %H:%M}" for result in results],
+        "last hour": [f"{result.identity.end:%Y-%m-%d %H:%M}" for result in results],
         "capital": [
             f"{result.identity.capital:,.10g} {result.summary.get('share_class', '')}".strip()
             for result in results
@@ -55,7 +55,7 @@ def run_differences(results: Sequence[RunResult]) -> list[Difference]:
     return [Difference(name, tuple(v)) for name, v in facts.items() if _differ(v)]
 
 
-def _told(config: dict[str, Any]) -> dict[str, Any]:
+def _without_description(config: dict[str, Any]) -> dict[str, Any]:
     mode = config.get("mode")
     if not isinstance(mode, dict):
         return config
@@ -67,7 +67,7 @@ def _datasets_of_all(results: Sequence[RunResult]) -> set[str]:
     return set.intersection(*read) if read else set()
 
 
-def _is_told(key: str, shared: set[str]) -> bool:
+def _is_shown(key: str, shared: set[str]) -> bool:
     part, _, rest = key.partition(".")
     return part != "datasets" or rest.partition(".")[0] in shared
 

@@ -1,24 +1,28 @@
 """A page that needs nothing beside itself: templates, style, script and the chart library inside.
 
 Plotly's library is too large to be put in as it is; it goes in compressed, and the page's script
-unpacks it. Without script the tables still say everything.
+unpacks it. Without script the tables still hold every figure.
 """
 
 import base64
 import gzip
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from basis_pipeline.reports.colours import DARK, LIGHT, custom_properties
-from basis_pipeline.reports.drawing import Chart
+from basis_pipeline.errors import ResultsError
+from basis_pipeline.files import write_atomically
+from basis_pipeline.reports.chart import Chart
+from basis_pipeline.reports.plot_theme import DARK, LIGHT, custom_properties
 
-PAGES = Environment(
+TEMPLATES = Environment(
     loader=PackageLoader("basis_pipeline.reports"),
     autoescape=True,
     undefined=StrictUndefined,
@@ -28,28 +32,60 @@ PAGES = Environment(
 )
 
 
-def render(template: str, charts: Sequence[Chart], **context: Any) -> str:
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """When a page was written, by which run, and in which environment.
+
+    run_id: the Dagster run; empty for a page that a command wrote. environment: that of the
+    settings; empty where none is given.
+    """
+
+    written_at: datetime
+    run_id: str = ""
+    environment: str = ""
+
+    @classmethod
+    def now(cls, run_id: str = "", environment: str = "") -> Self:
+        """Return the provenance of a page that is written at this moment."""
+        return cls(datetime.now(UTC), run_id, environment)
+
+
+def render(template: str, charts: Sequence[Chart], provenance: Provenance, **context: Any) -> str:
     """Fill a template of a page; its charts are drawn by the page's script when it is opened.
 
     A page without charts carries neither script nor library.
     """
-    return PAGES.get_template(template).render(
+    data = f"[{','.join(chart.to_json() for chart in charts)}]"
+    return TEMPLATES.get_template(template).render(
         charts={chart.key: chart for chart in charts},
-        chart_data=_script_text(json.dumps([chart.as_json() for chart in charts])),
+        # JSON that may stand inside a script element, whatever its strings hold.
+        chart_data=Markup(data.replace("<", "\\u003c")),
         plotly=Markup(_plotly()) if charts else "",
         light=Markup(custom_properties(LIGHT)),
         dark=Markup(custom_properties(DARK)),
+        provenance=provenance,
         **context,
     )
 
 
-def _script_text(text: str) -> Markup:
-    """JSON that may stand inside a script element, whatever its strings hold."""
-    return Markup(text.replace("<", "\\u003c"))
+def write_page(page: Path, html: str) -> Path:
+    """Write a page as a whole; a reader finds the old one or the new one.
+
+    Raises
+    ------
+    ResultsError: RS-001 when it cannot be written.
+    """
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(page, html.encode())
+    except OSError as error:
+        what = f"the page cannot be written: {error.strerror}"
+        raise ResultsError("RS-001", what, where=str(error.filename or page)) from error
+    return page
 
 
 @lru_cache(maxsize=1)
 def _plotly() -> str:
-    """Plotly's library, compressed, as base64."""
+    """Return Plotly's library, compressed, as base64."""
     library = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
     return base64.b64encode(gzip.compress(library, 9, mtime=0)).decode("ascii")

@@ -1,4 +1,4 @@
-"""Many scenarios of one mode on a page: how they spread, which key moves them, which are worst."""
+"""Many scenarios of one mode on a page: their spread, the effect of each key, the worst."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
-from basis_pipeline.reports.colours import css
-from basis_pipeline.reports.drawing import Chart, Key, Trace, packed, plain
-from basis_pipeline.reports.page import render
-from basis_pipeline.reports.verdicts import Banner, in_order
-from basis_pipeline.results.definitions import FIGURES, percent
+from basis_pipeline.reports.banners import Banner, in_order, with_status
+from basis_pipeline.reports.chart import Chart
+from basis_pipeline.reports.page import Provenance, render
+from basis_pipeline.reports.plot_theme import css, figure
+from basis_pipeline.results.definitions import DASH, FIGURES, percent
 from basis_pipeline.results.metrics import Floats
 from basis_pipeline.verdict import Status, Verdict
 
@@ -20,21 +21,22 @@ SPREAD = ("total_return", "max_drawdown")
 BINS, CELLS = 40, 14
 MOST_PAIRS = 6
 LOW, HIGH = 0.05, 0.95
-LEVELS = {Status.FAIL: "alarm", Status.WARN: "warn"}
+LEVELS = {Status.FAIL: "alarm", Status.BLOCKED: "alarm", Status.WARN: "warn"}
 
 
 def scenarios_html(
     rows: pd.DataFrame,
+    provenance: Provenance,
     *,
     title: str,
     what: str,
     keys: Sequence[str],
     worst: pd.DataFrame,
-    gates: Sequence[Verdict],
+    verdicts: Sequence[Verdict],
     links: Mapping[int, str],
     folds: pd.DataFrame | None = None,
 ) -> str:
-    """One page over the rows of a sweep.
+    """Return one page over the rows of a sweep.
 
     Parameters
     ----------
@@ -54,10 +56,14 @@ def scenarios_html(
     return render(
         "scenarios.html.j2",
         charts,
+        provenance,
         title=title,
         what=what,
-        banners=_banners(gates),
-        gates=in_order(gates),
+        banners=[
+            Banner(LEVELS[verdict.status], verdict.check, verdict.message)
+            for verdict in in_order(with_status(verdicts, *LEVELS))
+        ],
+        gates=in_order(verdicts),
         count=f"{len(rows):,}",
         quantiles=_quantiles(rows),
         keys=list(keys),
@@ -65,21 +71,12 @@ def scenarios_html(
     )
 
 
-def _banners(gates: Sequence[Verdict]) -> list[Banner]:
-    return [
-        Banner(LEVELS[gate.status], gate.check, gate.message)
-        for gate in in_order(gates)
-        if gate.status in LEVELS
-    ]
-
-
 def _worst_row(row: Mapping[Any, Any], keys: Sequence[str], links: Mapping[int, str]) -> Any:
-    place = " ".join(part for part in (row["window"], row["market"]) if part)
     path = f"path {row['path']}" if row["path"] >= 0 else ""
     return {
         "index": row["index"],
         "link": links.get(row["index"], ""),
-        "scenario": " ".join(part for part in (place, path) if part) or "–",
+        "scenario": " ".join(filter(None, (row["window"], row["market"], path))) or DASH,
         "status": row["status"],
         "keys": [_short(row[key]) for key in keys],
         "total_return": percent(row["total_return"]),
@@ -88,8 +85,8 @@ def _worst_row(row: Mapping[Any, Any], keys: Sequence[str], links: Mapping[int, 
     }
 
 
-def _said(key: str) -> str:
-    """A key without its section: `target_ltv` of `staking.target_ltv`."""
+def _leaf(key: str) -> str:
+    """Return a key without its section: `target_ltv` of `staking.target_ltv`."""
     return key.partition(".")[2] or key
 
 
@@ -98,69 +95,59 @@ def _short(value: Any) -> str:
 
 
 def _quantiles(rows: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """The spread of figures as text: a row a figure, of worst, 5 %, median, 95 % and best."""
-    told = []
+    """Return a row a figure: its label, and least, 5 %, median, 95 % and most as text."""
+    quantiles = []
     for name in SPREAD:
         known = rows[name].dropna()
         if len(known):
             values = known.quantile([0.0, LOW, 0.5, HIGH, 1.0])
-            told.append((FIGURES[name].label, [percent(float(value)) for value in values]))
-    return told
+            quantiles.append((FIGURES[name].label, [percent(float(value)) for value in values]))
+    return quantiles
 
 
 def _spread_chart(rows: pd.DataFrame) -> Chart:
-    """How many scenarios end with which return, and with which drawdown."""
-    views: dict[str, list[Trace]] = {}
+    """Draw how many scenarios end with which return, and with which drawdown."""
+    views = {}
     for name in SPREAD:
-        values = 100.0 * rows[name].dropna().to_numpy()
-        counts, ends = np.histogram(values, bins=BINS)
-        bars: Trace = {
-            "type": "bar",
-            "x": packed((ends[:-1] + ends[1:]) / 2.0),
-            "y": packed(counts.astype(float)),
-            "width": packed(np.diff(ends)),
-            "marker": {"color": css("accent")},
-            "hovertemplate": "%{y:,.0f} scenarios around %{x:.2f} %<extra></extra>",
-        }
-        views[FIGURES[name].label] = [bars]
-    layout = plain()
-    layout["xaxis"] |= {"ticksuffix": " %"}
-    layout |= {"bargap": 0.02}
-    median = percent(float(rows[FIGURE].median()))
+        counts, ends = np.histogram(100.0 * rows[name].dropna().to_numpy(), bins=BINS)
+        bars = go.Bar(
+            x=(ends[:-1] + ends[1:]) / 2.0,
+            y=counts.astype(float),
+            width=np.diff(ends),
+            marker={"color": css("accent")},
+            hovertemplate="%{y:,.0f} scenarios around %{x:.2f} %<extra></extra>",
+        )
+        views[FIGURES[name].label] = figure([bars], xaxis={"ticksuffix": " %"}, bargap=0.02)
+    median, lowest = (percent(float(value)) for value in rows[FIGURE].quantile([0.5, 0.0]))
     return Chart(
         key="spread",
         title="Distribution",
         meaning=f"Number of scenarios in each of {BINS} equal intervals of the figure.",
         views=views,
-        layout=layout,
-        legend=(),
         height=300,
         wide=True,
-        said=f"The median return is {median}, the lowest {percent(float(rows[FIGURE].min()))}.",
+        description=f"The median return is {median}, the lowest {lowest}.",
     )
 
 
 def _sensitivity_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
-    """The return against each key, whatever the others are: its median and where most lie."""
-    views: dict[str, list[Trace]] = {}
-    ranges = {}
+    """Draw the return against each key, whatever the others are: its median and where most lie."""
+    views = {}
     for key in keys:
         groups = rows.groupby(_cells(rows[key]), observed=True)
         at = groups[key].mean().to_numpy()
         low, middle, high = (
             100.0 * groups[FIGURE].quantile(share).to_numpy() for share in (LOW, 0.5, HIGH)
         )
-        views[_said(key)] = [
-            _edge(at, low, "", 0.0),
-            _edge(at, high, "tonexty", 0.0),
-            {
-                **_edge(at, middle, "", 2.0),
-                "hovertemplate": "%{x:.4g}: median %{y:.2f} %<extra></extra>",
-            },
+        hover = "%{x:.4g}: median %{y:.2f} %<extra></extra>"
+        area = {"name": "nine in ten scenarios", "fill": "tonexty", "fillcolor": css("line")}
+        traces = [
+            _edge(at, low, 0.0, hoverinfo="skip"),
+            _edge(at, high, 0.0, hoverinfo="skip", **area),
+            _edge(at, middle, 2.0, name="median", hovertemplate=hover),
         ]
-        ranges[_said(key)] = [float(at[0]), float(at[-1])]
-    layout = plain()
-    layout["yaxis"] |= {"ticksuffix": " %"}
+        across = {"range": [float(at[0]), float(at[-1])]}
+        views[_leaf(key)] = figure(traces, xaxis=across, yaxis={"ticksuffix": " %"})
     return Chart(
         key="sensitivity",
         title="Sensitivity",
@@ -169,103 +156,82 @@ def _sensitivity_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
             "many scenarios each, whatever the other keys are."
         ),
         views=views,
-        layout=layout,
-        legend=(Key("median", "accent"), Key("nine in ten scenarios", "line", "area")),
         height=320,
         wide=True,
-        said=f"The return against {', '.join(keys)}, one after the other.",
-        ranges=ranges,
+        description=f"The return against {', '.join(keys)}, one after the other.",
     )
 
 
-def _edge(at: Floats, values: Floats, fill: str, width: float) -> Trace:
-    trace: Trace = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": packed(at),
-        "y": packed(values),
-        "line": {"color": css("accent"), "width": width},
-        "hoverinfo": "skip",
-    }
-    return trace | ({"fill": fill, "fillcolor": css("line")} if fill else {})
+def _edge(at: Floats, values: Floats, width: float, **options: Any) -> go.Scatter:
+    look = {"color": css("accent"), "width": width}
+    return go.Scatter(mode="lines", x=at, y=values, line=look, **options)
 
 
 def _cells(column: pd.Series) -> pd.Series:
-    """The interval of each value: each number by itself on a grid, else quantiles."""
+    """Return the interval of each value: each number by itself on a grid, else quantiles."""
     if column.nunique() <= CELLS:
         return column
-    found: pd.Series = pd.qcut(column, CELLS, labels=False, duplicates="drop")
-    return found
+    cells: pd.Series = pd.qcut(column, CELLS, labels=False, duplicates="drop")
+    return cells
 
 
 def _heat_chart(rows: pd.DataFrame, keys: Sequence[str]) -> Chart:
-    """The median return over two keys at a time, whatever the others are."""
+    """Draw the median return over two keys at a time, whatever the others are."""
     pairs = list(combinations(keys, 2))[:MOST_PAIRS]
     cells = {key: _cells(rows[key]) for key in {key for pair in pairs for key in pair}}
     ticks = {
         key: [_short(float(v)) for v in rows[key].groupby(inside, observed=True).mean()]
         for key, inside in cells.items()
     }
-    views: dict[str, list[Trace]] = {}
+    category = {"type": "category", "nticks": 8}
+    views = {}
     for across, up in pairs:
-        middles = rows[FIGURE].groupby([cells[up], cells[across]], observed=True).median()
-        table = 100.0 * middles.unstack()
-        views[f"{_said(up)} over {_said(across)}"] = [
-            {
-                "type": "heatmap",
-                "x": ticks[across],
-                "y": ticks[up],
-                "z": [[None if np.isnan(v) else v for v in line] for line in table.to_numpy()],
-                "colorscale": [[0.0, css("bad")], [0.5, css("card")], [1.0, css("good")]],
-                "zmid": float(100.0 * rows[FIGURE].median()),
-                "colorbar": {"thickness": 12, "ticksuffix": " %", "outlinewidth": 0},
-                "hovertemplate": f"{across} %{{x}}, {up} %{{y}}: %{{z:.2f}} %<extra></extra>",
-            }
-        ]
-    layout = plain()
-    layout["xaxis"] |= {"type": "category", "nticks": 8}
-    layout["yaxis"] |= {"type": "category", "nticks": 8}
+        medians = rows[FIGURE].groupby([cells[up], cells[across]], observed=True).median()
+        heat = go.Heatmap(
+            x=ticks[across],
+            y=ticks[up],
+            z=100.0 * medians.unstack().to_numpy(),
+            colorscale=[[0.0, css("bad")], [0.5, css("card")], [1.0, css("good")]],
+            zmid=float(100.0 * rows[FIGURE].median()),
+            colorbar={"thickness": 12, "ticksuffix": " %", "outlinewidth": 0},
+            hovertemplate=f"{across} %{{x}}, {up} %{{y}}: %{{z:.2f}} %<extra></extra>",
+        )
+        views[f"{_leaf(up)} over {_leaf(across)}"] = figure([heat], xaxis=category, yaxis=category)
     return Chart(
         key="heat",
         title="Two keys at a time",
         meaning=(
-            "Median total return over two keys, whatever the others are; the middle of the colours "
-            "is the median of all scenarios."
+            "Median total return over two keys, whatever the others are: green is better than the "
+            "median of all scenarios, red is worse."
         ),
         views=views,
-        layout=layout,
-        legend=(Key("better than the median", "good", "area"), Key("worse", "bad", "area")),
         height=420,
         wide=True,
-        said=f"Median returns over {' and '.join(pairs[0])}.",
+        description=f"Median returns over {' and '.join(pairs[0])}.",
     )
 
 
 def _folds_chart(folds: pd.DataFrame) -> Chart:
-    """The objective of every fold's choice, on train and on test."""
-    labels = [f"{start:%Y-%m-%d}" for start in folds["test_start"]]
+    """Draw the objective of every fold's choice, on train and on test."""
     bars = [
-        {
-            "type": "bar",
-            "name": part,
-            "x": labels,
-            "y": [None if pd.isna(v) else float(v) for v in folds[f"{part}_value"]],
-            "marker": {"color": css(colour)},
-            "hovertemplate": f"{part}: %{{y:.3g}}<extra></extra>",
-        }
-        for part, colour in (("train", "series-0"), ("test", "series-1"))
+        go.Bar(
+            name=name,
+            x=[f"{start:%Y-%m-%d}" for start in folds["test_start"]],
+            y=folds[f"{part}_value"].astype(float).to_numpy(),
+            marker={"color": css(colour)},
+            hovertemplate=f"{part}: %{{y:.3g}}<extra></extra>",
+        )
+        for part, name, colour in (
+            ("train", "on train", "series-0"),
+            ("test", "on the test after", "series-1"),
+        )
     ]
-    layout = plain()
-    layout["xaxis"] |= {"type": "category"}
-    layout |= {"barmode": "group"}
     return Chart(
         key="folds",
         title="Train and test",
         meaning="The objective of the point chosen on each train window, there and on the test.",
-        views={"objective": bars},
-        layout=layout,
-        legend=(Key("on train", "series-0", "area"), Key("on the test after", "series-1", "area")),
+        views={"objective": figure(bars, xaxis={"type": "category"}, barmode="group")},
         height=300,
-        said=f"{len(folds)} folds.",
+        description=f"{len(folds)} folds.",
         wide=True,
     )

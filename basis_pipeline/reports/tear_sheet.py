@@ -2,23 +2,20 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from basis_pipeline.reports import activity_charts, charts
-from basis_pipeline.reports.drawing import Chart
-from basis_pipeline.reports.page import render
+from basis_pipeline.reports import activity_charts, performance_charts
+from basis_pipeline.reports.banners import banners, in_order, stamp_of
+from basis_pipeline.reports.chart import Chart
+from basis_pipeline.reports.gates import measured
+from basis_pipeline.reports.page import Provenance, render, write_page
 from basis_pipeline.reports.risk_charts import risk_charts
 from basis_pipeline.reports.run_view import REASONS, RunView, flattened
-from basis_pipeline.reports.verdicts import banners, in_order, stamp_of
-from basis_pipeline.results.definitions import (
-    COMPONENT_MEANING,
-    FIGURES,
-    amount,
-    percent,
-)
-from basis_pipeline.results.store import RunResult
+from basis_pipeline.results.definitions import COMPONENT_MEANING, FIGURES, amount, percent
+from basis_pipeline.results.store import RunResult, read_run, read_verdicts
 from basis_pipeline.results.tables import GROUPS
 from basis_pipeline.verdict import Verdict
 
@@ -40,42 +37,66 @@ LISTS = (("Yields", YIELDS), ("Risk", RISKS), ("Activity", ACTIVITY))
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-def tear_sheet_html(result: RunResult, gates: Sequence[Verdict] = ()) -> str:
-    """One page over one run.
+def write_tear_sheet(
+    page: Path,
+    directory: Path,
+    provenance: Provenance,
+    verdicts: Sequence[Verdict] | None = None,
+) -> Path:
+    """Write the page of a stored run.
 
     Parameters
     ----------
-    gates: verdicts of the run's gates; without any the page says that nobody judged the run.
+    directory: of the run.
+    verdicts: of the run's gates; those that are stored with the run where none are given.
+
+    Raises
+    ------
+    ResultsError: RS-001 when the page cannot be written; as `read_run` when the run cannot be read.
+    """
+    known = run_verdicts(directory) if verdicts is None else verdicts
+    return write_page(page, tear_sheet_html(read_run(directory), known, provenance))
+
+
+def run_verdicts(directory: Path) -> list[Verdict]:
+    """Return the verdicts stored with a run, without those of the datasets that many runs share."""
+    return [verdict for verdict in read_verdicts(directory) if verdict.mode]
+
+
+def tear_sheet_html(result: RunResult, verdicts: Sequence[Verdict], provenance: Provenance) -> str:
+    """Return one page over one run.
+
+    Parameters
+    ----------
+    verdicts: of the run's gates; without any the page says that the run was not judged.
     """
     run = RunView(result)
-    figures = _charts(run)
-    word, level = stamp_of(run, gates)
+    charts = _charts(run)
+    word, level = stamp_of(run, verdicts)
     return render(
         "tear_sheet.html.j2",
-        list(figures.values()),
+        list(charts.values()),
+        provenance,
         run=run,
-        has=set(figures),
-        risk=[figure for figure in figures.values() if figure.key in RISK_KEYS],
+        risk=[chart for key, chart in charts.items() if key in RISK_KEYS],
         description=str(run.mode_config.get("description", "")),
         stamp={"word": word, "level": level},
-        banners=banners(run, gates),
+        banners=banners(run, verdicts),
         headline=[_headline(run, name) for name in HEADLINE],
         beside=_beside(run),
         against=_against(run),
         lists=[
-            (title, [_figure(run, name) for name in names if _applies(run, name)])
+            (title, [_figure(run, name) for name in names if run.summary.get(name) is not None])
             for title, names in LISTS
         ],
         months=_months(run),
-        attribution=attribution_rows(run),
-        rounding=rounding(run),
-        funding=run.funding_by_venue,
-        funding_total=run.summary["attribution"]["funding"],
-        costs=run.costs_by_kind,
+        attribution=_attribution_rows(run),
+        rounding=_rounding(run),
         reasons=_reasons(run),
-        forced=_forced(run),
+        liquidations=_liquidations(run),
         flows=_flows(run),
-        gates=in_order(gates),
+        gates=in_order(verdicts),
+        measured=measured,
         data=_data(run),
         settings=_settings(run),
         amount=amount,
@@ -87,33 +108,29 @@ RISK_KEYS = ("exposure", "loan", "margin", "basis")
 
 
 def _charts(run: RunView) -> dict[str, Chart]:
-    """Every chart that has something to show, by key."""
-    figures = [charts.equity_chart(run), charts.attribution_chart(run)]
-    figures += [charts.waterfall_chart(run), activity_charts.carry_chart(run)]
+    """Return every chart that has something to show, by key."""
+    charts = [performance_charts.equity_chart(run), performance_charts.attribution_chart(run)]
+    charts += [performance_charts.waterfall_chart(run), activity_charts.carry_chart(run)]
     if run.funding_by_venue:
-        figures.append(activity_charts.funding_chart(run))
+        charts.append(activity_charts.funding_chart(run))
     if run.costs_by_kind:
-        figures.append(activity_charts.costs_chart(run))
-    figures += risk_charts(run)
-    if len(run.events) and (timeline := activity_charts.timeline_chart(run)).views[""]:
-        figures.append(timeline)
-    return {figure.key: figure for figure in figures}
-
-
-def _applies(run: RunView, name: str) -> bool:
-    return run.summary.get(name) is not None
+        charts.append(activity_charts.costs_chart(run))
+    charts += risk_charts(run)
+    if timeline := activity_charts.timeline_chart(run):
+        charts.append(timeline)
+    return {chart.key: chart for chart in charts}
 
 
 def _figure(run: RunView, name: str) -> dict[str, Any]:
     """A figure of the summary as a page shows it."""
     figure, value = FIGURES[name], run.summary.get(name)
-    said = figure.said
+    description = figure.description
     if name in ("sharpe", "sortino"):
-        said += f" Rate: {percent(run.summary['risk_free_rate'])} a year."
+        description += f" Rate: {percent(run.summary['risk_free_rate'])} a year."
     return {
         "name": name,
         "label": figure.label,
-        "said": said,
+        "description": description,
         "text": figure.written(value, run.result.identity.capital),
         "negative": value is not None and value < 0.0,
         "currency": run.currency if figure.unit == "currency" else "",
@@ -186,7 +203,6 @@ def _months(run: RunView) -> dict[str, Any]:
     for year, row in run.month_matrix.iterrows():
         values = [None if pd.isna(value) else float(value) for value in row]
         rows.append({"year": year, "cells": [_tinted(value) for value in values]})
-    largest = max((abs(row["return"] or 0.0) for row in run.summary["months"]), default=0.0)
     return {
         "names": MONTHS,
         "rows": rows,
@@ -200,7 +216,6 @@ def _months(run: RunView) -> dict[str, Any]:
         ],
         "total": percent(run.summary["total_return"]),
         "sums": [run.money(run.summary["groups"][group]) for group in GROUPS],
-        "largest": largest,
     }
 
 
@@ -214,7 +229,7 @@ def _tinted(value: float | None) -> dict[str, str]:
     return {"text": percent(value), "tint": tint}
 
 
-def attribution_rows(run: RunView) -> list[dict[str, Any]]:
+def _attribution_rows(run: RunView) -> list[dict[str, Any]]:
     """Components under their groups, with the share each has in the capital."""
     parts, groups = run.summary["attribution"], run.summary["groups"]
     capital = run.result.identity.capital
@@ -236,7 +251,7 @@ def _part(run: RunView, name: str, value: float, capital: float, kind: str) -> d
     }
 
 
-def rounding(run: RunView) -> str:
+def _rounding(run: RunView) -> str:
     """By how much the displayed components miss the displayed total, empty when they do not."""
     parts = [round(value, run.digits) for value in run.summary["attribution"].values()]
     missed = round(sum(parts) - round(run.summary["pnl"], run.digits), run.digits)
@@ -249,7 +264,7 @@ def _reasons(run: RunView) -> list[tuple[str, int]]:
     return [(REASONS.get(str(name), str(name)), int(count)) for name, count in counted.items()]
 
 
-def _forced(run: RunView) -> list[dict[str, str]]:
+def _liquidations(run: RunView) -> list[dict[str, str]]:
     """Every liquidation."""
     return [
         {
@@ -287,16 +302,16 @@ def _data(run: RunView) -> list[dict[str, str]]:
 
 
 def _settings(run: RunView) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The mode, its share class and its venues as dotted keys; datasets are told by their hash."""
+    """Return the mode, its share class and its venues as dotted keys; datasets have hashes."""
     config = {key: value for key, value in run.result.config.items() if key != "datasets"}
     sections = []
     for title, part in config.items():
         flat = flattened(part) if isinstance(part, dict) else {title: part}
         flat.pop("description", None)
-        sections.append((title, [(key, written(value)) for key, value in flat.items()]))
+        sections.append((title, [(key, _written(value)) for key, value in flat.items()]))
     return sections
 
 
-def written(value: Any) -> str:
+def _written(value: Any) -> str:
     """A setting as its file would say it."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -49,7 +49,7 @@ class Figure:
     digits: int = 2
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """Definition, unit and sampling in one sentence each."""
         return f"{self.meaning} Unit: {UNITS[self.unit]}. Sampling: {self.sampling}."
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.operations.gate_reports import (
-    gates_html,
     gates_json,
     gates_junit,
     gates_markdown,
-    link,
 )
+from basis_pipeline.reports.gates import check_link, gates_html
+from basis_pipeline.reports.page import Provenance
 from basis_pipeline.verdict import Status, Verdict
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
@@ -32,6 +32,7 @@ PASS = Verdict(
 WARN = PASS.at(phase=2, check="outliers", status=Status.WARN, evidence={"outliers": 3})
 FAIL = PASS.at(check="reconciliation", status=Status.FAIL, message="a < b & \x00 | c")
 NOT_RUN = PASS.at(status=Status.NOT_RUN, message="never evaluated", evaluated_at=None)
+WRITTEN = Provenance(AT)
 ALL = [WARN, PASS, FAIL, NOT_RUN]
 
 
@@ -71,11 +72,11 @@ def test_gates_that_one_fault_stops_are_one_entry() -> None:
 
 def test_a_reader_of_the_headline_alone_sees_what_never_ran() -> None:
     """A page that says PASS with half of its gates never evaluated would be believed."""
-    for told in (gates_markdown([PASS, NOT_RUN]), gates_html([PASS, NOT_RUN])):
+    for told in (gates_markdown([PASS, NOT_RUN]), gates_html([PASS, NOT_RUN], WRITTEN)):
         assert "PASS, 1 NOT RUN" in told
-    for told in (gates_markdown([PASS, WARN]), gates_html([PASS, WARN])):
+    for told in (gates_markdown([PASS, WARN]), gates_html([PASS, WARN], WRITTEN)):
         assert "Quality gates: PASS, " not in told
-    for told in (gates_markdown([FAIL, NOT_RUN]), gates_html([FAIL, NOT_RUN])):
+    for told in (gates_markdown([FAIL, NOT_RUN]), gates_html([FAIL, NOT_RUN], WRITTEN)):
         assert "Quality gates: FAIL" in told
 
 
@@ -110,7 +111,7 @@ def test_junit_is_well_formed_whatever_a_check_says(message: str) -> None:
 
 def test_a_gate_links_to_its_check_in_the_ui() -> None:
     """A person gets from a verdict to its history and evidence in one step."""
-    assert link(PASS) == "/assets/backtest/run?view=checks&checkDetail=closed_form"
+    assert check_link(PASS) == "/assets/backtest/run?view=checks&checkDetail=closed_form"
 
 
 def test_every_form_tells_scenario_sets_apart() -> None:
@@ -129,7 +130,7 @@ def test_every_form_tells_scenario_sets_apart() -> None:
     assert found["FAIL"].get("classname") == "stress/run[btc_basis|replays]"
     lines = gates_markdown(pair).splitlines()
     assert [line for line in lines if "FAIL | [stress/run[btc_basis\\|replays] worst_case]" in line]
-    page = gates_html(pair)
+    page = gates_html(pair, WRITTEN)
     for name in ("btc_basis · crises", "stress/run[btc_basis|replays] worst_case"):
         assert name in page
     for row in ("stress/run[crises] worst_case", "stress/run[replays]", "sweep/run worst_case"):

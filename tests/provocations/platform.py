@@ -8,6 +8,7 @@ import dagster as dg
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.resources import RunOptions
+from basis_pipeline.reports.print_pdf import page_pdf
 from basis_pipeline.settings import dagster_home, load_settings
 from tests import shell
 
@@ -42,9 +43,20 @@ def damaged_value(place: Path) -> None:
     ParquetIOManager(options=RunOptions(results_dir=str(place))).load(RATES)
 
 
+def no_browser(place: Path) -> None:
+    """A print where no Chromium is on the PATH."""
+    path = os.environ["PATH"]
+    os.environ["PATH"] = str(place)
+    try:
+        page_pdf("<!doctype html>")
+    finally:
+        os.environ["PATH"] = path
+
+
 PROVOCATIONS = {
     "API-001": lambda _: command("errors", "DATA-099"),
     "API-002": sample_in_the_way,
+    "API-003": no_browser,
     "PLATFORM-001": instance_in_the_way,
     "PLATFORM-002": lambda place: command("gates", "--results-dir", str(place / "nothing")),
     "PLATFORM-003": damaged_value,

@@ -1,6 +1,7 @@
 """Runs of every mode on sample data, their pages on disk, and a browser that reads them."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.reports.comparison import Entry, comparison_html
+from basis_pipeline.reports.page import Provenance
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import capital_of, run_backtest
@@ -19,15 +21,14 @@ from basis_pipeline.verdict import Verdict, judge
 from tests.browser import chromium
 from tests.runs.trees import MODES, Overrides, Tree, windows
 
+WRITTEN = Provenance(datetime(2024, 7, 1, 6, 30, tzinfo=UTC), "9f2c1ab4", "test")
 PASSED = (
     judge(
         "reconciliation", "ERROR", True, "the parts explain the whole", measured=1e-16, limit=1e-9
     ),
 )
-FAILED = (
-    *PASSED,
-    judge("drawdown_limit", "ERROR", False, "<the> drawdown & more", measured=0.2, limit=0.1),
-)
+DEEP = {"measured": 0.2, "limit": 0.1, "unit": "share"}
+FAILED = (*PASSED, judge("drawdown_limit", "ERROR", False, "<the> drawdown & more", **DEEP))
 HELD = {"allocation.spot": 0.9, "rebalance.enabled": False}
 SPECIAL = ("liquidated", "failed", "repaired", "not_judged")
 Named = dict[str, tuple[RunResult, tuple[Verdict, ...]]]
@@ -62,13 +63,17 @@ def sample_runs(tmp_path_factory: pytest.TempPathFactory) -> Named:
 def pages(sample_runs: Named, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the tear sheet of every run by its name, and two comparisons."""
     directory = tmp_path_factory.mktemp("reports")
-    for name, (result, gates) in sample_runs.items():
-        (directory / f"{name}.html").write_text(tear_sheet_html(result, gates), encoding="utf-8")
+    for name, (result, verdicts) in sample_runs.items():
+        (directory / f"{name}.html").write_text(
+            tear_sheet_html(result, verdicts, WRITTEN), encoding="utf-8"
+        )
     modes = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]
     modes[0] = Entry(*sample_runs["failed"], link="failed.html")
-    (directory / "comparison.html").write_text(comparison_html(modes), encoding="utf-8")
+    (directory / "comparison.html").write_text(comparison_html(modes, WRITTEN), encoding="utf-8")
     runs = [Entry(*sample_runs[name]) for name in ("eth_basis", "liquidated")]
-    (directory / "runs.html").write_text(comparison_html(runs, reference=True), encoding="utf-8")
+    (directory / "runs.html").write_text(
+        comparison_html(runs, WRITTEN, reference=True), encoding="utf-8"
+    )
     return directory
 
 

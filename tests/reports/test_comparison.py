@@ -12,7 +12,7 @@ from basis_pipeline.reports.differences import (
 )
 from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.tables import COMPONENTS
-from tests.reports.conftest import FAILED, PASSED, Named
+from tests.reports.conftest import FAILED, PASSED, WRITTEN, Named
 from tests.reports.test_tear_sheet import Read
 from tests.results.made_run import make_run
 from tests.runs.trees import MODES
@@ -34,7 +34,7 @@ def test_a_failed_gate_is_shown_wherever_the_run_ranks() -> None:
         Entry(make_run("eth_basis", seed), gates) for seed, gates in ((1, PASSED), (2, FAILED))
     ]
     for figure in RANKS:
-        html = comparison_html(entries, rank_by=figure)
+        html = comparison_html(entries, WRITTEN, rank_by=figure)
         text = Read(html).all
         assert "1 of 2 failed a gate" in text
         assert text.count("drawdown_limit") == 2
@@ -44,7 +44,7 @@ def test_a_failed_gate_is_shown_wherever_the_run_ranks() -> None:
 def test_components_equal_the_tables(sample_runs: Named) -> None:
     """As amounts and as shares of the capital."""
     entries = [Entry(*sample_runs[mode]) for mode in MODES]
-    text = Read(comparison_html(entries)).text
+    text = Read(comparison_html(entries, WRITTEN)).text
     for entry in entries:
         for part in COMPONENTS:
             value = float(entry.result.frames["attribution"][part].sum())
@@ -52,7 +52,7 @@ def test_components_equal_the_tables(sample_runs: Named) -> None:
             assert percent(value / entry.result.identity.capital, 3) in text
 
 
-def test_what_differs_is_told_and_nothing_else(sample_runs: Named) -> None:
+def test_what_differs_is_shown_and_nothing_else(sample_runs: Named) -> None:
     """A changed setting, other data, other code, another window and capital, each on its own."""
     first = sample_runs["eth_basis"][0]
     changed = {**first.config, "mode": {**first.config["mode"]}}
@@ -68,22 +68,22 @@ def test_what_differs_is_told_and_nothing_else(sample_runs: Named) -> None:
     assert [d.what for d in run_differences([first, other])] == ["engine", "capital"]
 
 
-def test_the_first_run_is_what_the_others_are_held_against(sample_runs: Named) -> None:
+def test_the_others_are_compared_with_the_first(sample_runs: Named) -> None:
     """Each component's difference as a share of the capital, the sum included."""
     held, other = (sample_runs[name][0] for name in ("eth_basis", "liquidated"))
     entries = [Entry(held, PASSED), Entry(other, PASSED)]
-    text = Read(comparison_html(entries, reference=True)).text
+    text = Read(comparison_html(entries, WRITTEN, reference=True)).text
     for part in ("funding", "liquidation"):
         gap = (other.summary["attribution"][part] - held.summary["attribution"][part]) / 1e5
         assert f"{'+' if gap > 0 else ''}{percent(gap, 3)}" in text
     assert any(line.startswith("mode.allocation.spot") for line in text)
-    assert "What the differences did" in text
+    assert "Effect of the differences" in text
 
 
 def test_links_and_benchmarks(sample_runs: Named) -> None:
     """Each run leads to its tear sheet and stands against each of its benchmarks."""
     entries = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]
-    html = comparison_html(entries)
+    html = comparison_html(entries, WRITTEN)
     text = Read(html).text
     for entry in entries:
         assert f'href="{entry.result.mode}.html"' in html

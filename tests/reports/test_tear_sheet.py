@@ -4,15 +4,17 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from basis_pipeline.reports.run_view import RunView
-from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.reports.tear_sheet import tear_sheet_html, write_tear_sheet
 from basis_pipeline.results.definitions import amount, percent
+from basis_pipeline.results.store import write_run, write_verdicts
 from basis_pipeline.results.tables import COMPONENTS
-from basis_pipeline.verdict import blocked
-from tests.reports.conftest import FAILED, PASSED, SPECIAL, Named
+from basis_pipeline.verdict import blocked, judge
+from tests.reports.conftest import FAILED, PASSED, SPECIAL, WRITTEN, Named
 from tests.results.made_run import make_run
 from tests.runs.trees import MODES
 
@@ -61,7 +63,7 @@ class Read(HTMLParser):
 def test_components_equal_the_tables_to_the_last_digit(sample_runs: Named, name: str) -> None:
     """Each is the exact sum of its column, rounded once; so is their sum; costs and funding too."""
     result, gates = sample_runs[name]
-    run, page = RunView(result), Read(tear_sheet_html(result, gates))
+    run, page = RunView(result), Read(tear_sheet_html(result, gates, WRITTEN))
     table = result.frames["attribution"]
     exact = {part: math.fsum(table[part]) for part in COMPONENTS}
     for part, value in exact.items():
@@ -90,7 +92,7 @@ def test_parts_by_kind_and_venue_add_up_to_their_component(sample_runs: Named, n
 def test_headline_figures_stand_beside_their_benchmarks(sample_runs: Named) -> None:
     """The summary's own figures, and the benchmark's over the same window."""
     result, gates = sample_runs["btc_basis"]
-    page = Read(tear_sheet_html(result, gates))
+    page = Read(tear_sheet_html(result, gates, WRITTEN))
     lending = result.summary["benchmarks"]["lending"]
     assert percent(result.summary["total_return"]) in page.cells["figure total_return"]
     assert f"lending {percent(lending['total_return'])}" in page.cells["figure total_return"]
@@ -114,7 +116,7 @@ def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
         ("failed", "GATE FAILED", "1 failed gate"),
         ("liquidated", "LIQUIDATED", "closed by force at"),
         ("repaired", "REPAIRED DATA", "of the hours rest on repaired data"),
-        ("not_judged", "NOT JUDGED", "nothing vouches for its figures"),
+        ("not_judged", "NOT JUDGED", "its figures are not verified"),
     ],
 )
 def test_what_must_not_be_overlooked_is_on_top(
@@ -126,7 +128,7 @@ def test_what_must_not_be_overlooked_is_on_top(
         hours = [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in result.frames["equity"]["timestamp"]]
         spans = {"okx_ethusdt_perp": [[hours[0], hours[len(hours) // 2]]]}
         result = replace(result, summary={**result.summary, "repaired_spans": spans})
-    html = tear_sheet_html(result, gates)
+    html = tear_sheet_html(result, gates, WRITTEN)
     page = Read(html)
     title = html[html.index("<title>") : html.index("</title>")]
     assert word in title
@@ -134,8 +136,8 @@ def test_what_must_not_be_overlooked_is_on_top(
 
 
 def test_a_clean_run_has_no_banner(sample_runs: Named) -> None:
-    """All gates pass, no repair, no liquidation: nothing cries wolf."""
-    html = tear_sheet_html(*sample_runs["pure_lending"])
+    """All gates pass, no repair, no liquidation: no false alarm."""
+    html = tear_sheet_html(*sample_runs["pure_lending"], WRITTEN)
     assert 'class="banner' not in html
     assert "ALL GATES PASS" in html
 
@@ -143,18 +145,54 @@ def test_a_clean_run_has_no_banner(sample_runs: Named) -> None:
 def test_gates_come_worst_first_with_what_they_say() -> None:
     """Text of a gate is text, never markup."""
     skipped = blocked("determinism", "ERROR", "its run failed")
-    html = tear_sheet_html(make_run(), (*FAILED, skipped))
+    html = tear_sheet_html(make_run(), (*FAILED, skipped), WRITTEN)
     page = Read(html)
     assert "<the> drawdown & more" in page.text
     assert "<the>" not in html
-    places = [html.index(f">{word}</span></td>") for word in ("FAIL", "BLOCKED", "PASS")]
+    table = html[html.index('<h2 id="gates">') :]
+    places = [table.index(f'class="verdict {word}"') for word in ("FAIL", "BLOCKED", "PASS")]
     assert places == sorted(places)
+
+
+def test_a_failed_gate_states_the_fact_its_limit_and_the_margin() -> None:
+    """The message of the verdict, never the rule that would have been true."""
+    message = "APY −10.9 % is below the target of at least 5 %"
+    figures = {"measured": -0.108776, "limit": 0.05, "unit": "share"}
+    page = Read(
+        tear_sheet_html(make_run(), [judge("apy", "ERROR", False, message, **figures)], WRITTEN)
+    )
+    assert f"apy: {message}" in page.text
+    assert page.text.count(message) == 1  # in the table; the banner has the check's name before it
+    for cell in ("-10.88 %", "5 %", "−15.88 %"):
+        assert cell in page.text
+    assert "reaches" not in page.all
+
+
+def test_the_verdicts_stored_with_a_run_are_shown(tmp_path: Path) -> None:
+    """A run that passed its gates is not called "not judged", whoever made it."""
+    directory = write_run(make_run(), tmp_path / "run")
+    page = tmp_path / "page.html"
+    write_tear_sheet(page, directory, WRITTEN)
+    assert "Not judged" in page.read_text("utf-8")
+    write_verdicts(directory, [verdict.at(mode="eth_basis") for verdict in PASSED])
+    write_tear_sheet(page, directory, WRITTEN)
+    text = page.read_text("utf-8")
+    assert "Not judged" not in text
+    assert "the parts explain the whole" in text
+    write_tear_sheet(page, directory, WRITTEN, FAILED)
+    assert "drawdown_limit" in page.read_text("utf-8")
+
+
+def test_a_page_says_when_it_was_written_by_which_run_and_where() -> None:
+    """A reader can tell an old page from a new one, and test from production."""
+    text = " ".join(Read(tear_sheet_html(make_run(), PASSED, WRITTEN)).all.split())
+    assert "Written 2024-07-01 06:30:00 UTC by run 9f2c1ab4 · environment test" in text
 
 
 def test_a_run_shows_what_it_rests_on(sample_runs: Named) -> None:
     """Identity, every data hash, repaired hours and the configuration."""
     result, gates = sample_runs["usdt_market_neutral"]
-    text = Read(tear_sheet_html(result, gates)).all
+    text = Read(tear_sheet_html(result, gates, WRITTEN)).all
     for shown in (result.run_id, result.identity.config_hash, result.identity.engine_version):
         assert shown in text
     for name, digest in result.identity.data_hashes.items():
@@ -168,6 +206,6 @@ def test_a_run_shows_what_it_rests_on(sample_runs: Named) -> None:
 
 def test_a_page_needs_nothing_beside_itself_and_repeats() -> None:
     """No address to fetch from, and equal runs give equal pages."""
-    html = tear_sheet_html(make_run(), PASSED)
-    assert html == tear_sheet_html(make_run(), PASSED)
+    html = tear_sheet_html(make_run(), PASSED, WRITTEN)
+    assert html == tear_sheet_html(make_run(), PASSED, WRITTEN)
     assert not re.search(r"<link|<img|src=|@import|url\(", html)

@@ -42,7 +42,7 @@ def test_every_figure_is_one_of_the_summary_and_says_unit_and_sampling() -> None
     assert FIGURES.keys() <= make_run().summary.keys()
     for figure in FIGURES.values():
         assert figure.meaning.endswith(".")
-        assert "Unit: " in figure.said
-        assert "Sampling: " in figure.said
+        assert "Unit: " in figure.description
+        assert "Sampling: " in figure.description
     assert {*COMPONENTS, *GROUPS} <= COMPONENT_MEANING.keys()
     assert all(FIGURES[name].better for name in RANKS)

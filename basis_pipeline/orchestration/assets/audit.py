@@ -16,18 +16,17 @@ from basis_pipeline.market.audit import (
     worst_first,
 )
 from basis_pipeline.operations.control import require_open
-from basis_pipeline.operations.data_report import audit_html
-from basis_pipeline.operations.gate_reports import gates_html
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
-from basis_pipeline.orchestration.assets.report import write_page
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.records import gates_of_all
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
+from basis_pipeline.reports.data_audit import write_data_audit
+from basis_pipeline.reports.gates import write_gates_page
 from basis_pipeline.verdict import Status, Verdict, counts, failing
 
 DATA_AUDIT = dg.AssetKey(["report", "data_audit"])
@@ -57,7 +56,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         ),
     )
     def data_audit(
-        context: dg.AssetExecutionContext,  # noqa: ARG001
+        context: dg.AssetExecutionContext,
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> dg.MaterializeResult[None]:
@@ -65,8 +64,10 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         with coded_failures():
             require_open(options.settings, "report/data_audit")
             audits = _audits(options, warehouse)
-            html = audit_html(audits, f"{options.data.name}: {options.window} UTC")
-            page = write_page(options.reports / "data_audit.html", html)
+            what = f"{options.data.name}: {options.window} UTC"
+            provenance = figures.provenance(context, options.settings.environment)
+            page = options.reports / "data_audit.html"
+            write_data_audit(page, audits, what, provenance)
         return dg.MaterializeResult(metadata={**figures.page(page), **_data_facts(audits)})
 
     return data_audit
@@ -133,7 +134,8 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
         found = gates_of_all(context.instance, checks)
         with coded_failures():
             require_open(options.settings, "report/gates")
-            page = write_page(options.reports / "gates.html", gates_html(found))
+            provenance = figures.provenance(context, options.settings.environment)
+            page = write_gates_page(options.reports / "gates.html", found, provenance)
         return dg.MaterializeResult(metadata={**figures.page(page), **_gate_facts(found)})
 
     return gates

@@ -1,13 +1,11 @@
 """`report/tear_sheet[mode]` and `report/comparison`: pages that need nothing beside themselves."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.files import write_atomically
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
@@ -18,8 +16,8 @@ from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
-from basis_pipeline.reports.comparison import Entry, comparison_html
-from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.reports.comparison import Entry, write_comparison
+from basis_pipeline.reports.tear_sheet import write_tear_sheet
 from basis_pipeline.results.store import RunResult, read_run
 from basis_pipeline.verdict import Status, Verdict, worst
 
@@ -63,20 +61,21 @@ def _tear_sheet(
         context: dg.AssetExecutionContext, result: RunResult, options: RunOptions
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
-        from basis_pipeline.reports.static_figures import tear_sheet_png  # slow to import
+        from basis_pipeline.reports.static_figures import equity_png  # slow to import
 
         mode = mode_of(context)
-        gates = gates_of(context.instance, mode_checks, mode)
-        verdicts = shown(gates)
+        verdicts = gates_of(context.instance, mode_checks, mode)
+        provenance = figures.provenance(context, options.settings.environment)
         with coded_failures():
             require_open(options.settings, f"report/tear_sheet[{mode}]")
-            page = write_page(options.reports / f"{mode}.html", tear_sheet_html(result, verdicts))
+            page, run = options.reports / f"{mode}.html", options.runs / result.run_id
+            write_tear_sheet(page, run, provenance, shown(verdicts))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
                 **figures.page(page),
-                "tear_sheet": figures.image(tear_sheet_png(result, verdicts), "tear sheet"),
-                "gates": worst(gates).value,
+                "equity": figures.image(equity_png(result), "equity"),
+                "gates": worst(verdicts).value,
                 **figures.headlines(result),
             },
         )
@@ -114,23 +113,21 @@ def _comparison(
         context: dg.AssetExecutionContext, options: RunOptions
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
-        from basis_pipeline.reports.static_figures import comparison_png  # slow to import
-
         with coded_failures():
             require_open(options.settings, "report/comparison")
             results = _comparable(context.instance, options, modes)
             names = [result.mode for result in results]
             gates = {mode: gates_of(context.instance, mode_checks, mode) for mode in names}
             entries = [
-                Entry(result, tuple(shown(gates[result.mode])), f"{result.mode}.html")
+                Entry(result, shown(gates[result.mode]), f"{result.mode}.html")
                 for result in results
             ]
-            page = write_page(options.reports / "comparison.html", comparison_html(entries))
+            provenance = figures.provenance(context, options.settings.environment)
+            page = write_comparison(options.reports / "comparison.html", entries, provenance)
         return dg.MaterializeResult(
             data_version=version_of(result.run_id for result in results),
             metadata={
                 **figures.page(page),
-                "returns": figures.image(comparison_png(entries), "returns of all modes"),
                 "modes": table(_rows(results, {mode: worst(own) for mode, own in gates.items()})),
                 "left_out": ", ".join(mode for mode in modes if mode not in names) or "none",
             },
@@ -173,14 +170,3 @@ def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Status]) -> pd.Da
             for result in results
         ]
     )
-
-
-def write_page(page: Path, html: str) -> Path:
-    """Write a page: a reader finds the old one or the new one. RS-001 when it cannot be."""
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(page, html.encode())
-    except OSError as error:
-        what = f"the page cannot be written: {error.strerror}"
-        raise ResultsError("RS-001", what, where=str(error.filename or page)) from error
-    return page

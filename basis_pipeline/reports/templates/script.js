@@ -29,16 +29,9 @@
   const draw = (chart, width) => {
     const target = place(chart);
     const style = getComputedStyle(document.documentElement);
-    const layout = coloured(chart.layout, style);
+    const { data, layout } = coloured(chart.views[chart.view || 0], style);
     layout.width = width || target.clientWidth;
     layout.height = target.clientHeight;
-    const view = chart.views[chart.view || 0];
-    if (view.range) {
-      const [low, high] = view.range;
-      const room = layout.width < 420 ? 0.2 * (high - low) : 0;
-      layout.xaxis.range = [low - room, high + room];
-    }
-    const data = coloured(view.data, style);
     return window.Plotly.react(target, data, layout, options);
   };
   const drawAll = (width) => charts.map((chart) => draw(chart, width));
@@ -46,7 +39,8 @@
   // Arrow keys move the reading along the time axis of the chart in focus.
   const walk = (chart, key) => {
     const target = place(chart);
-    const [first, last] = chart.layout.xaxis.range || [0, 0];
+    const axis = chart.views[chart.view || 0].layout.xaxis;
+    const [first, last] = (axis.type === "date" && axis.range) || [0, 0];
     if (!last) return false;
     const step = (last - first) / 100;
     const moves = { ArrowRight: step, ArrowLeft: -step, PageDown: 10 * step, PageUp: -10 * step };
@@ -72,8 +66,8 @@
         const chart = charts.find((known) => known.key === button.dataset.chart);
         chart.view = Number(button.dataset.view);
         for (const other of button.parentElement.children) other.setAttribute("aria-pressed", String(other === button));
-        for (const key of document.querySelectorAll(`#figure-${chart.key} li[data-view]`)) {
-          key.hidden = key.dataset.view !== button.dataset.view;
+        for (const legend of document.querySelectorAll(`#figure-${chart.key} .legend`)) {
+          legend.hidden = legend.dataset.view !== button.dataset.view;
         }
         draw(chart);
       });
@@ -127,7 +121,10 @@
   try {
     await unpack();
     listen();
-    await Promise.all(drawAll());
+    for (const chart of charts) {
+      await draw(chart);
+      await new Promise((resolve) => setTimeout(resolve)); // the reader may scroll meanwhile
+    }
   } catch (error) {
     for (const chart of charts) {
       place(chart).classList.add("still");

@@ -1,20 +1,15 @@
-"""The data audit as a document: a page with pictures, or Markdown."""
+"""The data audit as tables of text, for its page and as Markdown."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from markupsafe import Markup
 
 from basis_pipeline.market.audit import FeedAudit, counted
 from basis_pipeline.market.quality import beyond
-from basis_pipeline.reports import svg
-from basis_pipeline.reports.page import render
 from basis_pipeline.results.definitions import DASH, amount, percent
 from basis_pipeline.verdict import Status
 
-STATES = ("own", "repaired", "missing")
 SHOWN_OUTLIERS = 12  # of a feed: the worst
 _TIME = "%Y-%m-%d %H:%M"
 
@@ -162,116 +157,3 @@ def pairs(audits: Sequence[FeedAudit]) -> Iterator[tuple[FeedAudit, pd.Series]]:
             if pair not in seen:
                 seen.add(pair)
                 yield audit, spread
-
-
-def audit_html(audits: Sequence[FeedAudit], what: str) -> str:
-    """Return the audit as a page that needs nothing beside itself."""
-    days = _span(audit.findings.days for audit in audits)
-    tables = audit_tables(audits)
-    return render(
-        "data_audit.html.j2",
-        (),
-        what=what,
-        counts={status.value: count for status, count in counted(audits).items()},
-        families=tables["Feeds"],
-        calendar=[_calendar_row(audit, days) for audit in audits],
-        months=days.ticks() if days else [],
-        days=days,
-        holes=tables["Gaps"],
-        repairs=tables["Repairs"],
-        repair_bars=_repair_bars(audits),
-        outliers=tables["Outliers"],
-        outlier_charts=_outlier_charts(audits),
-        spreads=tables["Cross-venue spreads"],
-        spread_charts=_spread_charts(audits),
-    )
-
-
-def _span(frames: Iterable[pd.DataFrame]) -> svg.Days | None:
-    """The days that the frames' `day` columns reach over; None where they have none."""
-    days = [frame["day"] for frame in frames if len(frame)]
-    if not days:
-        return None
-    return svg.Days(min(column.min() for column in days), max(column.max() for column in days))
-
-
-def _calendar_row(found: FeedAudit, days: svg.Days | None) -> dict[str, object]:
-    """The strip of a family, and how many days are in which state."""
-    own, repaired, missing = _states(found.findings.days)
-    counts = dict(zip(STATES, (int(mask.sum()) for mask in (own, repaired, missing)), strict=True))
-    told = f"{counts['own']} days whole, {counts['repaired']} with repairs, "
-    told += f"{counts['missing']} with rows missing"
-    picture: Markup | str = ""
-    if days is not None and len(found.findings.days):
-        names = np.select([missing, repaired], ["missing", "repaired"], "own").tolist()
-        places = days.places(found.findings.days["day"]).tolist()
-        picture = svg.strip(days, places, names, f"{found.feed}: {told}")
-    return {
-        "family": found.feed,
-        "verdict": found.verdict.value,
-        "picture": picture,
-        "counts": counts,
-        "note": "" if len(found.findings.days) else _without_days(found),
-    }
-
-
-def _without_days(found: FeedAudit) -> str:
-    if found.error is None:
-        return "a document without time"
-    return "no file" if found.verdict is Status.NOT_APPLICABLE else "rejected"
-
-
-def _states(days: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    expected, own, filled = (
-        days[name].to_numpy(dtype=np.int64) for name in ("expected", "own", "repaired")
-    )
-    missing = own + filled < expected
-    return ~missing & (own >= expected), ~missing & (own < expected), missing
-
-
-def _repair_bars(audits: Sequence[FeedAudit]) -> list[tuple[str, Markup, str]]:
-    """Of families with repairs: the share of rows repaired, the largest first."""
-    shares = {
-        found.feed: repaired_share(found, sum(found.findings.repairs.values()))
-        for found in audits
-        if found.findings.repairs
-    }
-    ranked = sorted(shares.items(), key=lambda item: -item[1])
-    return [
-        (family, svg.bar(share, f"{family}: {percent(share)} of rows repaired"), percent(share))
-        for family, share in ranked
-    ]
-
-
-def _outlier_charts(audits: Sequence[FeedAudit]) -> list[tuple[str, svg.Chart]]:
-    """Of families with outliers: the worst row of every day as a multiple of its bound."""
-    charts = []
-    telling = [found for found in audits if len(found.findings.outliers)]
-    days = _span(found.findings.excesses for found in telling)
-    for found in telling:
-        if days is None or not len(found.findings.excesses):
-            continue
-        values = found.findings.excesses["times"].to_numpy(dtype=np.float64)
-        line = svg.Line("worst", found.findings.excesses["day"].tolist(), values)
-        told = f"{found.feed}: worst {values.max():.2f} times its bound"
-        charts.append((found.feed, svg.chart(days, [line], [("the bound", 1.0)], told)))
-    return charts
-
-
-def _spread_charts(audits: Sequence[FeedAudit]) -> list[tuple[str, svg.Chart]]:
-    """Of every pair of quotes: median and largest gap of every day in bp."""
-    charts = []
-    days = _span(found.findings.daily_spreads for found in audits)
-    for found, spread in pairs(audits):
-        peer, daily = str(spread["peer"]), found.findings.daily_spreads
-        part = daily[daily["peer"] == peer]
-        if days is None or found.limits is None:
-            continue
-        stamps = part["day"].tolist()
-        gaps = {name: part[f"{name}_bp"].to_numpy(dtype=np.float64) for name in ("max", "median")}
-        lines = [svg.Line("worst", stamps, gaps["max"]), svg.Line("median", stamps, gaps["median"])]
-        limits = [("largest that agrees", found.limits[1]), ("median", found.limits[0])]
-        name = f"{found.feed} against {peer}"
-        told = f"{name}: largest gap {gaps['max'].max():.1f} bp"
-        charts.append((name, svg.chart(days, lines, limits, told)))
-    return charts

@@ -1,0 +1,166 @@
+"""The page of the quality gates: what stops the pipeline first, one entry a fault."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from basis_pipeline.error_codes import PHASES
+from basis_pipeline.reports.banners import in_order, with_status
+from basis_pipeline.reports.page import Provenance, render, write_page
+from basis_pipeline.verdict import (
+    WORST_FIRST,
+    Status,
+    Verdict,
+    amount,
+    by_fault,
+    counts,
+    failing,
+    worst,
+)
+
+_SECONDS = "%Y-%m-%d %H:%M:%S"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: the verdict that states it, and the other gates that it stops.
+
+    stated_by: None where only blocked gates are known of it, and `name` has to say what it is.
+    """
+
+    name: str
+    stated_by: Verdict | None
+    stopped: list[Verdict]
+
+    @property
+    def stopped_by_place(self) -> dict[str, list[str]]:
+        """The stopped checks of each asset and mode."""
+        places: dict[str, list[str]] = {}
+        for verdict in self.stopped:
+            places.setdefault(verdict.place, []).append(verdict.check)
+        return places
+
+
+def write_gates_page(
+    page: Path,
+    verdicts: Sequence[Verdict],
+    provenance: Provenance,
+    *,
+    strict: bool = False,
+    ui: str = "",
+) -> Path:
+    """Write the page of all gates; RS-001 when it cannot be written."""
+    return write_page(page, gates_html(verdicts, provenance, strict=strict, ui=ui))
+
+
+def gates_html(
+    verdicts: Sequence[Verdict], provenance: Provenance, *, strict: bool = False, ui: str = ""
+) -> str:
+    """Return the page of all gates.
+
+    Every fault that stops the pipeline comes first, then warnings; then every phase with its
+    assets, and every asset with its gates and the evidence of each verdict.
+
+    Parameters
+    ----------
+    strict: whether a gate that was never evaluated fails.
+    ui: address of the Dagster UI, where each gate's history is; without one there are no links.
+    """
+    dated = [verdict.evaluated_at for verdict in verdicts if verdict.evaluated_at]
+    phases = by_phase(verdicts)
+    return render(
+        "gates.html.j2",
+        (),
+        provenance,
+        headline=headline(verdicts, strict=strict),
+        strict=strict,
+        counts=counts(verdicts),
+        total=len(verdicts),
+        latest=f"{max(dated):{_SECONDS}} UTC" if dated else "never",
+        modes=sorted({verdict.mode for verdict in verdicts if verdict.mode}),
+        overview=[(phase_name(n), worst(part), counts(part)) for n, part in phases.items()],
+        faults=faults(failing(verdicts, strict=strict)),
+        warnings=with_status(verdicts, Status.WARN),
+        phases={phase_name(n): _by_asset(part) for n, part in phases.items()},
+        matrix=_matrix([verdict for verdict in verdicts if verdict.mode]),
+        evidence=_evidence,
+        link=check_link,
+        ui=ui.rstrip("/"),
+    )
+
+
+def faults(stopping: Sequence[Verdict]) -> list[Fault]:
+    """Return what stops the pipeline, one entry a fault; what was never evaluated is one entry."""
+    evaluated = [verdict for verdict in stopping if verdict.status is not Status.NOT_RUN]
+    entries = []
+    for group in by_fault(evaluated):
+        stated = group[0] if group[0].evaluated else None
+        entries.append(Fault(group[0].fault, stated, group[1:] if stated else group))
+    if unrun := with_status(stopping, Status.NOT_RUN):
+        entries.append(Fault("never evaluated", None, unrun))
+    return entries
+
+
+def headline(verdicts: Sequence[Verdict], *, strict: bool = False) -> str:
+    """Return the verdict for a reader who stops there: what was not evaluated has not passed."""
+    overall = "FAIL" if failing(verdicts, strict=strict) else "PASS"
+    unrun = counts(verdicts)[Status.NOT_RUN]
+    return f"{overall}, {unrun} NOT RUN" if unrun and overall == "PASS" else overall
+
+
+def phase_name(phase: int) -> str:
+    """Return number and subject of a phase."""
+    return f"{phase} {PHASES[phase]}"
+
+
+def by_phase(verdicts: Sequence[Verdict]) -> dict[int, list[Verdict]]:
+    """Return the verdicts of each phase that has any, in the order given."""
+    present = sorted({verdict.phase for verdict in verdicts})
+    return {phase: [v for v in verdicts if v.phase == phase] for phase in present}
+
+
+def check_link(verdict: Verdict) -> str:
+    """Return the path below the UI's address where the check and its history are shown."""
+    return f"/assets/{quote(verdict.asset)}?view=checks&checkDetail={quote(verdict.check)}"
+
+
+def _by_asset(verdicts: Sequence[Verdict]) -> list[tuple[str, Status, list[Verdict]]]:
+    """Return the assets with their worst status and their verdicts, worst first."""
+    parts: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        parts.setdefault(verdict.asset, []).append(verdict)
+    rows = [(name, worst(part), in_order(part)) for name, part in parts.items()]
+    return sorted(rows, key=lambda row: WORST_FIRST.index(row[1]))
+
+
+def _matrix(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Status]]]:
+    """Return the checks of the modes, with their scenario set, and each one's status by mode.
+
+    Sets that are named as their modes share a row: they are one thing to every mode, its own.
+    """
+    checks: dict[str, dict[str, Status]] = {}
+    for verdict in verdicts:
+        shared = verdict.scenario_set not in ("", verdict.mode)
+        place = f"{verdict.asset}[{verdict.scenario_set}]" if shared else verdict.asset
+        checks.setdefault(f"{place} {verdict.check}", {})[verdict.mode] = verdict.status
+    return list(checks.items())
+
+
+def _evidence(verdict: Verdict) -> Mapping[str, str]:
+    """Return what a verdict stands on beside its message, as texts."""
+    facts = measured(verdict)
+    for name, value in sorted(verdict.evidence.items()):
+        facts[name] = value if isinstance(value, str) else amount(value)
+    if verdict.evaluated_at:
+        facts["evaluated"] = f"{verdict.evaluated_at:{_SECONDS}}"
+    return facts | ({"run": verdict.run_id[:8]} if verdict.run_id else {})
+
+
+def measured(verdict: Verdict) -> dict[str, str]:
+    """Return the figure of a verdict, its limit, and how far apart they are, with their unit."""
+    facts = {"measured": verdict.measured_text, "limit": verdict.limit_text}
+    if verdict.measured is not None and verdict.limit is not None:
+        name = "headroom" if verdict.passed else "beyond by"
+        facts[name] = amount(abs(verdict.measured - verdict.limit), verdict.unit)
+    return {name: text for name, text in facts.items() if text}

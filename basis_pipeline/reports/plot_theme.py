@@ -1,0 +1,112 @@
+"""The look of every chart: one Plotly template and one table of colours, for light and for dark.
+
+A chart names a colour by a custom property of the page's style (`var(--lending)`); the page's
+script puts in the colour of the scheme in force, so one figure serves light, dark and print. A
+component, a venue or a verdict has the same colour wherever it appears. Text colours keep a
+contrast of at least 4.5 to their background, lines and areas at least 3.
+"""
+
+import plotly.graph_objects as go
+
+LIGHT, DARK = 0, 1
+COLOURS: dict[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#10151c"),
+    "card": ("#f6f7f9", "#182029"),
+    "ink": ("#18212c", "#e8edf3"),
+    "soft": ("#566272", "#a3b0bf"),
+    "line": ("#dfe3e8", "#2c3743"),
+    "accent": ("#1c4e8f", "#84b4f5"),
+    "good": ("#14693f", "#5fcf97"),
+    "warn": ("#8a5300", "#f0b64f"),
+    "bad": ("#b01e1e", "#ff8a80"),
+    "good-wash": ("#e7f4ec", "#12301f"),
+    "warn-wash": ("#fff1d6", "#3a2a08"),
+    "bad-wash": ("#fde8e6", "#471512"),
+    "alarm": ("#a31515", "#b3261e"),
+    "lending": ("#2a62c4", "#74a4ff"),
+    "borrowing": ("#a5531b", "#e59a63"),
+    "staking": ("#0b7f75", "#3cc4b5"),
+    "rewards": ("#7a52c4", "#b295f2"),
+    "funding": ("#a87400", "#e6b84a"),
+    "spot_price": ("#4a6785", "#93b2d1"),
+    "perp_price": ("#7c8a99", "#6f8398"),
+    "basis": ("#5a6b7d", "#9fb0c2"),
+    "carry": ("#14693f", "#5fcf97"),
+    "costs": ("#b8403a", "#f07f72"),
+    "execution_cost": ("#c4473a", "#f07f72"),
+    "gas": ("#8e2a56", "#dd7fab"),
+    "liquidation": ("#6e0f0f", "#ff5a4f"),
+    "total": ("#18212c", "#e8edf3"),
+    "repaired": ("#b36b00", "#c98a1d"),
+    "benchmark-0": ("#6b7787", "#8c9aab"),
+    "benchmark-1": ("#9a5b8f", "#cf9ac6"),
+    "series-0": ("#1c4e8f", "#84b4f5"),
+    "series-1": ("#a87400", "#e6b84a"),
+    "series-2": ("#0b7f75", "#3cc4b5"),
+    "series-3": ("#7a52c4", "#b295f2"),
+    "series-4": ("#c4473a", "#f07f72"),
+    "series-5": ("#b83a86", "#f08cc6"),
+    "series-6": ("#2f7fb0", "#7cc7ee"),
+    "series-7": ("#5f7d1a", "#a9cc55"),
+}
+SERIES = 8
+FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"
+
+
+def css(name: str) -> str:
+    """Return the colour as pages and charts refer to it; KeyError for a name that is none."""
+    COLOURS[name]
+    return f"var(--{name})"
+
+
+def light(name: str) -> str:
+    """Return the colour on light paper."""
+    return COLOURS[name][LIGHT]
+
+
+def nth(place: int) -> str:
+    """Return the name of the colour of the nth of several series of one kind."""
+    return f"series-{place % SERIES}"
+
+
+def custom_properties(scheme: int) -> str:
+    """Return all colours of one scheme as CSS custom properties."""
+    return " ".join(f"--{name}: {pair[scheme]};" for name, pair in COLOURS.items())
+
+
+_AXIS = {"automargin": True, "fixedrange": True, "zerolinecolor": css("soft"), "zerolinewidth": 1}
+TEMPLATE = go.layout.Template(
+    layout={
+        "autosize": True,
+        "showlegend": False,  # the page has a legend of its own, which wraps and can be read aloud
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": FONT, "size": 12, "color": css("soft")},
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "hoverlabel": {
+            "bgcolor": css("card"),
+            "bordercolor": css("line"),
+            "font": {"family": FONT, "size": 12, "color": css("ink")},
+        },
+        "xaxis": {
+            **_AXIS,
+            "showgrid": False,
+            "gridcolor": css("line"),
+            "showline": True,
+            "linecolor": css("line"),
+            "ticks": "outside",
+            "tickcolor": css("line"),
+            "tickangle": 0,
+            "zeroline": False,
+        },
+        "yaxis": {**_AXIS, "gridcolor": css("line"), "gridwidth": 1, "nticks": 6},
+        "dragmode": False,
+        "bargap": 0.35,
+    },
+    data={"scatter": [{"line": {"width": 1.6}}]},
+)
+
+
+def figure(traces: object = (), **layout: object) -> go.Figure:
+    """Return a figure in this look; `layout` in Plotly's own terms."""
+    return go.Figure(data=traces, layout={"template": TEMPLATE, **layout})
