@@ -175,7 +175,7 @@ def test_what_a_run_says_carries_its_mode_and_its_set(studied: Place) -> None:
     assert run is not None
     (alert,) = alerts_of(studied.instance, run)
     assert (alert.mode, alert.scenario_set) == (MODE, "replays")
-    assert f"of replays of {MODE}" in alert.told
+    assert f"of replays of {MODE}" in alert.message
 
 
 @pytest.mark.parametrize("job", ["stress_tests", "montecarlo_paths", "sweeps", "walk_forwards"])
@@ -189,7 +189,7 @@ def test_a_run_without_a_partition_is_told_how_to_name_one(studied: Place, job: 
     assert run is not None
     assert run.tags["dagster/max_retries"] == "0"
     (alert,) = alerts_of(studied.instance, run)
-    assert "API-001" in alert.told
+    assert "API-001" in alert.message
     unknown = {"dagster/partition": "nobody|crises"}
     assert "CONFIG-007" in refusal(execute(studied, job, tags=unknown))
 

@@ -292,6 +292,7 @@ def test_a_server_out_of_reach_is_not_taken_for_normal(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="RS-008"):
         control.require_work(settings, "a backtest")
     assert control.halt(settings, reason="odd fills", by="ann")
+    assert control.read_state(settings).is_pending
     with pytest.raises(BacktestError, match=r"BT-005.*odd fills"):
         control.require_work(settings, "a backtest")
 
