@@ -9,17 +9,11 @@ import numpy as np
 
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, Parameters
-from basis_pipeline.engine.accounting import unit_table
-from basis_pipeline.engine.figures import begin
-from basis_pipeline.engine.model import (
-    E_REBALANCE,
-    EQUITY,
-    EVENT_COUNT,
-    Floats,
-    hourly_width,
-)
-from basis_pipeline.engine.risk import FIRST_VENUE, measure_marks
-from basis_pipeline.engine.simulation import empty_book, empty_stretch, run_marks
+from basis_pipeline.engine.hours import hour_coefficients
+from basis_pipeline.engine.model import parameter_record, venue_terms
+from basis_pipeline.engine.risk import RISK, VENUE_RISK, measure_hours
+from basis_pipeline.engine.simulation import empty_book, empty_table, run_hours
+from basis_pipeline.engine.tally import begin
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.runs.backtest import capital_of, load_datasets
 from basis_pipeline.runs.inputs import market_arrays, parameters_of
@@ -30,37 +24,33 @@ from benchmarks.plain_basis import plain_basis
 
 REPEATS = 200
 PLAIN_MODE = "btc_basis"
-TARGET_NS, TARGET_COMPILE, TARGET_START = 42.0, 20.0, 0.3
+TARGET_NS, TARGET_COMPILE, TARGET_START = 42.0, 15.0, 0.3
 
 
 class Kernel:
     """One mode's run over preallocated arrays."""
 
     def __init__(self, market: MarketArrays, parameters: Parameters, capital: float) -> None:
-        self.market, self.parameters, self.capital = market, parameters, capital
-        self.hours, venues = market.perp_mark.shape
-        tokens = market.reward_price.shape[1]
-        self.units = unit_table(market)
-        self.book = empty_book(self.hours, venues, tokens)
-        self.ahead = empty_stretch(venues)
-        self.hourly: Floats = np.empty((self.hours, hourly_width(venues, tokens)))
-        self.risk: Floats = np.empty((self.hours, FIRST_VENUE + 2 * venues))
+        self.market, self.capital = hour_coefficients(market), capital
+        self.parameters, self.venues = parameter_record(parameters), venue_terms(parameters)
+        self.shape = (*market.perp_mark.shape, market.reward_price.shape[1])
+        self.hours, venues, _ = self.shape
+        self.hourly = empty_table(*self.shape)
+        self.events = empty_book(*self.shape).events
+        self.risk = np.empty(self.hours, RISK)
+        self.venue_risk = np.empty((self.hours, venues), VENUE_RISK)
 
     def run(self) -> None:
-        """Run every mark."""
+        """Run every hour."""
+        self.book = empty_book(*self.shape, ledger=False)._replace(events=self.events)
         begin(self.book, self.parameters, self.capital)
-        market, units, parameters = self.market, self.units, self.parameters
-        run_marks(market, units, parameters, 0, self.hours, 0, self.book, self.ahead, self.hourly)
+        run_hours(
+            self.market, self.parameters, self.venues, 0, self.hours, 0, self.book, self.hourly
+        )
 
     def measure(self) -> None:
-        """Risk at every mark."""
-        measure_marks(self.market, self.parameters, self.hourly, self.risk)
-
-    @property
-    def rebalances(self) -> int:
-        """How many the last run made."""
-        events = self.book.events[: self.book.counts[EVENT_COUNT]]
-        return int((events[:, 1] == E_REBALANCE).sum())
+        """Risk at every hour."""
+        measure_hours(self.market, self.parameters, self.hourly, self.risk, self.venue_risk)
 
 
 def print_modes(cases: Iterator[tuple[str, Kernel]]) -> None:
@@ -73,7 +63,7 @@ def print_modes(cases: Iterator[tuple[str, Kernel]]) -> None:
         print(
             f"{mode:34}{run.least * per_hour:13.1f}{run.median * per_hour:8.1f}"
             f"{measure.least * per_hour:7.1f}{both:7.1f}{both / TARGET_NS:10.2f}x"
-            f"   {kernel.book.counts[EVENT_COUNT]} events, {kernel.rebalances} rebalances",
+            f"   {kernel.book.tally.events} events, {kernel.book.tally.rebalances} rebalances",
             flush=True,
         )
 
@@ -109,7 +99,7 @@ def print_plain_loop(mode_slice: ModeSlice) -> None:
         timing = repeat(lambda: equities.append(loop.run()), 1)  # noqa: B023 called at once
         seconds.append(timing.least)
     slow = Timing(tuple(seconds))
-    difference = float(np.max(np.abs(np.array(equities[-1]) / kernel.hourly[:, EQUITY] - 1.0)))
+    difference = float(np.max(np.abs(np.array(equities[-1]) / kernel.hourly.rows["equity"] - 1.0)))
     if not difference <= 1e-9:
         raise SystemExit(f"the plain loop's equity differs from the engine's by {difference:.1e}")
     print(

@@ -13,12 +13,12 @@ if "--without-scipy" in sys.argv:
 import numpy as np
 
 from basis_pipeline.config import load_configs, slice_mode
-from basis_pipeline.engine.accounting import unit_table
 from basis_pipeline.engine.compiled import compiled
-from basis_pipeline.engine.figures import begin
-from basis_pipeline.engine.model import hourly_width
-from basis_pipeline.engine.risk import FIRST_VENUE, measure_marks
-from basis_pipeline.engine.simulation import empty_book, empty_stretch, run_marks
+from basis_pipeline.engine.hours import hour_coefficients
+from basis_pipeline.engine.model import parameter_record, venue_terms
+from basis_pipeline.engine.risk import RISK, VENUE_RISK, measure_hours
+from basis_pipeline.engine.simulation import empty_book, empty_table, run_hours
+from basis_pipeline.engine.tally import begin
 from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market
@@ -34,14 +34,15 @@ def first_run() -> float:
     """Seconds of the first run of a mode, its arrays ready: 0.5 ms of it is the run itself."""
     mode_slice = slice_mode(load_configs(project_root() / "configs"), "usdt_market_neutral")
     market, parameters = made_market(mode_slice), parameters_of(mode_slice)
-    venues, tokens = market.perp_mark.shape[1], market.reward_price.shape[1]
-    book, ahead = empty_book(HOURS, venues, tokens), empty_stretch(venues)
-    hourly = np.empty((HOURS, hourly_width(venues, tokens)))
-    risk = np.empty((HOURS, FIRST_VENUE + 2 * venues))
+    rules, terms = parameter_record(parameters), venue_terms(parameters)
+    shape = (*market.perp_mark.shape, market.reward_price.shape[1])
+    book, hourly = empty_book(*shape), empty_table(*shape)
+    risk, venue_risk = np.empty(HOURS, RISK), np.empty(shape[:2], VENUE_RISK)
     start = time.perf_counter()
-    begin(book, parameters, 100_000.0)
-    run_marks(market, unit_table(market), parameters, 0, HOURS, 0, book, ahead, hourly)
-    measure_marks(market, parameters, hourly, risk)
+    hours = hour_coefficients(market)
+    begin(book, rules, 100_000.0)
+    run_hours(hours, rules, terms, 0, HOURS, 0, book, hourly)
+    measure_hours(hours, rules, hourly, risk, venue_risk)
     return time.perf_counter() - start
 
 

@@ -1,10 +1,7 @@
 """Sweeps: nanoseconds a scenario-hour on one and two cores, what bounds them, and memory.
 
-Marks at which nothing is done pass in stretches, several at a time, so what bounds them is no
-longer their arithmetic. The sums of the figures are added in the order of the marks, one addition
-after another, as a single run adds them; the tables a stretch reads and writes pass through the
-core's nearest cache; and every rebalance throws away what was looked at beyond it and then trades,
-one mark at a time. The last part is told from the others by running without rebalances.
+Hours pass one by one, so what bounds them is their arithmetic. What rebalances cost is found by
+running without them.
 """
 
 import resource
@@ -14,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from basis_pipeline.config import load_configs, slice_mode
-from basis_pipeline.engine.accounting import unit_table
 from basis_pipeline.engine.figures import FIGURES
-from basis_pipeline.engine.model import Floats
-from basis_pipeline.engine.sweep import figures_of, parameter_column, parameter_row
+from basis_pipeline.engine.hours import hour_coefficients
+from basis_pipeline.engine.model import Floats, parameter_record, venue_terms
+from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.runs.backtest import capital_of
 from basis_pipeline.runs.fan_out import PIECE
 from basis_pipeline.runs.inputs import parameters_of
@@ -35,17 +32,16 @@ class Sweep:
 
     def __init__(self, mode: str, scenarios: int = SCENARIOS) -> None:
         sliced = slice_mode(load_configs(project_root() / "configs"), mode)
-        self.market, parameters = made_market(sliced), parameters_of(sliced)
-        self.units = unit_table(self.market)
-        self.rows = np.tile(parameter_row(parameters), (scenarios, 1))
-        rng, venues = np.random.default_rng(1), len(parameters.hedge_weights)
+        self.market, parameters = hour_coefficients(made_market(sliced)), parameters_of(sliced)
+        self.rows = np.repeat(parameter_record(parameters), scenarios)
+        self.venues = venue_terms(parameters)
+        rng = np.random.default_rng(1)
         spread = {"deviation_band": (0.01, 0.1), "delta_band": (0.01, 0.05)}
         if parameters.target_ltv > 0.0:
             spread["target_ltv"] = (0.4, 0.75)
         for name, (low, high) in spread.items():
-            self.rows[:, parameter_column(name, venues)] = rng.uniform(low, high, scenarios)
+            self.rows[name] = rng.uniform(low, high, scenarios)
         self.capitals = capital_of(sliced, None) * rng.uniform(0.5, 2.0, scenarios)
-        self.enabled = parameter_column("rebalance_enabled", venues)
 
     def run(self, threads: int) -> Floats:
         """Figures of all scenarios."""
@@ -53,15 +49,16 @@ class Sweep:
         def piece(first: int) -> Floats:
             part = slice(first, first + PIECE)
             rows, capitals = self.rows[part], self.capitals[part]
-            return figures_of(self.market, self.units, rows, capitals, first_midnight=0)
+            return figures_of(self.market, rows, self.venues, capitals, first_midnight=0)
 
         with ThreadPoolExecutor(threads) as pool:
             return np.concatenate(list(pool.map(piece, range(0, len(self.rows), PIECE))))
 
 
 def memory_bound(sweep: Sweep) -> float:
-    """Nanoseconds an hour of only reading the unit table: what a scenario cannot do without."""
-    read = repeat(lambda: sum(table.sum() for table in sweep.units), 50)
+    """Nanoseconds an hour of only reading the market: what a scenario cannot do without."""
+    tables = [table.view(np.float64) for table in sweep.market[:3]]
+    read = repeat(lambda: sum(np.isnan(table).sum() for table in tables), 50)
     return read.least / HOURS * 1e9
 
 
@@ -69,14 +66,14 @@ def rebalance_cost(sweep: Sweep) -> tuple[float, float, float]:
     """Of a piece: nanoseconds a scenario-hour, without rebalances, and rebalances a scenario."""
     least = []
     part = slice(0, PIECE)
-    for enabled in (1.0, 0.0):
+    for enabled in (True, False):
         rows = sweep.rows[part].copy()
-        rows[:, sweep.enabled] = enabled
+        rows["rebalance_enabled"] = enabled
         spent = []
         for _ in range(20 * REPEATS):
             start = time.thread_time()
             made = figures_of(
-                sweep.market, sweep.units, rows, sweep.capitals[part], first_midnight=0
+                sweep.market, rows, sweep.venues, sweep.capitals[part], first_midnight=0
             )
             spent.append(time.thread_time() - start)
         least.append(min(spent) / len(rows) / HOURS * 1e9)
@@ -114,17 +111,16 @@ def main() -> None:
         f"processor time of two threads over that of one: {processor[2] / processor[1]:.2f}, "
         "whatever else the machine is doing"
     )
-    table = sum(part.nbytes for part in sweep.units)
+    table = sum(part.nbytes for part in sweep.market[:3])
     print(
-        f"bounds: reading the unit table ({table / 1e6:.1f} MB, {table / HOURS:.0f} bytes an hour) "
+        f"bounds: reading the market ({table / 1e6:.1f} MB, {table / HOURS:.0f} bytes an hour) "
         f"takes {memory_bound(sweep):.1f} ns an hour, and a block of it serves {PIECE} scenarios"
     )
     whole, passing, rebalances = rebalance_cost(sweep)
     each = (whole - passing) * HOURS / rebalances
     print(
-        f"of {whole:.1f} ns of processor a scenario-hour, marks that pass take {passing:.1f}; "
-        f"{rebalances:.0f} rebalances a scenario take {each / 1e3:.1f} us each, triggers and the "
-        "marks looked at beyond them included"
+        f"of {whole:.1f} ns of processor a scenario-hour, {passing:.1f} without rebalances; "
+        f"{rebalances:.0f} rebalances a scenario take {each / 1e3:.1f} us each, triggers included"
     )
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()

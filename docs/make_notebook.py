@@ -61,7 +61,7 @@ parts[parts.abs() > 1e-6].to_frame(base.equity.attrs["units"]["equity"])""",
     ("""base.events.groupby(["kind", "reason"])[["fee", "gas"]].agg(["count", "sum"])""",),
     """## What if
 
-Overrides are dotted keys of the mode. A key that does not exist is refused, with those that do.""",
+Overrides are dotted keys of the mode. The error for an unknown key lists those that exist.""",
     (
         """changed = {"allocation.spot": 0.4, "hedge.venues": {"bybit": 1.0}}
 less = backtest("btc_basis", **span, **changed)

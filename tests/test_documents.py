@@ -1,98 +1,148 @@
-"""The commands that documents show, executed as a reader would, one after the other."""
+"""The documents: every command and code block runs, every link leads somewhere.
+
+A reader's checkout is made in a temporary directory, with the data and the results that `make run`
+makes. Each page is read from the top: a `bash` block is executed line by line, a `python` block as
+a module, a `yaml` block is written to the file that its first line names. A block marked `notrun`
+(what never ends, or needs a cluster) is left out. In sentences and tables, complete `basis`
+commands between backticks are executed too.
+"""
 
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from basis_pipeline.market.sample import write_sample
 from basis_pipeline.settings import project_root
 from tests import shell
 
-WINDOW = {"START": "2024-01-03", "END": "2024-02-20"}
-# What stands for the reader's own: the dates of documents lie outside sixty days of sample data.
-INSTEAD = {"2024-06-01": WINDOW["START"], "2025-03-01": WINDOW["END"], "CODE": "DATA-001"}
-FENCED = re.compile(r"^```(?:bash|console)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
-INLINE = re.compile(r"`((?:basis|dagster) [^`\n…]+)`")
-# Said without the arguments that they need, or that they stand with elsewhere.
-NAMES = ("basis backtest", "basis request", "basis run")
-# What never ends, what made the data, and what has a test of its own that is slow enough.
-ELSEWHERE = (
-    "dagster dev",
-    "dagster job execute",
-    "basis data sample",
-    "basis gates --phase 4 --execute",
-    "basis walk-forward",  # which needs a longer window
+ROOT = project_root()
+PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+ORDER = ("docs/tutorial.md", "docs/how-to.md")  # what a reader does first
+COPIED = ("basis_pipeline", "configs", "docs")
+FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(basis [^`\n…]+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+# Names of commands, without the arguments that they need.
+NAMES = re.compile(
+    r"basis (run|backtest|sweep|request|data|report|report compare|results|results export|resume"
+    r"|halt)|.*(MODE|NAME|CODE).*"
 )
+VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run")  # 1 is an answer too
 
 
-def commands(text: str) -> Iterator[str]:
-    """Whole commands of a page; in a sentence `basis backtest` may be the name of one."""
-    for block in FENCED.findall(text):
-        for line in block.splitlines():
-            shown = line.partition(" # ")[0].strip()
-            if shown.startswith(("basis ", "dagster ")):
-                yield shown
-    yield from INLINE.findall(FENCED.sub("", text))
+def blocks(page: str) -> Iterator[tuple[str, str]]:
+    """Language and text of what a page shows, in order; `inline` for commands in sentences."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for info, block in FENCED.findall(text):
+        if "notrun" not in info:
+            yield info.strip(), block
+    for command in INLINE.findall(FENCED.sub("", text)):
+        if not NAMES.fullmatch(command):
+            yield "inline", command
 
 
-def shown() -> dict[str, list[str]]:
-    """Every page with the commands it shows, each once, in the order they stand."""
-    pages = [project_root() / "README.md", *sorted((project_root() / "docs").glob("*.md"))]
-    seen: set[str] = set()
-    found: dict[str, list[str]] = {}
-    for page in pages:
-        for command in commands(page.read_text(encoding="utf-8")):
-            if command not in seen and command not in NAMES and not command.startswith(ELSEWHERE):
-                seen.add(command)
-                found.setdefault(page.name, []).append(command)
-    return found
+@pytest.fixture
+def reader(tmp_path_factory: pytest.TempPathFactory) -> "Reader":
+    """Somebody in a copy of the project after `make run`."""
+    place = tmp_path_factory.mktemp("checkout")
+    for name in COPIED:
+        shutil.copytree(ROOT / name, place / name)
+    for file in ("dagster.yaml", "workspace.yaml", "pyproject.toml"):
+        shutil.copy(ROOT / file, place)
+    reader = Reader(place)
+    reader.follow("basis data sample --out data/sample")
+    reader.follow("basis run --data-dir DIR")
+    return reader
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A reader's directory: raw files, and an environment file that names them."""
-    directory = tmp_path_factory.mktemp("reader")
-    write_sample(directory / "data", days=60)
-    lines = (project_root() / "configs" / "env" / "local.env").read_text().splitlines()
-    own = {
-        "BASIS_DATA_DIR": directory / "data",
-        "BASIS_RESULTS_DIR": directory / "results",
-        "BASIS_DATA_START_DATE": WINDOW["START"],
-        "BASIS_DATA_END_DATE": WINDOW["END"],
-    }
-    named = (line for line in lines if line.partition("=")[0] not in own)
-    own_lines = (f"{name}={value}" for name, value in own.items())
-    (directory / "reader.env").write_text("\n".join([*own_lines, *named]) + "\n")
-    return directory
+class Reader:
+    """Somebody who types what a page shows, in one directory."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.environ = shell.clean()
+        self.seen: set[str] = set()
+
+    def follow(self, line: str) -> None:
+        """Execute one line; an answer is wanted, no traceback."""
+        words = shlex.split(line.replace("$PWD", str(self.place)), comments=True)
+        if not words or line in self.seen:
+            return
+        self.seen.add(line)
+        if words[0] == "export":
+            self.environ |= dict([words[1].split("=", 1)])
+            return
+        if words[0] not in ("basis", "dagster"):
+            subprocess.run(["bash", "-ec", line], cwd=self.place, check=True)
+            return
+        words = ["data/sample" if word == "DIR" else word for word in words[1:]]
+        program = "basis_pipeline" if line.startswith("basis") else "dagster"
+        done = shell.run(program, *words, env=self.environ, cwd=self.place, timeout=900.0)
+        allowed = (0, 1) if line.startswith(VERDICTS) else (0,)
+        assert done.returncode in allowed, f"{line}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, f"{line}\n{done.stderr}"
 
 
-def executed(command: str, place: Path) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, with what stands for the reader's own filled in."""
-    words = [INSTEAD.get(word, word) for word in shlex.split(command)]
-    words = [str(place / "data") if word == "DIR" else word for word in words]
-    program = "dagster" if words[0] == "dagster" else "basis_pipeline"
-    own = {
-        "BASIS_ENV_FILE": str(place / "reader.env"),
-        "DAGSTER_HOME": str(place / "results" / "dagster_home"),
-        "PYTHONPATH": str(project_root()),
-    }
-    return shell.run(program, *words[1:], env={**shell.clean(), **own}, cwd=place)
-
-
-@pytest.mark.parametrize("page", shown())
-def test_every_command_that_a_document_shows_works(place: Path, page: str) -> None:
+def test_every_command_and_block_of_every_page_runs(reader: Reader) -> None:
     """A reader who types what stands there gets an answer: nothing unusable, no traceback."""
-    for command in shown()[page]:
-        done = executed(command, place)
-        # 1 is an answer, too: a gate that fails, a component that is unwell.
-        assert done.returncode in (0, 1), f"{command}\n{done.stdout}{done.stderr}"
-        assert "Traceback" not in done.stderr, f"{command}\n{done.stderr}"
+    checkout = reader.place
+    for page in sorted(PAGES, key=lambda page: (page not in ORDER, page.startswith("docs/how"))):
+        for number, (language, text) in enumerate(blocks(page)):
+            if language in ("bash", "inline"):
+                for line in text.splitlines():
+                    reader.follow(line)
+            elif language == "python":
+                module = f"block_{Path(page).stem}_{number}".replace("-", "_")
+                (checkout / f"{module}.py").write_text(text)
+                done = shell.run(module, env=reader.environ, cwd=checkout)
+                assert done.returncode == 0, f"{page}\n{text}\n{done.stderr}"
+            elif language == "yaml":
+                first, _, _ = text.partition("\n")
+                file = checkout / first.removeprefix("# ")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+                if "inbox" in first:
+                    reader.follow(f"basis request {file}")
+            else:
+                assert language == "text", (
+                    f"{page}: a block of {language!r} is neither run nor text"
+                )
 
 
-def test_the_readme_shows_commands() -> None:
-    """Commands are found where a reader finds them."""
-    assert len(shown()["README.md"]) > 10
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    """Files exist, and so do the headings that a link names; nothing points outside."""
+    text = FENCED.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    for link in LINK.findall(text):
+        name, _, anchor = link.partition("#")
+        target = ((ROOT / page).parent / name).resolve() if name else ROOT / page
+        assert target.is_file(), f"{page}: {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", h).lower().replace(" ", "-") for h in headings}
+            assert anchor in anchors, f"{page}: {link}"
+
+
+def test_every_file_that_a_page_names_exists() -> None:
+    """`configs/…`, `basis_pipeline/…` and other paths between backticks are those of the tree."""
+    path = re.compile(r"`((?:basis_pipeline|benchmarks|configs|docs|tests)/[\w./-]*\w)/?`")
+    shown = {
+        name: page
+        for page in PAGES
+        for name in path.findall(FENCED.sub("", (ROOT / page).read_text(encoding="utf-8")))
+    }
+    missing = {name: page for name, page in shown.items() if not (ROOT / name).exists()}
+    assert not missing
+
+
+def test_the_environment_example_names_every_variable() -> None:
+    """What a person copies is complete, and so is the table of the reference."""
+    from basis_pipeline.settings import NAMES as VARIABLES
+
+    for file in (".env.example", "docs/reference.md"):
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert not [name for name in VARIABLES if f"BASIS_{name.upper()}" not in text], file

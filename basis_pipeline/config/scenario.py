@@ -211,7 +211,7 @@ class ScenarioSet(StrictModel):
 
 
 def own_sets(kind: str, mode: str) -> tuple[str, ...]:
-    """The sets that a kind of study, a key of `OWN_SETS`, runs over a mode unless told others."""
+    """The sets that a kind of study, a key of `OWN_SETS`, runs over a mode by default."""
     return OWN_SETS[kind] or (mode,)
 
 

@@ -10,7 +10,7 @@ from basis_pipeline.engine.model import Floats, MarketArrays, Parameters
 
 
 def closed_form_equity(market: MarketArrays, parameters: Parameters, capital: float) -> Floats:
-    """Equity at every mark, (n,), for entry at the first mark and no trade after it.
+    """Equity at every hour, (n,), for entry at the first hour and no trade after it.
 
     Valid with rebalancing, costs, rewards and flows off and LSTs marked at the redemption rate.
     """
@@ -29,7 +29,7 @@ def closed_form_equity(market: MarketArrays, parameters: Parameters, capital: fl
     quantity = short * parameters.hedge_weights  # (K,)
     price_loss = (market.perp_mark - market.perp_mark[0]) @ quantity
     payments = market.funding_rate * market.perp_mark
-    payments[0] = 0.0  # nothing is held before the first mark's trades
+    payments[0] = 0.0  # nothing is held before the first trades
     funding: Floats = np.cumsum(payments, axis=0) @ quantity
     cash = (1.0 - lending - spot_share - staking) * capital
     return cash + lent + held + sleeve - price_loss + funding

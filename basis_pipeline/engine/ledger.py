@@ -1,111 +1,91 @@
 """Writing events, and the price of a trade: execution cost by size bucket, gas by operation."""
 
+import numpy as np
+
 from basis_pipeline.engine.compiled import compiled, hot
-from basis_pipeline.engine.model import (
-    CASH,
-    E_LIQUIDATION,
-    E_REBALANCE,
-    E_TRADE,
-    EVENT_COUNT,
-    EXECUTION_COST,
-    GAS,
-    LAST_LIQUIDATION,
-    LIQUIDATION_COUNT,
-    OVERSIZE_COUNT,
-    REBALANCE_COUNT,
-    TRADE_COUNT,
-    TRADED,
-    Book,
-    Floats,
-    MarketArrays,
-    Parameters,
-)
+from basis_pipeline.engine.hours import HourCoefficients
+from basis_pipeline.engine.model import Book, EventKind, Reason, Record
 
 
 @compiled
 def record(
     book: Book,
     t: int,
-    kind: int,
-    leg: int,
+    kind: EventKind,
+    leg: np.int64,
     quantity: float,
     price: float,
     notional: float,
     fee: float,
     gas: float,
-    reason: int,
+    reason: Reason,
 ) -> None:
     """Append one event. `quantity` is signed: bought, supplied, borrowed or received above zero."""
-    if kind == E_TRADE:
-        book.tally[TRADED] += abs(quantity * price)
-        book.counts[TRADE_COUNT] += 1
-    elif kind == E_REBALANCE:
-        book.counts[REBALANCE_COUNT] += 1
-    elif kind == E_LIQUIDATION and book.counts[LAST_LIQUIDATION] != t + 1:
-        book.counts[LIQUIDATION_COUNT] += 1
-        book.counts[LAST_LIQUIDATION] = t + 1
-    if book.events.shape[0] == 0:
+    tally = book.tally
+    if kind == EventKind.TRADE:
+        tally.traded += abs(quantity * price)
+        tally.trades += 1
+    elif kind == EventKind.REBALANCE:
+        tally.rebalances += 1
+    elif kind == EventKind.LIQUIDATION and tally.last_liquidation != t + 1:
+        tally.liquidations += 1
+        tally.last_liquidation = t + 1
+    if len(book.events) == 0:
         return
-    event = book.events[book.counts[EVENT_COUNT]]
-    event[0] = t
-    event[1] = kind
-    event[2] = leg
-    event[3] = quantity
-    event[4] = price
-    event[5] = notional
-    event[6] = fee
-    event[7] = gas
-    event[8] = reason
-    book.counts[EVENT_COUNT] += 1
+    event = book.events[tally.events]
+    event.hour = t
+    event.kind = kind
+    event.leg = leg
+    event.quantity = quantity
+    event.price = price
+    event.notional = notional
+    event.fee = fee
+    event.gas = gas
+    event.reason = reason
+    tally.events += 1
 
 
 @compiled
-def cost_share(market: MarketArrays, t: int, leg: int, notional: float) -> float:
+def cost_share(hours: HourCoefficients, t: int, leg: np.int64, notional: float) -> float:
     """Execution cost of a trade as a share of its notional, by size bucket in USD (SEMANTICS 8)."""
-    usd = abs(notional) * market.numeraire_usd[t]
+    usd = abs(notional) * hours.asset[t].numeraire_usd
     bucket = 0 if usd <= 10e3 else 1 if usd <= 100e3 else 2
-    return market.cost_bps[t, leg, bucket] * 1e-4
+    return hours.cost_bps[t, leg, bucket] * 1e-4
 
 
 @compiled
 def record_trade(
     book: Book,
-    market: MarketArrays,
+    hours: HourCoefficients,
     t: int,
-    leg: int,
+    leg: np.int64,
     quantity: float,
     price: float,
     fee: float,
     gas: float,
-    reason: int,
-    row: Floats,
+    reason: Reason,
+    row: Record,
 ) -> None:
     """Append a trade: attribute its fee, pay its gas, count it when it is above the last bucket.
 
     The fee has already been taken out of what was traded.
     """
     notional = abs(quantity) * price
-    row[EXECUTION_COST] -= fee
+    row.execution_cost -= fee
     pay_gas(book, row, gas)
-    if notional * market.numeraire_usd[t] > 1e6:
-        book.counts[OVERSIZE_COUNT] += 1
-    record(book, t, E_TRADE, leg, quantity, price, notional, fee, gas, reason)
+    if notional * hours.asset[t].numeraire_usd > 1e6:
+        book.tally.trades_above_last_bucket += 1
+    record(book, t, EventKind.TRADE, leg, quantity, price, notional, fee, gas, reason)
 
 
 @hot
-def gas_at(price: float, parameters: Parameters, units: float) -> float:
-    """Cost of `units` of gas at its price, in the numeraire."""
-    return units * price * parameters.gas_multiplier
+def gas_cost(hours: HourCoefficients, parameters: Record, t: int, units: float) -> float:
+    """Cost of `units` of gas at hour t, in the numeraire."""
+    return units * hours.asset[t].gas_price * parameters.gas_multiplier
 
 
 @hot
-def gas_cost(market: MarketArrays, parameters: Parameters, t: int, units: float) -> float:
-    """Cost of `units` of gas at mark t, in the numeraire."""
-    return gas_at(market.gas_price[t], parameters, units)
-
-
-@hot
-def pay_gas(book: Book, row: Floats, cost: float) -> None:
+def pay_gas(book: Book, row: Record, cost: float) -> None:
     """Take a gas cost out of the wallet and attribute it."""
-    book.state[CASH] -= cost
-    row[GAS] -= cost
+    book.holdings.cash -= cost
+    row.gas -= cost

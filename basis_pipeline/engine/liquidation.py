@@ -1,136 +1,78 @@
 """Step 4: what the lending protocol and the exchanges close by force (SEMANTICS 7)."""
 
-from basis_pipeline.engine.accounting import collateral_eth, debt_eth
-from basis_pipeline.engine.compiled import hot
+from basis_pipeline.engine.accounting import collateral_eth, debt_eth, loan_is_due, perp_is_due
+from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.ledger import record
 from basis_pipeline.engine.model import (
-    BALANCE,
-    DEBT,
-    E_LIQUIDATION,
-    ENTRY,
     LEG_DEBT,
     LEG_REWARD,
-    LIQUIDATION,
-    QUANTITY,
-    R_LIQUIDATION,
-    STAKED,
-    U_BORROW_INDEX,
-    U_EXTREME,
-    U_REDEEMED,
-    Ahead,
     Book,
-    Floats,
-    MarketArrays,
-    Parameters,
-    Units,
+    EventKind,
+    Reason,
+    Record,
+    Records,
 )
 
 
-@hot
+@compiled
 def liquidate_loan(
-    book: Book, market: MarketArrays, parameters: Parameters, t: int, row: Floats
+    book: Book, hours: HourCoefficients, parameters: Record, t: int, row: Record
 ) -> None:
     """Repay half the debt, all of it below a health factor of 0.95, and seize collateral.
 
     Each side is converted with its own token's index. Where the collateral does not cover the
     repayment and its bonus, all of it is seized and the uncovered debt stays.
     """
-    collateral, debt = collateral_eth(book, market, t), debt_eth(book, market, t)
+    held, hour = book.holdings, hours.asset[t]
+    collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
     health_factor = parameters.liquidation_threshold * collateral / debt
     bonus = 1.0 + parameters.liquidation_bonus
     repaid = debt if health_factor < 0.95 else 0.5 * debt
     repaid = min(repaid, collateral / bonus)
     seized = repaid * bonus
-    book.state[DEBT] -= repaid / market.borrow_index[t]
-    units = seized / market.oracle_rate[t]
+    held.debt -= repaid / hour.borrow_index
+    units = seized / hour.oracle_rate
     # Seizing all of it may leave rounding below zero.
-    book.state[STAKED] = max(book.state[STAKED] - units / market.collateral_index[t], 0.0)
-    price = market.spot[t]
-    row[LIQUIDATION] += (repaid - units * market.lst_mark[t]) * price
-    fee = (seized - repaid) * price
-    record(
-        book, t, E_LIQUIDATION, LEG_DEBT, -repaid, price, repaid * price, fee, 0.0, R_LIQUIDATION
-    )
+    held.staked = max(held.staked - units / hour.collateral_index, 0.0)
+    price = hour.spot
+    row.liquidation += (repaid - units * hour.lst_mark) * price
+    fee, notional = (seized - repaid) * price, repaid * price
+    kind, reason = EventKind.LIQUIDATION, Reason.LIQUIDATION
+    record(book, t, kind, LEG_DEBT, -repaid, price, notional, fee, 0.0, reason)
 
 
-@hot
+@compiled
 def liquidate_perp(
-    book: Book,
-    market: MarketArrays,
-    parameters: Parameters,
-    t: int,
-    v: int,
-    row: Floats,
+    book: Book, hours: HourCoefficients, venues: Records, t: int, v: int, row: Record
 ) -> None:
     """Close the position at venue v at the extreme, less the venue's fee; the rest stays there.
 
-    The mark's price change is already attributed at the mark; closing at the extreme instead, and
-    the fee, are the liquidation's.
+    The hour's price change is already attributed at the mark price; closing at the extreme instead,
+    and the fee, are the liquidation's.
     """
-    perps = book.perps
-    quantity, price = perps[v, QUANTITY], market.perp_extreme[t, v]
-    fee = parameters.liquidation_fee[v] * abs(quantity) * price
-    perps[v, BALANCE] += quantity * (price - perps[v, ENTRY]) - fee
-    row[LIQUIDATION] += quantity * (price - market.perp_mark[t, v]) - fee
-    perps[v, QUANTITY] = 0.0
-    perps[v, ENTRY] = 0.0
-    leg = LEG_REWARD + book.tokens.shape[0] + v
+    perp, quote = book.perps[v], hours.quotes[t, v]
+    quantity, price = perp.quantity, quote.extreme
+    fee = venues[v].liquidation_fee * abs(quantity) * price
+    perp.balance += quantity * (price - perp.entry) - fee
+    row.liquidation += quantity * (price - quote.mark) - fee
+    perp.quantity = 0.0
+    perp.entry = 0.0
+    leg = LEG_REWARD + len(book.tokens) + v
     notional = abs(quantity) * price
-    record(book, t, E_LIQUIDATION, leg, -quantity, price, notional, fee, 0.0, R_LIQUIDATION)
-
-
-@hot
-def loan_is_due(parameters: Parameters, collateral: float, debt: float) -> bool:
-    """Whether a loan's health factor is below 1, and there is collateral to seize."""
-    threshold = parameters.liquidation_threshold * collateral
-    return (threshold > 0.0) & (threshold < debt)
-
-
-@hot
-def perp_is_due(
-    balance: float, quantity: float, entry: float, maintenance: float, extreme: float
-) -> bool:
-    """Whether a position is at its maintenance margin at the extreme."""
-    return balance + quantity * (extreme - entry) <= maintenance * abs(quantity) * extreme
-
-
-@hot
-def find_liquidations(
-    book: Book, units: Units, parameters: Parameters, t: int, marks: int, ahead: Ahead
-) -> None:
-    """Mark where something would be liquidated."""
-    if book.state[DEBT] > 0.0:
-        for j in range(marks):
-            ahead.due[j] |= loan_is_due(parameters, ahead.collateral[j], ahead.debt[j])
-    for v in range(book.perps.shape[0]):
-        quantity, entry = book.perps[v, QUANTITY], book.perps[v, ENTRY]
-        maintenance = parameters.maintenance_margin[v]
-        extreme, balance = units.perps[v, U_EXTREME, t : t + marks], ahead.balance[v]
-        if quantity != 0.0:
-            for j in range(marks):
-                ahead.due[j] |= perp_is_due(balance[j], quantity, entry, maintenance, extreme[j])
+    kind, reason = EventKind.LIQUIDATION, Reason.LIQUIDATION
+    record(book, t, kind, leg, -quantity, price, notional, fee, 0.0, reason)
 
 
 @hot
 def liquidate(
-    book: Book,
-    market: MarketArrays,
-    units: Units,
-    parameters: Parameters,
-    t: int,
-    row: Floats,
+    book: Book, hours: HourCoefficients, parameters: Record, venues: Records, t: int, row: Record
 ) -> None:
     """Liquidate a loan below a health factor of 1 and every short at its maintenance margin."""
-    if book.state[DEBT] > 0.0:
-        collateral = book.state[STAKED] * units.asset[U_REDEEMED, t]
-        debt = book.state[DEBT] * units.asset[U_BORROW_INDEX, t]
+    if book.holdings.debt > 0.0:
+        collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
         if loan_is_due(parameters, collateral, debt):
-            liquidate_loan(book, market, parameters, t, row)
-    perps = book.perps
-    for v in range(perps.shape[0]):
-        quantity, entry = perps[v, QUANTITY], perps[v, ENTRY]
-        maintenance, extreme = parameters.maintenance_margin[v], units.perps[v, U_EXTREME, t]
-        if quantity != 0.0 and perp_is_due(
-            perps[v, BALANCE], quantity, entry, maintenance, extreme
-        ):
-            liquidate_perp(book, market, parameters, t, v, row)
+            liquidate_loan(book, hours, parameters, t, row)
+    for v in range(len(book.perps)):
+        if perp_is_due(book.perps[v], venues[v], hours.quotes[t, v].extreme):
+            liquidate_perp(book, hours, venues, t, v, row)

@@ -1,26 +1,36 @@
-"""What the engine reads, carries and writes: market arrays, parameters, state, columns.
+"""What the engine reads, carries and writes: market arrays, parameters, the book, their records.
 
-Shapes: n marks (hours), K hedge venues, R reward tokens, L = 2 + R + K cost legs, 3 size buckets,
-D marks at 00:00 UTC.
-Amounts are in the numeraire unless a unit is given.
+Shapes: n hours, K hedge venues, R reward tokens, L = 2 + R + K cost legs, 3 size buckets, D hours
+at 00:00 UTC. Amounts are in the numeraire unless a unit is given. State is kept in NumPy records,
+whose fields have names in compiled code and in plain Python alike.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.int64]  # as wide as a number: both are taken in the same step
+Record = np.record
+Records = NDArray[Any]  # of records
+
+
+def record_type(names: Sequence[str], **others: type) -> np.dtype[np.void]:
+    """Type of a record of numbers with these names, then of fields of other types."""
+    fields = [*((name, np.float64) for name in names), *others.items()]
+    # Aligned: every number of a record stands in one line of the processor's cache.
+    return np.dtype((np.record, np.dtype(fields, align=True)))
 
 
 class MarketArrays(NamedTuple):
-    """The market a run sees, one row a mark (SEMANTICS 1 and 3)."""
+    """The market a run sees, one row an hour (SEMANTICS 1 and 3)."""
 
     spot: Floats  # (n,) numeraire per unit of the asset
     perp_mark: Floats  # (n, K) perpetual price
-    perp_extreme: Floats  # (n, K) adverse intrabar extreme known at the mark
-    funding_rate: Floats  # (n, K) rate settled at the mark, 0 where none settles
+    perp_extreme: Floats  # (n, K) adverse intrabar extreme known at the hour
+    funding_rate: Floats  # (n, K) rate settled at the hour, 0 where none settles
     lending_index: Floats  # (n,) liquidity index of the lent token
     collateral_index: Floats  # (n,) liquidity index of the LST; 1 when it is held, not supplied
     borrow_index: Floats  # (n,) variable borrow index of WETH
@@ -62,36 +72,29 @@ class Parameters(NamedTuple):
     margin_at_spot_venue: int  # index of the hedge venue that is the spot venue, -1 if none
 
 
-# State: one vector of balances; perpetuals and reward tokens beside it.
-CASH = 0  # numeraire in the wallet
-SUPPLY = 1  # scaled balance of the lent token
-SPOT = 2  # units of the asset
-STAKED = 3  # LST units, scaled by the collateral index when supplied
-DEBT = 4  # scaled WETH debt
-STATE_SIZE = 5
+# The parameters as the compiled code reads them: one record of those that are one number, and one
+# record a venue.
+_NUMBERS = {name: kind for name, kind in Parameters.__annotations__.items() if kind != Floats}
+PARAMETERS = record_type((), **_NUMBERS)
+VENUE_TERMS = record_type(("hedge_weight", "maintenance_margin", "liquidation_fee"))
 
-# Columns of the perpetuals' state (K, 3).
-QUANTITY = 0  # signed, negative for a short
-BALANCE = 1  # margin balance
-ENTRY = 2  # size-weighted average entry price
 
-# Columns of the hourly table: equity, flow, the ten components, what they leave unexplained, then
-# the holdings after trades.
-EQUITY = 0
-FLOW = 1
-LENDING = 2
-BORROWING = 3
-STAKING = 4
-REWARDS = 5
-FUNDING = 6
-SPOT_PRICE = 7
-PERP_PRICE = 8
-EXECUTION_COST = 9
-GAS = 10
-LIQUIDATION = 11
-RESIDUAL = 12
-FIRST_STATE = 13
-FIRST_PERP = FIRST_STATE + STATE_SIZE
+def parameter_record(parameters: Parameters) -> Record:
+    """The parameters that are one number each."""
+    record: Record = np.zeros(1, PARAMETERS)[0]
+    for name in _NUMBERS:
+        record[name] = getattr(parameters, name)
+    return record
+
+
+def venue_terms(parameters: Parameters) -> Records:
+    """The parameters by venue, (K,)."""
+    terms = np.zeros(len(parameters.hedge_weights), VENUE_TERMS)
+    terms["hedge_weight"] = parameters.hedge_weights
+    terms["maintenance_margin"] = parameters.maintenance_margin
+    terms["liquidation_fee"] = parameters.liquidation_fee
+    return terms
+
 
 COMPONENTS: tuple[str, ...] = (
     "lending",
@@ -106,86 +109,76 @@ COMPONENTS: tuple[str, ...] = (
     "liquidation",
 )
 
+# Balances: numeraire in the wallet, scaled balance of the lent token, units of the asset, LST units
+# (scaled by the collateral index when supplied), scaled WETH debt.
+BALANCES = ("cash", "supply", "spot", "staked", "debt")
+HOLDINGS = record_type(BALANCES, approved=np.bool_)  # whether approvals have been given
+# A perpetual: signed quantity, negative for a short; margin balance; size-weighted entry price.
+PERP = record_type(("quantity", "balance", "entry"))
+# A row of the hourly table: `residual` is what the components leave unexplained, the balances are
+# those after trades.
+ROW = record_type(("equity", "flow", *COMPONENTS, "residual", *BALANCES))
+
+
+class EventKind(IntEnum):
+    """What an event is."""
+
+    ENTRY = 0
+    REBALANCE = 1
+    FLOW = 2
+    FUNDING = 3
+    REWARD = 4
+    LIQUIDATION = 5
+    TRADE = 6
+    SUPPLY = 7
+    WITHDRAW = 8
+    STAKE = 9
+    BORROW = 10
+    REPAY = 11
+    TRANSFER = 12
+
+
+class Reason(IntEnum):
+    """What set a rebalance or an event off (SEMANTICS 6)."""
+
+    NONE = 0
+    ENTRY = 1
+    MARGIN_RATIO = 2
+    LTV = 3
+    HEALTH_FACTOR = 4
+    DELTA = 5
+    DEVIATION = 6
+    CASH_SHORTFALL = 7
+    REWARDS = 8
+    SETTLEMENT = 9
+    LIQUIDATION = 10
+    FLOW = 11
+
+
+class Status(IntEnum):
+    """What makes a run's figures mean nothing, worst first; SOUND otherwise."""
+
+    SOUND = 0
+    EMPTIED = 1
+    NOT_FINITE = 2
+    NOT_ENTERED = 3
+
+
 # Legs of the cost table: 0 spot, 1 LST, then reward tokens, then perpetuals. Below 0: no bps.
-LEG_SPOT = 0
-LEG_LST = 1
-LEG_REWARD = 2
-LEG_NONE = -1
-LEG_LENDING = -2
-LEG_DEBT = -3
+# Integers of NumPy, because numba compiles a function anew for every Python integer it is given.
+LEG_SPOT = np.int64(0)
+LEG_LST = np.int64(1)
+LEG_REWARD = np.int64(2)
+LEG_NONE = np.int64(-1)
+LEG_LENDING = np.int64(-2)
+LEG_DEBT = np.int64(-3)
 
-# Kinds of event, and what set a rebalance off (SEMANTICS 6), by code.
-EVENT_KINDS: tuple[str, ...] = (
-    "entry",
-    "rebalance",
-    "flow",
-    "funding",
-    "reward",
-    "liquidation",
-    "trade",
-    "supply",
-    "withdraw",
-    "stake",
-    "borrow",
-    "repay",
-    "transfer",
-)
-(
-    E_ENTRY,
-    E_REBALANCE,
-    E_FLOW,
-    E_FUNDING,
-    E_REWARD,
-    E_LIQUIDATION,
-    E_TRADE,
-    E_SUPPLY,
-    E_WITHDRAW,
-    E_STAKE,
-    E_BORROW,
-    E_REPAY,
-    E_TRANSFER,
-) = range(len(EVENT_KINDS))
-
-REASONS: tuple[str, ...] = (
-    "none",
-    "entry",
-    "margin_ratio",
-    "ltv",
-    "health_factor",
-    "delta",
-    "deviation",
-    "cash_shortfall",
-    "rewards",
-    "settlement",
-    "liquidation",
-    "flow",
-)
-(
-    R_NONE,
-    R_ENTRY,
-    R_MARGIN_RATIO,
-    R_LTV,
-    R_HEALTH_FACTOR,
-    R_DELTA,
-    R_DEVIATION,
-    R_CASH_SHORTFALL,
-    R_REWARDS,
-    R_SETTLEMENT,
-    R_LIQUIDATION,
-    R_FLOW,
-) = range(len(REASONS))
-
-# Columns of the event ledger.
-EVENT_COLUMNS: tuple[str, ...] = (
-    "mark",
-    "kind",
-    "leg",
-    "quantity",
-    "price",
-    "notional",
-    "fee",
-    "gas",
-    "reason",
+EVENT = record_type(
+    ("quantity", "price", "notional", "fee", "gas"),
+    hour=np.int64,
+    kind=np.int64,
+    leg=np.int64,
+    reason=np.int64,
 )
 
 # Units of gas by operation (SEMANTICS 8).
@@ -203,117 +196,56 @@ GAS_EMODE = 55e3
 
 DUST = 1e-12  # share of equity below which a difference is rounding, not a trade
 
+# What figures are made of, accumulated while a run proceeds.
+TALLY = record_type(
+    (
+        *COMPONENTS,  # sums
+        "traded",  # sum of notional, bought and sold alike
+        "net_flow",
+        "equity_sum",  # over all hours but the last
+        "equity",  # at the latest hour
+        "capital",
+        "share",  # units per unit of capital
+        "units",  # of growth that the equity is made of: the capital, changed by flows
+        "final_growth",  # once everything was withdrawn
+        "peak",  # of growth, and its lowest since
+        "trough",
+        "drawdown",  # worst of the peaks before
+        "peak_bound",  # equity below which there is no new peak
+        "trough_bound",  # and above which there is no new low since
+        "max_ltv",
+        "min_margin_ratio",
+        "max_delta",  # share of equity, absolute
+        "max_residual",  # share of equity, absolute
+        "liquidation_threshold",
+    ),
+    events=np.int64,
+    trades=np.int64,
+    trades_above_last_bucket=np.int64,
+    rebalances=np.int64,
+    liquidations=np.int64,  # hours with at least one
+    last_liquidation=np.int64,  # hour of the latest, plus one
+    midnights=np.int64,
+    status=np.int64,
+    closed=np.bool_,  # everything was withdrawn
+    collateral_gone=np.bool_,  # there was a debt without collateral
+)
+
 
 class Book(NamedTuple):
-    """Everything that changes while a run proceeds; the arrays are written in place."""
+    """Everything that changes while a run proceeds; written in place."""
 
-    state: Floats  # (STATE_SIZE,)
-    perps: Floats  # (K, 3)
+    holdings: Record  # HOLDINGS
+    perps: Records  # (K,) PERP
     tokens: Floats  # (R,) reward tokens held
-    events: Floats  # (capacity, len(EVENT_COLUMNS)); no row where no ledger is kept
-    counts: NDArray[np.int64]  # (COUNTS,)
-    tally: Floats  # (TALLY_SIZE,) what figures are made of, of `basis_pipeline.engine.figures`
+    events: Records  # (capacity,) EVENT; empty where no ledger is kept
+    tally: Record  # TALLY
     midnights: Floats  # (D,) growth of one unit of capital at 00:00 UTC
 
 
-# Columns of the counts.
-EVENT_COUNT = 0
-OVERSIZE_COUNT = 1  # trades above the last size bucket
-APPROVED = 2  # 1 once approvals are given
-TRADE_COUNT = 3
-REBALANCE_COUNT = 4
-LIQUIDATION_COUNT = 5  # marks with at least one liquidation
-LAST_LIQUIDATION = 6  # mark of the latest, plus one
-MIDNIGHT_COUNT = 7
-COUNTS = 8
+class Hourly(NamedTuple):
+    """The hourly table: row t is what hour t leaves after its trades."""
 
-# Columns of the tally: sums of the ten components, then these.
-TRADED = 10  # sum of notional, bought and sold alike
-NET_FLOW = 11
-EQUITY_SUM = 12  # over all marks but the last
-LAST_EQUITY = 13
-UNITS = 14  # of growth that the equity is made of: the capital, changed by flows
-CLOSED = 15  # 1 once everything was withdrawn
-GROWTH = 16  # once closed
-PEAK = 17  # of growth, and its lowest since
-TROUGH = 18
-DRAWDOWN = 19  # worst of the peaks before
-MAX_LTV = 20
-SEIZED = 21  # 1 once there was a debt without collateral
-LOWEST_MARGIN_RATIO = 22
-HIGHEST_DELTA = 23
-WORST_RESIDUAL = 24
-STATUS = 25
-CAPITAL = 26
-SHARE = 27  # units per unit of capital
-THRESHOLD = 28  # liquidation threshold
-PEAK_BOUND = 29  # equity below which there is no new peak
-TROUGH_BOUND = 30  # and above which no new low since
-TALLY_SIZE = 31
-
-
-def hourly_width(venues: int, reward_tokens: int) -> int:
-    """Number of columns of the hourly table."""
-    return FIRST_PERP + 3 * venues + reward_tokens
-
-
-class Units(NamedTuple):
-    """What a unit of each holding is worth at a mark, and earns up to it; marks lie together."""
-
-    asset: Floats  # (UNIT_SIZE, n)
-    perps: Floats  # (K, U_VENUE_SIZE, n)
-    tokens: Floats  # (R, U_TOKEN_SIZE, n)
-    arrival: Flags  # (n,) the mark, this or a later, where a flow or rewards arrive next; else n
-
-
-# Rows of the unit table.
-U_SPOT = 0  # the market's own, beside what is made of it
-U_LENDING_INDEX = 1
-U_BORROW_INDEX = 2
-U_MARKED = 3  # ETH a scaled LST unit is worth at the rate that values holdings
-U_REDEEMED = 4  # and at the redemption rate
-U_SPOT_CHANGE = 5
-U_LENT = 6  # earned by a scaled unit of the lent token
-U_SUPPLIED = 7  # by a scaled LST unit, from its collateral index
-U_STAKED = 8  # and from its own rate
-U_OWED = 9  # by a scaled unit of debt
-UNIT_SIZE = 10
-# And of its venues' part.
-U_MARK = 0  # perpetual price
-U_MARK_CHANGE = 1
-U_EXTREME = 2
-U_FUNDING = 3
-U_VENUE_SIZE = 4
-# And of its reward tokens' part.
-U_PRICE = 0
-U_PRICE_CHANGE = 1
-U_TOKEN_SIZE = 2
-
-STRETCH = 64  # marks looked at together, at most
-
-
-class Ahead(NamedTuple):
-    """A stretch of marks as they would pass if nothing were done at them: one place a mark.
-
-    The holdings stay, so every mark is the same products of other prices: a processor takes several
-    at a time.
-    """
-
-    lending: Floats  # (STRETCH,) this and the next: profit and loss by component
-    borrowing: Floats
-    staking: Floats
-    rewards: Floats
-    funding: Floats
-    spot_price: Floats
-    perp_price: Floats
-    balance: Floats  # (K, STRETCH) margin balance, once the mark's funding is settled
-    equity: Floats  # these as in a survey
-    collateral: Floats
-    marked: Floats
-    debt: Floats
-    before: Floats  # equity at the mark before
-    residual: Floats
-    margin_fits: Flags
-    notable: Flags  # a figure may have a new extreme
-    low_margin: Flags  # a margin ratio may be a new low of the run
-    due: Flags  # something is done at the mark
+    rows: Records  # (n,) ROW
+    perps: Records  # (n, K) PERP
+    tokens: Floats  # (n, R)

@@ -56,8 +56,8 @@ def simulate_slice(
     market, parameters = market_arrays(panel, mode_slice), parameters_of(mode_slice)
     simulation = simulate(market, parameters, capital, first_midnight=first_midnight(panel))
     _require_capital_left(simulation, mode_slice, panel)
-    risk = measure(market, parameters, simulation)
-    return simulation, result_tables(simulation, risk, mode_slice, panel, capital)
+    risk, by_venue = measure(market, parameters, simulation)
+    return simulation, result_tables(simulation, risk, by_venue, mode_slice, panel, capital)
 
 
 def _require_book(
@@ -65,7 +65,7 @@ def _require_book(
 ) -> None:
     """Reject a run whose figures would mean nothing and still look like any other's."""
     where = f"mode {mode_slice.name}"
-    unsound = ~np.isfinite(simulation.hourly).all(axis=1)
+    unsound = ~simulation.finite
     if unsound.any():
         mark = panel.hours[int(np.argmax(unsound))]
         what = f"at {mark:%Y-%m-%d %H:%M} the book holds a value that is no finite number"

@@ -11,13 +11,14 @@ import numpy as np
 
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, simulate
-from basis_pipeline.engine.accounting import unit_table
+from basis_pipeline.engine.hours import hour_coefficients
+from basis_pipeline.engine.model import parameter_record, venue_terms
 from basis_pipeline.engine.risk import measure
-from basis_pipeline.engine.sweep import figures_of, parameter_row
+from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import project_root
 
-MARKS = 2
+HOURS = 2
 
 
 def is_compiled() -> bool:
@@ -25,20 +26,20 @@ def is_compiled() -> bool:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return True
     cache = Path(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
-    return any(cache.rglob("sweep.run_rows*.nbi"))
+    return any(cache.rglob("sweep.run_scenarios*.nbi"))
 
 
 def compile_engine(mode_slice: ModeSlice) -> None:
-    """Run two marks of a market that stands still: every function meets its types."""
+    """Run two hours of a market that stands still: every function meets its types."""
     parameters = parameters_of(mode_slice)
     venues, tokens = len(parameters.hedge_weights), len(mode_slice.reward_tokens)
-    still, none = np.ones(MARKS), np.zeros(MARKS)
-    perps = np.ones((MARKS, venues))
+    still, none = np.ones(HOURS), np.zeros(HOURS)
+    perps = np.ones((HOURS, venues))
     market = MarketArrays(
         spot=still,
         perp_mark=perps,
         perp_extreme=perps,
-        funding_rate=np.zeros((MARKS, venues)),
+        funding_rate=np.zeros((HOURS, venues)),
         lending_index=still,
         collateral_index=still,
         borrow_index=still,
@@ -47,14 +48,14 @@ def compile_engine(mode_slice: ModeSlice) -> None:
         lst_mark=still,
         gas_price=none,
         numeraire_usd=still,
-        cost_bps=np.zeros((MARKS, 2 + tokens + venues, 3)),
-        reward_tokens_per_unit=np.zeros((MARKS, tokens)),
-        reward_price=np.ones((MARKS, tokens)),
+        cost_bps=np.zeros((HOURS, 2 + tokens + venues, 3)),
+        reward_tokens_per_unit=np.zeros((HOURS, tokens)),
+        reward_price=np.ones((HOURS, tokens)),
         flow=none,
     )
     measure(market, parameters, simulate(market, parameters, 1.0))
-    rows = parameter_row(parameters)[None]
-    figures_of(market, unit_table(market), rows, np.ones(1), first_midnight=0)
+    hours, rules = hour_coefficients(market), np.repeat(parameter_record(parameters), 1)
+    figures_of(hours, rules, venue_terms(parameters), np.ones(1), first_midnight=0)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 
 from basis_pipeline.config.points import Column, Indices
 from basis_pipeline.engine import FIGURES
-from basis_pipeline.engine.model import Floats
+from basis_pipeline.engine.model import Floats, Records
 from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.runs.scenarios import Prepared, Study
 
@@ -57,9 +57,13 @@ def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Float
     figures = np.empty((len(indices), len(FIGURES)))
     capitals = np.empty(len(indices))
 
-    def run(prepared: Prepared, rows: Floats, money: Floats, inside: Indices) -> None:
+    def run(prepared: Prepared, rows: Records, money: Floats, inside: Indices) -> None:
         figures[inside] = figures_of(
-            prepared.market, prepared.units, rows, money, first_midnight=prepared.first_midnight
+            prepared.hours,
+            rows,
+            prepared.venues,
+            money,
+            first_midnight=prepared.first_midnight,
         )
 
     with ThreadPoolExecutor(threads) as pool:

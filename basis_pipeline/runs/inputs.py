@@ -15,7 +15,7 @@ from basis_pipeline.times import HOUR_NS
 
 
 def market_arrays(panel: Panel, mode_slice: ModeSlice) -> MarketArrays:
-    """Arrange a panel for the engine: the LST's mark, the liquidation price and the flows chosen.
+    """Arrange a panel for the engine: the LST's value, the liquidation price and the flows chosen.
 
     Raises
     ------
@@ -24,28 +24,17 @@ def market_arrays(panel: Panel, mode_slice: ModeSlice) -> MarketArrays:
     pricing = mode_slice.mode.pricing
     by_oracle = pricing.mark_lst == "oracle"
     extreme = panel.perp_extreme if pricing.liquidation_price == "extreme" else panel.perp_mark
-    return MarketArrays(
-        spot=panel.spot,
-        perp_mark=panel.perp_mark,
-        perp_extreme=extreme,
-        funding_rate=panel.funding_rate,
-        lending_index=panel.lending_index,
-        collateral_index=panel.collateral_index,
-        borrow_index=panel.borrow_index,
-        oracle_rate=panel.oracle_rate,
-        market_rate=panel.market_rate,
-        lst_mark=panel.oracle_rate if by_oracle else panel.market_rate,
-        gas_price=panel.gas_price,
-        numeraire_usd=panel.numeraire_usd,
-        cost_bps=panel.cost_bps,
-        reward_tokens_per_unit=panel.reward_tokens_per_unit,
-        reward_price=panel.reward_price,
-        flow=_flows(panel, mode_slice),
-    )
+    chosen = {
+        "perp_extreme": extreme,
+        "lst_mark": panel.oracle_rate if by_oracle else panel.market_rate,
+        "flow": _flows(panel, mode_slice),
+    }
+    names = (name for name in MarketArrays._fields if name not in chosen)
+    return MarketArrays(**chosen, **{name: getattr(panel, name) for name in names})
 
 
 def _flows(panel: Panel, mode_slice: ModeSlice) -> Floats:
-    """Deposits less withdrawals by mark, (n,); several at one mark add up."""
+    """Deposits less withdrawals by hour, (n,); several at one hour add up."""
     flows = np.zeros(len(panel.timestamps))
     for flow in mode_slice.mode.flows:
         stamp = pd.Timestamp(flow.date).as_unit("ns")
@@ -64,7 +53,7 @@ def _flows(panel: Panel, mode_slice: ModeSlice) -> Floats:
 
 
 def first_midnight(panel: Panel) -> int:
-    """The first mark at 00:00 UTC."""
+    """The first hour at 00:00 UTC."""
     return -int(panel.timestamps[0] // HOUR_NS) % 24
 
 

@@ -27,9 +27,8 @@ from basis_pipeline.config.points import (
     size,
 )
 from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, Range, ScenarioSet
-from basis_pipeline.engine.accounting import unit_table
-from basis_pipeline.engine.model import Floats, MarketArrays, Units
-from basis_pipeline.engine.sweep import parameter_column, parameter_row
+from basis_pipeline.engine.hours import HourCoefficients, hour_coefficients
+from basis_pipeline.engine.model import Floats, Record, Records, parameter_record, venue_terms
 from basis_pipeline.errors import ConfigError, DataError
 from basis_pipeline.market.bootstrap import bootstrapped, source_rows
 from basis_pipeline.market.dataset import Dataset
@@ -86,10 +85,9 @@ FREE = (
 class Prepared:
     """What the points of one group share."""
 
-    market: MarketArrays
-    units: Units
-    base: Floats  # (parameters,) of `parameter_row`
-    venues: int
+    hours: HourCoefficients
+    parameters: Record  # of the group's first point
+    venues: Records  # (K,)
     leveraged: bool
     charged: bool
     first_midnight: int
@@ -154,12 +152,11 @@ class Study:
             _keep(self._panels, structure, (mode_slice, panel))
         mode_slice, panel = self._panels[structure]
         panel = self._altered(panel, mode_slice, chosen)
-        market = market_arrays(panel, mode_slice)
+        parameters = parameters_of(mode_slice)
         prepared = Prepared(
-            market=market,
-            units=unit_table(market),
-            base=parameter_row(parameters_of(mode_slice)),
-            venues=len(panel.venues),
+            hours=hour_coefficients(market_arrays(panel, mode_slice)),
+            parameters=parameter_record(parameters),
+            venues=venue_terms(parameters),
             leveraged=mode_slice.mode.is_leveraged,
             charged=mode_slice.mode.costs.enabled,
             first_midnight=first_midnight(panel),
@@ -167,8 +164,8 @@ class Study:
         _keep(self._markets, group, prepared)
         return prepared
 
-    def groups(self, indices: Indices) -> Iterator[tuple[Prepared, Floats, Floats, Indices]]:
-        """Market, parameter rows, capitals and places among `indices`, group by group."""
+    def groups(self, indices: Indices) -> Iterator[tuple[Prepared, Records, Floats, Indices]]:
+        """Market, parameters, capitals and places among `indices`, group by group."""
         window, market, path, sample = places(self.scenarios, indices)
         values = columns(self.scenarios, sample)
         axes = self.scenarios.keys
@@ -224,12 +221,12 @@ def numbers(axis: Axis, column: Column) -> Column:
     return column
 
 
-def parameter_rows(prepared: Prepared, direct: Mapping[str, Column], count: int) -> Floats:
-    """Rows of parameters: those of the group, and each point's own numbers in their places.
+def parameter_rows(prepared: Prepared, direct: Mapping[str, Column], count: int) -> Records:
+    """Records of parameters: those of the group, and each point's own numbers in their places.
 
     As `parameters_of` has it, a mode without leverage has no target, one without costs no fee.
     """
-    rows = np.tile(prepared.base, (count, 1))
+    rows = np.repeat(prepared.parameters, count)
     for key, column in direct.items():
         name = DIRECT[key]
         if not name or (name == "target_ltv" and not prepared.leveraged):
@@ -237,7 +234,7 @@ def parameter_rows(prepared: Prepared, direct: Mapping[str, Column], count: int)
         scale = 1.0
         if name == "flash_fee":
             scale = BPS if prepared.charged else 0.0
-        rows[:, parameter_column(name, prepared.venues)] = column * scale
+        rows[name] = column * scale
     return rows
 
 

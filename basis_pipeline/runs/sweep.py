@@ -5,15 +5,13 @@ stopped goes on with the batches that are missing. Rows depend on their point al
 number of workers nor the order changes a byte.
 """
 
-import hashlib
+import io
 import json
 import os
-import secrets
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -33,9 +31,10 @@ from basis_pipeline.config.points import (
 )
 from basis_pipeline.config.scenario import CAPITAL, Choice
 from basis_pipeline.engine import ENGINE_VERSION, FIGURES
-from basis_pipeline.engine.figures import COUNTED, EMPTIED, NOT_ENTERED, NOT_FINITE, SOUND
-from basis_pipeline.engine.model import Floats
+from basis_pipeline.engine.figures import COUNTED
+from basis_pipeline.engine.model import Floats, Status
 from basis_pipeline.errors import DataError, ResultsError
+from basis_pipeline.files import sha256, write_atomically
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import TOLERANCE, require_reconciled, run_backtest
 from basis_pipeline.runs.fan_out import Executor, Piece, in_threads, run_figures
@@ -46,8 +45,13 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 BATCHES = "batches"
 
-# What a single run of such a point is refused with; a row says so and keeps its figures.
-STATUS = {SOUND: "", EMPTIED: "CONFIG-012", NOT_FINITE: "MATH-001", NOT_ENTERED: "BT-004"}
+# The code of the error that a single run of such a point raises; its row has it and the figures.
+STATUS: dict[int, str] = {
+    Status.SOUND: "",
+    Status.EMPTIED: "CONFIG-012",
+    Status.NOT_FINITE: "MATH-001",
+    Status.NOT_ENTERED: "BT-004",
+}
 UNRECONCILED = "BT-002"
 
 
@@ -79,8 +83,8 @@ def run_batch(study: Study, indices: Indices, threads: int = 1) -> pa.Table:
 def table_of(study: Study, indices: Indices, figures: Floats, capitals: Column) -> pa.Table:
     """One row a point, in the order of the indices: its keys, its status and its figures.
 
-    `status` is empty, or the code that a single run of the point is refused with; then the figures
-    are what the engine counted all the same. The figures are those of SEMANTICS 11.
+    `status` is empty, or the code of the error that a single run of the point raises; then the
+    figures are what the engine counted all the same. The figures are those of SEMANTICS 11.
     """
     scenarios = study.scenarios
     window, market, path, sample = places(scenarios, indices)
@@ -97,8 +101,8 @@ def table_of(study: Study, indices: Indices, figures: Floats, capitals: Column) 
         if is_direct(key, axis):
             made[key] = pa.array(numbers(axis, values[key]), pa.float64())
         elif isinstance(axis, Choice):
-            said = tuple(json.dumps(value, sort_keys=True) for value in axis.values)
-            made[key] = _named(said, values[key].astype(np.int64))
+            texts = tuple(json.dumps(value, sort_keys=True) for value in axis.values)
+            made[key] = _named(texts, values[key].astype(np.int64))
         else:
             made[key] = pa.array(values[key], pa.float64())
     made[CAPITAL] = pa.array(capitals, pa.float64())
@@ -164,7 +168,7 @@ def identity_of(study: Study) -> str:
         "capital": study.capital,
         "data": data,
     }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(facts, sort_keys=True))
 
 
 def place_of(study: Study, results_dir: Path, kind: str) -> Path:
@@ -195,9 +199,11 @@ def is_finished(path: Path, rows: int) -> bool:
 def write_batch(path: Path, table: pa.Table) -> None:
     """Keep a batch; its file is there whole or not at all. Raises ResultsError RS-001."""
     try:
-        _keep(path, lambda file: pq.write_table(table, file, compression="zstd"))
+        content = io.BytesIO()
+        pq.write_table(table, content, compression="zstd")
+        write_atomically(path, content.getvalue())
     except OSError as error:
-        what = f"a batch cannot be kept: {error.strerror}"
+        what = f"a batch cannot be written: {error.strerror}"
         raise ResultsError("RS-001", what, where=str(path)) from error
 
 
@@ -249,9 +255,9 @@ def open_sweep(study: Study, out: Path) -> str:
                 )
         else:
             text = json.dumps(manifest, indent=2, sort_keys=True, default=str) + "\n"
-            _keep(place, lambda file: file.write(text.encode()))
+            write_atomically(place, text.encode())
     except OSError as error:
-        what = f"the sweep cannot be kept: {error.strerror}"
+        what = f"the sweep cannot be written: {error.strerror}"
         raise ResultsError("RS-001", what, where=str(out)) from error
     return identity
 
@@ -277,7 +283,7 @@ def sweep(
     Parameters
     ----------
     run: who computes the figures; threads of this process, one a core, when not given.
-    report: told after every piece.
+    report: called after every piece.
 
     Raises
     ------
@@ -312,16 +318,3 @@ def _write_pieces(study: Study, path: Path, pieces: list[Piece]) -> None:
     figures = np.concatenate([figures for _, figures, _ in pieces])
     capitals = np.concatenate([capitals for _, _, capitals in pieces])
     write_batch(path, table_of(study, indices, figures, capitals))
-
-
-def _keep(path: Path, write: Callable[[Any], object]) -> None:
-    """Write a file under another name, then give it its own."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

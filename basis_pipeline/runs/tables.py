@@ -1,52 +1,47 @@
 """A simulation as the result tables of a run: names, units and times given back to the arrays."""
 
+from enum import IntEnum
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import COMPONENTS, Simulation
 from basis_pipeline.engine.model import (
-    BALANCE,
-    CASH,
-    DEBT,
-    ENTRY,
-    EVENT_COLUMNS,
-    EVENT_KINDS,
     LEG_DEBT,
     LEG_LENDING,
     LEG_LST,
     LEG_NONE,
     LEG_REWARD,
     LEG_SPOT,
-    QUANTITY,
-    REASONS,
-    SPOT,
-    STAKED,
-    SUPPLY,
+    EventKind,
     Floats,
+    Reason,
+    Records,
 )
-from basis_pipeline.engine.risk import FIRST_VENUE, RISK_COLUMNS
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.results import metrics
 
 
 def growth_and_drawdown(simulation: Simulation, capital: float) -> tuple[Floats, Floats]:
     """Time-weighted growth of one unit of capital and its drawdown from the running peak, (n,)."""
-    costs = simulation.components[:, [COMPONENTS.index(name) for name in ("execution_cost", "gas")]]
-    growth = metrics.growth(simulation.equity, simulation.flow, costs.sum(axis=1), capital)
+    rows = simulation.hourly.rows
+    costs = rows["execution_cost"] + rows["gas"]
+    growth = metrics.growth(simulation.equity, simulation.flow, costs, capital)
     return growth, metrics.drawdown(growth)
 
 
 def equity_table(times: pd.DatetimeIndex, simulation: Simulation, drawdown: Floats) -> pd.DataFrame:
-    """Equity after trades, flows and drawdown by mark."""
+    """Equity after trades, flows and drawdown by hour."""
     columns = {"equity": simulation.equity, "flow": simulation.flow, "drawdown": drawdown}
     return pd.DataFrame({"timestamp": times, **columns})
 
 
 def attribution_table(times: pd.DatetimeIndex, simulation: Simulation) -> pd.DataFrame:
-    """Profit and loss by component and mark, and what no component explains (SEMANTICS 9)."""
-    parts = {name: simulation.components[:, i] for i, name in enumerate(COMPONENTS)}
-    return pd.DataFrame({"timestamp": times, **parts, "residual": simulation.residual})
+    """Profit and loss by component and hour, and what no component explains (SEMANTICS 9)."""
+    parts = {name: simulation.hourly.rows[name] for name in (*COMPONENTS, "residual")}
+    return pd.DataFrame({"timestamp": times, **parts})
 
 
 def positions_table(
@@ -56,23 +51,23 @@ def positions_table(
 
     A perpetual has its signed quantity, its margin balance and its average entry price.
     """
-    mode, state = mode_slice.mode, simulation.state
+    mode, (rows, perps, tokens) = mode_slice.mode, simulation.hourly
     currency, coin = mode.share_class, mode.asset
-    columns: dict[str, Floats] = {f"wallet:BaseToken:{currency}": state[:, CASH]}
+    columns: dict[str, Floats] = {f"wallet:BaseToken:{currency}": rows["cash"]}
     if mode.allocation.lending > 0:
-        columns[f"{mode.lending.protocol}:aToken:a{mode.lending.token}"] = state[:, SUPPLY]
+        columns[f"{mode.lending.protocol}:aToken:a{mode.lending.token}"] = rows["supply"]
     if mode.allocation.spot > 0:
-        columns[f"{mode.spot.venue}:BaseToken:{coin}"] = state[:, SPOT]
+        columns[f"{mode.spot.venue}:BaseToken:{coin}"] = rows["spot"]
     if mode.allocation.staking > 0:
-        columns[_staked_key(mode_slice)] = state[:, STAKED]
+        columns[_staked_key(mode_slice)] = rows["staked"]
     if mode.is_leveraged:
-        columns[f"{mode.lending.protocol}:debtToken:debtWETH"] = state[:, DEBT]
+        columns[f"{mode.lending.protocol}:debtToken:debtWETH"] = rows["debt"]
     for r, token in enumerate(panel.reward_tokens):
-        columns[f"wallet:BaseToken:{token}"] = simulation.tokens[:, r]
+        columns[f"wallet:BaseToken:{token}"] = tokens[:, r]
     for v, venue in enumerate(panel.venues):
-        columns[f"{venue}:Perp:{coin}USDT"] = simulation.perps[:, v, QUANTITY]
-        columns[f"{venue}:BaseToken:USDT"] = simulation.perps[:, v, BALANCE]
-        columns[f"{venue}:EntryPrice:{coin}USDT"] = simulation.perps[:, v, ENTRY]
+        columns[f"{venue}:Perp:{coin}USDT"] = perps["quantity"][:, v]
+        columns[f"{venue}:BaseToken:USDT"] = perps["balance"][:, v]
+        columns[f"{venue}:EntryPrice:{coin}USDT"] = perps["entry"][:, v]
     return pd.DataFrame({"timestamp": times, **columns})
 
 
@@ -84,17 +79,17 @@ def _staked_key(mode_slice: ModeSlice) -> str:
 
 
 def risk_table(
-    times: pd.DatetimeIndex, risk: Floats, drawdown: Floats, venues: tuple[str, ...]
+    times: pd.DatetimeIndex, risk: Records, by_venue: Records, drawdown: Floats, panel: Panel
 ) -> pd.DataFrame:
-    """Risk measures by mark (SEMANTICS 10)."""
-    columns = {name: risk[:, i] for i, name in enumerate(RISK_COLUMNS)}
-    for v, venue in enumerate(venues):
-        columns[f"margin_ratio:{venue}"] = risk[:, FIRST_VENUE + 2 * v]
-        columns[f"basis_bp:{venue}"] = risk[:, FIRST_VENUE + 2 * v + 1]
+    """Risk measures by hour (SEMANTICS 10)."""
+    columns = {name: risk[name] for name in risk.dtype.names or ()}
+    for v, venue in enumerate(panel.venues):
+        for name in by_venue.dtype.names or ():
+            columns[f"{name}:{venue}"] = by_venue[name][:, v]
     return pd.DataFrame({"timestamp": times, **columns, "drawdown": drawdown})
 
 
-def _legs(mode_slice: ModeSlice, panel: Panel) -> dict[int, tuple[str, str]]:
+def _legs(mode_slice: ModeSlice, panel: Panel) -> dict[np.int64, tuple[str, str]]:
     """Venue and instrument of every leg of the ledger."""
     mode, staking = mode_slice.mode, mode_slice.staking_protocol
     issuer = staking.venue if staking else ""
@@ -112,6 +107,11 @@ def _legs(mode_slice: ModeSlice, panel: Panel) -> dict[int, tuple[str, str]]:
     return legs
 
 
+def _names(codes: type[IntEnum]) -> NDArray[np.str_]:
+    """Names by code."""
+    return np.array([member.name.lower() for member in codes])
+
+
 def events_table(
     times: pd.DatetimeIndex, simulation: Simulation, mode_slice: ModeSlice, panel: Panel
 ) -> pd.DataFrame:
@@ -120,34 +120,33 @@ def events_table(
     `notional` is quantity times price, unsigned; `amount` is what the event moved into the book
     (out of it, when negative): payments, rewards and flows. `price` is in the numeraire.
     """
-    columns = {name: simulation.events[:, i] for i, name in enumerate(EVENT_COLUMNS)}
-    legs = _legs(mode_slice, panel)
-    leg = columns["leg"].astype(int)
-    kind = np.array(EVENT_KINDS)[columns["kind"].astype(int)]
+    events, legs = simulation.events, _legs(mode_slice, panel)
+    kind = _names(EventKind)[events["kind"]]
     received = np.isin(kind, ("funding", "reward", "flow"))
-    moved = np.where(kind == "flow", columns["quantity"], columns["notional"])
-    notional = np.abs(columns["quantity"] * columns["price"])
+    moved = np.where(kind == "flow", events["quantity"], events["notional"])
+    notional = np.abs(events["quantity"] * events["price"])
     return pd.DataFrame(
         {
-            "timestamp": times[columns["mark"].astype(int)],
-            "sequence": np.arange(len(leg)),
+            "timestamp": times[events["hour"]],
+            "sequence": np.arange(len(events)),
             "kind": kind,
-            "venue": [legs[i][0] for i in leg],
-            "instrument": [legs[i][1] for i in leg],
-            "quantity": columns["quantity"],
-            "price": columns["price"],
+            "venue": [legs[i][0] for i in events["leg"]],
+            "instrument": [legs[i][1] for i in events["leg"]],
+            "quantity": events["quantity"],
+            "price": events["price"],
             "notional": np.where(np.isin(kind, ("entry", "rebalance")), 0.0, notional),
-            "fee": columns["fee"],
-            "gas": columns["gas"],
+            "fee": events["fee"],
+            "gas": events["gas"],
             "amount": np.where(received, moved, 0.0),
-            "reason": np.array(REASONS)[columns["reason"].astype(int)],
+            "reason": _names(Reason)[events["reason"]],
         }
     )
 
 
 def result_tables(
     simulation: Simulation,
-    risk: Floats,
+    risk: Records,
+    by_venue: Records,
     mode_slice: ModeSlice,
     panel: Panel,
     capital: float,
@@ -159,6 +158,6 @@ def result_tables(
         "equity": equity_table(times, simulation, drawdown),
         "attribution": attribution_table(times, simulation),
         "positions": positions_table(times, simulation, mode_slice, panel),
-        "risk": risk_table(times, risk, drawdown, panel.venues),
+        "risk": risk_table(times, risk, by_venue, drawdown, panel),
         "events": events_table(times, simulation, mode_slice, panel),
     }

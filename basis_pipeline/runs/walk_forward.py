@@ -185,9 +185,9 @@ def daily_returns(study: Study, indices: Indices) -> Floats:
     columns: dict[int, Floats] = {}
     for prepared, rows, capitals, inside in study.groups(indices):
         found = daily_returns_of(
-            prepared.market,
-            prepared.units,
+            prepared.hours,
             rows,
+            prepared.venues,
             capitals,
             first_midnight=prepared.first_midnight,
         )

@@ -8,9 +8,9 @@ import numpy as np
 
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine import FIGURES, MarketArrays, Parameters, simulate
-from basis_pipeline.engine.accounting import unit_table
-from basis_pipeline.engine.model import Floats
-from basis_pipeline.engine.sweep import figures_of, parameter_column, parameter_row
+from basis_pipeline.engine.hours import hour_coefficients
+from basis_pipeline.engine.model import Floats, parameter_record, venue_terms
+from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.window import Window
 from basis_pipeline.runs.backtest import load_datasets
@@ -64,15 +64,17 @@ class Case:
         self.points, self.parameters = points, parameters
         bps = {fee: np.full_like(market.cost_bps, fee * 1e4) for fee in FEES}
         self.markets = {fee: market._replace(cost_bps=bps[fee]) for fee in FEES}
-        self.market, self.units = market, unit_table(market)
-        self.rows = np.tile(parameter_row(parameters), (len(points.capital), 1))
+        self.market = market
+        self.hours = {fee: hour_coefficients(self.markets[fee]) for fee in FEES}
+        self.rows = np.repeat(parameter_record(parameters), len(points.capital))
+        self.venues = venue_terms(parameters)
         columns = {
             "spot_weight": points.leverage / (1.0 + points.leverage),
             "margin_ratio_min": 1.0 / points.max_leverage,
             "margin_ratio_max": 1.0 / points.min_leverage,
         }
         for name, values in columns.items():
-            self.rows[:, parameter_column(name, 1)] = values
+            self.rows[name] = values
 
     def run(self, threads: int) -> Floats:
         """All figures of all points, (points, len(FIGURES))."""
@@ -80,8 +82,8 @@ class Case:
 
         def piece(fee: float, mine: np.ndarray) -> None:
             rows, capitals = self.rows[mine], self.points.capital[mine]
-            market = self.markets[fee]
-            made[mine] = figures_of(market, self.units, rows, capitals, first_midnight=0)
+            hours = self.hours[fee]
+            made[mine] = figures_of(hours, rows, self.venues, capitals, first_midnight=0)
 
         with ThreadPoolExecutor(threads) as pool:
             pieces = [

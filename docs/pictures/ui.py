@@ -133,7 +133,7 @@ def main() -> None:
             take(browser, f"{ui}/assets/report/data_audit", "ui-plots", plots_over_time)
             spoil(data)
             basis("run", *where, "--end", NIGHTS[-1], "--mode", "btc_basis", good=False)
-            check = "assets/raw/bybit_btcusdt_perp?view=checks&checkDetail=landed"
+            check = "assets/raw/bybit_btcusdt_perp?view=checks&checkDetail=readable"
             take(browser, f"{ui}/{check}", "ui-check", seen("offending_rows"))
         browser.close()
 

@@ -3,25 +3,22 @@
 import numpy as np
 import pandas as pd
 
-from basis_pipeline.engine.accounting import Survey
-from basis_pipeline.engine.figures import FIGURES, begin, conclude, tally
+from basis_pipeline.engine.accounting import Valuation
+from basis_pipeline.engine.figures import FIGURES_RECORD, finalize
 from basis_pipeline.engine.ledger import record
 from basis_pipeline.engine.model import (
     COMPONENTS,
-    E_LIQUIDATION,
-    E_REBALANCE,
-    E_TRADE,
-    EQUITY,
-    FLOW,
-    LENDING,
-    SPOT,
+    LEG_SPOT,
+    ROW,
+    EventKind,
     Floats,
+    Reason,
+    parameter_record,
 )
 from basis_pipeline.engine.simulation import empty_book
+from basis_pipeline.engine.tally import accumulate, begin
 from basis_pipeline.runs.backtest import named_figures
 from tests.engine.markets import made_parameters
-
-KINDS = {"trade": E_TRADE, "rebalance": E_REBALANCE, "liquidation": E_LIQUIDATION}
 
 
 def count_marks(
@@ -39,22 +36,36 @@ def count_marks(
 ) -> dict[str, float | int]:
     """Figures of hourly equity, flows and components (n, 10); delta as a share of equity."""
     hours = len(equity)
-    parameters, book = made_parameters(0), empty_book(hours, 0, 0)
+    parameters, book = parameter_record(made_parameters(0)), empty_book(hours, 0, 0)
     begin(book, parameters, capital)
-    row = np.zeros(20)
+    row = np.zeros(1, ROW)[0]
     for t in range(hours):
-        row[EQUITY], row[FLOW] = equity[t], flow[t]
-        row[LENDING : LENDING + len(COMPONENTS)] = parts[t]
-        book.state[SPOT] = delta[t] * equity[t] if delta is not None else 0.0
+        row.flow = flow[t]
+        for name, part in zip(COMPONENTS, parts[t], strict=True):
+            row[name] = part
+        book.holdings.spot = delta[t] * equity[t] if delta is not None else 0.0
         lowest = margin_ratio[t] if margin_ratio is not None else np.inf
-        seen = Survey(float(equity[t]), 0.0, 0.0, 0.0, 0.0, True, float(lowest))
+        seen = Valuation(
+            equity=float(equity[t]),
+            collateral=0.0,
+            staked_value=0.0,
+            debt=0.0,
+            long=0.0,
+            short=0.0,
+            perp_change=0.0,
+            rewards_change=0.0,
+            largest_reward=0.0,
+            margin_fits=True,
+            margin_ratio=float(lowest),
+            liquidation_due=False,
+        )
         midnight = t >= first_midnight and (t - first_midnight) % 24 == 0
-        tally(book, 1.0, parameters, seen, t == 0, midnight, row)
+        accumulate(book, 1.0, parameters, seen, t == 0, midnight, row)
     if events is not None and marks is not None:
         for mark, (_, event) in zip(marks, events.iterrows(), strict=True):
-            record(
-                book, int(mark), KINDS[event["kind"]], 0, event["notional"], 1.0, 0.0, 0.0, 0.0, 0
-            )
-    figures = np.empty(len(FIGURES))
-    conclude(book, hours, risk_free, figures)
-    return named_figures(figures)
+            kind = EventKind[event["kind"].upper()]
+            size = event["notional"]
+            record(book, int(mark), kind, LEG_SPOT, size, 1.0, 0.0, 0.0, 0.0, Reason.NONE)
+    figures = np.empty(1, FIGURES_RECORD)
+    finalize(book, hours, risk_free, figures[0])
+    return named_figures(figures.view(np.float64))

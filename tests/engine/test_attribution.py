@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_pipeline.engine import COMPONENTS, Simulation, simulate
-from basis_pipeline.engine.model import E_LIQUIDATION, EVENT_COLUMNS
+from basis_pipeline.engine.model import EventKind
 from tests.engine.markets import MODES, mode_case
 
 
@@ -67,11 +67,11 @@ def test_a_liquidated_hedge_reconciles(jump: float) -> None:
         perp_extreme=market.perp_extreme * up[:, None],
     )
     simulation = simulate(market, parameters, capital)
-    kinds = simulation.events[:, EVENT_COLUMNS.index("kind")]
-    assert (kinds == E_LIQUIDATION).sum() == 3
+    kinds = simulation.events["kind"]
+    assert (kinds == EventKind.LIQUIDATION).sum() == 3
     assert _component(simulation, "liquidation") < 0.0
     assert _largest_residual(simulation, capital) <= 1e-9
-    assert (simulation.perps[300:, :, 0] == 0.0).all()
+    assert (simulation.hourly.perps["quantity"][300:] == 0.0).all()
 
 
 def test_components_name_what_earned() -> None:

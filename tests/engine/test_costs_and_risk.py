@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from basis_pipeline.engine import COMPONENTS, Simulation, simulate
+from basis_pipeline.engine import COMPONENTS, FIGURES, Simulation, simulate
+from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.ledger import cost_share
-from basis_pipeline.engine.model import FIRST_PERP, QUANTITY, SPOT
-from basis_pipeline.engine.risk import FIRST_VENUE, RISK_COLUMNS, measure
+from basis_pipeline.engine.model import LEG_SPOT
+from basis_pipeline.engine.risk import measure
 from tests.engine.markets import MODES, free, mode_case, still
 
 
@@ -21,17 +22,20 @@ def _part(simulation: Simulation, name: str) -> float:
 def test_the_size_bucket_sets_the_rate(usd: float, bps: float) -> None:
     """Protects the buckets: up to and including their bound, the last one beyond."""
     market, _, _ = mode_case("btc_basis", hours=2)
-    assert cost_share(market, 0, 0, usd) == pytest.approx(bps * 1e-4)
+    assert cost_share(hour_coefficients(market), 0, LEG_SPOT, usd) == pytest.approx(bps * 1e-4)
     in_eth = market._replace(numeraire_usd=np.full(2, 2500.0))
-    assert cost_share(in_eth, 0, 0, usd / 2500.0) == pytest.approx(bps * 1e-4)
+    assert cost_share(hour_coefficients(in_eth), 0, LEG_SPOT, usd / 2500.0) == pytest.approx(
+        bps * 1e-4
+    )
 
 
 def test_trades_above_the_last_bucket_are_counted() -> None:
     """Protects the reader: a rate that was stretched is said so."""
     market, parameters, _ = mode_case("btc_basis", hours=30)
     market = still(market)
-    assert simulate(market, parameters, 1e5).oversize_trades == 0
-    assert simulate(market, parameters, 1e7).oversize_trades == 4  # the spot and three shorts
+    above = FIGURES.index("trades_above_last_size_bucket")
+    assert simulate(market, parameters, 1e5).figures[above] == 0
+    assert simulate(market, parameters, 1e7).figures[above] == 4  # the spot and three shorts
 
 
 @pytest.mark.parametrize(
@@ -67,19 +71,19 @@ def test_entering_the_wallet_never_pays_more_than_it_holds() -> None:
     for mode in ("pure_lending", "eth_leveraged", "eth_staking_only"):
         market, parameters, capital = mode_case(mode)
         run = simulate(market, parameters, capital)
-        assert run.state[:, 0].min() >= -1e-12 * capital
+        assert run.hourly.rows["cash"].min() >= -1e-12 * capital
 
 
 def test_risk_by_hand() -> None:
     """Protects each measure of SEMANTICS 10 at one mark."""
     market, parameters, capital = mode_case("usdt_market_neutral", hours=60)
     run = simulate(market, parameters, capital)
-    risk = measure(market, parameters, run)
+    risk, by_venue = measure(market, parameters, run)
     t = 40
-    named = dict(zip(RISK_COLUMNS, risk[t], strict=False))
-    collateral = run.state[t, 3] * market.collateral_index[t] * market.oracle_rate[t]
-    debt = run.state[t, 4] * market.borrow_index[t]
-    short = -run.perps[t, :, QUANTITY].sum()
+    named = risk[t]
+    collateral = run.hourly.rows["staked"][t] * market.collateral_index[t] * market.oracle_rate[t]
+    debt = run.hourly.rows["debt"][t] * market.borrow_index[t]
+    short = -run.hourly.perps["quantity"][t, :].sum()
     assert named["ltv"] == pytest.approx(debt / collateral)
     assert named["health_factor"] == pytest.approx(0.95 * collateral / debt)
     assert named["liquidation_distance"] == pytest.approx(1.0 - debt / (0.95 * collateral))
@@ -91,12 +95,12 @@ def test_risk_by_hand() -> None:
     assert named["peg_deviation"] == pytest.approx(
         market.market_rate[t] / market.oracle_rate[t] - 1.0
     )
-    quantity, balance, entry = run.perps[t, 1]
+    quantity, balance, entry = run.hourly.perps[t, 1]
     mark = market.perp_mark[t, 1]
     ratio = (balance + quantity * (mark - entry)) / (-quantity * mark)
-    assert risk[t, FIRST_VENUE + 2] == pytest.approx(ratio)
-    assert risk[t, FIRST_VENUE + 3] == pytest.approx((mark / market.spot[t] - 1.0) * 1e4)
-    assert named["min_margin_ratio"] == pytest.approx(risk[t, FIRST_VENUE::2].min())
+    assert by_venue[t, 1].margin_ratio == pytest.approx(ratio)
+    assert by_venue[t, 1].basis_bp == pytest.approx((mark / market.spot[t] - 1.0) * 1e4)
+    assert named["min_margin_ratio"] == pytest.approx(by_venue[t]["margin_ratio"].min())
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -105,9 +109,9 @@ def test_a_debt_without_collateral_has_no_health_left(seed: int) -> None:
     market, parameters, capital = mode_case("eth_leveraged", seed, 40, rebalance_enabled=False)
     market.oracle_rate[20:] *= 0.5
     run = simulate(market, parameters, capital)
-    risk = measure(market, parameters, run)
-    assert (run.state[20:, 4] > 0.0).all()
-    health_factor = risk[:, RISK_COLUMNS.index("health_factor")]
+    risk, _ = measure(market, parameters, run)
+    assert (run.hourly.rows["debt"][20:] > 0.0).all()
+    health_factor = risk["health_factor"]
     assert (health_factor[:20] > 1.4).all()
     assert health_factor[20:] == pytest.approx(0.0, abs=1e-12)
     assert np.max(np.abs(run.residual)) <= 1e-9 * capital
@@ -117,16 +121,17 @@ def test_what_does_not_apply_is_not_a_number() -> None:
     """Protects gates: without debt no health factor, without a hedge no margin ratio."""
     market, parameters, capital = mode_case("eth_staking_only", hours=30)
     run = simulate(market, parameters, capital)
-    risk = measure(market, parameters, run)
+    risk, _ = measure(market, parameters, run)
     for name in ("ltv", "health_factor", "min_margin_ratio"):
-        assert np.isnan(risk[:, RISK_COLUMNS.index(name)]).all()
-    assert (risk[:, RISK_COLUMNS.index("net_delta")] == 0.0).all()
+        assert np.isnan(risk[name]).all()
+    assert (risk["net_delta"] == 0.0).all()
 
 
 def test_the_hourly_table_holds_the_book_after_trades() -> None:
     """Protects the record: quantity, balance and entry price stand in their own columns."""
     market, parameters, capital = mode_case("btc_basis", hours=30)
     run = simulate(still(market), parameters, capital)
-    first = FIRST_PERP
-    assert run.hourly[0, first] == run.perps[0, 0, QUANTITY]
-    assert -run.perps[0, :, QUANTITY].sum() == pytest.approx(run.state[0, SPOT])
+    quantity, balance, entry = run.hourly.perps[0, 0]
+    assert quantity < 0.0 < balance
+    assert entry == market.perp_mark[0, 0]
+    assert -run.hourly.perps["quantity"][0, :].sum() == pytest.approx(run.hourly.rows["spot"][0])

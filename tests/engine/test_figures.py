@@ -7,16 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_pipeline.engine import COMPONENTS, FIGURES, simulate
-from basis_pipeline.engine.accounting import unit_table
-from basis_pipeline.engine.model import E_LIQUIDATION, E_REBALANCE, E_TRADE, Floats
-from basis_pipeline.engine.risk import (
-    HEALTH_FACTOR,
-    LTV,
-    MIN_MARGIN_RATIO,
-    NET_DELTA_RATIO,
-    measure,
-)
-from basis_pipeline.engine.sweep import figures_of, parameter_column, parameter_row
+from basis_pipeline.engine.hours import hour_coefficients
+from basis_pipeline.engine.model import EventKind, Floats, parameter_record, venue_terms
+from basis_pipeline.engine.risk import measure
+from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.results import metrics
 from tests.engine.counting import count_marks
 from tests.engine.markets import MODES, mode_case
@@ -69,7 +63,10 @@ def test_figures_are_those_of_the_hourly_tables(mode: str) -> None:
     market, parameters, capital = mode_case(mode, 4, 700, 0.02)
     market.flow[300], market.flow[500] = 0.4 * capital, -0.2 * capital
     run = simulate(market, parameters, capital, first_midnight=5)
-    risk, found = measure(market, parameters, run), dict(zip(FIGURES, run.figures, strict=True))
+    (risk, _), found = (
+        measure(market, parameters, run),
+        dict(zip(FIGURES, run.figures, strict=True)),
+    )
     costs = run.components[:, 8] + run.components[:, 7]
     growth = metrics.growth(run.equity, run.flow, costs, capital)
     assert found["total_return"] == growth[-1] - 1.0
@@ -84,16 +81,18 @@ def test_figures_are_those_of_the_hourly_tables(mode: str) -> None:
         expected = run.components[:, place].sum()
         assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-9 * capital)
     average = run.equity[:-1].mean()
-    kinds, notional = run.events[:, 1], np.abs(run.events[:, 3] * run.events[:, 4])
-    assert found["turnover"] == pytest.approx(notional[kinds == E_TRADE].sum() / average)
-    assert found["trades"] == (kinds == E_TRADE).sum()
-    assert found["rebalances"] == (kinds == E_REBALANCE).sum()
-    assert found["liquidations"] == len(np.unique(run.events[kinds == E_LIQUIDATION, 0]))
+    kinds, notional = run.events["kind"], np.abs(run.events["quantity"] * run.events["price"])
+    assert found["turnover"] == pytest.approx(notional[kinds == EventKind.TRADE].sum() / average)
+    assert found["trades"] == (kinds == EventKind.TRADE).sum()
+    assert found["rebalances"] == (kinds == EventKind.REBALANCE).sum()
+    assert found["liquidations"] == len(
+        np.unique(run.events[kinds == EventKind.LIQUIDATION]["hour"])
+    )
     extremes = {
-        "max_ltv": risk[:, LTV],
-        "max_abs_delta": np.abs(risk[:, NET_DELTA_RATIO]),
-        "min_health_factor": -risk[:, HEALTH_FACTOR],
-        "min_margin_ratio": -risk[:, MIN_MARGIN_RATIO],
+        "max_ltv": risk["ltv"],
+        "max_abs_delta": np.abs(risk["net_delta_ratio"]),
+        "min_health_factor": -risk["health_factor"],
+        "min_margin_ratio": -risk["min_margin_ratio"],
     }
     for name, values in extremes.items():
         finite = values[np.isfinite(values)]
@@ -122,18 +121,17 @@ def test_scenarios_over_one_market_are_runs_of_their_own(mode: str) -> None:
     """Nothing of one scenario is left when the next begins, whatever happened in it."""
     market, parameters, capital = mode_case(mode, 5, 300, 0.05)
     market.perp_extreme[150] *= 2.5
-    venues = len(parameters.hedge_weights)
-    rows = np.tile(parameter_row(parameters), (6, 1))
-    rows[:, parameter_column("deviation_band", venues)] = (0.5, 0.01, 0.02, 0.02, 0.001, 0.5)
-    rows[:, parameter_column("gas_multiplier", venues)] = (0.0, 1.0, 1.0, 2.0, 1.0, 0.0)
+    rows = np.repeat(parameter_record(parameters), 6)
+    rows["deviation_band"] = (0.5, 0.01, 0.02, 0.02, 0.001, 0.5)
+    rows["gas_multiplier"] = (0.0, 1.0, 1.0, 2.0, 1.0, 0.0)
     capitals = capital * np.array([1.0, 1.0, 1e-6, 1.0, 5.0, 1.0])
-    found = figures_of(market, unit_table(market), rows, capitals, first_midnight=3)
+    hours, terms = hour_coefficients(market), venue_terms(parameters)
+    found = figures_of(hours, rows, terms, capitals, first_midnight=3)
     for row, money, figures in zip(rows, capitals, found, strict=True):
         changed = parameters._replace(
-            deviation_band=row[parameter_column("deviation_band", venues)],
-            gas_multiplier=row[parameter_column("gas_multiplier", venues)],
+            deviation_band=row["deviation_band"], gas_multiplier=row["gas_multiplier"]
         )
-        assert parameter_row(changed).tobytes() == row.tobytes()
+        assert parameter_record(changed).tobytes() == row.tobytes()
         alone = simulate(market, changed, money, first_midnight=3)
         assert alone.figures.tobytes() == figures.tobytes()
     assert found[0].tobytes() == found[5].tobytes()

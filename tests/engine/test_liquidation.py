@@ -6,14 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_pipeline.engine import COMPONENTS, Simulation, simulate
+from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.liquidation import liquidate_loan
-from basis_pipeline.engine.model import BALANCE, DEBT, E_LIQUIDATION, EVENT_COLUMNS, STAKED
+from basis_pipeline.engine.model import ROW, EventKind, parameter_record
 from basis_pipeline.engine.simulation import empty_book
 from tests.engine.markets import free, made_parameters, mode_case, still
 
 
 def _liquidations(simulation: Simulation) -> np.ndarray:
-    return simulation.events[simulation.events[:, EVENT_COLUMNS.index("kind")] == E_LIQUIDATION]
+    return simulation.events[simulation.events["kind"] == EventKind.LIQUIDATION]
 
 
 def _booked(simulation: Simulation) -> float:
@@ -38,19 +39,19 @@ def test_a_seized_loan_loses_exactly_the_bonus(
         oracle_rate=np.full(2, oracle),
         lst_mark=np.full(2, oracle),
     )
-    parameters = made_parameters(0)
+    parameters = parameter_record(made_parameters(0))
     debt = 0.95 * 100.0 / health_factor
     book = empty_book(2, 0, 2)
-    book.state[STAKED] = 100.0 / (collateral_index * oracle)
-    book.state[DEBT] = debt / borrow_index
-    row = np.zeros(40)
-    liquidate_loan(book, market, parameters, 1, row)
-    repaid = debt - book.state[DEBT] * borrow_index
-    seized = 100.0 - book.state[STAKED] * collateral_index * oracle
+    book.holdings.staked = 100.0 / (collateral_index * oracle)
+    book.holdings.debt = debt / borrow_index
+    row = np.zeros(1, ROW)[0]
+    liquidate_loan(book, hour_coefficients(market), parameters, 1, row)
+    repaid = debt - book.holdings.debt * borrow_index
+    seized = 100.0 - book.holdings.staked * collateral_index * oracle
     wanted = debt if health_factor < 0.95 else 0.5 * debt
     assert repaid == pytest.approx(min(wanted, 100.0 / 1.01), rel=1e-12)
     assert seized == pytest.approx(1.01 * repaid, rel=1e-12)
-    assert row.sum() == pytest.approx(-0.01 * repaid * 2500.0, rel=1e-9)
+    assert row.liquidation == pytest.approx(-0.01 * repaid * 2500.0, rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +87,12 @@ def test_the_intrabar_high_liquidates_a_short(spike: float) -> None:
     due = spike > 2.0 / 1.05
     assert len(_liquidations(run)) == due
     if due:
-        quantity = -run.perps[9, 0, 0]
+        quantity = -run.hourly.perps["quantity"][9, 0]
         fee = 0.0125 * quantity * spike * price
         loss = quantity * (spike - 1.0) * price + fee
         assert _booked(run) == pytest.approx(-loss, rel=1e-12)
-        left = run.perps[9, 0, BALANCE] - loss
-        assert run.perps[10, 0, BALANCE] == pytest.approx(left, rel=1e-12)
+        left = run.hourly.perps["balance"][9, 0] - loss
+        assert run.hourly.perps["balance"][10, 0] == pytest.approx(left, rel=1e-12)
 
 
 def test_a_closed_hedge_is_rebuilt_when_rebalancing_is_on() -> None:
@@ -103,7 +104,7 @@ def test_a_closed_hedge_is_rebuilt_when_rebalancing_is_on() -> None:
     run = simulate(market._replace(perp_extreme=extreme), parameters, capital)
     assert len(_liquidations(run)) == 1
     assert run.equity[-1] < 0.9 * capital
-    short = -run.perps[10, :, 0]
+    short = -run.hourly.perps["quantity"][10, :]
     assert short == pytest.approx(short.sum() * parameters.hedge_weights, rel=1e-9)
 
 

@@ -6,28 +6,15 @@ import numpy as np
 import pytest
 
 from basis_pipeline.engine import MarketArrays, Simulation, simulate
-from basis_pipeline.engine.model import (
-    CASH,
-    DEBT,
-    E_ENTRY,
-    E_REBALANCE,
-    E_TRADE,
-    EVENT_COLUMNS,
-    LEG_REWARD,
-    QUANTITY,
-    REASONS,
-    SPOT,
-    STAKED,
-    Floats,
-)
+from basis_pipeline.engine.model import LEG_REWARD, EventKind, Floats, Reason
 from tests.engine.markets import TOKENS, free, mode_case, still
 
 
 def _reasons(simulation: Simulation) -> dict[int, str]:
     """Mark → reason of every rebalance."""
     events = simulation.events
-    chosen = events[events[:, EVENT_COLUMNS.index("kind")] == E_REBALANCE]
-    return {int(e[0]): REASONS[int(e[EVENT_COLUMNS.index("reason")])] for e in chosen}
+    chosen = events[events["kind"] == EventKind.REBALANCE]
+    return {int(event.hour): Reason(event.reason).name.lower() for event in chosen}
 
 
 def _moved(market: MarketArrays, at: int, **factors: float) -> MarketArrays:
@@ -105,18 +92,19 @@ def test_a_restored_book_is_the_contract_s(factor: float) -> None:
     market.cost_bps[:] = cost * 1e4
     market = _moved(market, 20, **_prices(factor))
     run = simulate(market, parameters, capital)
-    held, price = run.state[19, SPOT], market.spot[20]
+    held, price = run.hourly.rows["spot"][19], market.spot[20]
     unchanged = simulate(market, parameters._replace(rebalance_enabled=False), capital)
     before = unchanged.equity[20]
     difference = 0.5 * before - held * price
     traded = abs(difference) / price * (1.0 - cost if difference > 0 else 1.0)
     expected = held + np.sign(difference) * traded
-    assert run.state[20, SPOT] == pytest.approx(expected, rel=1e-12)
-    assert -run.perps[20, :, QUANTITY].sum() == pytest.approx(expected, rel=1e-12)
+    assert run.hourly.rows["spot"][20] == pytest.approx(expected, rel=1e-12)
+    assert -run.hourly.perps["quantity"][20, :].sum() == pytest.approx(expected, rel=1e-12)
     paid = abs(difference) * cost + traded * price * cost
     assert before - run.equity[20] == pytest.approx(paid, rel=1e-9)
-    margins = run.equity[20] - run.state[20, SPOT] * price
-    venue = run.perps[20, :, 1] + run.perps[20, :, 0] * (price - run.perps[20, :, 2])
+    margins = run.equity[20] - run.hourly.rows["spot"][20] * price
+    perps = run.hourly.perps[20]
+    venue = perps["balance"] + perps["quantity"] * (price - perps["entry"])
     assert venue == pytest.approx(margins * parameters.hedge_weights, rel=1e-12)
 
 
@@ -127,12 +115,12 @@ def test_restoring_the_staked_position_lands_on_its_targets() -> None:
     run = simulate(market, parameters, capital)
     marks = np.array(sorted(_reasons(run)))
     assert len(marks) > 3
-    collateral = run.state[:, STAKED] * market.collateral_index * market.oracle_rate
-    debt = run.state[:, DEBT] * market.borrow_index
+    collateral = run.hourly.rows["staked"] * market.collateral_index * market.oracle_rate
+    debt = run.hourly.rows["debt"] * market.borrow_index
     net = (collateral - debt)[marks]
     assert debt[marks] / collateral[marks] == pytest.approx(0.65, rel=1e-12)
     assert net * market.spot[marks] == pytest.approx(0.5 * run.equity[marks], rel=1e-9)
-    short = -run.perps[marks, :, QUANTITY]
+    short = -run.hourly.perps["quantity"][marks, :]
     assert short == pytest.approx(net[:, None] * parameters.hedge_weights, rel=1e-12)
 
 
@@ -147,7 +135,7 @@ def test_a_flow_is_no_profit_and_is_put_to_work(mode: str, share: float) -> None
     run = simulate(market._replace(flow=flow), parameters, capital)
     assert run.equity[30] - run.equity[29] == pytest.approx(flow[30], rel=1e-9)
     assert _reasons(run) == {30: "deviation"}
-    assert run.state[:, CASH].min() >= -1e-9 * capital
+    assert run.hourly.rows["cash"].min() >= -1e-9 * capital
     assert run.components[30].sum() == pytest.approx(0.0, abs=1e-9 * capital)
 
 
@@ -158,7 +146,7 @@ def test_a_small_withdrawal_is_paid_though_no_band_is_left() -> None:
     flow[30] = -0.001 * capital
     run = simulate(free(still(market))._replace(flow=flow), parameters, capital)
     assert _reasons(run) == {30: "cash_shortfall"}
-    assert run.state[30:, CASH] == pytest.approx(0.0, abs=1e-9 * capital)
+    assert run.hourly.rows["cash"][30:] == pytest.approx(0.0, abs=1e-9 * capital)
 
 
 def test_rewards_are_credited_at_their_price_and_sold_above_the_threshold() -> None:
@@ -173,15 +161,12 @@ def test_rewards_are_credited_at_their_price_and_sold_above_the_threshold() -> N
     run = simulate(
         market._replace(reward_tokens_per_unit=per_unit, reward_price=price), parameters, capital
     )
-    staked = run.state[99, STAKED] * market.oracle_rate[99]
-    assert run.tokens[100, 0] == pytest.approx(0.9 * staked, rel=1e-12)
-    sold = run.events[
-        (run.events[:, EVENT_COLUMNS.index("kind")] == E_TRADE)
-        & (run.events[:, EVENT_COLUMNS.index("leg")] == LEG_REWARD)
-    ]
+    staked = run.hourly.rows["staked"][99] * market.oracle_rate[99]
+    assert run.hourly.tokens[100, 0] == pytest.approx(0.9 * staked, rel=1e-12)
+    sold = run.events[(run.events["kind"] == EventKind.TRADE) & (run.events["leg"] == LEG_REWARD)]
     # One payout is worth 0.09 % of equity: the third crosses 0.2 %.
-    assert sold[0, 0] == 300
-    assert run.tokens[300, 0] == 0.0
+    assert sold[0].hour == 300
+    assert run.hourly.tokens[300, 0] == 0.0
 
 
 def test_reward_tokens_are_not_priced_before_their_first_quote() -> None:
@@ -197,6 +182,6 @@ def test_entry_is_the_first_event_and_happens_once() -> None:
     """Protects the order of events: the book is entered at the first mark, at its prices."""
     market, parameters, capital = mode_case("usdt_market_neutral", hours=50)
     events = simulate(market, parameters, capital).events
-    kinds = events[:, EVENT_COLUMNS.index("kind")]
-    assert kinds[0] == E_ENTRY
-    assert (kinds == E_ENTRY).sum() == 1
+    kinds = events["kind"]
+    assert kinds[0] == EventKind.ENTRY
+    assert (kinds == EventKind.ENTRY).sum() == 1

@@ -8,7 +8,7 @@ import numba
 import pytest
 
 from basis_pipeline.config import load_configs, slice_mode
-from basis_pipeline.engine.simulation import run_marks
+from basis_pipeline.engine.simulation import run_hours
 from basis_pipeline.runs.compilation import compile_engine, is_compiled
 from basis_pipeline.settings import project_root
 
@@ -19,7 +19,7 @@ def test_one_compilation_serves_every_mode() -> None:
     configs = load_configs(project_root() / "configs")
     for mode in configs.modes:
         compile_engine(slice_mode(configs, mode))
-    assert len(run_marks.signatures) == 1
+    assert len(run_hours.signatures) == 1
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the engine runs uncompiled")
@@ -28,7 +28,7 @@ def test_a_fresh_cache_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     assert not is_compiled()
     (tmp_path / "engine").mkdir()
-    (tmp_path / "engine" / "sweep.run_rows-54.py311.nbi").touch()
+    (tmp_path / "engine" / "sweep.run_scenarios-54.py311.nbi").touch()
     assert is_compiled()
 
 

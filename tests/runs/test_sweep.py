@@ -15,7 +15,8 @@ import pytest
 
 from basis_pipeline.config.points import columns, places, size
 from basis_pipeline.config.scenario import CAPITAL
-from basis_pipeline.engine.sweep import parameter_row
+from basis_pipeline.engine.hours import hour_coefficients
+from basis_pipeline.engine.model import parameter_record
 from basis_pipeline.errors import BasisError, ConfigError, ResultsError
 from basis_pipeline.market.window import parse_window
 from basis_pipeline.runs import sweep as sweeping
@@ -119,12 +120,12 @@ def test_numbers_put_straight_in_are_those_of_the_validated_slice(sample: Tree, 
         for row, capital, index in list(zip(rows, capitals, inside, strict=True))[:5]:
             chosen = study.point(int(index))
             mode_slice = study.slice_of(chosen.overrides)
-            assert row.tobytes() == parameter_row(parameters_of(mode_slice)).tobytes()
+            assert row.tobytes() == parameter_record(parameters_of(mode_slice)).tobytes()
             assert capital == chosen.overrides[CAPITAL]
             seen += 1
         market = market_arrays(study.panel_of(mode_slice, chosen), mode_slice)
-        for name, values in market._asdict().items():
-            assert values.tobytes() == getattr(prepared.market, name).tobytes(), name
+        for name, values in hour_coefficients(market)._asdict().items():
+            assert values.tobytes() == getattr(prepared.hours, name).tobytes(), name
     assert seen >= 8
 
 

@@ -1,0 +1,178 @@
+"""Accumulate what the figures of a run are made of, hour by hour: no table is read again."""
+
+import numpy as np
+
+from basis_pipeline.engine.accounting import Valuation
+from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.model import Book, Record, Status
+
+BELOW, ABOVE = 1.0 - 1e-14, 1.0 + 1e-14
+TINY = np.finfo(np.float64).tiny
+
+
+@compiled
+def begin(book: Book, parameters: Record, capital: float) -> None:
+    """Put the capital into the wallet of an empty book and start counting."""
+    book.holdings.cash = capital
+    tally = book.tally
+    tally.equity = capital
+    tally.capital = capital
+    tally.units = capital
+    tally.share = 1.0
+    tally.peak = 1.0
+    tally.trough = 1.0
+    tally.liquidation_threshold = parameters.liquidation_threshold
+    tally.min_margin_ratio = np.inf
+    tally.peak_bound = -np.inf  # the first hour is looked at
+
+
+@hot
+def accumulate(
+    book: Book,
+    spot: float,
+    parameters: Record,
+    seen: Valuation,
+    first: bool,
+    midnight: bool,
+    row: Record,
+) -> None:
+    """Count one hour, after its trades; writes the row's equity and residual."""
+    tally = book.tally
+    lending, borrowing, staking = row.lending, row.borrowing, row.staking
+    rewards, funding = row.rewards, row.funding
+    spot_price, perp_price = row.spot_price, row.perp_price
+    execution_cost, gas, liquidation = row.execution_cost, row.gas, row.liquidation
+    tally.lending += lending
+    tally.borrowing += borrowing
+    tally.staking += staking
+    tally.rewards += rewards
+    tally.funding += funding
+    tally.spot_price += spot_price
+    tally.perp_price += perp_price
+    tally.execution_cost += execution_cost
+    tally.gas += gas
+    tally.liquidation += liquidation
+    earned = (lending + borrowing) + (staking + rewards)
+    moved = (spot_price + perp_price) + funding
+    paid = (execution_cost + gas) + liquidation
+    before = tally.equity
+    residual = ((seen.equity - before) - row.flow) - (paid + (earned + moved))
+    row.equity = seen.equity
+    row.residual = residual
+    if not first:
+        tally.equity_sum += before
+    tally.equity = seen.equity
+    if row.flow != 0.0:
+        rebase(book, row)
+    update_extremes(book, spot, parameters, seen, residual, midnight)
+    if first and seen.equity <= 0.0:
+        set_status(book, Status.NOT_ENTERED)
+
+
+@hot
+def update_extremes(
+    book: Book,
+    spot: float,
+    parameters: Record,
+    seen: Valuation,
+    residual: float,
+    midnight: bool,
+) -> None:
+    """Keep the extremes of an hour.
+
+    An extreme is a ratio, and divisions take longer than all else together: what cannot be a new
+    one is found by a product, with more room than rounding needs.
+    """
+    tally = book.tally
+    if midnight or not tally.trough_bound < seen.equity < tally.peak_bound:
+        update_growth(book, midnight)
+    if not abs(residual) <= tally.max_residual * BELOW * abs(seen.equity):
+        update_residual(book, residual)
+    if not seen.debt <= tally.max_ltv * BELOW * seen.collateral:
+        update_max_ltv(book, seen.debt, seen.collateral)
+    if seen.margin_ratio < tally.min_margin_ratio:
+        tally.min_margin_ratio = seen.margin_ratio
+    if parameters.buys_asset:
+        value = (book.holdings.spot + seen.collateral - seen.debt - seen.short) * spot
+        if not abs(value) <= tally.max_delta * BELOW * seen.equity:
+            update_delta(book, value)
+
+
+@compiled
+def update_growth(book: Book, midnight: bool) -> None:
+    """Keep the growth of a new day, of a new peak, or of a new low since the peak."""
+    tally = book.tally
+    growth = tally.final_growth if tally.closed else tally.equity / tally.units
+    if midnight:
+        book.midnights[tally.midnights] = growth
+        tally.midnights += 1
+    if growth > tally.peak:
+        tally.drawdown = max(tally.drawdown, 1.0 - tally.trough / tally.peak)
+        tally.peak = growth
+        tally.trough = growth
+    elif growth < tally.trough:
+        tally.trough = growth
+    tally.peak_bound = tally.peak * BELOW * tally.units
+    tally.trough_bound = tally.trough * ABOVE * tally.units
+    if tally.closed:  # nothing grows any more
+        tally.peak_bound = np.inf
+        tally.trough_bound = -np.inf
+
+
+@compiled
+def update_residual(book: Book, residual: float) -> None:
+    """Keep the worst residual as a share of equity; one that is not finite is the run's end."""
+    tally = book.tally
+    unexplained = abs(residual) / max(abs(tally.equity), TINY)
+    if not unexplained <= tally.max_residual:
+        tally.max_residual = unexplained
+    if not abs(residual) < np.inf:
+        set_status(book, Status.NOT_FINITE)
+
+
+@compiled
+def update_max_ltv(book: Book, debt: float, collateral: float) -> None:
+    """Keep the highest loan to value; a debt without collateral has none."""
+    if collateral > 0.0:
+        book.tally.max_ltv = max(book.tally.max_ltv, debt / collateral)
+    else:
+        book.tally.collateral_gone = True
+
+
+@compiled
+def update_delta(book: Book, value: float) -> None:
+    """Keep the highest net delta as a share of equity."""
+    tally = book.tally
+    delta = abs(value / tally.equity) if tally.equity != 0.0 else np.inf
+    if delta < np.inf:
+        tally.max_delta = max(tally.max_delta, delta)
+
+
+@compiled
+def set_status(book: Book, status: Status) -> None:
+    """Keep what makes the run's figures mean nothing; the worst of several."""
+    if book.tally.status == Status.SOUND or status < book.tally.status:
+        book.tally.status = status
+
+
+@compiled
+def rebase(book: Book, row: Record) -> None:
+    """Let a flow buy or sell units of the run, as a fund's, at their price before its trades.
+
+    The costs of its hour are borne by all units: `units *= (E - C) / (E - C - F)`. Once everything
+    is withdrawn the growth stays where it was.
+    """
+    tally, flow = book.tally, row.flow
+    tally.net_flow += flow
+    if flow < 0.0 and row.equity <= 0.0:
+        set_status(book, Status.EMPTIED)
+    after = row.equity - (row.execution_cost + row.gas)
+    before = after - flow
+    if not tally.closed:
+        if after <= 1e-12 * abs(before):
+            tally.final_growth = before / tally.units
+            tally.closed = True
+        else:
+            tally.share *= after / before
+            tally.units = tally.capital * tally.share
+    update_growth(book, False)
