@@ -256,7 +256,7 @@ def drain(results_dir: ResultsDir = None) -> None:
     """
     found = _archive(settings_of(results_dir=results_dir)).start()
     added = count_of(len(found.added), "run")
-    screen.echo(f"{added} recorded from files, {found.drained} from the queue")
+    screen.echo(f"{added} recorded from files; entries of the queue recorded: {found.drained}")
     for problem in found.problems:
         screen.echo_error(problem)
     if found.problems:
