@@ -26,7 +26,7 @@ from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.settings import load_settings
 from tests.orchestration.conftest import Place, opened, place_at
 from tests.orchestration.platform_alone import Platform, aged, stages
-from tests.orchestration.test_refusals import contents, cut_last_line, cut_short, spoil_price
+from tests.orchestration.test_refusals import cut_last_line, cut_short, recorded, spoil_price
 
 KEPT = (
     "btc_usd",
@@ -174,7 +174,7 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     shutil.copy(data / FUNDING, data / FUNDING.replace("2024-02-29", "2024-02-29_2"))
     aged(data)
     assert stages(platform.settle()) == ["data", "btc_basis", "pages"]
-    kept = contents(runs)
+    kept = recorded(runs)
     cut_short(data / PERP)
     aged(data)
     short = platform.settle()
@@ -183,7 +183,7 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     shutil.copy(sample / PERP, data / PERP)
     aged(data)
     assert all(run.is_success for run in platform.settle())
-    assert kept.items() <= contents(runs).items()
+    assert kept.items() <= recorded(runs).items()
     diary.quiet()
 
     # Night 2: the process is killed in the middle of a run, and started again.
@@ -191,7 +191,7 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     aged(data)
     platform.look("raw_files")
     dead = killed_while_it_runs(platform, "btc_basis")
-    assert kept.items() <= contents(runs).items()
+    assert kept.items() <= recorded(runs).items()
     take_over(platform, dead)
     platform.settle()
     two = night(platform, 2)
@@ -213,7 +213,7 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     resume(settings, reason="the venue delivered again", by="ann")
     assert "btc_basis" in stages(platform.settle())
     diary.quiet()
-    assert kept.items() <= contents(runs).items()
+    assert kept.items() <= recorded(runs).items()
 
     _explained(diary, dead)
 

@@ -14,7 +14,13 @@ from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.settings import load_settings
 from basis_pipeline.verdict import Status, failing
 from tests.orchestration.platform_alone import Platform, aged, stages
-from tests.orchestration.test_refusals import contents, cut_last_line, cut_short, spoil_price
+from tests.orchestration.test_refusals import (
+    contents,
+    cut_last_line,
+    cut_short,
+    recorded,
+    spoil_price,
+)
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
 LONGER = (
@@ -68,7 +74,7 @@ def test_a_broken_delivery_stops_its_modes_and_touches_no_result(
 ) -> None:
     """Corrupt, cut, shortened, empty or gone: rejected with its code; a good one repairs it."""
     runs_kept, reports = (running.place.results / name for name in ("runs", "reports"))
-    before, pages = contents(runs_kept), contents(reports)
+    before, pages = recorded(runs_kept), contents(reports)
     break_it(running.place.data / PERP)
     aged(running.place.data)
     runs = running.settle()
@@ -79,7 +85,7 @@ def test_a_broken_delivery_stops_its_modes_and_touches_no_result(
     blocking = gates["market/panel[btc_basis] inputs"]
     assert blocking.status is Status.FAIL
     assert code in blocking.message
-    assert contents(runs_kept) == before
+    assert recorded(runs_kept) == before
     # Every page that shows a verdict on the mode or its data is written anew, its sheet included.
     written = {name for name, content in contents(reports).items() if content != pages[name]}
     assert written >= {"btc_basis.html", "comparison.html", "data_audit.html", "gates.html"}
@@ -88,7 +94,7 @@ def test_a_broken_delivery_stops_its_modes_and_touches_no_result(
     shutil.copy2(sample / PERP, running.place.data / PERP)
     aged(running.place.data)
     assert stages(running.settle()) == ["data", "btc_basis", "pages"]
-    assert contents(runs_kept) == before
+    assert recorded(runs_kept) == before
 
 
 def test_a_growing_file_is_left_alone(running: Platform) -> None:
