@@ -13,6 +13,7 @@ from basis_pipeline.commands.options import (
     DataDir,
     End,
     Start,
+    open_settings,
     project_configs,
     require_data,
     settings_of,
@@ -72,6 +73,8 @@ def audit(
     """
     settings, configs = settings_of(data_dir, None, start, end), project_configs()
     require_data(settings)
+    if out:
+        open_settings("basis data audit --out")
     with screen.progress(1) as advance:
         advance("reading every feed")
         from basis_pipeline.market.audit import audit as audit_feeds

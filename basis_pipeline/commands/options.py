@@ -105,6 +105,21 @@ def settings_of(
     )
 
 
+def open_settings(command: str, results_dir: Path | None = None) -> "Settings":
+    """Return the settings of a command that writes; blocked after a shutdown.
+
+    Raises
+    ------
+    BacktestError: BT-005 after a shutdown. ConfigError, ResultsError: as `settings_of`, and
+        where the state of emergency control cannot be read.
+    """
+    from basis_pipeline.operations.control import require_open
+
+    settings = settings_of(results_dir=results_dir)
+    require_open(settings, command)
+    return settings
+
+
 def project_configs() -> "Configs":
     """Return the project's `configs/`. Raises ConfigError."""
     from basis_pipeline.config import load_configs

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import Form, ResultsDir, settings_of
+from basis_pipeline.commands.options import Form, ResultsDir, open_settings, settings_of
 from basis_pipeline.errors import CommandError, EventError, ResultsError
 from basis_pipeline.verdict import count_of
 
@@ -140,7 +140,7 @@ def export(
 
     Example: basis results export 1f2e --out exported --format parquet
     """
-    engine = _require_database(settings_of(results_dir=results_dir))
+    engine = _require_database(open_settings("basis results export", results_dir))
     import pandas as pd
 
     from basis_pipeline.files import write_atomically
@@ -232,7 +232,7 @@ def prune(
         raise CommandError(
             "API-001", "no limit is given for the runs to remove", available="--keep, --older-than"
         )
-    settings = settings_of(results_dir=results_dir)
+    settings = open_settings("basis results prune", results_dir)
     before = _time(older_than, "--older-than") if older_than else None
     engine = _require_database(settings)
     from basis_pipeline.operations.upkeep import prune as pruned
@@ -254,7 +254,7 @@ def drain(results_dir: ResultsDir = None) -> None:
     Every run does so when it starts; this is for a database that was out of reach. Exit code 1 when
     something needs a person to look at it.
     """
-    found = _archive(settings_of(results_dir=results_dir)).start()
+    found = _archive(open_settings("basis results drain", results_dir)).start()
     added = count_of(len(found.added), "run")
     screen.echo(f"{added} recorded from files; entries of the queue recorded: {found.drained}")
     for problem in found.problems:

@@ -343,6 +343,19 @@ def test_a_halt_of_the_limits_while_the_server_is_down_holds_when_it_is_back(
         assert control.read_state(settings).name is State.NORMAL
 
 
+def test_a_read_only_results_directory_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A halt is seen where nothing can be written, and nothing is made by looking."""
+    settings = settings_at(tmp_path)
+    control.halt(settings, reason="odd fills", by="ann")
+    before = sorted(settings.results_dir.rglob("*"))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # who runs as root may write everywhere
+    assert control.read_state(settings).name is State.HALT
+    assert len(control.transitions(settings)) == 1
+    assert sorted(settings.results_dir.rglob("*")) == before
+
+
 def test_a_log_that_cannot_be_written_does_not_keep_from_halting(settings: Settings) -> None:
     """The change stands in the database, whatever becomes of the log."""
     settings.results_dir.mkdir(parents=True)
