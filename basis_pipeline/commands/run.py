@@ -51,7 +51,7 @@ def run(
     where the UI (make ui) and basis gates find it. A broken feed stops the modes that read it and
     no other; earlier results stay. Exit code 1 when a mode was refused or an ERROR gate failed.
 
-    Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
+    Example: basis run --mode pure_lending --start 2024-06-01 --end 2024-12-01
     """
     from basis_pipeline.config.control import load_control_limits, unknown_modes
     from basis_pipeline.operations.control import require_work
