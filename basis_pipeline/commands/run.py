@@ -41,7 +41,7 @@ def run(options: Options, mode: Modes = None) -> None:
     it and no other; earlier results stay. Exit code 1 when a mode was blocked or an ERROR gate
     failed, 130 after Ctrl-C or SIGTERM.
 
-    Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
+    Example: basis run --mode pure_lending --start 2024-06-01 --end 2024-12-01
     """
     from basis_pipeline.config.control import load_control_limits, unknown_modes
     from basis_pipeline.operations.control import require_work

@@ -85,7 +85,7 @@ stress = _command(
 
     Replays whose days lie outside of the window are left out, and named.
 
-    Example: basis stress eth_leveraged --start 2024-05-13 --end 2025-03-01
+    Example: basis stress eth_leveraged
     """,
 )
 montecarlo = _command(

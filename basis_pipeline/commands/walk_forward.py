@@ -26,7 +26,7 @@ def walk_forward(
     The plan is the mode's file in configs/walk_forward/: the grid, the windows, the objective, the
     constraints and the limits of the gates. Exit code 1 when a gate of severity ERROR fails.
 
-    Example: basis walk-forward usdt_market_neutral --start 2024-05-13 --end 2025-03-01
+    Example: basis walk-forward usdt_market_neutral
     """
     from basis_pipeline.config.walk_forward import load_walk_forward
     from basis_pipeline.settings import project_root

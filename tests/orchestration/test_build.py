@@ -17,9 +17,8 @@ from basis_pipeline.orchestration.checks import PHASE, SEVERITY
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import project_root
 
-# The README's table of selections.
-README = (project_root() / "README.md").read_text(encoding="utf-8")
-SELECTIONS = README.partition("## Looking at it")[2].partition("\n## ")[0]
+REFERENCE = (project_root() / "docs" / "reference.md").read_text(encoding="utf-8")
+SELECTIONS = REFERENCE.partition("## Selections")[2].partition("\n## ")[0]
 JOBS = {
     "full_pipeline",
     "full_pipeline_parallel",
@@ -127,7 +126,7 @@ def test_raw_schemas_name_the_columns_that_land(sample: Path, defs: dg.Definitio
 
 @pytest.mark.parametrize("selection", re.findall(r"^\| `(.+?)` \|", SELECTIONS, re.MULTILINE))
 def test_documented_selections_find_assets(selection: str, defs: dg.Definitions) -> None:
-    """What a person copies from the README into the UI selects something, and not everything."""
+    """What a person copies from the reference into the UI selects something, and not everything."""
     graph = defs.resolve_asset_graph()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # parts of the syntax are a beta in the pinned release
