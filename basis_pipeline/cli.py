@@ -1,10 +1,12 @@
 """`basis`: the pipeline from the command line."""
 
 import sys
-from typing import NoReturn
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 
+from basis_pipeline.commands import interrupts
 from basis_pipeline.commands.backtest import backtest
 from basis_pipeline.commands.control import control, halt, resume
 from basis_pipeline.commands.data import audit, sample
@@ -16,7 +18,7 @@ from basis_pipeline.commands.report import compare, tear_sheet
 from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
-from basis_pipeline.commands.screen import complain
+from basis_pipeline.commands.screen import echo_error
 from basis_pipeline.commands.sweep import montecarlo, stress, sweep
 from basis_pipeline.commands.walk_forward import walk_forward
 from basis_pipeline.errors import BasisError, CommandError
@@ -25,49 +27,62 @@ HELP = """From raw exchange and protocol CSVs to quality-gated backtests of cryp
 strategies.
 
 A first look: `basis data sample --out data/sample`, then `basis run`. What is not given as an
-option comes from the environment (BASIS_DATA_DIR, BASIS_RESULTS_DIR and so on); every complaint
+option comes from the environment (BASIS_DATA_DIR, BASIS_RESULTS_DIR and so on); every error
 carries a code that `basis errors` explains.
 """
-DATA_HELP = "Make sample data, or look at what a data directory holds."
+RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
+PANELS = {
+    RUN: (run, backtest, gates, request),
+    RESEARCH: (sweep, stress, montecarlo, walk_forward),
+    OPERATE: (health, control, halt, resume, events, errors),
+}
 
-app = typer.Typer(name="basis", help=HELP, add_completion=False, pretty_exceptions_enable=False)
-data = typer.Typer(help=DATA_HELP)
+app = typer.Typer(name="basis", help=HELP, pretty_exceptions_enable=False)
+data = typer.Typer(help="Make sample data, or audit what a data directory holds.")
 report = typer.Typer(help="Write the pages of recorded runs: tear sheets and comparisons.")
-app.command()(run)
-app.command()(backtest)
-app.command()(sweep)
-app.command()(stress)
-app.command()(montecarlo)
-app.command(name="walk-forward")(walk_forward)
-app.add_typer(data, name="data")
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
+app.add_typer(report, name="report", rich_help_panel=RUN)
+app.add_typer(results, name="results", rich_help_panel=OPERATE)
+app.add_typer(data, name="data", rich_help_panel=DATA)
 data.command()(sample)
 data.command()(audit)
-app.command()(request)
-app.add_typer(report, name="report")
 report.command()(tear_sheet)
 report.command()(compare)
-app.command()(gates)
-app.command()(events)
-app.command()(errors)
-app.command()(health)
-app.command()(halt)
-app.command()(resume)
-app.command()(control)
-app.add_typer(results, name="results")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"basis {version('basis-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take the options of `basis` itself."""
 
 
 def main() -> NoReturn:
     """Run the command line: bad input is one message on stderr and exit code 2."""
+    interrupts.listen()
     try:
         code = app(standalone_mode=False)
     except BasisError as error:
-        complain(error)
+        echo_error(error)
         sys.exit(2)
     except typer.TyperException as error:
-        complain(_usage_error(error))
+        echo_error(_usage_error(error))
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        interrupts.end()
+    if code == interrupts.EXIT_CODE:  # what Typer makes of an interrupt inside a command
+        interrupts.end()
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -1,4 +1,4 @@
-"""The documents: every command and code block runs, every link leads somewhere.
+"""The documents and --help: every command and code block runs, every link leads somewhere.
 
 A reader's checkout is made in a temporary directory, with the data and the results that `make run`
 makes. Each page is read from the top: a `bash` block is executed line by line, a `python` block as
@@ -25,6 +25,8 @@ ORDER = ("docs/tutorial.md", "docs/how-to.md")  # what a reader does first
 COPIED = ("basis_pipeline", "configs", "docs")
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(basis [^`\n…]+)`")
+EXAMPLE = re.compile(r"^ +Example: (basis .+)$", re.MULTILINE)
+HELP = "the examples of --help"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # Names of commands, without the arguments that they need.
 NAMES = re.compile(
@@ -36,6 +38,10 @@ VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run")  # 1
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:
     """Language and text of what a page shows, in order; `inline` for commands in sentences."""
+    if page == HELP:
+        for file in sorted((ROOT / "basis_pipeline" / "commands").glob("*.py")):
+            yield from (("inline", command) for command in EXAMPLE.findall(file.read_text("utf-8")))
+        return
     text = (ROOT / page).read_text(encoding="utf-8")
     for info, block in FENCED.findall(text):
         if "notrun" not in info:
@@ -79,7 +85,10 @@ class Reader:
         if words[0] not in ("basis", "dagster"):
             subprocess.run(["bash", "-ec", line], cwd=self.place, check=True)
             return
-        words = ["data/sample" if word == "DIR" else word for word in words[1:]]
+        # What stands for the reader's own: a directory, the beginning of a run's identity.
+        recorded = sorted(path.name for path in (self.place / "results" / "runs").glob("[0-9a-f]*"))
+        own = {"DIR": "data/sample", "1f2e": recorded[0] if recorded else ""}
+        words = [own.get(word, word) for word in words[1:]]
         program = "basis_pipeline" if line.startswith("basis") else "dagster"
         done = shell.run(program, *words, env=self.environ, cwd=self.place, timeout=900.0)
         allowed = (0, 1) if line.startswith(VERDICTS) else (0,)
@@ -90,7 +99,8 @@ class Reader:
 def test_every_command_and_block_of_every_page_runs(reader: Reader) -> None:
     """A reader who types what stands there gets an answer: nothing unusable, no traceback."""
     checkout = reader.place
-    for page in sorted(PAGES, key=lambda page: (page not in ORDER, page.startswith("docs/how"))):
+    rest = [page for page in PAGES if page not in ORDER]
+    for page in (*ORDER, *rest, HELP):
         for number, (language, text) in enumerate(blocks(page)):
             if language in ("bash", "inline"):
                 for line in text.splitlines():

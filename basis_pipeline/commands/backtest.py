@@ -65,4 +65,4 @@ def backtest(
     row = [mode, *screen.headlines(result.summary)]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES), [row]))
     screen.show_verdicts(judged.verdicts)
-    screen.say(f"Run {result.run_id}: {directory}")
+    screen.echo(f"Run {result.run_id}: {directory}")

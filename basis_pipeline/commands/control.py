@@ -75,7 +75,7 @@ def control(form: Form = "table", results_dir: ResultsDir = None) -> None:
     if form == "json":
         print(_document(state, changes))
         return
-    screen.say(f"Control: {state.description}")
+    screen.echo(f"Control: {state.description}")
     if state.breaches:
         breaches = [
             [
@@ -93,7 +93,7 @@ def control(form: Form = "table", results_dir: ResultsDir = None) -> None:
         columns = ["at (UTC)", "from", "to", "by", "why"]
         screen.console().print(screen.table("Changes", columns, rows))
     if problem := _problem_of_limits():
-        screen.complain(problem)
+        screen.echo_error(problem)
 
 
 def _login() -> str:
@@ -108,7 +108,7 @@ def _show_change(settings: "Settings", *, is_changed: bool) -> None:
     from basis_pipeline.operations.control import read_state
 
     state = read_state(settings)
-    screen.say(f"{'Control' if is_changed else 'Nothing to change'}: {state.description}")
+    screen.echo(f"{'Control' if is_changed else 'Nothing to change'}: {state.description}")
     if is_changed:
         _show_in_ui(settings, state)
 
@@ -125,7 +125,7 @@ def _show_in_ui(settings: "Settings", state: "ControlState") -> None:
         with opened_instance(home) as instance:
             show(instance, state)
     except BasisError as error:
-        screen.complain(error)
+        screen.echo_error(error)
 
 
 def _problem_of_limits() -> BasisError | None:

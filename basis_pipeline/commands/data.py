@@ -13,6 +13,7 @@ from basis_pipeline.commands.options import (
     DataDir,
     End,
     Start,
+    open_settings,
     project_configs,
     require_data,
     settings_of,
@@ -47,7 +48,7 @@ def sample(
         from basis_pipeline.market.sample import write_sample
 
         paths = write_sample(out, seed=seed, days=days, start=first)
-    screen.say(f"{len(paths)} files below {out}")
+    screen.echo(f"{len(paths)} files below {out}")
 
 
 def audit(
@@ -72,6 +73,8 @@ def audit(
     """
     settings, configs = settings_of(data_dir, None, start, end), project_configs()
     require_data(settings)
+    if out:
+        open_settings("basis data audit --out")
     with screen.progress(1) as advance:
         advance("reading every feed")
         from basis_pipeline.market.audit import audit as audit_feeds

@@ -80,7 +80,7 @@ def events(
     for line in lines:
         print(line)
     for damage in damages:
-        screen.complain(damage)
+        screen.echo_error(damage)
 
 
 def _lines(events: "Iterable[Event]") -> Iterable[str]:

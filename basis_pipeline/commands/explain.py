@@ -31,7 +31,7 @@ def errors(
 
 
 def _page(entry: ErrorCode) -> None:
-    screen.say(f"{entry.code}: {entry.meaning}")
+    screen.echo(f"{entry.code}: {entry.meaning}")
     told = {
         "severity": entry.severity.value,
         "phase": f"{entry.phase} {PHASES[entry.phase]}",
@@ -41,4 +41,4 @@ def _page(entry: ErrorCode) -> None:
         "see": entry.document,
     }
     for name, value in told.items():
-        screen.say(f"  {name:14}{value}")
+        screen.echo(f"  {name:14}{value}")

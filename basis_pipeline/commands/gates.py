@@ -11,15 +11,18 @@ from rich.console import Console
 from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import (
     Modes,
+    Options,
     ResultsDir,
     chosen,
     project_configs,
     require_data,
     settings_of,
+    sliced,
+    unsound_modes,
 )
+from basis_pipeline.commands.run import launched
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.errors import CommandError, PlatformError
-from basis_pipeline.settings import dagster_home
 from basis_pipeline.verdict import (
     WORST_FIRST,
     Status,
@@ -33,6 +36,8 @@ from basis_pipeline.verdict import (
 )
 
 if TYPE_CHECKING:
+    from basis_pipeline.errors import BasisError
+    from basis_pipeline.orchestration.launch import Launcher
     from basis_pipeline.settings import Settings
 
 PIPELINE = range(1, 4)  # phases whose gates the pipeline's own runs evaluate
@@ -114,25 +119,22 @@ def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> Non
     """Evaluate the gates of the phases; what went wrong is in their records, and on stderr."""
     if min(phases) in PIPELINE:
         require_data(settings)
-    home = dagster_home(settings)
-    with screen.progress(len(modes) + 5) as advance:
-        advance("starting")
-        from basis_pipeline.orchestration.build import build_defs
-        from basis_pipeline.orchestration.instance import opened_instance
-        from basis_pipeline.orchestration.launch import Launcher
-        from basis_pipeline.orchestration.resources import RunOptions
 
-        request = RunOptions(data_dir=str(settings.data_dir), results_dir=str(settings.results_dir))
-        with opened_instance(home) as instance:
-            launcher = Launcher(build_defs(), instance, request, advance)
-            problems = []
-            if min(phases) in PIPELINE:
-                outcome = launcher.run([request.slice(mode) for mode in modes])
-                problems += outcome.problems
-                problems += [problem for mode in outcome.modes for problem in mode.problems]
-            problems += launcher.judge(phases)
+    def evaluate(launcher: "Launcher") -> "list[BasisError | str]":
+        problems = []
+        if min(phases) in PIPELINE:
+            configs = launcher.options.configs
+            unsound = unsound_modes(configs, modes)
+            slices = sliced(configs, sorted(set(modes) - set(unsound)), None, None)
+            outcome = launcher.run(slices, unsound=unsound)
+            problems += outcome.problems
+            problems += [problem for mode in outcome.modes for problem in mode.problems]
+        return problems + launcher.judge(phases)
+
+    with screen.progress(len(modes) + 4, lines=True) as advance:
+        problems = launched(settings, Options(), advance, evaluate)
     for problem in {str(problem): problem for problem in problems}.values():
-        screen.complain(problem)
+        screen.echo_error(problem)
 
 
 def _recorded(settings: "Settings") -> list[Verdict]:

@@ -43,7 +43,7 @@ def health(
     try:
         require_healthy(report)
     except BasisError as error:
-        screen.complain(error)
+        screen.echo_error(error)
         raise typer.Exit(1) from None
 
 
@@ -93,10 +93,10 @@ def _show(report: "Health") -> None:
         columns = ["operation", ">runs", ">p50 s", ">p95 s", ">p99 s", "slow"]
         screen.console().print(screen.table("", columns, rows))
     for note in report.notes:
-        screen.complain(note)
+        screen.echo_error(note)
     statuses = [component.status for component in report.components]
     counts = ", ".join(f"{statuses.count(s)} {s}" for s in WORST_FIRST if s in statuses)
-    screen.say(f"Overall {report.status}. {len(statuses)} components: {counts}")
+    screen.echo(f"Overall {report.status}. {len(statuses)} components: {counts}")
 
 
 def _row(group: "list[Component]") -> list[str]:

@@ -1,8 +1,11 @@
-"""Options that commands share, and what they resolve to."""
+"""Options that commands share: declared once, given to a command as one object."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -20,9 +23,9 @@ ResultsDir = Annotated[
     Path | None, typer.Option(help="Directory for results; else BASIS_RESULTS_DIR.")
 ]
 Start = Annotated[
-    str | None, typer.Option(help="First mark: a date, or an hour in UTC as 2024-06-01T08:00.")
+    str | None, typer.Option(help="First hour: a date, or an hour in UTC as 2024-06-01T08:00.")
 ]
-End = Annotated[str | None, typer.Option(help="Last mark, included; a date means its 00:00.")]
+End = Annotated[str | None, typer.Option(help="Last hour, included; a date means its 00:00.")]
 Capital = Annotated[
     float | None, typer.Option(help="Capital before entry costs, in the share class's currency.")
 ]
@@ -42,6 +45,50 @@ Modes = Annotated[
 Form = Annotated[
     Literal["table", "json"], typer.Option("--format", help="A table to read, or JSON.")
 ]
+PLACES = {"data_dir": DataDir, "results_dir": ResultsDir}
+RUN = {**PLACES, "start": Start, "end": End, "capital": Capital, "overrides": Overrides}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The shared options as they were given; what is None the environment says."""
+
+    data_dir: Path | None = None
+    results_dir: Path | None = None
+    start: str | None = None
+    end: str | None = None
+    capital: float | None = None
+    overrides: Sequence[str] | None = None
+
+    def settings(self) -> "Settings":
+        """Return the environment with the options on top. Raises ConfigError."""
+        return settings_of(self.data_dir, self.results_dir, self.start, self.end)
+
+    def assigned(self) -> dict[str, Any]:
+        """Return what `--set` assigns, by dotted key. Raises ConfigError."""
+        from basis_pipeline.config import parse_assignments
+
+        return dict(parse_assignments(self.overrides or ()))
+
+
+def takes_run_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a run: in its parameter `options`, of type `Options`."""
+    signature = inspect.signature(command)
+    own = [one for name, one in signature.parameters.items() if name != "options"]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in RUN.items()
+    ]
+
+    @wraps(command)
+    def wrapped(**values: Any) -> None:
+        given = {name: values.pop(name) for name in RUN}
+        command(options=Options(**given), **values)
+
+    declared = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + shared
+    wrapped.__signature__ = signature.replace(parameters=declared)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {one.name: one.annotation for one in declared} | {"return": None}
+    return wrapped
 
 
 def settings_of(
@@ -50,7 +97,7 @@ def settings_of(
     start: str | None = None,
     end: str | None = None,
 ) -> "Settings":
-    """The environment with the options on top. Raises ConfigError."""
+    """Return the environment with the options on top. Raises ConfigError."""
     from basis_pipeline.settings import load_settings
 
     return load_settings(
@@ -58,8 +105,23 @@ def settings_of(
     )
 
 
+def open_settings(command: str, results_dir: Path | None = None) -> "Settings":
+    """Return the settings of a command that writes; blocked after a shutdown.
+
+    Raises
+    ------
+    BacktestError: BT-005 after a shutdown. ConfigError, ResultsError: as `settings_of`, and
+        where the state of emergency control cannot be read.
+    """
+    from basis_pipeline.operations.control import require_open
+
+    settings = settings_of(results_dir=results_dir)
+    require_open(settings, command)
+    return settings
+
+
 def project_configs() -> "Configs":
-    """The project's `configs/`. Raises ConfigError."""
+    """Return the project's `configs/`. Raises ConfigError."""
     from basis_pipeline.config import load_configs
     from basis_pipeline.settings import project_root
 
@@ -67,7 +129,7 @@ def project_configs() -> "Configs":
 
 
 def window_of(settings: "Settings") -> "Window":
-    """The window asked for."""
+    """Return the window of the settings."""
     import pandas as pd
 
     from basis_pipeline.market.window import Window
@@ -81,7 +143,7 @@ def sliced(
     overrides: Sequence[str] | None,
     capital: float | None,
 ) -> "list[ModeSlice]":
-    """Slice the modes asked for and look at the capital, before anything is read or written."""
+    """Slice the modes and validate the capital, before anything is read or written."""
     from basis_pipeline.config import parse_assignments, slice_mode
 
     assigned = parse_assignments(overrides or ())
@@ -94,14 +156,17 @@ def sliced(
 
 
 def chosen(configs: "Configs", modes: Sequence[str] | None) -> list[str]:
-    """The modes asked for, each once; all of them when none is. CONFIG-007 for an unknown one."""
+    """Return the modes named, each once; all of them when none is. CONFIG-007 for an unknown one.
+
+    One whose file is broken is among them.
+    """
     for name in set(modes or ()) - set(configs.mode_names):
         configs.mode(name)
     return list(dict.fromkeys(modes or configs.mode_names))
 
 
 def unsound_modes(configs: "Configs", modes: Sequence[str] | None) -> list[str]:
-    """Modes whose own files break a rule: a fault of the project, not of the command."""
+    """Return modes whose own files are broken: a fault of the project, not of the command."""
     from basis_pipeline.config import slice_mode
 
     found = []

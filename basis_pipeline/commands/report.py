@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import ResultsDir, settings_of
+from basis_pipeline.commands.options import ResultsDir, open_settings
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def tear_sheet(
 
     Example: basis report tear-sheet btc_basis --out btc_basis.pdf --format pdf
     """
-    settings = settings_of(results_dir=results_dir)
+    settings = open_settings("basis report tear-sheet", results_dir)
     with screen.progress(1) as advance:
         advance(f"tear sheet of {run}")
         result, verdicts = _stored(run, settings)
@@ -50,7 +50,7 @@ def tear_sheet(
             html = tear_sheet_html(result, verdicts, provenance)
             content = page_pdf(html) if form == "pdf" else html.encode()
         screen.write(out, content)
-    screen.say(f"Run {result.run_id}: {out}")
+    screen.echo(f"Run {result.run_id}: {out}")
 
 
 def compare(
@@ -71,14 +71,14 @@ def compare(
         raise CommandError("API-001", what, where="--rank-by", available=", ".join(RANKS))
     if len(runs) < 2:
         raise CommandError("API-001", "there is only one run, and nothing to compare it with")
-    settings = settings_of(results_dir=results_dir)
+    settings = open_settings("basis report compare", results_dir)
     with screen.progress(1) as advance:
         advance("comparison")
         entries = [Entry(*_stored(run, settings)) for run in runs]
         provenance = Provenance.now(environment=settings.environment)
         html = comparison_html(entries, provenance, rank_by=rank_by, reference=True)
         screen.write(out, html.encode())
-    screen.say(f"{len(runs)} runs: {out}")
+    screen.echo(f"{len(runs)} runs: {out}")
 
 
 def _stored(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":

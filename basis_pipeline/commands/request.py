@@ -127,7 +127,7 @@ def _show(requests: "list[Served]", form: Form) -> None:
     if form == "json":
         print(json.dumps([_document(served) for served in requests], indent=2))
     elif not requests:
-        screen.say("No request was ever made.")
+        screen.echo("No request was ever made.")
     else:
         rows = [_row(served) for served in requests]
         screen.console().print(screen.table("", TITLES, rows))
@@ -144,7 +144,7 @@ def _show_one(settings: "Settings", served: "Served", form: Form) -> None:
         print(json.dumps(_document(served) | {"verdicts": given}, indent=2))
         return
     for name, value in _document(served).items():
-        screen.say(f"  {name:14}{screen.DASH if value in (None, '') else value}")
+        screen.echo(f"  {name:14}{screen.DASH if value in (None, '') else value}")
     rows = [[v.check, v.status.value, v.message] for v in verdicts]
     if rows:
         screen.console().print(screen.table("", ("gate", "status", "message"), rows))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import Form, ResultsDir, settings_of
+from basis_pipeline.commands.options import Form, ResultsDir, open_settings, settings_of
 from basis_pipeline.errors import CommandError, EventError, ResultsError
 from basis_pipeline.verdict import count_of
 
@@ -70,7 +70,7 @@ def list_runs(
 
     waiting = len(ResultQueue(settings.results_dir / QUEUE_DIRECTORY).waiting())
     more = f"; {count_of(waiting, 'run')} to be recorded" if waiting else ""
-    screen.say(count_of(len(found), "run") + more)
+    screen.echo(count_of(len(found), "run") + more)
 
 
 @results.command()
@@ -87,9 +87,9 @@ def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None
         return
     for name, value in asdict(record).items():
         if name != "files":
-            screen.say(f"  {name:20}{_cell(value)}")
+            screen.echo(f"  {name:20}{_cell(value)}")
     days, trades = found["daily_performance"], found["trades"]
-    screen.say(f"  {'rows':20}{len(days)} days, {len(trades)} trades and liquidations")
+    screen.echo(f"  {'rows':20}{len(days)} days, {len(trades)} trades and liquidations")
     positions = [
         [row["position"], *(_cell(row[name]) for name in ("quantity", "lowest", "highest"))]
         for row in found["positions"]
@@ -140,7 +140,7 @@ def export(
 
     Example: basis results export 1f2e --out exported --format parquet
     """
-    engine = _require_database(settings_of(results_dir=results_dir))
+    engine = _require_database(open_settings("basis results export", results_dir))
     import pandas as pd
 
     from basis_pipeline.files import write_atomically
@@ -160,7 +160,7 @@ def export(
         except OSError as error:
             what = f"the run cannot be exported: {error.strerror or error}"
             raise ResultsError("RS-001", what, where=str(error.filename or file)) from error
-        screen.say(str(file))
+        screen.echo(str(file))
 
 
 @results.command()
@@ -181,7 +181,7 @@ def backup(
     _require_database(settings)
     from basis_pipeline.operations.upkeep import back_up
 
-    screen.say(f"Backup: {back_up(settings, out, keep)}")
+    screen.echo(f"Backup: {back_up(settings, out, keep)}")
 
 
 @results.command()
@@ -205,7 +205,7 @@ def restore(
     found = restored(file, _archive(settings), overwrite=overwrite)
     event = {"backup": str(file), "runs": len(found)}
     emit(settings, EventType.RESULTS_RESTORED, COMPONENT, **event)
-    screen.say(f"{count_of(len(found), 'run')} restored into {settings.results_dir}")
+    screen.echo(f"{count_of(len(found), 'run')} restored into {settings.results_dir}")
 
 
 @results.command()
@@ -232,7 +232,7 @@ def prune(
         raise CommandError(
             "API-001", "no limit is given for the runs to remove", available="--keep, --older-than"
         )
-    settings = settings_of(results_dir=results_dir)
+    settings = open_settings("basis results prune", results_dir)
     before = _time(older_than, "--older-than") if older_than else None
     engine = _require_database(settings)
     from basis_pipeline.operations.upkeep import prune as pruned
@@ -241,10 +241,10 @@ def prune(
     found = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
     screen.console().print(screen.table("", LIST, [_row(record) for record in found]))
     if not yes:
-        screen.say(f"{count_of(len(found), 'run')} would be removed: add --yes")
+        screen.echo(f"{count_of(len(found), 'run')} would be removed: add --yes")
         return
     pruned(settings, found)
-    screen.say(f"{count_of(len(found), 'run')} removed")
+    screen.echo(f"{count_of(len(found), 'run')} removed")
 
 
 @results.command()
@@ -254,11 +254,11 @@ def drain(results_dir: ResultsDir = None) -> None:
     Every run does so when it starts; this is for a database that was out of reach. Exit code 1 when
     something needs a person to look at it.
     """
-    found = _archive(settings_of(results_dir=results_dir)).start()
+    found = _archive(open_settings("basis results drain", results_dir)).start()
     added = count_of(len(found.added), "run")
-    screen.say(f"{added} recorded from files, {found.drained} from the queue")
+    screen.echo(f"{added} recorded from files; entries of the queue recorded: {found.drained}")
     for problem in found.problems:
-        screen.complain(problem)
+        screen.echo_error(problem)
     if found.problems:
         raise typer.Exit(1)
 

@@ -3,104 +3,109 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 from basis_pipeline.commands import screen
+from basis_pipeline.commands.interrupts import interruptible
 from basis_pipeline.commands.options import (
-    Capital,
-    DataDir,
-    End,
     Modes,
-    Overrides,
-    ResultsDir,
-    Start,
+    Options,
     chosen,
     project_configs,
     require_data,
-    settings_of,
     sliced,
+    takes_run_options,
     unsound_modes,
 )
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Status, failing, tally, worst
 
 if TYPE_CHECKING:
-    from basis_pipeline.config import ModeSlice
-    from basis_pipeline.orchestration.launch import ModeOutcome, PipelineOutcome
+    from basis_pipeline.orchestration.launch import Launcher, ModeOutcome, PipelineOutcome
     from basis_pipeline.settings import Settings
 
+T = TypeVar("T")
 SHOWN_GATES = 12
 
 
-def run(
-    mode: Modes = None,
-    data_dir: DataDir = None,
-    results_dir: ResultsDir = None,
-    start: Start = None,
-    end: End = None,
-    capital: Capital = None,
-    overrides: Overrides = None,
-) -> None:
+@takes_run_options
+def run(options: Options, mode: Modes = None) -> None:
     """Run the whole graph: raw files, datasets, backtests, records, reports.
 
     Every step and every check is recorded in the Dagster instance below the results directory,
-    where the UI (make ui) and basis gates find it. A broken feed stops the modes that read it and
-    no other; earlier results stay. Exit code 1 when a mode was refused or an ERROR gate failed.
+    where the UI (make ui) and basis gates find it. A broken feed or file stops the modes that read
+    it and no other; earlier results stay. Exit code 1 when a mode was blocked or an ERROR gate
+    failed, 130 after Ctrl-C or SIGTERM.
 
-    Example: basis run --mode pure_lending --start 2024-06-01 --end 2025-03-01
+    Example: basis run --mode pure_lending --start 2024-06-01 --end 2024-12-01
     """
     from basis_pipeline.config.control import load_control_limits, unknown_modes
     from basis_pipeline.operations.control import require_work
 
-    settings = settings_of(data_dir, results_dir, start, end)
-    configs = project_configs()
+    settings, configs = options.settings(), project_configs()
     unsound = unsound_modes(configs, mode)
     sound = [name for name in chosen(configs, mode) if name not in unsound]
-    slices = sliced(configs, sound, overrides, capital) if sound else []
+    slices = sliced(configs, sound, options.overrides, options.capital) if sound else []
     require_data(settings)
     limits = load_control_limits(project_root() / "configs")  # before hours of work
     if ignored := unknown_modes(project_root() / "configs", limits):
-        screen.complain(ignored)
+        screen.echo_error(ignored)
     require_work(settings, "basis run")
-    outcome = _run_pipeline(settings, slices, unsound, capital, overrides)
+    steps = len(slices) + len(unsound) + 3
+    with screen.progress(steps, lines=True) as advance, _compiler() as compiled:
+        outcome = launched(
+            settings,
+            options,
+            advance,
+            lambda launcher: launcher.run(slices, before_modes=compiled, unsound=unsound),
+        )
     _show(outcome, settings)
-    if not _is_good(outcome):
+    for error in configs.broken.values():
+        screen.echo_error(error)
+    if configs.broken or not _is_good(outcome):
         raise typer.Exit(1)
 
 
-def _run_pipeline(
+def launched(
     settings: "Settings",
-    slices: "Sequence[ModeSlice]",
-    unsound: Sequence[str],
-    capital: float | None,
-    overrides: Sequence[str] | None,
-) -> "PipelineOutcome":
+    options: Options,
+    advance: screen.Advance,
+    work: "Callable[[Launcher], T]",
+) -> T:
+    """Do `work` with a launcher on the project's instance; an interrupt cancels what it runs."""
     from basis_pipeline.settings import dagster_home
 
-    home = dagster_home(settings)
-    with screen.progress(len(slices) + len(unsound) + 4) as advance, _compiler() as compiled:
-        advance("starting")
+    launchers: list[Launcher] = []
+
+    def open_and_work() -> T:
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
         from basis_pipeline.orchestration.launch import Launcher
         from basis_pipeline.orchestration.resources import RunOptions
 
-        request = RunOptions(
+        run_options = RunOptions(
             data_dir=str(settings.data_dir),
             results_dir=str(settings.results_dir),
             start=settings.data_start_date.isoformat(),
             end=settings.data_end_date.isoformat(),
-            capital=capital,
-            overrides=list(overrides or ()),
+            capital=options.capital,
+            overrides=list(options.overrides or ()),
         )
-        with opened_instance(home) as instance:
+        with opened_instance(dagster_home(settings)) as instance:
             level = settings.log_level if settings.debug else "CRITICAL"
-            launcher = Launcher(build_defs(), instance, request, advance, level)
-            return launcher.run(slices, before_modes=compiled, unsound=unsound)
+            launchers.append(Launcher(build_defs(), instance, run_options, advance, level))
+            return work(launchers[0])
+
+    def stop() -> None:
+        for launcher in launchers:
+            launcher.cancel()
+
+    advance("starting")
+    return interruptible(open_and_work, stop)
 
 
 @contextmanager
@@ -134,18 +139,18 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     telling = [g for g in told_here if g.status in (Status.FAIL, Status.WARN)]
     telling.sort(key=lambda gate: gate.status is Status.WARN)
     for gate in telling[:SHOWN_GATES]:
-        screen.say(f"{gate.status.value:4}  {gate.name}: {gate.message}")
+        screen.echo(f"{gate.status.value:4}  {gate.name}: {gate.message}")
     if len(telling) > SHOWN_GATES:
-        screen.say(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
-    screen.say(f"Gates: {tally(outcome.gates)}")
+        screen.echo(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
+    screen.echo(f"Gates: {tally(outcome.gates)}")
     _show_reports(outcome, settings)
     state = read_state(settings)
     if state.name is not State.NORMAL:
-        screen.say(f"Control: {state.description}")
+        screen.echo(f"Control: {state.description}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
     for problem in told_once.values():
-        screen.complain(problem)
+        screen.echo_error(problem)
 
 
 def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
@@ -158,9 +163,9 @@ def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
     named += [("Data audit", "data_audit.html")]
     for name, file in named:
         if (pages / file).exists():
-            screen.say(f"{name}: {(pages / file).resolve().as_uri()}")
+            screen.echo(f"{name}: {(pages / file).resolve().as_uri()}")
     if not is_compared:
-        screen.say("No report: no mode came through.")
+        screen.echo("No report: no mode came through.")
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:

@@ -28,7 +28,7 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Print one line, unbroken: paths stay whole."""
     console().print(escape(text), soft_wrap=True)
 
@@ -57,7 +57,7 @@ def write(out: Path, content: bytes) -> None:
         raise CommandError("API-002", what, where=str(out)) from error
 
 
-def complain(error: BasisError | str) -> None:
+def echo_error(error: BasisError | str) -> None:
     """Print one message on stderr; an error as its block, every part of it on a line."""
     told = error.block() if isinstance(error, BasisError) else error
     Console(stderr=True, highlight=False).print(escape(told), soft_wrap=True)
@@ -80,8 +80,8 @@ def show_verdicts(verdicts: Sequence[Verdict]) -> None:
     """Print every verdict that has not passed, the worst first, and how many there are of each."""
     for verdict in sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.status)):
         if not verdict.passed:
-            say(f"{verdict.status.value:4}  {verdict.name}: {verdict.message}")
-    say(f"Gates: {tally(verdicts)}")
+            echo(f"{verdict.status.value:4}  {verdict.name}: {verdict.message}")
+    echo(f"Gates: {tally(verdicts)}")
 
 
 def on_paper(draw: Callable[[Console], None]) -> str:
@@ -117,8 +117,10 @@ HEADLINES = ("class", ">equity", ">APY", ">max drawdown", ">rebalances", ">liqui
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Advance]:
+def progress(total: int, *, lines: bool = False) -> Iterator[Advance]:
     """A bar on stderr; the function it gives names the next of `total` pieces of work.
+
+    lines: where stderr is no terminal, print a line for each piece instead.
 
     Dagster captures file descriptor 2 while a step runs, so the bar draws on a copy of it.
     """
@@ -139,6 +141,8 @@ def progress(total: int) -> Iterator[Advance]:
                 nonlocal begun
                 bar.update(task, completed=begun, description=escape(label))
                 begun += 1
+                if lines and not drawn.is_terminal:
+                    print(f"[{begun}/{total}] {label}", file=screen, flush=True)
 
             yield advance
             bar.update(task, completed=total)

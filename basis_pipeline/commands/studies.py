@@ -64,9 +64,9 @@ def run_study(
         try:
             done = sweep(study, out, run=run, report=report)
         except KeyboardInterrupt:
-            screen.complain("Stopped. Finished batches are kept; the same command goes on.")
+            screen.echo_error("Stopped. Finished batches are kept; the same command goes on.")
             raise
-    screen.say(f"{done.done:,} points in {done.seconds:.1f} s: {out}")
+    screen.echo(f"{done.done:,} points in {done.seconds:.1f} s: {out}")
 
 
 @contextmanager
@@ -78,11 +78,12 @@ def interruption() -> Iterator[Callable[[], bool]]:
         came.append(number)
         signal.default_int_handler(number, frame)
 
-    before = signal.signal(signal.SIGINT, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(came)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def require_one_executor(threads: int | None, workers: int | None, scheduler: str | None) -> None:

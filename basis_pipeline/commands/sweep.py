@@ -9,15 +9,10 @@ import typer
 
 from basis_pipeline.commands import screen, studies
 from basis_pipeline.commands.options import (
-    Capital,
-    DataDir,
-    End,
-    Overrides,
-    ResultsDir,
-    Start,
+    Options,
     project_configs,
     require_data,
-    settings_of,
+    takes_run_options,
     window_of,
 )
 from basis_pipeline.errors import CommandError
@@ -39,49 +34,38 @@ Tables = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a command is asked for."""
+class StudyOptions:
+    """What a command is to run, beside the options of every run."""
 
     kind: str
     mode: str
     out: Path | None
-    data_dir: Path | None
-    results_dir: Path | None
-    start: str | None
-    end: str | None
-    capital: float | None
-    overrides: Sequence[str]
+    run: Options
     threads: int | None
     workers: int | None
     scheduler: str | None
     tables: Sequence[int] = ()
 
 
-def _command(kind: str, told: str) -> Callable[..., None]:
-    """The command of a kind of study, which runs its own sets unless others are named."""
+def _command(kind: str, help_text: str) -> Callable[..., None]:
+    """Make the command of a kind of study, which runs its own sets unless others are named."""
 
     def command(
+        options: Options,
         mode: studies.Mode,
-        out: studies.Out = None,
         set_names: SetNames = None,
         scenarios: SetFile = None,
-        tables: Tables = None,
+        out: studies.Out = None,
         threads: studies.Threads = None,
         workers: studies.Workers = None,
         scheduler: studies.Scheduler = None,
-        data_dir: DataDir = None,
-        results_dir: ResultsDir = None,
-        start: Start = None,
-        end: End = None,
-        capital: Capital = None,
-        overrides: Overrides = None,
+        tables: Tables = None,
     ) -> None:
-        common = (data_dir, results_dir, start, end, capital, overrides or ())
-        asked = Asked(kind, mode, out, *common, threads, workers, scheduler, tables or ())
-        _run(asked, set_names or (), scenarios)
+        executor = (threads, workers, scheduler)
+        _run(StudyOptions(kind, mode, out, options, *executor, tables or ()), set_names, scenarios)
 
-    command.__name__, command.__doc__ = kind, told
-    return command
+    command.__name__, command.__doc__ = kind, help_text
+    return takes_run_options(command)
 
 
 sweep = _command(
@@ -101,7 +85,7 @@ stress = _command(
 
     Replays whose days lie outside of the window are left out, and named.
 
-    Example: basis stress eth_leveraged --start 2024-05-13 --end 2025-03-01
+    Example: basis stress eth_leveraged
     """,
 )
 montecarlo = _command(
@@ -113,30 +97,30 @@ montecarlo = _command(
 )
 
 
-def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
+def _run(wanted: StudyOptions, names: Sequence[str] | None, file: Path | None) -> None:
     """Run the sets one after the other; exit code 1 when a gate of severity ERROR failed."""
     from basis_pipeline.config.scenario import load_scenario_set, own_sets, set_file
     from basis_pipeline.settings import project_root
 
     if names and file is not None:
         what = "give either --set-name or --scenarios"
-        raise CommandError("API-001", what, where=f"basis {asked.kind}")
-    studies.require_one_executor(asked.threads, asked.workers, asked.scheduler)
-    settings = settings_of(asked.data_dir, asked.results_dir, asked.start, asked.end)
+        raise CommandError("API-001", what, where=f"basis {wanted.kind}")
+    studies.require_one_executor(wanted.threads, wanted.workers, wanted.scheduler)
+    settings = wanted.run.settings()
     configs = project_configs()
-    configs.mode(asked.mode)
+    configs.mode(wanted.mode)
     window, configured = window_of(settings), project_root() / "configs"
-    names = names or own_sets(asked.kind, asked.mode)
+    names = names or own_sets(wanted.kind, wanted.mode)
     files = [file] if file else [set_file(configured, name) for name in names]
     sets = [load_scenario_set(path) for path in files]
-    if len(sets) > 1 and (asked.out is not None or asked.tables):
+    if len(sets) > 1 and (wanted.out is not None or wanted.tables):
         what = "--out and --tables belong to one set: name it"
-        raise CommandError("API-001", what, where=f"basis {asked.kind}")
+        raise CommandError("API-001", what, where=f"basis {wanted.kind}")
     require_data(settings)
     from basis_pipeline.operations.control import require_work
     from basis_pipeline.runs.scenarios import inside, nothing_inside
 
-    require_work(settings, f"basis {asked.kind} {asked.mode}")
+    require_work(settings, f"basis {wanted.kind} {wanted.mode}")
 
     looked = [inside(chosen, window) for chosen in sets]
     outside = [name for _, names in looked for name in names]
@@ -144,15 +128,15 @@ def _run(asked: Asked, names: Sequence[str], file: Path | None) -> None:
     if not kept:
         raise nothing_inside(outside, window)
     if outside:
-        screen.say(f"Outside of {window}, left out: {', '.join(outside)}")
+        screen.echo(f"Outside of {window}, left out: {', '.join(outside)}")
     directories = settings.data_dir, settings.results_dir
-    failed = [_run_set(asked, chosen, configs, window, *directories) for chosen in kept]
+    failed = [_run_set(wanted, chosen, configs, window, *directories) for chosen in kept]
     if any(failed):
         raise typer.Exit(1)
 
 
 def _run_set(
-    asked: Asked,
+    wanted: StudyOptions,
     chosen: "ScenarioSet",
     configs: "Configs",
     window: "Window",
@@ -160,11 +144,10 @@ def _run_set(
     results_dir: Path,
 ) -> bool:
     """Run one set and judge it; whether a gate of severity ERROR failed."""
-    from basis_pipeline.config import parse_assignments
     from basis_pipeline.config.points import counts, size
 
     total = size(chosen)
-    require_points(asked.tables, total)
+    require_points(wanted.tables, total)
     crossed = " x ".join(f"{count:,} {name}" for name, count in counts(chosen).items())
     from basis_pipeline.results.store import write_run
     from basis_pipeline.runs.scenario_checks import JUDGED, scenario_checks, worst
@@ -172,14 +155,14 @@ def _run_set(
     from basis_pipeline.runs.scenarios import study_of
     from basis_pipeline.runs.sweep import place_of, read_rows, run_point
 
-    overrides = parse_assignments(asked.overrides)
+    capital, overrides = wanted.run.capital, wanted.run.assigned()
     study = study_of(
-        configs, asked.mode, chosen, data_dir, window, capital=asked.capital, overrides=overrides
+        configs, wanted.mode, chosen, data_dir, window, capital=capital, overrides=overrides
     )
-    screen.say(f"{chosen.name} over {asked.mode}: {crossed} = {total:,} points")
-    out = asked.out or place_of(study, results_dir, asked.kind)
-    studies.run_study(study, out, asked.threads, asked.workers, asked.scheduler)
-    for index in asked.tables:
+    screen.echo(f"{chosen.name} over {wanted.mode}: {crossed} = {total:,} points")
+    out = wanted.out or place_of(study, results_dir, wanted.kind)
+    studies.run_study(study, out, wanted.threads, wanted.workers, wanted.scheduler)
+    for index in wanted.tables:
         write_run(run_point(study, index), out / "tables" / str(index))
     rows = read_rows(study, out, JUDGED).to_pandas()
     told = [
@@ -197,12 +180,12 @@ def _run_set(
     screen.console().print(screen.table("Worst", heads, told))
     gates = scenario_checks(rows, chosen)
     failed = studies.show_verdicts(gates)
-    screen.say(f"Report: {write_report(study, out, rows, gates)}")
+    screen.echo(f"Report: {write_report(study, out, rows, gates)}")
     return failed
 
 
 def require_points(indices: Sequence[int], total: int) -> None:
-    """Raise API-001 unless every point asked for is one of the set's."""
+    """Raise API-001 unless every point wanted for is one of the set's."""
     for index in indices:
         if not 0 <= index < total:
             raise CommandError(

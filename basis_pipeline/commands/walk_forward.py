@@ -4,45 +4,35 @@ import typer
 
 from basis_pipeline.commands import screen, studies
 from basis_pipeline.commands.options import (
-    Capital,
-    DataDir,
-    End,
-    Overrides,
-    ResultsDir,
-    Start,
+    Options,
     project_configs,
     require_data,
-    settings_of,
+    takes_run_options,
     window_of,
 )
 
 
+@takes_run_options
 def walk_forward(
+    options: Options,
     mode: studies.Mode,
     out: studies.Out = None,
     threads: studies.Threads = None,
     workers: studies.Workers = None,
     scheduler: studies.Scheduler = None,
-    data_dir: DataDir = None,
-    results_dir: ResultsDir = None,
-    start: Start = None,
-    end: End = None,
-    capital: Capital = None,
-    overrides: Overrides = None,
 ) -> None:
     """Choose a mode's numbers on rolling train windows and judge them on the tests after.
 
     The plan is the mode's file in configs/walk_forward/: the grid, the windows, the objective, the
     constraints and the limits of the gates. Exit code 1 when a gate of severity ERROR fails.
 
-    Example: basis walk-forward usdt_market_neutral --start 2024-05-13 --end 2025-03-01
+    Example: basis walk-forward usdt_market_neutral
     """
-    from basis_pipeline.config import parse_assignments
     from basis_pipeline.config.walk_forward import load_walk_forward
     from basis_pipeline.settings import project_root
 
     studies.require_one_executor(threads, workers, scheduler)
-    settings, configs = settings_of(data_dir, results_dir, start, end), project_configs()
+    settings, configs = options.settings(), project_configs()
     plan = load_walk_forward(project_root() / "configs", configs, mode)
     require_data(settings)
     from basis_pipeline.operations.control import require_work
@@ -65,8 +55,8 @@ def walk_forward(
         scenario_set(plan, window),
         settings.data_dir,
         window,
-        capital=capital,
-        overrides=parse_assignments(overrides or ()),
+        capital=options.capital,
+        overrides=options.assigned(),
     )
     place = out or place_of(study, settings.results_dir, "walk_forward")
     studies.run_study(study, place, threads, workers, scheduler)
@@ -86,9 +76,9 @@ def walk_forward(
     heads = ("train", "test", f">{plan.objective}", ">on test", ">APY on test", "chosen")
     screen.console().print(screen.table(f"{mode}: walk-forward", heads, rows))
     chosen = summary_of(walked)["chosen"]
-    screen.say(f"The whole window chooses: {chosen or 'nothing, no point keeps the constraints'}")
+    screen.echo(f"The whole window chooses: {chosen or 'nothing, no point keeps the constraints'}")
     gates = walk_forward_checks(walked)
     failed = studies.show_verdicts(gates)
-    screen.say(f"Report: {write_report(study, place, walked.points, gates, walked.folds)}")
+    screen.echo(f"Report: {write_report(study, place, walked.points, gates, walked.folds)}")
     if failed:
         raise typer.Exit(1)

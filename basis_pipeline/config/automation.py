@@ -1,5 +1,6 @@
 """How the platform works by itself: `configs/automation/limits.yaml`."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -22,23 +23,51 @@ class RawData(StrictModel):
         return self
 
 
-class Webhook(StrictModel):
-    """How an alert is delivered.
+class AlertKind(StrEnum):
+    """What an alert is about; `basis events --type` takes these too."""
+
+    RUN_FAILED = "run_failed"
+    GATES_FAILED = "gates_failed"
+    CONTROL_CHANGED = "control_changed"
+    TICK_FAILED = "tick_failed"
+    HEALTH_DEGRADED = "health_degraded"
+
+
+class AlertSeverity(StrEnum):
+    """INFO: good to know · WARN: works, but a person should look · ERROR: something does not."""
+
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+
+class AlertLimits(StrictModel):
+    """Which alerts the webhook receives, and how they are delivered.
 
     Parameters
     ----------
+    kinds, severities: of the alerts that are delivered; the audit log has all.
+    modes: only alerts of these modes and of none; None for every mode.
+    alerts_a_message: that are posted together at most.
     timeout_seconds: of one attempt, to connect and to be answered.
     first_wait_seconds, longest_wait_seconds: between attempts, doubling, with jitter.
-    open_after_failures: failed deliveries in a row after which none is tried for
-        `closed_after_seconds`.
+    retry_after_seconds: from a failed delivery to the next one.
     """
 
+    kinds: list[AlertKind]
+    severities: list[AlertSeverity]
+    modes: list[str] | None
+    alerts_a_message: Count
     timeout_seconds: Positive
     attempts: Count
     first_wait_seconds: Positive
     longest_wait_seconds: Positive
-    open_after_failures: Count
-    closed_after_seconds: Positive
+    retry_after_seconds: Positive
+
+    def accepts(self, kind: AlertKind, severity: AlertSeverity, mode: str) -> bool:
+        """Whether the webhook is to receive an alert; `mode` is empty when it is of none."""
+        is_of_mode = self.modes is None or not mode or mode in self.modes
+        return kind in self.kinds and severity in self.severities and is_of_mode
 
 
 class Upkeep(StrictModel):
@@ -61,7 +90,7 @@ class AutomationLimits(StrictModel):
     settle_seconds: a raw file or a request must not have changed for so long.
     requests_a_run: backtest requests that one run serves.
     requests_a_tick: files of the inbox that one tick of the sensor reads.
-    alerts_a_look: finished runs that one look of the alert sensor tells of.
+    runs_a_tick: finished runs that one tick of the alert sensor looks at.
     """
 
     name: Literal["limits"]
@@ -69,9 +98,9 @@ class AutomationLimits(StrictModel):
     raw_data: RawData
     requests_a_run: Count
     requests_a_tick: Count
-    alerts_a_look: Count
+    runs_a_tick: Count
     upkeep: Upkeep
-    webhook: Webhook
+    alerts: AlertLimits
 
 
 def load_automation_limits(config_dir: Path) -> AutomationLimits:

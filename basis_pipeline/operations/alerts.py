@@ -1,140 +1,185 @@
-"""Alerts: what a person should look at, told in the event log and to a webhook where there is one.
+"""Alerts: what a person should look at, in the audit log and at a webhook where there is one.
 
-An alert that cannot be delivered stops nothing: the event log has it, and says why it went nowhere.
+An alert waits in the results database until the webhook has taken it; alerts are delivered in
+order. Only the sensor `alerts` waits for a delivery: no run does.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import requests
-from pybreaker import CircuitBreaker, CircuitBreakerError
+from sqlalchemy import Engine, delete, func, insert, select, update
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from basis_pipeline.config.automation import Webhook
+from basis_pipeline.config.automation import AlertKind, AlertLimits, AlertSeverity
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.masking import masked
-from basis_pipeline.operations.audit_log import AlertKind, EventType, emit
+from basis_pipeline.operations.audit_log import EventType, emit
+from basis_pipeline.results.database.connection import connect, reading, writing
+from basis_pipeline.results.database.control import ALERTS
+from basis_pipeline.results.database.migration import migrate
 from basis_pipeline.settings import SecretUrl, Settings
 
 COMPONENT = "alerts"
-SHOWN_REASONS = 5
+STORED_FOR = timedelta(days=30)  # after the delivery, so that nothing is delivered twice
+LEVELS = {AlertSeverity.INFO: "INFO", AlertSeverity.WARN: "WARNING", AlertSeverity.ERROR: "ERROR"}
+_SHOWN_REASONS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that failed.
+    """Something that a person should look at.
 
     Parameters
     ----------
-    subject: the job, the asset or the control.
+    subject: the job, component, schedule or sensor it is about.
+    key: of the occurrence; a key is delivered once.
     reasons: why, each with `what`, and with `code`, `where` and `gate` where it has them.
     """
 
     kind: AlertKind
     subject: str
+    key: str
+    severity: AlertSeverity = AlertSeverity.ERROR
     run_id: str = ""
     mode: str = ""
-    reasons: list[dict[str, str]] = field(default_factory=list)
     scenario_set: str = ""
+    reasons: list[dict[str, str]] = field(default_factory=list)
 
     @property
-    def told(self) -> str:
-        """The alert in one sentence."""
+    def message(self) -> str:
+        """Return the alert in one sentence."""
         of = "".join(f" of {name}" for name in (self.scenario_set, self.mode) if name)
-        said = [" ".join(filter(None, (r.get("gate"), r["what"]))) for r in self.reasons]
-        more = f"; and {len(said) - SHOWN_REASONS} more" if len(said) > SHOWN_REASONS else ""
-        why = "; ".join(said[:SHOWN_REASONS]) + more
-        return f"{self.kind.replace('_', ' ')}: {self.subject}{of}{f': {why}' if why else ''}"
+        why = [" ".join(filter(None, (r.get("gate"), r["what"]))) for r in self.reasons]
+        more = f"; and {len(why) - _SHOWN_REASONS} more" if len(why) > _SHOWN_REASONS else ""
+        text = f"{self.kind.replace('_', ' ')}: {self.subject}{of}"
+        return f"{text}: {'; '.join(why[:_SHOWN_REASONS])}{more}" if why else text
 
-    def as_json(self) -> dict[str, Any]:
-        """The alert as JSON values, secrets masked."""
-        told: dict[str, Any] = masked(
-            {
-                "kind": self.kind,
-                "subject": self.subject,
-                "run_id": self.run_id,
-                "mode": self.mode,
-                "scenario_set": self.scenario_set,
-                "told": self.told,
-                "reasons": self.reasons,
-            }
-        )
-        return told
+    def to_json(self) -> dict[str, Any]:
+        """Return the alert as JSON values, secrets masked."""
+        fields = {name: value for name, value in asdict(self).items() if name != "key"}
+        values: dict[str, Any] = masked({**fields, "message": self.message})
+        return values
 
 
-def raise_alerts(alerts: Sequence[Alert], settings: Settings, limits: Webhook) -> bool:
-    """Record alerts in the audit log, then deliver them together; whether that did.
+def raise_alerts(alerts: Sequence[Alert], settings: Settings, limits: AlertLimits) -> None:
+    """Store the alerts that the webhook is to receive, and record all of them in the audit log.
 
-    Nothing is raised: what keeps them from being delivered is an event of its own.
+    Raises
+    ------
+    ResultsError: they cannot be stored; none is recorded then.
     """
-    url = settings.alert_webhook_url
-    for alert in alerts:
-        emit(settings, EventType.ALERT, COMPONENT, **alert.as_json())
-    if not alerts or not url:
-        return False
-    try:
-        attempts = deliver(alerts, url, limits)
-    except PlatformError as error:
-        emit(
-            settings,
-            EventType.ALERT_DELIVERY,
-            COMPONENT,
-            level="ERROR",
-            alerts=len(alerts),
-            delivered=False,
-            code=error.code,
-            reason=error.what,
-        )
-        return False
-    facts = {"alerts": len(alerts), "delivered": True, "attempts": attempts}
-    emit(settings, EventType.ALERT_DELIVERY, COMPONENT, **facts)
-    return True
+    known: set[str] = set()
+    if settings.alert_webhook_url:
+        wanted = [a for a in alerts if limits.accepts(a.kind, a.severity, a.mode)]
+        known = _store(wanted, settings) if wanted else known
+    _record([alert for alert in alerts if alert.key not in known], settings)
 
 
-def deliver(alerts: Sequence[Alert], url: SecretUrl, limits: Webhook) -> int:
-    """Post alerts as one JSON document `{text, alerts}`; how many attempts it took.
+def deliver_waiting(settings: Settings, limits: AlertLimits) -> int:
+    """Post the alerts that wait, the earliest first, as one message; return how many.
 
-    What a second attempt may mend (no connection, no answer in time, 429, 5xx) is tried again with
-    exponential waits and jitter. After too many failed deliveries in a row none is tried for a
-    while, so that a dead receiver costs nothing.
+    Raises
+    ------
+    PlatformError: PLATFORM-004 when they are not delivered; they go on waiting.
+    ResultsError: the database cannot be used.
+    """
+    if not settings.alert_webhook_url:
+        return 0
+    engine = _database(settings)
+    waiting = select(ALERTS.c.sequence, ALERTS.c.content).where(ALERTS.c.delivered_at.is_(None))
+    with reading(engine) as connection:
+        earliest = waiting.order_by(ALERTS.c.sequence).limit(limits.alerts_a_message)
+        rows = connection.execute(earliest).all()
+    if not rows:
+        return 0
+    _post_all([json.loads(row.content) for row in rows], settings, limits)
+    now, delivered = datetime.now(UTC), [row.sequence for row in rows]
+    with writing(engine, exclusive=COMPONENT) as connection:
+        sent = ALERTS.c.sequence.in_(delivered)
+        connection.execute(update(ALERTS).where(sent).values(delivered_at=now))
+        connection.execute(delete(ALERTS).where(ALERTS.c.delivered_at < now - STORED_FOR))
+    return len(rows)
+
+
+def deliver_now(alerts: Sequence[Alert], settings: Settings, limits: AlertLimits) -> None:
+    """Record and post alerts that cannot be stored.
+
+    Raises
+    ------
+    PlatformError: PLATFORM-004 when they are not delivered.
+    """
+    _record(alerts, settings)
+    wanted = [a.to_json() for a in alerts if limits.accepts(a.kind, a.severity, a.mode)]
+    if wanted and settings.alert_webhook_url:
+        _post_all(wanted, settings, limits)
+
+
+def post(alerts: Sequence[dict[str, Any]], url: SecretUrl, limits: AlertLimits) -> int:
+    """Post alerts as one JSON document `{text, alerts}`; return how many attempts it took.
+
+    What another attempt may cure (no connection, no answer in time, 429, 5xx) is tried again with
+    exponential waits and jitter.
 
     Raises
     ------
     PlatformError: PLATFORM-004 when it is not delivered.
     """
-    document = {
-        "text": "\n".join(alert.as_json()["told"] for alert in alerts),
-        "alerts": [alert.as_json() for alert in alerts],
-    }
-    trying = Retrying(
+    document = {"text": "\n".join(alert["message"] for alert in alerts), "alerts": alerts}
+    attempts = Retrying(
         stop=stop_after_attempt(limits.attempts),
         wait=wait_random_exponential(limits.first_wait_seconds, limits.longest_wait_seconds),
         retry=retry_if_exception_type((requests.ConnectionError, requests.Timeout, _Unwilling)),
         reraise=True,
     )
     try:
-        circuit(url, limits).call(trying, _post, url, document, limits.timeout_seconds)
-    except CircuitBreakerError:
-        wait = f"none is tried for {limits.closed_after_seconds:g} s after the last one"
-        what = f"{limits.open_after_failures} deliveries in a row failed: {wait}"
-        raise PlatformError("PLATFORM-004", what, where=str(url)) from None
+        attempts(_post, url, document, limits.timeout_seconds)
     except requests.RequestException as error:
         # Its own text holds the whole URL, which is a secret.
-        told = f"{type(error).__name__}: {_answer(error)}"
-        raise PlatformError("PLATFORM-004", told, where=str(url)) from None
-    return int(trying.statistics["attempt_number"])
+        what = f"{type(error).__name__}: {_answer(error)}"
+        raise PlatformError("PLATFORM-004", what, where=str(url)) from None
+    return int(attempts.statistics["attempt_number"])
 
 
-@lru_cache(maxsize=8)
-def circuit(_: SecretUrl, limits: Webhook) -> CircuitBreaker:
-    """The circuit breaker of a receiver; a process has one for each."""
-    return CircuitBreaker(
-        fail_max=limits.open_after_failures,
-        reset_timeout=limits.closed_after_seconds,
-        throw_new_error_on_trip=False,
-    )
+def _record(alerts: Sequence[Alert], settings: Settings) -> None:
+    for alert in alerts:
+        level = LEVELS[alert.severity]
+        emit(settings, EventType.ALERT, COMPONENT, level=level, **alert.to_json())
+
+
+def _database(settings: Settings) -> Engine:
+    engine = connect(settings.results_db_url)
+    migrate(engine)
+    return engine
+
+
+def _store(alerts: Sequence[Alert], settings: Settings) -> set[str]:
+    """Store alerts to be delivered; return the keys that were stored before."""
+    keys = [alert.key for alert in alerts]
+    with writing(_database(settings), exclusive=COMPONENT) as connection:
+        known = set(connection.scalars(select(ALERTS.c.key).where(ALERTS.c.key.in_(keys))))
+        last = connection.scalar(select(func.max(ALERTS.c.sequence))) or 0
+        new = {alert.key: alert for alert in alerts if alert.key not in known}
+        for sequence, (key, alert) in enumerate(new.items(), last + 1):
+            row = {"sequence": sequence, "key": key, "raised_at": datetime.now(UTC)}
+            content = json.dumps(alert.to_json())
+            connection.execute(insert(ALERTS).values(**row, content=content))
+    return known
+
+
+def _post_all(alerts: Sequence[dict[str, Any]], settings: Settings, limits: AlertLimits) -> None:
+    """Post alerts, and record whether they were delivered."""
+    fields: dict[str, Any] = {"alerts": len(alerts), "delivered": True}
+    try:
+        fields["attempts"] = post(alerts, settings.alert_webhook_url, limits)
+    except PlatformError as error:
+        fields |= {"delivered": False, "level": "ERROR", "code": error.code, "reason": error.what}
+        raise
+    finally:
+        emit(settings, EventType.ALERT_DELIVERY, COMPONENT, **fields)
 
 
 class _Unwilling(requests.HTTPError):

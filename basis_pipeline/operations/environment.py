@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 
+from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.results.database.connection import sqlite_file
 from basis_pipeline.settings import FIELDS, Settings
@@ -10,14 +11,32 @@ from basis_pipeline.verdict import Severity, Verdict, blocked, judge
 
 PHASE = 1
 # Check → severity and what it asks.
+FILES = "files"
 CHECKS: dict[str, tuple[Severity, str]] = {
+    FILES: ("ERROR", "every file of configs/ can be read and fits its model"),
     "settings": ("ERROR", "every setting is given and valid"),
     "directories": ("ERROR", "raw files can be read, results and their database written"),
 }
 
 
+def files_check(configs: Configs) -> Verdict:
+    """Judge the files of `configs/`: one that is broken stops what needs it, and nothing else."""
+    errors = [str(error).split(" | ")[0] for error in configs.broken.values()]
+    return judge(
+        FILES,
+        "ERROR",
+        not errors,
+        "; ".join(errors) or "every file of configs/ fits its model",
+        measured=len(errors),
+        limit=0,
+        unit="files",
+        evidence={"where": ", ".join(configs.broken)} if errors else {},
+        phase=PHASE,
+    )
+
+
 def environment_checks(settings: Settings | ConfigError) -> list[Verdict]:
-    """Evaluate every check of `CHECKS`; without settings nothing is known of the directories."""
+    """Evaluate the checks of the settings; without them nothing is known of the directories."""
     if isinstance(settings, BasisError):
         error = {"code": settings.code, "where": settings.where}
         invalid = judge("settings", "ERROR", False, str(settings), evidence=error, phase=PHASE)

@@ -9,12 +9,7 @@ from basis_pipeline.orchestration.assets import all_assets
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.jobs import all_jobs, upkeep_job
 from basis_pipeline.orchestration.partitions import mode_partitions
-from basis_pipeline.orchestration.resources import (
-    RunOptions,
-    current_configs,
-    studied_mode,
-    studied_set,
-)
+from basis_pipeline.orchestration.resources import RunOptions, current_configs, part
 from basis_pipeline.orchestration.schedules import all_schedules
 from basis_pipeline.orchestration.sensors import all_sensors
 
@@ -45,8 +40,7 @@ def build_defs(
         resources={
             "options": options,
             "warehouse": ParquetIOManager(options=options),
-            "studied_mode": studied_mode,
-            "studied_set": studied_set,
+            "part": part,
             **(resources or {}),
         },
         executor=executor or dg.in_process_executor,

@@ -3,20 +3,22 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 
 import dagster as dg
+
+# What a wrong dagster.yaml and a damaged record raise: no DagsterErrors, and exported nowhere.
 from dagster_shared.check import CheckError
-from dagster_shared.error import DagsterError
 from dagster_shared.serdes.errors import DeserializationError
 from sqlalchemy.exc import SQLAlchemyError
 from yaml import YAMLError
 
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.files import locked
-from basis_pipeline.orchestration.partitions import know_sets
 
-_BROKEN = (SQLAlchemyError, DeserializationError)  # by a full disk or a damaged file
+# What a full disk or a damaged file raises while the instance is used.
+BROKEN = (SQLAlchemyError, DeserializationError, JSONDecodeError, UnicodeDecodeError)
 LOCK_FILE, LOCK_SECONDS = ".opening.lock", 60.0
 
 
@@ -24,24 +26,23 @@ LOCK_FILE, LOCK_SECONDS = ".opening.lock", 60.0
 def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
     """The instance kept in `home`; processes started from here on open the same.
 
-    Its scenario sets are those that have files now.
-
     Raises
     ------
-    PlatformError: PLATFORM-001 when its `dagster.yaml` or a database of it cannot be used.
+    PlatformError: PLATFORM-001 when its `dagster.yaml` or a database of it cannot be used, when
+        it is opened or, where a record is damaged, when that is read.
     """
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     try:
         # Two that make the databases of a new home at once would write the same rows.
         with locked(home / LOCK_FILE, LOCK_SECONDS):
             instance = dg.DagsterInstance.get()
-            know_sets(instance)
-    except (*_BROKEN, DagsterError, CheckError, YAMLError, OSError) as error:
+            instance.get_runs_count()  # the databases are made when they are first asked
+    except (*BROKEN, dg.DagsterError, CheckError, YAMLError, OSError) as error:
         raise _unusable("opened", error, home) from error
     with instance:
         try:
             yield instance
-        except _BROKEN as error:
+        except BROKEN as error:
             raise _unusable("used", error, home) from error
 
 

@@ -1,21 +1,23 @@
-"""The pipeline in this process: runs for the data and their audit, one a mode, one for reports."""
+"""The pipeline in this process: one run for the data, one a mode, then those of the pages."""
 
+import threading
+import time
+import uuid
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.errors import BasisError
-from basis_pipeline.orchestration.assets.audit import DATA_AUDIT, GATES
-from basis_pipeline.orchestration.assets.backtest import SIMULATION
-from basis_pipeline.orchestration.assets.config import CATALOGUE, MODE
+from basis_pipeline.orchestration.assets.audit import GATES
+from basis_pipeline.orchestration.assets.config import CATALOGUE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
-from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
-from basis_pipeline.orchestration.assets.report import COMPARISON, TEAR_SHEET
+from basis_pipeline.orchestration.assets.report import TEAR_SHEET
 from basis_pipeline.orchestration.assets.results import RECORD
+from basis_pipeline.orchestration.batches import OF_A_MODE, page_assets
 from basis_pipeline.orchestration.checks import PHASE
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
@@ -24,8 +26,7 @@ from basis_pipeline.runs.benchmarks import benchmark_names
 from basis_pipeline.runs.ingest import feeds_for
 from basis_pipeline.verdict import Verdict
 
-OF_A_MODE = (MODE, PANEL, SIMULATION, RECORD, TEAR_SHEET)
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +40,30 @@ class ModeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PipelineOutcome:
-    """What became of the pipeline; `problems` are those of the data and of the reports."""
+    """What became of the pipeline; `problems` are those of the data and of the pages."""
 
     modes: list[ModeOutcome]
     gates: list[Verdict]
     problems: list[BasisError | str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Launcher:
-    """The pipeline bound to an instance and to what is asked for; `say` is told every step.
+    """The pipeline bound to an instance and to the options of its runs.
 
+    Parameters
+    ----------
+    report: called with the name of every step as it begins.
     log_level: least severe of Dagster's messages that reach the console.
     """
 
     defs: dg.Definitions
     instance: dg.DagsterInstance
     options: RunOptions
-    say: Say
+    report: Report
     log_level: str = "CRITICAL"
+    _stopped: threading.Event = field(default_factory=threading.Event, init=False)
+    _current: str = field(default="", init=False)
 
     def run(
         self,
@@ -66,25 +72,33 @@ class Launcher:
         *,
         unsound: Sequence[str] = (),
     ) -> PipelineOutcome:
-        """Run everything the slices need. One mode's refusal stops no other.
+        """Run everything the slices need. A mode that is blocked stops no other.
 
         Parameters
         ----------
         before_modes: called once, when the data are there.
-        unsound: modes whose own files break a rule; they are run up to the gate that says so.
+        unsound: modes whose own files are broken; they are run up to the gate that says so.
         """
         shared = [CATALOGUE, *self._data_assets(slices)]
-        self.say("raw files and datasets")
+        self.report("raw files and datasets")
         problems = _problems(self._execute(shared))
-        self.say("data audit")
-        problems += _problems(self._execute([DATA_AUDIT]))
         before_modes()
         names = sorted([*(mode_slice.name for mode_slice in slices), *unsound])
         modes = [self._run_mode(name) for name in names]
-        self.say("reports")
-        compared = [COMPARISON] if any(mode.run_id for mode in modes) else []
-        problems += _problems(self._execute([*compared, GATES]))
-        return PipelineOutcome(modes, self._gates(shared, [mode.mode for mode in modes]), problems)
+        self.report("reports")
+        problems += self._write_pages(modes)
+        return PipelineOutcome(modes, self._gates(shared, names), problems)
+
+    def cancel(self) -> None:
+        """Start nothing more, and mark the run that is going on canceled; from another thread."""
+        self._stopped.set()
+        deadline = time.monotonic() + 0.5
+        while self._current and time.monotonic() < deadline:
+            if run := self.instance.get_run_by_id(self._current):
+                if not run.is_finished:
+                    self.instance.report_run_canceled(run, "interrupted by Ctrl-C or SIGTERM")
+                return
+            time.sleep(0.02)  # it is being created
 
     def judge(self, phases: Collection[int]) -> list[BasisError | str]:
         """Materialise what has gates of `phases` outside the pipeline; gives what went wrong.
@@ -93,23 +107,32 @@ class Launcher:
         """
         graph = self.defs.resolve_asset_graph()
         specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-        asked = {
+        wanted = {
             spec.asset_key
             for spec in specs
             if spec.metadata[PHASE] in phases and spec.partitions_def is None
         }
         pipeline = self.defs.resolve_job_def("full_pipeline").asset_layer.executable_asset_keys
-        assets = sorted(asked - set(pipeline))
+        assets = sorted(wanted - set(pipeline))
         if not assets:
             return []
-        self.say("platform")
+        self.report("platform")
         job = self.defs.resolve_implicit_global_asset_job_def()
-        # The page of all gates comes after them: it shows what they said.
+        # The page of all gates comes after them: it shows their verdicts.
         done = [self._execute(assets, job=job), self._execute([GATES])]
         return [problem for result in done for problem in _problems(result)]
 
+    def _write_pages(self, modes: Sequence[ModeOutcome]) -> list[BasisError | str]:
+        """Write the pages on all modes, and anew the sheets of modes that did not come so far."""
+        problems = _problems(self._execute(page_assets(self.instance)))
+        written = self.instance.get_materialized_partitions(TEAR_SHEET)
+        for mode in modes:
+            if mode.problems and mode.mode in written:
+                problems += _problems(self._execute([TEAR_SHEET], mode.mode))
+        return problems
+
     def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
-        """All families when all modes run; else only those the chosen modes read or repair from."""
+        """All feeds when all modes run; else only those the chosen modes read or repair from."""
         configs = self.options.configs
         names = set(configs.datasets)
         if len(slices) < len(configs.modes):
@@ -119,7 +142,7 @@ class Launcher:
         return [*raws, *(dataset_key(name) for name in sorted(names))]
 
     def _run_mode(self, mode: str) -> ModeOutcome:
-        self.say(mode)
+        self.report(mode)
         result = self._execute(OF_A_MODE, mode)
         recorded = result.asset_materializations_for_node(RECORD.to_python_identifier())
         run_id = str(recorded[0].metadata["run_id"].value) if recorded else None
@@ -132,8 +155,12 @@ class Launcher:
         job: dg.JobDefinition | None = None,
     ) -> dg.ExecuteInProcessResult:
         job = job or self.defs.resolve_job_def("full_pipeline")
+        if self._stopped.is_set():
+            raise KeyboardInterrupt
+        self._current = str(uuid.uuid4())
         return job.execute_in_process(
             instance=self.instance,
+            run_id=self._current,
             asset_selection=list(assets),
             partition_key=partition,
             run_config=self._config(),
@@ -141,9 +168,9 @@ class Launcher:
         )
 
     def _config(self) -> dict[str, Any]:
-        asked = {name: value for name, value in self.options.model_dump().items() if value}
+        given = {name: value for name, value in self.options.model_dump().items() if value}
         console = {"console": {"config": {"log_level": self.log_level}}}
-        return {"resources": {"options": {"config": asked}}, "loggers": console}
+        return {"resources": {"options": {"config": given}}, "loggers": console}
 
     def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Verdict]:
         graph = self.defs.resolve_asset_graph()

@@ -1,27 +1,21 @@
-"""Partitions: modes from `configs/modes/`, and modes by scenario set from `configs/scenarios/`.
+"""Partitions: modes from `configs/modes/`, and for a study the pairs of a mode and a scenario set.
 
-Modes are fixed when the code location is loaded. Scenario sets are dynamic partitions: a set's file
-that appears while the platform runs becomes one, and one whose file is gone ceases to be.
+A study has the pairs its sets are meant for (`own_sets`); any set can be run over any mode from
+the command line. All are fixed when the code location is loaded: a new file needs a reload.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import NamedTuple
 
 import dagster as dg
-from dagster import DagsterInstance
-from dagster._core.storage.tags import PARTITION_NAME_TAG
-from sqlalchemy.exc import IntegrityError
 
 from basis_pipeline.config.scenario import DIRECTORY, own_sets, sets_in
 from basis_pipeline.errors import CommandError
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.settings import project_root
 
-MODE, SET = "mode", "scenario_set"  # the dimensions; the second one's name in the instance too
-BETWEEN = "|"
-PARTITION = PARTITION_NAME_TAG  # of a run
-SETS = dg.DynamicPartitionsDefinition(name=SET)
+PARTITION = "dagster/partition"  # the tag of a run that names its partition
+SEPARATOR = "|"
 
 
 class Part(NamedTuple):
@@ -32,8 +26,8 @@ class Part(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The partition key, as Dagster writes it: `mode` or `mode|scenario_set`."""
-        return BETWEEN.join(filter(None, self))
+        """The partition key: `mode` or `mode|scenario_set`."""
+        return SEPARATOR.join(filter(None, self))
 
 
 def mode_partitions(modes: Iterable[str]) -> dg.StaticPartitionsDefinition:
@@ -41,14 +35,24 @@ def mode_partitions(modes: Iterable[str]) -> dg.StaticPartitionsDefinition:
     return dg.StaticPartitionsDefinition(sorted(modes))
 
 
-def study_partitions(modes: dg.StaticPartitionsDefinition) -> dg.MultiPartitionsDefinition:
-    """One partition a mode and scenario set."""
-    return dg.MultiPartitionsDefinition({MODE: modes, SET: SETS})
+def study_partitions(
+    kind: str, modes: dg.StaticPartitionsDefinition
+) -> dg.StaticPartitionsDefinition:
+    """One partition a mode and scenario set that a kind of study is meant for."""
+    return dg.StaticPartitionsDefinition(own_keys(kind, modes.get_partition_keys()))
+
+
+def of_the_same_mode(studies: dg.StaticPartitionsDefinition) -> dg.StaticPartitionMapping:
+    """How a study's partitions follow from those of the modes upstream."""
+    keys: dict[str, list[str]] = {}
+    for key in studies.get_partition_keys():
+        keys.setdefault(part_of_key(key).mode, []).append(key)
+    return dg.StaticPartitionMapping(keys)
 
 
 def part_of_key(key: str | None) -> Part:
     """The mode, and the set where there is one, that a partition key names; both may be empty."""
-    mode, _, scenario_set = (key or "").partition(BETWEEN)
+    mode, _, scenario_set = (key or "").partition(SEPARATOR)
     return Part(mode, scenario_set)
 
 
@@ -61,7 +65,7 @@ def mode_of(context: dg.AssetExecutionContext) -> str:
 
 
 def unnamed(what: str, example: str, where: str) -> CommandError:
-    """API-001 for a run that names no partition, or only half of one."""
+    """API-001 for a run that names no partition."""
     return CommandError(
         "API-001",
         f"this run names no {what}: it is of one partition",
@@ -70,33 +74,9 @@ def unnamed(what: str, example: str, where: str) -> CommandError:
     )
 
 
-def scenario_sets() -> list[str]:
-    """The scenario sets there are: the files of `configs/scenarios/`. Partitions are made of it."""
-    return sets_in(project_root() / "configs" / DIRECTORY)
-
-
 def own_keys(kind: str, modes: Iterable[str]) -> list[str]:
-    """Partition keys that a kind of study has by itself: its own sets, as far as they have files.
-
-    Any other set can be run too; these are the ones that are asked for when nobody names one.
-    """
-    there = set(scenario_sets())
+    """Partition keys of a kind of study: each mode with the sets meant for it that have a file."""
+    files = set(sets_in(project_root() / "configs" / DIRECTORY))
     return [
-        Part(mode, name).key for mode in modes for name in own_sets(kind, mode) if name in there
+        Part(mode, name).key for mode in modes for name in own_sets(kind, mode) if name in files
     ]
-
-
-def set_changes(instance: DagsterInstance) -> tuple[list[str], list[str]]:
-    """Sets whose file is new to an instance, and those it knows whose file is gone."""
-    known, there = set(instance.get_dynamic_partitions(SET)), set(scenario_sets())
-    return sorted(there - known), sorted(known - there)
-
-
-def know_sets(instance: DagsterInstance) -> None:
-    """Make every scenario set a partition in an instance, and nothing else; records are kept."""
-    new, gone = set_changes(instance)
-    if new:
-        with suppress(IntegrityError):  # another process was quicker, and knows the same files
-            instance.add_dynamic_partitions(SET, new)
-    for name in gone:
-        instance.delete_dynamic_partition(SET, name)

@@ -15,13 +15,7 @@ from basis_pipeline.orchestration.check_history import (
 )
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
 from basis_pipeline.orchestration.failures import TELLING, fault_of, reasons
-from basis_pipeline.orchestration.partitions import (
-    MODE,
-    Part,
-    own_keys,
-    part_of_key,
-    scenario_sets,
-)
+from basis_pipeline.orchestration.partitions import part_of_key
 from basis_pipeline.runs.scenario_checks import PHASE as STUDIES
 from basis_pipeline.verdict import Status, Verdict
 
@@ -39,27 +33,13 @@ def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) 
     Of a study those of the partitions that somebody has asked for: no run has to have all of them.
     """
     by_key: dict[str, list[dg.AssetCheckSpec]] = {}
-    keys: dict[dg.AssetKey, list[str]] = {}
     for spec in specs:
-        if spec.asset_key not in keys:
-            keys[spec.asset_key] = _keys(instance, spec)
-        for key in keys[spec.asset_key]:
+        partitions = spec.partitions_def
+        for key in partitions.get_partition_keys() if partitions else [""]:
             by_key.setdefault(key, []).append(spec)
     gates = [gate for key, own in by_key.items() for gate in gates_of(instance, own, key)]
     gates = [gate for gate in gates if gate.phase != STUDIES or gate.status is not Status.NOT_RUN]
     return sorted(gates, key=lambda gate: (gate.phase, gate.mode, gate.asset, gate.scenario_set))
-
-
-def _keys(instance: DagsterInstance, spec: dg.AssetCheckSpec) -> list[str]:
-    """The partitions that a check is asked for; the empty one of what has none."""
-    if spec.partitions_def is None:
-        return [""]
-    if not isinstance(spec.partitions_def, dg.MultiPartitionsDefinition):
-        return list(spec.partitions_def.get_partition_keys())
-    modes = spec.partitions_def.get_partitions_def_for_dimension(MODE).get_partition_keys()
-    there = {Part(mode, name).key for mode in modes for name in scenario_sets()}
-    run = there & set(instance.get_materialized_partitions(spec.asset_key))
-    return sorted({*own_keys(spec.asset_key.path[0], modes), *run})
 
 
 def gates_of(

@@ -17,14 +17,7 @@ from basis_pipeline.market.window import Window
 from basis_pipeline.orchestration.audit_listener import is_over, recorded
 from basis_pipeline.orchestration.control import ControlListener
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.orchestration.partitions import (
-    PARTITION,
-    SET,
-    Part,
-    know_sets,
-    part_of_key,
-    unnamed,
-)
+from basis_pipeline.orchestration.partitions import PARTITION, Part, part_of_key, unnamed
 from basis_pipeline.settings import Settings, load_settings, project_root
 
 DATA_TAG, WINDOW_TAG = "basis/data", "basis/window"
@@ -132,37 +125,25 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 # Dagster maps the partitions upstream before a step begins, and fails in its own words where a run
-# names none, or one that is none. Resources are there earlier, and tell it by code.
-@dg.resource(description="the mode that a walk-forward is of")
-def studied_mode(context: dg.InitResourceContext) -> Part:
-    """The mode a run is for. Fails with API-001, CONFIG-007."""
-    return _studied(context, needs_set=False)
-
-
-@dg.resource(description="the mode and the scenario set that a study is of")
-def studied_set(context: dg.InitResourceContext) -> Part:
-    """The mode and set a run is for. Fails with API-001, CONFIG-007, or as the set's file."""
-    return _studied(context, needs_set=True)
-
-
-def _studied(context: dg.InitResourceContext, *, needs_set: bool) -> Part:
+# names none. Resources are there earlier, and fail by code.
+@dg.resource(description="the mode, and the scenario set, that a study is of")
+def part(context: dg.InitResourceContext) -> Part:
+    """The partition of a study's run. Fails with API-001, CONFIG-007, or as the set's file."""
     run, instance = context.run, context.instance
     assert run is not None
     assert instance is not None
-    part = part_of_key(run.tags.get(PARTITION))
+    named = part_of_key(run.tags.get(PARTITION))
     try:
-        if not (part.scenario_set if needs_set else part.mode):
-            examples = {False: ("mode", "btc_basis"), True: ("mode and set", "btc_basis|crises")}
-            raise unnamed(*examples[needs_set], run.job_name)
-        current_configs().mode(part.mode)
-        if needs_set and not instance.has_dynamic_partition(SET, part.scenario_set):
-            load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
-            know_sets(instance)
+        if not named.mode:
+            raise unnamed("mode", "btc_basis|crises", run.job_name)
+        current_configs().mode(named.mode)
+        if named.scenario_set:
+            load_scenario_set(set_file(project_root() / "configs", named.scenario_set))
     except BasisError as error:
-        # A run that fails outside of its steps would be retried; that does not mend a refusal.
+        # A run that fails outside of its steps would be retried; that does not help here.
         instance.add_run_tags(run.run_id, {"dagster/max_retries": "0"})
         raise as_failure(error) from error
-    return part
+    return named
 
 
 def current_configs() -> Configs:

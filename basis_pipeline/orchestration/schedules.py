@@ -10,7 +10,7 @@ from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.file_changes import being_written, take_snapshots
 from basis_pipeline.orchestration.batches import CAUSE, DATA_JOB, data_run
 from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB, UPKEEP_JOB
-from basis_pipeline.orchestration.partitions import know_sets, own_keys
+from basis_pipeline.orchestration.partitions import own_keys
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings, project_root
@@ -96,7 +96,6 @@ def _weekly_sweeps(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     @while_work_goes_on
     def weekly_sweeps(context: dg.ScheduleEvaluationContext, _: Settings) -> list[dg.RunRequest]:
         week = f"{context.scheduled_execution_time:%Y-%m-%d}"
-        know_sets(context.instance)  # a run is asked for by partitions that the instance has
         return [
             dg.RunRequest(
                 run_key=f"sweep-{week}/{key}",

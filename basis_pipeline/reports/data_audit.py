@@ -18,7 +18,7 @@ from basis_pipeline.results.metrics import Floats, Stamps
 from basis_pipeline.times import DAY_NS
 
 # State of a day → its name in the legend, its colour, and how much of its lane a bar fills: the
-# state is told by more than a colour.
+# state is shown by more than a colour.
 STATES = {
     "own": ("every row is the feed's own", "series-2", 0.8),
     "repaired": ("rows repaired", "repaired", 0.45),

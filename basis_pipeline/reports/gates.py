@@ -148,7 +148,7 @@ def _matrix(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Status]]]:
 
 
 def _evidence(verdict: Verdict) -> Mapping[str, str]:
-    """Return what a verdict stands on beside its message, as texts."""
+    """Return the evidence of a verdict beside its message, as texts."""
     facts = measured(verdict)
     for name, value in sorted(verdict.evidence.items()):
         facts[name] = value if isinstance(value, str) else amount(value)

@@ -1,4 +1,4 @@
-"""What pages draw and list, taken from a run's tables once: marks, sums by venue and by kind."""
+"""What pages draw and list of a run, taken from its tables once: series, sums by venue and kind."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ class RunView:
 
     @cached_property
     def stamps(self) -> Stamps:
-        """Every mark, (n,)."""
+        """Every hour, (n,) nanoseconds."""
         return stamps(self.result.frames["equity"])
 
     def column(self, table: str, name: str) -> Floats:
@@ -123,7 +123,7 @@ class RunView:
 
     @cached_property
     def benchmarks(self) -> dict[str, Floats]:
-        """Growth of each benchmark that covers the window, 1 at the first mark."""
+        """Growth of each benchmark that covers the window, 1 at the first hour."""
         frame = self.result.frames.get("benchmark")
         if frame is None:
             return {}
@@ -186,17 +186,17 @@ class RunView:
 
     @cached_property
     def liquidated_at(self) -> list[int]:
-        """Stamps of the marks with a liquidation."""
+        """Hours with a liquidation, nanoseconds."""
         return sorted(set(stamps(self.events_of("liquidation")).tolist()))
 
     @cached_property
     def repaired_by_dataset(self) -> dict[str, NDArray[np.bool_]]:
-        """Whether each mark rests on repaired data, by dataset."""
+        """Whether each hour rests on repaired data, by dataset."""
         return repaired_flags(self.summary.get("repaired_spans", {}), self.stamps)
 
     @cached_property
     def repaired(self) -> NDArray[np.bool_]:
-        """Whether each mark rests on repaired data, (n,)."""
+        """Whether each hour rests on repaired data, (n,)."""
         flags = np.zeros(self.stamps.size, dtype=bool)
         for own in self.repaired_by_dataset.values():
             flags |= own
@@ -204,7 +204,7 @@ class RunView:
 
     @property
     def repaired_share(self) -> float:
-        """Share of the marks that rest on repaired data."""
+        """Share of the hours that rest on repaired data."""
         return float(self.repaired.mean())
 
     @cached_property

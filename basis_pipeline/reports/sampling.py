@@ -44,7 +44,7 @@ def _first_at(flags: NDArray[np.bool_], starts: Places) -> Places:
 
 
 def days(stamps: Stamps) -> Places:
-    """Places of the 00:00 UTC marks, with the first and the last mark."""
+    """Places of 00:00 UTC of each day, with the first and the last hour."""
     midnight = np.flatnonzero(stamps % NS_PER_DAY == 0)
     return np.unique(np.concatenate([[0], midnight, [stamps.size - 1]]))
 
@@ -52,11 +52,11 @@ def days(stamps: Stamps) -> Places:
 def repaired_flags(
     repaired: Mapping[str, Iterable[Sequence[str]]], stamps: Stamps
 ) -> dict[str, NDArray[np.bool_]]:
-    """Whether each mark rests on repaired data, by dataset: (n,) flags.
+    """Whether each hour rests on repaired data, by dataset: (n,) flags.
 
     Parameters
     ----------
-    repaired: `repaired_spans` of a run's summary: dataset → first and last stamp of every stretch.
+    repaired: `repaired_spans` of a run's summary: dataset → first and last hour of every stretch.
     """
     return {name: _flags(spans, stamps) for name, spans in repaired.items()}
 

@@ -42,8 +42,10 @@ def equity_png(result: RunResult) -> bytes:
         above.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=6)
         below.fill_between(*_points(run, -100.0 * down), color=light("bad"), alpha=0.3)
         below.set_ylabel("drawdown, %")
+        for hour in np.array(run.liquidated_at).astype("datetime64[ns]"):
+            above.axvline(hour, color=light("alarm"))
         below.xaxis.set_major_formatter(ConciseDateFormatter(AutoDateLocator()))
-        figure.subplots_adjust(0.09, 0.08, 0.985, 0.93, hspace=0.12)
+        figure.subplots_adjust(0.09, 0.1, 0.985, 0.93, hspace=0.12)
         sink = io.BytesIO()
         figure.savefig(sink, format="png", metadata={"Software": None})
     return sink.getvalue()

@@ -8,7 +8,6 @@ and be renewed, and say when they were given: no hash of the run covers them.
 """
 
 import json
-import math
 import os
 import secrets
 import shutil
@@ -93,17 +92,6 @@ class RunResult:
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def finite(value: Any) -> Any:
-    """Return the value with None for what JSON has no number for, at any depth."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return value
 
 
 def write_run(
@@ -283,7 +271,7 @@ def _files_of(result: RunResult) -> dict[str, bytes]:
 
 
 def _verdicts_file(verdicts: Iterable[Verdict]) -> bytes:
-    return _pretty([finite(verdict.to_json()) for verdict in verdicts])
+    return _pretty([verdict.to_json() for verdict in verdicts])
 
 
 def _pretty(value: Any) -> bytes:

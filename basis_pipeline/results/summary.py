@@ -1,5 +1,6 @@
 """The summary of a run: every figure of SEMANTICS 11, with its months and benchmarks."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,6 @@ import pandas as pd
 
 from basis_pipeline.results import metrics
 from basis_pipeline.results.metrics import Floats, Stamps
-from basis_pipeline.results.store import finite
 from basis_pipeline.results.tables import COMPONENTS, GROUPS
 
 NESTED = (*COMPONENTS, *GROUPS)
@@ -97,3 +97,14 @@ def _benchmarks(
         for name in benchmark.columns.drop("timestamp")
         if benchmark[name].notna().all()
     }
+
+
+def finite(value: Any) -> Any:
+    """Return the value with None for what JSON has no number for, at any depth."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return value

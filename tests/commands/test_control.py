@@ -101,7 +101,20 @@ def test_a_state_that_cannot_be_read_is_said_and_refuses(place: Path) -> None:
         assert refused.stderr.startswith("RS-005: ")
 
 
-def test_a_shutdown_is_asked_for_by_name(place: Path) -> None:
-    """It stops ingestion and reports too."""
+def test_after_a_shutdown_no_command_writes_but_gates_and_health(place: Path) -> None:
+    """Reports, exports and maintenance are blocked; what only reads still works."""
     stopped = basis("halt", "--shutdown", "--reason", REASON, "--by", "ann", *results(place))
     assert stopped.stdout.startswith("Control: SHUTDOWN since")
+    out = str(place / "out")
+    for command in (
+        ("report", "tear-sheet", "btc_basis", "--out", out),
+        ("report", "compare", "btc_basis", "eth_basis", "--out", out),
+        ("results", "export", "x", "--out", out),
+        ("results", "prune", "--keep", "1", "--yes"),
+        ("results", "drain"),
+    ):
+        blocked = basis(*command, *results(place))
+        assert (blocked.returncode, blocked.stdout) == (2, ""), command
+        assert blocked.stderr.startswith("BT-005: "), command
+    assert not (place / "out").exists()
+    assert basis("results", "list", *results(place)).returncode == 0

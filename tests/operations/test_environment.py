@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from basis_pipeline.errors import ConfigError
-from basis_pipeline.operations.environment import CHECKS, environment_checks
+from basis_pipeline.operations.environment import CHECKS, FILES, environment_checks
 from basis_pipeline.settings import SecretUrl, Settings, load_settings
 
 
@@ -20,7 +20,7 @@ def settings(tmp_path: Path) -> Settings:
 def test_a_usable_environment_passes(settings: Settings) -> None:
     """Every check is evaluated and passes; nothing is left behind."""
     found = environment_checks(settings)
-    assert [check.check for check in found] == list(CHECKS)
+    assert [FILES, *(check.check for check in found)] == list(CHECKS)
     assert all(check.passed and check.evaluated for check in found)
     assert list(settings.results_dir.iterdir()) == []
 

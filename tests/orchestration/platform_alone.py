@@ -1,7 +1,7 @@
 """A platform that runs by itself in the process of a test: looks of sensors, and what they ask for.
 
-It does what Dagster's daemon does with a sensor: keeps the cursor, makes the partitions asked for,
-asks for a run key once, hands tags and configuration to the run.
+It does what Dagster's daemon does with a sensor: keeps the cursor, asks for a run key once, hands
+tags and configuration to the run.
 """
 
 import json
@@ -21,7 +21,7 @@ from basis_pipeline.orchestration.resources import current_configs
 from tests.orchestration.conftest import Place
 
 SENSOR, RUN_KEY = "dagster/sensor_name", "dagster/run_key"
-CHAIN = ("raw_files", "configuration", "batches", "backtest_requests")
+CHAIN = ("raw_files", "configuration", "batches", "backtest_requests", "pages")
 
 
 @dataclass
@@ -47,8 +47,6 @@ class Platform:
             data = definition.evaluate_tick(context)
         self.cursors[sensor] = data.cursor if data.cursor is not None else self.cursors.get(sensor)
         self.skipped[sensor] = data.skip_message or ""
-        for request in data.dynamic_partitions_requests or []:
-            self._change(request)
         return [asked for asked in data.run_requests or [] if self._is_new(sensor, asked)]
 
     def clock(self, schedule: str, at: datetime) -> list[dg.RunRequest]:
@@ -98,6 +96,7 @@ class Platform:
         since = datetime.now(UTC).isoformat()
         self.cursors["batches"] = json.dumps({"since": since, "told": ended})
         self.look("configuration")
+        self.settle("pages")
 
     def results(self) -> dict[str, str]:
         """Identity of the latest recorded run of every mode that has one."""
@@ -117,23 +116,15 @@ class Platform:
             g.run_id for g in gates if g.mode == mode and g.asset.startswith("backtest/simulation")
         }
 
-    def _change(
-        self, asked: dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
-    ) -> None:
-        if isinstance(asked, dg.AddDynamicPartitionsRequest):
-            self.instance.add_dynamic_partitions(asked.partitions_def_name, asked.partition_keys)
-        else:
-            for key in asked.partition_keys:
-                self.instance.delete_dynamic_partition(asked.partitions_def_name, key)
-
     def _is_new(self, sensor: str, asked: dg.RunRequest) -> bool:
         tags = {SENSOR: sensor, RUN_KEY: asked.run_key or ""}
         return not self.instance.get_runs_count(RunsFilter(tags=tags))
 
 
 def stages(runs: list[dg.DagsterRun]) -> list[str]:
-    """What the runs are for: their stage, or the mode they run."""
-    return [run.tags.get("dagster/partition", run.tags.get("basis/stage", "")) for run in runs]
+    """What the runs are for: the mode they run, else their stage."""
+    names = [(run.tags.get("basis/stage", ""), run.tags.get("dagster/partition")) for run in runs]
+    return [stage if stage == "pages" else mode or stage for stage, mode in names]
 
 
 def aged(directory: Path, seconds: float = 3600.0) -> None:

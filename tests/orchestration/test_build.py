@@ -10,15 +10,15 @@ from dagster_shared.utils.warnings import PreviewWarning
 
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.market.raw import RawFeed, read_feeds
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import project_root
 
-# The README's table of selections.
-README = (project_root() / "README.md").read_text(encoding="utf-8")
-SELECTIONS = README.partition("## Looking at it")[2].partition("\n## ")[0]
+REFERENCE = (project_root() / "docs" / "reference.md").read_text(encoding="utf-8")
+SELECTIONS = REFERENCE.partition("## Selections")[2].partition("\n## ")[0]
 JOBS = {
     "full_pipeline",
     "full_pipeline_parallel",
@@ -126,7 +126,7 @@ def test_raw_schemas_name_the_columns_that_land(sample: Path, defs: dg.Definitio
 
 @pytest.mark.parametrize("selection", re.findall(r"^\| `(.+?)` \|", SELECTIONS, re.MULTILINE))
 def test_documented_selections_find_assets(selection: str, defs: dg.Definitions) -> None:
-    """What a person copies from the README into the UI selects something, and not everything."""
+    """What a person copies from the reference into the UI selects something, and not everything."""
     graph = defs.resolve_asset_graph()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # parts of the syntax are a beta in the pinned release
@@ -154,19 +154,35 @@ def test_modes_are_the_partitions(defs: dg.Definitions) -> None:
 
 
 def test_studies_are_partitioned_by_mode_and_set(defs: dg.Definitions) -> None:
-    """Two dimensions, checks as their asset; upstream is the partition of the same mode."""
-    graph = defs.resolve_asset_graph()
-    for kind in ("stress", "montecarlo", "sweep"):
+    """The pairs a set is meant for; checks as their asset; upstream is the same mode."""
+    graph, modes = defs.resolve_asset_graph(), sorted(current_configs().modes)
+    sets = {"stress": ["crises", "replays"], "montecarlo": ["bootstrapped"], "sweep": ["{mode}"]}
+    for kind, names in sets.items():
         node = graph.get(study_key(kind))
-        assert isinstance(node.partitions_def, dg.MultiPartitionsDefinition)
-        assert node.partitions_def.partition_dimension_names == ["mode", "scenario_set"]
+        partitions = node.partitions_def
+        assert partitions is not None
+        pairs = [f"{mode}|{name.format(mode=mode)}" for mode in modes for name in names]
+        assert partitions.get_partition_keys() == pairs
         assert {graph.get_check_spec(check).partitions_def for check in node.check_keys} == {
-            node.partitions_def
+            partitions
         }
-        mapping = graph.get_partition_mapping(node.key, dg.AssetKey(["backtest", "simulation"]))
-        assert isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping)
-    by_mode = graph.get(study_key("walk_forward")).partitions_def
-    assert isinstance(by_mode, dg.StaticPartitionsDefinition)
+        mapping = graph.get_partition_mapping(node.key, SIMULATION)
+        upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(
+            partitions.subset_with_partition_keys(pairs[:1]),
+            partitions,
+            graph.get(SIMULATION).partitions_def,
+        )
+        assert set(upstream.partitions_subset.get_partition_keys()) == {modes[0]}
+    assert (
+        graph.get(study_key("walk_forward")).partitions_def == graph.get(SIMULATION).partitions_def
+    )
+
+
+def test_the_leaf_names_of_the_graph_differ(defs: dg.Definitions) -> None:
+    """Two nodes of one name cannot be told apart in the UI; a feed is raw and a dataset."""
+    keys = defs.resolve_asset_graph().get_all_asset_keys()
+    leaves = [key.path[-1] for key in keys if key.path[0] not in ("raw", "dataset")]
+    assert len(leaves) == len(set(leaves))
 
 
 def test_all_jobs_resolve(defs: dg.Definitions) -> None:

@@ -33,6 +33,7 @@ def test_the_environment_is_judged_in_phase_1(place: Place) -> None:
     """Settings and directories are gates of their own, and green where they can be used."""
     gates = judged(place, CATALOGUE)
     assert {name: gate.status for name, gate in gates.items()} == {
+        "files": Status.PASS,
         "settings": Status.PASS,
         "directories": Status.PASS,
     }

@@ -1,17 +1,19 @@
-"""Opening the instance: what is broken in it is told by code."""
+"""Opening the instance: damage is reported by code, and two at once wait for each other."""
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from basis_pipeline.errors import PlatformError
+from basis_pipeline.orchestration.check_history import latest_records
 from basis_pipeline.orchestration.instance import opened_instance
-from basis_pipeline.orchestration.partitions import SET, scenario_sets
 from basis_pipeline.settings import project_root
 
 
@@ -24,14 +26,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_instance_is_opened_where_it_lies(home: Path) -> None:
-    """Processes started from here on find the same one, which knows the scenario sets."""
+    """Processes started from here on find the same one."""
     with opened_instance(home) as instance:
         assert instance.root_directory == str(home)
         assert instance.get_runs_count() == 0
-        assert instance.get_dynamic_partitions(SET) == scenario_sets() != []
-        instance.add_dynamic_partitions(SET, ["without_a_file"])
-    with opened_instance(home) as instance:
-        assert not instance.has_dynamic_partition(SET, "without_a_file")
     assert os.environ["DAGSTER_HOME"] == str(home)
 
 
@@ -96,10 +94,27 @@ def test_many_first_starts_at_once_make_one_instance(
         ("history", "a file where a directory belongs"),
     ],
 )
-def test_an_instance_that_is_broken_is_refused(home: Path, file: str, content: str) -> None:
+def test_an_instance_that_is_broken_is_rejected(home: Path, file: str, content: str) -> None:
     """PLATFORM-001 with the directory and what is wrong there."""
     (home / file).parent.mkdir(exist_ok=True)
     (home / file).write_text(content)
     with pytest.raises(PlatformError, match="cannot be opened") as raised, opened_instance(home):
         pass
+    assert (raised.value.code, raised.value.where) == ("PLATFORM-001", str(home))
+
+
+def test_a_damaged_record_is_reported_by_code(home: Path) -> None:
+    """One flipped byte in a stored event is PLATFORM-001, not a traceback."""
+    check = dg.AssetCheckKey(dg.AssetKey("price"), "sound")
+    with opened_instance(home) as instance:
+        passed = dg.AssetCheckEvaluation(check.asset_key, check.name, passed=True, metadata={})
+        instance.report_runless_asset_event(passed)
+    with closing(sqlite3.connect(home / "event_log.db")) as connection, connection:
+        damage = "'x' || evaluation_event"
+        connection.execute(f"UPDATE asset_check_executions SET evaluation_event = {damage}")
+    with (
+        pytest.raises(PlatformError, match="cannot be used") as raised,
+        opened_instance(home) as instance,
+    ):
+        latest_records(instance, [check])
     assert (raised.value.code, raised.value.where) == ("PLATFORM-001", str(home))

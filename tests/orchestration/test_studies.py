@@ -21,7 +21,6 @@ from basis_pipeline.orchestration.assets import studies
 from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.instance_metrics import step_samples
-from basis_pipeline.orchestration.partitions import know_sets
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.orchestration.sensors.alerts import alerts_of
 from basis_pipeline.settings import project_root
@@ -95,7 +94,6 @@ def studied(
             patch.setattr(module, "project_root", lambda: directory / "project")
         for place in place_at(directory, sample, defs):
             assert place.run(MODE).modes[0].run_id
-            know_sets(place.instance)
             yield place
 
 
@@ -163,21 +161,6 @@ def test_each_set_stands_alone(studied: Place) -> None:
     assert {f"{MODE}|crises", f"{MODE}|replays"} <= kept
 
 
-def test_any_set_is_a_gate_once_it_ran_and_while_it_has_a_file(
-    studied: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A kind's own sets are asked for, another one where it was run; records outlive the file."""
-    assert "bootstrapped" not in gates_in(studied, "sweep/points")
-    assert execute(studied, "sweeps", partition_key=f"{MODE}|bootstrapped").success
-    found = gates_in(studied, "sweep/points")
-    assert set(found) == {MODE, "bootstrapped"}
-    assert found["bootstrapped"]["reconciliation"] is Status.PASS
-    monkeypatch.setattr(partitions, "project_root", lambda: studied.results)  # no set has a file
-    assert set(gates_in(studied, "sweep/points")) == set()
-    wanted = dg.AssetRecordsFilter(study_key("sweep"), asset_partitions=[f"{MODE}|bootstrapped"])
-    assert studied.instance.fetch_materializations(wanted, limit=9).records
-
-
 def test_what_a_run_says_carries_its_mode_and_its_set(studied: Place) -> None:
     """Events are found by mode and tell the set, as alerts do; times of steps are the set's."""
     done = execute(studied, "stress_tests", partition_key=f"{MODE}|crises")
@@ -192,50 +175,12 @@ def test_what_a_run_says_carries_its_mode_and_its_set(studied: Place) -> None:
     assert run is not None
     (alert,) = alerts_of(studied.instance, run)
     assert (alert.mode, alert.scenario_set) == (MODE, "replays")
-    assert f"of replays of {MODE}" in alert.told
-
-
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("later", "CONFIG-011"),  # replays, none of them in the window
-        ("btc_basis", "CONFIG-005"),  # another mode's: this one's weights would add up to too much
-    ],
-)
-def test_a_set_that_does_not_fit_is_refused_before_any_work(
-    studied: Place, name: str, code: str
-) -> None:
-    """By code, and nothing is written below the results."""
-    told = refusal(execute(studied, "sweeps", partition_key=f"{MODE}|{name}"))
-    assert code in told
-    assert not [path for path in (studied.results / "sweep").rglob("*") if name in path.name]
-
-
-def test_a_partition_without_a_file_is_told_what_there_is(studied: Place) -> None:
-    """One that was added by hand, or only named: the sets that are available are told."""
-    studied.instance.add_dynamic_partitions("scenario_set", ["mine"])
-    added = execute(studied, "stress_tests", partition_key=f"{MODE}|mine")
-    know_sets(studied.instance)
-    named = execute(studied, "stress_tests", tags={"dagster/partition": f"{MODE}|mine"})
-    for told in map(refusal, (added, named)):
-        assert "CONFIG-003: there is no scenario set mine" in told
-        assert "bootstrapped, btc_basis, crises" in told
-    assert set(studied.instance.get_dynamic_partitions("scenario_set")) == set(SETS)
-
-
-def test_a_set_that_is_new_needs_no_preparation(studied: Place) -> None:
-    """`dagster job execute` gives the partition as one tag, and its run makes the set known."""
-    studied.instance.delete_dynamic_partition("scenario_set", "crises")
-    done = execute(studied, "stress_tests", tags={"dagster/partition": f"{MODE}|crises"})
-    assert done.success
-    assert studied.instance.has_dynamic_partition("scenario_set", "crises")
-    (made,) = done.asset_materializations_for_node("stress__scenarios")
-    assert made.partition == f"{MODE}|crises"
+    assert f"of replays of {MODE}" in alert.message
 
 
 @pytest.mark.parametrize("job", ["stress_tests", "montecarlo_paths", "sweeps", "walk_forwards"])
 def test_a_run_without_a_partition_is_told_how_to_name_one(studied: Place, job: str) -> None:
-    """API-001, whatever lies upstream; a mode alone is not enough for a study of sets."""
+    """API-001, whatever lies upstream, before anything is mapped."""
     done = execute(studied, job)
     told = refusal(done)
     assert told.startswith("API-001")
@@ -244,18 +189,13 @@ def test_a_run_without_a_partition_is_told_how_to_name_one(studied: Place, job: 
     assert run is not None
     assert run.tags["dagster/max_retries"] == "0"
     (alert,) = alerts_of(studied.instance, run)
-    assert "API-001" in alert.told
-    if job != "walk_forwards":
-        assert "API-001" in refusal(execute(studied, job, tags={"dagster/partition": MODE}))
+    assert "API-001" in alert.message
     unknown = {"dagster/partition": "nobody|crises"}
     assert "CONFIG-007" in refusal(execute(studied, job, tags=unknown))
 
 
-# Dagster's own tags of two dimensions are not what its own rule for tags allows.
-@pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning")
 def test_the_weekly_sweep_asks_for_what_its_job_can_run(studied: Place) -> None:
-    """Modes that have a set of their name, also in an instance that never heard of sets."""
-    studied.instance.delete_dynamic_partition("scenario_set", MODE)
+    """Modes that have a set of their name."""
     repository = studied.defs.get_repository_def()
     saturday = datetime(2024, 3, 2, 6, tzinfo=UTC)
     with dg.build_schedule_context(
@@ -269,10 +209,10 @@ def test_the_weekly_sweep_asks_for_what_its_job_can_run(studied: Place) -> None:
 
 def test_no_scenarios_of_a_mode_that_never_ran(studied: Place) -> None:
     """Scenarios vary a backtest: without a sound one they are refused, and say why."""
-    told = refusal(execute(studied, "sweeps", partition_key=f"{MODE}_eth|{MODE}"))
+    told = refusal(execute(studied, "stress_tests", partition_key=f"{MODE}_eth|crises"))
     assert "BT-001" in told
-    assert f"sweep/points[{MODE}_eth|{MODE}]" in told
-    assert not (studied.results / "sweep" / f"{MODE}_eth").exists()
+    assert f"stress/scenarios[{MODE}_eth|crises]" in told
+    assert not (studied.results / "stress" / f"{MODE}_eth").exists()
 
 
 def test_a_walk_forward_chooses_and_is_judged(studied: Place) -> None:

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 from basis_pipeline.config.automation import load_automation_limits
-from basis_pipeline.operations.alerts import Alert, deliver
+from basis_pipeline.operations.alerts import post
 from basis_pipeline.operations.requests import BacktestRequest, submit
 from basis_pipeline.settings import SecretUrl, load_settings, project_root
 
@@ -21,8 +21,8 @@ def nobody_listens(_: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = SecretUrl(f"http://127.0.0.1:{free.getsockname()[1]}/hook")
-    limits = load_automation_limits(project_root() / "configs").webhook
-    deliver([Alert("run_failed", "full_pipeline")], url, limits)
+    limits = load_automation_limits(project_root() / "configs").alerts
+    post([{"message": "a run failed"}], url, limits)
 
 
 PROVOCATIONS = {"BT-006": id_used_again, "PLATFORM-004": nobody_listens}

@@ -144,7 +144,7 @@ def test_the_keyboard_reaches_and_reads_a_chart(browser: Browser, pages: Path) -
 def test_views_are_switched_by_keyboard(browser: Browser, pages: Path) -> None:
     """The price legs come apart on Enter, in the chart and in its legend."""
     with opened(browser, pages / "eth_basis.html") as page:
-        legend = page.locator("#figure-attribution .legend")
+        legend = page.locator("#figure-attribution .legend:not([hidden])")
         assert "spot_price" not in legend.inner_text()
         page.locator('button[data-chart="attribution"][data-view="1"]').focus()
         page.keyboard.press("Enter")

@@ -7,12 +7,11 @@ reading.py  `read_events`, for `basis events` and whoever asks what happened
 """
 
 from basis_pipeline.operations.audit_log.files import log_directory
-from basis_pipeline.operations.audit_log.model import AlertKind, Category, Event, EventType, Level
+from basis_pipeline.operations.audit_log.model import Category, Event, EventType, Level
 from basis_pipeline.operations.audit_log.reading import read_events
 from basis_pipeline.operations.audit_log.writing import correlated, emit
 
 __all__ = [
-    "AlertKind",
     "Category",
     "Event",
     "EventType",

@@ -63,7 +63,7 @@ class EventType(StrEnum):
     HALTED = "halted", Category.AUDIT, Level.ERROR
     SHUT_DOWN = "shut_down", Category.AUDIT, Level.ERROR
     RESUMED = "resumed", Category.AUDIT
-    # kind (an `AlertKind`), message, reasons
+    # kind (an `AlertKind`), severity, message, reasons
     ALERT = "alert", Category.AUDIT, Level.ERROR
     # alerts, delivered, attempts, reason
     ALERT_DELIVERY = "alert_delivery", Category.AUDIT
@@ -97,15 +97,6 @@ class EventType(StrEnum):
     MESSAGE = "message", Category.BUSINESS
     # operation, seconds
     TIMING = "timing", Category.PERFORMANCE
-
-
-class AlertKind(StrEnum):
-    """What an `alert` event is about; `basis events --type` takes these too."""
-
-    RUN_FAILED = "run_failed"
-    GATES_FAILED = "gates_failed"
-    HALT = "halt"
-    SHUTDOWN = "shutdown"
 
 
 @dataclass(frozen=True, slots=True)

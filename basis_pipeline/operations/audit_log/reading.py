@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
+from basis_pipeline.config.automation import AlertKind
 from basis_pipeline.errors import EventError
 from basis_pipeline.operations.audit_log.files import LogFile, log_files
-from basis_pipeline.operations.audit_log.model import AlertKind, Category, Event, EventType
+from basis_pipeline.operations.audit_log.model import Category, Event, EventType
 from basis_pipeline.times import parse_since
 
 FORMS = "2024-06-01, 2024-06-01T08:00, 2024-06-01T08:00+02:00; 90s, 30m, 2h, 3d, 1w before now"

@@ -47,7 +47,7 @@ def confirm(settings: Settings, state: ControlState) -> None:
 
 
 def store_pending(settings: Settings, state: ControlState) -> None:
-    """Store a state that the database must take over later. Raises OSError."""
+    """Store a pending state. Raises OSError."""
     settings.results_dir.mkdir(parents=True, exist_ok=True)
-    pending = replace(state, is_pending=True, confirmed_at=state.confirmed_at or state.since)
+    pending = replace(state, confirmed_at=state.confirmed_at or state.since)
     write_atomically(file(settings), JSON.dump_json(pending, indent=2))

@@ -216,7 +216,7 @@ def _escalate(settings: Settings, target: State, reason: str, by: str) -> bool:
         state = last_known.load(settings) or ControlState()
         if target.rank > state.name.rank:
             now = datetime.now(UTC)
-            changed = replace(state, name=target, since=now, reason=reason, by=by)
+            changed = replace(state, name=target, since=now, reason=reason, by=by, is_pending=True)
             _store_pending(settings, changed)
     return _audit(settings, changed)
 
@@ -312,6 +312,6 @@ def _audit(settings: Settings, changed: ControlState | None) -> bool:
         return False
     fields = {"version": changed.version, "state": changed.name, "by": changed.by}
     emit(settings, EVENTS[changed.name], "control", **fields, reason=changed.reason)
-    if not changed.confirmed_at:
+    if not changed.is_pending:
         last_known.confirm(settings, changed)
     return True

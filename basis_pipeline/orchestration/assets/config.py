@@ -10,10 +10,10 @@ from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.operations import environment
-from basis_pipeline.operations.environment import environment_checks
+from basis_pipeline.operations.environment import environment_checks, files_check
 from basis_pipeline.orchestration.checks import check_result, check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures, fault_of
-from basis_pipeline.orchestration.partitions import know_sets, mode_of
+from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.versions import version_of
@@ -52,7 +52,6 @@ def catalogue(
     context: dg.AssetExecutionContext, options: RunOptions
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Read the configuration files and say what they hold; look at the environment."""
-    know_sets(context.instance)
     with coded_failures():
         configs = options.configs
     groups = (configs.modes, configs.venues, configs.share_classes, configs.datasets)
@@ -61,7 +60,9 @@ def catalogue(
         data_version=version_of(told),
         metadata={"modes": table(_modes(configs)), "datasets": table(_datasets(configs), 100)},
         check_results=check_results(
-            CATALOGUE, environment_checks(_settings(options)), context.selected_asset_check_keys
+            CATALOGUE,
+            [files_check(configs), *environment_checks(_settings(options))],
+            context.selected_asset_check_keys,
         ),
     )
 

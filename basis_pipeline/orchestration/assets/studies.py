@@ -28,10 +28,7 @@ from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
-from basis_pipeline.orchestration.partitions import (
-    Part,
-    study_partitions,
-)
+from basis_pipeline.orchestration.partitions import Part, of_the_same_mode, study_partitions
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
 from basis_pipeline.orchestration.upstream_gate import require_passing
@@ -52,8 +49,8 @@ LEAVES = {
     "walk_forward": "folds",
 }
 PARTS = (
-    "**Partitions:** a mode and a scenario set, each with a page and checks of its own. Every file "
-    "of `configs/scenarios/` is a set; one that is added here without a file is refused."
+    "**Partitions:** a mode and a scenario set meant for it, each with a page and checks of its "
+    "own. Any other set of `configs/scenarios/` runs from the command line."
 )
 ROWS = (
     "**Units:** figures as shares (0.05 is 5 %) unless they count, amounts in the share class's "
@@ -121,8 +118,7 @@ class Fanning(dg.Config):
 
 def study_assets(modes: dg.StaticPartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Every asset that runs many scenarios: a partition a mode and set, or a mode and its plan."""
-    partitions = study_partitions(modes)
-    return [*(_sets_asset(kind, partitions) for kind in OWN_SETS), _walk_forward_asset(modes)]
+    return [*(_sets_asset(kind, modes) for kind in OWN_SETS), _walk_forward_asset(modes)]
 
 
 def study_key(kind: str) -> dg.AssetKey:
@@ -139,15 +135,13 @@ def _checks(
     ]
 
 
-def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:
-    key = study_key(kind)
+def _sets_asset(kind: str, modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
+    key, partitions = study_key(kind), study_partitions(kind, modes)
+    same = of_the_same_mode(partitions)
 
     @dg.asset(
         key=key,
-        deps=[
-            MODE,
-            SIMULATION,
-        ],  # of the same mode: Dagster maps the dimension that has its partitions
+        deps=[dg.AssetDep(upstream, partition_mapping=same) for upstream in (MODE, SIMULATION)],
         partitions_def=partitions,
         check_specs=_checks(key, scenario_checks.CHECKS, partitions),
         group_name=key.path[0],
@@ -161,10 +155,9 @@ def _sets_asset(kind: str, partitions: dg.MultiPartitionsDefinition) -> dg.Asset
         config: Fanning,
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
-        studied_set: dg.ResourceParam[Part],
+        part: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Run what of the set lies in the window, and judge its rows."""
-        part = studied_set
         try:
             chosen = load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
             _require_sound(context, options, part)
@@ -207,12 +200,12 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
         config: Fanning,
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
-        studied_mode: dg.ResourceParam[Part],
+        part: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Sweep the plan's grid over every window, choose, look, judge."""
-        mode = studied_mode.mode
+        mode = part.mode
         try:
-            _require_sound(context, options, studied_mode)
+            _require_sound(context, options, part)
             plan = load_walk_forward(project_root() / "configs", options.configs, mode)
             scenarios = walk_forward.scenario_set(plan, options.window)
             study = _study(scenarios, mode, options, warehouse)

@@ -2,7 +2,8 @@
 
 file_changes.py   new, changed and vanished raw files → a batch of runs
 configuration.py  changed configuration files → a batch of the modes they touch
-batches.py        runs that ended → those that follow
+batches.py        data that were read → the modes that follow
+pages.py          runs that ended → the pages that show their verdicts
 requests.py       the inbox and the queue of backtest requests → runs that serve them
 alerts.py         runs that failed, gates that failed, work that was halted → alerts
 lost.py           runs whose process is gone → failed, which has them retried
@@ -21,6 +22,7 @@ from basis_pipeline.orchestration.sensors.batches import batch_sensor
 from basis_pipeline.orchestration.sensors.configuration import configuration_sensor
 from basis_pipeline.orchestration.sensors.file_changes import file_sensor
 from basis_pipeline.orchestration.sensors.lost import lost_run_sensor
+from basis_pipeline.orchestration.sensors.pages import page_sensor
 from basis_pipeline.orchestration.sensors.requests import request_sensor
 from basis_pipeline.settings import project_root
 
@@ -40,6 +42,7 @@ def all_sensors(
         file_sensor(by_name, limits),
         configuration_sensor(by_name, tuple(configs.mode_names)),
         batch_sensor(by_name),
+        page_sensor(by_name, tuple(configs.mode_names)),
         request_sensor(by_name, limits),
         alert_sensor(limits),
         lost_run_sensor(),

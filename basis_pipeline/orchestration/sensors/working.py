@@ -7,12 +7,12 @@ from functools import wraps
 from typing import TypeVar
 
 import dagster as dg
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRun, RunsFilter
 
 from basis_pipeline.operations.control import read_state
+from basis_pipeline.orchestration.batches import FINISHED
 from basis_pipeline.settings import Settings, load_settings
 
-FINISHED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 FIRST_LOOK_BACK = timedelta(hours=1)
 OVERLAP = timedelta(seconds=2)  # of two looks: a run may be stored a little after its time
 

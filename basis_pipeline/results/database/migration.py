@@ -1,8 +1,9 @@
-"""Bringing a database up to date: one file a concept in `migrations/versions/`.
+"""Bringing a database up to date.
 
-A file is named by its revision, and its `down_revision` is the file before it: the history is a
-line, and its last file is where every database belongs. A migration spells its tables out, since
-those of `METADATA` go on changing; a test holds the two against each other.
+A new one gets the tables of `METADATA`, an older one what has changed since. Each change of the
+tables has a file in `migrations/versions/`, named by its revision; its `down_revision` is the file
+before it: the history is a line, and its last file is where every database belongs. (Alembic's
+recipe "Building an Up to Date Database from Scratch".)
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ from basis_pipeline.results.database.connection import (
     sqlite_file,
     writing,
 )
-from basis_pipeline.results.database.tables import RUNS
+from basis_pipeline.results.database.tables import METADATA, RUNS
 
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "alembic_version"
@@ -26,12 +27,12 @@ _one_at_a_time = Lock()  # alembic keeps what it works on in its module
 
 
 def revisions() -> list[str]:
-    """Every revision, oldest first."""
+    """Return every revision, oldest first."""
     return sorted(file.stem for file in (SCRIPTS / "versions").glob("[0-9]*.py"))
 
 
 def revision_of(engine: Engine) -> str:
-    """The revision a database is at; empty for a new one. Raises ResultsError like `reading`."""
+    """Return the revision a database is at; empty for a new one. Raises as `reading`."""
     with reading(engine) as connection:
         if not inspect(connection).has_table(VERSION_TABLE):
             return ""
@@ -39,7 +40,7 @@ def revision_of(engine: Engine) -> str:
 
 
 def existing(url: str) -> Engine | None:
-    """The database a URL names, brought up to date; None where none has been made, and none is.
+    """Return the database a URL names, brought up to date; None where none has been made.
 
     Raises
     ------
@@ -57,7 +58,9 @@ def existing(url: str) -> Engine | None:
 
 
 def migrate(engine: Engine) -> str:
-    """Bring a database to the last revision, all of it or nothing; the revision.
+    """Make the tables of a new database, or change those of an older one; the last revision.
+
+    All of it is done or nothing.
 
     Several processes may do so at once: one does the work, the others wait for it.
 
@@ -80,9 +83,15 @@ def migrate(engine: Engine) -> str:
     from alembic import command
     from alembic.config import Config
 
+    from basis_pipeline.results.database import control  # noqa: F401 - it adds its tables
+
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     with _one_at_a_time, writing(engine, exclusive="migrations") as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if inspect(connection).has_table(VERSION_TABLE):
+            command.upgrade(config, "head")
+        else:
+            METADATA.create_all(connection, checkfirst=False)
+            command.stamp(config, "head")
     return last

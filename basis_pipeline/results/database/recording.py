@@ -33,14 +33,13 @@ from basis_pipeline.results.database.tables import (
 )
 from basis_pipeline.results.store import (
     RunResult,
-    finite,
     read_run,
     read_verdicts,
     run_hashes,
     summary_hash,
     verdicts_hash,
 )
-from basis_pipeline.results.summary import floats, growth_of, stamps
+from basis_pipeline.results.summary import finite, floats, growth_of, stamps
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Verdict
 

@@ -86,7 +86,7 @@ def test_a_kind_of_alert_can_be_asked_for_like_a_type(tmp_path: Path) -> None:
     """`basis events --type run_failed` finds the alerts about failed runs, and only them."""
     path = write(tmp_path, [(0, EventType.ALERT, "", ""), (1, EventType.ALERT, "", "")], 1)
     first, second = (json.loads(line) for line in path.read_text().splitlines())
-    first["fields"]["kind"], second["fields"]["kind"] = "run_failed", "halt"
+    first["fields"]["kind"], second["fields"]["kind"] = "run_failed", "tick_failed"
     path.write_text("".join(json.dumps(event) + "\n" for event in (first, second)))
     assert seconds(tmp_path, types=["run_failed"]) == [0]
     assert seconds(tmp_path, types=["alert"]) == [0, 1]

@@ -292,6 +292,7 @@ def test_a_server_out_of_reach_is_not_taken_for_normal(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="RS-008"):
         control.require_work(settings, "a backtest")
     assert control.halt(settings, reason="odd fills", by="ann")
+    assert control.read_state(settings).is_pending
     with pytest.raises(BacktestError, match=r"BT-005.*odd fills"):
         control.require_work(settings, "a backtest")
 
@@ -340,6 +341,19 @@ def test_a_halt_of_the_limits_while_the_server_is_down_holds_when_it_is_back(
         assert [t.state for t in control.transitions(settings)] == ["HALT", "ALERT"]
         assert control.resume(settings, reason="looked at", by="ann")
         assert control.read_state(settings).name is State.NORMAL
+
+
+def test_a_read_only_results_directory_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A halt is seen where nothing can be written, and nothing is made by looking."""
+    settings = settings_at(tmp_path)
+    control.halt(settings, reason="odd fills", by="ann")
+    before = sorted(settings.results_dir.rglob("*"))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # who runs as root may write everywhere
+    assert control.read_state(settings).name is State.HALT
+    assert len(control.transitions(settings)) == 1
+    assert sorted(settings.results_dir.rglob("*")) == before
 
 
 def test_a_log_that_cannot_be_written_does_not_keep_from_halting(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from basis_pipeline.orchestration.resources import DATA_TAG
 from tests.orchestration.conftest import WINDOW, Place, place_at
 from tests.orchestration.platform_alone import Platform
 
@@ -55,4 +56,6 @@ def running(
     shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
     for place in place_at(tmp_path, tmp_path / "data", defs):
         environment(place, monkeypatch)
+        for run in place.instance.get_runs():  # the data moved with the records of their verdicts
+            place.instance.add_run_tags(run.run_id, {DATA_TAG: str(place.data.resolve())})
         yield Platform(place, dict(cursors))

@@ -81,18 +81,6 @@ def test_a_changed_catalogue_entry_makes_its_dataset_first(
     assert {"raw/bybit_btcusdt_perp", "dataset/bybit_btcusdt_perp"} <= keys
 
 
-def test_files_that_cannot_be_read_fail_the_look_and_are_not_forgotten(
-    watching: Platform, configs: Path
-) -> None:
-    """The tick fails with its code, where health sees it; mended, the change is asked for."""
-    file = configs / "modes" / "btc_basis.yaml"
-    edit(file, "delta_band: 0.02", "delta_band: [")
-    with pytest.raises(Exception, match="CONFIG-004"):
-        watching.look("configuration")
-    edit(file, "delta_band: [", "delta_band: 0.03")
-    assert [r.partition_key for r in watching.look("configuration")] == ["btc_basis"]
-
-
 def test_a_broken_rule_is_run_so_that_it_is_recorded(watching: Platform, configs: Path) -> None:
     """The mode's own gate says what is wrong."""
     edit(
@@ -112,26 +100,12 @@ def test_a_new_mode_waits_for_the_code_location(watching: Platform, configs: Pat
     assert watching.skipped["configuration"] == "reload the code location for mine"
 
 
-def test_scenario_sets_are_partitions_as_long_as_they_have_a_file(
-    watching: Platform, configs: Path
-) -> None:
-    """A set that appears while the platform runs can be chosen; one that is gone no longer."""
-    known = watching.instance.get_dynamic_partitions
-    committed = {path.stem for path in (configs / "scenarios").glob("*.yaml")}
-    assert set(known("scenario_set")) == committed
-    (configs / "scenarios" / "mine.yaml").write_text("name: mine\n")
-    (configs / "scenarios" / "crises.yaml").unlink()
-    assert watching.look("configuration") == []
-    assert watching.skipped["configuration"] == (
-        "new scenario sets: mine; scenario sets without a file: crises"
-    )
-    assert set(known("scenario_set")) == committed - {"crises"} | {"mine"}
-    job = watching.place.defs.resolve_job_def("stress_tests")
-    found = job.partitions_def
-    assert found is not None
-    keys = found.get_partition_keys(dynamic_partitions_store=watching.instance)
-    assert {"btc_basis|mine", "pure_lending|mine"} <= set(keys)
-    edit(configs / "modes" / "btc_basis.yaml", "delta_band: 0.02", "delta_band: 0.03")
-    (configs / "scenarios" / "mine.yaml").unlink()
-    assert len(watching.look("configuration")) == 1  # runs and sets in one look
-    assert "mine" not in known("scenario_set")
+def test_a_broken_file_stops_its_mode_alone(watching: Platform, configs: Path) -> None:
+    """The sensor goes on: the broken mode is run, to be recorded, and so is a sound one."""
+    file = configs / "modes" / "btc_basis.yaml"
+    edit(file, "delta_band: 0.02", "delta_band: [")
+    edit(configs / "modes" / "eth_basis.yaml", "delta_band: 0.02", "delta_band: 0.03")
+    requests = watching.look("configuration")
+    assert [request.partition_key for request in requests] == ["btc_basis", "eth_basis"]
+    edit(file, "delta_band: [", "delta_band: 0.03")
+    assert [request.partition_key for request in watching.look("configuration")] == ["btc_basis"]

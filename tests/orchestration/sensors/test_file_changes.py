@@ -12,9 +12,15 @@ from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.settings import load_settings
-from basis_pipeline.verdict import failing
+from basis_pipeline.verdict import Status, failing
 from tests.orchestration.platform_alone import Platform, aged, stages
-from tests.orchestration.test_refusals import contents, cut_last_line, cut_short, spoil_price
+from tests.orchestration.test_refusals import (
+    contents,
+    cut_last_line,
+    cut_short,
+    recorded,
+    spoil_price,
+)
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
 LONGER = (
@@ -23,11 +29,11 @@ LONGER = (
 
 
 def test_the_first_look_reads_everything_and_runs_every_mode(platform: Platform) -> None:
-    """A batch of one run for the data, one a mode and one comparison; then it is quiet."""
+    """A batch of one run for the data, one a mode and one for the pages; then it is quiet."""
     aged(platform.place.data)
     modes = sorted(platform.modes)
     runs = platform.settle()
-    assert stages(runs) == ["data", *modes, "comparison"]
+    assert stages(runs) == ["data", *modes, "pages"]
     assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
     assert len({run.tags["basis/batch"] for run in runs}) == 1
     assert {run.tags["basis/cause"] for run in runs} == {"first look at the raw files"}
@@ -45,7 +51,7 @@ def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) ->
     (running.place.data / LONGER).write_text("\n".join([*changed, changed[-1], ""]))
     aged(running.place.data)
     runs = running.settle()
-    assert stages(runs) == ["data", "btc_basis", "comparison"]
+    assert stages(runs) == ["data", "btc_basis", "pages"]
     assert runs[0].tags["basis/cause"].endswith("bybit_btcusdt_funding longer")
     read = {key.to_user_string() for key in runs[0].asset_selection or ()}
     assert {key for key in read if key.startswith("raw/")} == {"raw/bybit_btcusdt_funding"}
@@ -66,25 +72,29 @@ def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) ->
 def test_a_broken_delivery_stops_its_modes_and_touches_no_result(
     running: Platform, break_it: Callable[[Path], object], code: str, sample: Path
 ) -> None:
-    """Corrupt, cut, shortened, empty or gone: refused with its code; mended by a good one."""
-    runs_kept, page = (running.place.results / name for name in ("runs", "reports/btc_basis.html"))
-    before = contents(runs_kept), page.read_bytes()
+    """Corrupt, cut, shortened, empty or gone: rejected with its code; a good one repairs it."""
+    runs_kept, reports = (running.place.results / name for name in ("runs", "reports"))
+    before, pages = recorded(runs_kept), contents(reports)
     break_it(running.place.data / PERP)
     aged(running.place.data)
     runs = running.settle()
-    assert stages(runs) == ["data", "btc_basis", "comparison"]
+    assert stages(runs) == ["data", "btc_basis", "pages", "pages"]
     refused = runs[1]
     assert refused.status is dg.DagsterRunStatus.FAILURE
     gates = {g.name: g for g in all_gates(running.instance, running.place.defs)}
     blocking = gates["market/panel[btc_basis] inputs"]
-    assert blocking.verdict.value == "FAIL"
-    assert code in blocking.told
-    assert (contents(runs_kept), page.read_bytes()) == before
+    assert blocking.status is Status.FAIL
+    assert code in blocking.message
+    assert recorded(runs_kept) == before
+    # Every page that shows a verdict on the mode or its data is written anew, its sheet included.
+    written = {name for name, content in contents(reports).items() if content != pages[name]}
+    assert written >= {"btc_basis.html", "comparison.html", "data_audit.html", "gates.html"}
+    assert ">FAIL</span>" in (reports / "gates.html").read_text("utf-8")
     assert running.settle() == []  # the same broken file is not asked for again
     shutil.copy2(sample / PERP, running.place.data / PERP)
     aged(running.place.data)
-    assert stages(running.settle()) == ["data", "btc_basis", "comparison"]
-    assert contents(runs_kept) == before[0]
+    assert stages(running.settle()) == ["data", "btc_basis", "pages"]
+    assert recorded(runs_kept) == before
 
 
 def test_a_growing_file_is_left_alone(running: Platform) -> None:
@@ -109,13 +119,15 @@ def test_a_halt_stops_requests_and_forgets_nothing(running: Platform) -> None:
     halt(settings, reason="funding looks wrong", by="ann")
     spoil_price(running.place.data / PERP)
     aged(running.place.data)
-    assert running.settle() == []
+    assert set(stages(running.settle())) <= {"pages"}  # they show what led to the halt
     for sensor in ("raw_files", "configuration", "batches", "backtest_requests"):
         assert "HALT" in running.skipped[sensor]
         assert "funding looks wrong" in running.skipped[sensor]
     resume(settings, reason="it was right", by="ben")
     runs = running.settle()
-    assert sorted(stages(runs)) == ["btc_basis", "btc_basis", "comparison", "comparison", "data"]
+    work = [stage for stage in stages(runs) if stage != "pages"]
+    assert sorted(work) == ["btc_basis", "btc_basis", "data"]
+    assert "pages" in stages(runs)
 
 
 def test_corrupt_deliveries_in_a_row_halt_the_platform(running: Platform) -> None:

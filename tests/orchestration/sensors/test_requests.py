@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import dagster as dg
-import pytest
 
 from basis_pipeline.operations.control import halt
 from basis_pipeline.operations.requests import BacktestRequest, Status, submit
@@ -11,7 +10,7 @@ from basis_pipeline.operations.requests.inbox import inbox_of
 from basis_pipeline.operations.requests.queue import begin, requests_of
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.assets.requests import REQUESTS
-from basis_pipeline.orchestration.batches import comparison_run
+from basis_pipeline.orchestration.batches import page_runs
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import load_settings
 from tests.orchestration.platform_alone import Platform, aged
@@ -79,7 +78,9 @@ def test_a_request_is_not_taken_for_the_mode(running: Platform) -> None:
     running.settle(SENSOR)
     (served,) = requests_of(settings)
     assert served.run_id not in ("", own)
-    assert running.execute(comparison_run("any", 1, "a look"), "batches").success
+    (latest,) = running.instance.get_runs(limit=1)
+    (pages,) = page_runs(running.instance, latest)
+    assert running.execute(pages, "pages").success
     (page,) = running.instance.fetch_materializations(COMPARISON, limit=1).records
     assert page.asset_materialization is not None
     shown = page.asset_materialization.metadata["modes"].records  # type: ignore[union-attr]
@@ -99,8 +100,6 @@ def test_everything_is_shipped_switched_off(platform: Platform) -> None:
     assert names == {"nightly", "nightly_upkeep", "hourly_health", "weekly_sweeps"}
 
 
-# Dagster's own tags of two dimensions are not what its own rule for tags allows.
-@pytest.mark.filterwarnings("ignore:Non-compliant tag keys:DeprecationWarning")
 def test_the_week_ends_with_a_sweep_of_every_mode(platform: Platform) -> None:
     """One run a mode and its own set, once a week; none while work is halted."""
     saturday = datetime(2024, 3, 2, 6, tzinfo=UTC)

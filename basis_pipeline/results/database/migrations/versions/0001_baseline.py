@@ -1,0 +1,8 @@
+"""Where every database begins: the tables of `METADATA`, which `migrate` makes itself."""
+
+revision = "0001_baseline"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Do nothing: no database is older."""

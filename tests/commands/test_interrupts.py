@@ -1,0 +1,141 @@
+"""Ctrl-C, SIGTERM and kill -9 of `basis run`: it ends at once, and blocks nobody after it."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import DagsterRunStatus
+
+from basis_pipeline.market.sample import write_sample
+from basis_pipeline.orchestration.instance import opened_instance
+from basis_pipeline.settings import project_root
+from tests import shell
+
+MODES = ("--mode", "pure_lending", "--mode", "btc_basis")
+WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
+PHASES = ("starting", "raw files and datasets", "btc_basis", "pure_lending", "reports")
+PATIENCE_SECONDS = 180.0
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Options that name sixty days of sample data and a results directory."""
+    directory = tmp_path_factory.mktemp("interrupted")
+    write_sample(directory / "data", days=60)
+    return "--data-dir", str(directory / "data"), "--results-dir", str(directory / "results")
+
+
+@dataclass
+class Command:
+    """A `basis run` in a process of its own, and what it prints on stderr."""
+
+    process: "subprocess.Popen[str]"
+    stderr: Path
+
+    def reach(self, phase: str) -> None:
+        """Wait until the command says that it is at this phase."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while f"] {phase}\n" not in self.stderr.read_text():
+            assert self.process.poll() is None, self.stderr.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end: exit code and what was printed on stderr."""
+        return self.process.wait(timeout=PATIENCE_SECONDS), self.stderr.read_text()
+
+
+Begin = Callable[..., Command]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Start `basis run`; what is still there when the test ends is killed."""
+    commands: list[Command] = []
+
+    def begin(*options: str) -> Command:
+        stderr = tmp_path / f"stderr-{len(commands)}"
+        command = [sys.executable, "-m", "basis_pipeline", "run", *options, *WINDOW]
+        with stderr.open("w") as file, (tmp_path / "stdout").open("a") as out:
+            process = subprocess.Popen(
+                command, cwd=project_root(), env=shell.clean(), stdout=out, stderr=file, text=True
+            )
+        commands.append(Command(process, stderr))
+        return commands[-1]
+
+    yield begin
+    for command in commands:
+        command.process.kill()
+        command.process.wait()
+
+
+def runs_of(places: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> list[dg.DagsterRun]:
+    """Every run in the instance of these results."""
+    home = Path(places[-1]) / "dagster_home"
+    if not (home / "dagster.yaml").exists():
+        return []
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with opened_instance(home) as instance:
+        return list(instance.get_runs())
+
+
+@pytest.mark.parametrize(
+    ("phase", "delay", "number"),
+    [
+        *((phase, 0.0, signal.SIGINT) for phase in PHASES),
+        *((phase, 0.7, signal.SIGTERM) for phase in PHASES),
+    ],
+)
+def test_an_interrupt_ends_the_command(
+    places: tuple[str, ...],
+    begin: Begin,
+    monkeypatch: pytest.MonkeyPatch,
+    phase: str,
+    delay: float,
+    number: signal.Signals,
+) -> None:
+    """Within two seconds, with exit code 130; its run is canceled and nothing more is started."""
+    before = {run.run_id for run in runs_of(places, monkeypatch)}
+    command = begin(*MODES, *places)
+    command.reach(phase)
+    time.sleep(delay)
+    if command.process.poll() is not None:
+        pytest.skip("it was through before the signal")
+    sent = time.monotonic()
+    command.process.send_signal(number)
+    code, err = command.end()
+    assert time.monotonic() - sent < 2.5
+    assert code == 130, err
+    assert err.splitlines()[-1].startswith("Interrupted")
+    assert "Traceback" not in err
+    runs = [run for run in runs_of(places, monkeypatch) if run.run_id not in before]
+    assert all(run.is_finished for run in runs)
+    if phase == "raw files and datasets" and delay:
+        assert [run.status for run in runs] == [DagsterRunStatus.CANCELED]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_next_run_of_another_mode_is_not_blocked(
+    places: tuple[str, ...], begin: Begin, number: signal.Signals
+) -> None:
+    """What an interrupted or killed run had planned says nothing of the data."""
+    command = begin("--mode", "btc_basis", *places)
+    command.reach("raw files and datasets")
+    command.process.send_signal(number)
+    command.end()
+    code, err = begin("--mode", "pure_lending", *places).end()
+    assert code == 0, err
+
+
+def test_two_first_runs_side_by_side(tmp_path: Path, places: tuple[str, ...], begin: Begin) -> None:
+    """Two commands that make the same empty results directory, each of a mode of its own."""
+    own = (*places[:2], "--results-dir", str(tmp_path / "results"))
+    both = [begin("--mode", mode, *own) for mode in ("pure_lending", "btc_basis")]
+    for code, err in [command.end() for command in both]:
+        assert code == 0, err
