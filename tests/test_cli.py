@@ -308,8 +308,8 @@ def test_gates_can_be_evaluated_on_the_spot(results: Path) -> None:
     platform = ("--results-dir", results, "--phase", "4", "--format", "json")
     done = basis("gates", *platform, "--execute")
     gates = {gate["name"]: gate for gate in _named(done.stdout)}
-    assert gates["platform/instance results_store"]["status"] == "PASS", done.stderr
-    assert gates["platform/instance results_store"]["evidence"] == {"runs": 2}
+    assert gates["platform/results_store integrity"]["status"] == "PASS", done.stderr
+    assert gates["platform/results_store integrity"]["evidence"] == {"runs": 2}
     again = {gate["name"]: gate for gate in _named(basis("gates", *platform).stdout)}
     assert {name: gate["status"] for name, gate in again.items()} == {
         name: gate["status"] for name, gate in gates.items()
