@@ -1,6 +1,5 @@
 """Gates in the records of a real instance: a planted fault turns exactly its gate red."""
 
-
 import dagster as dg
 import pytest
 
