@@ -104,7 +104,7 @@ def _row(group: "list[Component]") -> list[str]:
     first = group[0]
     name = _listed([component.name for component in group], 1)
     message = f"{first.code}: {first.message}" if first.code else first.message
-    if first.code and first.dependants:
+    if first.stops and first.dependants:
         message += f" | affects {_listed(first.dependants, SHOWN_NAMES)}"
     return [name, first.status.value, f"{first.since:%Y-%m-%d %H:%M}", message]
 

@@ -1,7 +1,7 @@
 """`check_health`: the whole report."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
@@ -65,15 +65,11 @@ def check_health(
             notes.append(error)
     components = tuple(
         Component(
-            name,
-            finding.status,
-            finding.message,
-            finding.code,
-            finding.where,
-            finding.action,
-            since[name][1],
-            causes,
-            dependants(graph, name),
+            **asdict(finding),
+            name=name,
+            since=since[name][1],
+            affected_by=causes,
+            dependants=dependants(graph, name),
         )
         for name, (finding, causes) in findings.items()
     )

@@ -63,24 +63,18 @@ def faulty(
     return Finding(status, error.what, error.code, error.where, error.action, stops)
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One line of the report.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component(Finding):
+    """One line of the report: the finding as it stands with those it depends on.
 
     Parameters
     ----------
-    message, code, where, action: as in `Finding`.
     since: UTC, when this status was first seen.
     affected_by: the components at fault, where it is not this one itself.
     dependants: every component that suffers when this one is unhealthy.
     """
 
     name: str
-    status: Status
-    message: str
-    code: str
-    where: str
-    action: str
     since: datetime
     affected_by: tuple[str, ...]
     dependants: tuple[str, ...]
