@@ -116,7 +116,7 @@ BAD_INPUT = [
     (("gates", "--format", "poem"), "API-001", "--format"),
     (("report", "tear-sheet", "nope", "--out", "x.html"), "API-001", "'nope'"),
     (("report", "tear-sheet", "nope"), "API-001", "--out"),
-    (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to hold it against"),
+    (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to compare it with"),
     (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
     (("events", "--type", "nope"), "EVENT-005", "run_blocked"),
     (("events", "--category", "nope"), "EVENT-005", "available: data, risk"),
