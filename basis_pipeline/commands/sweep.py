@@ -76,7 +76,7 @@ sweep = _command(
     shown before anything runs. Finished batches are kept: after an interruption the same command
     goes on where it was.
 
-    Example: basis sweep usdt_market_neutral --set-name leverage_and_margin --workers 2
+    Example: basis sweep usdt_market_neutral --set-name leverage_and_margin
     """,
 )
 stress = _command(
@@ -92,7 +92,7 @@ montecarlo = _command(
     "montecarlo",
     """Run one mode over paths drawn from its own history, block by block.
 
-    Example: basis montecarlo btc_basis --results-dir results
+    Example: basis montecarlo btc_basis
     """,
 )
 

@@ -1,4 +1,4 @@
-"""The span of a sample: its hours and days, and how the families write them."""
+"""The span of a sample: its hours and days, and how the feeds write them."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -7,13 +7,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-STORY_DAYS = 400
+REFERENCE_DAYS = 400
 """Length of the default sample; events are dated in its days and scale with the span."""
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """`days` whole UTC days from `start` 00:00; hourly families have `24 × days` rows."""
+    """`days` whole UTC days from `start` 00:00; hourly feeds have `24 × days` rows."""
 
     start: date
     days: int
@@ -23,13 +23,13 @@ class Calendar:
         """Number of hourly rows."""
         return 24 * self.days
 
-    def day(self, story_day: int) -> int:
-        """The day of this span that stands for `story_day` of the 400-day story."""
-        return self.days * story_day // STORY_DAYS
+    def day(self, reference_day: int) -> int:
+        """The day of this span that stands for `reference_day` of the 400-day crises."""
+        return self.days * reference_day // REFERENCE_DAYS
 
-    def hour(self, story_day: int) -> int:
-        """The first hour of `day(story_day)`."""
-        return 24 * self.day(story_day)
+    def hour(self, reference_day: int) -> int:
+        """The first hour of `day(reference_day)`."""
+        return 24 * self.day(reference_day)
 
     def date(self, day: int) -> date:
         """The date of a day of the span."""
@@ -46,10 +46,10 @@ class Calendar:
         return np.asarray(first + 3600 * np.arange(self.hours), dtype=np.int64)
 
     @cached_property
-    def hour_stamps(self) -> list[str]:
+    def hour_texts(self) -> list[str]:
         """`2024-01-01T00:00:00` for every hour, without a zone."""
-        stamps: list[str] = np.datetime_as_string(self.unix_seconds.astype("M8[s]")).tolist()
-        return stamps
+        timestamps: list[str] = np.datetime_as_string(self.unix_seconds.astype("M8[s]")).tolist()
+        return timestamps
 
     @cached_property
     def dates(self) -> list[str]:

@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from basis_pipeline.market.sample import story
+from basis_pipeline.market.sample import crises
+from basis_pipeline.market.sample.market_paths import MarketPaths
 from basis_pipeline.market.sample.text import Column, SampleFile, numbers, rows
-from basis_pipeline.market.sample.world import World
 
 SIZE_BUCKETS = ("10k", "100k", "1m")
 EXECUTION_BPS = {
@@ -24,19 +24,19 @@ EXECUTION_BPS = {
 }
 
 
-def cost_files(world: World) -> list[SampleFile]:
+def cost_files(market: MarketPaths) -> list[SampleFile]:
     """Gas prices and the execution-cost table."""
-    return [_gas_prices(world), _execution_costs(world)]
+    return [_gas_prices(market), _execution_costs(market)]
 
 
-def _gas_prices(world: World) -> SampleFile:
-    calendar = world.calendar
-    base = np.maximum(world.gas, 0.5).round(2)
-    haste = np.abs(world.draws.normal("priority fee", calendar.hours))
+def _gas_prices(market: MarketPaths) -> SampleFile:
+    calendar = market.calendar
+    base = np.maximum(market.gas, 0.5).round(2)
+    haste = np.abs(market.streams.normal("priority fee", calendar.hours))
     tip = (0.1 + 0.35 * haste + 0.02 * base).round(2)
     price = base + tip
     columns: list[Column] = [
-        [f"{stamp}Z" for stamp in calendar.hour_stamps],
+        [f"{timestamp}Z" for timestamp in calendar.hour_texts],
         "ethereum",
         [str(b) for b in (18908889 + 298 * np.arange(calendar.hours)).tolist()],
         [str(s) for s in (calendar.unix_seconds + 11).tolist()],
@@ -57,10 +57,10 @@ def _gas_prices(world: World) -> SampleFile:
     return SampleFile(path, header, rows(columns))
 
 
-def _execution_costs(world: World) -> SampleFile:
+def _execution_costs(market: MarketPaths) -> SampleFile:
     """Constant tables, twice as dear in the two days of the crash."""
-    calendar = world.calendar
-    dear = {calendar.day(story.CRASH_DAY), calendar.day(story.CRASH_DAY) + 1}
+    calendar = market.calendar
+    dear = {calendar.day(crises.CRASH_DAY), calendar.day(crises.CRASH_DAY) + 1}
     table = {
         pair: {
             bucket: {d: bps * (2 if day in dear else 1) for day, d in enumerate(calendar.dates)}

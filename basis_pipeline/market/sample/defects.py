@@ -7,20 +7,20 @@ from basis_pipeline.market.sample.calendar import Calendar
 from basis_pipeline.market.sample.protocols import PEG_STARTS_AFTER_HOURS
 from basis_pipeline.market.sample.text import SampleFile
 
-HOLED = ("binance_BTCUSDT_perp", "binance_ETHUSDT_perp", "binance_BTCUSDT_1h")
+GAPPY = ("binance_BTCUSDT_perp", "binance_ETHUSDT_perp", "binance_BTCUSDT_1h")
 REPEATED = ("bybit_BTCUSDT_perp", "bybit_ETHUSDT_perp", "bybit_BTCUSDT_spot", "bybit_ETHUSDT_spot")
-HOLE_DAY = 40
-OKX_HOLE_DAY = 243
-OKX_HOLE_DAYS = 3
-LATE_STAMPS_DAY = 60
-LATE_STAMPS = 90
+GAP_DAY = 40
+OKX_GAP_DAY = 243
+OKX_GAP_DAYS = 3
+LATE_ROWS_DAY = 60
+LATE_ROWS = 90
 MISSING_FUNDING_DAY = 308
 UNORDERED_DAY = 180
 
 
 @dataclass(frozen=True)
 class Defect:
-    """One defect: where it is, what it is, how many rows it touches and what mends it."""
+    """One defect: where it is, what it is, how many rows it touches and what repairs it."""
 
     file: str
     kind: str
@@ -30,16 +30,16 @@ class Defect:
 
 
 def add_defects(files: Mapping[str, SampleFile], calendar: Calendar) -> list[Defect]:
-    """Damage the files in place, as the real downloads are damaged, and list every wound.
+    """Damage the files in place, as the real downloads are damaged, and list every defect.
 
     `files` is keyed by the first words of a file's name, e.g. `binance_BTCUSDT_perp`.
     """
-    hole, okx_hole = calendar.hour(HOLE_DAY) + 1, calendar.hour(OKX_HOLE_DAY)
-    defects = [_price_hole(files[name], hole, 23) for name in HOLED]
-    defects += [_price_hole(files["okx_ETHUSDT_perp"], okx_hole, 24 * OKX_HOLE_DAYS)]
+    gap, okx_gap = calendar.hour(GAP_DAY) + 1, calendar.hour(OKX_GAP_DAY)
+    defects = [_price_gap(files[name], gap, 23) for name in GAPPY]
+    defects += [_price_gap(files["okx_ETHUSDT_perp"], okx_gap, 24 * OKX_GAP_DAYS)]
     defects += [_funding_gap(files["okx_ETHUSDT_funding"], 3 * calendar.day(MISSING_FUNDING_DAY))]
     defects += [_duplicate_rows(files[name]) for name in REPEATED]
-    defects += [_late_stamps(files["binance_ETHUSDT_funding"], 3 * calendar.day(LATE_STAMPS_DAY))]
+    defects += [_late_timestamps(files["binance_ETHUSDT_funding"], 3 * calendar.day(LATE_ROWS_DAY))]
     defects += [_unordered_rows(files["uniswapv3_WETHUSDT_1h"], calendar.hour(UNORDERED_DAY))]
     defects += [_windows_text(files["ethfi_topups"])]
     return defects + _as_delivered(files)
@@ -52,7 +52,7 @@ def _drop(f: SampleFile, first: int, count: int) -> str:
     return f"{gone[0].split(',')[0]} to {gone[-1].split(',')[0]}"
 
 
-def _price_hole(f: SampleFile, first: int, hours: int) -> Defect:
+def _price_gap(f: SampleFile, first: int, hours: int) -> Defect:
     what = f"{hours} hours missing: {_drop(f, first, hours)}"
     return Defect(f.path, "price_hole", what, hours, "bybit at the same hour")
 
@@ -71,9 +71,9 @@ def _duplicate_rows(f: SampleFile) -> Defect:
     return Defect(f.path, "duplicate_rows", "exact duplicates", len(repeated), "dropped")
 
 
-def _late_stamps(f: SampleFile, first: int) -> Defect:
-    """Settlement stamps a few milliseconds after the hour, as some downloads have them."""
-    late = range(first, min(first + LATE_STAMPS, len(f.rows)))
+def _late_timestamps(f: SampleFile, first: int) -> Defect:
+    """Settlements dated a few milliseconds after the hour, as some downloads have them."""
+    late = range(first, min(first + LATE_ROWS, len(f.rows)))
     for place in late:
         milliseconds = 1 + place * 37 % 400
         f.rows[place] = f.rows[place].replace("Z,", f".{milliseconds:03d}Z,", 1)

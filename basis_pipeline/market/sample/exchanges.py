@@ -6,10 +6,10 @@ from math import sqrt
 
 import numpy as np
 
-from basis_pipeline.market.sample import story
-from basis_pipeline.market.sample.draws import Floats
+from basis_pipeline.market.sample import crises
+from basis_pipeline.market.sample.market_paths import MarketPaths
+from basis_pipeline.market.sample.random_walks import Floats
 from basis_pipeline.market.sample.text import Column, SampleFile, numbers, rows
-from basis_pipeline.market.sample.world import World
 
 PERPS = "market_data/derivatives/futures_ohlcv"
 FUNDING = "market_data/derivatives/funding_rates"
@@ -44,46 +44,48 @@ class Bars:
     text: list[Column]
 
 
-def exchange_files(world: World) -> list[SampleFile]:
+def exchange_files(market: MarketPaths) -> list[SampleFile]:
     """Every file of binance, bybit, okx and uniswap."""
-    files = [_perp(world, venue, coin) for venue, coin in PERP_MARKETS]
-    files += [_spot(world, venue, coin) for venue, coin in SPOT_MARKETS]
-    files += [_funding(world, venue, coin) for venue in FUNDING_SOURCE for coin in ("BTC", "ETH")]
+    files = [_perp(market, venue, coin) for venue, coin in PERP_MARKETS]
+    files += [_spot(market, venue, coin) for venue, coin in SPOT_MARKETS]
+    files += [_funding(market, venue, coin) for venue in FUNDING_SOURCE for coin in ("BTC", "ETH")]
     files += [
-        _pool_weth(world),
-        _pool_token(world, "EIGEN", story.EIGEN_FIRST_DAY),
-        _pool_token(world, "ETHFI", story.ETHFI_FIRST_DAY),
+        _pool_weth(market),
+        _pool_token(market, "EIGEN", crises.EIGEN_FIRST_DAY),
+        _pool_token(market, "ETHFI", crises.ETHFI_FIRST_DAY),
     ]
     files += [_margin_requirements(venue) for venue in FUNDING_SOURCE]
     return files
 
 
-def _bars(world: World, name: str, path: Floats, reach: Floats, decimals: int, lot: float) -> Bars:
+def _bars(
+    market: MarketPaths, name: str, path: Floats, reach: Floats, decimals: int, lot: float
+) -> Bars:
     """Bars along `path` (one mark more than bars), each reaching `reach` beyond its body."""
-    draw = world.draws.normal
+    draw = market.streams.normal
     up, down, trade = (np.abs(draw(f"{name} {w}", len(reach))) for w in ("up", "down", "lot"))
     open_, close = path[:-1], path[1:]
     high = np.maximum(open_, close) * (1.0 + reach * up)
     low = np.minimum(open_, close) * (1.0 - reach * down)
-    volume = (lot * world.volatility[-len(reach) :] * (0.5 + trade)).round(3)
+    volume = (lot * market.volatility[-len(reach) :] * (0.5 + trade)).round(3)
     text: list[Column] = [numbers(p, decimals) for p in (open_, high, low, close)]
     return Bars(open_, volume, [*text, numbers(volume)])
 
 
-def _coin_bars(world: World, venue: str, kind: str, coin: str) -> Bars:
-    name, hours = f"{venue} {coin} {kind}", world.calendar.hours
-    quote = 3e-5 * world.draws.mean_reverting(f"{name} quote", hours + 1, 2.0)
+def _coin_bars(market: MarketPaths, venue: str, kind: str, coin: str) -> Bars:
+    name, hours = f"{venue} {coin} {kind}", market.calendar.hours
+    quote = 3e-5 * market.streams.mean_reverting(f"{name} quote", hours + 1, 2.0)
     if kind == "perp":
-        flutter = 1.2e-4 * world.draws.mean_reverting(f"{name} basis", hours + 1, 4.0)
-        quote = quote - 1e-4 + 5e-3 * (world.carry[coin] - 0.10) + flutter
-    reach = 0.45 * HOURLY_RANGE[coin] * np.sqrt(world.volatility)
+        flutter = 1.2e-4 * market.streams.mean_reverting(f"{name} basis", hours + 1, 4.0)
+        quote = quote - 1e-4 + 5e-3 * (market.carry[coin] - 0.10) + flutter
+    reach = 0.45 * HOURLY_RANGE[coin] * np.sqrt(market.volatility)
     lot = {"BTC": 3000.0, "ETH": 40000.0}[coin] * (1.0 if kind == "perp" else 0.1)
-    path = world.price[coin] * (1.0 + quote)
-    return _bars(world, name, path, reach, DECIMALS[kind, coin], lot)
+    path = market.price[coin] * (1.0 + quote)
+    return _bars(market, name, path, reach, DECIMALS[kind, coin], lot)
 
 
-def _stamps(world: World) -> list[str]:
-    return [f"{stamp}Z" for stamp in world.calendar.hour_stamps]
+def _timestamps(market: MarketPaths) -> list[str]:
+    return [f"{timestamp}Z" for timestamp in market.calendar.hour_texts]
 
 
 def _binance_extras(bars: Bars) -> list[Column]:
@@ -92,15 +94,15 @@ def _binance_extras(bars: Bars) -> list[Column]:
     return [quote_volume, trades]
 
 
-def _perp(world: World, venue: str, coin: str) -> SampleFile:
-    bars = _coin_bars(world, venue, "perp", coin)
-    path = f"{PERPS}/{venue}_{coin}USDT_perp_1h_{world.calendar.span()}.csv"
+def _perp(market: MarketPaths, venue: str, coin: str) -> SampleFile:
+    bars = _coin_bars(market, venue, "perp", coin)
+    path = f"{PERPS}/{venue}_{coin}USDT_perp_1h_{market.calendar.span()}.csv"
     labels: list[Column] = [FUNDING_SOURCE[venue], f"{coin}USDT", "futures"]
     front = "timestamp,open,high,low,close,volume"
     back = "source,symbol,data_type"
-    columns = [_stamps(world), *bars.text, *labels]
+    columns = [_timestamps(market), *bars.text, *labels]
     if venue == "binance":
-        columns = [_stamps(world), *bars.text, *_binance_extras(bars), *labels]
+        columns = [_timestamps(market), *bars.text, *_binance_extras(bars), *labels]
         return SampleFile(path, f"{front},quote_volume,trades_count,{back}", rows(columns))
     if venue == "bybit":
         columns.append(numbers(bars.volume * bars.prices, 4))
@@ -108,59 +110,59 @@ def _perp(world: World, venue: str, coin: str) -> SampleFile:
     return SampleFile(path, f"{front},{back}", rows(columns))
 
 
-def _spot(world: World, venue: str, coin: str) -> SampleFile:
-    bars = _coin_bars(world, venue, "spot", coin)
-    folder, span = f"{SPOT}/{coin.lower()}_usd", world.calendar.span()
+def _spot(market: MarketPaths, venue: str, coin: str) -> SampleFile:
+    bars = _coin_bars(market, venue, "spot", coin)
+    folder, span = f"{SPOT}/{coin.lower()}_usd", market.calendar.span()
     if venue == "binance":
         header = "timestamp,open,high,low,close,volume,quote_volume,trades_count,source,asset_pair"
         labels = ["binance_spot", f"{coin}/USDT"]
-        text = rows([_stamps(world), *bars.text, *_binance_extras(bars), *labels])
+        text = rows([_timestamps(market), *bars.text, *_binance_extras(bars), *labels])
         return SampleFile(f"{folder}/binance_{coin}USDT_1h_{span}.csv", header, text)
     header = "timestamp,open,high,low,close,volume,source,symbol,data_type,turnover"
     turnover = numbers(bars.volume * bars.prices, 7)
-    text = rows([_stamps(world), *bars.text, "bybit", f"{coin}USDT", "spot", turnover])
+    text = rows([_timestamps(market), *bars.text, "bybit", f"{coin}USDT", "spot", turnover])
     return SampleFile(f"{folder}/bybit_{coin}USDT_spot_1h_{span}.csv", header, text)
 
 
-def _funding(world: World, venue: str, coin: str) -> SampleFile:
+def _funding(market: MarketPaths, venue: str, coin: str) -> SampleFile:
     """Settled rates: the yearly carry at the settlement, with the venue's own dispersion."""
-    carry = world.carry[coin][: world.calendar.hours : FUNDING_HOURS]
-    own = 0.03 * world.draws.mean_reverting(f"{venue} {coin} funding", len(carry), 4.0)
+    carry = market.carry[coin][: market.calendar.hours : FUNDING_HOURS]
+    own = 0.03 * market.streams.mean_reverting(f"{venue} {coin} funding", len(carry), 4.0)
     rate = numbers((carry + own) / FUNDING_TIMES_A_YEAR, FUNDING_DECIMALS[venue])
-    path = f"{FUNDING}/{venue}_{coin}USDT_funding_rates_{world.calendar.span()}.csv"
-    text = rows([_stamps(world)[::FUNDING_HOURS], rate, f"{coin}USDT", FUNDING_SOURCE[venue]])
+    path = f"{FUNDING}/{venue}_{coin}USDT_funding_rates_{market.calendar.span()}.csv"
+    text = rows([_timestamps(market)[::FUNDING_HOURS], rate, f"{coin}USDT", FUNDING_SOURCE[venue]])
     return SampleFile(path, "funding_timestamp,funding_rate,symbol,source", text)
 
 
-def _pool(world: World, pair: tuple[str, str], bars: Bars, first_day: int) -> SampleFile:
+def _pool(market: MarketPaths, pair: tuple[str, str], bars: Bars, first_day: int) -> SampleFile:
     (base, quote), first = pair, 24 * first_day
     folder = "protocol_tokens" if quote == "WETH" else "eth_usd"
-    seconds = [str(s) for s in world.calendar.unix_seconds[first:].tolist()]
-    dates = [f"{stamp}+00:00Z" for stamp in world.calendar.hour_stamps[first:]]
+    seconds = [str(s) for s in market.calendar.unix_seconds[first:].tolist()]
+    dates = [f"{timestamp}+00:00Z" for timestamp in market.calendar.hour_texts[first:]]
     labels: list[Column] = [POOLS[base], "Uniswap v3", "0.3%", base, quote, "geckoterminal_pro"]
     header = (
         "timestamp,date_utc,open,high,low,close,volume,"
         "pool_address,dex,fee_tier,base_token,quote_token,source"
     )
-    path = f"{SPOT}/{folder}/uniswapv3_{base}{quote}_1h_{world.calendar.span(first_day)}.csv"
+    path = f"{SPOT}/{folder}/uniswapv3_{base}{quote}_1h_{market.calendar.span(first_day)}.csv"
     return SampleFile(path, header, rows([seconds, dates, *bars.text, *labels]))
 
 
-def _pool_weth(world: World) -> SampleFile:
+def _pool_weth(market: MarketPaths) -> SampleFile:
     """An AMM price stays within its 0.3 % fee of the market before anyone arbitrages it."""
-    gap = 1.7e-3 * world.draws.mean_reverting("uniswap WETH", world.calendar.hours + 1, 12.0)
-    path = world.price["ETH"] * (1.0 + np.clip(gap, -0.0035, 0.0035))
-    reach = 0.2 * HOURLY_RANGE["ETH"] * np.sqrt(world.volatility)
-    bars = _bars(world, "uniswap WETH", path, reach, 11, 300_000.0)
-    return _pool(world, ("WETH", "USDT"), bars, 0)
+    gap = 1.7e-3 * market.streams.mean_reverting("uniswap WETH", market.calendar.hours + 1, 12.0)
+    path = market.price["ETH"] * (1.0 + np.clip(gap, -0.0035, 0.0035))
+    reach = 0.2 * HOURLY_RANGE["ETH"] * np.sqrt(market.volatility)
+    bars = _bars(market, "uniswap WETH", path, reach, 11, 300_000.0)
+    return _pool(market, ("WETH", "USDT"), bars, 0)
 
 
-def _pool_token(world: World, token: str, story_day: int) -> SampleFile:
-    first_day = world.calendar.day(story_day)
-    path = world.token_price[token][24 * first_day :]
+def _pool_token(market: MarketPaths, token: str, reference_day: int) -> SampleFile:
+    first_day = market.calendar.day(reference_day)
+    path = market.token_price[token][24 * first_day :]
     reach = np.full(len(path) - 1, 0.004)
-    bars = _bars(world, f"uniswap {token}", path, reach, 17, 60.0)
-    return _pool(world, (token, "WETH"), bars, first_day)
+    bars = _bars(market, f"uniswap {token}", path, reach, 17, 60.0)
+    return _pool(market, (token, "WETH"), bars, first_day)
 
 
 def _margin_requirements(venue: str) -> SampleFile:

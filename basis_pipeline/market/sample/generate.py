@@ -1,4 +1,4 @@
-"""Write a sample: every raw family in its real layout, and a manifest of its crises and defects."""
+"""Write a sample: every raw feed in its real layout, and a manifest of its crises and defects."""
 
 import json
 import shutil
@@ -7,14 +7,14 @@ from datetime import date
 from pathlib import Path
 
 from basis_pipeline.errors import CommandError
-from basis_pipeline.market.sample.calendar import STORY_DAYS, Calendar
+from basis_pipeline.market.sample.calendar import REFERENCE_DAYS, Calendar
 from basis_pipeline.market.sample.costs import cost_files
+from basis_pipeline.market.sample.crises import crises
 from basis_pipeline.market.sample.defects import Defect, add_defects
 from basis_pipeline.market.sample.exchanges import exchange_files
+from basis_pipeline.market.sample.market_paths import make_market_paths
 from basis_pipeline.market.sample.protocols import protocol_files
-from basis_pipeline.market.sample.story import crises
 from basis_pipeline.market.sample.text import SampleFile
-from basis_pipeline.market.sample.world import make_world
 
 MANIFEST = "SAMPLE_DEFECTS.json"
 DEFAULT_SEED = 1
@@ -26,10 +26,10 @@ def write_sample(
     out_dir: Path,
     *,
     seed: int = DEFAULT_SEED,
-    days: int = STORY_DAYS,
+    days: int = REFERENCE_DAYS,
     start: date = DEFAULT_START,
 ) -> list[Path]:
-    """Write every raw family for `days` days from `start` 00:00 UTC; return the paths, sorted.
+    """Write every raw feed for `days` days from `start` 00:00 UTC; return the paths, sorted.
 
     The same arguments give the same bytes on every machine. `SAMPLE_DEFECTS.json` beside the data
     lists the crises, the marked defects and the files. An earlier sample in `out_dir` is replaced;
@@ -73,8 +73,8 @@ def _put_in_place(out_dir: Path, contents: dict[str, bytes], earlier: set[str]) 
 def sample_contents(*, seed: int, days: int, start: date) -> dict[str, bytes]:
     """The bytes of every file of a sample by its path, the manifest included."""
     calendar = Calendar(start, days)
-    world = make_world(calendar, seed)
-    files = [*exchange_files(world), *protocol_files(world), *cost_files(world)]
+    market = make_market_paths(calendar, seed)
+    files = [*exchange_files(market), *protocol_files(market), *cost_files(market)]
     defects = add_defects(_by_short_name(files), calendar)
     contents = {f.path: f.content() for f in files}
     contents[MANIFEST] = _manifest(calendar, seed, defects, sorted(contents))
@@ -104,7 +104,7 @@ def _manifest(calendar: Calendar, seed: int, defects: list[Defect], paths: list[
 
 
 def _earlier_sample(out_dir: Path) -> set[str]:
-    """Files of the sample `out_dir` holds now; refuses when other data files are there."""
+    """Files of the sample `out_dir` holds now; rejects it when other data files are there."""
     manifest = out_dir / MANIFEST
     known: set[str] = set()
     if manifest.exists():

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 
-from basis_pipeline.market.sample import story
-from basis_pipeline.market.sample.draws import Floats, compound
+from basis_pipeline.market.sample import crises
+from basis_pipeline.market.sample.market_paths import MarketPaths
+from basis_pipeline.market.sample.random_walks import Floats, compound
 from basis_pipeline.market.sample.text import Column, SampleFile, numbers, rows
-from basis_pipeline.market.sample.world import World
 
 DISTRIBUTIONS = "manual_sources/etherfi_distributions"
 RESERVES = {
@@ -28,19 +28,19 @@ PEG_STARTS_AFTER_HOURS = {"weETH": 28, "wstETH": 23}
 PROCESSED = "2025-09-29T11:44:24.552826"
 
 
-def protocol_files(world: World) -> list[SampleFile]:
+def protocol_files(market: MarketPaths) -> list[SampleFile]:
     """Every file of Aave, ether.fi, Lido and Ethena."""
-    files = [_rates(world, token) for token in RESERVES]
-    files += [_oracle(world, lst) for lst in world.oracle]
-    files += [_peg(world, lst) for lst in world.premium]
-    return [*files, _aave_risk_parameters(), _eigen(world), _ethfi(world), _susde(world)]
+    files = [_rates(market, token) for token in RESERVES]
+    files += [_oracle(market, lst) for lst in market.oracle]
+    files += [_peg(market, lst) for lst in market.premium]
+    return [*files, _aave_risk_parameters(), _eigen(market), _ethfi(market), _susde(market)]
 
 
-def _yearly_rates(world: World, token: str) -> tuple[Floats, Floats]:
+def _yearly_rates(market: MarketPaths, token: str) -> tuple[Floats, Floats]:
     """Supply and borrow rate at every daily snapshot, the closing midnight included."""
-    mood = world.draws.mean_reverting(f"aave {token}", world.calendar.days + 1, 6.0)
+    mood = market.streams.mean_reverting(f"aave {token}", market.calendar.days + 1, 6.0)
     if token == "USDT":
-        supply = np.maximum(0.03 + 0.2 * world.carry["ETH"][::24] + 0.008 * mood, 0.015)
+        supply = np.maximum(0.03 + 0.2 * market.carry["ETH"][::24] + 0.008 * mood, 0.015)
         return supply, supply / 0.80
     if token == "WETH":
         supply = 0.0185 + 0.0012 * mood
@@ -50,15 +50,15 @@ def _yearly_rates(world: World, token: str) -> tuple[Floats, Floats]:
     return 3e-4 + 5e-5 * mood, 0.0048 + 0.0004 * mood
 
 
-def _rates(world: World, token: str) -> SampleFile:
-    calendar = world.calendar
+def _rates(market: MarketPaths, token: str) -> SampleFile:
+    calendar = market.calendar
     days = np.arange(calendar.days + 1)
-    supply, borrow = _yearly_rates(world, token)
+    supply, borrow = _yearly_rates(market, token)
     first_liquidity, first_borrow = FIRST_INDICES[token]
     daily = borrow[:-1] / 365.0
     liquidity_index = compound(first_liquidity, supply[:-1] / 365.0)
     borrow_index = compound(first_borrow, daily + daily * daily / 2.0)
-    sway = 1.0 + 0.01 * world.draws.normal(f"supplied {token}", len(days))
+    sway = 1.0 + 0.01 * market.streams.normal(f"supplied {token}", len(days))
     supplied = SUPPLIED[token] * (1.0 + 0.003 * days) * sway
     owed = supplied * {"USDT": 0.88, "WETH": 0.82, "weETH": 0.01, "wstETH": 0.05}[token]
     seconds = calendar.unix_seconds[0] + 86400 * days
@@ -73,7 +73,7 @@ def _rates(world: World, token: str) -> SampleFile:
         numbers(supplied, 9),
         "0.0",
         numbers(owed, 9),
-        numbers(_usd_price(world, token), 8),
+        numbers(_usd_price(market, token), 8),
         calendar.dates,
     ]
     header = (
@@ -86,18 +86,18 @@ def _rates(world: World, token: str) -> SampleFile:
     return SampleFile(path, header, rows(columns))
 
 
-def _usd_price(world: World, token: str) -> Floats:
+def _usd_price(market: MarketPaths, token: str) -> Floats:
     """The Aave oracle's dollar price at every snapshot."""
     if token == "USDT":
-        return 1.0 + 4e-4 * world.draws.mean_reverting("USDT peg", world.calendar.days + 1, 3.0)
-    ether = world.price["ETH"][::24]
-    return ether if token == "WETH" else ether * world.oracle[token][::24]
+        return 1.0 + 4e-4 * market.streams.mean_reverting("USDT peg", market.calendar.days + 1, 3.0)
+    ether = market.price["ETH"][::24]
+    return ether if token == "WETH" else ether * market.oracle[token][::24]
 
 
-def _oracle(world: World, lst: str) -> SampleFile:
-    calendar = world.calendar
-    stamps = [stamp.replace("T", " ") + "+00:00" for stamp in calendar.hour_stamps]
-    rate = numbers(world.oracle[lst][:-1])
+def _oracle(market: MarketPaths, lst: str) -> SampleFile:
+    calendar = market.calendar
+    timestamps = [timestamp.replace("T", " ") + "+00:00" for timestamp in calendar.hour_texts]
+    rate = numbers(market.oracle[lst][:-1])
     comments = [
         "# Source: aave_oracle_derived",
         f"# Asset_pair: {lst}_ETH",
@@ -107,26 +107,26 @@ def _oracle(world: World, lst: str) -> SampleFile:
         f"# Records: {len(rate)}",
     ]
     path = f"protocol_data/aave/oracle/{lst}_ETH_oracle_{calendar.span()}.csv"
-    text = rows([stamps, rate, lst, "aave_oracle_derived", "ETH"])
+    text = rows([timestamps, rate, lst, "aave_oracle_derived", "ETH"])
     header = "timestamp,oracle_price_eth,asset,source,quote_currency"
     return SampleFile(path, header, text, comments)
 
 
-def _peg(world: World, lst: str) -> SampleFile:
+def _peg(market: MarketPaths, lst: str) -> SampleFile:
     """DEX rate beside the redemption rate; its first row is about a day later than the oracle's."""
-    calendar, first = world.calendar, PEG_STARTS_AFTER_HOURS[lst]
-    oracle = world.oracle[lst][first:-1]
-    market = (oracle * (1.0 + world.premium[lst][first:-1])).round(14)
-    premium = (market / oracle - 1.0) * 100.0
+    calendar, first = market.calendar, PEG_STARTS_AFTER_HOURS[lst]
+    oracle = market.oracle[lst][first:-1]
+    sold_at = (oracle * (1.0 + market.premium[lst][first:-1])).round(14)
+    premium = (sold_at / oracle - 1.0) * 100.0
     dex, fee, direct = DEX[lst]
     benefit = -100.0 * premium - fee
-    stamps, days = calendar.hour_stamps[first:], [s[:10] for s in calendar.hour_stamps[first:]]
+    timestamps, days = calendar.hour_texts[first:], [s[:10] for s in calendar.hour_texts[first:]]
     route = ["dex_swap" if gain > 0 else direct for gain in benefit.tolist()]
     status = ["discount" if p < -0.5 else "at_peg" for p in premium.tolist()]
     columns: list[Column] = [
-        [stamp.replace("T", " ") + "+00:00" for stamp in stamps],
+        [timestamp.replace("T", " ") + "+00:00" for timestamp in timestamps],
         numbers(oracle), lst, "aave_oracle_derived", "ETH", days, days,
-        numbers(market), dex, numbers(market), numbers(premium), "ETH", PROCESSED,
+        numbers(sold_at), dex, numbers(sold_at), numbers(premium), "ETH", PROCESSED,
         *[repr(fee)] * 5, repr(2.0 * fee), repr(fee), "direct_staking",
         numbers(benefit), route, status,
     ]  # fmt: skip
@@ -159,21 +159,21 @@ def _aave_risk_parameters() -> SampleFile:
     return SampleFile(path, "", json.dumps(document, indent=2).split("\n"))
 
 
-def _periods(world: World) -> list[tuple[int, int]]:
+def _periods(market: MarketPaths) -> list[tuple[int, int]]:
     """First and last day of every restaking period: one long one, then weeks of seven days."""
-    calendar = world.calendar
-    first, opening = calendar.day(story.RESTAKING_DAY), calendar.day(story.EIGEN_FIRST_DAY)
+    calendar = market.calendar
+    first, opening = calendar.day(crises.RESTAKING_DAY), calendar.day(crises.EIGEN_FIRST_DAY)
     starts = range(opening + 1, calendar.days - 6, 7)
     return [(first, opening), *((start, start + 6) for start in starts)]
 
 
-def _eigen(world: World) -> SampleFile:
-    periods = _periods(world)
-    weekly = (0.185 + 0.008 * world.draws.normal("eigen rewards", len(periods))).round(3)
+def _eigen(market: MarketPaths) -> SampleFile:
+    periods = _periods(market)
+    weekly = (0.185 + 0.008 * market.streams.normal("eigen rewards", len(periods))).round(3)
     weeks = [max(1.0, (end - start) / 7.0) for start, end in periods]
     restaked = (1.5e6 + 30_000.0 * np.arange(len(periods))).round()
     earned = weekly * np.array(weeks) * restaked
-    dates = world.calendar.dates
+    dates = market.calendar.dates
     text = rows([
         [dates[start] for start, _ in periods],
         [dates[end] for _, end in periods],
@@ -189,12 +189,12 @@ def _eigen(world: World) -> SampleFile:
     return SampleFile(f"{DISTRIBUTIONS}/eigen_distributions_raw.csv", header, text)
 
 
-def _ethfi(world: World) -> SampleFile:
+def _ethfi(market: MarketPaths) -> SampleFile:
     """Top-ups for the first ten periods, paid twelve days after each ends (less in short spans)."""
-    lag = world.calendar.days // 33
-    paid = [(s, e, e + lag) for s, e in _periods(world)[:10] if e + lag < world.calendar.days]
-    tokens = (0.15 + 0.03 * world.draws.normal("ethfi rewards", len(paid))).clip(0.01).round(3)
-    dates = world.calendar.dates
+    lag = market.calendar.days // 33
+    paid = [(s, e, e + lag) for s, e in _periods(market)[:10] if e + lag < market.calendar.days]
+    tokens = (0.15 + 0.03 * market.streams.normal("ethfi rewards", len(paid))).clip(0.01).round(3)
+    dates = market.calendar.dates
     text = rows([
         [dates[payout] for _, _, payout in paid],
         [dates[start] for start, _, _ in paid],
@@ -209,15 +209,15 @@ def _ethfi(world: World) -> SampleFile:
     return SampleFile(f"{DISTRIBUTIONS}/ethfi_topups_raw.csv", header, text)
 
 
-def _susde(world: World) -> SampleFile:
+def _susde(market: MarketPaths) -> SampleFile:
     """Daily yield of sUSDe: what its shorts earn, less a cut."""
-    apr = np.maximum(0.03 + 0.75 * world.carry["ETH"][:-1:24], 0.02).round(6)
+    apr = np.maximum(0.03 + 0.75 * market.carry["ETH"][:-1:24], 0.02).round(6)
     growth = np.ones(len(apr))
     for _ in range(365):
         growth = growth * (1.0 + apr / 365.0)
     apy = growth - 1.0
     columns: list[Column] = [
-        world.calendar.dates[:-1], "ethena", "sUSDE",
+        market.calendar.dates[:-1], "ethena", "sUSDE",
         numbers(100.0 * apy, 4), numbers(100.0 * apr, 4), numbers(apy, 6), numbers(apr),
         numbers(100.0 * apy, 4), "0.0", "defillama_manual_csv", PROCESSED,
         "apy_converted_to_apr_for_consistency",
@@ -226,5 +226,5 @@ def _susde(world: World) -> SampleFile:
         "date,protocol,symbol,apy_percent,apr_percent,apy_decimal,apr_decimal,base_apy_percent,"
         "reward_apy_percent,source,processed_date,methodology"
     )
-    name = f"ethena_susde_apr_benchmark_{world.calendar.span()}.csv"
+    name = f"ethena_susde_apr_benchmark_{market.calendar.span()}.csv"
     return SampleFile(f"protocol_data/staking/benchmark_yields/{name}", header, rows(columns))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
-from basis_pipeline.market.sample.draws import Floats
+from basis_pipeline.market.sample.random_walks import Floats
 
 Column = Sequence[str] | str
 """One string a row, or one string for all rows."""

@@ -1,6 +1,6 @@
 """The crises of a sample: when they happen and the shape they give to the series.
 
-Days are those of the 400-day default; a shorter sample has the same story in less time.
+Days are those of the 400-day default; a shorter sample has the same crises in less time.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from basis_pipeline.market.sample.calendar import Calendar
-from basis_pipeline.market.sample.draws import Floats
+from basis_pipeline.market.sample.random_walks import Floats
 
 GAS_SPIKE_DAY = 90
 DEPEG_DAY = 140
@@ -40,8 +40,8 @@ def crises(calendar: Calendar) -> list[Crisis]:
     def entry(name: str, day: int, hours: int, what: str) -> Crisis:
         first = calendar.hour(day)
         last = min(first + hours, calendar.hours) - 1
-        stamps = calendar.hour_stamps
-        return Crisis(name, f"{stamps[first]}Z", f"{stamps[last]}Z", what)
+        timestamps = calendar.hour_texts
+        return Crisis(name, f"{timestamps[first]}Z", f"{timestamps[last]}Z", what)
 
     return [
         entry("gas_spike", GAS_SPIKE_DAY, 24, "base fee above 800 gwei for two hours, decaying"),

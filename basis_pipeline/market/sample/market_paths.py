@@ -5,9 +5,9 @@ from math import sqrt
 
 import numpy as np
 
-from basis_pipeline.market.sample import story
+from basis_pipeline.market.sample import crises
 from basis_pipeline.market.sample.calendar import Calendar
-from basis_pipeline.market.sample.draws import Draws, Floats, anchored_path, compound
+from basis_pipeline.market.sample.random_walks import Floats, RandomStreams, anchored_path, compound
 
 ETH_ON_BTC, ETH_ALONE = 0.8, 0.6
 """Weights of ETH's return on BTC's draw and on its own: a correlation of 0.8."""
@@ -18,7 +18,7 @@ ORACLE_START = {"weETH": 1.0381626525752412, "wstETH": 1.1497254861187342}
 
 
 @dataclass(frozen=True)
-class World:
+class MarketPaths:
     """Hourly values at the marks 0 … `hours` (one more than the bars), unless said otherwise.
 
     price: USDT per coin · token_price: WETH per reward token · volatility: level, about 1.0 (per
@@ -27,7 +27,7 @@ class World:
     """
 
     calendar: Calendar
-    draws: Draws
+    streams: RandomStreams
     price: dict[str, Floats]
     token_price: dict[str, Floats]
     volatility: Floats
@@ -37,30 +37,30 @@ class World:
     gas: Floats
 
 
-def make_world(calendar: Calendar, seed: int) -> World:
-    """Draw the world of one seed."""
-    draws = Draws(seed)
-    swing = 1.0 + 0.35 * draws.mean_reverting("volatility", calendar.hours, 240.0)
+def make_market_paths(calendar: Calendar, seed: int) -> MarketPaths:
+    """Draw the market paths of one seed."""
+    streams = RandomStreams(seed)
+    swing = 1.0 + 0.35 * streams.mean_reverting("volatility", calendar.hours, 240.0)
     volatility = np.maximum(swing * swing, 0.15)
-    return World(
+    return MarketPaths(
         calendar=calendar,
-        draws=draws,
-        price=_prices(calendar, draws, volatility),
-        token_price=_token_prices(calendar, draws),
+        streams=streams,
+        price=_prices(calendar, streams, volatility),
+        token_price=_token_prices(calendar, streams),
         volatility=volatility,
-        carry=_carry(calendar, draws),
-        oracle={lst: _oracle(calendar, draws, lst) for lst in ORACLE_YIELD},
-        premium={"weETH": _premium(calendar, draws, "weETH", 1.0),
-                 "wstETH": _premium(calendar, draws, "wstETH", 0.4)},
-        gas=_gas(calendar, draws),
+        carry=_carry(calendar, streams),
+        oracle={lst: _oracle(calendar, streams, lst) for lst in ORACLE_YIELD},
+        premium={"weETH": _premium(calendar, streams, "weETH", 1.0),
+                 "wstETH": _premium(calendar, streams, "wstETH", 0.4)},
+        gas=_gas(calendar, streams),
     )  # fmt: skip
 
 
-def _prices(calendar: Calendar, draws: Draws, volatility: Floats) -> dict[str, Floats]:
-    btc = draws.normal("btc", calendar.hours)
-    own = draws.normal("eth", calendar.hours)
+def _prices(calendar: Calendar, streams: RandomStreams, volatility: Floats) -> dict[str, Floats]:
+    btc = streams.normal("btc", calendar.hours)
+    own = streams.normal("eth", calendar.hours)
     eth = ETH_ON_BTC * btc + ETH_ALONE * own
-    crash, ordinary = story.crash_returns(calendar)
+    crash, ordinary = crises.crash_returns(calendar)
     hourly = ordinary * np.sqrt(volatility) / sqrt(8760.0)
     return {
         "BTC": anchored_path(42283.0, 0.75, 0.45 * hourly * btc + crash, 1.5),
@@ -68,36 +68,36 @@ def _prices(calendar: Calendar, draws: Draws, volatility: Floats) -> dict[str, F
     }
 
 
-def _token_prices(calendar: Calendar, draws: Draws) -> dict[str, Floats]:
+def _token_prices(calendar: Calendar, streams: RandomStreams) -> dict[str, Floats]:
     def path(token: str, start: float, drift: float) -> Floats:
-        returns = (0.9 / sqrt(8760.0)) * draws.normal(token, calendar.hours)
+        returns = (0.9 / sqrt(8760.0)) * streams.normal(token, calendar.hours)
         return anchored_path(start, drift, returns, 2.0)
 
     return {"EIGEN": path("EIGEN", 0.00165, -0.35), "ETHFI": path("ETHFI", 0.00185, -0.75)}
 
 
-def _carry(calendar: Calendar, draws: Draws) -> dict[str, Floats]:
+def _carry(calendar: Calendar, streams: RandomStreams) -> dict[str, Floats]:
     count = calendar.hours + 1
-    common = draws.mean_reverting("carry", count, 140.0)
-    flip, crash = story.flip_weight(calendar), story.crash_weight(calendar)
+    common = streams.mean_reverting("carry", count, 140.0)
+    flip, crash = crises.flip_weight(calendar), crises.crash_weight(calendar)
     carry = {}
     for coin in ("BTC", "ETH"):
-        own = draws.mean_reverting(f"carry {coin}", count, 60.0)
+        own = streams.mean_reverting(f"carry {coin}", count, 60.0)
         mood = 0.9 * common + 0.436 * own
         usual = 0.105 + 0.075 * mood + 0.02 * (mood * mood - 1.0) - 0.25 * crash
         carry[coin] = (1.0 - flip) * usual + flip * (FLIPPED_CARRY + 0.04 * own)
     return carry
 
 
-def _oracle(calendar: Calendar, draws: Draws, lst: str) -> Floats:
-    pace = 1.0 + 0.1 * draws.mean_reverting(f"oracle {lst}", calendar.hours, 200.0)
+def _oracle(calendar: Calendar, streams: RandomStreams, lst: str) -> Floats:
+    pace = 1.0 + 0.1 * streams.mean_reverting(f"oracle {lst}", calendar.hours, 200.0)
     return compound(ORACLE_START[lst], ORACLE_YIELD[lst] / 8760.0 * np.maximum(pace, 0.0))
 
 
-def _premium(calendar: Calendar, draws: Draws, lst: str, depeg_share: float) -> Floats:
-    noise = draws.mean_reverting(f"peg {lst}", calendar.hours + 1, 30.0)
-    usual = -0.0005 + 0.0003 * noise - 0.002 * story.crash_weight(calendar)
-    return np.asarray(usual + depeg_share * story.depeg(calendar), dtype=np.float64)
+def _premium(calendar: Calendar, streams: RandomStreams, lst: str, depeg_share: float) -> Floats:
+    noise = streams.mean_reverting(f"peg {lst}", calendar.hours + 1, 30.0)
+    usual = -0.0005 + 0.0003 * noise - 0.002 * crises.crash_weight(calendar)
+    return np.asarray(usual + depeg_share * crises.depeg(calendar), dtype=np.float64)
 
 
 # Share of the daily mean by UTC hour: cheapest in the European morning, dearest with New York open.
@@ -107,9 +107,9 @@ _GAS_BY_HOUR = np.array(
 )  # fmt: skip
 
 
-def _gas(calendar: Calendar, draws: Draws) -> Floats:
-    level = 1.0 + 0.45 * draws.mean_reverting("gas level", calendar.hours, 300.0)
-    flutter = 1.0 + 0.15 * draws.normal("gas flutter", calendar.hours)
+def _gas(calendar: Calendar, streams: RandomStreams) -> Floats:
+    level = 1.0 + 0.45 * streams.mean_reverting("gas level", calendar.hours, 300.0)
+    flutter = 1.0 + 0.15 * streams.normal("gas flutter", calendar.hours)
     usual = (0.6 + 11.0 * level * level) * np.tile(_GAS_BY_HOUR, calendar.days) * flutter * flutter
-    crash = 120.0 * story.crash_weight(calendar)[:-1]
-    return np.asarray(usual + crash + story.gas_spike(calendar), dtype=np.float64)
+    crash = 120.0 * crises.crash_weight(calendar)[:-1]
+    return np.asarray(usual + crash + crises.gas_spike(calendar), dtype=np.float64)

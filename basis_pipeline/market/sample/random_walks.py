@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-class Draws:
+class RandomStreams:
     """Named streams of one seed: a new series never shifts the draws of another."""
 
     def __init__(self, seed: int) -> None:
