@@ -118,19 +118,21 @@ class RepairPolicy(StrictModel):
         return tuple(sorted(found))
 
     def __str__(self) -> str:
-        said = []
+        repairs = []
         if self.before_first:
-            said.append(f"before the first row from {self.before_first.source}")
+            repairs.append(f"before the first row from {self.before_first.source}")
         if self.substitute:
-            said.append(f"substitute {self.substitute.source}{_limit(self.substitute.max_hours)}")
+            repairs.append(
+                f"substitute {self.substitute.source}{_limit(self.substitute.max_hours)}"
+            )
         if self.mean_of:
             names = " and ".join(self.mean_of.datasets)
-            said.append(f"mean of {names}{_limit(self.mean_of.max_hours)}")
+            repairs.append(f"mean of {names}{_limit(self.mean_of.max_hours)}")
         if self.interpolate:
-            said.append(f"interpolate{_limit(self.interpolate.max_hours)}")
+            repairs.append(f"interpolate{_limit(self.interpolate.max_hours)}")
         if self.carry_last:
-            said.append(f"carry the last value{_limit(self.carry_last.max_hours)}")
-        return "; ".join(said) or "no repair"
+            repairs.append(f"carry the last value{_limit(self.carry_last.max_hours)}")
+        return "; ".join(repairs) or "no repair"
 
 
 def _limit(hours: int | None) -> str:

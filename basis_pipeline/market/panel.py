@@ -125,7 +125,9 @@ def require_fit(panel: Panel) -> None:
         _require_values(panel, name, array)
     for name, flags in {"repaired": panel.repaired, **panel.repairs}.items():
         if flags.shape != (n,) or flags.dtype != np.bool_:
-            raise BacktestError("BT-003", f"the repairs {name} of {panel.mode} are no hourly flags")
+            raise BacktestError(
+                "BT-003", f"the repairs {name} of {panel.mode} are not hourly flags"
+            )
 
 
 def _require_values(panel: Panel, name: str, array: Floats) -> None:

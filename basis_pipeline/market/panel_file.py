@@ -43,9 +43,9 @@ def panel_to_table(panel: Panel) -> pa.Table:
 
 
 def panel_from_table(table: pa.Table) -> Panel:
-    """Take a panel out of the table `panel_to_table` made; BT-003 when it is no fit panel."""
+    """Take a panel out of the table `panel_to_table` made; BT-003 when it is not a fit panel."""
     if METADATA not in (table.schema.metadata or {}):
-        raise BacktestError("BT-003", "the table is no panel: its schema says nothing of one")
+        raise BacktestError("BT-003", "the table is not a panel: its schema has no metadata of one")
     about = json.loads(table.schema.metadata[METADATA])
     venues, tokens = tuple(about["venues"]), tuple(about["reward_tokens"])
     arrays = {name: _array(table, name, venues, tokens) for name in ARRAYS}

@@ -1,12 +1,12 @@
 """Filling gaps by a dataset's declared policy, or rejecting it. Nothing is filled silently."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from basis_pipeline.config.dataset import BARS, DatasetConfig, RepairPolicy
+from basis_pipeline.config.dataset import BARS, DatasetConfig, MeanOf, RepairPolicy, Substitution
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.grid import Grid, locate
 from basis_pipeline.market.raw import RawFeed
@@ -135,11 +135,11 @@ def _fill(
 ) -> Fill:
     timestamps = grid.timestamps[gap.first : gap.last + 1]
     reasons: list[str] = []
-    for attempt in (_from_oracle, _substitute, _mean_of_venues):
-        attempted = attempt(config, gap, timestamps, sources)
-        if isinstance(attempted, Fill):
-            return attempted
-        reasons += [f"; {attempted}"] if attempted else []
+    for repair, names, columns in _declared_sources(config, gap):
+        values = _mean_of(sources, names, columns, timestamps)
+        if not isinstance(values, str):
+            return Fill(values, "+".join(names), repair, names)
+        reasons.append(f"; {values}")
     fill = _interpolate(config, raw, gap, timestamps) or _carry_last(config, raw, gap, timestamps)
     if fill is not None:
         return fill
@@ -155,64 +155,42 @@ def _fill(
     raise RejectedDataError("DATA-013", f"{config.name} lacks {gap}; {policy}", where=raw.paths)
 
 
-def _is_covered(gap: Gap, max_hours: int | None, before_first: bool) -> bool:
-    if before_first and gap.before is None:
+def _declared_sources(
+    config: DatasetConfig, gap: Gap
+) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...] | None]]:
+    """Repairs from other feeds that may fill all of a gap: name, feeds and their columns."""
+    policy = config.repair
+    if (first := policy.before_first) and gap.before is None and gap.hours <= first.max_hours:
+        yield ORACLE, (first.source,), None
+    if (other := policy.substitute) and _is_covered(gap, other):
+        yield SUBSTITUTED, (other.source,), config.value_columns
+    if (mean := policy.mean_of) and _is_covered(gap, mean):
+        yield MEAN_OF_VENUES, mean.datasets, config.value_columns
+
+
+def _is_covered(gap: Gap, policy: Substitution | MeanOf) -> bool:
+    if policy.before_first and gap.before is None:
         return True
-    return max_hours is None or gap.hours <= max_hours
+    return policy.max_hours is None or gap.hours <= policy.max_hours
 
 
-def _take(
-    sources: Sources, name: str, columns: tuple[str, ...] | None, timestamps: Int64
+def _mean_of(
+    sources: Sources, names: tuple[str, ...], columns: tuple[str, ...] | None, timestamps: Int64
 ) -> Float64 | str:
-    """Rows of another feed at the timestamps, or why there are none."""
-    source = sources.get(name)
-    if source is None:
-        return f"{name} is not there"
-    if isinstance(source, DataError):
-        return f"{name} was rejected: {source.code} {source.what}"
-    at, present = locate(source.distinct.timestamps, timestamps)
-    if not present.all():
-        return f"{name} itself lacks {int((~present).sum())} of these hours"
-    wanted = [source.distinct.columns.index(c) for c in columns or source.distinct.columns]
-    return source.distinct.values[at][:, wanted]
-
-
-def _from_oracle(
-    config: DatasetConfig, gap: Gap, timestamps: Int64, sources: Sources
-) -> Fill | str:
-    policy = config.repair.before_first
-    if policy is None or gap.before is not None or gap.hours > policy.max_hours:
-        return ""
-    taken = _take(sources, policy.source, None, timestamps)
-    if isinstance(taken, str):
-        return taken
-    return Fill(taken, policy.source, ORACLE, (policy.source,))
-
-
-def _substitute(config: DatasetConfig, gap: Gap, timestamps: Int64, sources: Sources) -> Fill | str:
-    policy = config.repair.substitute
-    if policy is None or not _is_covered(gap, policy.max_hours, policy.before_first):
-        return ""
-    taken = _take(sources, policy.source, config.value_columns, timestamps)
-    if isinstance(taken, str):
-        return taken
-    return Fill(taken, policy.source, SUBSTITUTED, (policy.source,))
-
-
-def _mean_of_venues(
-    config: DatasetConfig, gap: Gap, timestamps: Int64, sources: Sources
-) -> Fill | str:
-    policy = config.repair.mean_of
-    if policy is None or not _is_covered(gap, policy.max_hours, policy.before_first):
-        return ""
+    """Mean of the rows of other feeds at the timestamps, or why there is none."""
     parts = []
-    for name in policy.datasets:
-        taken = _take(sources, name, config.value_columns, timestamps)
-        if isinstance(taken, str):
-            return taken
-        parts.append(taken)
-    mean = np.mean(parts, axis=0)
-    return Fill(mean, "+".join(policy.datasets), MEAN_OF_VENUES, policy.datasets)
+    for name in names:
+        source = sources.get(name)
+        if source is None:
+            return f"{name} is not there"
+        if isinstance(source, DataError):
+            return f"{name} was rejected: {source.code} {source.what}"
+        at, present = locate(source.distinct.timestamps, timestamps)
+        if not present.all():
+            return f"{name} itself lacks {int((~present).sum())} of these hours"
+        wanted = [source.distinct.columns.index(c) for c in columns or source.distinct.columns]
+        parts.append(source.distinct.values[at][:, wanted])
+    return np.asarray(np.mean(parts, axis=0))
 
 
 def _interpolate(config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64) -> Fill | None:

@@ -42,7 +42,7 @@ def shocked(panel: Panel, shocks: Sequence[Shock], mode: ModeConfig) -> Panel:
     Raises
     ------
     ConfigError: CONFIG-011 a shock outside the panel's hours, CONFIG-008 a venue it does not hold.
-    BacktestError: BT-003 when what comes out is no market any more.
+    BacktestError: BT-003 when the result is not a market any more.
     """
     changed = panel
     for shock in shocks:
@@ -107,7 +107,7 @@ def shocked_venues(shock: FundingShock | VenueOutage, venues: tuple[str, ...]) -
     if unknown:
         raise ConfigError(
             "CONFIG-008",
-            f"{unknown[0]!r} is no venue that the mode hedges at",
+            f"{unknown[0]!r} is not a venue that the mode hedges at",
             where=_kind(shock),
             available=", ".join(venues) or "none: the mode is not hedged",
         )

@@ -19,7 +19,7 @@ UNREADABLE = np.iinfo(np.int64).min
 
 
 def parse_timestamps(texts: "pa.ChunkedArray[Any]") -> Int64:
-    """Nanoseconds since the epoch for each text, UNREADABLE where it is no time.
+    """Nanoseconds since the epoch for each text, UNREADABLE where it is not a time.
 
     Reads unix seconds and milliseconds and ISO 8601 with `Z`, an offset, both (`+00:00Z`, a
     downloader's habit) or none, which means UTC.

@@ -12,7 +12,7 @@ from basis_pipeline.times import HOUR_NS, parse_hour
 class Window:
     """Whole hours from `start` to `end`, both included, in UTC (SEMANTICS 1).
 
-    Raises CONFIG-011 when a bound has no zone, is no full hour or lies centuries away, or when
+    Raises CONFIG-011 when a bound has no zone, is not a full hour or lies centuries away, or when
     start is not before end.
     """
 

@@ -1,4 +1,4 @@
-"""How the values that assets hand to each other are kept: Parquet for tables, JSON for the rest.
+"""How the values that assets hand to each other are stored: Parquet for tables, JSON for the rest.
 
 A codec writes a value below a path and reads it back. What a frame cannot hold (hashes, the
 window, the catalogue entry) travels in the Parquet file's own metadata, so that a value is one
@@ -70,14 +70,14 @@ def read_table(content: bytes) -> tuple[pd.DataFrame, dict[str, Any]]:
     return table.to_pandas(), json.loads(table.schema.metadata[FACTS])
 
 
-def encode_raw(family: RawFeed) -> bytes:
-    """A raw family as it landed, with the files it was read from."""
-    files = [asdict(file) for file in family.files]
-    return write_table(family.frame, {"config": family.config.model_dump_json(), "files": files})
+def encode_raw(feed: RawFeed) -> bytes:
+    """A raw feed, with the files it was read from."""
+    files = [asdict(file) for file in feed.files]
+    return write_table(feed.frame, {"config": feed.config.model_dump_json(), "files": files})
 
 
 def decode_raw(content: bytes) -> RawFeed:
-    """The raw family that `encode_raw` wrote."""
+    """The raw feed that `encode_raw` wrote."""
     frame, facts = read_table(content)
     config = DatasetConfig.model_validate_json(facts["config"])
     return RawFeed(config, frame, tuple(RawFile(**file) for file in facts["files"]))

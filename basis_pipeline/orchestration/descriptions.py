@@ -1,4 +1,4 @@
-"""What the UI says of a data family: what it is, units, source, who reads it, what it breaks."""
+"""What the UI says of a data feed: what it is, units, source, who reads it, what it breaks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,7 +30,7 @@ def readers(configs: Configs) -> Readers:
 
 
 def feed_description(config: DatasetConfig, asset: str, configs: Configs, read: Readers) -> str:
-    """Markdown for the asset of a family: `asset` says what this asset does with it."""
+    """Markdown for the asset of a feed: `asset` says what this asset does with it."""
     meaning = MEANINGS[config.kind]
     units = _UNITS.get(config.kind) or ", ".join(
         f"`{column.to}` in {column.unit}" for column in config.columns.values()

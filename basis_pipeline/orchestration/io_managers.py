@@ -21,7 +21,7 @@ CODECS: dict[tuple[str, ...], Codec] = {
 
 
 class ParquetIOManager(dg.ConfigurableIOManager):
-    """Keeps asset values; a rejected one is kept as its error, and loading it raises that."""
+    """Store asset values; a rejected one is stored as its error, and loading it raises that."""
 
     options: dg.ResourceDependency[RunOptions]
 
@@ -54,7 +54,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
             if codec is not REJECTION:
                 rejection.unlink(missing_ok=True)
         except OSError as error:
-            what = f"{_named(key, partition)} cannot be kept: {error.strerror}"
+            what = f"{_named(key, partition)} cannot be stored: {error.strerror}"
             raise ResultsError("RS-001", what, where=str(error.filename or stem)) from error
 
     def load(self, key: dg.AssetKey, partition: str = "") -> Any:

@@ -32,7 +32,7 @@ def benchmark_table(
 ) -> tuple[pd.DataFrame | None, dict[str, str]]:
     """Growth of one unit at every mark of the window, one column a benchmark, and what was read.
 
-    A benchmark whose dataset is absent or refused is left out: no run depends on one. Returns the
+    A benchmark whose dataset is absent or rejected is left out: no run depends on one. Returns the
     table (None when nothing is left) and dataset → content hash.
     """
     growth: dict[str, Floats] = {}
@@ -54,6 +54,6 @@ def _growth(label: str, dataset: Dataset, window: Window) -> Floats:
         index = MarketValues({dataset.name: dataset}).liquidity_index(token, window.hours)
         growth: Floats = index / index[0]
         return growth
-    stamps = pd.DatetimeIndex(dataset.frame["timestamp"]).asi8
+    days = pd.DatetimeIndex(dataset.frame["timestamp"]).asi8
     rate = dataset.frame["apr"].to_numpy(dtype=np.float64)
-    return metrics.growth_at_rate(window.hours.asi8, stamps, rate)
+    return metrics.growth_at_rate(window.hours.asi8, days, rate)

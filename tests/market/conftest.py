@@ -8,7 +8,7 @@ import pytest
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.loading import load_directory
 from basis_pipeline.market.dataset import Dataset, build_dataset
-from basis_pipeline.market.raw import read_feed, read_feeds
+from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window, parse_window
 
@@ -103,3 +103,18 @@ def perp(venue: str) -> str:
 def without(lines: list[str], hours: set[int]) -> list[str]:
     """The lines less the rows of those hours; the header stays."""
     return [line for i, line in enumerate(lines) if i - 1 not in hours]
+
+
+@pytest.fixture
+def read(tmp_path: Path, catalogue: dict[str, DatasetConfig]) -> Callable[..., RawFeed]:
+    """Read one family of the test's data directory."""
+    return lambda name="bybit_ethusdt_perp": read_feed(tmp_path, catalogue[name])
+
+
+def rejected_feed(
+    read: Callable[..., RawFeed], name: str = "bybit_ethusdt_perp"
+) -> RejectedDataError:
+    """The error a family is refused with."""
+    with pytest.raises(RejectedDataError) as caught:
+        read(name)
+    return caught.value

@@ -63,20 +63,20 @@ def test_the_table_can_be_read_by_a_person() -> None:
     assert table.schema.field("timestamp").type == pa.timestamp("ns", tz="UTC")
 
 
-def test_what_is_no_panel_is_refused(tmp_path: Path) -> None:
+def test_what_is_not_a_panel_is_rejected(tmp_path: Path) -> None:
     """A foreign table, a lost column, a lost hour and an unfit value are refused with BT-003."""
     table = panel_to_table(made("eth_basis"))
     spot = table.column_names.index("spot")
     zero = pa.array(np.zeros(table.num_rows))
     broken = {
-        "says nothing": table.replace_schema_metadata({}),
+        "has no metadata": table.replace_schema_metadata({}),
         "lacks the columns perp_mark.okx": table.drop_columns(["perp_mark.okx"]),
         "contiguous": pa.concat_tables([table.slice(0, 5), table.slice(6)]),
         "spot of eth_basis is 0.0": table.set_column(spot, "spot", zero),
     }
-    for said, other in broken.items():
+    for message, other in broken.items():
         pq.write_table(other, tmp_path / "panel.parquet")
-        with pytest.raises(BacktestError, match=said) as caught:
+        with pytest.raises(BacktestError, match=message) as caught:
             read_panel(tmp_path / "panel.parquet")
         assert caught.value.code == "BT-003"
     assert panel_from_table(table).mode == "eth_basis"

@@ -49,7 +49,7 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
             "does not need is 1.0 where it multiplies and 0.0 where it adds.\n\n"
             "**Units:** prices in the share class's currency or USDT, rates as shares, indices as "
             "ratios; the columns say each.\n\n"
-            "**Source:** the datasets of the mode's slice. It is refused while a check of one of "
+            "**Source:** the datasets of the mode's slice. It is blocked while a check of one of "
             "them is failing, whichever run found it.\n\n"
             "**What is at stake:** the engine sees nothing else. A value at the wrong hour is a "
             "look into the future, a wrong column another strategy: the closed forms and the "
@@ -112,7 +112,7 @@ def _columns() -> dict[str, tuple[str, str]]:
     parted = {name: "".join(".…" for _ in axes(name, (), ())) for name in ARRAYS}
     return {
         "timestamp": ("timestamp[ns, UTC]", "every hour of the window, both ends included"),
-        **{name + parted[name]: ("float64", said) for name, said in ARRAYS.items()},
+        **{name + parted[name]: ("float64", meaning) for name, meaning in ARRAYS.items()},
         "repaired": ("bool", "any input of the hour was repaired"),
         "repairs.…": ("bool", "the input of that dataset was repaired"),
     }
