@@ -145,7 +145,7 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     screen.echo(f"Gates: {tally(outcome.gates)}")
     _show_reports(outcome, settings)
     state = read_state(settings)
-    if state.name is not State.NORMAL:
+    if state.name is not State.NORMAL or state.confirmed_at:
         screen.echo(f"Control: {state.description}")
     refusals = [problem for mode in outcome.modes for problem in mode.problems]
     told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}

@@ -94,7 +94,7 @@ class Platform:
             assert self.execute(asked, "batches").success
         ended = {run.run_id: datetime.now(UTC).isoformat() for run in self.instance.get_runs()}
         since = datetime.now(UTC).isoformat()
-        self.cursors["batches"] = json.dumps({"since": since, "told": ended})
+        self.cursors["batches"] = json.dumps({"since": since, "seen": ended})
         self.look("configuration")
         self.settle("pages")
 

@@ -10,7 +10,7 @@ from basis_pipeline.orchestration.assets.control import control_asset
 from basis_pipeline.orchestration.assets.dataset import dataset_assets
 from basis_pipeline.orchestration.assets.health import health_asset
 from basis_pipeline.orchestration.assets.market import panel_asset
-from basis_pipeline.orchestration.assets.platform import platform_asset
+from basis_pipeline.orchestration.assets.platform import results_store
 from basis_pipeline.orchestration.assets.raw import raw_assets
 from basis_pipeline.orchestration.assets.report import report_assets
 from basis_pipeline.orchestration.assets.requests import requests
@@ -28,7 +28,7 @@ def all_assets(
     mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
     assets = [
         catalogue,
-        platform_asset(),
+        results_store,
         control_asset(),
         requests,
         raw_assets(configs),

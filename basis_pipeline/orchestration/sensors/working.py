@@ -46,27 +46,27 @@ def runs_ended(
 ) -> Iterator[tuple[DagsterRun, str]]:
     """Runs that have ended since the look that the cursor tells of, each with the cursor after it.
 
-    Told once, in the order they ended, as long as the cursors are kept; the first time those of the
+    Each once, in the order they ended, as long as the cursors are stored; at first those of the
     last hour. One that Dagster is going to try again has not ended.
     """
     known = json.loads(cursor) if cursor else {}
     since = known.get("since")
     start = datetime.fromisoformat(since) if since else datetime.now(UTC) - FIRST_LOOK_BACK
-    told: dict[str, str] = dict(known.get("told", {}))
+    seen: dict[str, str] = dict(known.get("seen", {}))
     wanted = RunsFilter(tags=dict(tags), statuses=FINISHED, updated_after=start - OVERLAP)
     records = instance.get_run_records(wanted, order_by="update_timestamp", ascending=True)
     count = 0
     for record in records:
         run, at = record.dagster_run, record.update_timestamp
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-        if run.run_id in told or count == limit:
+        if run.run_id in seen or count == limit:
             continue
         count += 1
-        told[run.run_id] = at.isoformat()
+        seen[run.run_id] = at.isoformat()
         start = max(start, at)
         recent = {
             key: when
-            for key, when in told.items()
+            for key, when in seen.items()
             if datetime.fromisoformat(when) >= start - 2 * OVERLAP
         }
-        yield run, json.dumps({"since": start.isoformat(), "told": recent})
+        yield run, json.dumps({"since": start.isoformat(), "seen": recent})
