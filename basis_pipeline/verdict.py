@@ -193,7 +193,7 @@ def _plain(value: Value) -> Value:
 
 def rows_of(frame: "pd.DataFrame", limit: int = SHOWN_ROWS) -> tuple[dict[str, Any], ...]:
     """Return the first rows of a frame as JSON values by column; times in ISO 8601."""
-    records = frame.head(limit).to_dict("records")
+    records = frame.head(limit).to_dict("records") if len(frame) else []
     return tuple({str(name): _cell(value) for name, value in row.items()} for row in records)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from benchmarks import engine, events, gates, million, panels, pipeline, sensors, store, sweep
+from benchmarks import engine, gates, million, panels, pipeline, sensors, store, sweep
 from benchmarks.measuring import describe_machine
 
 BENCHMARKS = {
@@ -11,7 +11,6 @@ BENCHMARKS = {
     "pipeline": pipeline.main,
     "gates": gates.main,
     "sweep": sweep.main,
-    "events": events.main,
     "sensors": sensors.main,
     "store": store.main,
 }

@@ -116,10 +116,10 @@ BAD_INPUT = [
     (("gates", "--format", "poem"), "API-001", "--format"),
     (("report", "tear-sheet", "nope", "--out", "x.html"), "API-001", "'nope'"),
     (("report", "tear-sheet", "nope"), "API-001", "--out"),
-    (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to hold it against"),
+    (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to compare it with"),
     (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
     (("events", "--type", "nope"), "EVENT-005", "run_blocked"),
-    (("events", "--category", "nope"), "EVENT-005", "available: data, risk"),
+    (("events", "--category", "nope"), "EVENT-005", "available: audit, data, risk"),
     (("events", "--since", "soon"), "EVENT-006", "'soon'"),
     (("events", "--since", "1d", "--until", "2d"), "EVENT-006", "between 1d and 2d"),
     (("events", "--limit", "-1"), "API-001", "--limit"),
@@ -214,28 +214,60 @@ def test_run_refuses_a_broken_mode_with_exit_1(data: Path, tmp_path: Path) -> No
     places = ("--data-dir", data, "--results-dir", tmp_path / "results")
     refused = basis("run", "--mode", "pure_lending", *places, *outside)
     assert refused.returncode == 1
-    assert refused.stderr.startswith("BT-001")
+    assert "\nBT-001" in refused.stderr
     assert "DATA-012" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert "FAIL" in refused.stdout
 
 
-def test_a_mode_file_that_breaks_a_rule_is_a_failed_gate(data: Path, tmp_path: Path) -> None:
-    """Last night's pass does not outlive a file broken since: the next run records the failure."""
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project whose configuration may be broken."""
     project = tmp_path / "project"
     for name in ("basis_pipeline", "configs"):
         shutil.copytree(project_root() / name, project / name)
     shutil.copy(project_root() / "dagster.yaml", project)
+    return project
+
+
+def test_a_mode_file_that_breaks_a_rule_is_a_failed_gate(
+    project: Path, data: Path, tmp_path: Path
+) -> None:
+    """Last night's pass does not outlive a file broken since: the next run records the failure."""
     file = project / "configs" / "modes" / "eth_leveraged.yaml"
     file.write_text(file.read_text().replace("target_ltv: 0.", "target_ltv: 0.99"))
     results = tmp_path / "results"
     places = ("--data-dir", data, "--results-dir", results)
     done = basis("run", "--mode", "eth_leveraged", *places, *WINDOW, root=project)
     assert done.returncode == 1, done.stderr
-    assert done.stderr.startswith("CONFIG-006")
+    assert "\nCONFIG-006" in done.stderr
     gates = basis("gates", *places[2:], "--phase", "1", "--mode", "eth_leveraged", root=project)
     assert gates.returncode == 1
     assert "config/mode[eth_leveraged] rules" in gates.stdout
+
+
+def test_broken_files_stop_only_what_needs_them(project: Path, data: Path, tmp_path: Path) -> None:
+    """Modes and a feed that nobody else reads: sound modes run, and each file is a failed gate."""
+    configs = project / "configs"
+    (configs / "modes" / "eth_basis.yaml").write_text("mode: [")
+    (configs / "modes" / "btc-v2|a, [b].yaml").write_text("mode: btc-v2")
+    (configs / "datasets" / "mine.yaml").write_text("name: mine")
+    places = ("--data-dir", data, "--results-dir", tmp_path / "results")
+    chosen = ("--mode", "eth_basis", "--mode", "pure_lending")
+    done = basis("run", *chosen, *places, *WINDOW, root=project)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "CONFIG-004" in done.stderr
+    for name in ("eth_basis.yaml", "btc-v2|a, [b].yaml", "mine.yaml"):
+        assert name in done.stderr
+    found = basis("gates", *places[2:], "--phase", "1-3", "--format", "json", root=project)
+    gates = json.loads(found.stdout)["gates"]
+    failing = {(g["asset"], g["mode"], g["check"]) for g in gates if g["status"] == "FAIL"}
+    broken_mode = ("config/mode", "eth_basis", "rules")
+    assert failing == {("config/catalogue", "", "files"), broken_mode}
+    sound = {g["status"] for g in gates if g["mode"] == "pure_lending"}
+    assert sound <= {"PASS", "WARN", "N/A"}
+    assert (tmp_path / "results" / "reports" / "comparison.html").exists()
 
 
 def test_gates_reads_what_a_run_recorded(results: Path) -> None:

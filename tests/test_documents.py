@@ -31,7 +31,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 # Names of commands, without the arguments that they need.
 NAMES = re.compile(
     r"basis (run|backtest|sweep|request|data|report|report compare|results|results export|resume"
-    r"|halt)|.*(MODE|NAME|CODE).*"
+    r"|halt)|.*(MODE|NAME|CODE|FILE).*"
 )
 VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run")  # 1 is an answer too
 

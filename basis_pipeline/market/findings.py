@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import Any, Self
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import Agreement, DatasetConfig, Kind, OutlierBounds
+from basis_pipeline.config.dataset import Agreement, Kind, OutlierBounds
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.grid import Grid, lay_grid
@@ -26,8 +27,18 @@ _NAMED_SPAN = re.compile(r"_(\d{4}-\d\d-\d\d)_(\d{4}-\d\d-\d\d)\.")
 _TIMES = frozenset(("day", "begin", "end", "timestamp", "at"))
 
 
-def _empty(*columns: str) -> Callable[[], pd.DataFrame]:
-    return lambda: pd.DataFrame(columns=list(columns))
+# Without rows; frames of findings are never changed.
+_NONE = {
+    name: pd.DataFrame(columns=columns)
+    for name, columns in {
+        "days": ["day", "expected", "own", "repaired"],
+        "gaps": ["begin", "end", "hours", "rows", "repair", "source"],
+        "outliers": ["timestamp", "column", "value", "bound", "times"],
+        "excesses": ["day", "times"],
+        "spreads": ["peer", "median_bp", "max_bp", "at"],
+        "daily_spreads": ["peer", "day", "median_bp", "max_bp"],
+    }.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class Findings:
     gaps: stretches without own rows, whole `hours`; `rows` of them lie in the window; repair and
         source are empty where nothing filled them.
     outliers: rows beyond a bound, `times` the bound, worst first.
-    excesses: the worst row of every day as a multiple of its bound.
+    excesses: the worst row of every day as a multiple of its bound. worst: the worst by column.
     spreads: a row a peer: median and largest price difference [bp] over all timestamps at which
         both feeds have a row of their own, and when it was largest.
     daily_spreads: the same by day.
@@ -52,25 +63,24 @@ class Findings:
     duplicates: int = 0
     first: pd.Timestamp | None = None
     last: pd.Timestamp | None = None
-    days: pd.DataFrame = field(default_factory=_empty("day", "expected", "own", "repaired"))
-    gaps: pd.DataFrame = field(
-        default_factory=_empty("begin", "end", "hours", "rows", "repair", "source")
-    )
-    outliers: pd.DataFrame = field(
-        default_factory=_empty("timestamp", "column", "value", "bound", "times")
-    )
-    excesses: pd.DataFrame = field(default_factory=_empty("day", "times"))
-    spreads: pd.DataFrame = field(default_factory=_empty("peer", "median_bp", "max_bp", "at"))
-    daily_spreads: pd.DataFrame = field(
-        default_factory=_empty("peer", "day", "median_bp", "max_bp")
-    )
+    days: pd.DataFrame = field(default_factory=lambda: _NONE["days"])
+    gaps: pd.DataFrame = field(default_factory=lambda: _NONE["gaps"])
+    outliers: pd.DataFrame = field(default_factory=lambda: _NONE["outliers"])
+    excesses: pd.DataFrame = field(default_factory=lambda: _NONE["excesses"])
+    worst: Mapping[str, float] = field(default_factory=dict)
+    spreads: pd.DataFrame = field(default_factory=lambda: _NONE["spreads"])
+    daily_spreads: pd.DataFrame = field(default_factory=lambda: _NONE["daily_spreads"])
     remarks: tuple[str, ...] = ()
 
     @property
     def repairs(self) -> dict[str, int]:
         """Rows filled by each repair."""
-        filled = self.gaps[self.gaps["repair"] != ""]
-        return {str(kind): int(n) for kind, n in filled.groupby("repair")["rows"].sum().items()}
+        counts: Counter[str] = Counter()
+        for kind, rows in zip(
+            self.gaps["repair"].tolist(), self.gaps["rows"].tolist(), strict=True
+        ):
+            counts[kind] += rows
+        return {kind: counts[kind] for kind in sorted(counts) if kind}
 
     def to_json(self) -> str:
         """Return the findings as text; `from_json` reads them back unchanged."""
@@ -81,7 +91,7 @@ class Findings:
         """Read what `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
         for name, value in values.items():
-            if isinstance(value, dict):
+            if name in _NONE:
                 columns = {n: _times(v) if n in _TIMES else v for n, v in value.items()}
                 values[name] = pd.DataFrame(columns)
         for bound in ("first", "last"):
@@ -118,14 +128,16 @@ def find_in_dataset(
     grid, gaps: None and empty for feeds without regular rows.
     frame: the dataset's.
     """
-    timed = "timestamp" in frame
     repaired = (frame["repair"] != AS_READ).to_numpy(dtype=bool)
+    bounds = raw.config.outliers if len(frame) else ()
+    excesses = {bound: excess(frame, bound) for bound in bounds}
     return replace(
         _of_feed(raw, sources),
         days=_count_days(grid.timestamps, grid.present, repaired) if grid else _event_days(raw),
         gaps=_gap_table(gaps),
-        outliers=_outliers(frame, raw.config) if timed else Findings().outliers,
-        excesses=_excesses(frame, raw.config) if timed else Findings().excesses,
+        outliers=_outliers(frame, excesses),
+        excesses=_by_day(frame, excesses),
+        worst={bound.column: float(times.max()) for bound, times in excesses.items()},
     )
 
 
@@ -152,7 +164,7 @@ def _of_feed(raw: RawFeed, sources: Sources) -> Findings:
 
 def _gap_table(gaps: Sequence[FilledGap]) -> pd.DataFrame:
     if not gaps:
-        return Findings().gaps
+        return _NONE["gaps"]
     return pd.DataFrame(
         {
             "begin": _times([filled.gap.begin for filled in gaps]),
@@ -184,7 +196,7 @@ def _event_days(raw: RawFeed) -> pd.DataFrame:
         days = np.unique(np.concatenate(spans)) * DAY_NS if spans else np.zeros(0, dtype=np.int64)
         return _count_days(days, np.ones(len(days), dtype=bool))
     if raw.config.kind is not Kind.EXECUTION_COSTS:
-        return Findings().days
+        return _NONE["days"]
     frame = raw.frame.iloc[raw.distinct.rows]
     wanted = frame[frame["pair"].isin(raw.config.required_keys)]
     counts = wanted[wanted["size_bucket_usd"].isin(COST_BUCKETS_USD)].groupby("timestamp").size()
@@ -215,10 +227,9 @@ def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Float64:
     return times
 
 
-def _outliers(frame: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
+def _outliers(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Float64]) -> pd.DataFrame:
     parts = []
-    for bounds in config.outliers:
-        times = excess(frame, bounds)
+    for bounds, times in excesses.items():
         beyond = times > 1.0
         if not beyond.any():
             continue
@@ -230,15 +241,16 @@ def _outliers(frame: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
         rows.insert(1, "column", bounds.column)
         parts.append(rows.assign(bound=", ".join(limits), times=times[beyond]))
     if not parts:
-        return Findings().outliers
+        return _NONE["outliers"]
     worst_first = pd.concat(parts).sort_values("times", ascending=False, kind="stable")
     return worst_first.reset_index(drop=True)
 
 
-def _excesses(frame: pd.DataFrame, config: DatasetConfig) -> pd.DataFrame:
-    if not config.outliers or frame.empty:
-        return Findings().excesses
-    worst = np.max([excess(frame, bounds) for bounds in config.outliers], axis=0)
+def _by_day(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Float64]) -> pd.DataFrame:
+    """Worst row of every day."""
+    if not excesses:
+        return _NONE["excesses"]
+    worst = np.max(list(excesses.values()), axis=0)
     days = pd.DatetimeIndex(frame["timestamp"]).asi8 // DAY_NS
     starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
     by_day = np.maximum.reduceat(worst, starts)
@@ -265,7 +277,7 @@ def with_spreads(
         by_day.insert(0, "peer", name)
         daily.append(by_day)
     if not total:
-        return replace(findings, spreads=Findings().spreads, daily_spreads=Findings().daily_spreads)
+        return replace(findings, spreads=_NONE["spreads"], daily_spreads=_NONE["daily_spreads"])
     return replace(
         findings,
         spreads=pd.DataFrame(total, columns=["peer", "median_bp", "max_bp", "at"]),

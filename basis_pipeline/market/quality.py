@@ -5,13 +5,12 @@ has therefore passed those checks, and they say what was found on the way; the o
 is unusual or at odds with another source.
 """
 
-import numpy as np
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
 from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.findings import Findings, excess
+from basis_pipeline.market.findings import Findings
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.verdict import (
     Severity,
@@ -87,7 +86,7 @@ def dataset_verdicts(
     }
     names = check_names(config)
     if "outliers" in names:
-        verdicts["outliers"] = _outliers(config, frame, findings)
+        verdicts["outliers"] = _outliers(findings)
     if "cross_venue" in names:
         verdicts["cross_venue"] = _cross_venue(config, findings)
     if "margin_parameters" in names:
@@ -148,24 +147,20 @@ def _coverage(config: DatasetConfig, own: float) -> Verdict:
 
 def _gaps(findings: Findings) -> Verdict:
     """Gaps are repaired or rejected by the build: the hours of each are in the rows."""
-    repairs, longest_first = findings.repairs, findings.gaps.sort_values("hours", ascending=False)
-    figures: dict[str, Value] = {"gaps": len(findings.gaps), "repaired_rows": sum(repairs.values())}
+    gaps, repairs = findings.gaps, findings.repairs
+    figures: dict[str, Value] = {"gaps": len(gaps), "repaired_rows": sum(repairs.values())}
+    if gaps.empty:
+        return _passed("gaps", "no gaps", figures)
     figures |= {f"repaired_{kind}": count for kind, count in repairs.items()}
-    message = "no gaps"
-    if len(findings.gaps):
-        filled = ", ".join(f"{count_of(count, 'row')} {kind}" for kind, count in repairs.items())
-        longest = int(longest_first["hours"].iloc[0])
-        message = f"{count_of(len(findings.gaps), 'gap')}, the longest of "
-        message += f"{count_of(longest, 'hour')}, repaired as declared: {filled}"
-    rows = rows_of(longest_first)
-    return judge("gaps", "ERROR", True, message, evidence=figures, rows=rows, phase=PHASE)
+    filled = ", ".join(f"{count_of(count, 'row')} {kind}" for kind, count in repairs.items())
+    longest = count_of(int(gaps["hours"].max()), "hour")
+    message = f"{count_of(len(gaps), 'gap')}, the longest of {longest}, repaired as declared: "
+    rows = rows_of(gaps.sort_values("hours", ascending=False, kind="stable"))
+    return judge("gaps", "ERROR", True, message + filled, evidence=figures, rows=rows, phase=PHASE)
 
 
-def _outliers(config: DatasetConfig, frame: pd.DataFrame, findings: Findings) -> Verdict:
-    figures: dict[str, Value] = {
-        f"worst_{bounds.column}_of_bound": float(np.max(excess(frame, bounds), initial=0.0))
-        for bounds in config.outliers
-    }
+def _outliers(findings: Findings) -> Verdict:
+    figures: dict[str, Value] = {f"worst_{c}_of_bound": x for c, x in findings.worst.items()}
     count = findings.outliers["timestamp"].nunique()
     message = "no row is beyond its usual bounds"
     if count:

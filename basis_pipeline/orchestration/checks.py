@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import dagster as dg
-from dagster_shared.utils.warnings import PreviewWarning
 
 from basis_pipeline.orchestration.partitions import part_of_key
 from basis_pipeline.orchestration.tables import table_of
@@ -35,7 +34,7 @@ def check_spec(
     """Declare a check; its phase of the quality gate and its severity are in the metadata."""
     with warnings.catch_warnings():
         # Checks by partition are a preview in the pinned release; a test holds them to their place.
-        warnings.filterwarnings("ignore", "Specifying a partitions_def", PreviewWarning)
+        warnings.filterwarnings("ignore", "Specifying a partitions_def", dg.PreviewWarning)
         return dg.AssetCheckSpec(
             name,
             asset=key,

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 import dagster as dg
 
 # Dagster exports no names for the states of sensors and their ticks.
-from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
-
 from basis_pipeline.config import DatasetConfig
 from basis_pipeline.market.quality import check_names
 from basis_pipeline.operations.health.instance import (
@@ -58,10 +56,10 @@ def triggers(instance: dg.DagsterInstance) -> list[Trigger]:
     """Return the schedules and sensors that are switched on, with the error of their last tick."""
     found = []
     for state in instance.all_instigator_state():
-        if state.status is InstigatorStatus.STOPPED:
+        if state.status.value == "STOPPED":
             continue
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
-        failed = [tick for tick in ticks if tick.status is TickStatus.FAILURE]
+        failed = [tick for tick in ticks if tick.status.value == "FAILURE"]
         messages = [tick.error.message.strip() if tick.error else "" for tick in failed]
         error = messages[0] or "its last tick failed" if messages else ""
         found.append(Trigger(state.name, error))

@@ -1,7 +1,8 @@
 """Jobs: the whole pipeline, its layers, and the pipeline over several processes."""
 
+from typing import Any
+
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.upkeep import keep_up
@@ -48,8 +49,11 @@ def upkeep_job() -> None:
     upkeep_of_the_store()
 
 
-def all_jobs() -> list[UnresolvedAssetJobDefinition]:
-    """Every named job. Those that reach the modes run one mode a run: its partition."""
+def all_jobs() -> list[Any]:
+    """Every named job. Those that reach the modes run one mode a run: its partition.
+
+    Dagster does not export the type of what `define_asset_job` returns.
+    """
     groups = dg.AssetSelection.groups
     market = groups("raw", "dataset") | dg.AssetSelection.assets(CATALOGUE)
     modes = groups("config", "market", "backtest", "results") - dg.AssetSelection.assets(CATALOGUE)

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.file_changes import being_written, take_snapshots
@@ -17,7 +17,7 @@ from basis_pipeline.settings import Settings, project_root
 
 
 def all_schedules(
-    jobs: Iterable[UnresolvedAssetJobDefinition],
+    jobs: Iterable[Any],
 ) -> list[dg.ScheduleDefinition]:
     """Every schedule; `jobs` are those they may request runs of."""
     by_name = {job.name: job for job in jobs}
@@ -46,7 +46,7 @@ def all_schedules(
     ]
 
 
-def _nightly(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def _nightly(job: Any) -> dg.ScheduleDefinition:
     """Everything anew: all data, all modes, the comparison."""
 
     @dg.schedule(
@@ -79,7 +79,7 @@ def _nightly(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
     return nightly
 
 
-def _weekly_sweeps(job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def _weekly_sweeps(job: Any) -> dg.ScheduleDefinition:
     """The numbers of every mode varied, once a week."""
 
     @dg.schedule(

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from dagster import EventLogEntry
+
+# The storage this one is, but for its connections, and the only way to follow a run by polling.
 from dagster._core.storage.event_log import ConsolidatedSqliteEventLogStorage
 from dagster._core.storage.event_log.polling_event_watcher import SqlPollingEventWatcher
 from sqlalchemy import Connection, Engine, create_engine, event

@@ -336,7 +336,7 @@ def _difference_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
     )
 
 
-_PERCENT = {"ticksuffix": " %", "nticks": 8}
+_PERCENT = {"ticksuffix": " %", "nticks": 5}
 
 
 def _bars(name: str, labels: list[str], values: list[float], colour: str) -> go.Bar:

@@ -1,19 +1,16 @@
 """What differs between runs: configuration, data, code, window and capital."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from basis_pipeline.reports.run_view import flattened
 from basis_pipeline.results.definitions import DASH
 from basis_pipeline.results.store import RunResult
 
-ABSENT = object()
 SHOWN_DIGITS = 12  # of a hash
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(NamedTuple):
     """One thing that is not the same in all runs, with its value in each."""
 
     what: str
@@ -21,63 +18,48 @@ class Difference:
 
 
 def configuration_differences(results: Sequence[RunResult]) -> list[Difference]:
-    """Keys of the configuration that differ; of datasets, those that more than one run reads."""
-    flat = [flattened(_without_description(result.config)) for result in results]
-    shared = _datasets_of_all(results)
-    return [
-        Difference(key, tuple(_written(config.get(key, ABSENT)) for config in flat))
-        for key in sorted({key for config in flat for key in config})
-        if _is_shown(key, shared) and _differ(config.get(key, ABSENT) for config in flat)
-    ]
+    """Return the keys of the configuration that differ; of datasets, those that all runs read."""
+    read = [set(result.config.get("datasets", {})) for result in results]
+    shared = set.intersection(*read) if read else set()
+    return _differences([_comparable(result.config, shared) for result in results], DASH)
 
 
 def data_differences(results: Sequence[RunResult]) -> list[Difference]:
-    """Datasets that are not the same in all runs, by the first digits of their hashes."""
-    hashes = [result.identity.data_hashes for result in results]
-    return [
-        Difference(name, tuple(own.get(name, "not read")[:SHOWN_DIGITS] for own in hashes))
-        for name in sorted({name for own in hashes for name in own})
-        if _differ(own.get(name) for own in hashes)
-    ]
+    """Return the datasets that are not the same in all runs, by the beginning of their hashes."""
+    return _differences(
+        [
+            {name: digest[:SHOWN_DIGITS] for name, digest in result.identity.data_hashes.items()}
+            for result in results
+        ],
+        "not read",
+    )
 
 
 def run_differences(results: Sequence[RunResult]) -> list[Difference]:
-    """Code, window and capital, where they differ."""
-    facts = {
-        "engine": [result.identity.engine_version for result in results],
-        "first hour": [f"{result.identity.start:%Y-%m-%d %H:%M}" for result in results],
-        "last hour": [f"{result.identity.end:%Y-%m-%d %H:%M}" for result in results],
-        "capital": [
-            f"{result.identity.capital:,.10g} {result.summary.get('share_class', '')}".strip()
-            for result in results
-        ],
+    """Return code, window and capital, where they differ."""
+    return _differences([_facts(result) for result in results], DASH)
+
+
+def _facts(result: RunResult) -> dict[str, str]:
+    run = result.identity
+    return {
+        "engine": run.engine_version,
+        "first hour": f"{run.start:%Y-%m-%d %H:%M}",
+        "last hour": f"{run.end:%Y-%m-%d %H:%M}",
+        "capital": f"{run.capital:,.10g} {result.summary.get('share_class', '')}".strip(),
     }
-    return [Difference(name, tuple(v)) for name, v in facts.items() if _differ(v)]
 
 
-def _without_description(config: dict[str, Any]) -> dict[str, Any]:
-    mode = config.get("mode")
-    if not isinstance(mode, dict):
-        return config
-    return {**config, "mode": {k: v for k, v in mode.items() if k != "description"}}
+def _comparable(config: Mapping[str, Any], shared: set[str]) -> dict[str, str]:
+    parts = {**config, "datasets": {}}
+    parts["datasets"] = {n: d for n, d in config.get("datasets", {}).items() if n in shared}
+    flat = flattened(parts)
+    flat.pop("mode.description", None)
+    return {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in flat.items()}
 
 
-def _datasets_of_all(results: Sequence[RunResult]) -> set[str]:
-    read = [set(result.config.get("datasets", {})) for result in results]
-    return set.intersection(*read) if read else set()
-
-
-def _is_shown(key: str, shared: set[str]) -> bool:
-    part, _, rest = key.partition(".")
-    return part != "datasets" or rest.partition(".")[0] in shared
-
-
-def _differ(values: Iterable[Any]) -> bool:
-    first, *others = values
-    return any(value != first for value in others)
-
-
-def _written(value: Any) -> str:
-    if value is ABSENT:
-        return DASH
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _differences(runs: Sequence[Mapping[str, str]], absent: str) -> list[Difference]:
+    """Return what has another value in one run than in another."""
+    keys = dict.fromkeys(key for run in runs for key in run)
+    rows = [Difference(key, tuple(run.get(key, absent) for run in runs)) for key in keys]
+    return [row for row in rows if len(set(row.values)) > 1]

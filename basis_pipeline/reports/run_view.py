@@ -14,7 +14,7 @@ from basis_pipeline.results import metrics
 from basis_pipeline.results.definitions import amount, digits_of
 from basis_pipeline.results.metrics import Floats, Stamps
 from basis_pipeline.results.store import RunResult
-from basis_pipeline.results.summary import floats, growth_of, stamps
+from basis_pipeline.results.summary import finite, floats, growth_of, stamps
 from basis_pipeline.results.tables import COMPONENTS
 
 KINDS = {
@@ -151,7 +151,8 @@ class RunView:
             "sortino": metrics.sortino(daily, self.summary["risk_free_rate"]),
             "max_drawdown": float(metrics.drawdown(growth).max()),
         }
-        return {name: value if np.isfinite(value) else None for name, value in figures.items()}
+        own: dict[str, float | None] = finite(figures)
+        return own
 
     @cached_property
     def month_matrix(self) -> pd.DataFrame:

@@ -172,13 +172,14 @@ def test_findings_are_read_back_unchanged(perps: Callable[..., dict[str, Dataset
 def test_a_rejection_fails_its_own_check_and_blocks_the_others(
     code: str, owner: str, severity: str, catalogue: Catalogue
 ) -> None:
-    """What was not evaluated has not passed; an absent feed is a warning until it is needed."""
+    """What was not evaluated has not passed; without a file there is nothing to judge."""
     rows = pd.DataFrame({"x": [1]})
     error = RejectedDataError(code, "it is so", where="a.csv", offending=rows)
     found = {v.check: v for v in rejected_verdicts(catalogue["weeth_oracle"], error)}
     assert list(found) == list(check_names(catalogue["weeth_oracle"]))
-    assert not any(verdict.passed for verdict in found.values())
-    assert [name for name, verdict in found.items() if verdict.evaluated] == [owner]
+    others = Status.NOT_APPLICABLE if code == "DATA-001" else Status.BLOCKED
+    assert not found[owner].passed
+    assert {v.status for name, v in found.items() if name != owner} == {others}
     assert (found[owner].severity, found[owner].evidence["code"]) == (severity, code)
     assert found[owner].rows == ({"x": 1},)
 

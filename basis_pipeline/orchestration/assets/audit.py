@@ -100,7 +100,7 @@ def _outcome(warehouse: ParquetIOManager, key: dg.AssetKey) -> Any:
 def _data_facts(audits: Sequence[FeedAudit]) -> dict[str, Any]:
     columns = ["feed", "verdict", "rows", "gaps", "message"]
     return {
-        "feeds": table(audit_table(audits)[columns], limit=200),
+        "feeds": table(audit_table(audits).reindex(columns=columns), limit=200),
         **{f"feeds_{status.name.lower()}": n for status, n in counted(audits).items()},
         "rows": sum(a.findings.rows for a in audits),
         "gaps": sum(a.gaps or 0 for a in audits),

@@ -11,9 +11,9 @@ working.py        what they share: settings, the halt, runs that have ended
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from basis_pipeline.config import Configs
 from basis_pipeline.config.automation import load_automation_limits
@@ -27,9 +27,7 @@ from basis_pipeline.orchestration.sensors.requests import request_sensor
 from basis_pipeline.settings import project_root
 
 
-def all_sensors(
-    configs: Configs, jobs: Iterable[UnresolvedAssetJobDefinition]
-) -> list[dg.SensorDefinition]:
+def all_sensors(configs: Configs, jobs: Iterable[Any]) -> list[dg.SensorDefinition]:
     """Every sensor; `jobs` are those they may request runs of.
 
     Raises
