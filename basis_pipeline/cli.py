@@ -1,93 +1,51 @@
 """`basis`: the pipeline from the command line."""
 
 import sys
-from importlib.metadata import version
-from typing import Annotated, NoReturn
-
-import typer
+from typing import TYPE_CHECKING, NoReturn
 
 from basis_pipeline.commands import interrupts
-from basis_pipeline.commands.backtest import backtest
-from basis_pipeline.commands.control import control, halt, resume
-from basis_pipeline.commands.data import audit, sample
-from basis_pipeline.commands.events import events
-from basis_pipeline.commands.explain import errors
-from basis_pipeline.commands.gates import gates
-from basis_pipeline.commands.health import health
-from basis_pipeline.commands.report import compare, tear_sheet
-from basis_pipeline.commands.request import request
-from basis_pipeline.commands.results import results
-from basis_pipeline.commands.run import run
-from basis_pipeline.commands.screen import echo_error
-from basis_pipeline.commands.sweep import montecarlo, stress, sweep
-from basis_pipeline.commands.walk_forward import walk_forward
-from basis_pipeline.errors import BasisError, CommandError
 
-HELP = """From raw exchange and protocol CSVs to quality-gated backtests of crypto basis and yield
-strategies.
-
-A first look: `basis data sample --out data/sample`, then `basis run`. What is not given as an
-option comes from the environment (BASIS_DATA_DIR, BASIS_RESULTS_DIR and so on); every error
-carries a code that `basis errors` explains.
-"""
-RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
-PANELS = {
-    RUN: (run, backtest, gates, request),
-    RESEARCH: (sweep, stress, montecarlo, walk_forward),
-    OPERATE: (health, control, halt, resume, events, errors),
-}
-
-app = typer.Typer(name="basis", help=HELP, pretty_exceptions_enable=False)
-data = typer.Typer(help="Make sample data, or audit what a data directory holds.")
-report = typer.Typer(help="Write the pages of recorded runs: tear sheets and comparisons.")
-for panel, commands in PANELS.items():
-    for command in commands:
-        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
-app.add_typer(report, name="report", rich_help_panel=RUN)
-app.add_typer(results, name="results", rich_help_panel=OPERATE)
-app.add_typer(data, name="data", rich_help_panel=DATA)
-data.command()(sample)
-data.command()(audit)
-report.command()(tear_sheet)
-report.command()(compare)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        print(f"basis {version('basis-pipeline')}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    _version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    """Take the options of `basis` itself."""
+if TYPE_CHECKING:
+    from basis_pipeline.errors import CommandError
 
 
 def main() -> NoReturn:
     """Run the command line: bad input is one message on stderr and exit code 2."""
     interrupts.listen()
     try:
-        code = app(standalone_mode=False)
-    except BasisError as error:
-        echo_error(error)
-        sys.exit(2)
-    except typer.TyperException as error:
-        echo_error(_usage_error(error))
-        sys.exit(2)
-    except (typer.Abort, KeyboardInterrupt):
+        code = _run()
+    except KeyboardInterrupt:
         interrupts.end()
     if code == interrupts.EXIT_CODE:  # what Typer makes of an interrupt inside a command
         interrupts.end()
-    sys.exit(code if isinstance(code, int) else 0)
+    sys.exit(code)
 
 
-def _usage_error(error: typer.TyperException) -> CommandError:
+def _run() -> int:
+    # An interrupt is heard while the libraries of the command line load.
+    import typer
+
+    from basis_pipeline.commands.app import app
+    from basis_pipeline.commands.screen import echo_error
+    from basis_pipeline.errors import BasisError
+
+    try:
+        code = app(standalone_mode=False)
+    except BasisError as error:
+        echo_error(error)
+        return 2
+    except typer.TyperException as error:
+        echo_error(_usage_error(error))
+        return 2
+    except typer.Abort:
+        return interrupts.EXIT_CODE
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: Exception) -> "CommandError":
+    from basis_pipeline.errors import CommandError
+
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "basis"
-    what = " ".join(error.format_message().split())
+    what = " ".join(error.format_message().split())  # type: ignore[attr-defined]
     return CommandError("API-001", what, where=command, action=f"{command} --help")

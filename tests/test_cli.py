@@ -56,7 +56,9 @@ def test_help_answers_at_once() -> None:
     shown = basis("--help")
     assert shown.returncode == 0
     assert {"run", "backtest", "data", "gates", "events", "errors"} <= set(shown.stdout.split())
-    code = f"import sys, basis_pipeline.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    code = (
+        f"import sys, basis_pipeline.commands.app; print([m for m in {HEAVY} if m in sys.modules])"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=project_root()
     )

@@ -12,8 +12,6 @@ from contextvars import copy_context
 from types import FrameType
 from typing import NoReturn, TypeVar
 
-from basis_pipeline.commands import screen
-
 T = TypeVar("T")
 EXIT_CODE = 130
 STOP_SECONDS = 1.2  # at most this long is what runs marked as canceled, and the log written out
@@ -66,7 +64,8 @@ def interruptible(work: Callable[[], T], stop: Callable[[], object]) -> T:
 
 def end() -> NoReturn:
     """End an interrupted command: exit code 130, whatever threads are still at work."""
-    screen.echo_error("Interrupted: nothing more is started, what was finished is kept.")
+    with suppress(OSError, ValueError):
+        print("Interrupted: nothing more is started, what was finished is kept.", file=sys.stderr)
     if threading.active_count() == 1:
         sys.exit(EXIT_CODE)
     # A thread that works would hold up a normal exit; what is registered for one is still done.

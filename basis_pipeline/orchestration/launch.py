@@ -27,6 +27,7 @@ from basis_pipeline.runs.ingest import feeds_for
 from basis_pipeline.verdict import Verdict
 
 Report = Callable[[str], None]
+CANCEL_SECONDS = 0.8  # less than the command gives to all that ends it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ class Launcher:
     options: RunOptions
     report: Report
     log_level: str = "CRITICAL"
-    _stopped: threading.Event = field(default_factory=threading.Event, init=False)
+    _starting: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _stopped: bool = field(default=False, init=False)
     _current: str = field(default="", init=False)
 
     def run(
@@ -91,14 +93,15 @@ class Launcher:
 
     def cancel(self) -> None:
         """Start nothing more, and mark the run that is going on canceled; from another thread."""
-        self._stopped.set()
-        deadline = time.monotonic() + 0.5
+        with self._starting:
+            self._stopped = True
+        # The run may be created only now, and a step that begins marks it started again.
+        deadline = time.monotonic() + CANCEL_SECONDS
         while self._current and time.monotonic() < deadline:
-            if run := self.instance.get_run_by_id(self._current):
-                if not run.is_finished:
-                    self.instance.report_run_canceled(run, "interrupted by Ctrl-C or SIGTERM")
-                return
-            time.sleep(0.02)  # it is being created
+            run = self.instance.get_run_by_id(self._current)
+            if run and not run.is_finished:
+                self.instance.report_run_canceled(run, "interrupted by Ctrl-C or SIGTERM")
+            time.sleep(0.02)
 
     def judge(self, phases: Collection[int]) -> list[BasisError | str]:
         """Materialise what has gates of `phases` outside the pipeline; gives what went wrong.
@@ -155,10 +158,11 @@ class Launcher:
         job: dg.JobDefinition | None = None,
     ) -> dg.ExecuteInProcessResult:
         job = job or self.defs.resolve_job_def("full_pipeline")
-        if self._stopped.is_set():
-            raise KeyboardInterrupt
-        self._current = str(uuid.uuid4())
-        return job.execute_in_process(
+        with self._starting:
+            if self._stopped:
+                raise KeyboardInterrupt
+            self._current = str(uuid.uuid4())
+        result = job.execute_in_process(
             instance=self.instance,
             run_id=self._current,
             asset_selection=list(assets),
@@ -166,6 +170,8 @@ class Launcher:
             run_config=self._config(),
             raise_on_error=False,
         )
+        self._current = ""
+        return result
 
     def _config(self) -> dict[str, Any]:
         given = {name: value for name, value in self.options.model_dump().items() if value}

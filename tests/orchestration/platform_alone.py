@@ -92,11 +92,15 @@ class Platform:
         (data,) = self.settle("raw_files")
         for asked in mode_runs(data.tags["basis/batch"], modes, "a first night", data.run_id):
             assert self.execute(asked, "batches").success
-        ended = {run.run_id: datetime.now(UTC).isoformat() for run in self.instance.get_runs()}
-        since = datetime.now(UTC).isoformat()
-        self.cursors["batches"] = json.dumps({"since": since, "seen": ended})
+        self.pass_over_runs()
         self.look("configuration")
         self.settle("pages")
+
+    def pass_over_runs(self) -> None:
+        """Let `batches` take every run so far as one whose modes were requested."""
+        now = datetime.now(UTC).isoformat()
+        ended = {run.run_id: now for run in self.instance.get_runs()}
+        self.cursors["batches"] = json.dumps({"since": now, "seen": ended})
 
     def results(self) -> dict[str, str]:
         """Identity of the latest recorded run of every mode that has one."""

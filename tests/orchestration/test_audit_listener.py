@@ -70,7 +70,7 @@ def test_every_verdict_is_in_the_trail(place: Place) -> None:
         for event in trail(place, "gate_verdict")
     }
     assert {
-        (gate.asset, gate.check, gate.mode): (gate.verdict.value, gate.run_id)
+        (gate.asset, gate.check, gate.mode): (gate.status.value, gate.run_id)
         for gate in outcome.gates
         if gate.run_id
     } == {key: (event.fields["verdict"], event.run_id) for key, event in told.items()}

@@ -1,0 +1,64 @@
+"""The commands of `basis`, in groups, and the options of `basis` itself."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from basis_pipeline.commands.backtest import backtest
+from basis_pipeline.commands.control import control, halt, resume
+from basis_pipeline.commands.data import audit, sample
+from basis_pipeline.commands.events import events
+from basis_pipeline.commands.explain import errors
+from basis_pipeline.commands.gates import gates
+from basis_pipeline.commands.health import health
+from basis_pipeline.commands.report import compare, tear_sheet
+from basis_pipeline.commands.request import request
+from basis_pipeline.commands.results import results
+from basis_pipeline.commands.run import run
+from basis_pipeline.commands.sweep import montecarlo, stress, sweep
+from basis_pipeline.commands.walk_forward import walk_forward
+
+HELP = """From raw exchange and protocol CSVs to quality-gated backtests of crypto basis and yield
+strategies.
+
+A first look: `basis data sample --out data/sample`, then `basis run`. What is not given as an
+option comes from the environment (BASIS_DATA_DIR, BASIS_RESULTS_DIR and so on); every error
+carries a code that `basis errors` explains.
+"""
+RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
+PANELS = {
+    RUN: (run, backtest, gates, request),
+    RESEARCH: (sweep, stress, montecarlo, walk_forward),
+    OPERATE: (health, control, halt, resume, events, errors),
+}
+
+app = typer.Typer(name="basis", help=HELP, pretty_exceptions_enable=False)
+data = typer.Typer(help="Make sample data, or audit what a data directory holds.")
+report = typer.Typer(help="Write the pages of recorded runs: tear sheets and comparisons.")
+for panel, commands in PANELS.items():
+    for command in commands:
+        app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
+app.add_typer(report, name="report", rich_help_panel=RUN)
+app.add_typer(results, name="results", rich_help_panel=OPERATE)
+app.add_typer(data, name="data", rich_help_panel=DATA)
+data.command()(sample)
+data.command()(audit)
+report.command()(tear_sheet)
+report.command()(compare)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"basis {version('basis-pipeline')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Take the options of `basis` itself."""
