@@ -27,10 +27,10 @@ from basis_pipeline.reports.differences import (
     data_differences,
     run_differences,
 )
-from basis_pipeline.results import columns
 from basis_pipeline.results.database.runs import directory_of
-from basis_pipeline.results.definitions import FIGURES
+from basis_pipeline.results.definitions import FIGURES, figure_units
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts, write_run
+from basis_pipeline.results.tables import explained
 from basis_pipeline.runs.judged import judged_backtest
 from basis_pipeline.settings import load_settings, project_root
 from basis_pipeline.verdict import Verdict
@@ -75,7 +75,7 @@ class Run:
         values = {name: self.summary.get(name) for name in FIGURES}
         series = pd.Series(values, dtype="float64", name=self.run_id)
         series.index.name = "figure"
-        series.attrs = {"units": columns.figure_units(currency=self._currency), **self._identity}
+        series.attrs = {"units": figure_units(currency=self._currency), **self._identity}
         return series
 
     @cached_property
@@ -147,9 +147,9 @@ class Run:
         """A copy that may be written to, with the units of its columns."""
         frame = self.result.frames[table].copy()
         names, asset = [str(name) for name in frame.columns], self.config["mode"]["asset"]
-        explained = columns.explained(table, names, currency=self._currency, asset=asset)
-        units = {name: column.unit for name, column in explained.items()}
-        meanings = {name: column.meaning for name, column in explained.items()}
+        columns = explained(table, names, currency=self._currency, asset=asset)
+        units = {name: column.unit for name, column in columns.items()}
+        meanings = {name: column.meaning for name, column in columns.items()}
         frame.attrs = {"units": units, "meanings": meanings, **self._identity}
         return frame
 

@@ -159,6 +159,13 @@ FIGURES: dict[str, Figure] = {
     ),
 }
 
+
+def figure_units(*, currency: str) -> dict[str, str]:
+    """Return the unit of every figure as a summary holds it: 0.05, not 5 %."""
+    units = {"percent": "share", "currency": currency}
+    return {name: units.get(figure.unit, figure.unit) for name, figure in FIGURES.items()}
+
+
 COMPONENT_MEANING: dict[str, str] = {
     "lending": "Interest earned on supplied tokens and collateral, as their liquidity index grows.",
     "borrowing": "Interest owed on the debt, as the borrow index grows.",

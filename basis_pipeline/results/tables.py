@@ -1,4 +1,6 @@
-"""The result tables of a run: their columns, and Parquet with the same bytes for the same values.
+"""The result tables of a run: what each column means, and its Parquet file.
+
+The same values give the same bytes.
 
 equity       timestamp, equity, flow, drawdown
 attribution  timestamp, the ten components of SEMANTICS 9, residual
@@ -15,7 +17,8 @@ their instrument.
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from basis_pipeline.errors import ResultsError
+from basis_pipeline.results.definitions import COMPONENT_MEANING
 
 TIMESTAMP = pa.timestamp("ns", tz="UTC")
 
@@ -48,36 +52,63 @@ GROUPS = {
 REQUIRED_TABLES = ("equity", "attribution", "positions", "risk", "events")
 TABLES = (*REQUIRED_TABLES, "benchmark")
 
-_FIXED = {
-    "equity": ("equity", "flow", "drawdown"),
-    "attribution": (*COMPONENTS, "residual"),
-    "events": (
-        "sequence",
-        "kind",
-        "venue",
-        "instrument",
-        "quantity",
-        "price",
-        "notional",
-        "fee",
-        "gas",
-        "amount",
-        "reason",
-    ),
+CURRENCY, ASSET = "{currency}", "{asset}"
+
+
+class Column(NamedTuple):
+    """Unit and meaning of a column. `{currency}` is the share class's, `{asset}` the mode's."""
+
+    unit: str
+    meaning: str
+
+
+_TIMESTAMP = Column("UTC", "the mark: a whole hour, after its trades")
+_EQUITY = {
+    "equity": Column(CURRENCY, "what the book is worth, after trades"),
+    "flow": Column(CURRENCY, "deposits less withdrawals at the mark"),
+    "drawdown": Column("share", "loss from the running peak of the unit price, 0.1 is 10 %"),
 }
-_RISK = (
-    "ltv",
-    "health_factor",
-    "liquidation_distance",
-    "min_margin_ratio",
-    "net_delta",
-    "net_delta_ratio",
-    "gross_exposure",
-    "net_exposure",
-    "peg_deviation",
-    "drawdown",
-)
-_RISK_BY_PART = re.compile(r"(margin_ratio|basis_bp):[a-z0-9_]+|(gross|net)_exposure:[A-Z0-9]+")
+_RISK = {
+    "ltv": Column("ratio", "loan to value: debt over collateral at the redemption rate"),
+    "health_factor": Column("ratio", "threshold × collateral over debt; liquidated below 1"),
+    "liquidation_distance": Column("share", "fall of the redemption rate that would liquidate"),
+    "min_margin_ratio": Column("ratio", "venue equity over notional, lowest of the venues"),
+    "net_delta": Column(ASSET, "long less short; none where the asset is the numeraire"),
+    "net_delta_ratio": Column("share", "net delta's value over equity"),
+    "gross_exposure": Column(CURRENCY, "long and short legs in the asset, added up"),
+    "net_exposure": Column(CURRENCY, "long less short legs in the asset"),
+    "peg_deviation": Column("share", "market over redemption rate of the staked token, less one"),
+    "drawdown": _EQUITY["drawdown"],
+}
+# Columns of the risk table that come once for each venue or asset.
+_RISK_BY_PART = {
+    "margin_ratio": Column("ratio", "venue equity over notional at {part}"),
+    "basis_bp": Column("bp", "perpetual over spot, less one, at {part}"),
+    "gross_exposure": Column(CURRENCY, "long and short legs in {part}, added up"),
+    "net_exposure": Column(CURRENCY, "long less short legs in {part}"),
+}
+_EVENTS = {
+    "sequence": Column("", "place in the ledger, from 0"),
+    "kind": Column("", "trade, funding, reward, rebalance, liquidation and so on"),
+    "venue": Column("", "where it happened"),
+    "instrument": Column("", "what was traded, paid or received"),
+    "quantity": Column("units of the instrument", "signed: bought or received is positive"),
+    "price": Column("{currency} per unit", "price it was booked at"),
+    "notional": Column(CURRENCY, "quantity times price, unsigned"),
+    "fee": Column(CURRENCY, "cost of execution, positive when paid"),
+    "gas": Column(CURRENCY, "gas of the transaction, positive when paid"),
+    "amount": Column(CURRENCY, "moved into the book; out of it, when negative"),
+    "reason": Column("", "why: which trigger, or entry"),
+}
+# In the order of the table, after the timestamp.
+_COLUMNS = {
+    "equity": _EQUITY,
+    "attribution": {name: Column(CURRENCY, COMPONENT_MEANING[name]) for name in COMPONENTS}
+    | {"residual": Column(CURRENCY, "change of equity no component explains: rounding alone")},
+    "risk": _RISK,
+    "events": _EVENTS,
+}
+_RISK_PART = re.compile(r"(margin_ratio|basis_bp):[a-z0-9_]+|(gross|net)_exposure:[A-Z0-9]+")
 _POSITION = re.compile(r"[a-z0-9_]+:[A-Za-z]+:[A-Za-z0-9]+")
 _TYPES = {"sequence": pa.int64()} | dict.fromkeys(
     ("kind", "venue", "instrument", "reason"), pa.string()
@@ -101,6 +132,58 @@ def schema(table: str, columns: Sequence[str]) -> pa.Schema:
     types = {"timestamp": TIMESTAMP, **_TYPES}
     fields = [pa.field(name, types.get(name, pa.float64()), nullable=False) for name in columns]
     return pa.schema(fields)
+
+
+def explained(
+    table: str, columns: Iterable[str], *, currency: str, asset: str
+) -> dict[str, Column]:
+    """Return the unit and meaning of every column of a result table.
+
+    Parameters
+    ----------
+    currency: the share class's, in which amounts are. asset: what the mode holds or hedges.
+
+    Raises
+    ------
+    ResultsError: RS-004 when the table is unknown or the columns are not those of the table.
+    """
+    names = schema(table, list(columns)).names
+    names_of = {"currency": currency, "asset": asset}
+    found = {name: _TIMESTAMP if name == "timestamp" else _column(table, name) for name in names}
+    return {
+        name: Column(column.unit.format(**names_of), column.meaning)
+        for name, column in found.items()
+    }
+
+
+def _column(table: str, name: str) -> Column:
+    if table == "benchmark":
+        return Column("index", f"growth of one unit in {name}, 1.0 at the first mark")
+    if table == "positions":
+        return _position(name)
+    if name in _COLUMNS[table]:
+        return _COLUMNS[table][name]
+    measure, _, part = name.partition(":")
+    unit, meaning = _RISK_BY_PART[measure]
+    return Column(unit, meaning.format(part=part))
+
+
+def _position(key: str) -> Column:
+    """A position by its key (SEMANTICS 2): `venue:PositionType:Instrument`."""
+    venue, kind, instrument = key.split(":")
+    match kind:
+        case "Perp":
+            return Column(ASSET, f"signed quantity of the perpetual {instrument} at {venue}")
+        case "EntryPrice":
+            return Column("USDT", f"size-weighted average entry of {instrument} at {venue}")
+        case "aToken" | "debtToken":
+            side = "supplied to" if kind == "aToken" else "borrowed from"
+            what = f"scaled balance {side} {venue}: times the index it is the underlying"
+            return Column(f"scaled {instrument}", what)
+        case "LST":
+            return Column(instrument, f"staked tokens held from {venue}")
+        case _:
+            return Column(instrument, f"{instrument} held at {venue}")
 
 
 def to_arrow(table: str, frame: pd.DataFrame) -> pa.Table:
@@ -160,12 +243,12 @@ def _misfit(what: str) -> ResultsError:
 
 
 def _misfits(table: str, values: tuple[str, ...]) -> list[str]:
-    if table in _FIXED:
-        expected = _FIXED[table]
-        return [] if values == expected else sorted(set(values) ^ set(expected)) or list(values)
     if table == "positions":
         return [name for name in values if not _POSITION.fullmatch(name)]
     if table == "risk":
-        foreign = [v for v in values if v not in _RISK and not _RISK_BY_PART.fullmatch(v)]
+        foreign = [v for v in values if v not in _RISK and not _RISK_PART.fullmatch(v)]
         return foreign + [name for name in _RISK if name not in values]
-    return []
+    if table == "benchmark":
+        return []
+    expected = tuple(_COLUMNS[table])
+    return [] if values == expected else sorted(set(values) ^ set(expected)) or list(values)

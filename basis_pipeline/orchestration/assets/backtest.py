@@ -24,9 +24,8 @@ from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema
 from basis_pipeline.orchestration.upstream_gate import require_passing
-from basis_pipeline.results.columns import explained
 from basis_pipeline.results.store import RunResult
-from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.results.tables import COMPONENTS, explained
 from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.checks import BLOCKING, CHECKS, PHASE, backtest_checks
