@@ -149,7 +149,6 @@ def _run_set(
     total = size(chosen)
     require_points(wanted.tables, total)
     crossed = " x ".join(f"{count:,} {name}" for name, count in counts(chosen).items())
-    from basis_pipeline.results.store import write_run
     from basis_pipeline.runs.scenario_checks import JUDGED, scenario_checks, worst
     from basis_pipeline.runs.scenario_report import write_report
     from basis_pipeline.runs.scenarios import study_of
@@ -163,7 +162,7 @@ def _run_set(
     out = wanted.out or place_of(study, results_dir, wanted.kind)
     studies.run_study(study, out, wanted.threads, wanted.workers, wanted.scheduler)
     for index in wanted.tables:
-        write_run(run_point(study, index), out / "tables" / str(index))
+        run_point(study, index).write(out / "tables" / str(index))
     rows = read_rows(study, out, JUDGED).to_pandas()
     told = [
         [

@@ -167,6 +167,8 @@ def _compared(
         findings = with_spreads(findings, rule, dataset.frame, frames)
     venue = venues.get(config.name.partition("_")[0])
     exchange = venue if isinstance(venue, Exchange) else None
+    if rule is None and exchange is None:
+        return dataset
     verdicts = dataset_verdicts(config, dataset.frame, dataset.own_share, findings, exchange)
     return replace(dataset, findings=findings, verdicts=verdicts)
 

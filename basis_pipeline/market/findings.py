@@ -266,14 +266,14 @@ def with_spreads(
     """Return the findings with the price differences to the peers that the rule names."""
     total, daily = [], []
     for name in rule.peers:
-        rows = _differences(frame, peers[name], rule) if name in peers else pd.DataFrame()
-        if rows.empty:
+        at, spread = _differences(frame, peers[name], rule) if name in peers else _NOWHERE
+        if not at.size:
             continue
-        spread = rows["bp"].to_numpy()
-        at = rows["timestamp"].iloc[int(spread.argmax())]
-        total.append((name, float(np.median(spread)), float(spread.max()), at))
-        by_day = rows.groupby(rows["timestamp"].dt.floor("D"))["bp"].agg(["median", "max"])
-        by_day = by_day.reset_index().set_axis(["day", "median_bp", "max_bp"], axis=1)
+        worst = to_index(at[[int(spread.argmax())]])[0]
+        total.append((name, float(np.median(spread)), float(spread.max()), worst))
+        by_day = pd.Series(spread).groupby(at // DAY_NS).agg(["median", "max"]).reset_index()
+        by_day = by_day.set_axis(["day", "median_bp", "max_bp"], axis=1)
+        by_day["day"] = to_index(by_day["day"].to_numpy() * DAY_NS)
         by_day.insert(0, "peer", name)
         daily.append(by_day)
     if not total:
@@ -285,16 +285,22 @@ def with_spreads(
     )
 
 
-def _differences(frame: pd.DataFrame, other: pd.DataFrame, rule: Agreement) -> pd.DataFrame:
-    """`timestamp` and `bp`, of every timestamp at which both have a row of their own."""
-    own, peer = (f[f["repair"] == AS_READ] for f in (frame, other))
-    both = pd.merge(
-        own[["timestamp", rule.column]].set_axis(["timestamp", "own"], axis=1),
-        peer[["timestamp", rule.peer_column]].set_axis(["timestamp", "peer"], axis=1),
-        on="timestamp",
+_NOWHERE = (np.array([], dtype=np.int64), np.array([]))
+
+
+def _differences(
+    frame: pd.DataFrame, other: pd.DataFrame, rule: Agreement
+) -> tuple[Int64, Float64]:
+    """Nanoseconds and basis points, (n,) each, of every time at which both have their own row."""
+    (own_at, own), (peer_at, peer) = (
+        (pd.DatetimeIndex(f["timestamp"]).asi8[as_read], f[column].to_numpy()[as_read])
+        for f, column in ((frame, rule.column), (other, rule.peer_column))
+        for as_read in [(f["repair"] == AS_READ).to_numpy()]
     )
-    scale = both["peer"] if rule.relative else 1.0
-    return both.assign(bp=((both["own"] - both["peer"]) / scale).abs() * 1e4)
+    at, here, there = np.intersect1d(own_at, peer_at, assume_unique=True, return_indices=True)
+    own, peer = own[here], peer[there]
+    scale = peer if rule.relative else 1.0
+    return at, np.abs((own - peer) / scale) * 1e4
 
 
 def _remarks(raw: RawFeed, sources: Sources) -> Iterator[str]:

@@ -38,11 +38,11 @@ def write_report(
     links = {}
     for index in first["index"].head(SHEETS).tolist():
         try:
-            result = run_point(study, index)
+            point = run_point(study, index)
         except BasisError:
             continue
         links[index] = f"sheet-{index}.html"
-        write_page(out / links[index], tear_sheet_html(result, (), provenance))
+        write_page(out / links[index], tear_sheet_html(point.result, point.verdicts, provenance))
     page = scenarios_html(
         rows,
         provenance,

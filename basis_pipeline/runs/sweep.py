@@ -35,9 +35,10 @@ from basis_pipeline.engine.figures import COUNTED
 from basis_pipeline.engine.model import Floats, Status
 from basis_pipeline.errors import DataError, ResultsError
 from basis_pipeline.files import sha256, write_atomically
-from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import TOLERANCE, require_reconciled, run_backtest
+from basis_pipeline.runs.checks import backtest_checks
 from basis_pipeline.runs.fan_out import Executor, Piece, in_threads, run_figures
+from basis_pipeline.runs.judged import JudgedRun
 from basis_pipeline.runs.scenarios import Study, is_direct, numbers
 
 BATCH = 4096  # points of a batch
@@ -128,8 +129,8 @@ def _statuses(figures: Floats) -> list[str]:
     ]
 
 
-def run_point(study: Study, index: int) -> RunResult:
-    """One point of a study as a backtest of its own, with all tables.
+def run_point(study: Study, index: int) -> JudgedRun:
+    """One point of a study as a backtest of its own, with all tables and its gates' verdicts.
 
     Raises
     ------
@@ -142,7 +143,7 @@ def run_point(study: Study, index: int) -> RunResult:
     capital = float(chosen.overrides.get(CAPITAL, study.capital))
     result = run_backtest(mode_slice, panel, study.windows[chosen.window], capital)
     require_reconciled(result)
-    return result
+    return JudgedRun(result, backtest_checks(result, mode_slice, panel))
 
 
 def identity_of(study: Study) -> str:
