@@ -187,6 +187,7 @@ class DatasetConfig(StrictModel):
     frequency: hours between two rows; null for events and for documents without time.
     columns: raw name → canonical column. A JSON document's values are catalogued by its kind.
     identity: raw column → the one value it must hold (the symbol inside the file).
+    interval_column: raw column with the hours that a settlement covers, where the files have it.
     required_keys: dotted keys a JSON document must hold.
     """
 
@@ -199,6 +200,7 @@ class DatasetConfig(StrictModel):
     timestamp: TimestampRule | None
     columns: dict[str, Column]
     identity: dict[str, str]
+    interval_column: str | None = None
     required_keys: tuple[str, ...] = ()
     repair: RepairPolicy
     coverage: Coverage

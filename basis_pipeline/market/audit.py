@@ -110,12 +110,12 @@ def audit_feed(
 ) -> FeedAudit:
     """Return the audit of one feed: what its dataset's build found, or why it was rejected.
 
-    feeds: read only where the dataset was rejected, for what can be said of the files.
+    feeds: read only where the dataset was rejected, for what can be known of the files.
     """
     if isinstance(outcome, Dataset):
         return FeedAudit(config, outcome.findings, outcome.verdicts)
     raw = feeds.get(config.name)
-    findings = find_in_feed(raw, window, feeds) if isinstance(raw, RawFeed) else Findings()
+    findings = find_in_feed(raw, window) if isinstance(raw, RawFeed) else Findings()
     return FeedAudit(config, findings, rejected_verdicts(config, outcome), outcome)
 
 

@@ -16,10 +16,16 @@ from basis_pipeline.market.rejection import RejectedDataError
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def parse_csv(data: bytes, file: str, columns: Mapping[str, pa.DataType]) -> "tuple[pa.Table, int]":
+def parse_csv(
+    data: bytes,
+    file: str,
+    columns: Mapping[str, pa.DataType],
+    optional: Mapping[str, pa.DataType] | None = None,
+) -> "tuple[pa.Table, int]":
     """Read the named columns of one file; also returns the line number of the first row.
 
-    Survives a byte-order mark, comment lines at the head and CRLF.
+    Survives a byte-order mark, comment lines at the head and CRLF. Optional columns are read where
+    the file has them.
 
     Raises
     ------
@@ -34,6 +40,7 @@ def parse_csv(data: bytes, file: str, columns: Mapping[str, pa.DataType]) -> "tu
         raise RejectedDataError("DATA-002", f"{file} is empty: it holds {content}", where=file)
     names = _values(_text(header, file), comments + 1, file)
     _require_columns(columns, names, file)
+    columns = {**columns, **{n: kind for n, kind in (optional or {}).items() if n in names}}
     first_line = comments + notes + 2
     _require_closed_quotes(rows, first_line, file)
     _require_whole_last_line(rows, len(names), first_line, file)

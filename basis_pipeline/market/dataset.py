@@ -17,7 +17,7 @@ from basis_pipeline.market.grid import Grid, lay_grid, require_coverage
 from basis_pipeline.market.quality import dataset_verdicts
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError, unexpected
-from basis_pipeline.market.repairs import AS_READ, FilledGap, Sources, repair_gaps
+from basis_pipeline.market.repairs import AS_READ, Gap, Sources, repair_gaps
 from basis_pipeline.market.schemas import validate
 from basis_pipeline.market.timestamps import Int64, to_index
 from basis_pipeline.market.window import Window
@@ -71,7 +71,7 @@ def build_dataset(config: DatasetConfig, raw: RawFeed, window: Window, sources: 
     """
     _require_enough_rows(config, raw)
     grid: Grid | None = None
-    gaps: tuple[FilledGap, ...] = ()
+    gaps: tuple[Gap, ...] = ()
     reads: tuple[str, ...] = ()
     share = 1.0
     if config.kind is Kind.RISK_PARAMS:
@@ -93,7 +93,7 @@ def build_dataset(config: DatasetConfig, raw: RawFeed, window: Window, sources: 
         frame = frame.assign(source=config.name, repair=AS_READ)
         frame = frame.astype({"source": "str", "repair": "str"})
     validate(frame, config, raw.paths)
-    findings = find_in_dataset(raw, grid, gaps, frame, sources)
+    findings = find_in_dataset(raw, grid, gaps, frame)
     return Dataset(
         config=config,
         window=window,

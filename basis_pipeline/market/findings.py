@@ -17,7 +17,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.grid import Grid, lay_grid
 from basis_pipeline.market.raw import RawFeed
-from basis_pipeline.market.repairs import AS_READ, FilledGap, Sources, find_gaps
+from basis_pipeline.market.repairs import AS_READ, Gap, find_gaps
 from basis_pipeline.market.timestamps import Int64, to_index
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import DAY_NS
@@ -115,11 +115,7 @@ def _encode(value: Any) -> Any:
 
 
 def find_in_dataset(
-    raw: RawFeed,
-    grid: Grid | None,
-    gaps: Sequence[FilledGap],
-    frame: pd.DataFrame,
-    sources: Sources,
+    raw: RawFeed, grid: Grid | None, gaps: Sequence[Gap], frame: pd.DataFrame
 ) -> Findings:
     """Collect what a build found; spreads are added when there are other datasets to compare with.
 
@@ -132,7 +128,7 @@ def find_in_dataset(
     bounds = raw.config.outliers if len(frame) else ()
     excesses = {bound: excess(frame, bound) for bound in bounds}
     return replace(
-        _of_feed(raw, sources),
+        _of_feed(raw),
         days=_count_days(grid.timestamps, grid.present, repaired) if grid else _event_days(raw),
         gaps=_gap_table(gaps),
         outliers=_outliers(frame, excesses),
@@ -141,9 +137,9 @@ def find_in_dataset(
     )
 
 
-def find_in_feed(raw: RawFeed, window: Window, sources: Sources) -> Findings:
+def find_in_feed(raw: RawFeed, window: Window) -> Findings:
     """Collect what can be said of a feed whose dataset was rejected: its days and its gaps."""
-    facts = _of_feed(raw, sources)
+    facts = _of_feed(raw)
     if raw.config.frequency_hours is None or raw.config.is_document:
         return replace(facts, days=_event_days(raw))
     own = raw.distinct.timestamps
@@ -151,28 +147,28 @@ def find_in_feed(raw: RawFeed, window: Window, sources: Sources) -> Findings:
         grid = lay_grid(raw.config, raw, window)
     except DataError:
         return replace(facts, days=_count_days(own, np.ones(len(own), dtype=bool)))
-    gaps = [FilledGap(gap, "", "") for gap in find_gaps(grid, own)]
-    return replace(facts, days=_count_days(grid.timestamps, grid.present), gaps=_gap_table(gaps))
+    gaps = _gap_table(find_gaps(grid, own))
+    return replace(facts, days=_count_days(grid.timestamps, grid.present), gaps=gaps)
 
 
-def _of_feed(raw: RawFeed, sources: Sources) -> Findings:
+def _of_feed(raw: RawFeed) -> Findings:
     first, last = raw.span or (None, None)
-    remarks = tuple(_remarks(raw, sources))
+    remarks = (*_named_span(raw), *_snapped(raw))
     rows, files = len(raw.frame), len(raw.files)
     return Findings(files, rows, raw.exact_duplicates, first, last, remarks=remarks)
 
 
-def _gap_table(gaps: Sequence[FilledGap]) -> pd.DataFrame:
+def _gap_table(gaps: Sequence[Gap]) -> pd.DataFrame:
     if not gaps:
         return _NONE["gaps"]
     return pd.DataFrame(
         {
-            "begin": _times([filled.gap.begin for filled in gaps]),
-            "end": _times([filled.gap.end for filled in gaps]),
-            "hours": [filled.gap.hours for filled in gaps],
-            "rows": [filled.gap.rows for filled in gaps],
-            "repair": [filled.repair for filled in gaps],
-            "source": [filled.source for filled in gaps],
+            "begin": _times([gap.begin for gap in gaps]),
+            "end": _times([gap.end for gap in gaps]),
+            "hours": [gap.hours for gap in gaps],
+            "rows": [gap.rows for gap in gaps],
+            "repair": [gap.repair for gap in gaps],
+            "source": [gap.source for gap in gaps],
         }
     )
 
@@ -303,17 +299,6 @@ def _differences(
     return at, np.abs((own - peer) / scale) * 1e4
 
 
-def _remarks(raw: RawFeed, sources: Sources) -> Iterator[str]:
-    yield from _named_span(raw)
-    yield from _snapped(raw)
-    yield from _late_start(raw, sources)
-    if raw.config.kind is Kind.EXECUTION_COSTS:
-        pairs = sorted(raw.frame["pair"].astype(str).unique())
-        yield f"{len(pairs)} pairs: {', '.join(pairs)}"
-    if raw.config.kind is Kind.REWARDS:
-        yield from _long_periods(raw)
-
-
 def _named_span(raw: RawFeed) -> Iterator[str]:
     """Where the names of the files claim other days than the rows hold."""
     claims = [_NAMED_SPAN.search(PurePosixPath(file.path).name) for file in raw.files]
@@ -340,24 +325,3 @@ def _snapped(raw: RawFeed) -> Iterator[str]:
     if count:
         worst = beside.max() / 1e9
         yield f"{count} timestamps up to {worst:.3g} s beside their hour were moved onto it"
-
-
-def _late_start(raw: RawFeed, sources: Sources) -> Iterator[str]:
-    """How long another feed's value stands in before this one's first row."""
-    policy = raw.config.repair.before_first
-    source = sources.get(policy.source) if policy else None
-    if not isinstance(source, RawFeed) or raw.span is None or source.span is None:
-        return
-    hours = (raw.span[0] - source.span[0]) / pd.Timedelta(hours=1)
-    if hours > 0:
-        yield f"starts {hours:.0f} hours after {source.name}, whose value stands in before that"
-
-
-def _long_periods(raw: RawFeed) -> Iterator[str]:
-    """Periods far longer than the days their rate is quoted for."""
-    per_days = next((c.per_days for c in raw.config.columns.values() if c.per_days), None)
-    for begin, end in zip(*_periods(raw), strict=True):
-        if per_days is not None and end - begin > 2 * per_days:
-            first = pd.Timestamp(begin * DAY_NS, tz="UTC")
-            days = f"one per {per_days} days, over {end - begin} days"
-            yield f"the rate from {first:%Y-%m-%d} is {days}"

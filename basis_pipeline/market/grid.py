@@ -17,6 +17,8 @@ from basis_pipeline.times import HOUR_NS
 
 # Rows that span less of a window than this are a sliver: the files are short, not the window wrong.
 SLIVER = 0.5
+# So many intervals show the rhythm of a venue's settlements.
+RHYTHM = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,13 @@ class Grid:
     """The rows a dataset must have.
 
     timestamps: (n,) int64 ns · values: (n, c) float64, NaN where the feed has no row ·
-    present: (n,) bool · step: ns between two rows.
+    present: (n,) bool · steps: (n,) int64 ns, the interval that each row stands for.
     """
 
     timestamps: Int64
     values: npt.NDArray[np.float64]
     present: npt.NDArray[np.bool_]
-    step: int
+    steps: Int64
 
     @property
     def own_share(self) -> float:
@@ -54,15 +56,17 @@ def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
     if config.coverage.starts_late:
         start = max(start, began(raw))
     if config.kind is Kind.FUNDING:
-        timestamps = _settlements(own.timestamps, start, end, step)
+        timestamps, steps = settlements(own.timestamps, start, end, step, raw.intervals)
     elif config.kind is Kind.AAVE_RATES:
         timestamps = regular(start // step * step, -(-end // step) * step, step)
     else:
         timestamps = regular(start // step * step, end, step)
+    if config.kind is not Kind.FUNDING:
+        steps = np.full(len(timestamps), step)
     values = np.full((len(timestamps), len(own.columns)), np.nan)
     at, present = locate(own.timestamps, timestamps)
     values[present] = own.values[at[present]]
-    return Grid(timestamps, values, present, step)
+    return Grid(timestamps, values, present, steps)
 
 
 def regular(first: int, last: int, step: int) -> Int64:
@@ -136,22 +140,63 @@ def _require_on_grid(raw: RawFeed, timestamps: Int64, step: int) -> None:
     )
 
 
-def _settlements(own: Int64, start: int, end: int, step: int) -> Int64:
-    """Own settlements and the missing ones between `start` and `end`.
+def settlements(
+    own: Int64, start: int, end: int, longest: int, stated: npt.NDArray[np.float64] | None = None
+) -> tuple[Int64, Int64]:
+    """Own settlements and the missing ones between `start` and `end`, with their intervals.
 
-    A stretch without settlement is a gap when it is longer than the declared interval, or longer
-    than the intervals on both its sides: a venue may settle every 8, 4 or 1 hours.
+    A venue may settle every 8, 4 or 1 hours, and change that. A stretch lacks settlements when it
+    is longer than the interval that its later row states or, where none is stated, than the usual
+    interval on both of its sides. Before the first and after the last row the rhythm goes on.
+
+    Parameters
+    ----------
+    own: (n,) ns, the feed's settlements. longest: ns, the longest interval of the venue.
+    stated: (n,) hours between a settlement and the one before it, NaN where the files say none.
     """
-    if not len(own):
-        return regular(-(-start // step) * step, end, step)
-    gaps = np.diff(own)
-    beside = np.maximum(np.append(gaps[1:], 0), np.insert(gaps[:-1], 0, 0))
-    expected = np.where(beside > 0, np.minimum(step, beside), step)
-    found = [own]
-    gap = np.flatnonzero(gaps > expected)
-    found += [regular(own[i] + expected[i], own[i + 1] - 1, expected[i]) for i in gap]
-    found.append(regular(-(-start // step) * step, own[0] - 1, step))
-    after = max(int(own[-1]) + 1, start)
-    found.append(regular(-(-after // step) * step, end, step))
-    timestamps = np.unique(np.concatenate(found))
-    return timestamps[(timestamps >= start) & (timestamps <= end)]
+    gaps = pd.Series(np.diff(own), dtype=np.float64)
+    before, after = _usual(gaps), _usual(gaps[::-1])[::-1]
+    # The first and the last interval have one side only: the one next to them speaks for the other.
+    beside = pd.concat(
+        [before.shift().fillna(gaps.shift(-1)), after.shift(-1).fillna(gaps.shift())], axis=1
+    )
+    rhythm = beside.max(axis=1).fillna(longest).clip(upper=longest).to_numpy()
+    ends = np.minimum(longest, [after.iloc[0], before.iloc[-1]] if len(gaps) else longest)
+    first, last = np.broadcast_to(ends, 2)
+    if stated is not None and len(own):
+        hours = stated * HOUR_NS
+        rhythm = np.where(np.isfinite(hours[1:]), hours[1:], rhythm)
+        first, last = np.where(np.isfinite(hours[[0, -1]]), hours[[0, -1]], (first, last))
+    lengths = np.append(first, np.minimum(gaps.to_numpy(), rhythm))[: len(own)]
+    found = [(own, lengths)]
+    for i in np.flatnonzero(gaps.to_numpy() > rhythm):
+        # The side whose rhythm goes on in the stretch says at which hours it settles.
+        forward = beside[0][i] == rhythm[i] != beside[1][i]
+        found.append(_between(own[i], own[i + 1], rhythm[i], forward=forward))
+    if len(own):
+        found.append(_between(start - 1, own[0], first, forward=False))
+        found.append(_between(own[-1], end + 1, last, forward=True))
+    else:
+        found.append(_between(start // longest * longest - longest, end + 1, longest, forward=True))
+    timestamps = np.concatenate([part for part, _ in found])
+    intervals = np.concatenate([part for _, part in found]).astype(np.int64)
+    order = np.argsort(timestamps)
+    order = order[(timestamps[order] >= start) & (timestamps[order] <= end)]
+    return timestamps[order], intervals[order]
+
+
+def _usual(gaps: "pd.Series[float]") -> "pd.Series[float]":
+    """Median of each interval and those before it; two alike are a new rhythm."""
+    median = gaps.rolling(RHYTHM, min_periods=1).quantile(0.5, interpolation="higher")
+    return median.clip(lower=gaps.rolling(2).min().fillna(0.0))
+
+
+def _between(
+    after: int, before: int, interval: float, *, forward: bool
+) -> tuple[Int64, npt.NDArray[np.float64]]:
+    """Settlements strictly between two times, counted from the first or from the second one."""
+    step = int(interval)
+    count = max(int(before - after - 1) // step, 0)
+    steps = step * np.arange(1, count + 1, dtype=np.int64)
+    found = after + steps if forward else before - steps[::-1]
+    return found, np.full(count, interval)

@@ -168,7 +168,7 @@ def build_panel(
         window (DATA-012).
     BacktestError: BT-003, an array is unfit for the engine.
     """
-    mode, hours, needed = mode_slice.mode, window.hours, _needed(mode_slice, datasets)
+    mode, hours, needed = mode_slice.mode, window.hours.asi8, _needed(mode_slice, datasets)
     # Without a spot series of its own a mode knows ETH's price from Aave's oracle.
     eth_venue = mode.spot.venue if mode.asset == "ETH" and mode.buys_asset else None
     values = MarketValues(needed, eth_venue, mode.pricing.price_field)
@@ -182,7 +182,7 @@ def build_panel(
         mode=mode_slice.name,
         venues=mode.hedge_venues,
         reward_tokens=mode_slice.reward_tokens,
-        timestamps=hours.asi8.copy(),
+        timestamps=hours.copy(),
         spot=values.price(mode.asset, mode.share_class, hours, mode.spot.venue)
         if mode.buys_asset
         else ones(),
@@ -204,7 +204,7 @@ def build_panel(
         if mode.share_class == "ETH" and ETH_PRICE_WITHOUT_SPOT in needed
         else ones(),
         cost_bps=_cost_bps(mode_slice, values, hours),
-        reward_tokens_per_unit=_reward_tokens(mode_slice.reward_tokens, values, window),
+        reward_tokens_per_unit=_reward_tokens(mode_slice.reward_tokens, values, hours),
         reward_price=_reward_price(mode_slice, values, hours),
         repaired=np.logical_or.reduce([np.zeros(len(hours), dtype=bool), *repairs.values()]),
         repairs=repairs,
@@ -237,8 +237,8 @@ def _needed(
 
 def _by_venue(
     mode: ModeConfig,
-    value: Callable[[str, str, pd.DatetimeIndex], Floats],
-    hours: pd.DatetimeIndex,
+    value: Callable[[str, str, Int64], Floats],
+    hours: Int64,
 ) -> Floats:
     table = np.empty((len(hours), len(mode.hedge_venues)))
     for column, venue in enumerate(mode.hedge_venues):
@@ -246,10 +246,10 @@ def _by_venue(
     return table
 
 
-def _perp_extreme(mode: ModeConfig, values: MarketValues, hours: pd.DatetimeIndex) -> Floats:
+def _perp_extreme(mode: ModeConfig, values: MarketValues, hours: Int64) -> Floats:
     """Worst price for a short that is known at t: on opens that of the bar before (SEMANTICS 7)."""
 
-    def high(venue: str, asset: str, at: pd.DatetimeIndex) -> Floats:
+    def high(venue: str, asset: str, at: Int64) -> Floats:
         return values.perp_price(venue, asset, at, "high")
 
     if mode.pricing.price_field == "close":
@@ -258,7 +258,7 @@ def _perp_extreme(mode: ModeConfig, values: MarketValues, hours: pd.DatetimeInde
     return np.concatenate([first, _by_venue(mode, high, hours[:-1])])
 
 
-def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: pd.DatetimeIndex) -> Floats:
+def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: Int64) -> Floats:
     """Basis points by leg and size bucket; 0 for legs it cannot trade (SEMANTICS 8)."""
     mode, tokens = mode_slice.mode, mode_slice.reward_tokens
     count = len(legs(tokens, mode.hedge_venues))
@@ -286,19 +286,19 @@ def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: pd.DatetimeInd
     return bps
 
 
-def _reward_tokens(tokens: tuple[str, ...], values: MarketValues, window: Window) -> Floats:
-    paid = np.empty((len(window.hours), len(tokens)))
+def _reward_tokens(tokens: tuple[str, ...], values: MarketValues, hours: Int64) -> Floats:
+    paid = np.empty((len(hours), len(tokens)))
     for column, token in enumerate(tokens):
-        paid[:, column] = values.reward_tokens(token, window.hours, window.start)
+        paid[:, column] = values.reward_tokens(token, hours, since=int(hours[0]))
     return paid
 
 
-def _reward_price(mode_slice: ModeSlice, values: MarketValues, hours: pd.DatetimeIndex) -> Floats:
+def _reward_price(mode_slice: ModeSlice, values: MarketValues, hours: Int64) -> Floats:
     prices = np.full((len(hours), len(mode_slice.reward_tokens)), np.nan)
     for column, token in enumerate(mode_slice.reward_tokens):
         first = values.first_quote(token)
         if first is not None:
-            quoted = hours.asi8 >= first
+            quoted = hours >= first
             prices[quoted, column] = values.price(token, mode_slice.mode.share_class, hours[quoted])
     return prices
 
@@ -307,7 +307,7 @@ def _repairs(
     mode: ModeConfig,
     values: MarketValues,
     datasets: Mapping[str, Dataset],
-    hours: pd.DatetimeIndex,
+    hours: Int64,
 ) -> dict[str, Flags]:
     """Hours at which an input from each dataset was repaired, the known extreme included."""
     flags = {name: values.repaired(name, hours) for name in sorted(datasets)}

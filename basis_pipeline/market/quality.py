@@ -5,6 +5,8 @@ has therefore passed those checks, and they say what was found on the way; the o
 is unusual or at odds with another source.
 """
 
+from functools import partial
+
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
@@ -25,6 +27,7 @@ from basis_pipeline.verdict import (
 )
 
 PHASE = 2  # data
+_judge = partial(judge, phase=PHASE)
 # Which check an error belongs to; every other code is files_and_schema's.
 OWNERS = {
     "DATA-006": "duplicates",
@@ -111,7 +114,7 @@ def rejected_verdicts(config: DatasetConfig, error: DataError) -> tuple[Verdict,
 
 def _unread(check: str, severity: Severity, error: DataError) -> Verdict:
     if error.code == "DATA-001":
-        return judge(check, severity, None, "there is no file to check", phase=PHASE)
+        return _judge(check, severity, None, "there is no file to check")
     return blocked(check, severity, cause_of(error.code, error.where), phase=PHASE)
 
 
@@ -121,27 +124,18 @@ def rejected(check: str, error: DataError) -> Verdict:
     severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
     evidence: dict[str, Value] = {"code": error.code, "where": error.where}
     message, cause = f"{error.code}: {error.what}", cause_of(error.code, error.where)
-    return judge(
-        check, severity, False, message, evidence=evidence, rows=rows, cause=cause, phase=PHASE
-    )
+    return _judge(check, severity, False, message, evidence=evidence, rows=rows, cause=cause)
 
 
 def _passed(check: str, message: str, evidence: dict[str, Value] | None = None) -> Verdict:
-    return judge(check, "ERROR", True, message, evidence=evidence, phase=PHASE)
+    return _judge(check, "ERROR", True, message, evidence=evidence)
 
 
 def _coverage(config: DatasetConfig, own: float) -> Verdict:
     wanted = config.coverage.min_share
     message = against("the share of rows of its own", own, wanted, "share", floor=True)
-    return judge(
-        "coverage",
-        "ERROR",
-        own >= wanted,
-        message,
-        measured=own,
-        limit=wanted,
-        unit="share",
-        phase=PHASE,
+    return _judge(
+        "coverage", "ERROR", own >= wanted, message, measured=own, limit=wanted, unit="share"
     )
 
 
@@ -156,7 +150,7 @@ def _gaps(findings: Findings) -> Verdict:
     longest = count_of(int(gaps["hours"].max()), "hour")
     message = f"{count_of(len(gaps), 'gap')}, the longest of {longest}, repaired as declared: "
     rows = rows_of(gaps.sort_values("hours", ascending=False, kind="stable"))
-    return judge("gaps", "ERROR", True, message + filled, evidence=figures, rows=rows, phase=PHASE)
+    return _judge("gaps", "ERROR", True, message + filled, evidence=figures, rows=rows)
 
 
 def _outliers(findings: Findings) -> Verdict:
@@ -165,7 +159,7 @@ def _outliers(findings: Findings) -> Verdict:
     message = "no row is beyond its usual bounds"
     if count:
         message = f"{count_of(count, 'row')} beyond the usual bounds"
-    return judge(
+    return _judge(
         "outliers",
         "WARN",
         not count,
@@ -175,7 +169,6 @@ def _outliers(findings: Findings) -> Verdict:
         unit="rows",
         evidence=figures,
         rows=rows_of(findings.outliers),
-        phase=PHASE,
     )
 
 
@@ -184,7 +177,7 @@ def _cross_venue(config: DatasetConfig, findings: Findings) -> Verdict:
     assert rule is not None  # the check exists only with a rule
     if spreads.empty:
         message = "there is no other quote to compare with"
-        return judge("cross_venue", "WARN", None, message, phase=PHASE)
+        return _judge("cross_venue", "WARN", None, message)
     figures: dict[str, Value] = {"peers": len(spreads)}
     parts = []
     for row in spreads.to_dict("records"):
@@ -198,9 +191,7 @@ def _cross_venue(config: DatasetConfig, findings: Findings) -> Verdict:
     passed = not beyond(findings, (rule.max_median_bp, rule.max_gap_bp)).any()
     days = findings.daily_spreads.sort_values("max_bp", ascending=False)
     rows = () if passed else rows_of(days)
-    return judge(
-        "cross_venue", "WARN", passed, "; ".join(parts), evidence=figures, rows=rows, phase=PHASE
-    )
+    return _judge("cross_venue", "WARN", passed, "; ".join(parts), evidence=figures, rows=rows)
 
 
 def beyond(findings: Findings, limits: tuple[float, float]) -> "pd.Series[bool]":
@@ -231,12 +222,6 @@ def _margin_parameters(frame: pd.DataFrame, exchange: Exchange | None) -> Verdic
     message = "; ".join(differences) or "the file agrees with the configuration"
     figures: dict[str, Value] = {"file_initial": initial, "file_maintenance": maintenance}
     rows = rows_of(table)
-    return judge(
-        "margin_parameters",
-        "WARN",
-        not differences,
-        message,
-        evidence=figures,
-        rows=rows,
-        phase=PHASE,
+    return _judge(
+        "margin_parameters", "WARN", not differences, message, evidence=figures, rows=rows
     )

@@ -82,6 +82,14 @@ class RawFeed:
         return distinct_rows(self.frame, self.config)
 
     @property
+    def intervals(self) -> npt.NDArray[np.float64] | None:
+        """Hours that each distinct settlement says it covers; None where the files say none."""
+        column = self.config.interval_column
+        if column is None or column not in self.frame:
+            return None
+        return self.frame[column].to_numpy()[self.distinct.rows]
+
+    @property
     def exact_duplicates(self) -> int:
         """Rows that repeat another one value for value."""
         return len(self.frame) - len(self.distinct.timestamps)
@@ -206,7 +214,9 @@ def _parse_table(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
     for raw, column in config.columns.items():
         kinds[raw] = pa.string() if column.values == "date" else pa.float64()
     kinds |= dict.fromkeys(config.identity, pa.dictionary(pa.int32(), pa.string()))
-    table, first_line = parse_csv(data, file, kinds)
+    optional = {config.interval_column: pa.float64()} if config.interval_column else {}
+    table, first_line = parse_csv(data, file, kinds, optional)
+    kinds |= {name: kind for name, kind in optional.items() if name in table.column_names}
     for name, expected in config.identity.items():
         _require_identity(table[name], name, expected, file, first_line)
     values: dict[str, object] = {}

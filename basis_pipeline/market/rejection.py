@@ -1,6 +1,5 @@
 """Rejected market data: an error that can show the rows at fault."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,29 +13,13 @@ class RejectedDataError(DataError):
     Parameters
     ----------
     offending: the rows at fault, as they were read; empty when the failure is not about rows.
+    details: as those of every coded error.
     """
 
     def __init__(
-        self,
-        code: str,
-        what: str,
-        *,
-        where: str = "",
-        available: str = "",
-        action: str = "",
-        component: str = "",
-        context: Mapping[str, Any] | None = None,
-        offending: pd.DataFrame | None = None,
+        self, code: str, what: str, *, offending: pd.DataFrame | None = None, **details: Any
     ) -> None:
-        super().__init__(
-            code,
-            what,
-            where=where,
-            available=available,
-            action=action,
-            component=component,
-            context=context,
-        )
+        super().__init__(code, what, **details)
         self.offending = pd.DataFrame() if offending is None else offending
 
 

@@ -1,12 +1,12 @@
 """Filling gaps by a dataset's declared policy, or rejecting it. Nothing is filled silently."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from basis_pipeline.config.dataset import BARS, DatasetConfig, MeanOf, RepairPolicy, Substitution
+from basis_pipeline.config.dataset import BARS, DatasetConfig, MeanOf, Substitution
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.grid import Grid, locate
 from basis_pipeline.market.raw import RawFeed
@@ -14,6 +14,7 @@ from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import HOUR_NS
+from basis_pipeline.verdict import count_of
 
 Float64 = npt.NDArray[np.float64]
 Sources = Mapping[str, "RawFeed | DataError"]
@@ -32,7 +33,8 @@ class Gap:
     """A stretch without own rows.
 
     first, last: positions in the grid · begin, end: its timestamps, also beyond the window's edge ·
-    before, after: row of the feed next to it, None at the end of the data · hours: its length.
+    before, after: row of the feed next to it, None at the end of the data · hours: its length ·
+    repair, source: what filled it; empty where nothing did.
     """
 
     first: int
@@ -42,6 +44,8 @@ class Gap:
     before: int | None
     after: int | None
     hours: int
+    repair: str = ""
+    source: str = ""
 
     @property
     def rows(self) -> int:
@@ -49,37 +53,18 @@ class Gap:
         return self.last - self.first + 1
 
     def __str__(self) -> str:
-        unit = "hour" if self.hours == 1 else "hours"
-        return f"{format_time(self.begin)} … {format_time(self.end)} ({self.hours} {unit})"
-
-
-@dataclass(frozen=True, slots=True)
-class Fill:
-    """Values for a gap, where they came from and by which repair; `reads` names the datasets."""
-
-    values: Float64
-    source: str
-    repair: str
-    reads: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FilledGap:
-    """A gap and what filled it; both texts are empty where nothing did."""
-
-    gap: Gap
-    repair: str
-    source: str
+        length = count_of(self.hours, "hour")
+        return f"{format_time(self.begin)} … {format_time(self.end)} ({length})"
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A grid without gaps: (n, c) values, and per row its source and repair."""
+    """A grid without gaps: (n, c) values, per row its source and repair; the datasets it reads."""
 
     values: Float64
     source: npt.NDArray[np.object_]
     repair: npt.NDArray[np.object_]
-    gaps: tuple[FilledGap, ...]
+    gaps: tuple[Gap, ...]
     reads: tuple[str, ...]
 
 
@@ -96,10 +81,10 @@ def _gap(grid: Grid, own: Int64, first: int, last: int) -> Gap:
     after = next_row if next_row < len(own) else None
     # A gap that reaches over the window's edge counts whole: it is as long as it is.
     if first == 0 and before is not None:
-        begin = min(begin, int(own[before]) + grid.step)
+        begin = min(begin, int(own[before] + grid.steps[first]))
     if last == len(grid.timestamps) - 1 and after is not None:
-        end = max(end, int(own[after]) - grid.step)
-    hours = (end - begin + grid.step) // HOUR_NS
+        end = max(end, int(own[after] - grid.steps[last]))
+    hours = int(end - begin + grid.steps[last]) // HOUR_NS
     return Gap(first, last, begin, end, before, after, hours)
 
 
@@ -117,32 +102,29 @@ def repair_gaps(
     reads: dict[str, None] = {}
     gaps = []
     for gap in find_gaps(grid, raw.distinct.timestamps):
-        fill = _fill(config, raw, grid, gap, sources, window)
         rows = slice(gap.first, gap.last + 1)
-        values[rows], source[rows], repair[rows] = fill.values, fill.source, fill.repair
-        gaps.append(FilledGap(gap, fill.repair, fill.source))
-        reads |= dict.fromkeys(fill.reads)
+        values[rows], repair[rows], names = _fill(config, raw, grid, gap, sources, window)
+        source[rows] = "+".join(names) or config.name
+        gaps.append(replace(gap, repair=repair[gap.first], source=source[gap.first]))
+        reads |= dict.fromkeys(names)
     return Repaired(values, source, repair, tuple(gaps), tuple(reads))
 
 
 def _fill(
-    config: DatasetConfig,
-    raw: RawFeed,
-    grid: Grid,
-    gap: Gap,
-    sources: Sources,
-    window: Window,
-) -> Fill:
+    config: DatasetConfig, raw: RawFeed, grid: Grid, gap: Gap, sources: Sources, window: Window
+) -> tuple[Float64, str, tuple[str, ...]]:
+    """Values for a gap, by which repair, and the other feeds they came from."""
     timestamps = grid.timestamps[gap.first : gap.last + 1]
     reasons: list[str] = []
     for repair, names, columns in _declared_sources(config, gap):
         values = _mean_of(sources, names, columns, timestamps)
         if not isinstance(values, str):
-            return Fill(values, "+".join(names), repair, names)
+            return values, repair, names
         reasons.append(f"; {values}")
-    fill = _interpolate(config, raw, gap, timestamps) or _carry_last(config, raw, gap, timestamps)
-    if fill is not None:
-        return fill
+    if (grown := _interpolate(config, raw, gap, timestamps)) is not None:
+        return grown, INTERPOLATED, ()
+    if (carried := _carry_last(config, raw, gap)) is not None:
+        return carried, CARRIED, ()
     policy = f"its policy is: {config.repair}{''.join(reasons)}"
     if gap.before is None or gap.after is None:
         first, last = (format_time(int(at)) for at in raw.distinct.timestamps[[0, -1]])
@@ -193,20 +175,20 @@ def _mean_of(
     return np.asarray(np.mean(parts, axis=0))
 
 
-def _interpolate(config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64) -> Fill | None:
+def _interpolate(
+    config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64
+) -> Float64 | None:
     policy = config.repair.interpolate
-    if policy is None or gap.before is None or gap.after is None:
-        return None
-    if gap.hours > policy.max_hours:
+    if policy is None or gap.before is None or gap.after is None or gap.hours > policy.max_hours:
         return None
     own = raw.distinct
     t0, t1 = own.timestamps[gap.before], own.timestamps[gap.after]
     share = ((timestamps - t0) / (t1 - t0))[:, None]
     x0, x1 = own.values[gap.before], own.values[gap.after]
-    return Fill(x0 * (x1 / x0) ** share, config.name, INTERPOLATED, ())
+    return np.asarray(x0 * (x1 / x0) ** share)
 
 
-def _carry_last(config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64) -> Fill | None:
+def _carry_last(config: DatasetConfig, raw: RawFeed, gap: Gap) -> Float64 | None:
     policy = config.repair.carry_last
     if policy is None or gap.before is None or gap.hours > policy.max_hours:
         return None
@@ -215,11 +197,11 @@ def _carry_last(config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64
         columns = raw.distinct.columns
         last[:] = last[columns.index("close")]
         last[columns.index("volume")] = 0.0
-    return Fill(np.tile(last, (len(timestamps), 1)), config.name, CARRIED, ())
+    return np.tile(last, (gap.rows, 1))
 
 
 def allowed_sources(config: DatasetConfig) -> tuple[str, ...]:
     """Every value the `source` column of a dataset may hold."""
-    policy: RepairPolicy = config.repair
+    policy = config.repair
     mixed = ("+".join(policy.mean_of.datasets),) if policy.mean_of else ()
     return (config.name, *policy.sources, *mixed)

@@ -1,25 +1,14 @@
 """The times of a dataset's rows, and which row gives the value at a time (SEMANTICS 1, 3)."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.timestamps import Int64, format_time
 
 Floats = npt.NDArray[np.float64]
-At = str | datetime | pd.Timestamp | pd.DatetimeIndex
-
-
-def instants(at: At) -> Int64:
-    """Nanoseconds since the epoch, shape () for one time and (n,) for an index; no zone is UTC."""
-    index = at if isinstance(at, pd.DatetimeIndex) else pd.DatetimeIndex([at])
-    utc = index.tz_localize("UTC") if index.tz is None else index.tz_convert("UTC")
-    timestamps = utc.as_unit("ns").asi8
-    return timestamps if index is at else timestamps.reshape(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +56,7 @@ class Timeline:
     def _require(self, known: npt.NDArray[np.bool_], at: Int64) -> None:
         if np.all(known):
             return
-        missing = int(np.atleast_1d(at)[~np.atleast_1d(known)][0])
+        missing = int(at[~known][0])
         raise DataError(
             "DATA-012",
             f"{self.name} has no value at {format_time(missing)}",

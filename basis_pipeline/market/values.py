@@ -12,7 +12,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.repairs import AS_READ
-from basis_pipeline.market.timeline import At, Floats, Timeline, instants
+from basis_pipeline.market.timeline import Floats, Timeline
 from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.times import DAY_NS, HOUR_NS
 
@@ -24,11 +24,10 @@ GWEI = 1e-9
 class MarketValues:
     """Values of assets, tokens and services at any time its datasets cover.
 
-    Every method takes `at` as one time (text, datetime, Timestamp; without a zone it is UTC) or as
-    a DatetimeIndex of n times, and returns float64 of the same shape, () or (n,). A quote holds
-    from its time until the next one; an index grows geometrically between its snapshots; nothing
-    dated later than `at` is used otherwise (SEMANTICS 1 and 3). A time the data does not cover
-    raises DataError DATA-012, a thing no dataset knows DATA-001 with what is known.
+    Every method takes the times `at` as (n,) int64 nanoseconds UTC and returns (n,) float64. A
+    quote holds from its time until the next one; an index grows geometrically between its
+    snapshots; nothing dated later than `at` is used otherwise (SEMANTICS 1 and 3). A time the data
+    does not cover raises DataError DATA-012, a thing no dataset knows DATA-001 with what is known.
 
     Parameters
     ----------
@@ -49,71 +48,53 @@ class MarketValues:
         self._price_field = price_field
         self._timelines: dict[str, Timeline] = {}
 
-    def price(self, asset: str, currency: str, at: At, venue: str | None = None) -> Floats:
+    def price(self, asset: str, currency: str, at: Int64, venue: str | None = None) -> Floats:
         """Units of `currency` per unit of `asset`; USDT counts as one USD, WETH as one ETH.
 
-        Liquid staking tokens are valued at their redemption rate, reward tokens at their pool's.
+        Liquid staking tokens are valued at their redemption rate, reward tokens at their pool's:
+        through ETH where both sides are quoted in it, through USDT otherwise.
         """
-        return self._price(asset, currency, instants(at), venue)
+        sides = [self._in_eth(token, at) for token in (asset, currency)]
+        if sides[0] is None or sides[1] is None:
+            sides = [self._in_usdt(token, at, venue) for token in (asset, currency)]
+        assert sides[0] is not None
+        assert sides[1] is not None
+        return np.asarray(sides[0] / sides[1])
 
-    def perp_price(
-        self, venue: str, asset: str, at: At, field: Literal["open", "high", "close"] | None = None
-    ) -> Floats:
+    def perp_price(self, venue: str, asset: str, at: Int64, field: str | None = None) -> Floats:
         """USDT per unit of the asset's perpetual, from the bar labelled `at` (or the hour's)."""
         name = f"{venue}_{asset.lower()}usdt_perp"
-        return self._held(name, field or self._price_field, instants(at))
+        return self._held(name, field or self._price_field, at)
 
-    def funding_rate(self, venue: str, asset: str, at: At) -> Floats:
+    def funding_rate(self, venue: str, asset: str, at: Int64) -> Floats:
         """Share of notional a short receives at `at`; 0 where nothing settles at that very time."""
-        name, timestamps = f"{venue}_{asset.lower()}usdt_funding", instants(at)
-        return self._at_its_time(name, self._column(name, "funding_rate"), timestamps)
+        name = f"{venue}_{asset.lower()}usdt_funding"
+        return self._at_its_time(name, self._column(name, "funding_rate"), at)
 
-    def liquidity_index(self, token: str, at: At) -> Floats:
+    def liquidity_index(self, token: str, at: Int64) -> Floats:
         """What one scaled unit of `token` supplied to Aave is at `at`, in units of the token."""
-        return self._grown(token, "liquidity_index", instants(at))
+        return self._grown(token, "liquidity_index", at)
 
-    def variable_borrow_index(self, token: str, at: At) -> Floats:
+    def variable_borrow_index(self, token: str, at: Int64) -> Floats:
         """What one scaled unit of `token` borrowed from Aave is at `at`, in units of the token."""
-        return self._grown(token, "variable_borrow_index", instants(at))
+        return self._grown(token, "variable_borrow_index", at)
 
-    def oracle_rate(self, lst: str, at: At) -> Floats:
+    def oracle_rate(self, lst: str, at: Int64) -> Floats:
         """ETH one unit of a liquid staking token redeems for."""
-        return self._held(f"{lst.lower()}_oracle", "oracle_rate", instants(at))
+        return self._held(f"{lst.lower()}_oracle", "oracle_rate", at)
 
-    def market_rate(self, lst: str, at: At) -> Floats:
+    def market_rate(self, lst: str, at: Int64) -> Floats:
         """ETH one unit of a liquid staking token sells for on decentralised exchanges."""
-        return self._held(f"{lst.lower()}_peg", "market_rate", instants(at))
+        return self._held(f"{lst.lower()}_peg", "market_rate", at)
 
-    def convert(
-        self, amount: float | Floats, token: str, to: str, at: At, venue: str | None = None
-    ) -> Floats:
-        """Convert an amount of one token into another at their values, without costs.
-
-        An aToken (`aUSDT`) or debt token (`debtWETH`) is counted in scaled units, and each side
-        is converted with its own token's index.
-        """
-        timestamps = instants(at)
-        sold, sold_index = self._underlying(token, timestamps)
-        bought, bought_index = self._underlying(to, timestamps)
-        price = self._price(sold, bought, timestamps, venue)
-        return np.asarray(amount * sold_index * price / bought_index)
-
-    def gas_price(self, currency: str, at: At, venue: str | None = None) -> Floats:
+    def gas_price(self, currency: str, at: Int64) -> Floats:
         """Units of `currency` per unit of gas: base fee plus median priority fee, paid in ETH."""
-        timestamps = instants(at)
-        base = self._held("ethereum_gas", "base_fee_gwei", timestamps)
-        tip = self._held("ethereum_gas", "priority_fee_p50_gwei", timestamps)
-        return (base + tip) * GWEI * self._price("ETH", currency, timestamps, venue)
+        base = self._held("ethereum_gas", "base_fee_gwei", at)
+        tip = self._held("ethereum_gas", "priority_fee_p50_gwei", at)
+        return (base + tip) * GWEI * self.price("ETH", currency, at)
 
-    def execution_cost(self, pair: str, notional_usd: float | Floats, at: At) -> Floats:
-        """Basis points a trade of that size costs; above the last bucket the last one's rate."""
-        table = self.cost_buckets(pair, at)
-        bucket = np.searchsorted(COST_BUCKETS_USD, np.abs(notional_usd), side="left")
-        chosen = np.broadcast_to(np.minimum(bucket, len(COST_BUCKETS_USD) - 1), table.shape[:-1])
-        return np.asarray(np.take_along_axis(table, chosen[..., None], axis=-1)[..., 0])
-
-    def cost_buckets(self, pair: str, at: At) -> Floats:
-        """Basis points by size bucket (10k, 100k, 1M USD) on the day of `at`; shape (…, 3)."""
+    def cost_buckets(self, pair: str, at: Int64) -> Floats:
+        """Basis points by size bucket (10k, 100k, 1M USD) on the day of `at`; shape (n, 3)."""
         frame = self._dataset("execution_costs").frame
         rows = frame[frame["pair"] == pair]
         if rows.empty:
@@ -122,7 +103,7 @@ class MarketValues:
         for size in COST_BUCKETS_USD:
             bucket = rows[rows["size_bucket_usd"] == size]
             days = pd.DatetimeIndex(bucket["timestamp"]).asi8
-            held = Timeline(f"execution_costs {pair}", days, DAY_NS).held(instants(at))
+            held = Timeline(f"execution_costs {pair}", days, DAY_NS).held(at)
             columns.append(bucket["cost_bps"].to_numpy()[held])
         return np.stack(columns, axis=-1)
 
@@ -130,50 +111,40 @@ class MarketValues:
         """Whether the execution cost table holds a pair."""
         return bool((self._dataset("execution_costs").frame["pair"] == pair).any())
 
-    def reward_tokens(self, token: str, at: At, since: pd.Timestamp) -> Floats:
-        """Tokens per staked ETH unit paid out at `at` to who has been in since `since`.
+    def reward_tokens(self, token: str, at: Int64, since: int) -> Floats:
+        """Tokens per staked ETH unit paid out at `at` to who has been in since `since` [ns].
 
         A payout's period that began earlier counts by the share of it that lies after `since`.
         """
-        name, timestamps = f"{token.lower()}_rewards", instants(at)
+        name = f"{token.lower()}_rewards"
         begin = self._dates(name, "period_start")
         end = self._dates(name, "period_end")
-        inside = (end - np.maximum(begin, since.value)) / np.maximum(end - begin, 1)
-        share = np.where(begin >= since.value, 1.0, np.maximum(inside, 0.0))
+        inside = (end - np.maximum(begin, since)) / np.maximum(end - begin, 1)
+        share = np.where(begin >= since, 1.0, np.maximum(inside, 0.0))
         paid = self._column(name, "tokens_per_eeth") * share
-        return self._at_its_time(name, paid, timestamps)
+        return self._at_its_time(name, paid, at)
 
     def first_quote(self, token: str) -> int | None:
         """When a reward token was first quoted, in ns; None when it is not within the data."""
         timestamps = self._timeline(_pool(token)).timestamps
         return int(timestamps[0]) if len(timestamps) else None
 
-    def repaired(self, name: str, at: At) -> npt.NDArray[np.bool_]:
+    def repaired(self, name: str, at: Int64) -> npt.NDArray[np.bool_]:
         """Whether a row behind the value at `at` was repaired; False where there is no value."""
         config, frame = self._dataset(name).config, self._dataset(name).frame
-        timestamps = instants(at)
         flags = (frame["repair"] != AS_READ).to_numpy(dtype=bool)
         if config.is_document or not flags.any():
-            return np.zeros(timestamps.shape, dtype=bool)
+            return np.zeros(at.shape, dtype=bool)
         timeline = self._timeline(name)
         if config.kind is Kind.AAVE_RATES:
-            before, after, _ = timeline.bracket(timestamps)
+            before, after, _ = timeline.bracket(at)
             return np.asarray(flags[before] | flags[after])
         if config.kind in (Kind.FUNDING, Kind.REWARDS):
-            row, found = timeline.exact(timestamps)
+            row, found = timeline.exact(at)
         else:
-            row = np.searchsorted(timeline.timestamps, timestamps, side="right") - 1
+            row = np.searchsorted(timeline.timestamps, at, side="right") - 1
             found = row >= 0
         return np.asarray(flags[row] & found)
-
-    def _price(self, asset: str, currency: str, at: Int64, venue: str | None) -> Floats:
-        """Price through ETH where both sides are quoted in it, through USDT otherwise."""
-        sides = [self._in_eth(token, at) for token in (asset, currency)]
-        if sides[0] is None or sides[1] is None:
-            sides = [self._in_usdt(token, at, venue) for token in (asset, currency)]
-        assert sides[0] is not None
-        assert sides[1] is not None
-        return np.asarray(sides[0] / sides[1])
 
     def _in_eth(self, asset: str, at: Int64) -> Floats | None:
         """ETH per unit of what is quoted in ETH, None for the rest."""
@@ -200,14 +171,6 @@ class MarketValues:
             raise _unknown(f"price of {coin} at {venue or 'any venue'}", self._datasets)
         return self._held(name, self._price_field, at)
 
-    def _underlying(self, token: str, at: Int64) -> tuple[str, Floats]:
-        """Token behind an aToken or debt token, and what one scaled unit of it is."""
-        for prefix, column in (("debt", "variable_borrow_index"), ("a", "liquidity_index")):
-            if token.startswith(prefix):
-                underlying = token.removeprefix(prefix)
-                return underlying, self._grown(underlying, column, at)
-        return token, np.ones(at.shape)
-
     def _grown(self, token: str, column: str, at: Int64) -> Floats:
         """Index between its snapshots, growing geometrically (SEMANTICS 3)."""
         reserve = "weth" if token == "ETH" else token.lower()
@@ -229,7 +192,7 @@ class MarketValues:
         window = self._dataset(name).window
         outside = (at < window.start.value) | (at > window.end.value)
         if np.any(outside):
-            missing = format_time(int(np.atleast_1d(at)[np.atleast_1d(outside)][0]))
+            missing = format_time(int(at[outside][0]))
             raise DataError(
                 "DATA-012", f"{name} has no value at {missing}", where=name, available=str(window)
             )

@@ -51,7 +51,7 @@ def benchmark_table(
 def _growth(label: str, dataset: Dataset, window: Window) -> Floats:
     if label == LENDING:
         token = dataset.name.removeprefix("aave_").removesuffix("_rates").upper()
-        index = MarketValues({dataset.name: dataset}).liquidity_index(token, window.hours)
+        index = MarketValues({dataset.name: dataset}).liquidity_index(token, window.hours.asi8)
         growth: Floats = index / index[0]
         return growth
     days = pd.DatetimeIndex(dataset.frame["timestamp"]).asi8

@@ -139,8 +139,51 @@ def test_a_venue_may_change_its_interval(
     """From 8 to 4 hours and back is no gap."""
     lines = settlements(24, 4)
     put(funding("bybit"), without(lines, {1, 3, 5, 19, 21, 23}))
-    dataset = build("bybit_ethusdt_funding", parse_window("2024-06-01", "2024-06-04T23:00"))
+    dataset = build("bybit_ethusdt_funding", MIXED)
     assert (len(dataset.frame), dataset.repairs) == (18, {})
+
+
+MIXED = parse_window("2024-06-01", "2024-06-04T23:00")
+
+
+@pytest.mark.parametrize(
+    ("lost", "interval", "hours"),
+    [
+        ({9}, None, [4]),  # one settlement of a rhythm of 4 hours
+        ({9, 11}, None, [4, 4]),  # two close to each other
+        ({9, 10, 11}, None, [12]),  # as long as it is
+        ({22, 23}, None, [8]),  # at the end, where no later row shows the rhythm
+        ({0, 1}, None, [8]),
+        ({1, 3, 5}, None, []),  # 8 hours first: another rhythm, not a gap
+        ({1, 3, 5}, 4, [4, 4, 4]),  # unless the files state the interval
+    ],
+)
+def test_missing_settlements_follow_the_interval_of_their_place(
+    lost: set[int],
+    interval: int | None,
+    hours: list[int],
+    put: Put,
+    settlements: Lines,
+    build: Callable[..., Dataset],
+    catalogue: Catalogue,
+) -> None:
+    """A feed declared at 8 hours settles every 4: what is missing is filled at 4."""
+    config = catalogue["okx_ethusdt_funding"].model_copy(
+        update={"interval_column": "funding_interval_hours"}
+    )
+    lines = settlements(24, 4)
+    for venue in ("binance", "bybit"):
+        put(funding(venue), lines)
+    if interval:
+        lines = [
+            f"{line},{interval if i else config.interval_column}" for i, line in enumerate(lines)
+        ]
+    put(funding("okx"), without(lines, lost))
+    dataset = build("okx_ethusdt_funding", MIXED, config)
+    assert dataset.findings.gaps["hours"].tolist() == hours
+    assert sum(dataset.repairs.values()) == sum(hours) // 4
+    if hours:
+        assert len(dataset.frame) == 24
 
 
 def test_late_settlements_are_snapped_to_their_hour(

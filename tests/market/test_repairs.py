@@ -176,7 +176,7 @@ def test_a_token_that_began_late_has_no_price_before(
     assert rejection(build, "uniswapv3_eigenweth_spot").code == "DATA-010"
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hours=st.sets(st.integers(1, 166), max_size=20),
     long_gap=st.integers(0, 40),

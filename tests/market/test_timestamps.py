@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from basis_pipeline.config.dataset import TimestampRule
@@ -14,6 +14,7 @@ from basis_pipeline.market.timestamps import SECOND_NS, UNREADABLE, parse_timest
 INSTANTS = st.integers(1_420_070_400, 4_070_908_800).map(lambda s: datetime.fromtimestamp(s, UTC))
 
 
+@settings(max_examples=25)
 @given(INSTANTS, st.integers(-12, 14))
 def test_every_form_of_an_instant_reads_alike(at: datetime, offset: int) -> None:
     """Unix seconds, milliseconds, Z, +00:00, both, an offset, a blank for the T."""
