@@ -22,11 +22,7 @@ import pandas as pd
 
 from basis_pipeline.config import load_configs
 from basis_pipeline.market.window import Window
-from basis_pipeline.reports.differences import (
-    configuration_differences,
-    data_differences,
-    run_differences,
-)
+from basis_pipeline.reports.differences import differences
 from basis_pipeline.results.database.runs import directory_of
 from basis_pipeline.results.definitions import FIGURES, figure_units
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts, write_run
@@ -246,16 +242,11 @@ def compare(*runs: Run) -> pd.DataFrame:
 
 def _unequal(results: list[RunResult]) -> pd.DataFrame:
     """What differs, by part and name; a dash where a run has no such thing."""
-    parts = {
-        "configuration": configuration_differences(results),
-        "data": data_differences(results),
-        "run": run_differences(results),
-    }
     # Keys of the mode are written as overrides name them.
     rows = {
-        (part, one.what.removeprefix("mode.")): one.values
-        for part, found in parts.items()
-        for one in found
+        (part, what.removeprefix("mode.")): values
+        for part, found in differences(results).items()
+        for what, values in found.items()
     }
     columns = [result.run_id for result in results]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).pipe(_by_part)

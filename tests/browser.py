@@ -4,65 +4,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from basis_pipeline.reports.print_pdf import BROWSERS, FLAGS
+
 WIDE, NARROW = 1280, 390
-
-
-@dataclass
-class Visit:
-    """A page that was opened, and what happened meanwhile."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-    def overflow(self) -> int:
-        """Pixels that the page is wider than its window."""
-        width: int = self.page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        return width
-
-    def violations(self) -> list[str]:
-        """What axe holds against the page: rules of WCAG A and AA, contrast among them."""
-        rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-        found = Axe().run(self.page, options=rules).response["violations"]
-        return [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found]
-
-    def tabbed(self, steps: int) -> list[str]:
-        """What the tab key reaches, step by step: element and name."""
-        reached = []
-        for _ in range(steps):
-            self.page.keyboard.press("Tab")
-            reached.append(
-                self.page.evaluate(
-                    "(e => e.tagName + ' ' + (e.getAttribute('aria-label') || e.innerText || ''))"
-                    "(document.activeElement)"
-                )
-            )
-        return reached
-
-
-def executable() -> str | None:
-    """A Chromium of the system; None where there is none."""
-    return next((found for name in NAMES if (found := shutil.which(name))), None)
+SLOW = 180_000  # milliseconds: on a busy machine charts take their time
+DRAWN = "html[data-drawn], html:not(:has(#charts))"
 
 
 @contextmanager
@@ -71,34 +23,51 @@ def chromium() -> Iterator[Browser]:
 
     Use it in fixtures of a module at most: while it is there, no event loop can be started.
     """
-    found = executable()
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         missing = "no Chromium on this machine"
         if os.environ.get("CI") == "true":
             pytest.fail(missing)
         pytest.skip(missing)
     with sync_playwright() as playwright:
-        yield from _launched(playwright, found)
-
-
-def _launched(playwright: Playwright, path: str) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
-    try:
+        options = [flag for flag in FLAGS if "time-budget" not in flag]
+        browser = playwright.chromium.launch(executable_path=found, args=options)
         yield browser
-    finally:
         browser.close()
 
 
-def visit(browser: Browser, file: Path, width: int, *, dark: bool = False) -> Visit:
-    """Open a file at that width."""
-    scheme = "dark" if dark else "light"
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    seen = Visit(page)
-    page.on(
-        "console",
-        lambda m: seen.complaints.append(m.text) if m.type in ("error", "warning") else None,
+@contextmanager
+def opened(
+    browser: Browser, file: Path, width: int = WIDE, *, dark: bool = False
+) -> Iterator[Page]:
+    """The page, drawn, its details open; what it asks for or complains of fails the test."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
     )
-    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("request", lambda request: seen.requests.append(request.url))
+    page, troubles = context.new_page(), list[str]()
+    page.on("console", lambda m: troubles.append(f"console {m.type}: {m.text}"))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("request", lambda r: troubles.append(f"request {r.url[:80]}"))
     page.goto(file.resolve().as_uri())
-    return seen
+    page.wait_for_selector(DRAWN, state="attached", timeout=SLOW)
+    page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    yield page
+    context.close()
+    assert troubles == [f"request {file.resolve().as_uri()[:80]}"]
+
+
+def require_whole(page: Page, width: int) -> None:
+    """Every chart drawn inside its place, nothing to scroll sideways."""
+    plots = page.locator(".plot")
+    drawn = plots.locator(".main-svg").evaluate_all(
+        "all => all.map(svg => svg.getBoundingClientRect().width)"
+    )
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert len(drawn) >= plots.count()
+    assert all(0 < measured <= width for measured in drawn)
+
+
+def require_accessible(page: Page) -> None:
+    """Axe finds nothing outside of the plots: contrast (AA), names, roles, order, focus."""
+    found = Axe().run(page, context={"exclude": [[".plot"]]})
+    assert found.violations_count == 0, found.generate_report()

@@ -110,7 +110,8 @@ def _show(audits: "Sequence[FeedAudit]", console: Console) -> None:
     from basis_pipeline.reports.audit_tables import feeds_table
 
     table = feeds_table(audits)
-    console.print(screen.table("", table.titles, table.rows))
+    titles = [str(title).lstrip("~") for title in table.titles]
+    console.print(screen.table("", titles, [[*map(str, row)] for row in table.rows]))
     numbers = [f"{count} {status.value}" for status, count in counted(audits).items()]
     console.print(f"{len(audits)} feeds: {', '.join(numbers)}", soft_wrap=True)
 

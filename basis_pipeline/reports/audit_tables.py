@@ -1,12 +1,12 @@
 """The data audit as tables of text, for its page and as Markdown."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
 from basis_pipeline.market.audit import FeedAudit, counted
 from basis_pipeline.market.quality import beyond
+from basis_pipeline.reports.table import Table
 from basis_pipeline.results.definitions import DASH, amount, percent
 from basis_pipeline.verdict import Status
 
@@ -14,52 +14,25 @@ SHOWN_OUTLIERS = 12  # of a feed: the worst
 _TIME = "%Y-%m-%d %H:%M"
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of a document: titles (those of numbers begin with >) and rows of texts."""
-
-    titles: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-
 def audit_markdown(audits: Sequence[FeedAudit], what: str) -> str:
     """Return all tables of the audit as Markdown; `what` names the data and the window."""
     numbers = ", ".join(f"{count} {status.value}" for status, count in counted(audits).items())
     lines = ["# Data audit", "", what, "", f"{len(audits)} feeds: {numbers}."]
     for title, table in audit_tables(audits).items():
-        lines += ["", f"## {title}", "", *_markdown(table)]
+        lines += ["", f"## {title}", "", *table.markdown()]
     return "\n".join(lines) + "\n"
-
-
-def _markdown(table: Table) -> list[str]:
-    if not table.rows:
-        return ["None."]
-    rule = "|".join("---:" if title.startswith(">") else "---" for title in table.titles)
-    heads = [title.lstrip(">") for title in table.titles]
-    rows = [heads, *table.rows]
-    cells = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-    return [cells[0], f"|{rule}|", *cells[1:]]
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def audit_tables(audits: Sequence[FeedAudit]) -> dict[str, Table]:
     """Return the tables of the audit by title."""
-    return {
-        "Feeds": feeds_table(audits),
-        "Gaps": _gaps_table(audits),
-        "Repairs": _repairs_table(audits),
-        "Outliers": _outliers_table(audits),
-        "Cross-venue spreads": _spreads_table(audits),
-    }
+    makers = (feeds_table, _gaps_table, _repairs_table, _outliers_table, _spreads_table)
+    return {table.caption: table for table in (make(audits) for make in makers)}
 
 
 def feeds_table(audits: Sequence[FeedAudit]) -> Table:
     """Return one row a feed: what it holds, its verdict and what to know."""
     counts = (">files", ">rows", ">gaps", ">longest, h", ">duplicates", ">outliers")
-    titles = ("feed", "verdict", "first", "last", *counts, "what to know")
+    titles = ("feed", "verdict", "first", "last", *counts, "~what to know")
     rows = []
     for audit in audits:
         found = audit.findings
@@ -71,7 +44,7 @@ def feeds_table(audits: Sequence[FeedAudit]) -> Table:
         numbers = [DASH if n is None else amount(n, 0) for n in figures]
         message = "; ".join(filter(None, (audit.message, *found.remarks)))
         rows.append((audit.feed, audit.verdict.value, *span, *numbers, message))
-    return Table(titles, rows)
+    return Table(titles, rows, "Feeds")
 
 
 def _gaps_table(audits: Sequence[FeedAudit]) -> Table:
@@ -87,7 +60,7 @@ def _gaps_table(audits: Sequence[FeedAudit]) -> Table:
         for audit in audits
         for gap in audit.findings.gaps.sort_values("hours", ascending=False).to_dict("records")
     ]
-    return Table(("feed", "from", "to", ">hours", "filled"), rows)
+    return Table(("feed", "from", "to", ">hours", "~filled"), rows, "Gaps")
 
 
 def _repairs_table(audits: Sequence[FeedAudit]) -> Table:
@@ -102,7 +75,7 @@ def _repairs_table(audits: Sequence[FeedAudit]) -> Table:
                 (audit.feed, str(repair), str(source), *days, amount(number, 0), percent(share))
             )
     titles = ("feed", "repair", "from", "first", "last", ">rows", ">share of rows")
-    return Table(titles, rows)
+    return Table(titles, rows, "Repairs")
 
 
 def repaired_share(audit: FeedAudit, rows: int) -> float:
@@ -124,7 +97,7 @@ def _outliers_table(audits: Sequence[FeedAudit]) -> Table:
         for audit in audits
         for row in audit.findings.outliers.head(SHOWN_OUTLIERS).to_dict("records")
     ]
-    return Table(("feed", "at", "column", ">value", "bound", ">of the bound"), rows)
+    return Table(("feed", "at", "column", ">value", "bound", ">of the bound"), rows, "Outliers")
 
 
 def _spreads_table(audits: Sequence[FeedAudit]) -> Table:
@@ -141,7 +114,7 @@ def _spreads_table(audits: Sequence[FeedAudit]) -> Table:
         rows.append((spread["max_bp"] / audit.limits[1], cells))
     rows.sort(key=lambda row: -row[0])
     titles = ("feed", "against", "verdict", ">median, bp", ">limit", ">largest, bp", ">limit", "at")
-    return Table(titles, [cells for _, cells in rows])
+    return Table(titles, [cells for _, cells in rows], "Cross-venue spreads")
 
 
 def pairs(audits: Sequence[FeedAudit]) -> Iterator[tuple[FeedAudit, pd.Series]]:

@@ -7,7 +7,7 @@ milliseconds, which take a third of the room of dates as text.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -19,21 +19,11 @@ from basis_pipeline.results.metrics import Floats, Stamps
 
 NS_PER_MS = 1_000_000
 ROW_GAP = 0.11  # of the plot's height, for the title of the next row
-REPAIRED = "hours that rest on repaired data"
-LIQUIDATION = "liquidation"
 HOURLY = (
     "Sampling: every hour, drawn as the lowest and the highest of each of "
     f"{BUCKETS} equal stretches where there are more."
 )
-DAILY = "Sampling: 00:00 UTC of each day."
-
-
-class LegendEntry(NamedTuple):
-    """What has this colour, drawn as a line, dash, area or mark."""
-
-    label: str
-    colour: str
-    kind: str
+DAILY = f"Sampling: 00:00 UTC of each day, of every nth where there are more than {BUCKETS}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,57 +37,23 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart of a page.
-
-    meaning: what is drawn, in which unit and sampling. views: one figure a view; a switch is
-    offered where there are several. description: what it shows, for who cannot see it.
-    """
+    """A chart of a page; `meaning` says what is drawn, in which unit and sampling."""
 
     key: str
     title: str
     meaning: str
-    views: Mapping[str, go.Figure]
-    height: int
-    description: str
+    figure: go.Figure
+    height: int = 300
     wide: bool = False
 
     @property
     def id(self) -> str:
-        """The key as a part of ids and attributes of the page."""
+        """The key as a part of ids of the page."""
         return re.sub(r"[^\w-]", "-", self.key)
-
-    @property
-    def legends(self) -> list[list[LegendEntry]]:
-        """The legend of each view: every trace and shape that has a name, each name once."""
-        return [_legend(view) for view in self.views.values()]
 
     def to_json(self) -> str:
         """Return what the page's script draws the chart from."""
-        views = ",".join(view.to_json() for view in self.views.values())
-        return f'{{"key": "{self.id}", "views": [{views}]}}'
-
-
-def _legend(view: go.Figure) -> list[LegendEntry]:
-    entries: dict[str, LegendEntry] = {}
-    for trace in view.data:
-        if trace.name and trace.showlegend is not False:
-            entries.setdefault(trace.name, LegendEntry(trace.name, *_look(trace)))
-    for shape in view.layout.shapes:
-        if shape.name:
-            colour, kind = (shape.fillcolor, "area") if shape.fillcolor else (None, "line")
-            entry = LegendEntry(shape.name, colour or shape.line.color, kind)
-            entries.setdefault(shape.name, entry)
-    return list(entries.values())
-
-
-def _look(trace: Any) -> tuple[str, str]:
-    if trace.type == "bar":
-        return trace.marker.color, "area"
-    if trace.mode == "markers":
-        return trace.marker.color or trace.marker.line.color, "mark"
-    if trace.stackgroup or trace.fill:
-        return trace.fillcolor or trace.line.color, "area"
-    return trace.line.color, "line" if trace.line.dash in (None, "solid") else "dash"
+        return f'{{"key": "{self.id}", "figure": {self.figure.to_json()}}}'
 
 
 def milliseconds(stamps: Stamps) -> Floats:
@@ -114,8 +70,8 @@ def line(
     row: int = 1,
     form: str = ",.2f",
     unit: str = "",
-    dash: str = "solid",
     width: float = 1.6,
+    dash: str = "solid",
     **options: Any,
 ) -> go.Scatter:
     """Return a series over time, thinned to the extremes of equal stretches.
@@ -129,7 +85,7 @@ def line(
         name=name,
         x=milliseconds(stamps[at]),
         y=finite[at],
-        yaxis=axis("y", row),
+        yaxis=axis(row),
         line={"color": css(colour), "width": width, "dash": dash},
         hovertemplate=f"%{{y:{form}}}{unit}",
         **options,
@@ -145,15 +101,15 @@ def level(
         name=name,
         x=milliseconds(stamps[[0, -1]]).tolist(),
         y=[value, value],
-        yaxis=axis("y", row),
+        yaxis=axis(row),
         line={"color": css(colour), "width": 1.2, "dash": dash},
         hoverinfo="skip",
     )
 
 
-def axis(letter: str, row: int) -> str:
-    """Return Plotly's name of the nth axis."""
-    return letter if row == 1 else f"{letter}{row}"
+def axis(row: int) -> str:
+    """Return Plotly's name of the value axis of a row."""
+    return "y" if row == 1 else f"y{row}"
 
 
 def over_time(
@@ -174,26 +130,28 @@ def over_time(
         "xaxis": {
             "type": "date",
             "range": milliseconds(stamps[[0, -1]]).tolist(),
-            "anchor": axis("y", len(rows)),
+            "anchor": axis(len(rows)),
             "hoverformat": "%Y-%m-%d %H:%M UTC",
         },
         "hovermode": "x unified",
         "hoversubplots": "axis",
         "margin": {"t": 24},
     }
-    total, top = sum(row.weight for row in rows), 1.0
-    titles = []
+    title = {"xref": "paper", "yref": "paper", "x": 0, "xanchor": "left", "yanchor": "bottom"}
+    total, top, titles = sum(row.weight for row in rows), 1.0, []
     for number, row in enumerate(rows, start=1):
         bottom = max(top - (1.0 - ROW_GAP * (len(rows) - 1)) * row.weight / total, 0.0)
         layout[f"yaxis{number if number > 1 else ''}"] = {"domain": [bottom, top], **row.axis}
-        titles.append(_row_title(row.title, top))
+        titles.append({**title, "text": row.title, "y": top, "yshift": 4, "showarrow": False})
         top = bottom - ROW_GAP
+    shade = {"type": "rect", "fillcolor": css("repaired"), "opacity": 0.2, "layer": "below"}
+    mark = {"type": "line", "line": {"color": css("alarm"), "width": 1.5}}
     layout["annotations"] = titles
     layout["shapes"] = [
-        *(_across(first, last, REPAIRED) for first, last in shades),
-        *(_across(stamp, stamp, LIQUIDATION) for stamp in liquidations),
+        *_across("repaired data", shades, {**shade, "line": {"width": 0}}),
+        *_across("liquidation", ((stamp, stamp) for stamp in liquidations), mark),
     ]
-    return figure(list(traces), **layout)
+    return figure(traces, **layout)
 
 
 def over_run(run: RunView, traces: Sequence[Any], rows: Sequence[Row]) -> go.Figure:
@@ -201,38 +159,28 @@ def over_run(run: RunView, traces: Sequence[Any], rows: Sequence[Row]) -> go.Fig
     return over_time(traces, rows, run.stamps, run.shades, run.liquidated_at)
 
 
-def _row_title(text: str, top: float) -> dict[str, Any]:
-    return {
-        "text": text,
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0,
-        "y": top,
-        "xanchor": "left",
-        "yanchor": "bottom",
-        "yshift": 4,
-        "showarrow": False,
-    }
+def _across(name: str, spans: Iterable[Span], look: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return shades or lines across all rows."""
+    place = {"name": name, "yref": "paper", "y0": 0, "y1": 1, **look}
+    return [{**place, "x0": first / NS_PER_MS, "x1": last / NS_PER_MS} for first, last in spans]
 
 
-def _across(first: int, last: int, name: str) -> dict[str, Any]:
-    """Return a shade or a line across all rows."""
-    place = {"yref": "paper", "x0": first / NS_PER_MS, "x1": last / NS_PER_MS, "y0": 0, "y1": 1}
-    if name == LIQUIDATION:
-        return {
-            **place,
-            "name": name,
-            "type": "line",
-            "line": {"color": css("alarm"), "width": 1.5},
-        }
-    shade = {"fillcolor": css("repaired"), "opacity": 0.2, "line": {"width": 0}, "layer": "below"}
-    return {**place, "name": name, "type": "rect", **shade}
+def bars(name: str, labels: Sequence[str], values: Any, colour: Any, hover: str) -> go.Bar:
+    """Return bars from left to right."""
+    return go.Bar(
+        orientation="h",
+        name=name,
+        x=values,
+        y=labels,
+        marker={"color": colour if isinstance(colour, list) else css(colour)},
+        hovertemplate=hover,
+    )
 
 
 def horizontal_bars(traces: Sequence[Any], **layout: Any) -> go.Figure:
-    """Return bars from left to right, the first category on top."""
+    """Return a figure of bars from left to right, the first category on top."""
     axes = {
         "xaxis": {"showgrid": True, "zeroline": True, "nticks": 6, **layout.pop("xaxis", {})},
         "yaxis": {"autorange": "reversed", "showgrid": False, "type": "category", "dtick": 1},
     }
-    return figure(list(traces), hovermode="y unified", **axes, **layout)
+    return figure(traces, **{"hovermode": "y unified", **axes, **layout})

@@ -10,17 +10,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 from basis_pipeline.reports.banners import REPAIRED_LIMIT, Banner, stamp_of, with_status
-from basis_pipeline.reports.chart import DAILY, Chart, Row, horizontal_bars, line, over_time
-from basis_pipeline.reports.differences import (
-    configuration_differences,
-    data_differences,
-    run_differences,
-)
-from basis_pipeline.reports.page import Provenance, render, write_page
-from basis_pipeline.reports.performance_charts import NETTED
+from basis_pipeline.reports.chart import DAILY, Chart, Row, bars, horizontal_bars, line, over_time
+from basis_pipeline.reports.differences import differences
+from basis_pipeline.reports.page import Page, Provenance, Section, write_page
 from basis_pipeline.reports.plot_theme import SERIES, css, nth
+from basis_pipeline.reports.run_charts import NETTED
 from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.sampling import days
+from basis_pipeline.reports.table import Cells, Link, Table, Term
 from basis_pipeline.results import metrics
 from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult
@@ -28,21 +25,16 @@ from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Status, Verdict
 
 SHOWN = (
-    "total_return",
-    "apy",
-    "sharpe",
-    "volatility",
-    "max_drawdown",
-    "carry_per_year",
-    "cost_per_year",
-    "min_health_factor",
-    "min_margin_ratio",
-    "max_abs_delta",
-    "rebalances",
+    "total_return", "apy", "sharpe", "volatility", "max_drawdown", "carry_per_year",
+    "cost_per_year", "min_health_factor", "min_margin_ratio", "max_abs_delta", "rebalances",
     "liquidations",
-)
+)  # fmt: skip
 RANK_BY = "apy"
 RANKS = tuple(name for name in SHOWN if FIGURES[name].better)
+PARTS = (*COMPONENTS, "pnl")
+MARKS = {"alarm": "FAIL", "warn": "WARN", "good": "PASS"}
+_TITLES = tuple(f">{name}" for name in (*COMPONENTS, "profit and loss"))
+_PERCENT = {"ticksuffix": " %", "nticks": 5}
 
 
 @dataclass(frozen=True)
@@ -58,18 +50,17 @@ class Entry:
         """The run as the pages look at it."""
         return RunView(self.result)
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """The ten components and their sum as shares of the capital."""
+        summary, capital = self.result.summary, self.result.identity.capital
+        amounts = {**summary["attribution"], "pnl": summary["pnl"]}
+        return {name: amounts[name] / capital for name in PARTS}
 
-def write_comparison(
-    page: Path,
-    entries: Sequence[Entry],
-    provenance: Provenance,
-    *,
-    rank_by: str = RANK_BY,
-    reference: bool = False,
-) -> Path:
+
+def write_comparison(page: Path, entries: Sequence[Entry], provenance: Provenance) -> Path:
     """Write the page of several runs; RS-001 when it cannot be written."""
-    html = comparison_html(entries, provenance, rank_by=rank_by, reference=reference)
-    return write_page(page, html)
+    return write_page(page, comparison_html(entries, provenance))
 
 
 def comparison_html(
@@ -83,42 +74,39 @@ def comparison_html(
 
     Parameters
     ----------
-    rank_by: a figure of `RANKS`; the reader may choose another.
+    rank_by: a figure of `RANKS`.
     reference: whether the first run is the one that the others are compared with, component by
         component.
     """
     names = names_of(entries)
-    results = [entry.result for entry in entries]
-    ranked = ranking(entries, rank_by)
-    charts = [_growth_chart(entries, names), _parts_chart(entries, names)]
-    if reference:
-        charts.append(_difference_chart(entries, names))
-    return render(
-        "comparison.html.j2",
-        charts,
-        provenance,
+    bounds = sorted({(e.result.identity.start, e.result.identity.end) for e in entries})
+    windows = [f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}" for start, end in bounds]
+    effect = [_difference_table(entries, names)]
+    against = _benchmarks(entries, names)
+    sections = [
+        Section(
+            "Leaderboard",
+            [_leaderboard(entries, names, rank_by)],
+            f"Ranked by {FIGURES[rank_by].label}. A run that failed a gate or was liquidated keeps "
+            "its rank and is marked; its figures are not to be relied on. A dash means: not "
+            "defined for the run.",
+        ),
+        Section("Growth", [_growth_chart(entries, names)]),
+        Section("Components", [_parts_chart(entries, names), *_parts_tables(entries, names)]),
+        *([Section("Effect of the differences", effect)] if reference else []),
+        *([Section("Benchmarks", [against])] if against.rows else []),
+        Section("What differs", _unequal(entries, names, reference=reference)),
+    ]
+    return Page(
         title="Runs compared" if reference else "Strategy modes compared",
-        windows=_windows(results),
+        what=f"{len(entries)} runs, {'; '.join(windows)} UTC.",
         banners=_banners(entries, names),
-        count=len(entries),
-        names=names,
-        figures=[(name, FIGURES[name]) for name in SHOWN],
-        ranks=[(name, FIGURES[name]) for name in RANKS],
-        rank_by=rank_by,
-        rows=[_row(entries[place], names[place], rank) for rank, place in enumerate(ranked, 1)],
-        benchmarks=_benchmarks(entries, names),
-        components=COMPONENTS,
-        parts_rows=[_parts(entry, name) for entry, name in zip(entries, names, strict=True)],
-        changes=_changes(entries, names) if reference else [],
-        reference=names[0] if reference else "",
-        differences=[
-            ("Configuration", configuration_differences(results)),
-            ("Data", data_differences(results)),
-            ("Code, window and capital", run_differences(results)),
-        ],
-        amount=amount,
-        percent=percent,
-    )
+        sections=sections,
+        footer=(
+            "Simulated on historical data; hours are in UTC. Every figure is computed from the "
+            "runs' own tables."
+        ),
+    ).html(provenance)
 
 
 def ranking(entries: Sequence[Entry], by: str) -> list[int]:
@@ -139,11 +127,6 @@ def names_of(entries: Sequence[Entry]) -> list[str]:
         f"{entry.result.mode} {entry.result.run_id[:8]}" if modes.count(mode) > 1 else mode
         for entry, mode in zip(entries, modes, strict=True)
     ]
-
-
-def _windows(results: Sequence[RunResult]) -> list[str]:
-    bounds = {(result.identity.start, result.identity.end) for result in results}
-    return [f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}" for start, end in sorted(bounds)]
 
 
 def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
@@ -168,83 +151,74 @@ def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
     return [Banner(level, title, ", ".join(runs)) for level, title, runs in lists if runs]
 
 
-def _row(entry: Entry, name: str, rank: int) -> dict[str, Any]:
-    """A line of the leaderboard."""
-    summary, capital = entry.result.summary, entry.result.identity.capital
-    word, level = stamp_of(entry.run, entry.verdicts)
-    failed, warned = (
-        [verdict.check for verdict in with_status(entry.verdicts, status)]
-        for status in (Status.FAIL, Status.WARN)
-    )
-    return {
-        "rank": rank,
-        "name": name,
-        "link": entry.link,
-        "currency": entry.run.currency,
-        "word": word,
-        "level": level,
-        "mark": {"alarm": "FAIL", "warn": "WARN", "good": "PASS"}[level],
-        "checks": [*failed, *warned],
-        "repaired": percent(entry.run.repaired_share, 1),
-        "cells": [
-            (figure, summary.get(figure), FIGURES[figure].written(summary.get(figure), capital))
-            for figure in SHOWN
-        ],
-    }
+def _leaderboard(entries: Sequence[Entry], names: Sequence[str], rank_by: str) -> Table:
+    rows: list[Cells] = []
+    for rank, place in enumerate(ranking(entries, rank_by), start=1):
+        entry, summary = entries[place], entries[place].result.summary
+        capital = entry.result.identity.capital
+        word, level = stamp_of(entry.run, entry.verdicts)
+        checks = [v.check for v in with_status(entry.verdicts, Status.FAIL, Status.WARN)]
+        figures = (FIGURES[name].written(summary.get(name), capital) for name in SHOWN)
+        stamp = ": ".join(filter(None, (word, ", ".join(checks))))
+        run = (str(rank), Link(names[place], entry.link), entry.run.currency, MARKS[level], stamp)
+        rows.append((*run, *figures, percent(entry.run.repaired_share, 1)))
+    repaired = Term(">Repaired", "Share of the hours with an input that was repaired.")
+    figures_titles = (Term(f">{FIGURES[n].label}", FIGURES[n].description) for n in SHOWN)
+    titles: Cells = ("#", "run", "in", "verdict", "~gates", *figures_titles, repaired)
+    return Table(titles, rows, "Leaderboard")
 
 
-def _benchmarks(entries: Sequence[Entry], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Every run against each of its benchmarks."""
+def _parts_tables(entries: Sequence[Entry], names: Sequence[str]) -> list[Table]:
+    """Profit and loss of the runs by component: amounts, and shares of the capital."""
+    amounts, shares = [], []
+    for entry, name in zip(entries, names, strict=True):
+        capital = entry.result.identity.capital
+        money = (entry.run.money(share * capital) for share in entry.shares.values())
+        amounts.append((name, entry.run.currency, *money))
+        shares.append((name, *(percent(share, 3) for share in entry.shares.values())))
     return [
-        {
-            "name": name,
-            "benchmark": benchmark,
-            "cells": [
-                percent(entry.result.summary["apy"]),
-                percent(row["apy"]),
-                percent(row["excess_return"]),
-                percent(row["excess_apy"]),
-                percent(row["tracking_error"]),
-                amount(row["correlation"]),
-            ],
-        }
+        Table(("run", "in", *_TITLES), amounts, "Profit and loss by component"),
+        Table(("run", *_TITLES), shares, "Profit and loss by component, % of capital"),
+    ]
+
+
+def _difference_table(entries: Sequence[Entry], names: Sequence[str]) -> Table:
+    first = entries[0].shares
+    rows = []
+    for entry, name in zip(entries[1:], names[1:], strict=True):
+        changes = [own - first[part] for part, own in entry.shares.items()]
+        rows.append((name, *(f"{'+' if c > 0 else ''}{percent(c, 3)}" for c in changes)))
+    caption = f"Components less those of {names[0]}, in percentage points of capital"
+    return Table(("run", *_TITLES), rows, caption)
+
+
+def _benchmarks(entries: Sequence[Entry], names: Sequence[str]) -> Table:
+    columns = ("apy", "excess_return", "excess_apy", "tracking_error")
+    rows = [
+        (name, benchmark, percent(entry.result.summary["apy"]),
+         *(percent(row[column]) for column in columns), amount(row["correlation"]))
         for entry, name in zip(entries, names, strict=True)
         for benchmark, row in entry.result.summary["benchmarks"].items()
-    ]
+    ]  # fmt: skip
+    titles = (
+        "run", "benchmark", ">APY of the run", ">APY of the benchmark", ">excess return",
+        ">excess APY", ">tracking error", ">correlation",
+    )  # fmt: skip
+    return Table(titles, rows, "Each run against its benchmarks, over the same window")
 
 
-def _parts(entry: Entry, name: str) -> dict[str, Any]:
-    """Profit and loss of a run by component: amount, and share of the capital."""
-    run, capital = entry.run, entry.result.identity.capital
-    parts = {**run.summary["attribution"], "pnl": run.summary["pnl"]}
-    return {
-        "name": name,
-        "currency": run.currency,
-        "cells": [
-            (part, run.money(value), percent(value / capital, 3)) for part, value in parts.items()
-        ],
-    }
-
-
-def _changes(entries: Sequence[Entry], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the components of every further run less those of the first, as shares of capital."""
-    first = _shares(entries[0])
+def _unequal(entries: Sequence[Entry], names: Sequence[str], *, reference: bool) -> list[Table]:
+    found = differences([entry.result for entry in entries])
     return [
-        {
-            "name": name,
-            "cells": [
-                f"{'+' if own > held else ''}{percent(own - held, 3)}"
-                for own, held in zip(_shares(entry), first, strict=True)
-            ],
-        }
-        for entry, name in zip(entries[1:], names[1:], strict=True)
+        Table(
+            ("what", *names),
+            [(what, *values) for what, values in rows.items()],
+            part.capitalize(),
+            folded=not reference and len(rows) > 12,
+            code=True,
+        )
+        for part, rows in found.items()
     ]
-
-
-def _shares(entry: Entry) -> list[float]:
-    """The ten components and their sum as shares of the capital."""
-    summary, capital = entry.result.summary, entry.result.identity.capital
-    return [value / capital for value in (*summary["attribution"].values(), summary["pnl"])]
 
 
 def _growth_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
@@ -261,84 +235,39 @@ def _growth_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
     first = min(entry.run.stamps[0] for entry in entries)
     last = max(entry.run.stamps[-1] for entry in entries)
     rows = [Row("Return since the start, %", 2.4), Row("Drawdown, %", 1.0)]
-    totals = [percent(entry.result.summary["total_return"]) for entry in entries]
     return Chart(
-        key="growth",
-        title="Growth and drawdown",
-        meaning=(
-            "Time-weighted return since the start, before entry costs, each run in its share "
-            "class's own currency with flows removed; drawdown from its running peak. Unit: "
-            f"percent. {DAILY}"
-        ),
-        views={"": over_time(traces, rows, np.array([first, last]))},
-        height=460,
-        description="; ".join(f"{n} {text}" for n, text in zip(names, totals, strict=True)),
+        "growth",
+        "Growth and drawdown",
+        "Time-weighted return since the start, before entry costs, each run in its share "
+        "class's own currency with flows removed; drawdown from its running peak. Unit: "
+        f"percent. {DAILY}",
+        over_time(traces, rows, np.array([first, last])),
+        height=480,
         wide=True,
     )
 
 
 def _parts_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
     """Draw the components of every run as percent of its capital, the price legs netted."""
-    shares = [dict(zip((*COMPONENTS, "pnl"), _shares(entry), strict=True)) for entry in entries]
-    for own in shares:
-        own["basis"] = own["spot_price"] + own["perp_price"]
+    shares = [
+        {**e.shares, "basis": e.shares["spot_price"] + e.shares["perp_price"]} for e in entries
+    ]
     traces: list[Any] = [
-        _bars(name, list(names), [100.0 * own[name] for own in shares], name)
+        bars(name, names, [100.0 * own[name] for own in shares], name, "%{x:.3f} %")
         for name in NETTED
         if any(own[name] != 0.0 for own in shares)
     ]
     outline = {"color": css("paper"), "width": 1.5}
-    traces.append(
-        go.Scatter(
-            mode="markers",
-            name="profit and loss",
-            x=[100.0 * own["pnl"] for own in shares],
-            y=list(names),
-            marker={"symbol": "diamond", "size": 11, "color": css("total"), "line": outline},
-            hovertemplate="%{x:.3f} %",
-        )
-    )
-    totals = [percent(own["pnl"]) for own in shares]
+    diamond = {"symbol": "diamond", "size": 11, "color": css("total"), "line": outline}
+    sums = go.Scatter(x=[100.0 * own["pnl"] for own in shares], y=names, marker=diamond)
+    traces.append(sums.update(mode="markers", name="profit and loss", hovertemplate="%{x:.3f} %"))
     return Chart(
-        key="parts",
-        title="Where each run's profit and loss came from, % of capital",
-        meaning=(
-            "Profit and loss by component over the whole run, as a share of the capital: gains to "
-            "the right of zero, losses to the left; the diamond is their sum. basis is "
-            "spot_price + perp_price. Unit: percent of capital."
-        ),
-        views={"": horizontal_bars(traces, barmode="relative", xaxis=_PERCENT)},
-        height=90 + 38 * len(names),
-        description="; ".join(f"{n} {text}" for n, text in zip(names, totals, strict=True)),
+        "parts",
+        "Where each run's profit and loss came from, % of capital",
+        "Profit and loss by component over the whole run, as a share of the capital: gains to "
+        "the right of zero, losses to the left; the diamond is their sum. basis is "
+        "spot_price + perp_price. Unit: percent of capital.",
+        horizontal_bars(traces, barmode="relative", xaxis=_PERCENT),
+        height=120 + 38 * len(names),
         wide=True,
     )
-
-
-def _difference_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
-    """Draw each component of the further runs less that of the first."""
-    first = np.array(_shares(entries[0]))
-    labels = [*COMPONENTS, "profit and loss"]
-    traces = [
-        _bars(name, labels, (100.0 * (np.array(_shares(entry)) - first)).tolist(), nth(place))
-        for place, (entry, name) in enumerate(zip(entries[1:], names[1:], strict=True), start=1)
-    ]
-    return Chart(
-        key="change",
-        title=f"Effect of the differences, against {names[0]}",
-        meaning=(
-            f"Each run's component as a share of its capital, less that of {names[0]}. Unit: "
-            "percentage points of capital."
-        ),
-        views={"": horizontal_bars(traces, barmode="group", xaxis=_PERCENT)},
-        height=110 + len(labels) * (16 + 10 * len(traces)),
-        description="The table below has the same differences.",
-        wide=True,
-    )
-
-
-_PERCENT = {"ticksuffix": " %", "nticks": 5}
-
-
-def _bars(name: str, labels: list[str], values: list[float], colour: str) -> go.Bar:
-    look = {"marker": {"color": css(colour)}, "hovertemplate": "%{x:.3f} %"}
-    return go.Bar(orientation="h", name=name, x=values, y=labels, **look)

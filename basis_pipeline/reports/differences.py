@@ -1,46 +1,35 @@
 """What differs between runs: configuration, data, code, window and capital."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from basis_pipeline.reports.run_view import flattened
 from basis_pipeline.results.definitions import DASH
 from basis_pipeline.results.store import RunResult
 
 SHOWN_DIGITS = 12  # of a hash
+Differences = dict[str, tuple[str, ...]]  # what is not the same in all runs → its value in each
 
 
-class Difference(NamedTuple):
-    """One thing that is not the same in all runs, with its value in each."""
+def differences(results: Sequence[RunResult]) -> dict[str, Differences]:
+    """Return everything that is not the same in all runs, by part: configuration, data, run.
 
-    what: str
-    values: tuple[str, ...]
-
-
-def configuration_differences(results: Sequence[RunResult]) -> list[Difference]:
-    """Return the keys of the configuration that differ; of datasets, those that all runs read."""
+    Of datasets, the configuration of those that all runs read, and the beginning of their hashes.
+    """
     read = [set(result.config.get("datasets", {})) for result in results]
     shared = set.intersection(*read) if read else set()
-    return _differences([_comparable(result.config, shared) for result in results], DASH)
+    hashes = [
+        {name: digest[:SHOWN_DIGITS] for name, digest in result.identity.data_hashes.items()}
+        for result in results
+    ]
+    return {
+        "configuration": _unequal([_settings(r.config, shared) for r in results], DASH),
+        "data": _unequal(hashes, "not read"),
+        "run": _unequal([_identity(result) for result in results], DASH),
+    }
 
 
-def data_differences(results: Sequence[RunResult]) -> list[Difference]:
-    """Return the datasets that are not the same in all runs, by the beginning of their hashes."""
-    return _differences(
-        [
-            {name: digest[:SHOWN_DIGITS] for name, digest in result.identity.data_hashes.items()}
-            for result in results
-        ],
-        "not read",
-    )
-
-
-def run_differences(results: Sequence[RunResult]) -> list[Difference]:
-    """Return code, window and capital, where they differ."""
-    return _differences([_facts(result) for result in results], DASH)
-
-
-def _facts(result: RunResult) -> dict[str, str]:
+def _identity(result: RunResult) -> dict[str, str]:
     run = result.identity
     return {
         "engine": run.engine_version,
@@ -50,16 +39,14 @@ def _facts(result: RunResult) -> dict[str, str]:
     }
 
 
-def _comparable(config: Mapping[str, Any], shared: set[str]) -> dict[str, str]:
-    parts = {**config, "datasets": {}}
-    parts["datasets"] = {n: d for n, d in config.get("datasets", {}).items() if n in shared}
-    flat = flattened(parts)
+def _settings(config: Mapping[str, Any], shared: set[str]) -> dict[str, str]:
+    datasets = {n: d for n, d in config.get("datasets", {}).items() if n in shared}
+    flat = flattened({**config, "datasets": datasets})
     flat.pop("mode.description", None)
     return {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in flat.items()}
 
 
-def _differences(runs: Sequence[Mapping[str, str]], absent: str) -> list[Difference]:
-    """Return what has another value in one run than in another."""
+def _unequal(runs: Sequence[Mapping[str, str]], absent: str) -> Differences:
     keys = dict.fromkeys(key for run in runs for key in run)
-    rows = [Difference(key, tuple(run.get(key, absent) for run in runs)) for key in keys]
-    return [row for row in rows if len(set(row.values)) > 1]
+    rows = {key: tuple(run.get(key, absent) for run in runs) for key in keys}
+    return {key: values for key, values in rows.items() if len(set(values)) > 1}

@@ -71,7 +71,6 @@ def gates_html(
     phases = by_phase(verdicts)
     return render(
         "gates.html.j2",
-        (),
         provenance,
         headline=headline(verdicts, strict=strict),
         strict=strict,

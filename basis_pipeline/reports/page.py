@@ -6,8 +6,8 @@ unpacks it. Without script the tables still hold every figure.
 
 import base64
 import gzip
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.resources import files
@@ -19,8 +19,11 @@ from markupsafe import Markup
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.files import write_atomically
+from basis_pipeline.reports.banners import Banner
 from basis_pipeline.reports.chart import Chart
 from basis_pipeline.reports.plot_theme import DARK, LIGHT, custom_properties
+from basis_pipeline.reports.table import Table
+from basis_pipeline.verdict import Status
 
 TEMPLATES = Environment(
     loader=PackageLoader("basis_pipeline.reports"),
@@ -30,6 +33,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
 )
+TEMPLATES.tests["chart"] = lambda part: isinstance(part, Chart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +54,58 @@ class Provenance:
         return cls(datetime.now(UTC), run_id, environment)
 
 
-def render(template: str, charts: Sequence[Chart], provenance: Provenance, **context: Any) -> str:
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a page: a heading, a note below it, then charts and tables in their order."""
+
+    title: str
+    parts: Sequence[Chart | Table]
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """Where a link within the page leads."""
+        return self.title.lower().replace(" ", "-")
+
+    @property
+    def charts(self) -> list[Chart]:
+        """The charts among its parts."""
+        return [part for part in self.parts if isinstance(part, Chart)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """What a page of figures holds, from top to bottom.
+
+    stamp: a word for the whole, and its level: alarm, warn or good. facts: label and value of what
+    was looked at. counts: verdicts by status. headline: figures in large type.
+    """
+
+    title: str
+    what: str
+    sections: Sequence[Section]
+    footer: str
+    stamp: tuple[str, str] | None = None
+    facts: Sequence[tuple[str, str]] = ()
+    banners: Sequence[Banner] = ()
+    counts: Mapping[Status, int] = field(default_factory=dict)
+    headline: Sequence[Mapping[str, Any]] = ()
+
+    def html(self, provenance: Provenance) -> str:
+        """Return the page."""
+        charts = [chart for section in self.sections for chart in section.charts]
+        return render("figures.html.j2", provenance, charts, page=self)
+
+
+def render(
+    template: str, provenance: Provenance, charts: Sequence[Chart] = (), **context: Any
+) -> str:
     """Fill a template of a page; its charts are drawn by the page's script when it is opened.
 
-    A page without charts carries neither script nor library.
+    A page without charts does not carry the library.
     """
     data = f"[{','.join(chart.to_json() for chart in charts)}]"
     return TEMPLATES.get_template(template).render(
-        charts={chart.key: chart for chart in charts},
         # JSON that may stand inside a script element, whatever its strings hold.
         chart_data=Markup(data.replace("<", "\\u003c")),
         plotly=Markup(_plotly()) if charts else "",

@@ -6,6 +6,9 @@ component, a venue or a verdict has the same colour wherever it appears. Text co
 contrast of at least 4.5 to their background, lines and areas at least 3.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 import plotly.graph_objects as go
 
 LIGHT, DARK = 0, 1
@@ -78,7 +81,19 @@ _AXIS = {"automargin": True, "fixedrange": True, "zerolinecolor": css("soft"), "
 TEMPLATE = go.layout.Template(
     layout={
         "autosize": True,
-        "showlegend": False,  # the page has a legend of its own, which wraps and can be read aloud
+        "showlegend": True,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": 0,
+            "yref": "container",
+            "yanchor": "bottom",
+            "itemclick": False,
+            "itemdoubleclick": False,
+            "traceorder": "normal",
+        },
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": FONT, "size": 12, "color": css("soft")},
@@ -107,6 +122,15 @@ TEMPLATE = go.layout.Template(
 )
 
 
-def figure(traces: object = (), **layout: object) -> go.Figure:
-    """Return a figure in this look; `layout` in Plotly's own terms."""
-    return go.Figure(data=traces, layout={"template": TEMPLATE, **layout})
+def figure(traces: Iterable[Any] = (), **layout: Any) -> go.Figure:
+    """Return a figure in this look; `layout` in Plotly's own terms.
+
+    Its legend names every trace and shape that has a name, each name once.
+    """
+    drawn = go.Figure(data=list(traces), layout={"template": TEMPLATE, **layout})
+    known: set[str | None] = {None}
+    for item in (*drawn.data, *drawn.layout.shapes):
+        if item.showlegend is None:
+            item.showlegend = item.name not in known
+            known.add(item.name)
+    return drawn

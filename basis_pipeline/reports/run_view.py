@@ -37,32 +37,6 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class CostLine:
-    """What one kind of event cost, in the numeraire; notional is what was traded or moved."""
-
-    kind: str
-    count: int
-    notional: float
-    execution: float
-    gas: float
-
-    @property
-    def total(self) -> float:
-        """Execution and gas."""
-        return self.execution + self.gas
-
-
-@dataclass(frozen=True)
-class FundingLine:
-    """Funding of one venue: settlements, amount received, and its rate a year on the notional."""
-
-    venue: str
-    settlements: int
-    received: float
-    rate_per_year: float
-
-
-@dataclass(frozen=True)
 class RunView:
     """A run as the pages look at it."""
 
@@ -214,27 +188,27 @@ class RunView:
         return shaded(self.repaired, self.stamps)
 
     @cached_property
-    def costs_by_kind(self) -> list[CostLine]:
-        """Execution and gas by kind of event, dearest first; they add up to the two components.
+    def costs_by_kind(self) -> pd.DataFrame:
+        """`count, notional, execution, gas, total` by kind of event, dearest first.
 
-        The fees of liquidations are not among them: they belong to the component of that name.
+        Execution and gas add up to the two components; the fees of liquidations are not among
+        them: they belong to the component of that name.
         """
         events = self.events[self.events["kind"] != "liquidation"]
         paid = events[(events["fee"] != 0.0) | (events["gas"] != 0.0)]
-        labels = [
-            self._kind_of(k, i) for k, i in zip(paid["kind"], paid["instrument"], strict=True)
-        ]
-        lines = [
-            CostLine(
-                str(kind),
-                len(part),
-                float(part["notional"].abs().sum()),
-                float(part["fee"].sum()),
-                float(part["gas"].sum()),
+        kinds = [self._kind_of(k, i) for k, i in zip(paid["kind"], paid["instrument"], strict=True)]
+        costs = (
+            paid.assign(kind=kinds, notional=paid["notional"].abs())
+            .groupby("kind")
+            .agg(
+                count=("fee", "size"),
+                notional=("notional", "sum"),
+                execution=("fee", "sum"),
+                gas=("gas", "sum"),
             )
-            for kind, part in paid.groupby(np.array(labels, dtype=object), sort=True)
-        ]
-        return sorted(lines, key=lambda cost: -cost.total)
+        )
+        costs["total"] = costs["execution"] + costs["gas"]
+        return costs.sort_values("total", ascending=False, kind="stable")
 
     def _kind_of(self, kind: str, instrument: str) -> str:
         if kind != "trade":
@@ -248,20 +222,15 @@ class RunView:
         return "Staking token trades" if instrument == staked else "Reward sales"
 
     @cached_property
-    def funding_by_venue(self) -> list[FundingLine]:
-        """Funding received by venue; the amounts add up to the component."""
-        events, length = self.events_of("funding"), metrics.years(self.stamps)
-        return [
-            FundingLine(
-                str(venue),
-                len(part),
-                float(part["amount"].sum()),
-                float(part["amount"].sum() / part["notional"].mean() / length)
-                if length > 0.0
-                else np.nan,
-            )
-            for venue, part in events.groupby("venue", sort=True)
-        ]
+    def funding_by_venue(self) -> pd.DataFrame:
+        """`settlements, received, rate` by venue; the amounts add up to the component.
+
+        The rate is what was received over the average notional at settlement and the years.
+        """
+        funding = self.events_of("funding").groupby("venue", sort=True)
+        received, length = funding["amount"].sum(), metrics.years(self.stamps)
+        rate = received / funding["notional"].mean() / (length or np.nan)
+        return pd.DataFrame({"settlements": funding.size(), "received": received, "rate": rate})
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -44,8 +44,12 @@ def _first_at(flags: NDArray[np.bool_], starts: Places) -> Places:
 
 
 def days(stamps: Stamps) -> Places:
-    """Places of 00:00 UTC of each day, with the first and the last hour."""
+    """Places of 00:00 UTC of each day, with the first and the last hour.
+
+    Of every second or nth day where there are more than `BUCKETS`.
+    """
     midnight = np.flatnonzero(stamps % NS_PER_DAY == 0)
+    midnight = midnight[:: midnight.size // BUCKETS + 1]
     return np.unique(np.concatenate([[0], midnight, [stamps.size - 1]]))
 
 

@@ -7,34 +7,39 @@ from typing import Any
 
 import pandas as pd
 
-from basis_pipeline.reports import activity_charts, performance_charts
 from basis_pipeline.reports.banners import banners, in_order, stamp_of
 from basis_pipeline.reports.chart import Chart
 from basis_pipeline.reports.gates import measured
-from basis_pipeline.reports.page import Provenance, render, write_page
+from basis_pipeline.reports.page import Page, Provenance, Section, write_page
 from basis_pipeline.reports.risk_charts import risk_charts
+from basis_pipeline.reports.run_charts import run_charts
 from basis_pipeline.reports.run_view import REASONS, RunView, flattened
+from basis_pipeline.reports.table import Cells, Table, Term
 from basis_pipeline.results.definitions import COMPONENT_MEANING, FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts
 from basis_pipeline.results.tables import GROUPS
 from basis_pipeline.verdict import Verdict
 
 HEADLINE = (
-    "total_return",
-    "apy",
-    "sharpe",
-    "max_drawdown",
-    "pnl",
-    "final_equity",
-    "carry_per_year",
-    "cost_per_year",
-)
+    "total_return", "apy", "sharpe", "max_drawdown",
+    "pnl", "final_equity", "carry_per_year", "cost_per_year",
+)  # fmt: skip
 BESIDE = ("total_return", "apy", "volatility", "sharpe", "sortino", "max_drawdown")
-YIELDS = ("apr", "calmar", "carry_per_year", "funding_per_year", "cost_per_year", "net_flows")
-RISKS = ("min_health_factor", "min_margin_ratio", "max_ltv", "max_abs_delta", "max_abs_residual")
-ACTIVITY = ("total_cost", "turnover", "trades", "rebalances", "liquidations")
-LISTS = (("Yields", YIELDS), ("Risk", RISKS), ("Activity", ACTIVITY))
-MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+LISTS = {
+    "Yields": ("apr", "calmar", "carry_per_year", "funding_per_year", "cost_per_year", "net_flows"),
+    "Risk": (
+        "min_health_factor", "min_margin_ratio", "max_ltv", "max_abs_delta", "max_abs_residual",
+    ),
+    "Activity": ("total_cost", "turnover", "trades", "rebalances", "liquidations"),
+}  # fmt: skip
+AGAINST = {
+    "excess_return": ("Excess return", "The run's return less the benchmark's."),
+    "excess_apy": ("Excess APY", "The run's APY less the benchmark's."),
+    "tracking_error": ("Tracking error", "Standard deviation of the daily differences × √365."),
+    "correlation": ("Correlation", "Of daily returns."),
+}
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MINUTES = "%Y-%m-%d %H:%M"
 
 
 def write_tear_sheet(
@@ -70,248 +75,260 @@ def tear_sheet_html(result: RunResult, verdicts: Sequence[Verdict], provenance: 
     ----------
     verdicts: of the run's gates; without any the page says that the run was not judged.
     """
-    run = RunView(result)
-    charts = _charts(run)
-    word, level = stamp_of(run, verdicts)
-    return render(
-        "tear_sheet.html.j2",
-        list(charts.values()),
-        provenance,
-        run=run,
-        risk=[chart for key, chart in charts.items() if key in RISK_KEYS],
-        description=str(run.mode_config.get("description", "")),
-        stamp={"word": word, "level": level},
+    run, identity = RunView(result), result.identity
+    return Page(
+        title=result.mode,
+        what=str(run.mode_config.get("description", "")),
+        stamp=stamp_of(run, verdicts),
+        facts=[
+            ("from", f"{identity.start:{_MINUTES}} UTC"),
+            ("to", f"{identity.end:{_MINUTES}} UTC"),
+            ("capital", f"{run.money(identity.capital)} {run.currency}"),
+            ("run", result.run_id),
+        ],
         banners=banners(run, verdicts),
         headline=[_headline(run, name) for name in HEADLINE],
-        beside=_beside(run),
-        against=_against(run),
-        lists=[
-            (title, [_figure(run, name) for name in names if run.summary.get(name) is not None])
-            for title, names in LISTS
-        ],
-        months=_months(run),
-        attribution=_attribution_rows(run),
-        rounding=_rounding(run),
-        reasons=_reasons(run),
-        liquidations=_liquidations(run),
-        flows=_flows(run),
-        gates=in_order(verdicts),
-        measured=measured,
-        data=_data(run),
-        settings=_settings(run),
-        amount=amount,
-        percent=percent,
-    )
+        sections=_sections(run, verdicts),
+        footer=(
+            "Simulated on historical data; hours are in UTC. Every figure is computed from the "
+            f"run's own tables, which {result.run_id} names. A dash means: not defined for this "
+            "run. Hover over a name, or reach it with the Tab key, for its definition."
+        ),
+    ).html(provenance)
 
 
-RISK_KEYS = ("exposure", "loan", "margin", "basis")
+def _sections(run: RunView, verdicts: Sequence[Verdict]) -> list[Section]:
+    charts, risk, events = run_charts(run), risk_charts(run), _event_tables(run)
+    timeline = [charts["timeline"]] if "timeline" in charts else []
+    earned: list[Chart | Table] = [charts["attribution"], charts["waterfall"], _components(run)]
+    carry = [charts[key] for key in ("carry", "funding") if key in charts]
+    no_risk = "The run holds no loan, no perpetual and no exposure: none of the measures applies."
+    no_events = "After its entry nothing was rebalanced, liquidated, deposited or withdrawn."
+    unjudged = "No gate verdict is recorded for this run."
+    return [
+        Section("Performance", [charts["equity"], _beside(run), *_figure_lists(run), _months(run)]),
+        Section("Attribution", earned),
+        Section("Carry and cost", [*carry, *_cost_tables(run)]),
+        Section("Risk", risk, "" if risk else no_risk),
+        Section("Events", [*timeline, *events], "" if events else no_events),
+        Section("Gates", [_gates(verdicts)] if verdicts else [], "" if verdicts else unjudged),
+        Section("Data and configuration", [*_basis(run), *_settings(run)]),
+    ]
 
 
-def _charts(run: RunView) -> dict[str, Chart]:
-    """Return every chart that has something to show, by key."""
-    charts = [performance_charts.equity_chart(run), performance_charts.attribution_chart(run)]
-    charts += [performance_charts.waterfall_chart(run), activity_charts.carry_chart(run)]
-    if run.funding_by_venue:
-        charts.append(activity_charts.funding_chart(run))
-    if run.costs_by_kind:
-        charts.append(activity_charts.costs_chart(run))
-    charts += risk_charts(run)
-    if timeline := activity_charts.timeline_chart(run):
-        charts.append(timeline)
-    return {chart.key: chart for chart in charts}
-
-
-def _figure(run: RunView, name: str) -> dict[str, Any]:
-    """A figure of the summary as a page shows it."""
-    figure, value = FIGURES[name], run.summary.get(name)
-    description = figure.description
+def _term(run: RunView, name: str) -> Term:
+    meaning = FIGURES[name].description
     if name in ("sharpe", "sortino"):
-        description += f" Rate: {percent(run.summary['risk_free_rate'])} a year."
-    return {
-        "name": name,
-        "label": figure.label,
-        "description": description,
-        "text": figure.written(value, run.result.identity.capital),
-        "negative": value is not None and value < 0.0,
-        "currency": run.currency if figure.unit == "currency" else "",
-    }
+        meaning += f" Rate: {percent(run.summary['risk_free_rate'])} a year."
+    return Term(FIGURES[name].label, meaning)
+
+
+def _written(run: RunView, name: str, value: float | None) -> str:
+    return FIGURES[name].written(value, run.result.identity.capital)
 
 
 def _headline(run: RunView, name: str) -> dict[str, Any]:
-    """A figure with the same figure of every benchmark beside it, where a benchmark has one."""
+    """A figure with the same figure of every benchmark below it, where a benchmark has one."""
     beside = []
     for label, growth in run.benchmarks.items():
-        value = run.figures_of(growth).get(name)
-        if name == "final_equity":
-            value = float(run.benchmark_equity(growth)[-1])
-        if name == "pnl":
-            gained = float(run.benchmark_equity(growth)[-1]) - run.result.identity.capital
-            value = gained - run.summary["net_flows"]
-        if value is not None:
-            written = FIGURES[name].written(value, run.result.identity.capital)
-            beside.append(f"{label} {written}")
-    return {**_figure(run, name), "beside": beside or [_without_benchmark(run, name)]}
-
-
-def _without_benchmark(run: RunView, name: str) -> str:
-    """What stands below a figure that no benchmark has."""
-    sums = {
-        "carry_per_year": run.summary["groups"]["carry"],
-        "cost_per_year": run.summary["total_cost"],
-    }
-    return f"{run.money(sums[name])} {run.currency} in all" if name in sums else ""
-
-
-def _beside(run: RunView) -> dict[str, Any]:
-    """The run and its benchmarks as columns, the same figures as rows."""
-    columns = {name: run.figures_of(growth) for name, growth in run.benchmarks.items()}
-    capital = run.result.identity.capital
-    rows = [
-        {
-            **_figure(run, name),
-            "others": [FIGURES[name].written(own[name], capital) for own in columns.values()],
-        }
-        for name in BESIDE
-    ]
-    return {"names": list(columns), "rows": rows}
-
-
-def _against(run: RunView) -> list[tuple[str, str, list[str]]]:
-    """What the run has over each benchmark: label, meaning, a value a benchmark."""
-    known = run.summary["benchmarks"]
-    wanted = (
-        ("excess_return", "Excess return", "The run's return less the benchmark's.", percent),
-        ("excess_apy", "Excess APY", "The run's APY less the benchmark's.", percent),
-        (
-            "tracking_error",
-            "Tracking error",
-            "Standard deviation of the daily differences × √365.",
-            percent,
-        ),
-        ("correlation", "Correlation", "Of daily returns.", amount),
-    )
-    return [
-        (label, meaning, [write(known[name][key]) for name in run.benchmarks])
-        for key, label, meaning, write in wanted
-        if run.benchmarks
-    ]
-
-
-def _months(run: RunView) -> dict[str, Any]:
-    """Returns by year and month, and what each month earned by group."""
-    rows = []
-    for year, row in run.month_matrix.iterrows():
-        values = [None if pd.isna(value) else float(value) for value in row]
-        rows.append({"year": year, "cells": [_tinted(value) for value in values]})
-    return {
-        "names": MONTHS,
-        "rows": rows,
-        "groups": [
-            {
-                "month": row["month"],
-                "return": percent(row["return"]),
-                "parts": [run.money(row[group]) for group in GROUPS],
-            }
-            for row in run.summary["months"]
-        ],
-        "total": percent(run.summary["total_return"]),
-        "sums": [run.money(run.summary["groups"][group]) for group in GROUPS],
-    }
-
-
-def _tinted(value: float | None) -> dict[str, str]:
-    """A return and the depth of its tint: five percent are full."""
-    if value is None:
-        return {"text": "", "tint": ""}
-    depth = min(abs(value) / 0.05, 1.0) * 100.0
-    name = "good-wash" if value > 0.0 else "bad-wash"
-    tint = f"color-mix(in srgb, var(--{name}) {depth:.0f}%, transparent)"
-    return {"text": percent(value), "tint": tint}
-
-
-def _attribution_rows(run: RunView) -> list[dict[str, Any]]:
-    """Components under their groups, with the share each has in the capital."""
-    parts, groups = run.summary["attribution"], run.summary["groups"]
-    capital = run.result.identity.capital
-    rows = []
-    for group, names in GROUPS.items():
-        rows += [_part(run, name, parts[name], capital, "part") for name in names]
-        rows.append(_part(run, group, groups[group], capital, "group"))
-    return rows
-
-
-def _part(run: RunView, name: str, value: float, capital: float, kind: str) -> dict[str, Any]:
+        final = float(run.benchmark_equity(growth)[-1])
+        gained = final - run.result.identity.capital - run.summary["net_flows"]
+        figures = {**run.figures_of(growth), "final_equity": final, "pnl": gained}
+        if figures.get(name) is not None:
+            beside.append(f"{label} {_written(run, name, figures[name])}")
     return {
         "name": name,
-        "kind": kind,
-        "meaning": COMPONENT_MEANING[name],
-        "text": run.money(value),
-        "share": percent(value / capital, 3),
-        "negative": value < 0.0,
+        "term": _term(run, name),
+        "text": _written(run, name, run.summary.get(name)),
+        "unit": run.currency if FIGURES[name].unit == "currency" else "",
+        "beside": " · ".join(beside),
     }
 
 
-def _rounding(run: RunView) -> str:
-    """By how much the displayed components miss the displayed total, empty when they do not."""
-    parts = [round(value, run.digits) for value in run.summary["attribution"].values()]
-    missed = round(sum(parts) - round(run.summary["pnl"], run.digits), run.digits)
-    return run.money(abs(missed)) if missed else ""
+def _beside(run: RunView) -> Table:
+    """The run and its benchmarks as columns, the same figures as rows, then what is between."""
+    columns = [run.figures_of(growth) for growth in run.benchmarks.values()]
+    rows: list[Cells] = [
+        (_term(run, name), *(_written(run, name, own.get(name)) for own in (run.summary, *columns)))
+        for name in BESIDE
+    ]
+    for key, (label, meaning) in AGAINST.items() if run.benchmarks else ():
+        write = amount if key == "correlation" else percent
+        values = [write(run.summary["benchmarks"][name][key]) for name in run.benchmarks]
+        rows.append((Term(label, f"{meaning} Sampling: {run.summary['sampling']}."), "", *values))
+    titles = ("figure", ">this run", *(f">{name}" for name in run.benchmarks))
+    return Table(titles, rows, "Beside its benchmarks", wide=False)
 
 
-def _reasons(run: RunView) -> list[tuple[str, int]]:
-    """How often each trigger restored the weights."""
-    counted = run.events_of("rebalance")["reason"].value_counts()
-    return [(REASONS.get(str(name), str(name)), int(count)) for name, count in counted.items()]
-
-
-def _liquidations(run: RunView) -> list[dict[str, str]]:
-    """Every liquidation."""
+def _figure_lists(run: RunView) -> list[Table]:
     return [
-        {
-            "when": f"{event['timestamp']:%Y-%m-%d %H:%M}",
-            "where": f"{event['venue']} {event['instrument']}",
-            "quantity": amount(event["quantity"], 4),
-            "price": amount(event["price"]),
-            "notional": run.money(event["notional"]),
-            "fee": run.money(event["fee"]),
-        }
-        for event in run.events_of("liquidation").to_dict("records")
+        Table(
+            ("figure", f">{run.currency} or unit"),
+            [
+                (_term(run, name), _written(run, name, run.summary[name]))
+                for name in names
+                if run.summary.get(name) is not None
+            ],
+            caption,
+            wide=False,
+        )
+        for caption, names in LISTS.items()
     ]
 
 
-def _flows(run: RunView) -> list[tuple[str, str]]:
-    """Every deposit and withdrawal."""
-    return [
-        (f"{event['timestamp']:%Y-%m-%d %H:%M}", run.money(event["amount"]))
+def _months(run: RunView) -> Table:
+    """Returns by year and month; the months of a year compound to it."""
+    rows = [
+        (str(year), *("" if pd.isna(value) else percent(float(value)) for value in row))
+        for year, row in run.month_matrix.iterrows()
+    ]
+    titles = ("year", *(f">{name}" for name in MONTHS), ">year")
+    return Table(titles, rows, "Return by month: time-weighted, flows removed, months in UTC")
+
+
+def _components(run: RunView) -> Table:
+    """Components and their groups, with the share each has in the capital."""
+    capital, parts = run.result.identity.capital, run.summary["attribution"]
+    rows = [
+        (Term(name, COMPONENT_MEANING[name]), run.money(value), percent(value / capital, 3))
+        for group, names in GROUPS.items()
+        for name, value in (
+            *((name, parts[name]) for name in names),
+            (group, run.summary["groups"][group]),
+        )
+    ]
+    rounded = round(sum(round(value, run.digits) for value in parts.values()), run.digits)
+    missed = abs(round(rounded - round(run.summary["pnl"], run.digits), run.digits))
+    note = f"; each is rounded, together they miss {run.money(missed)}" if missed else ""
+    pnl = run.summary["pnl"]
+    return Table(
+        ("component", f">{run.currency}", ">of capital"),
+        rows,
+        f"Components and their sums{note}",
+        foot=("profit and loss", run.money(pnl), percent(pnl / capital, 3)),
+        wide=False,
+    )
+
+
+def _cost_tables(run: RunView) -> list[Table]:
+    tables = (_funding(run), _costs(run), _by_month(run))
+    return [table for table in tables if table.rows]
+
+
+def _funding(run: RunView) -> Table:
+    funding = run.funding_by_venue
+    rows = [
+        (str(venue), f"{row['settlements']:,.0f}", run.money(row["received"]), percent(row["rate"]))
+        for venue, row in funding.iterrows()
+    ]
+    rate = Term(">rate a year", "Received over the average notional at settlement and the years.")
+    received = run.money(run.summary["attribution"]["funding"])
+    return Table(
+        ("venue", ">settlements", f">received, {run.currency}", rate),
+        rows,
+        "Funding by venue",
+        foot=("funding", f"{funding['settlements'].sum():,.0f}", received, ""),
+        wide=False,
+    )
+
+
+def _costs(run: RunView) -> Table:
+    costs, parts, money = (
+        run.costs_by_kind,
+        run.summary["attribution"],
+        ("execution", "gas", "total"),
+    )
+    rows = [
+        (str(kind), f"{row['count']:,.0f}", f"{row['notional']:,.0f}",
+         *(run.money(row[name]) for name in money))
+        for kind, row in costs.iterrows()
+    ]  # fmt: skip
+    sums = (-parts["execution_cost"], -parts["gas"], run.summary["total_cost"])
+    return Table(
+        ("kind", ">count", ">notional", *(f">{name}" for name in money)),
+        rows,
+        f"Costs by kind, {run.currency}",
+        foot=("in all", f"{costs['count'].sum():,.0f}", "", *(run.money(value) for value in sums)),
+        wide=False,
+    )
+
+
+def _by_month(run: RunView) -> Table:
+    rows = [
+        (row["month"], percent(row["return"]), *(run.money(row[group]) for group in GROUPS))
+        for row in run.summary["months"]
+    ]
+    sums = (run.money(run.summary["groups"][group]) for group in GROUPS)
+    foot = ("in all", percent(run.summary["total_return"]), *sums)
+    titles = ("month", ">return", *(f">{group}" for group in GROUPS))
+    return Table(titles, rows, f"By month, {run.currency}", foot, wide=False)
+
+
+def _event_tables(run: RunView) -> list[Table]:
+    liquidations = [
+        (f"{event['timestamp']:{_MINUTES}}", f"{event['venue']} {event['instrument']}",
+         amount(event["quantity"], 4), amount(event["price"]), run.money(event["notional"]),
+         run.money(event["fee"]))
+        for event in run.events_of("liquidation").to_dict("records")
+    ]  # fmt: skip
+    counted = run.events_of("rebalance")["reason"].value_counts()
+    reasons = [(REASONS.get(str(name), str(name)), f"{n:,}") for name, n in counted.items()]
+    flows = [
+        (f"{event['timestamp']:{_MINUTES}}", run.money(event["amount"]))
         for event in run.events_of("flow").to_dict("records")
     ]
+    titles = ("UTC", "where", ">quantity", ">price", ">notional", ">fee")
+    tables = (
+        Table(titles, liquidations, "Liquidations"),
+        Table(("trigger", ">rebalances"), reasons, "Rebalances by what triggered them", wide=False),
+        Table(("UTC", ">amount"), flows, f"Deposits and withdrawals, {run.currency}", wide=False),
+    )
+    return [table for table in tables if table.rows]
 
 
-def _data(run: RunView) -> list[dict[str, str]]:
-    """Every dataset the run read: its hash, and how many hours rest on a repair of it."""
-    hours = {name: int(flags.sum()) for name, flags in run.repaired_by_dataset.items()}
+def _gates(verdicts: Sequence[Verdict]) -> Table:
+    rows = []
+    for verdict in in_order(verdicts):
+        facts = measured(verdict)
+        margin = f"−{facts['beyond by']}" if "beyond by" in facts else facts.get("headroom", "")
+        figures = (facts.get("measured", ""), facts.get("limit", ""), margin)
+        rows.append((verdict.check, str(verdict.status), *figures, verdict.message))
+    titles = ("gate", "verdict", ">measured", ">limit", ">headroom", "~result")
+    return Table(titles, rows, "Gate verdicts")
+
+
+def _basis(run: RunView) -> list[Table]:
+    """Every dataset the run read, how many hours rest on a repair of it, and what was run."""
+    identity, hours = run.result.identity, {}
+    for name, flags in run.repaired_by_dataset.items():
+        hours[name] = int(flags.sum())
+    data = [
+        (name, f"{hours.get(name, 0):,}", percent(hours.get(name, 0) / run.stamps.size, 1), digest)
+        for name, digest in sorted(identity.data_hashes.items())
+    ]
+    hashes = [
+        ("run", run.result.run_id),
+        ("configuration", identity.config_hash),
+        ("engine", identity.engine_version),
+    ]
+    titles = ("dataset", ">repaired hours", ">share", "sha256")
     return [
-        {
-            "name": name,
-            "hash": digest,
-            "hours": f"{hours.get(name, 0):,}",
-            "share": percent(hours.get(name, 0) / run.stamps.size, 1),
-        }
-        for name, digest in sorted(run.result.identity.data_hashes.items())
+        Table(titles, data, "Data, by content hash", code=True),
+        Table(("identity", "hash"), hashes, "Identity", code=True),
     ]
 
 
-def _settings(run: RunView) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return the mode, its share class and its venues as dotted keys; datasets have hashes."""
-    config = {key: value for key, value in run.result.config.items() if key != "datasets"}
-    sections = []
-    for title, part in config.items():
-        flat = flattened(part) if isinstance(part, dict) else {title: part}
-        flat.pop("description", None)
-        sections.append((title, [(key, _written(value)) for key, value in flat.items()]))
-    return sections
-
-
-def _written(value: Any) -> str:
-    """A setting as its file would say it."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _settings(run: RunView) -> list[Table]:
+    """The mode, its share class and its venues as dotted keys; datasets have hashes."""
+    tables = []
+    for title, part in run.result.config.items():
+        if title != "datasets":
+            flat = flattened(part) if isinstance(part, dict) else {title: part}
+            rows = [
+                (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+                for key, value in flat.items()
+                if key != "description"
+            ]
+            caption = f"Configuration: {title}"
+            tables.append(Table(("key", "value"), rows, caption, folded=True, code=True))
+    return tables

@@ -1,25 +1,27 @@
-"""Runs of every mode on sample data, their pages on disk, and a browser that reads them."""
+"""Runs of every mode on sample data, and pages on disk."""
 
-from collections.abc import Iterator
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
 from basis_pipeline.config import slice_mode
+from basis_pipeline.market.audit import FeedAudit, audit
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.reports.comparison import Entry, comparison_html
+from basis_pipeline.reports.data_audit import data_audit_html
+from basis_pipeline.reports.gates import gates_html
 from basis_pipeline.reports.page import Provenance
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.backtest import capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.verdict import Verdict, judge
-from tests.browser import chromium
-from tests.runs.trees import MODES, Overrides, Tree, windows
+from tests.reports.test_gates import ALL as GATES
+from tests.runs.trees import CONFIGS, MODES, Overrides, Tree, windows
 
 WRITTEN = Provenance(datetime(2024, 7, 1, 6, 30, tzinfo=UTC), "9f2c1ab4", "test")
 PASSED = (
@@ -60,25 +62,36 @@ def sample_runs(tmp_path_factory: pytest.TempPathFactory) -> Named:
 
 
 @pytest.fixture(scope="session")
-def pages(sample_runs: Named, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the tear sheet of every run by its name, and two comparisons."""
-    directory = tmp_path_factory.mktemp("reports")
-    for name, (result, verdicts) in sample_runs.items():
-        (directory / f"{name}.html").write_text(
-            tear_sheet_html(result, verdicts, WRITTEN), encoding="utf-8"
-        )
+def audits(tmp_path_factory: pytest.TempPathFactory) -> list[FeedAudit]:
+    """The audit of a sample with an absent feed, a rejected one and a gap that nothing fills."""
+    data = tmp_path_factory.mktemp("audit") / "data"
+    write_sample(data, days=60)
+    shutil.rmtree(data / "blockchain_data")
+    (oracle,) = data.glob("protocol_data/aave/oracle/wstETH*")
+    lines = oracle.read_text().splitlines(keepends=True)
+    oracle.write_text("".join(lines[:500] + lines[540:]))
+    (spot,) = data.glob("market_data/spot_prices/*/bybit_BTCUSDT*")
+    spot.write_text(spot.read_text().replace("BTCUSDT", "OTHER", 1))
+    return audit(data, CONFIGS.datasets.values(), CONFIGS.venues)
+
+
+@pytest.fixture(scope="session")
+def pages(
+    sample_runs: Named, audits: list[FeedAudit], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A directory with a page of every kind."""
     modes = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]
     modes[0] = Entry(*sample_runs["failed"], link="failed.html")
-    (directory / "comparison.html").write_text(comparison_html(modes, WRITTEN), encoding="utf-8")
     runs = [Entry(*sample_runs[name]) for name in ("eth_basis", "liquidated")]
-    (directory / "runs.html").write_text(
-        comparison_html(runs, WRITTEN, reference=True), encoding="utf-8"
-    )
+    written = {
+        "comparison": comparison_html(modes, WRITTEN),
+        "runs": comparison_html(runs, WRITTEN, reference=True),
+        "gates": gates_html(GATES, WRITTEN),
+        "data_audit": data_audit_html(audits, "made data, 60 days", WRITTEN),
+    }
+    for name in ("usdt_market_neutral", "liquidated"):
+        written[name] = tear_sheet_html(*sample_runs[name], WRITTEN)
+    directory = tmp_path_factory.mktemp("reports")
+    for name, html in written.items():
+        (directory / f"{name}.html").write_text(html, encoding="utf-8")
     return directory
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser for the tests of one module: while it is open, no event loop can run beside it."""
-    with chromium() as found:
-        yield found

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from basis_pipeline.reports import performance_charts
 from basis_pipeline.reports.chart import Chart
 from basis_pipeline.reports.plot_theme import COLOURS, DARK, LIGHT
 from basis_pipeline.reports.risk_charts import risk_charts
+from basis_pipeline.reports.run_charts import run_charts
 from basis_pipeline.reports.run_view import RunView
-from basis_pipeline.reports.tear_sheet import _charts
 from tests.reports.conftest import SPECIAL, Named
 from tests.runs.trees import MODES
 
 
-def shown(chart: Chart) -> list[list[dict[str, Any]]]:
-    """The traces of each view as the page has them."""
-    return [view["data"] for view in json.loads(chart.to_json())["views"]]
+def shown(chart: Chart) -> list[dict[str, Any]]:
+    """The traces of a chart as the page has them."""
+    traces: list[dict[str, Any]] = json.loads(chart.to_json())["figure"]["data"]
+    return traces
 
 
 def values(packed: dict[str, str]) -> np.ndarray:
@@ -28,39 +28,32 @@ def values(packed: dict[str, str]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(packed["bdata"]), dtype="<f8")
 
 
-@pytest.mark.parametrize("name", [*MODES, *SPECIAL])
-def test_every_chart_has_words_and_colours_of_the_theme(sample_runs: Named, name: str) -> None:
-    """A description for who cannot see it, and colours that light and dark both have."""
-    for chart in _charts(RunView(sample_runs[name][0])).values():
-        assert chart.description
+@pytest.mark.parametrize("name", ["usdt_market_neutral", "pure_lending", *SPECIAL])
+def test_every_chart_has_colours_of_the_theme_and_a_legend(sample_runs: Named, name: str) -> None:
+    """Colours that light and dark both have; each series, limit and mark is named once."""
+    run = RunView(sample_runs[name][0])
+    for chart in (*run_charts(run).values(), *risk_charts(run)):
         used = set(re.findall(r"var\(--([\w-]+)\)", chart.to_json()))
         assert used <= COLOURS.keys()
         assert not re.search("#[0-9a-f]{6}", chart.to_json())
-
-
-def test_a_legend_names_everything_once(sample_runs: Named) -> None:
-    """Series, limits and marks, each with the look it is drawn in; by view where they differ."""
-    run = RunView(sample_runs["liquidated"][0])
-    charts = _charts(run)
-    names = [entry.label for entry in charts["margin"].legends[0]]
-    assert len(names) == len(set(names))
-    assert "liquidation" in names
-    netted, apart = ({e.label: e.kind for e in own} for own in charts["attribution"].legends)
-    assert netted["basis"] == "area"
-    assert netted["total"] == "line"
-    assert {"spot_price", "perp_price"} <= apart.keys() - netted.keys()
+        drawn = [*chart.figure.data, *chart.figure.layout.shapes]
+        names = [item.name for item in drawn if item.showlegend]
+        assert len(names) == len(set(names))
+        assert (name != "liquidated") or chart.key != "equity" or "liquidation" in names
 
 
 @pytest.mark.parametrize("name", MODES)
-def test_stacked_components_add_up_to_the_total(sample_runs: Named, name: str) -> None:
-    """In both views, at every day: what is stacked above and below zero is equity less capital."""
+def test_components_add_up_to_the_total(sample_runs: Named, name: str) -> None:
+    """At every day: what is stacked above and below zero is equity less capital."""
     run = RunView(sample_runs[name][0])
-    for data in shown(performance_charts.attribution_chart(run)):
-        stacked = np.sum([values(t["y"]) for t in data if "stackgroup" in t], axis=0)
-        total = values(data[-1]["y"])
-        gained = run.column("equity", "equity")[-1] - run.result.identity.capital
-        np.testing.assert_allclose(stacked, total, atol=1e-6)
-        assert total[-1] == pytest.approx(gained - run.summary["net_flows"], abs=1e-6)
+    charts = run_charts(run)
+    *parts, total = (values(trace["y"]) for trace in shown(charts["attribution"]))
+    np.testing.assert_allclose(np.sum(parts, axis=0), total, atol=1e-6)
+    gained = run.column("equity", "equity")[-1] - run.result.identity.capital
+    assert total[-1] == pytest.approx(gained - run.summary["net_flows"], abs=1e-6)
+    (steps,) = charts["waterfall"].figure.data
+    assert sum(steps.x[:-1]) == pytest.approx(steps.x[-1], abs=1e-6)
+    assert steps.x[-1] == run.summary["pnl"]
 
 
 def test_only_measures_that_apply_are_drawn(sample_runs: Named) -> None:
@@ -76,7 +69,7 @@ def test_limits_of_the_configuration_are_drawn(sample_runs: Named) -> None:
     run = RunView(sample_runs["usdt_market_neutral"][0])
     config = run.mode_config
     margin = next(chart for chart in risk_charts(run) if chart.key == "margin")
-    levels = {t["y"][0] for t in shown(margin)[0] if isinstance(t["y"], list)}
+    levels = {t["y"][0] for t in shown(margin) if isinstance(t["y"], list)}
     band = config["rebalance"]["margin_ratio"]
     assert {band["min"], band["max"], config["gates"]["min_margin_ratio"], 0.05} == levels
 

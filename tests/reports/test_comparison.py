@@ -5,11 +5,7 @@ from dataclasses import replace
 import pytest
 
 from basis_pipeline.reports.comparison import RANKS, Entry, comparison_html, ranking
-from basis_pipeline.reports.differences import (
-    configuration_differences,
-    data_differences,
-    run_differences,
-)
+from basis_pipeline.reports.differences import differences
 from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.tables import COMPONENTS
 from tests.reports.conftest import FAILED, PASSED, WRITTEN, Named
@@ -59,13 +55,12 @@ def test_what_differs_is_shown_and_nothing_else(sample_runs: Named) -> None:
     changed["mode"]["hedge"] = {**changed["mode"]["hedge"], "ratio": 0.9}
     hashes = {**first.identity.data_hashes, "ethereum_gas": "f" * 64}
     other = replace(first, config=changed)
-    assert [d.what for d in configuration_differences([first, other])] == ["mode.hedge.ratio"]
-    assert configuration_differences([first, other])[0].values == ("1", "0.9")
-    assert configuration_differences([first, first]) == []
+    assert differences([first, other])["configuration"] == {"mode.hedge.ratio": ("1", "0.9")}
+    assert differences([first, first]) == {"configuration": {}, "data": {}, "run": {}}
     other = replace(first, identity=replace(first.identity, data_hashes=hashes))
-    assert [d.what for d in data_differences([first, other])] == ["ethereum_gas"]
+    assert [*differences([first, other])["data"]] == ["ethereum_gas"]
     other = replace(first, identity=replace(first.identity, engine_version="2", capital=5.0))
-    assert [d.what for d in run_differences([first, other])] == ["engine", "capital"]
+    assert [*differences([first, other])["run"]] == ["engine", "capital"]
 
 
 def test_the_others_are_compared_with_the_first(sample_runs: Named) -> None:

@@ -1,8 +1,8 @@
 """The gates page has one entry a fault, however many checks it stops."""
 
-from basis_pipeline.reports.gates import faults, gates_html
+from basis_pipeline.reports.gates import check_link, faults, gates_html
+from basis_pipeline.reports.page import Provenance
 from basis_pipeline.verdict import Status, Verdict, blocked, failing, judge
-from tests.reports.conftest import WRITTEN
 
 MODES = ("btc_basis", "eth_basis", "usdt_market_neutral")
 CHECKS = tuple(f"check_{number}" for number in range(8))
@@ -29,6 +29,7 @@ ALL = [
     *(verdict for mode in MODES for verdict in stopped(BROKEN["raw/okx"], mode)),
     *stopped(BROKEN["raw/bybit"], "pure_lending"),
     *stopped("CONFIG-004 configs/modes/new.yaml", "new"),
+    judge("rules", "ERROR", True, "fine", asset="backtest/run", mode="new", phase=3),
 ]
 
 
@@ -52,9 +53,16 @@ def test_a_strict_page_has_one_entry_for_what_was_never_evaluated() -> None:
 
 def test_a_blocked_check_is_not_called_never_evaluated() -> None:
     """Blocked and never evaluated are two different facts."""
-    html = gates_html(ALL, WRITTEN)
+    html = gates_html(ALL, Provenance.now())
     stopping = html[html.index('<h2 id="stopping">') : html.index('<h2 id="warnings">')]
     assert stopping.count("is broken") == 2
     assert "stops 24 gates of 3 assets" in stopping
     assert "8 gates of 1 asset" in stopping
     assert "never" not in stopping
+
+
+def test_links_lead_to_the_ui_that_is_named() -> None:
+    """With an address every gate links to its history there; without one nothing is linked."""
+    address = f"http://ui:3000{check_link(ALL[1])}".replace("&", "&amp;")
+    assert f'href="{address}"' in gates_html(ALL, Provenance.now(), ui="http://ui:3000/")
+    assert "http://" not in gates_html(ALL, Provenance.now())

@@ -1,13 +1,10 @@
 """What is drawn of a long series still has everything the eye is looking for."""
 
-from itertools import pairwise
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_pipeline.reports.sampling import HOUR_NS, days, extremes, repaired_flags, shaded
-from basis_pipeline.results.metrics import stretches
 
 START = np.datetime64("2024-01-01T05:00", "ns").astype(np.int64)
 
@@ -38,19 +35,6 @@ def test_thinning_keeps_the_ends_the_extremes_and_the_holes(
     assert np.isnan(kept).any() == np.isnan(values).any()
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=300))
-def test_stretches_say_exactly_where_it_is_true(listed: list[bool]) -> None:
-    """They do not touch, and give the flags back."""
-    flags = np.array(listed)
-    again = np.zeros_like(flags)
-    found = stretches(flags)
-    for first, last in found:
-        assert not again[max(first - 1, 0) : last + 1].any()
-        again[first : last + 1] = True
-    assert (again == flags).all()
-    assert all(b[0] - a[1] > 1 for a, b in pairwise(found))
-
-
 @given(st.lists(st.booleans(), min_size=2, max_size=300), st.integers(1, 50))
 def test_no_repaired_hour_is_left_unshaded(listed: list[bool], buckets: int) -> None:
     """Closing small gaps may shade more, never less."""
@@ -66,8 +50,8 @@ def test_no_repaired_hour_is_left_unshaded(listed: list[bool], buckets: int) -> 
 def test_spans_of_a_summary_become_flags() -> None:
     """First and last hour included, hours outside the run ignored."""
     stamps = hours(6)
-    told = [["2024-01-01T03:00Z", "2024-01-01T05:00Z"], ["2024-01-01T08:00Z", "2024-01-01T09:00Z"]]
-    flags = repaired_flags({"okx": told}, stamps)["okx"]
+    spans = [["2024-01-01T03:00Z", "2024-01-01T05:00Z"], ["2024-01-01T08:00Z", "2024-01-01T09:00Z"]]
+    flags = repaired_flags({"okx": spans}, stamps)["okx"]
     assert flags.tolist() == [True, False, False, True, True, False]
 
 

@@ -52,10 +52,8 @@ def page(rows: pd.DataFrame, **more: Any) -> tuple[str, dict[str, Any]]:
     html = scenarios_html(rows, WRITTEN, **{**options, **more})
     data = re.search(r'id="charts">(.*?)</script>', html, re.DOTALL)
     assert data
-    views = {}
-    for chart in json.loads(data[1]):
-        views[chart["key"]] = [view["data"] for view in chart["views"]]
-    return html, views
+    charts = {chart["key"]: chart["figure"]["data"] for chart in json.loads(data[1])}
+    return html, charts
 
 
 def numbers(packed: dict[str, str]) -> np.ndarray:
@@ -66,28 +64,18 @@ def numbers(packed: dict[str, str]) -> np.ndarray:
 def test_every_scenario_is_counted_in_the_distribution() -> None:
     """The bars add up to the rows, over return and over drawdown."""
     _, charts = page(rows_of())
-    for (bars,) in charts["spread"]:
-        assert numbers(bars["y"]).sum() == 400
+    for name in ("total_return", "max_drawdown"):
+        assert numbers(charts[f"spread-{name}"][0]["y"]).sum() == 400
 
 
 def test_sensitivity_shows_what_moves_the_return_and_what_does_not() -> None:
-    """Only numbers have a view; the median falls with the one that matters."""
+    """Only numbers have a chart; the median falls with the one that matters."""
     _, charts = page(rows_of(4000))
-    ltv, ratio = (numbers(data[2]["y"]) for data in charts["sensitivity"])
+    ltv, ratio = (
+        numbers(charts[f"sensitivity-{key.replace('.', '-')}"][2]["y"]) for key in KEYS[:2]
+    )
     assert (np.diff(ltv) < 0.0).all()
     assert np.ptp(ratio) < 0.25 * np.ptp(ltv)
-
-
-def test_a_heat_map_has_a_cell_a_pair_of_values() -> None:
-    """On a grid its axes are the grid's own values."""
-    rows = rows_of(12)
-    rows["staking.target_ltv"] = np.tile([0.3, 0.5, 0.7], 4)
-    rows["hedge.ratio"] = np.repeat([0.9, 0.95, 1.0, 0.8], 3)
-    _, charts = page(rows)
-    ((heat,),) = charts["heat"]
-    assert heat["x"] == ["0.3", "0.5", "0.7"]
-    assert heat["y"] == ["0.8", "0.9", "0.95", "1"]
-    assert numbers(heat["z"])[0] == 100.0 * rows["total_return"][9]
 
 
 def test_the_worst_are_linked_and_failed_gates_cannot_be_overlooked() -> None:
@@ -101,9 +89,9 @@ def test_the_worst_are_linked_and_failed_gates_cannot_be_overlooked() -> None:
 
 
 def test_a_set_without_numbers_has_a_page_too() -> None:
-    """Shocks alone: the distribution, and neither sensitivity nor heat map."""
+    """Shocks alone: the distribution alone."""
     _, charts = page(rows_of(8), keys=[])
-    assert charts.keys() == {"spread"}
+    assert charts.keys() == {"spread-total_return", "spread-max_drawdown"}
 
 
 def test_folds_stand_side_by_side() -> None:
@@ -113,5 +101,5 @@ def test_folds_stand_side_by_side() -> None:
         {"test_start": stamps, "train_value": [2.0, None], "test_value": [1.0, None]}
     )
     _, charts = page(rows_of(), folds=folds)
-    train, test = (numbers(bars["y"]) for bars in charts["folds"][0])
+    train, test = (numbers(bars["y"]) for bars in charts["folds"])
     np.testing.assert_array_equal([train, test], [[2.0, np.nan], [1.0, np.nan]])

@@ -22,36 +22,44 @@ VOID = {"meta", "img", "br", "link", "input", "wbr"}
 
 
 class Read(HTMLParser):
-    """Text of a page and of its marked cells; fails on tags that are not closed in order."""
+    """Text of a page and of its tables; fails on tags that are not closed in order.
+
+    tables: caption → first cell of a row → its other cells.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.open: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
         self.text: list[str] = []
-        self.cells: dict[str, str] = {}
+        self.tables: dict[str, dict[str, list[str]]] = {}
+        self.row: list[str] = []
         self.feed(html)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Remember what is open."""
+        """Remember what is open; a definition is no part of its cell."""
         if tag not in VOID:
-            self.open.append((tag, dict(attrs)))
+            self.open.append("tip" if ("class", "tip") in attrs else tag)
+        if tag in ("th", "td"):
+            self.row.append("")
 
     def handle_endtag(self, tag: str) -> None:
         """Close the innermost tag."""
-        assert self.open.pop()[0] == tag
+        assert self.open.pop() in (tag, "tip")
+        if tag == "tr":
+            self.tables[next(reversed(self.tables))][self.row[0]] = self.row[1:]
+            self.row = []
 
     def handle_data(self, data: str) -> None:
-        """Collect the text, and that of cells with a name."""
-        if self.open and self.open[-1][0] in ("script", "style"):
+        """Collect the text, and that of captions and cells."""
+        if self.open and self.open[-1] in ("script", "style"):
             return
         self.text.append(data.strip())
-        for _, attrs in self.open:
-            for name in ("data-component", "data-listed", "data-figure", "data-cost"):
-                if name in attrs:
-                    key = f"{name[5:]} {attrs[name]}"
-                    self.cells[key] = self.cells.get(key, "") + data
+        if "caption" in self.open:
+            self.tables[data] = {}
+        elif self.row and "tip" not in self.open:
+            self.row[-1] += data
 
     @property
     def all(self) -> str:
@@ -64,15 +72,15 @@ def test_components_equal_the_tables_to_the_last_digit(sample_runs: Named, name:
     """Each is the exact sum of its column, rounded once; so is their sum; costs and funding too."""
     result, gates = sample_runs[name]
     run, page = RunView(result), Read(tear_sheet_html(result, gates, WRITTEN))
-    table = result.frames["attribution"]
-    exact = {part: math.fsum(table[part]) for part in COMPONENTS}
+    (shown,) = (rows for caption, rows in page.tables.items() if caption.startswith("Components"))
+    exact = {part: math.fsum(result.frames["attribution"][part]) for part in COMPONENTS}
     for part, value in exact.items():
-        assert page.cells[f"component {part}"].strip() == amount(value, run.digits)
-    total = amount(math.fsum(exact.values()), run.digits)
-    assert page.cells["component pnl"].strip() == total
-    if run.costs_by_kind:
-        assert page.cells["cost execution"] == amount(-exact["execution_cost"], run.digits)
-        assert page.cells["cost gas"] == amount(-exact["gas"], run.digits)
+        assert shown[part][0] == amount(value, run.digits)
+    assert shown["profit and loss"][0] == amount(math.fsum(exact.values()), run.digits)
+    if len(run.costs_by_kind):
+        *_, execution, gas, _ = page.tables[f"Costs by kind, {run.currency}"]["in all"]
+        assert execution == amount(-exact["execution_cost"], run.digits)
+        assert gas == amount(-exact["gas"], run.digits)
 
 
 @pytest.mark.parametrize("name", [*MODES, *SPECIAL])
@@ -81,9 +89,8 @@ def test_parts_by_kind_and_venue_add_up_to_their_component(sample_runs: Named, n
     run = RunView(sample_runs[name][0])
     parts = run.summary["attribution"]
     tolerance = 1e-9 * run.result.identity.capital
-    execution = math.fsum(line.execution for line in run.costs_by_kind)
-    gas = math.fsum(line.gas for line in run.costs_by_kind)
-    received = math.fsum(line.received for line in run.funding_by_venue)
+    execution, gas = run.costs_by_kind["execution"].sum(), run.costs_by_kind["gas"].sum()
+    received = run.funding_by_venue["received"].sum()
     assert execution == pytest.approx(-parts["execution_cost"], abs=tolerance)
     assert gas == pytest.approx(-parts["gas"], abs=tolerance)
     assert received == pytest.approx(parts["funding"], abs=tolerance)
@@ -94,9 +101,10 @@ def test_headline_figures_stand_beside_their_benchmarks(sample_runs: Named) -> N
     result, gates = sample_runs["btc_basis"]
     page = Read(tear_sheet_html(result, gates, WRITTEN))
     lending = result.summary["benchmarks"]["lending"]
-    assert percent(result.summary["total_return"]) in page.cells["figure total_return"]
-    assert f"lending {percent(lending['total_return'])}" in page.cells["figure total_return"]
-    assert f"lending {percent(lending['apy'])}" in page.cells["figure apy"]
+    rows = page.tables["Beside its benchmarks"]
+    for name, label in (("total_return", "Return"), ("apy", "APY")):
+        assert rows[label][:2] == [percent(result.summary[name]), percent(lending[name])]
+        assert f"lending {percent(lending[name])}" in page.all
 
 
 def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
@@ -111,7 +119,7 @@ def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "word", "told"),
+    ("name", "word", "message"),
     [
         ("failed", "GATE FAILED", "1 failed gate"),
         ("liquidated", "LIQUIDATED", "closed by force at"),
@@ -120,7 +128,7 @@ def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
     ],
 )
 def test_what_must_not_be_overlooked_is_on_top(
-    sample_runs: Named, name: str, word: str, told: str
+    sample_runs: Named, name: str, word: str, message: str
 ) -> None:
     """In the title, as a stamp and as a banner before any figure."""
     result, gates = sample_runs[name]
@@ -132,7 +140,7 @@ def test_what_must_not_be_overlooked_is_on_top(
     page = Read(html)
     title = html[html.index("<title>") : html.index("</title>")]
     assert word in title
-    assert page.all.index(word) < page.all.index(told) < page.all.index("Final equity")
+    assert page.all.index(word) < page.all.index(message) < page.all.index("Final equity")
 
 
 def test_a_clean_run_has_no_banner(sample_runs: Named) -> None:

@@ -1,0 +1,69 @@
+"""A table of a page, of a document or of the screen: titles, rows of texts, a last row of sums."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Term(NamedTuple):
+    """A name with its definition, which a page shows on hover and on focus."""
+
+    text: str
+    meaning: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Link(NamedTuple):
+    """A name that leads somewhere; without an address it is only a name."""
+
+    text: str
+    href: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Cell = str | Term | Link
+Cells = tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of cells under titles; the first cell of a row names it.
+
+    titles: those of numbers begin with >, those of long texts with ~; below "verdict" stands the
+        word of a status. foot: the row of sums. wide: over the whole width of a page. folded: shown
+        when it is opened. code: its cells are settings or hashes.
+    """
+
+    titles: Cells
+    rows: Sequence[Cells]
+    caption: str = ""
+    foot: tuple[str, ...] = ()
+    wide: bool = True
+    folded: bool = False
+    code: bool = False
+
+    @property
+    def heads(self) -> list[tuple[Cell, str]]:
+        """Each title without its sign, and the kind of its column: number, prose, verdict or ''."""
+        heads: list[tuple[Cell, str]] = []
+        for title in self.titles:
+            text = str(title)
+            kind = {">": "number", "~": "prose"}.get(text[:1], "verdict" * (text == "verdict"))
+            bare = text.lstrip(">~")
+            heads.append((title._replace(text=bare) if isinstance(title, Term) else bare, kind))
+        return heads
+
+    def markdown(self) -> list[str]:
+        """Return the lines of the table in Markdown."""
+        if not self.rows:
+            return ["None."]
+        rule = "|".join("---:" if kind == "number" else "---" for _, kind in self.heads)
+        lines = [
+            " | ".join(" ".join(str(cell).split()).replace("|", "\\|") for cell in row)
+            for row in ([title for title, _ in self.heads], *self.rows)
+        ]
+        return [f"| {lines[0]} |", f"|{rule}|", *(f"| {line} |" for line in lines[1:])]
