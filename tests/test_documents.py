@@ -30,7 +30,7 @@ HELP = "the examples of --help"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 # Names of commands, without the arguments that they need.
 NAMES = re.compile(
-    r"basis (run|backtest|sweep|request|data|report|report compare|results|results export|resume"
+    r"basis (run|backtest|sweep|request|data|report|report compare|results|resume"
     r"|halt)|.*(MODE|NAME|CODE|FILE).*"
 )
 VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run")  # 1 is an answer too

@@ -1,7 +1,7 @@
 """`basis results`: what is recorded, and keeping it."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from basis_pipeline.results.database.runs import RunRecord
     from basis_pipeline.settings import Settings
 
-HELP = """Recorded runs: list, show, compare and export them; back them up, restore and prune them.
+HELP = """Recorded runs: list and show them; back them up, restore and prune them.
 
 A run is named by its identity, or the beginning of it that no other run has. Runs are kept as files
-below the results directory, and as rows in the database of BASIS_RESULTS_DB_URL.
+below the results directory, and as rows in the database of BASIS_RESULTS_DB_URL. `basis report
+compare` puts runs side by side.
 """
+SHOWN = {
+    "positions": ("position", ">quantity", ">lowest", ">highest"),
+    "gate_verdicts": ("asset", "check_name", "status", "message"),
+}
 LIST = ("run", "recorded", "mode", *screen.HEADLINES, "status")
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of its name.")]
 Mode = Annotated[str | None, typer.Option(help="Runs of this mode alone.")]
@@ -54,23 +59,17 @@ def list_runs(
 
     settings = settings_of(results_dir=results_dir)
     from_then = _time(since, "--since") if since else None
-    engine = _database(settings)
-    found = (
-        runs(engine, mode=mode, since=from_then, status=status, limit=limit or None)
-        if engine
-        else []
+    engine, limited = _database(settings), limit or None
+    records = (
+        runs(engine, mode=mode, since=from_then, status=status, limit=limited) if engine else []
     )
     if form == "json":
-        _print([asdict(record) for record in found])
+        _print([record._asdict() for record in records])
         return
-    rows = [_row(record) for record in found]
-    screen.console().print(screen.table("", LIST, rows))
-    from basis_pipeline.results.database.archive import QUEUE_DIRECTORY
-    from basis_pipeline.results.database.queue import ResultQueue
-
-    waiting = len(ResultQueue(settings.results_dir / QUEUE_DIRECTORY).waiting())
+    _show(records)
+    waiting = len(_archive(settings).waiting())
     more = f"; {count_of(waiting, 'run')} to be recorded" if waiting else ""
-    screen.echo(count_of(len(found), "run") + more)
+    screen.echo(count_of(len(records), "run") + more)
 
 
 @results.command()
@@ -81,86 +80,17 @@ def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None
     from basis_pipeline.results.database.runs import run as recorded
 
     record = recorded(engine, run)
-    found = document(engine, record.run_id)
+    tables = document(engine, record.run_id)
     if form == "json":
-        _print(found)
+        _print(tables)
         return
-    for name, value in asdict(record).items():
-        if name != "files":
-            screen.echo(f"  {name:20}{_cell(value)}")
-    days, trades = found["daily_performance"], found["trades"]
+    for name, value in record._asdict().items():
+        screen.echo(f"  {name:20}{_cell(value)}")
+    days, trades = tables["daily_performance"], tables["trades"]
     screen.echo(f"  {'rows':20}{len(days)} days, {len(trades)} trades and liquidations")
-    positions = [
-        [row["position"], *(_cell(row[name]) for name in ("quantity", "lowest", "highest"))]
-        for row in found["positions"]
-    ]
-    columns = ("position at the end", ">quantity", ">lowest", ">highest")
-    screen.console().print(screen.table("", columns, positions))
-    gates = [
-        [row["asset"], row["check_name"], row["status"], row["message"]]
-        for row in found["gate_verdicts"]
-    ]
-    screen.console().print(screen.table("", ("asset", "gate", "status", "message"), gates))
-
-
-@results.command()
-def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Two runs or more.")],
-    form: Form = "table",
-    results_dir: ResultsDir = None,
-) -> None:
-    """Put runs side by side: what they were, their figures, and the settings they differ in."""
-    if len(runs) < 2:
-        raise CommandError("API-001", "one run cannot be compared", where="basis results compare")
-    engine = _require_database(settings_of(results_dir=results_dir))
-    from basis_pipeline.results.database.runs import compare as compared
-    from basis_pipeline.results.database.runs import run as recorded
-
-    records = [recorded(engine, name) for name in runs]
-    found = compared(records)
-    if form == "json":
-        _print({"runs": [record.run_id for record in records], **found})
-        return
-    names = [f">{record.run_id}" for record in records]
-    for title, values in found.items():
-        rows = [[name, *map(_cell, held)] for name, held in values.items()]
-        screen.console().print(screen.table("", (title, *names), rows))
-
-
-@results.command()
-def export(
-    run: Run,
-    out: Annotated[Path, typer.Option(help="Directory for the files, one a table.")],
-    form: Annotated[
-        Literal["csv", "parquet", "json"], typer.Option("--format", help="Form of the files.")
-    ] = "csv",
-    results_dir: ResultsDir = None,
-) -> None:
-    """Write what the database holds of a run as files for other tools.
-
-    Example: basis results export 1f2e --out exported --format parquet
-    """
-    engine = _require_database(open_settings("basis results export", results_dir))
-    import pandas as pd
-
-    from basis_pipeline.files import write_atomically
-    from basis_pipeline.results.database.runs import document
-    from basis_pipeline.results.database.runs import run as recorded
-
-    for name, rows in document(engine, recorded(engine, run).run_id).items():
-        frame, file = pd.DataFrame(rows), out / f"{name}.{form}"
-        content = {
-            "csv": lambda f: f.to_csv(index=False).encode(),
-            "parquet": lambda f: f.to_parquet(index=False),
-            "json": lambda f: f.to_json(orient="records", date_format="iso", indent=2).encode(),
-        }[form](frame)
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, content)
-        except OSError as error:
-            what = f"the run cannot be exported: {error.strerror or error}"
-            raise ResultsError("RS-001", what, where=str(error.filename or file)) from error
-        screen.echo(str(file))
+    for table, columns in SHOWN.items():
+        rows = [[_cell(row[name.lstrip(">")]) for name in columns] for row in tables[table]]
+        screen.console().print(screen.table("", columns, rows))
 
 
 @results.command()
@@ -202,10 +132,10 @@ def restore(
     from basis_pipeline.operations.upkeep import COMPONENT
     from basis_pipeline.results.database.backup import restore as restored
 
-    found = restored(file, _archive(settings), overwrite=overwrite)
-    event = {"backup": str(file), "runs": len(found)}
+    records = restored(file, _archive(settings), overwrite=overwrite)
+    event = {"backup": str(file), "runs": len(records)}
     emit(settings, EventType.RESULTS_RESTORED, COMPONENT, **event)
-    screen.echo(f"{count_of(len(found), 'run')} restored into {settings.results_dir}")
+    screen.echo(f"{count_of(len(records), 'run')} restored into {settings.results_dir}")
 
 
 @results.command()
@@ -238,13 +168,13 @@ def prune(
     from basis_pipeline.operations.upkeep import prune as pruned
     from basis_pipeline.results.database.runs import prunable, runs
 
-    found = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
-    screen.console().print(screen.table("", LIST, [_row(record) for record in found]))
+    removable = prunable(runs(engine, mode=mode), keep=keep or 1, before=before)
+    _show(removable)
     if not yes:
-        screen.echo(f"{count_of(len(found), 'run')} would be removed: add --yes")
+        screen.echo(f"{count_of(len(removable), 'run')} would be removed: add --yes")
         return
-    pruned(settings, found)
-    screen.echo(f"{count_of(len(found), 'run')} removed")
+    pruned(settings, removable)
+    screen.echo(f"{count_of(len(removable), 'run')} removed")
 
 
 @results.command()
@@ -254,12 +184,12 @@ def drain(results_dir: ResultsDir = None) -> None:
     Every run does so when it starts; this is for a database that was out of reach. Exit code 1 when
     something needs a person to look at it.
     """
-    found = _archive(open_settings("basis results drain", results_dir)).start()
-    added = count_of(len(found.added), "run")
-    screen.echo(f"{added} recorded from files; entries of the queue recorded: {found.drained}")
-    for problem in found.problems:
+    done = _archive(open_settings("basis results drain", results_dir)).start()
+    added = count_of(len(done.added), "run")
+    screen.echo(f"{added} recorded from files; entries of the queue recorded: {done.drained}")
+    for problem in done.problems:
         screen.echo_error(problem)
-    if found.problems:
+    if done.problems:
         raise typer.Exit(1)
 
 
@@ -295,15 +225,13 @@ def _time(text: str, where: str) -> datetime:
         raise CommandError("API-001", error.what, where=where, available=error.available) from None
 
 
-def _row(record: "RunRecord") -> list[str]:
-    cells = screen.headlines(asdict(record))
-    return [
-        record.run_id,
-        f"{record.created_at:%Y-%m-%d %H:%M:%S}",
-        record.mode,
-        *cells,
-        record.status,
-    ]
+def _show(records: "Sequence[RunRecord]") -> None:
+    rows = []
+    for record in records:
+        figures = screen.headlines(record._asdict())
+        at = _cell(record.created_at)
+        rows.append([record.run_id, at, record.mode, *figures, record.status])
+    screen.console().print(screen.table("", LIST, rows))
 
 
 def _cell(value: Any) -> str:
@@ -315,8 +243,7 @@ def _cell(value: Any) -> str:
 
 
 def _print(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=_text))
+    def text(of: Any) -> str:
+        return of.isoformat() if isinstance(of, datetime) else str(of)
 
-
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=text))

@@ -19,8 +19,8 @@ from basis_pipeline.errors import PlatformError
 from basis_pipeline.masking import masked
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.results.database.connection import connect, reading, writing
-from basis_pipeline.results.database.control import ALERTS
 from basis_pipeline.results.database.migration import migrate
+from basis_pipeline.results.database.tables import ALERTS
 from basis_pipeline.settings import SecretUrl, Settings
 
 COMPONENT = "alerts"

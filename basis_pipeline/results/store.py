@@ -8,7 +8,6 @@ and be renewed, and say when they were given: no hash of the run covers them.
 """
 
 import json
-import os
 import secrets
 import shutil
 import time
@@ -115,21 +114,19 @@ def write_run(
     """
     directory = directory.absolute()
     files = _files_of(result)
-    judged = None if verdicts is None else _verdicts_file(verdicts)
+    judged = {} if verdicts is None else {VERDICTS: _verdicts_file(verdicts)}
     with _writing(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
         _sweep(directory)
         if _holds(directory, result.run_id, files):
-            if judged is not None:
-                write_atomically(directory / VERDICTS, judged)
+            for name, content in judged.items():
+                write_atomically(directory / name, content)
             return directory
         partial = directory.parent / f".{directory.name}.partial-{secrets.token_hex(4)}"
         try:
             partial.mkdir()
-            for name, content in files.items():
-                _write_durably(partial / name, content)
-            if judged is not None:
-                _write_durably(partial / VERDICTS, judged)
+            for name, content in (files | judged).items():
+                write_atomically(partial / name, content)
             sync_directory(partial)
             if not _holds(directory, result.run_id, files):  # another writer may have been faster
                 _put_in_place(partial, directory)
@@ -196,24 +193,6 @@ def read_verdicts(directory: Path) -> list[Verdict]:
         raise ResultsError("RS-003", what, where=str(directory / VERDICTS)) from error
 
 
-def load_frame(directory: Path, table: str) -> pd.DataFrame:
-    """Read one table of a run, checked against its recorded hash.
-
-    Raises
-    ------
-    ResultsError: RS-002 when there is no such run or table, RS-003 when the file is missing or
-        differs.
-    """
-    files = _summary(directory)["files"]
-    name = f"{table}.parquet"
-    if name not in files:
-        tables = ", ".join(Path(file).stem for file in files if file.endswith(".parquet"))
-        raise ResultsError(
-            "RS-002", f"the run has no table {table}", where=str(directory), available=tables
-        )
-    return decode(_verified(directory, name, files[name]))
-
-
 def verify_run(directory: Path, summary_sha256: str | None = None) -> None:
     """Check every file of a run against its recorded hash, `summary.json` against the given one.
 
@@ -230,9 +209,21 @@ def verify_run(directory: Path, summary_sha256: str | None = None) -> None:
 
 
 def summary_hash(directory: Path) -> str:
-    """Hash of a run's `summary.json`, which itself records the hashes of all other files."""
+    """Return the hash of a run's `summary.json`, which records those of all other files.
+
+    Raises
+    ------
+    ResultsError: RS-002 when there is no run, RS-003 or RS-006 when it cannot be read.
+    """
     _summary(directory)
     return sha256((directory / SUMMARY).read_bytes())
+
+
+def run_files(directory: Path) -> list[Path]:
+    """Return every file of a run, its verdicts among them. Raises as `summary_hash`."""
+    names = (SUMMARY, *_summary(directory)["files"])
+    judged = [VERDICTS] if (directory / VERDICTS).is_file() else []
+    return [directory / name for name in (*names, *judged)]
 
 
 def verdicts_hash(directory: Path) -> str | None:
@@ -241,12 +232,6 @@ def verdicts_hash(directory: Path) -> str | None:
         return sha256((directory / VERDICTS).read_bytes())
     except OSError:
         return None
-
-
-def run_hashes(directory: Path) -> dict[str, Any]:
-    """Return what a run's `summary.json` records of every other file: hash, and rows of a table."""
-    files: dict[str, Any] = _summary(directory)["files"]
-    return files
 
 
 def _files_of(result: RunResult) -> dict[str, bytes]:
@@ -285,13 +270,8 @@ def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
     try:
         summary = _summary(directory)
     except ResultsError as error:
-        damaged = error.code == "RS-003"
-        if damaged and {path.name for path in directory.iterdir()} <= {
-            *files,
-            SUMMARY,
-            CONFIG,
-            VERDICTS,
-        }:
+        there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+        if error.code == "RS-003" and there <= {*files, VERDICTS}:
             return False
         raise ResultsError(
             "RS-001",
@@ -376,13 +356,6 @@ def _verified(directory: Path, name: str, entry: Mapping[str, Any]) -> bytes:
 def _unreadable(error: OSError, directory: Path) -> ResultsError:
     what = f"the run cannot be read: {error.strerror}"
     return ResultsError("RS-006", what, where=str(error.filename or directory))
-
-
-def _write_durably(file: Path, content: bytes) -> None:
-    with file.open("xb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
 
 
 @contextmanager

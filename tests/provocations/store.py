@@ -8,7 +8,6 @@ from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.backup import backup, restore
 from basis_pipeline.results.database.connection import connect, writing
 from basis_pipeline.results.database.migration import migrate
-from basis_pipeline.results.database.queue import ResultQueue
 from basis_pipeline.results.database.runs import run
 from basis_pipeline.results.store import read_run, write_run
 from basis_pipeline.runs.scenarios import Study
@@ -74,9 +73,10 @@ def server_down(_: Path) -> None:
 
 def full_queue(place: Path) -> None:
     """Two results for a queue of one."""
-    queue = ResultQueue(place / "waiting", depth=1, wait_seconds=0.0)
+    url = f"sqlite:///{place}/runs.sqlite"
+    archive = Archive(place / "results", url, depth=1, wait_seconds=0.0)
     for name in ("a", "b"):
-        queue.accept([name])
+        archive.accept([name])
 
 
 def no_backup(place: Path) -> None:

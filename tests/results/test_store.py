@@ -18,7 +18,6 @@ from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.store import (
     STALE_SECONDS,
     RunIdentity,
-    load_frame,
     read_run,
     read_verdicts,
     summary_hash,
@@ -60,7 +59,6 @@ def test_round_trip(tmp_path: Path) -> None:
     assert list(again.frames) == list(run.frames)
     for table, frame in run.frames.items():
         pd.testing.assert_frame_equal(again.frames[table], frame, check_dtype=False)
-        pd.testing.assert_frame_equal(load_frame(tmp_path / "run", table), again.frames[table])
 
 
 def test_files_of_the_command_contract(tmp_path: Path) -> None:
@@ -198,13 +196,11 @@ def test_new_figures_over_the_same_tables_are_written(tmp_path: Path) -> None:
     assert read_run(tmp_path / "run").summary["omega"] == 1.2
 
 
-def test_absent_runs_and_tables_say_what_is_there(tmp_path: Path) -> None:
-    """RS-002 lists the runs beside, or the tables of the run."""
+def test_absent_runs_say_what_is_there(tmp_path: Path) -> None:
+    """RS-002 lists the runs beside."""
     write_run(make_run(), tmp_path / "here")
     with pytest.raises(ResultsError, match=r"RS-002.*available: here"):
         read_run(tmp_path / "there")
-    with pytest.raises(ResultsError, match=r"RS-002.*available: equity"):
-        load_frame(tmp_path / "here", "trades")
 
 
 def test_foreign_files_are_never_deleted(tmp_path: Path) -> None:

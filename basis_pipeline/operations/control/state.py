@@ -33,9 +33,9 @@ from basis_pipeline.operations.control.model import (
     describe,
 )
 from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
-from basis_pipeline.results.database.control import CONTROL_BREACHES as BREACHES
-from basis_pipeline.results.database.control import CONTROL_TRANSITIONS as TRANSITIONS
 from basis_pipeline.results.database.migration import migrate, revision_of
+from basis_pipeline.results.database.tables import CONTROL_BREACHES as BREACHES
+from basis_pipeline.results.database.tables import CONTROL_TRANSITIONS as TRANSITIONS
 from basis_pipeline.settings import Settings, project_root
 
 UNREACHABLE = "RS-008"

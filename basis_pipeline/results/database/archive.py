@@ -3,31 +3,31 @@
 A run's life: its directory is written (`results.store`), it is accepted by the queue, its rows are
 written to the database and it leaves the queue. Whoever is killed on the way leaves something that
 the next start finishes: `start` drains the queue and compares the directories with the rows.
+
+The queue is a directory with an empty file a run, `<acceptance number>-<run_id>`: it can be counted
+while the database is out of reach. What is recorded is read from the run's own directory, so that
+nothing in the queue can differ from it.
 """
 
-import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
-from sqlalchemy import Row, delete, exc, select, update
+from sqlalchemy import delete, exc, select, update
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.files import locked
+from basis_pipeline.files import locked, sync_directory
+from basis_pipeline.results.database.backup import finish_restore, remove_leftovers
 from basis_pipeline.results.database.connection import connect, reading, writing
 from basis_pipeline.results.database.migration import migrate
-from basis_pipeline.results.database.queue import DEPTH, WAIT_SECONDS, ResultQueue
 from basis_pipeline.results.database.recording import RunRows, record, run_rows
-from basis_pipeline.results.database.restoring import (
-    BACKUPS,
-    STAGED,
-    finish_restore,
-    remove_leftovers,
-)
 from basis_pipeline.results.database.tables import MISSING, RECORDED, RUNS
 from basis_pipeline.results.store import (
     SUMMARY,
@@ -39,8 +39,28 @@ from basis_pipeline.results.store import (
 from basis_pipeline.verdict import Verdict
 
 RUNS_DIRECTORY, QUEUE_DIRECTORY, LOCK_FILE = "runs", "waiting", "store.lock"
+DEPTH = 1000  # runs that wait at most
+WAIT_SECONDS = 30.0
+QUEUE_LOCK_SECONDS = 60.0  # it is held for a moment at a time
 BATCH = 64  # runs a transaction
 REJECTED = (exc.SQLAlchemyError, sqlite3.Error, KeyError, TypeError, ValueError)
+
+
+class Waiting(NamedTuple):
+    """A run in the queue. Its number is the time of acceptance, in nanoseconds, and grows."""
+
+    number: int
+    run_id: str
+
+    @property
+    def accepted_at(self) -> datetime:
+        """When it was accepted, UTC."""
+        return datetime.fromtimestamp(self.number / 1e9, UTC)
+
+    @property
+    def name(self) -> str:
+        """Name of its file."""
+        return f"{self.number:020}-{self.run_id}"
 
 
 @dataclass(slots=True)
@@ -72,8 +92,9 @@ class Archive:
     ----------
     results_dir: holds the runs and the queue.
     url: of the database.
-    depth, wait_seconds: of the queue; `wait_seconds` also how long another process that drains it
-        is waited for.
+    depth: runs that the queue holds at most.
+    wait_seconds: how long a full queue, another process that drains it, or one that writes to the
+        database is waited for.
 
     Raises
     ------
@@ -90,10 +111,9 @@ class Archive:
     ) -> None:
         self.directory = results_dir
         self.runs = results_dir / RUNS_DIRECTORY
+        self.queue = results_dir / QUEUE_DIRECTORY
         self.engine = connect(url, busy_seconds=wait_seconds)
-        queue = results_dir / QUEUE_DIRECTORY
-        self.queue = ResultQueue(queue, depth=depth, wait_seconds=wait_seconds)
-        self._wait_seconds = wait_seconds
+        self.depth, self.wait_seconds = depth, wait_seconds
 
     def start(self) -> Reconciliation:
         """Finish what a killed process left: a restore, the queue, directories without rows.
@@ -105,18 +125,15 @@ class Archive:
         """
         with self.alone():
             finish_restore(self.engine, self.directory)
-            found = Reconciliation(drained=self._drain())
-            remove_leftovers(self.runs.glob(".*.pruned"))
-            remove_leftovers(self.directory.glob(f"{STAGED}*"))
-            remove_leftovers((self.directory / BACKUPS).glob(".results-*"))
-            self._mark(found)
-            now, unrecorded = datetime.now(UTC), self._unrecorded()
+            remove_leftovers(self.directory)
+            done = Reconciliation(drained=self._drain())
+            unrecorded, now = self._compare(done), datetime.now(UTC)
             for first in range(0, len(unrecorded), BATCH):
-                names = [(path.name, now) for path in unrecorded[first : first + BATCH]]
-                errors = self._record(names)
-                found.added += [name for name, _ in names if name not in errors]
-                found.unreadable += errors.values()
-        return found
+                names = unrecorded[first : first + BATCH]
+                errors = self._record([(name, now) for name in names])
+                done.added += [name for name in names if name not in errors]
+                done.unreadable += errors.values()
+        return done
 
     def keep(
         self, result: RunResult, verdicts: Iterable[Verdict] | None = None
@@ -125,7 +142,7 @@ class Archive:
 
         Raises
         ------
-        ResultsError: as `write_run` and `ResultQueue.accept`.
+        ResultsError: as `write_run` and `accept`.
         """
         write_run(result, self.runs / result.run_id, verdicts)
         return self.record(result.run_id)
@@ -135,7 +152,7 @@ class Archive:
 
         Raises
         ------
-        ResultsError: as `write_verdicts` and `ResultQueue.accept`.
+        ResultsError: as `write_verdicts` and `accept`.
         """
         write_verdicts(self.runs / run_id, verdicts)
         return self.record(run_id)
@@ -145,14 +162,41 @@ class Archive:
 
         Raises
         ------
-        ResultsError: as `ResultQueue.accept`: it was not accepted, and the next start finds it.
+        ResultsError: as `accept`: it was not accepted, and the next start finds it.
         """
-        self.queue.accept([run_id])
+        self.accept([run_id])
         try:
             self.drain()
         except ResultsError as error:
             return error
         return None
+
+    def accept(self, run_ids: Sequence[str]) -> list[Waiting]:
+        """Accept stored runs, on the disk when this returns, or none; in the order given.
+
+        Any number of threads and processes may do so at once: there is one order.
+
+        Raises
+        ------
+        ResultsError: RS-009 when the queue stays full, RS-001 when the disk is, RS-007 when another
+            holds its lock for too long.
+        """
+        patient = Retrying(
+            retry=retry_if_exception(lambda e: isinstance(e, ResultsError) and e.code == "RS-009"),
+            wait=wait_random_exponential(0.05, max=2.0),
+            stop=stop_after_delay(self.wait_seconds),
+            reraise=True,
+        )
+        return patient(self._accept, run_ids)
+
+    def waiting(self) -> list[Waiting]:
+        """Return the runs in the queue, in the order of acceptance. A run may be there twice."""
+        try:
+            names = sorted(path.name for path in self.queue.iterdir())
+        except FileNotFoundError:
+            return []
+        split = (name.partition("-") for name in names)
+        return [Waiting(int(number), run_id) for number, _, run_id in split if number.isdigit()]
 
     def drain(self) -> int:
         """Record everything that waits, in order; how many entries. Raises as `start`."""
@@ -183,24 +227,35 @@ class Archive:
         ------
         ResultsError: RS-007 when another goes on for too long, RS-001 when the lock cannot be made.
         """
-        lock = self.directory / LOCK_FILE
-        with ExitStack() as held:
-            try:
-                held.enter_context(locked(lock, self._wait_seconds))
-            except TimeoutError as error:
-                what = "another process goes on writing to the results database"
-                raise ResultsError("RS-007", what, where=str(lock)) from error
-            except OSError as error:
-                what = f"the results cannot be written: {error.strerror}"
-                raise ResultsError("RS-001", what, where=str(lock)) from error
+        with _alone(self.directory / LOCK_FILE, self.wait_seconds):
             yield
+
+    def _accept(self, run_ids: Sequence[str]) -> list[Waiting]:
+        self._require_room(len(run_ids))
+        with _alone(self.queue / ".lock", QUEUE_LOCK_SECONDS):
+            self._require_room(len(run_ids))  # another may have been faster
+            waiting = self.waiting()
+            # Later than every other, even when the clock was set back.
+            first = max(time.time_ns(), waiting[-1].number + 1 if waiting else 0)
+            accepted = [Waiting(first + place, run_id) for place, run_id in enumerate(run_ids)]
+            for entry in accepted:
+                (self.queue / entry.name).touch()
+            sync_directory(self.queue)
+        return accepted
+
+    def _require_room(self, count: int) -> None:
+        waiting = len(self.waiting())
+        if waiting and waiting + count > self.depth:
+            what = f"{waiting} results wait in the queue, which takes {self.depth}"
+            raise ResultsError("RS-009", what, where=str(self.queue))
 
     def _drain(self) -> int:
         migrate(self.engine)
         count = 0
-        while entries := self.queue.waiting()[:BATCH]:
+        while entries := self.waiting()[:BATCH]:
             self._record([(entry.run_id, entry.accepted_at) for entry in entries])
-            self.queue.remove(entries)
+            for entry in entries:
+                (self.queue / entry.name).unlink(missing_ok=True)
             count += len(entries)
         return count
 
@@ -229,38 +284,39 @@ class Archive:
             return {run_id: e for row in rows for run_id, e in self._write([row]).items()}
         return {}
 
-    def _unrecorded(self) -> list[Path]:
-        """Return the directories that no row describes."""
+    def _compare(self, done: Reconciliation) -> list[str]:
+        """Mark rows whose files are gone; the names of directories that no row describes."""
+        own = self.runs.absolute()
         query = select(RUNS.c.run_id, RUNS.c.path, RUNS.c.status, RUNS.c.verdicts_sha256)
         with reading(self.engine) as connection:
-            known = {row.run_id: row for row in connection.execute(query)}
-        return [
-            path
-            for path in (sorted(self.runs.iterdir()) if self.runs.is_dir() else ())
-            if not path.name.startswith(".")
-            and path.is_dir()
-            and not (path.name in known and _describes(known[path.name], path))
-        ]
-
-    def _mark(self, found: Reconciliation) -> None:
-        """Mark rows whose files are gone; those of another place are not ours to judge."""
-        own = str(self.runs.absolute()) + os.sep
-        query = select(RUNS.c.run_id, RUNS.c.path, RUNS.c.status).order_by(RUNS.c.number)
-        with reading(self.engine) as connection:
-            rows = connection.execute(query).all()
-        gone = [
-            row for row in rows if row.path.startswith(own) and not Path(row.path, SUMMARY).exists()
-        ]
-        found.missing = [row.run_id for row in gone]
-        newly = [row.run_id for row in gone if row.status != MISSING]
-        if newly:
+            rows = connection.execute(query.order_by(RUNS.c.number)).all()
+        described = set()
+        for row in rows:
+            directory, present = Path(row.path), Path(row.path, SUMMARY).exists()
+            if directory.parent != own:
+                # The run lies in another place, which is not ours to judge.
+                described |= {row.run_id} if present else set()
+            elif not present:
+                done.missing.append(row.run_id)
+            elif row.status == RECORDED and row.verdicts_sha256 == verdicts_hash(directory):
+                described.add(row.run_id)
+        if any(row.run_id in done.missing and row.status != MISSING for row in rows):
             with writing(self.engine, exclusive=RUNS.name) as connection:
-                mark = update(RUNS).where(RUNS.c.run_id.in_(newly))
+                mark = update(RUNS).where(RUNS.c.run_id.in_(done.missing))
                 connection.execute(mark.values(status=MISSING))
+        directories = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
+        names = [path.name for path in directories if path.is_dir() and path.name[0] != "."]
+        return [name for name in names if name not in described]
 
 
-def _describes(row: Row[str, str, str, str | None], directory: Path) -> bool:
-    """Whether a row is that of a directory, or of the same run in another place."""
-    if row.path != str(directory.absolute()):
-        return Path(row.path, SUMMARY).exists()
-    return bool(row.status == RECORDED and row.verdicts_sha256 == verdicts_hash(directory))
+@contextmanager
+def _alone(lock: Path, seconds: float) -> Iterator[None]:
+    try:
+        with locked(lock, seconds):
+            yield
+    except TimeoutError as error:
+        what = "another process goes on writing to the results"
+        raise ResultsError("RS-007", what, where=str(lock)) from error
+    except OSError as error:
+        what = f"the results cannot be written: {error.strerror}"
+        raise ResultsError("RS-001", what, where=str(error.filename or lock)) from error

@@ -1,44 +1,52 @@
 """Backups: the database and every run's directory in one tar file, checked by hashes.
 
-`manifest.json` comes first and has the hash of all else: the database as `dump` writes it, and the
-files of the runs. A backup restores into a database of the kind it came from.
+`manifest.json` has the hash of all else: the database as SQLite's own backup or `pg_dump` writes
+it, and the files of the runs. A backup restores into a database of the kind it came from.
+
+`restore` unpacks into `.restored-…`, checks, and renames that to `.restoring`. From there on the
+backup is what holds: whoever is killed, the next start goes on where they stopped. The database is
+first, since it may fail; the directories follow by two renames.
 """
 
+import hashlib
+import io
 import json
-import re
+import os
 import secrets
 import shutil
+import sqlite3
+import subprocess
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, update
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.files import file_sha256, sha256
-from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.database.connection import place
-from basis_pipeline.results.database.dump import FILES, dump_database
-from basis_pipeline.results.database.migration import revisions
-from basis_pipeline.results.database.restoring import (
-    BACKUPS,
-    RESTORING,
-    STAGED,
-    finish_restore,
-    remove_leftovers,
-)
-from basis_pipeline.results.database.runs import RunRecord, runs
-from basis_pipeline.results.database.tables import RECORDED
-from basis_pipeline.results.store import SUMMARY, VERDICTS, verdicts_hash
+from basis_pipeline.files import file_sha256
+from basis_pipeline.results.database.connection import coded, place, writing
+from basis_pipeline.results.database.migration import migrate, revisions
+from basis_pipeline.results.database.runs import RunRecord, runs, verify
+from basis_pipeline.results.database.tables import RECORDED, RUNS
+from basis_pipeline.results.store import run_files
 
+if TYPE_CHECKING:
+    from basis_pipeline.results.database.archive import Archive
+
+STAGED, RESTORING = ".restored-", ".restoring"
+BACKUPS = "backups"  # below the results directory
+LEFTOVERS = ("runs/.*.pruned", f"{STAGED}*", f"{BACKUPS}/.results-*")
 MANIFEST = "manifest.json"
-FORMAT = 2
+DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.pgdump"}
+FORMAT = 3
 NAME = "results-{:%Y%m%dT%H%M%S.%fZ}.tar"
-_MEMBER = re.compile(rf"{'|'.join(map(re.escape, FILES.values()))}|runs/[0-9a-f]{{16}}/[a-z_.]+")
+_ANYBODY = ("--no-owner", "--no-privileges")
 
 
-def backup(archive: Archive, directory: Path | None = None, *, keep: int | None = None) -> Path:
+def backup(archive: "Archive", directory: Path | None = None, *, keep: int | None = None) -> Path:
     """Write a backup into `directory`, read it back, then remove all but the newest `keep`.
 
     Parameters
@@ -54,15 +62,13 @@ def backup(archive: Archive, directory: Path | None = None, *, keep: int | None 
     archive.start()
     name = NAME.format(datetime.now(UTC))
     partial, database = directory / f".{name}.partial", directory / f".{name}.database"
-    with _writing(directory), archive.alone():
+    with archive.alone():
         directory.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(directory.glob(".results-*"))
+        remove_leftovers(directory, [".results-*"])
         try:
-            dump_database(archive.engine, database)
+            _dump(archive.engine, database)
             _pack(archive, database, partial)
-            with partial.open("rb") as written:
-                for _ in _verified(partial, written, archive):
-                    pass
+            _check(partial, archive.engine)
             made = partial.rename(directory / name)
         finally:
             partial.unlink(missing_ok=True)
@@ -77,7 +83,7 @@ def backups(directory: Path) -> list[Path]:
     return sorted(directory.glob(NAME.partition("{")[0] + "*.tar"))
 
 
-def restore(file: Path, archive: Archive, *, overwrite: bool = False) -> list[RunRecord]:
+def restore(file: Path, archive: "Archive", *, overwrite: bool = False) -> list[RunRecord]:
     """Put back what a backup holds, rows and files; the runs that are there then.
 
     Everything is unpacked and checked before anything is touched. Killed after that, the next start
@@ -92,11 +98,13 @@ def restore(file: Path, archive: Archive, *, overwrite: bool = False) -> list[Ru
     archive.start()
     staged = archive.directory / f"{STAGED}{secrets.token_hex(4)}"
     restoring = archive.directory / RESTORING
-    with _writing(archive.directory), archive.alone():
+    with archive.alone():
         if not overwrite:
             _require_empty(archive)
         try:
-            _unpack(file, staged, archive)
+            _check(file, archive.engine)
+            _unpack(file, staged)
+            (staged / "runs").mkdir(exist_ok=True)
             staged.rename(restoring)
             finish_restore(archive.engine, archive.directory)
         except ResultsError:
@@ -108,88 +116,100 @@ def restore(file: Path, archive: Archive, *, overwrite: bool = False) -> list[Ru
     return runs(archive.engine)
 
 
-def _pack(archive: Archive, database: Path, partial: Path) -> None:
+def finish_restore(engine: Engine, results_dir: Path) -> None:
+    """Replace the results by what lies in `.restoring`; nothing where there is no such directory.
+
+    The caller holds the lock of the archive.
+
+    Raises
+    ------
+    ResultsError: the database cannot be replaced; the directories are as they were. OSError.
+    """
+    restoring, place_of_runs = results_dir / RESTORING, results_dir / "runs"
+    if not restoring.is_dir():
+        return
+    database = restoring / DATABASES[engine.dialect.name]
+    if database.exists():
+        _load(engine, database)
+        migrate(engine)
+        with writing(engine, exclusive=RUNS.name) as connection:
+            moved = update(RUNS).where(RUNS.c.status == RECORDED)
+            connection.execute(moved.values(path=f"{place_of_runs.absolute()}/" + RUNS.c.run_id))
+        database.unlink()
+    if (restoring / "runs").is_dir():
+        if place_of_runs.exists():
+            place_of_runs.rename(restoring / "replaced")
+        (restoring / "runs").rename(place_of_runs)
+    shutil.rmtree(restoring)
+
+
+def remove_leftovers(directory: Path, patterns: Sequence[str] = LEFTOVERS) -> None:
+    """Remove what killed processes left. The caller holds the lock of the archive."""
+    for pattern in patterns:
+        for path in directory.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _pack(archive: "Archive", database: Path, partial: Path) -> None:
     kind = archive.engine.dialect.name
-    hashes, paths = {FILES[kind]: file_sha256(database)}, {FILES[kind]: database}
+    paths = {DATABASES[kind]: database}
     recorded = runs(archive.engine, status=RECORDED)
     for record in recorded:
-        files = {name: entry["sha256"] for name, entry in json.loads(record.files).items()}
-        files[SUMMARY] = record.summary_sha256
-        if judged := verdicts_hash(Path(record.path)):
-            files[VERDICTS] = judged
-        for name, digest in files.items():
-            hashes[f"runs/{record.run_id}/{name}"] = digest
-            paths[f"runs/{record.run_id}/{name}"] = Path(record.path) / name
+        verify(record)
+        for path in run_files(Path(record.path)):
+            paths[f"runs/{record.run_id}/{path.name}"] = path
     manifest = {
         "format": FORMAT,
         "created_at": datetime.now(UTC).isoformat(),
         "database": kind,
         "revision": revisions()[-1],
         "runs": len(recorded),
-        "files": hashes,
+        "files": {name: file_sha256(path) for name, path in paths.items()},
     }
-    head = partial.with_name(f".{MANIFEST}")
+    content, head = json.dumps(manifest, indent=1).encode(), tarfile.TarInfo(MANIFEST)
+    head.size = len(content)
     with tarfile.open(partial, "w") as tar:
-        head.write_text(json.dumps(manifest, indent=1), "utf-8")
-        tar.add(head, MANIFEST)
-        head.unlink()
+        tar.addfile(head, io.BytesIO(content))
         for name, path in paths.items():
-            if not path.is_file():
-                raise ResultsError("RS-003", f"{path.name} is missing", where=str(path))
-            if file_sha256(path) != hashes[name]:
-                what = f"{path.name} does not match its recorded hash"
-                raise ResultsError("RS-003", what, where=str(path))
             tar.add(path, name)
 
 
-def _verified(file: Path, opened: IO[bytes], archive: Archive) -> Iterator[tuple[str, bytes]]:
-    """Read the members of a backup one after the other, each held against the manifest."""
-    kind = archive.engine.dialect.name
+def _check(file: Path, engine: Engine) -> None:
+    """Hold every member of a backup against its manifest."""
+    kind = engine.dialect.name
     try:
-        with tarfile.open(fileobj=opened, mode="r|") as tar:
-            members = iter(tar)
-            manifest = json.loads(_read(tar, next(members, None)))
-            hashes = dict(manifest["files"])
+        with tarfile.open(file, "r:") as tar:
+            members: dict[str, Any] = {member.name: tar.extractfile(member) for member in tar}
+            manifest = json.load(members.pop(MANIFEST))
             if manifest["format"] != FORMAT or manifest["revision"] not in revisions():
                 raise _damaged(file, "another version of the project has made it")
             if manifest["database"] != kind:
                 raise _damaged(file, f"it is of {manifest['database']}, the database is {kind}")
-            for member in members:
-                content = _read(tar, member)
-                if not _MEMBER.fullmatch(member.name):
-                    raise _damaged(file, f"it has no place for {member.name}")
-                if sha256(content) != hashes.pop(member.name, ""):
-                    raise _damaged(file, f"{member.name} does not match its hash")
-                yield member.name, content
-    except (tarfile.TarError, ValueError, KeyError, TypeError) as error:
+            hashes = {n: hashlib.file_digest(m, "sha256").hexdigest() for n, m in members.items()}
+            if differing := sorted(hashes.items() ^ manifest["files"].items()):
+                what = f"{differing[0][0]} does not match its hash, is missing or does not belong"
+                raise _damaged(file, what)
+    except (tarfile.TarError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(file, str(error)) from error
-    if hashes:
-        raise _damaged(file, f"it lacks {len(hashes)} files, such as {next(iter(hashes))}")
 
 
-def _read(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes:
-    opened = tar.extractfile(member) if member else None
-    return opened.read() if opened else b""
+def _unpack(file: Path, staged: Path) -> None:
+    try:
+        with tarfile.open(file, "r:") as tar:
+            tar.extractall(staged, filter="data")
+    except tarfile.TarError as error:
+        # A member with a path of its own choosing, or the file has changed since it was checked.
+        raise _damaged(file, str(error)) from error
 
 
 def _damaged(file: Path, why: str) -> ResultsError:
     return ResultsError("RS-010", f"the backup cannot be restored: {why}", where=str(file))
 
 
-def _unpack(file: Path, staged: Path, archive: Archive) -> None:
-    try:
-        opened = file.open("rb")
-    except OSError as error:
-        raise _damaged(file, error.strerror or str(error)) from error
-    with opened:
-        for name, content in _verified(file, opened, archive):
-            target = staged / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    (staged / "runs").mkdir(exist_ok=True)
-
-
-def _require_empty(archive: Archive) -> None:
+def _require_empty(archive: "Archive") -> None:
     recorded = len(runs(archive.engine))
     files = archive.runs.is_dir() and any(archive.runs.iterdir())
     if recorded or files:
@@ -197,10 +217,45 @@ def _require_empty(archive: Archive) -> None:
         raise ResultsError("RS-011", f"there are results already: {recorded} runs", where=where)
 
 
-@contextmanager
-def _writing(where: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        what = f"the backup cannot be written or restored: {error.strerror or error}"
-        raise ResultsError("RS-001", what, where=str(error.filename or where)) from error
+def _dump(engine: Engine, file: Path) -> None:
+    """Write every row of one moment to a file."""
+    if engine.dialect.name == "sqlite":
+        with coded(engine), closing(_plain(engine)) as source, closing(sqlite3.connect(file)) as to:
+            source.backup(to)
+    else:
+        _run(engine, "pg_dump", "--format=custom", *_ANYBODY, f"--file={file}")
+
+
+def _load(engine: Engine, file: Path) -> None:
+    """Replace what a database holds by what `_dump` wrote, all of it or nothing."""
+    if engine.dialect.name == "sqlite":
+        with writing(engine):  # whoever holds the database is waited for here, and not below
+            pass
+        with coded(engine), closing(sqlite3.connect(file)) as source, closing(_plain(engine)) as to:
+            source.backup(to)
+    else:
+        replacing = ("--clean", "--if-exists", "--single-transaction", *_ANYBODY)
+        _run(engine, "pg_restore", *replacing, str(file))
+
+
+def _plain(engine: Engine) -> sqlite3.Connection:
+    return sqlite3.connect(str(engine.url.database))
+
+
+def _run(engine: Engine, program: str, *arguments: str) -> None:
+    if shutil.which(program) is None:
+        what = f"{program} is not installed: it comes with PostgreSQL"
+        raise ResultsError("RS-001", what, where=place(engine))
+    # The password is passed by the environment, where other users of the machine cannot read it.
+    name = engine.url.set(drivername="postgresql", password=None).render_as_string()
+    done = subprocess.run(
+        [program, f"--dbname={name}", *arguments],
+        env=os.environ | {"PGPASSWORD": engine.url.password or ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        message = " ".join(done.stderr.split())[:500]
+        code = "RS-008" if "connection to server" in message else "RS-010"
+        raise ResultsError(code, f"{program} failed: {message}", where=place(engine))

@@ -2,8 +2,7 @@
 
 A new one gets the tables of `METADATA`, an older one what has changed since. Each change of the
 tables has a file in `migrations/versions/`, named by its revision; its `down_revision` is the file
-before it: the history is a line, and its last file is where every database belongs. (Alembic's
-recipe "Building an Up to Date Database from Scratch".)
+before it. (Alembic's recipe "Building an Up to Date Database from Scratch".)
 """
 
 from pathlib import Path
@@ -12,13 +11,7 @@ from threading import Lock
 from sqlalchemy import Engine, inspect, text
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.database.connection import (
-    connect,
-    place,
-    reading,
-    sqlite_file,
-    writing,
-)
+from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
 from basis_pipeline.results.database.tables import METADATA, RUNS
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -60,30 +53,21 @@ def existing(url: str) -> Engine | None:
 def migrate(engine: Engine) -> str:
     """Make the tables of a new database, or change those of an older one; the last revision.
 
-    All of it is done or nothing.
-
-    Several processes may do so at once: one does the work, the others wait for it.
+    All of it is done or nothing. Of several processes one does the work, the others wait for it.
 
     Raises
     ------
     ResultsError: RS-005 when it holds tables that are not ours, RS-012 when it was made by a later
         version of the project; and as `writing`.
     """
-    last = revisions()[-1]
-    found = revision_of(engine)
-    if found == last:
-        return last
-    if found and found not in revisions():
-        raise ResultsError(
-            "RS-012",
-            f"the results database is at revision {found}, which this version does not know",
-            where=place(engine),
-            available=", ".join(revisions()),
-        )
+    known, current = revisions(), revision_of(engine)
+    if current == known[-1]:
+        return current
+    if current and current not in known:
+        what = f"the results database is at revision {current}, which this version does not know"
+        raise ResultsError("RS-012", what, where=place(engine), available=", ".join(known))
     from alembic import command
     from alembic.config import Config
-
-    from basis_pipeline.results.database import control  # noqa: F401 - it adds its tables
 
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
@@ -94,4 +78,4 @@ def migrate(engine: Engine) -> str:
         else:
             METADATA.create_all(connection, checkfirst=False)
             command.stamp(config, "head")
-    return last
+    return known[-1]

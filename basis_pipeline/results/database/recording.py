@@ -35,7 +35,6 @@ from basis_pipeline.results.store import (
     RunResult,
     read_run,
     read_verdicts,
-    run_hashes,
     summary_hash,
     verdicts_hash,
 )
@@ -77,7 +76,6 @@ def run_rows(directory: Path, accepted_at: datetime) -> RunRows:
         "capital": float(identity.capital),
         "engine_version": identity.engine_version,
         **{name: summary.get(name) for name in HEADLINES},
-        "files": json.dumps(run_hashes(directory)),
         "summary_sha256": summary_hash(directory),
         "verdicts_sha256": verdicts_hash(directory),
         "path": str(directory.absolute()),
@@ -141,23 +139,17 @@ def daily(result: RunResult) -> list[Row]:
 
 def _trades(events: pd.DataFrame) -> list[Row]:
     traded = events[events["kind"].isin(TRADED)]
+    at = [datetime.fromtimestamp(time / 1e9, UTC) for time in stamps(traded).tolist()]
     names = [column.name for column in TRADES.columns if column.name in traded]
-    at = stamps(traded).astype("datetime64[ns]").astype("datetime64[us]")
-    rows = _rows({"at": at, **{name: traded[name].to_numpy() for name in names}})
-    return [{**row, "at": row["at"].replace(tzinfo=UTC)} for row in rows]
+    columns = {"at": np.array(at, dtype=object)}
+    return _rows(columns | {name: traded[name].to_numpy() for name in names})
 
 
 def _positions(frame: pd.DataFrame) -> list[Row]:
     held = frame.drop(columns="timestamp")
     values = held.to_numpy(dtype=np.float64)
-    return _rows(
-        {
-            "position": held.columns.to_numpy(),
-            "quantity": values[-1],
-            "lowest": values.min(axis=0),
-            "highest": values.max(axis=0),
-        }
-    )
+    figures = {"quantity": values[-1], "lowest": values.min(0), "highest": values.max(0)}
+    return _rows({"position": held.columns.to_numpy(), **figures})
 
 
 def _rows(columns: Mapping[str, NDArray[Any]]) -> list[Row]:

@@ -1,14 +1,12 @@
 """Queries of the results database: which runs there are, and what is known of each."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, Select, Table, select
+from sqlalchemy import ColumnElement, Engine, Row, Table, select
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.connection import place, reading
@@ -16,52 +14,17 @@ from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.tables import (
     DAILY_PERFORMANCE,
     GATE_VERDICTS,
-    HEADLINES,
     POSITIONS,
     RECORDED,
     RUNS,
     TRADES,
 )
-from basis_pipeline.results.store import CONFIG, SUMMARY, RunResult, read_run, verify_run
+from basis_pipeline.results.store import SUMMARY, verify_run
 
 SHOWN = 20
-FACTS = ("mode", "share_class", "start", "end", "capital", "config_hash", "data_hash")
 OF_A_RUN = (RUNS, DAILY_PERFORMANCE, TRADES, POSITIONS, GATE_VERDICTS)
-
-
-@dataclass(frozen=True, slots=True)
-class RunRecord:
-    """A row of `runs`. Times are UTC; figures that are not defined are None."""
-
-    run_id: str
-    number: int
-    mode: str
-    share_class: str
-    created_at: datetime
-    status: str
-    config_hash: str
-    data_hash: str
-    start: datetime
-    end: datetime
-    capital: float
-    engine_version: str
-    final_equity: float | None
-    total_return: float | None
-    apy: float | None
-    volatility: float | None
-    sharpe: float | None
-    max_drawdown: float | None
-    min_health_factor: float | None
-    min_margin_ratio: float | None
-    rebalances: int
-    liquidations: int
-    files: str  # hash of every file, as JSON
-    summary_sha256: str
-    verdicts_sha256: str | None  # None before it was judged
-    path: str
-
-
-_COLUMNS = tuple(RUNS.c[item.name] for item in fields(RunRecord))
+# A row of `RUNS`, its columns by attribute. Times are UTC; figures that are not defined are None.
+RunRecord = Row[Any]
 
 
 def runs(
@@ -72,32 +35,31 @@ def runs(
     status: str | None = None,
     limit: int | None = None,
 ) -> list[RunRecord]:
-    """Recorded runs in the order they were recorded; with a limit only the last so many.
+    """Return recorded runs in the order they were recorded; with a limit only the last so many.
 
     Raises
     ------
     ResultsError: as `connection.reading`.
     """
-    query = select(*_COLUMNS).order_by(RUNS.c.number.desc()).limit(limit)
+    conditions = []
     if mode is not None:
-        query = query.where(RUNS.c.mode == mode)
+        conditions.append(RUNS.c.mode == mode)
     if since is not None:
-        query = query.where(RUNS.c.created_at >= since)
+        conditions.append(RUNS.c.created_at >= since)
     if status is not None:
-        query = query.where(RUNS.c.status == status)
-    return _records(engine, query)[::-1]
+        conditions.append(RUNS.c.status == status)
+    return _select(engine, *conditions, limit=limit)
 
 
 def run(engine: Engine, run_id: str) -> RunRecord:
-    """One run, by its identity or the beginning of it that no other has.
+    """Return one run, by its identity or the beginning of it that no other has.
 
     Raises
     ------
     ResultsError: RS-002 when no run, or more than one, is meant.
     """
-    like = RUNS.c.run_id.startswith(run_id, autoescape=True)
-    found = _records(engine, select(*_COLUMNS).where(like).order_by(RUNS.c.number))
-    exact = [record for record in found if record.run_id == run_id] or found
+    matching = _select(engine, RUNS.c.run_id.startswith(run_id, autoescape=True))
+    exact = [record for record in matching if record.run_id == run_id] or matching
     if run_id and len(exact) == 1:
         return exact[0]
     known = exact or runs(engine, limit=SHOWN)
@@ -112,9 +74,8 @@ def run(engine: Engine, run_id: str) -> RunRecord:
 
 
 def latest(engine: Engine, mode: str) -> RunRecord | None:
-    """The run of a mode recorded last, of those whose files are there."""
-    found = runs(engine, mode=mode, status=RECORDED, limit=1)
-    return found[0] if found else None
+    """Return the run of a mode recorded last, of those whose files are there."""
+    return next(iter(runs(engine, mode=mode, status=RECORDED, limit=1)), None)
 
 
 def directory_of(url: str, name: str) -> Path:
@@ -140,11 +101,6 @@ def directory_of(url: str, name: str) -> Path:
     return Path(record.path)
 
 
-def load(url: str, name: str) -> RunResult:
-    """Read the run that `directory_of` finds. Raises as it, and as `read_run`."""
-    return read_run(directory_of(url, name))
-
-
 def verify(record: RunRecord) -> None:
     """Check a run's files against the hashes recorded of them.
 
@@ -156,7 +112,7 @@ def verify(record: RunRecord) -> None:
 
 
 def rows_of(engine: Engine, table: Table, run_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows that a table holds of some runs, in the order of its key."""
+    """Return the rows that a table holds of some runs, in the order of its key."""
     key = list(table.primary_key.columns)
     query = select(table).where(table.c.run_id.in_(run_ids)).order_by(*key)
     with reading(engine) as connection:
@@ -179,46 +135,17 @@ def prunable(
     keep: 1 or more: the latest run of a mode always stays.
     """
     newer: Counter[str] = Counter()
-    found = []
+    removable = []
     for record in reversed(list(records)):
         if newer[record.mode] >= max(keep, 1) and (before is None or record.created_at < before):
-            found.append(record)
+            removable.append(record)
         newer[record.mode] += 1
-    return found[::-1]
+    return removable[::-1]
 
 
-def compare(records: Sequence[RunRecord]) -> dict[str, dict[str, list[Any]]]:
-    """Return the values of every run, in the order given, by name.
-
-    `facts` and `figures` are those of the database; `settings` are the keys of the configuration,
-    dotted, in which the runs differ: None where a run has none, or its files are gone.
-    """
-    configs = [_settings(record) for record in records]
-    keys = sorted({key for config in configs for key in config})
-    settings = {key: [config.get(key) for config in configs] for key in keys}
-    return {
-        "facts": {name: [getattr(record, name) for record in records] for name in FACTS},
-        "figures": {name: [getattr(record, name) for record in records] for name in HEADLINES},
-        "settings": {key: of for key, of in settings.items() if any(v != of[0] for v in of)},
-    }
-
-
-def _settings(record: RunRecord) -> dict[str, Any]:
-    """Return a run's configuration by dotted key; a mapping without keys is a value."""
-    try:
-        pending = list(json.loads((Path(record.path) / CONFIG).read_bytes()).items())
-    except (OSError, ValueError):
-        return {}
-    flat = {}
-    while pending:
-        key, value = pending.pop()
-        if isinstance(value, dict) and value:
-            pending += [(f"{key}.{name}", inner) for name, inner in value.items()]
-        else:
-            flat[key] = value
-    return flat
-
-
-def _records(engine: Engine, query: Select[Any]) -> list[RunRecord]:
+def _select(
+    engine: Engine, *conditions: ColumnElement[bool], limit: int | None = None
+) -> list[RunRecord]:
+    query = select(RUNS).where(*conditions).order_by(RUNS.c.number.desc()).limit(limit)
     with reading(engine) as connection:
-        return [RunRecord(**row) for row in connection.execute(query).mappings()]
+        return list(connection.execute(query))[::-1]

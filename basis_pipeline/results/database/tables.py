@@ -1,8 +1,4 @@
-"""The tables of the results database, in SQLAlchemy Core; the same on SQLite and PostgreSQL.
-
-Tables of other concepts are defined in modules of their own against the same `METADATA`, each with
-a migration of its own.
-"""
+"""The tables of the results database, in SQLAlchemy Core; the same on SQLite and PostgreSQL."""
 
 from datetime import UTC, datetime
 
@@ -42,7 +38,6 @@ METADATA = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
         "pk": "pk_%(table_name)s",
     }
@@ -52,7 +47,7 @@ METADATA = MetaData(
 class UtcTime(TypeDecorator[datetime]):
     """A moment, to the microsecond: always aware, always UTC, on every database.
 
-    SQLite keeps no zone, and PostgreSQL answers in the session's; naive times are refused.
+    SQLite keeps no zone, and PostgreSQL answers in the session's; naive times are rejected.
     """
 
     impl = DateTime(timezone=True)
@@ -74,6 +69,18 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
+def _texts(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False) for name in names]
+
+
+def _times(*names: str) -> list[Column[datetime]]:
+    return [Column(name, UtcTime, nullable=False) for name in names]
+
+
+def _doubles(*names: str) -> list[Column[float]]:
+    return [Column(name, Double) for name in names]
+
+
 def _of_run() -> Column[str]:
     return Column("run_id", Text, ForeignKey("runs.run_id", ondelete="CASCADE"), primary_key=True)
 
@@ -83,22 +90,17 @@ RUNS = Table(
     METADATA,
     Column("run_id", Text, primary_key=True),
     Column("number", Integer, nullable=False, unique=True),  # the order they were recorded in
-    Column("mode", Text, nullable=False),
-    Column("share_class", Text, nullable=False),
-    Column("created_at", UtcTime, nullable=False),
-    Column("status", Text, nullable=False),  # of RECORDED, MISSING
-    Column("config_hash", Text, nullable=False),
-    Column("data_hash", Text, nullable=False),
-    Column("start", UtcTime, nullable=False),
-    Column("end", UtcTime, nullable=False),
+    *_texts("mode", "share_class"),
+    *_times("created_at"),
+    *_texts("status", "config_hash", "data_hash"),  # status: RECORDED or MISSING
+    *_times("start", "end"),
     Column("capital", Double, nullable=False),
-    Column("engine_version", Text, nullable=False),
-    *(Column(name, Double) for name in HEADLINES[:-2]),
+    *_texts("engine_version"),
+    *_doubles(*HEADLINES[:-2]),
     *(Column(name, Integer, nullable=False) for name in HEADLINES[-2:]),
-    Column("files", Text, nullable=False),
-    Column("summary_sha256", Text, nullable=False),
-    Column("verdicts_sha256", Text),  # none where it has not been judged
-    Column("path", Text, nullable=False),
+    *_texts("summary_sha256"),
+    Column("verdicts_sha256", Text),  # none before it is judged
+    *_texts("path"),
     Index(None, "mode", "number"),
     Index(None, "created_at"),
     Index(None, "config_hash"),
@@ -110,16 +112,10 @@ TRADES = Table(
     METADATA,
     _of_run(),
     Column("sequence", Integer, primary_key=True),
-    Column("at", UtcTime, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("venue", Text, nullable=False),
-    Column("instrument", Text, nullable=False),
-    Column("quantity", Double),
-    Column("price", Double),
-    Column("notional", Double),
-    Column("fee", Double),
-    Column("gas", Double),
-    Column("reason", Text, nullable=False),
+    *_times("at"),
+    *_texts("kind", "venue", "instrument"),
+    *_doubles("quantity", "price", "notional", "fee", "gas"),
+    *_texts("reason"),
     sqlite_with_rowid=False,
 )
 
@@ -128,9 +124,7 @@ POSITIONS = Table(
     METADATA,
     _of_run(),
     Column("position", Text, primary_key=True),
-    Column("quantity", Double),
-    Column("lowest", Double),
-    Column("highest", Double),
+    *_doubles("quantity", "lowest", "highest"),
     Index(None, "position"),
     sqlite_with_rowid=False,
 )
@@ -140,11 +134,7 @@ DAILY_PERFORMANCE = Table(
     METADATA,
     _of_run(),
     Column("day", Date, primary_key=True),
-    Column("equity", Double),
-    Column("flow", Double),
-    Column("daily_return", Double),
-    Column("drawdown", Double),
-    *(Column(name, Double) for name in COMPONENTS),
+    *_doubles("equity", "flow", "daily_return", "drawdown", *COMPONENTS),
     sqlite_with_rowid=False,
 )
 
@@ -155,15 +145,11 @@ GATE_VERDICTS = Table(
     Column("asset", Text, primary_key=True),
     Column("check_name", Text, primary_key=True),
     Column("phase", Integer, nullable=False),
-    Column("severity", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("measured", Double),
-    Column("limit_value", Double),
-    Column("unit", Text, nullable=False),
-    Column("evidence", Text, nullable=False),  # JSON
+    *_texts("severity", "status", "message"),
+    *_doubles("measured", "limit_value"),
+    *_texts("unit", "evidence"),  # evidence: JSON
     Column("evaluated_at", UtcTime),
-    Column("pipeline_run", Text, nullable=False),
+    *_texts("pipeline_run"),
     Index(None, "status"),
     sqlite_with_rowid=False,
 )
@@ -173,15 +159,41 @@ BACKTEST_REQUESTS = Table(
     METADATA,
     Column("sequence", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …: the order
     Column("request_id", Text, nullable=False, unique=True),
-    Column("content", Text, nullable=False),  # the request, canonical JSON
-    Column("mode", Text, nullable=False),
-    Column("status", Text, nullable=False),  # of operations.requests.model.Status
-    Column("submitted_at", UtcTime, nullable=False),
+    *_texts("content", "mode"),  # content: the request, canonical JSON
+    *_texts("status"),  # of operations.requests.model.Status
+    *_times("submitted_at"),
     Column("attempts", Integer, nullable=False),  # runs that began to serve it
     Column("finished_at", UtcTime),
-    Column("pipeline_run", Text, nullable=False),  # that served it; empty before that
-    Column("run_id", Text, nullable=False),  # of the result; empty while there is none
-    Column("code", Text, nullable=False),  # why there is no result; empty otherwise
-    Column("message", Text, nullable=False),
+    # The pipeline run that served it, the run that came out, or why none did; empty before that.
+    *_texts("pipeline_run", "run_id", "code", "message"),
     Index(None, "status", "sequence"),
+)
+
+# The state is the last row: a number can be taken once, so a change is made once, by one.
+CONTROL_TRANSITIONS = Table(
+    "control_transitions",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …
+    *_times("at"),
+    *_texts("state", "previous", "by", "reason"),
+    *_texts("breaches"),  # those it was made for, JSON
+    *_texts("pipeline_run"),
+)
+
+# One row: what is open now, replaced as a whole by who holds the lock of the state.
+CONTROL_BREACHES = Table(
+    "control_breaches",
+    METADATA,
+    Column("content", Text, primary_key=True),  # JSON
+)
+
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …: the order
+    Column("key", Text, nullable=False, unique=True),  # of what it is about: delivered once
+    *_texts("content"),  # the alert, JSON
+    *_times("raised_at"),
+    Column("delivered_at", UtcTime),
+    Index(None, "delivered_at"),
 )

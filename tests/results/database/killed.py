@@ -49,7 +49,7 @@ def life(
     write_run(result, archive.runs / result.run_id)
     if late:
         sys.settrace(counting(late))
-    archive.queue.accept([result.run_id])
+    archive.accept([result.run_id])
     os.write(tell, ACCEPTED)
     archive.drain()
     os.write(tell, RECORDED)
@@ -148,7 +148,7 @@ def examined(archive: Archive, result: RunResult, heard: bytes) -> str:
     verdicts = rows_of(archive.engine, GATE_VERDICTS, [result.run_id])
     assert len(verdicts) == len(read_verdicts(archive.runs / result.run_id))
     assert len(verdicts) == 1 or JUDGED not in heard
-    assert archive.queue.waiting() == []
+    assert archive.waiting() == []
     assert archive.start().problems == []
     if not there:
         return "made again"

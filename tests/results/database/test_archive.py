@@ -65,7 +65,6 @@ def test_a_run_is_recorded_with_its_rows(archive: Archive) -> None:
     assert (record.apy, record.min_health_factor) == (made.summary["apy"], None)
     assert (record.start, record.end) == (made.identity.start, made.identity.end)
     assert record.created_at.tzinfo is UTC
-    assert '"equity.parquet"' in record.files
     verify(record)
     trades = rows_of(archive.engine, TRADES, [made.run_id])
     assert [(row["sequence"], row["kind"], row["notional"]) for row in trades] == [
@@ -178,10 +177,10 @@ def test_a_run_the_database_does_not_take_stops_no_other(archive: Archive) -> No
         if capital == 2.0:
             del made.summary["rebalances"]
         names.append(write_run(made, archive.runs / made.run_id).name)
-    archive.queue.accept(names)
+    archive.accept(names)
     assert archive.drain() == 3
     assert [r.capital for r in runs(archive.engine)] == [1.0, 3.0]
-    assert archive.queue.waiting() == []
+    assert archive.waiting() == []
     for _ in range(2):
         (error,) = archive.start().unreadable
         assert error.code == "RS-004"
@@ -253,10 +252,10 @@ def test_a_run_waits_while_the_database_is_held(archive: Archive) -> None:
         waits = archive.keep(made)
         assert waits is not None
         assert waits.code == "RS-007"
-        assert [entry.run_id for entry in archive.queue.waiting()] == [made.run_id]
+        assert [entry.run_id for entry in archive.waiting()] == [made.run_id]
     assert archive.start().drained == 1
     assert [r.run_id for r in runs(archive.engine)] == [made.run_id]
-    assert archive.queue.waiting() == []
+    assert archive.waiting() == []
 
 
 def test_runs_are_accepted_while_the_server_is_down(tmp_path: Path, database_url: str) -> None:
@@ -282,7 +281,7 @@ def test_a_full_queue_rejects_after_waiting(tmp_path: Path) -> None:
     rejected = make_run(capital=3.0)
     with pytest.raises(ResultsError, match=r"RS-009.*2 results wait"):
         down.keep(rejected)
-    assert len(down.queue.waiting()) == 2
+    assert len(down.waiting()) == 2
     up = Archive(results, f"sqlite:///{tmp_path}/runs.sqlite")
     assert up.start().added == [rejected.run_id]
     assert [r.capital for r in runs(up.engine)] == [1.0, 2.0, 3.0]

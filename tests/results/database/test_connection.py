@@ -23,7 +23,7 @@ PASSWORD = "correct-horse-7"
 def entry(number: int, at: datetime) -> dict[str, object]:
     """A row of a run."""
     texts = ("run_id", "mode", "share_class", "status", "config_hash", "data_hash", "path")
-    texts += ("engine_version", "files", "summary_sha256")
+    texts += ("engine_version", "summary_sha256")
     row: dict[str, object] = dict.fromkeys(texts, str(number))
     row |= dict.fromkeys(("capital", "rebalances", "liquidations"), 0)
     return row | {"number": number, "created_at": at, "start": at, "end": at}

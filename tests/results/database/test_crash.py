@@ -92,7 +92,7 @@ def accepted_at_once(archive: Archive, run_ids: list[str]) -> tuple[dict[int, st
 
     def offer(run_id: str) -> None:
         try:
-            (entry,) = archive.queue.accept([run_id])
+            (entry,) = archive.accept([run_id])
         except ResultsError as error:
             rejected.append(error.code)
         else:
@@ -140,7 +140,7 @@ def test_a_thousand_requests_that_nobody_drains_are_rejected_beyond_the_depth(
     url = f"sqlite:///{tmp_path}/runs.sqlite"
     archive = Archive(tmp_path / "results", url, depth=100)
     run_ids = directories(archive, template, THOUSAND)
-    archive.queue.wait_seconds = 0.0
+    archive.wait_seconds = 0.0
     accepted, rejected = accepted_at_once(archive, run_ids)
     assert (len(accepted), rejected) == (100, ["RS-009"] * 900)
     assert archive.drain() == 100
@@ -163,11 +163,11 @@ def test_a_process_killed_while_it_drains_again_and_again_loses_nothing(
     archive = Archive(tmp_path / "results", database_url)
     run_ids = directories(archive, template, 300)
     for first in range(0, len(run_ids), 100):
-        archive.queue.accept(run_ids[first : first + 100])
+        archive.accept(run_ids[first : first + 100])
         command = [sys.executable, "-c", DRAINER, str(tmp_path / "results"), database_url]
-        waiting = len(archive.queue.waiting())
+        waiting = len(archive.waiting())
         with subprocess.Popen(command) as drainer:
-            while len(archive.queue.waiting()) == waiting and drainer.poll() is None:
+            while len(archive.waiting()) == waiting and drainer.poll() is None:
                 pass
             drainer.kill()
         assert drainer.returncode == -signal.SIGKILL
@@ -195,13 +195,13 @@ def test_a_full_disk_rejects_or_keeps_a_result(tmp_path: Path) -> None:
     with full_disk(4096), pytest.raises(ResultsError, match="RS-001"):
         archive.keep(first)
     assert list(archive.runs.iterdir()) == []
-    assert archive.queue.waiting() == []
+    assert archive.waiting() == []
     write_run(second, archive.runs / second.run_id)
     with full_disk(4096):
         waits = archive.record(second.run_id)
     assert waits is not None
     assert waits.code == "RS-001"
-    assert [entry.run_id for entry in archive.queue.waiting()] == [second.run_id]
+    assert [entry.run_id for entry in archive.waiting()] == [second.run_id]
     write_run(first, archive.runs / first.run_id)
     found = archive.start()
     assert (found.drained, found.added) == (1, [first.run_id])

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, text
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.connection import connect, reading, writing
-from basis_pipeline.results.database.control import METADATA
 from basis_pipeline.results.database.migration import SCRIPTS, migrate, revision_of, revisions
+from basis_pipeline.results.database.tables import METADATA
 
 
 def test_the_history_is_a_line_and_ends_where_the_files_end() -> None:

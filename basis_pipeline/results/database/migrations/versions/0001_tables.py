@@ -1,6 +1,6 @@
 """Where every database begins: the tables of `METADATA`, which `migrate` makes itself."""
 
-revision = "0001_baseline"
+revision = "0001_tables"
 down_revision = None
 
 
