@@ -15,9 +15,9 @@ from basis_pipeline.reports.risk_charts import risk_charts
 from basis_pipeline.reports.run_charts import run_charts
 from basis_pipeline.reports.run_view import REASONS, RunView, flattened
 from basis_pipeline.reports.table import Cells, Table, Term
-from basis_pipeline.results.definitions import COMPONENT_MEANING, FIGURES, amount, percent
+from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts
-from basis_pipeline.results.tables import GROUPS
+from basis_pipeline.results.tables import COMPONENT_MEANING, GROUPS
 from basis_pipeline.verdict import Verdict
 
 HEADLINE = (

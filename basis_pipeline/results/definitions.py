@@ -1,8 +1,10 @@
-"""What every figure on a page is: its label, unit, sampling and meaning, and how it is written."""
+"""What every figure on a page is, and how it is written: the rows of `figures.csv`."""
 
+import csv
 import math
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, cast
 
 from basis_pipeline.results.metrics import SAMPLING
 
@@ -15,8 +17,12 @@ UNITS: dict[Unit, str] = {
     "count": "a count",
     "share": "share of equity",
 }
-RUN = "over the whole run"
-HOURLY = "every hourly mark, after its trades"
+SAMPLINGS = {
+    "run": "over the whole run",
+    "hourly": "every hour, after its trades",
+    "daily": SAMPLING,
+    "last": "the last hour",
+}
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -45,8 +51,8 @@ class Figure:
     unit: Unit
     sampling: str
     meaning: str
-    better: int = 0
-    digits: int = 2
+    better: int
+    digits: int
 
     @property
     def description(self) -> str:
@@ -67,96 +73,22 @@ class Figure:
         return amount(value, self.digits)
 
 
+def read_table(name: str) -> list[dict[str, str]]:
+    """Return the rows of a CSV file beside this module, by column."""
+    with (Path(__file__).parent / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 FIGURES: dict[str, Figure] = {
-    "total_return": Figure(
-        "Return",
-        "percent",
-        RUN,
-        "Growth of one unit of capital before entry costs, time-weighted: deposits and withdrawals "
-        "do not count as performance.",
-        1,
-    ),
-    "apr": Figure("APR", "percent", RUN, "Return divided by years of 365 days.", 1),
-    "apy": Figure("APY", "percent", RUN, "(1 + return)^(1 / years) − 1, years of 365 days.", 1),
-    "pnl": Figure(
-        "Profit and loss",
-        "currency",
-        RUN,
-        "Change of equity less flows; the sum of the ten components.",
-        1,
-    ),
-    "final_equity": Figure(
-        "Final equity", "currency", "the last mark", "What the book is worth at its marks."
-    ),
-    "net_flows": Figure("Net flows", "currency", RUN, "Deposits less withdrawals."),
-    "carry_per_year": Figure(
-        "Carry a year",
-        "percent",
-        RUN,
-        "Lending, borrowing, staking, rewards and funding, over average equity and years.",
-        1,
-    ),
-    "funding_per_year": Figure(
-        "Funding a year", "percent", RUN, "Funding received over average equity and years.", 1
-    ),
-    "cost_per_year": Figure(
-        "Cost a year", "percent", RUN, "Execution and gas over average equity and years.", -1
-    ),
-    "volatility": Figure(
-        "Volatility", "percent", SAMPLING, "Standard deviation of daily returns.", -1
-    ),
-    "sharpe": Figure(
-        "Sharpe",
-        "ratio",
-        SAMPLING,
-        "Mean daily return above the stated rate, over its standard deviation.",
-        1,
-    ),
-    "sortino": Figure(
-        "Sortino",
-        "ratio",
-        SAMPLING,
-        "Mean daily return above the stated rate, over the root mean square of the negative ones.",
-        1,
-    ),
-    "max_drawdown": Figure(
-        "Max drawdown", "percent", HOURLY, "Largest loss from the running peak.", -1
-    ),
-    "calmar": Figure("Calmar", "ratio", RUN, "APY over maximum drawdown.", 1),
-    "min_health_factor": Figure(
-        "Min health factor",
-        "ratio",
-        HOURLY,
-        "Liquidation threshold × collateral over debt; the lender liquidates below 1.",
-        1,
-        3,
-    ),
-    "min_margin_ratio": Figure(
-        "Min margin ratio",
-        "ratio",
-        HOURLY,
-        "Venue equity over the notional of its perpetual, at the worst venue.",
-        1,
-        3,
-    ),
-    "max_ltv": Figure("Max loan to value", "percent", HOURLY, "Debt over collateral.", -1),
-    "max_abs_delta": Figure(
-        "Max net delta", "percent", HOURLY, "Net exposure to the asset, unsigned, over equity.", -1
-    ),
-    "total_cost": Figure("Total cost", "currency", RUN, "Execution and gas paid.", -1),
-    "turnover": Figure("Turnover", "ratio", RUN, "Notional traded over average equity.", -1),
-    "trades": Figure("Trades", "count", RUN, "Trades on exchanges, spot and perpetual."),
-    "rebalances": Figure("Rebalances", "count", RUN, "Marks at which the weights were restored."),
-    "liquidations": Figure(
-        "Liquidations", "count", RUN, "Marks at which a venue or the lender closed a position.", -1
-    ),
-    "max_abs_residual": Figure(
-        "Largest residual",
-        "share",
-        HOURLY,
-        "Change of equity that no component explains; at most 1e-9 is tolerated.",
-        -1,
-    ),
+    row["name"]: Figure(
+        row["label"],
+        cast("Unit", row["unit"]),
+        SAMPLINGS[row["sampling"]],
+        row["meaning"],
+        int(row["better"]),
+        int(row["digits"]),
+    )
+    for row in read_table("figures.csv")
 }
 
 
@@ -164,20 +96,3 @@ def figure_units(*, currency: str) -> dict[str, str]:
     """Return the unit of every figure as a summary holds it: 0.05, not 5 %."""
     units = {"percent": "share", "currency": currency}
     return {name: units.get(figure.unit, figure.unit) for name, figure in FIGURES.items()}
-
-
-COMPONENT_MEANING: dict[str, str] = {
-    "lending": "Interest earned on supplied tokens and collateral, as their liquidity index grows.",
-    "borrowing": "Interest owed on the debt, as the borrow index grows.",
-    "staking": "Growth of the staking token's redemption rate.",
-    "rewards": "Reward tokens paid out, at their price when credited.",
-    "funding": "Funding settled on the perpetuals held before the mark's trades.",
-    "spot_price": "Price moves of what is held: spot, collateral less debt, reward tokens.",
-    "perp_price": "Price moves of the perpetuals.",
-    "execution_cost": "Fees and slippage of trades.",
-    "gas": "Gas of transactions on chain.",
-    "liquidation": "Penalties and fees of liquidations.",
-    "basis": "Price moves of both legs together: spot_price + perp_price.",
-    "carry": "lending + borrowing + staking + rewards + funding.",
-    "costs": "execution_cost + gas + liquidation.",
-}

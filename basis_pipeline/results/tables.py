@@ -1,6 +1,6 @@
 """The result tables of a run: what each column means, and its Parquet file.
 
-The same values give the same bytes.
+The columns are the rows of `columns.csv`. The same values give the same bytes.
 
 equity       timestamp, equity, flow, drawdown
 attribution  timestamp, the ten components of SEMANTICS 9, residual
@@ -26,33 +26,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.definitions import COMPONENT_MEANING
+from basis_pipeline.results.definitions import read_table
 
 TIMESTAMP = pa.timestamp("ns", tz="UTC")
 
-COMPONENTS = (
-    "lending",
-    "borrowing",
-    "staking",
-    "rewards",
-    "funding",
-    "spot_price",
-    "perp_price",
-    "execution_cost",
-    "gas",
-    "liquidation",
-)
-# Reported groups of SEMANTICS 9.
-GROUPS = {
-    "carry": ("lending", "borrowing", "staking", "rewards", "funding"),
-    "basis": ("spot_price", "perp_price"),
-    "costs": ("execution_cost", "gas", "liquidation"),
-}
-
 REQUIRED_TABLES = ("equity", "attribution", "positions", "risk", "events")
 TABLES = (*REQUIRED_TABLES, "benchmark")
-
-CURRENCY, ASSET = "{currency}", "{asset}"
 
 
 class Column(NamedTuple):
@@ -62,52 +41,25 @@ class Column(NamedTuple):
     meaning: str
 
 
-_TIMESTAMP = Column("UTC", "the mark: a whole hour, after its trades")
-_EQUITY = {
-    "equity": Column(CURRENCY, "what the book is worth, after trades"),
-    "flow": Column(CURRENCY, "deposits less withdrawals at the mark"),
-    "drawdown": Column("share", "loss from the running peak of the unit price, 0.1 is 10 %"),
+def _columns() -> dict[str, dict[str, Column]]:
+    columns: dict[str, dict[str, Column]] = {}
+    for row in read_table("columns.csv"):
+        columns.setdefault(row["table"], {})[row["name"]] = Column(row["unit"], row["meaning"])
+    return columns
+
+
+# Of each table, in its order after the timestamp; `risk by part`: once a venue or an asset.
+_COLUMNS = _columns()
+_TIMESTAMP = Column("UTC", "a whole hour, after its trades")
+COMPONENTS = tuple(name for name in _COLUMNS["attribution"] if name != "residual")
+# Reported groups of SEMANTICS 9.
+GROUPS = {
+    "carry": ("lending", "borrowing", "staking", "rewards", "funding"),
+    "basis": ("spot_price", "perp_price"),
+    "costs": ("execution_cost", "gas", "liquidation"),
 }
-_RISK = {
-    "ltv": Column("ratio", "loan to value: debt over collateral at the redemption rate"),
-    "health_factor": Column("ratio", "threshold × collateral over debt; liquidated below 1"),
-    "liquidation_distance": Column("share", "fall of the redemption rate that would liquidate"),
-    "min_margin_ratio": Column("ratio", "venue equity over notional, lowest of the venues"),
-    "net_delta": Column(ASSET, "long less short; none where the asset is the numeraire"),
-    "net_delta_ratio": Column("share", "net delta's value over equity"),
-    "gross_exposure": Column(CURRENCY, "long and short legs in the asset, added up"),
-    "net_exposure": Column(CURRENCY, "long less short legs in the asset"),
-    "peg_deviation": Column("share", "market over redemption rate of the staked token, less one"),
-    "drawdown": _EQUITY["drawdown"],
-}
-# Columns of the risk table that come once for each venue or asset.
-_RISK_BY_PART = {
-    "margin_ratio": Column("ratio", "venue equity over notional at {part}"),
-    "basis_bp": Column("bp", "perpetual over spot, less one, at {part}"),
-    "gross_exposure": Column(CURRENCY, "long and short legs in {part}, added up"),
-    "net_exposure": Column(CURRENCY, "long less short legs in {part}"),
-}
-_EVENTS = {
-    "sequence": Column("", "place in the ledger, from 0"),
-    "kind": Column("", "trade, funding, reward, rebalance, liquidation and so on"),
-    "venue": Column("", "where it happened"),
-    "instrument": Column("", "what was traded, paid or received"),
-    "quantity": Column("units of the instrument", "signed: bought or received is positive"),
-    "price": Column("{currency} per unit", "price it was booked at"),
-    "notional": Column(CURRENCY, "quantity times price, unsigned"),
-    "fee": Column(CURRENCY, "cost of execution, positive when paid"),
-    "gas": Column(CURRENCY, "gas of the transaction, positive when paid"),
-    "amount": Column(CURRENCY, "moved into the book; out of it, when negative"),
-    "reason": Column("", "why: which trigger, or entry"),
-}
-# In the order of the table, after the timestamp.
-_COLUMNS = {
-    "equity": _EQUITY,
-    "attribution": {name: Column(CURRENCY, COMPONENT_MEANING[name]) for name in COMPONENTS}
-    | {"residual": Column(CURRENCY, "change of equity no component explains: rounding alone")},
-    "risk": _RISK,
-    "events": _EVENTS,
-}
+COMPONENT_MEANING = {name: _COLUMNS["attribution"][name].meaning for name in COMPONENTS}
+COMPONENT_MEANING |= {group: f"{' + '.join(names)}." for group, names in GROUPS.items()}
 _RISK_PART = re.compile(r"(margin_ratio|basis_bp):[a-z0-9_]+|(gross|net)_exposure:[A-Z0-9]+")
 _POSITION = re.compile(r"[a-z0-9_]+:[A-Za-z]+:[A-Za-z0-9]+")
 _TYPES = {"sequence": pa.int64()} | dict.fromkeys(
@@ -164,7 +116,7 @@ def _column(table: str, name: str) -> Column:
     if name in _COLUMNS[table]:
         return _COLUMNS[table][name]
     measure, _, part = name.partition(":")
-    unit, meaning = _RISK_BY_PART[measure]
+    unit, meaning = _COLUMNS["risk by part"][measure]
     return Column(unit, meaning.format(part=part))
 
 
@@ -173,7 +125,7 @@ def _position(key: str) -> Column:
     venue, kind, instrument = key.split(":")
     match kind:
         case "Perp":
-            return Column(ASSET, f"signed quantity of the perpetual {instrument} at {venue}")
+            return Column("{asset}", f"signed quantity of the perpetual {instrument} at {venue}")
         case "EntryPrice":
             return Column("USDT", f"size-weighted average entry of {instrument} at {venue}")
         case "aToken" | "debtToken":
@@ -246,8 +198,9 @@ def _misfits(table: str, values: tuple[str, ...]) -> list[str]:
     if table == "positions":
         return [name for name in values if not _POSITION.fullmatch(name)]
     if table == "risk":
-        foreign = [v for v in values if v not in _RISK and not _RISK_PART.fullmatch(v)]
-        return foreign + [name for name in _RISK if name not in values]
+        whole = _COLUMNS["risk"]
+        foreign = [v for v in values if v not in whole and not _RISK_PART.fullmatch(v)]
+        return foreign + [name for name in whole if name not in values]
     if table == "benchmark":
         return []
     expected = tuple(_COLUMNS[table])

@@ -4,13 +4,12 @@ import pytest
 
 from basis_pipeline.reports.comparison import RANKS
 from basis_pipeline.results.definitions import (
-    COMPONENT_MEANING,
     FIGURES,
     amount,
     digits_of,
     percent,
 )
-from basis_pipeline.results.tables import COMPONENTS, GROUPS
+from basis_pipeline.results.tables import COMPONENT_MEANING, COMPONENTS, GROUPS
 from tests.results.made_run import make_run
 
 
