@@ -9,7 +9,7 @@ import pandas as pd
 from basis_pipeline.results.metrics import drawdown
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import summarise
-from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.results.tables import _COLUMNS, COMPONENTS
 from tests.engine.counting import count_marks
 
 CAPITAL = 100_000.0
@@ -28,39 +28,19 @@ def frames_of(hours: int = 24 * 70, seed: int = 1) -> dict[str, pd.DataFrame]:
     attribution = pd.DataFrame({"timestamp": stamps, **parts, "residual": np.zeros(hours + 1)})
     equity = CAPITAL + attribution[list(COMPONENTS)].sum(axis=1).to_numpy().cumsum()
     perp = np.full(hours + 1, -12.5)
-    text = {"venue": "bybit", "instrument": "ETHUSDT"}
-    row = {"quantity": -12.5, "price": 3_000.0, "fee": 20.0, "gas": 0.0, "amount": 0.0}
+    happened = [
+        (0, "trade", 37_500.0, "entry"),
+        (hours // 2, "rebalance", 0.0, "delta"),
+        (hours // 2, "trade", -2_500.0, "delta"),
+        (hours - 1, "liquidation", 1_000.0, "liquidation"),
+    ]
     events = pd.DataFrame(
         [
-            {
-                "timestamp": stamps[at],
-                "sequence": i,
-                "kind": kind,
-                **text,
-                **row,
-                "notional": n,
-                "reason": why,
-            }
-            for i, (at, kind, n, why) in enumerate(
-                [
-                    (0, "trade", 37_500.0, "entry"),
-                    (hours // 2, "rebalance", 0.0, "delta"),
-                    (hours // 2, "trade", -2_500.0, "delta"),
-                    (hours - 1, "liquidation", 1_000.0, "liquidation"),
-                ]
-            )
-        ]
+            (stamps[at], i, kind, "bybit", "ETHUSDT", -12.5, 3_000.0, notional, 20.0, 0.0, 0.0, why)
+            for i, (at, kind, notional, why) in enumerate(happened)
+        ],
+        columns=["timestamp", *_COLUMNS["events"]],
     )
-    order = [
-        "timestamp",
-        "sequence",
-        "kind",
-        "venue",
-        "instrument",
-        "quantity",
-        "price",
-        "notional",
-    ]
     risk = {
         "ltv": np.zeros(hours + 1),
         "health_factor": np.full(hours + 1, np.inf),
@@ -84,7 +64,7 @@ def frames_of(hours: int = 24 * 70, seed: int = 1) -> dict[str, pd.DataFrame]:
             {"timestamp": stamps, "wallet:BaseToken:USDT": equity, "bybit:Perp:ETHUSDT": perp}
         ),
         "risk": pd.DataFrame({"timestamp": stamps, **risk}),
-        "events": events[[*order, "fee", "gas", "amount", "reason"]],
+        "events": events,
         "benchmark": pd.DataFrame(
             {"timestamp": stamps, "aave_usdt": 1.05 ** (np.arange(hours + 1) / 8760)}
         ),

@@ -49,68 +49,49 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
 
-def test_round_trip(tmp_path: Path) -> None:
-    """A run is read back as it was written."""
+def test_a_run_is_read_back_and_has_the_same_bytes_anywhere(tmp_path: Path) -> None:
+    """The promised files, nothing beside them; nothing depends on place or time."""
     run = make_run()
-    again = read_run(write_run(run, tmp_path / "run"))
+    again = read_run(write_run(run, tmp_path / "a" / "run"))
     assert (again.run_id, again.mode, again.identity) == (run.run_id, run.mode, run.identity)
-    assert again.config == run.config
-    assert again.summary == run.summary
+    assert (again.config, again.summary) == (run.config, run.summary)
     assert list(again.frames) == list(run.frames)
     for table, frame in run.frames.items():
         pd.testing.assert_frame_equal(again.frames[table], frame, check_dtype=False)
-
-
-def test_files_of_the_command_contract(tmp_path: Path) -> None:
-    """A run's directory has the promised files and nothing beside it is left."""
-    write_run(make_run(), tmp_path / "run")
-    promised = {"summary.json", "config.json"} | {
-        f"{table}.parquet" for table in ("equity", "attribution", "positions", "risk", "events")
-    }
-    assert promised <= set(contents(tmp_path / "run"))
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-def test_same_run_gives_same_bytes_anywhere(tmp_path: Path) -> None:
-    """Nothing in the files depends on place or time."""
-    write_run(make_run(), tmp_path / "a")
+    files = contents(tmp_path / "a" / "run")
+    assert {"summary.json", "config.json"} | {f"{t}.parquet" for t in run.frames} == set(files)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
     time.sleep(0.01)
-    write_run(make_run(), tmp_path / "deep" / "b")
-    assert contents(tmp_path / "a") == contents(tmp_path / "deep" / "b")
+    assert contents(write_run(make_run(), tmp_path / "deep" / "b")) == files
 
 
 def test_running_again_replaces_nothing(tmp_path: Path) -> None:
-    """The second write of a run touches no file."""
+    """The second write of a run touches no file; other tables under its name are an alarm."""
     directory = write_run(make_run(), tmp_path / "run")
 
     def files() -> dict[str, tuple[int, int]]:
-        found = {path.name: path.stat() for path in directory.iterdir()}
-        return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in found.items()}
+        stats = {path.name: path.stat() for path in directory.iterdir()}
+        return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
 
     before = files()
     write_run(make_run(), directory)
+    with pytest.raises(ResultsError, match="RS-003"):
+        write_run(make_run(seed=2), directory)
     assert files() == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_another_run_replaces_the_directory_whole(tmp_path: Path) -> None:
-    """Nothing of the old run remains among the new one's files."""
+    """Nothing of the old run remains; later figures over the same tables are written too."""
     first, second = make_run(), make_run(seed=2, config_hash="f" * 64)
     del second.frames["benchmark"]
     write_run(first, tmp_path / "run")
     write_run(second, tmp_path / "run")
     assert read_run(tmp_path / "run").run_id == second.run_id
     assert "benchmark.parquet" not in contents(tmp_path / "run")
+    write_run(replace(second, summary={**second.summary, "omega": 1.2}), tmp_path / "run")
+    assert read_run(tmp_path / "run").summary["omega"] == 1.2
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
-def test_same_identity_with_other_contents_is_an_alarm(tmp_path: Path) -> None:
-    """A computation that is not deterministic is found, and the stored run stays."""
-    write_run(make_run(), tmp_path / "run")
-    before = contents(tmp_path / "run")
-    with pytest.raises(ResultsError, match="RS-003"):
-        write_run(make_run(seed=2), tmp_path / "run")
-    assert contents(tmp_path / "run") == before
 
 
 def test_verdicts_are_stored_beside_a_run_and_renewed(tmp_path: Path) -> None:
@@ -141,11 +122,10 @@ def test_verdicts_are_stored_beside_a_run_and_renewed(tmp_path: Path) -> None:
     assert read_verdicts(write_run(make_run(capital=2.0), directory)) == []
 
 
-@pytest.mark.parametrize("file", ["equity.parquet", "config.json", "events.parquet"])
-def test_damage_is_found_and_mended_by_running_again(file: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["equity.parquet", "config.json"])
+def test_damage_is_found_and_fixed_by_running_again(file: str, tmp_path: Path) -> None:
     """A flipped byte or a lost file is RS-003 with its name, until the run is written anew."""
     directory = write_run(make_run(), tmp_path / "run")
-    verify_run(directory, summary_hash(directory))
     intact = contents(directory)
     damaged = bytearray(intact[file])
     damaged[len(damaged) // 2] ^= 1
@@ -161,9 +141,10 @@ def test_damage_is_found_and_mended_by_running_again(file: str, tmp_path: Path) 
 
 
 def test_a_changed_summary_is_found_by_its_own_hash(tmp_path: Path) -> None:
-    """Figures cannot be edited behind the index's back."""
+    """It is written anew by running again, unless something foreign lies beside it."""
     directory = write_run(make_run(), tmp_path / "run")
-    recorded = summary_hash(directory)
+    recorded, intact = summary_hash(directory), contents(directory)
+    verify_run(directory, recorded)
     summary = json.loads((directory / "summary.json").read_bytes())
     (directory / "summary.json").write_text(json.dumps({**summary, "apy": 9.99}))
     with pytest.raises(ResultsError, match=r"RS-003.*summary\.json"):
@@ -172,13 +153,6 @@ def test_a_changed_summary_is_found_by_its_own_hash(tmp_path: Path) -> None:
         (directory / "summary.json").write_text(text)
         with pytest.raises(ResultsError, match=r"RS-003.*summary\.json"):
             read_run(directory)
-
-
-def test_a_damaged_summary_is_mended_by_running_again(tmp_path: Path) -> None:
-    """The summary too is written anew, unless the directory holds something foreign as well."""
-    directory = write_run(make_run(), tmp_path / "run")
-    intact = contents(directory)
-    (directory / "summary.json").write_text("{")
     write_run(make_run(), directory)
     assert contents(directory) == intact
     (directory / "summary.json").write_text("{")
@@ -188,54 +162,32 @@ def test_a_damaged_summary_is_mended_by_running_again(tmp_path: Path) -> None:
     assert (directory / "thesis.txt").exists()
 
 
-def test_new_figures_over_the_same_tables_are_written(tmp_path: Path) -> None:
-    """A later version that works out more figures may say so about a stored run."""
-    run = make_run()
-    write_run(run, tmp_path / "run")
-    write_run(replace(run, summary={**run.summary, "omega": 1.2}), tmp_path / "run")
-    assert read_run(tmp_path / "run").summary["omega"] == 1.2
-
-
-def test_absent_runs_say_what_is_there(tmp_path: Path) -> None:
-    """RS-002 lists the runs beside."""
-    write_run(make_run(), tmp_path / "here")
-    with pytest.raises(ResultsError, match=r"RS-002.*available: here"):
-        read_run(tmp_path / "there")
-
-
 def test_foreign_files_are_never_deleted(tmp_path: Path) -> None:
-    """A directory that holds something else is refused and stays; an empty one is used."""
+    """A directory that holds something else, or a file in the way, is RS-001 and stays."""
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ResultsError, match="RS-001"):
-        write_run(make_run(), tmp_path / "notes")
-    assert contents(tmp_path / "notes") == {"thesis.txt": b"years of work"}
-    (tmp_path / "empty").mkdir()
-    write_run(make_run(), tmp_path / "empty")
-    verify_run(tmp_path / "empty")
-
-
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    """A file in the way, as directory or as parent, is RS-001 and is left alone."""
     (tmp_path / "file").write_text("in the way")
-    for target in (tmp_path / "file", tmp_path / "file" / "run"):
+    before = contents(tmp_path)
+    for target in ("notes", "file", "file/run"):
         with pytest.raises(ResultsError, match="RS-001"):
-            write_run(make_run(), target)
-    assert contents(tmp_path) == {"file": b"in the way"}
+            write_run(make_run(), tmp_path / target)
+    assert contents(tmp_path) == before
+    (tmp_path / "empty").mkdir()
+    verify_run(write_run(make_run(), tmp_path / "empty"))
+    with pytest.raises(ResultsError, match=r"RS-002.*available: empty"):
+        read_run(tmp_path / "there")
 
 
 def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
     """A run that cannot be encoded leaves the old run and no trace of its own."""
     write_run(make_run(), tmp_path / "run")
     before = contents(tmp_path)
-    lacking = make_run(config_hash="f" * 64)
+    lacking, clashing = make_run(config_hash="f" * 64), make_run(config_hash="f" * 64)
     del lacking.frames["risk"]
-    with pytest.raises(ResultsError, match=r"RS-004.*risk"):
-        write_run(lacking, tmp_path / "run")
-    clashing = make_run(config_hash="f" * 64)
     clashing.summary["mode"] = "another"
-    with pytest.raises(ResultsError, match=r"RS-004.*mode"):
-        write_run(clashing, tmp_path / "run")
+    for wrong, named in ((lacking, "risk"), (clashing, "mode")):
+        with pytest.raises(ResultsError, match=rf"RS-004.*{named}"):
+            write_run(wrong, tmp_path / "run")
     assert contents(tmp_path) == before
 
 
@@ -283,7 +235,6 @@ def test_identity_depends_on_everything_that_decides_a_run() -> None:
         "capital": 100_000.0,
         "engine_version": "0.1.0",
     }
-    run_id = RunIdentity(**facts).run_id
     changes = {
         "config_hash": "x",
         "data_hashes": {"a": "2", "b": "1"},
@@ -292,6 +243,7 @@ def test_identity_depends_on_everything_that_decides_a_run() -> None:
         "capital": 100_000.01,
         "engine_version": "0.1.1",
     }
+    run_id = RunIdentity(**facts).run_id
     others = {RunIdentity(**{**facts, name: value}).run_id for name, value in changes.items()}
     assert len(others | {run_id}) == 1 + len(changes)
     same = RunIdentity(**{**facts, "data_hashes": {"b": "2", "a": "1"}, "capital": 100_000})

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from basis_pipeline.errors import ResultsError
+from basis_pipeline.files import file_sha256
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.database.backup import backup, backups, restore
+from basis_pipeline.results.database.backup import FORMAT, backup, backups, restore
+from basis_pipeline.results.database.migration import revisions
 from basis_pipeline.results.database.runs import document, runs, verify
 from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.settings import project_root
@@ -22,14 +24,24 @@ from tests.results.database.test_archive import verdict
 from tests.results.made_run import make_run
 
 
+def with_two_runs(archive: Archive) -> Archive:
+    """Two runs, one with a verdict."""
+    for capital in (1.0, 2.0):
+        run = make_run(hours=48, capital=capital)
+        archive.keep(run, [verdict("targets", Status.PASS)] if capital == 2.0 else None)
+    return archive
+
+
 @pytest.fixture
 def archive(tmp_path: Path, database_url: str) -> Archive:
-    """Two runs, one with a verdict."""
-    made = Archive(tmp_path / "results", database_url)
-    for capital in (1.0, 2.0):
-        run = make_run(hours=72, capital=capital)
-        made.keep(run, [verdict("targets", Status.PASS)] if capital == 2.0 else None)
-    return made
+    """One on each kind of database."""
+    return with_two_runs(Archive(tmp_path / "results", database_url))
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path) -> Archive:
+    """One on SQLite, where it does not matter which database it is."""
+    return with_two_runs(Archive(tmp_path / "results", f"sqlite:///{tmp_path}/runs.sqlite"))
 
 
 @pytest.fixture
@@ -63,7 +75,7 @@ def test_a_backup_restores_rows_and_files(archive: Archive, other: Archive) -> N
         before = read_verdicts(archive.runs / record.run_id)
         assert read_verdicts(Path(record.path)) == before
     assert other.start().problems == []
-    assert other.keep(make_run(hours=72, capital=3.0)) is None
+    assert other.keep(make_run(hours=48, capital=3.0)) is None
     assert [record.number for record in runs(other.engine)] == [1, 2, 3]
 
 
@@ -99,21 +111,12 @@ def test_a_restore_killed_at_any_step_leaves_the_old_or_the_new_results(
     assert outcomes.keys() == {"old", "new"}
 
 
-def test_leftovers_of_killed_backups_are_removed(archive: Archive) -> None:
-    """Copies of the database and half-written files go at the next start."""
-    directory = backup(archive).parent
-    for name in (".results-1.tar.partial", ".results-1.tar.database"):
-        (directory / name).write_text("left")
-    (archive.directory / ".restored-1").mkdir()
-    archive.start()
-    assert [path.suffix for path in directory.iterdir()] == [".tar"]
-    assert not (archive.directory / ".restored-1").exists()
-
-
-def test_a_place_that_holds_results_is_not_restored_over(archive: Archive, tmp_path: Path) -> None:
+def test_a_place_that_holds_results_is_not_restored_over(
+    on_sqlite: Archive, tmp_path: Path
+) -> None:
     """RS-011 and nothing is touched; asked for, it is replaced as a whole."""
+    archive, later = on_sqlite, make_run(hours=48, capital=3.0)
     file = backup(archive, tmp_path / "backups")
-    later = make_run(hours=72, capital=3.0)
     archive.keep(later)
     before = contents(archive)
     with pytest.raises(ResultsError, match="RS-011"):
@@ -123,31 +126,21 @@ def test_a_place_that_holds_results_is_not_restored_over(archive: Archive, tmp_p
     assert not (archive.runs / later.run_id).exists()
     assert contents(archive) == before[:2]
     assert archive.start().problems == []
-    assert [path.name for path in archive.runs.parent.glob(".restored-*")] == []
+    assert not list(archive.directory.glob(".rest*"))
 
 
-def spoilt(file: Path, at: int) -> Path:
-    """The file with one bit turned over."""
-    content = bytearray(file.read_bytes())
-    content[at] ^= 1
-    file.write_bytes(content)
-    return file
-
-
-def test_a_damaged_backup_is_refused_and_nothing_is_touched(
-    archive: Archive, tmp_path: Path
+def test_a_damaged_backup_is_rejected_and_nothing_is_touched(
+    on_sqlite: Archive, tmp_path: Path
 ) -> None:
     """RS-010 for a turned bit anywhere, a truncated copy, another archive, no file."""
-    good = backup(archive, tmp_path / "backups").read_bytes()
+    made = backup(on_sqlite, tmp_path / "backups")
+    good, file = made.read_bytes(), tmp_path / "copy.tar"
     other = Archive(tmp_path / "other", f"sqlite:///{tmp_path}/other/runs.sqlite")
-    file = tmp_path / "copy.tar"
-    with tarfile.open(tmp_path / "backups" / backups(tmp_path / "backups")[0].name) as tar:
-        inside = [member.offset_data + member.size // 2 for member in tar if member.size]
-    for at in inside:
-        file.write_bytes(good)
-        with pytest.raises(ResultsError, match="RS-010"):
-            restore(spoilt(file, at), other)
-    for content in (good[: len(good) // 2], b"", b"no archive" * 100):
+    spoilt = [good[: len(good) // 2], b"", b"no archive" * 100]
+    with tarfile.open(made) as tar:
+        inside = [member.offset_data + member.size // 2 for member in tar]
+    spoilt += [good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :] for at in inside]
+    for content in spoilt:
         file.write_bytes(content)
         with pytest.raises(ResultsError, match="RS-010"):
             restore(file, other)
@@ -157,25 +150,36 @@ def test_a_damaged_backup_is_refused_and_nothing_is_touched(
     assert not other.runs.exists()
 
 
-def test_a_backup_that_reaches_out_of_its_place_is_refused(tmp_path: Path) -> None:
+def test_a_backup_that_reaches_out_of_its_place_is_rejected(on_sqlite: Archive) -> None:
     """RS-010: a member with a path of its own choosing is written nowhere."""
-    archive = Archive(tmp_path / "results", f"sqlite:///{tmp_path}/runs.sqlite")
-    (tmp_path / "manifest.json").write_text('{"files": {"../out.json": "x"}}')
-    (tmp_path / "evil").write_text("x")
-    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
-        tar.add(tmp_path / "manifest.json", "manifest.json")
-        tar.add(tmp_path / "evil", "../out.json")
-    with pytest.raises(ResultsError, match="RS-010"):
-        restore(tmp_path / "evil.tar", archive)
-    assert not (tmp_path / "out.json").exists()
+    made, kind = on_sqlite.directory.parent, {"format": FORMAT, "database": "sqlite"}
+    (made / "member").write_text("x")
+    files = {"../out.json": file_sha256(made / "member")}
+    manifest = {**kind, "revision": revisions()[-1], "files": files}
+    (made / "manifest.json").write_text(json.dumps(manifest))
+    with tarfile.open(made / "evil.tar", "w") as tar:
+        tar.add(made / "manifest.json", "manifest.json")
+        tar.add(made / "member", "../out.json")
+    with pytest.raises(ResultsError, match=r"RS-010.*out\.json"):
+        restore(made / "evil.tar", on_sqlite, overwrite=True)
+    assert not list(made.rglob("out.json"))
+    assert not list(on_sqlite.directory.glob(".rest*"))
 
 
-def test_only_the_newest_backups_are_kept(archive: Archive, tmp_path: Path) -> None:
-    """The oldest go when the new one reads back; a run that was damaged makes none."""
-    made = [backup(archive, tmp_path / "backups", keep=2) for _ in range(3)]
-    assert backups(tmp_path / "backups") == made[1:]
-    damaged = next(archive.runs.glob("*/equity.parquet"))
-    damaged.write_bytes(b"x")
+def test_only_the_newest_backups_are_kept(on_sqlite: Archive, tmp_path: Path) -> None:
+    """The oldest go when the new one reads back; a run that was damaged makes none.
+
+    What killed backups and restores left, copies of the database among it, goes as well.
+    """
+    place = tmp_path / "backups"
+    place.mkdir()
+    (place / ".results-1.tar.database").write_text("left")
+    left = on_sqlite.directory / ".restored-1"
+    left.mkdir()
+    made = [backup(on_sqlite, place, keep=2) for _ in range(3)]
+    assert sorted(place.iterdir()) == backups(place) == made[1:]
+    assert not left.exists()
+    next(on_sqlite.runs.glob("*/equity.parquet")).write_bytes(b"x")
     with pytest.raises(ResultsError, match=r"RS-003.*equity\.parquet"):
-        backup(archive, tmp_path / "backups", keep=2)
-    assert sorted((tmp_path / "backups").iterdir()) == made[1:]
+        backup(on_sqlite, place, keep=2)
+    assert sorted(place.iterdir()) == made[1:]

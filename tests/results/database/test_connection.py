@@ -9,10 +9,10 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
-from sqlalchemy import Connection, Engine, event, exc, insert, select, text
+from sqlalchemy import Engine, event, exc, insert, select, text
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
+from basis_pipeline.results.database.connection import connect, reading, sqlite_file, writing
 from basis_pipeline.results.database.migration import migrate, revisions
 from basis_pipeline.results.database.runs import runs
 from basis_pipeline.results.database.tables import RUNS, TRADES
@@ -29,21 +29,15 @@ def entry(number: int, at: datetime) -> dict[str, object]:
     return row | {"number": number, "created_at": at, "start": at, "end": at}
 
 
-def add_each(connection: Connection, rows: list[dict[str, object]]) -> None:
-    """One statement a row."""
-    for row in rows:
-        connection.execute(insert(RUNS), row)
-
-
 def test_a_new_sqlite_file_is_durable_and_strict(tmp_path: Path) -> None:
     """Write-ahead log, every commit synced, foreign keys held; the directory is made."""
     engine = connect(f"sqlite:///{tmp_path}/deep/runs.sqlite")
     with reading(engine) as connection:
-        told = [
+        values = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         ]
-    assert told == ["wal", 2, 1, 30_000]
+    assert values == ["wal", 2, 1, 30_000]
 
 
 def test_a_new_sqlite_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
@@ -55,19 +49,11 @@ def test_a_new_sqlite_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
             return str(connection.scalar(text("PRAGMA journal_mode")))
 
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(opened, range(400))) == {"wal"}
-
-
-def test_what_refers_to_no_run_is_refused(engine: Engine) -> None:
-    """A trade without its run cannot be written, on either backend."""
-    row = {"run_id": "0" * 16, "sequence": 0, "at": datetime.now(UTC)}
-    row |= dict.fromkeys(("kind", "venue", "instrument", "reason"), "x")
-    with pytest.raises(exc.IntegrityError), writing(engine) as connection:
-        connection.execute(insert(TRADES), row)
+        assert set(pool.map(opened, range(120))) == {"wal"}
 
 
 def test_times_come_back_in_utc(engine: Engine) -> None:
-    """A moment given in any zone is the same moment, to the microsecond; a naive one is refused."""
+    """To the microsecond, from any zone; a time without one is rejected."""
     at = datetime(2024, 6, 1, 8, 0, 0, 123456, tzinfo=timezone(timedelta(hours=5)))
     with writing(engine) as connection:
         connection.execute(insert(RUNS), entry(0, at))
@@ -79,17 +65,24 @@ def test_times_come_back_in_utc(engine: Engine) -> None:
 
 
 def test_a_failed_transaction_leaves_nothing(engine: Engine) -> None:
-    """What was written before the failure is rolled back."""
-    rows = [entry(0, datetime.now(UTC)), entry(0, datetime.now(UTC))]
-    with pytest.raises(exc.IntegrityError), writing(engine) as connection:
-        add_each(connection, rows)
+    """A trade without its run is rejected, and what was written before it is rolled back."""
+    row = {"run_id": "f" * 16, "sequence": 0, "at": datetime.now(UTC)}
+    row |= dict.fromkeys(("kind", "venue", "instrument", "reason"), "x")
+
+    def write_both() -> None:
+        with writing(engine) as connection:
+            connection.execute(insert(RUNS), entry(0, datetime.now(UTC)))
+            connection.execute(insert(TRADES), row)
+
+    with pytest.raises(exc.IntegrityError):
+        write_both()
     with reading(engine) as connection:
         assert connection.execute(select(RUNS)).all() == []
 
 
 def test_exclusive_writers_never_overlap(engine: Engine) -> None:
     """Each adds one to what it has read; none of the additions is lost."""
-    writers, rounds = 4, 5
+    writers, rounds = 4, 3
     gate = Barrier(writers)
 
     def add() -> None:
@@ -108,20 +101,7 @@ def test_exclusive_writers_never_overlap(engine: Engine) -> None:
         assert len(connection.execute(select(RUNS)).all()) == writers * rounds
 
 
-def test_a_locked_database_is_told(database_url: str, engine: Engine) -> None:
-    """RS-007 after the patience given, on either backend; afterwards it can be written."""
-    impatient = connect(database_url, busy_seconds=0.05)
-    row = entry(0, datetime.now(UTC))
-    with writing(engine) as holder:
-        if engine.dialect.name == "postgresql":
-            holder.execute(text("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE"))
-        with pytest.raises(ResultsError, match="RS-007"), writing(impatient) as connection:
-            connection.execute(insert(RUNS), row)
-    with writing(impatient) as connection:
-        connection.execute(insert(RUNS), row)
-
-
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_has_a_code(tmp_path: Path) -> None:
     """RS-005 for a text file, RS-001 where the directory cannot be made."""
     (tmp_path / "text").write_text("this is no database, but long enough to be read as one" * 9)
     with (
@@ -133,7 +113,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
         connect(f"sqlite:///{tmp_path}/text/runs.sqlite")
 
 
-def test_a_full_disk_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_has_a_code(tmp_path: Path) -> None:
     """RS-001 when SQLite cannot grow its file; what was there stays."""
     file = tmp_path / "runs.sqlite"
     engine = connect(f"sqlite:///{file}")
@@ -151,40 +131,21 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     [
         f"postgresql://someone:{PASSWORD}@127.0.0.1:1/results",
         f"postgresql://someone@127.0.0.1:1/results?password={PASSWORD}",
-    ],
-)
-def test_a_password_is_never_shown(url: str) -> None:
-    """A server that is not there: RS-008 with its address, without the password."""
-    engine = connect(url)
-    with pytest.raises(ResultsError, match=r"RS-008.*127\.0\.0\.1:1/results") as caught:
-        reading(engine).__enter__()
-    error = caught.value
-    told = (str(error), error.block(), repr(error.as_json()), repr(engine), place(engine))
-    assert not [text for text in told if PASSWORD in text]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        f"//{PASSWORD}",
+        f"postgresql://someone:{PASSWORD}@[bad/results",
+        f"postgresql://someone:{PASSWORD}@127.0.0.1:99999999/results",
         f"postgresql://someone:{PASSWORD}@host:54x2/results",
-        f"postgresql://someone:{PASSWORD}@host:/results",
         f"postgresql://someone:{PASSWORD}@host/results?port=abc",
         f"sqlite:////tmp/runs.sqlite?password={PASSWORD}",
+        f"//{PASSWORD}",
     ],
 )
-def test_a_url_that_cannot_be_read(url: str) -> None:
-    """RS-008, without what was given: it may hold a password."""
+def test_a_server_that_cannot_be_reached_or_named(url: str) -> None:
+    """RS-008, without the password."""
     with pytest.raises(ResultsError, match="RS-008") as caught:
-        connect(url)
-    assert PASSWORD not in str(caught.value)
-
-
-@pytest.mark.parametrize("host", ["[bad", "ho st", "127.0.0.1:99999999"])
-def test_a_host_that_cannot_be_one(host: str) -> None:
-    """RS-008 when it is used."""
-    with pytest.raises(ResultsError, match="RS-008"):
-        reading(connect(f"postgresql://someone@{host}/results")).__enter__()
+        reading(connect(url)).__enter__()
+    error = caught.value
+    texts = (str(error), error.block(), repr(error.as_json()))
+    assert not [text for text in texts if PASSWORD in text]
 
 
 @pytest.mark.parametrize("name", ["runs.sqlite", "a b%20c#d.sqlite"])
@@ -218,12 +179,12 @@ def test_a_flipped_byte_is_damage_with_a_code(tmp_path: Path) -> None:
     engine = connect(f"sqlite:///{file}")
     migrate(engine)
     with writing(engine) as connection:
-        for number in range(20):
+        for number in range(8):
             connection.execute(insert(RUNS), entry(number, datetime.now(UTC)))
     with closing(sqlite3.connect(file)) as plain:
         plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     content, codes = file.read_bytes(), set()
-    for at in range(0, len(content), 487):
+    for at in range(0, len(content), 1409):
         file.write_bytes(content[:at] + bytes([content[at] ^ 0xE0]) + content[at + 1 :])
         try:
             runs(connect(f"sqlite:///{file}", busy_seconds=0.1))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from tests.results.made_run import make_run
 
 KILLS = {"sqlite": (120, 20), "postgresql": (40, 10)}  # at steps of the code, after random times
 THOUSAND = 1000
-AT_ONCE = {"sqlite": 500, "postgresql": 200}
+AT_ONCE = {"sqlite": 200, "postgresql": 60}
 
 
 @pytest.fixture
@@ -55,11 +56,11 @@ def test_killed_at_any_step_the_next_start_repairs_itself(
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["kills"] == steps + times
-    assert told["steps"] > 500
-    seen = told["outcomes"]
-    assert sum(seen.values()) == told["kills"]
+    summary = json.loads(done.stdout)
+    assert summary["kills"] == steps + times
+    assert summary["steps"] > 400
+    seen = summary["outcomes"]
+    assert sum(seen.values()) == summary["kills"]
     assert {"made again", "found by its files", "recorded"} <= seen.keys()
 
 
@@ -134,18 +135,14 @@ def test_hundreds_of_requests_at_once_are_as_many_results_in_order(
 
 
 def test_a_thousand_requests_that_nobody_drains_are_rejected_beyond_the_depth(
-    tmp_path: Path, template: Path
+    tmp_path: Path,
 ) -> None:
     """Back-pressure instead of growth: exactly the depth is accepted, the rest gets RS-009."""
     url = f"sqlite:///{tmp_path}/runs.sqlite"
-    archive = Archive(tmp_path / "results", url, depth=100)
-    run_ids = directories(archive, template, THOUSAND)
-    archive.wait_seconds = 0.0
-    accepted, rejected = accepted_at_once(archive, run_ids)
+    archive = Archive(tmp_path / "results", url, depth=100, wait_seconds=0.0)
+    accepted, rejected = accepted_at_once(archive, [f"{n:016x}" for n in range(THOUSAND)])
     assert (len(accepted), rejected) == (100, ["RS-009"] * 900)
-    assert archive.drain() == 100
-    recorded = [record.run_id for record in runs(archive.engine)]
-    assert recorded == [accepted[number] for number in sorted(accepted)]
+    assert [entry.run_id for entry in archive.waiting()] == [accepted[n] for n in sorted(accepted)]
 
 
 DRAINER = """
@@ -168,7 +165,7 @@ def test_a_process_killed_while_it_drains_again_and_again_loses_nothing(
         waiting = len(archive.waiting())
         with subprocess.Popen(command) as drainer:
             while len(archive.waiting()) == waiting and drainer.poll() is None:
-                pass
+                time.sleep(0.001)
             drainer.kill()
         assert drainer.returncode == -signal.SIGKILL
     archive.start()
