@@ -151,12 +151,13 @@ def _run_set(
     crossed = " x ".join(f"{count:,} {name}" for name, count in counts(chosen).items())
     from basis_pipeline.runs.scenario_checks import JUDGED, scenario_checks, worst
     from basis_pipeline.runs.scenario_report import write_report
-    from basis_pipeline.runs.scenarios import study_of
+    from basis_pipeline.runs.scenarios import raw_loader, study_of
     from basis_pipeline.runs.sweep import place_of, read_rows, run_point
 
     capital, overrides = wanted.run.capital, wanted.run.assigned()
+    load = raw_loader(configs, data_dir)
     study = study_of(
-        configs, wanted.mode, chosen, data_dir, window, capital=capital, overrides=overrides
+        configs, wanted.mode, chosen, load, window, capital=capital, overrides=overrides
     )
     screen.echo(f"{chosen.name} over {wanted.mode}: {crossed} = {total:,} points")
     out = wanted.out or place_of(study, results_dir, wanted.kind)

@@ -37,7 +37,7 @@ def walk_forward(
     require_data(settings)
     from basis_pipeline.operations.control import require_work
     from basis_pipeline.runs.scenario_report import write_report
-    from basis_pipeline.runs.scenarios import study_of
+    from basis_pipeline.runs.scenarios import raw_loader, study_of
     from basis_pipeline.runs.sweep import place_of
     from basis_pipeline.runs.walk_forward import (
         scenario_set,
@@ -53,7 +53,7 @@ def walk_forward(
         configs,
         mode,
         scenario_set(plan, window),
-        settings.data_dir,
+        raw_loader(configs, settings.data_dir),
         window,
         capital=options.capital,
         overrides=options.assigned(),

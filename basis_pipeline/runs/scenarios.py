@@ -5,7 +5,6 @@ go straight into the engine's parameters. Everything else goes the way of a sing
 validated slice and its panel. Both ways give the same parameters and market to the bit.
 """
 
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,12 +20,11 @@ from basis_pipeline.config.points import (
     Indices,
     Point,
     columns,
-    ladder,
     places,
     point,
     size,
 )
-from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, Range, ScenarioSet
+from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, ScenarioSet
 from basis_pipeline.engine.hours import HourCoefficients, hour_coefficients
 from basis_pipeline.engine.model import Floats, Record, Records, parameter_record, venue_terms
 from basis_pipeline.errors import ConfigError, DataError
@@ -37,48 +35,12 @@ from basis_pipeline.market.shocks import require_applicable, shocked
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.runs.backtest import capital_of, load_datasets
 from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
+from basis_pipeline.runs.probes import DIRECT, STRUCTURAL, checked_slices, is_direct
 
 Loader = Callable[[Collection[str], Window], Mapping[str, Dataset | DataError]]
 
-MAX_PROBES = 20_000
 KEPT = 4  # panels, and markets, of the latest groups
 BPS = 1e-4
-
-# Keys whose number is one of the engine's, and which one; "" where the engine has no use for it.
-DIRECT = {
-    "allocation.lending": "lending_weight",
-    "allocation.spot": "spot_weight",
-    "allocation.staking": "staking_weight",
-    "staking.target_ltv": "target_ltv",
-    "staking.max_ltv": "",
-    "staking.flash_fee_bps": "flash_fee",
-    "hedge.ratio": "hedge_ratio",
-    "rebalance.margin_ratio.min": "margin_ratio_min",
-    "rebalance.margin_ratio.max": "margin_ratio_max",
-    "rebalance.delta_band": "delta_band",
-    "rebalance.ltv_band": "ltv_band",
-    "rebalance.health_factor_floor": "health_factor_floor",
-    "rebalance.deviation_band": "deviation_band",
-    "costs.gas_multiplier": "gas_multiplier",
-    CAPITAL: "",
-}
-# A mode with these at zero is another structure: it trades other legs and reads other data.
-STRUCTURAL = (
-    "allocation.lending",
-    "allocation.spot",
-    "allocation.staking",
-    "staking.target_ltv",
-    "hedge.ratio",
-)
-# No rule ties these to another key: their own bounds are all there is to check.
-FREE = (
-    "staking.flash_fee_bps",
-    "rebalance.delta_band",
-    "rebalance.ltv_band",
-    "rebalance.deviation_band",
-    "costs.gas_multiplier",
-    CAPITAL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +169,6 @@ def _structure(chosen: Point, axes: Mapping[str, Axis]) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def is_direct(key: str, axis: Axis) -> bool:
-    """Whether every value of the axis is a number that the engine's parameters take as it is."""
-    if key not in DIRECT:
-        return False
-    return isinstance(axis, Range) or all(type(value) in (int, float) for value in axis.values)
-
-
 def numbers(axis: Axis, column: Column) -> Column:
     """The numbers a direct key's column stands for."""
     if isinstance(axis, Choice):
@@ -245,106 +200,12 @@ def windows_of(scenarios: ScenarioSet, window: Window) -> dict[str | None, Windo
     return {name: parse_window(r.start, r.end) for name, r in scenarios.windows.items()}
 
 
-def _looked_at(key: str, axis: Axis) -> list[Any]:
-    """The values of one key that stand for all of them."""
-    listed = isinstance(axis, Choice) or axis.steps is not None
-    if not is_direct(key, axis) and listed:
-        return values_of(axis)
-    if listed:
-        found = sorted(values_of(axis))
-    else:
-        assert isinstance(axis, Range)
-        found = [axis.low, float(np.nextafter(axis.low, axis.high)), axis.high]
-    beside = found[1:2] if found[0] == 0.0 and key in STRUCTURAL else []
-    return list(dict.fromkeys([found[0], *beside, found[-1]]))
-
-
-def values_of(axis: Axis) -> list[Any]:
-    """All values of a choice or of a range on a grid."""
-    return list(axis.values) if isinstance(axis, Choice) else ladder(axis).tolist()
-
-
-def probes(scenarios: ScenarioSet) -> Iterator[dict[str, Any]]:
-    """Combinations of keys that stand for all: if none breaks a rule, no point does.
-
-    Every rule of the configuration is monotone in each number, so what holds at the corners of a
-    box holds inside it. A number that may be zero changes the rules there: zero is looked at, and
-    the smallest value beside it. What no rule ties to another key is looked at by itself.
-
-    Raises
-    ------
-    ConfigError: CONFIG-MGR-005 when even these are too many.
-    """
-    looked = {key: _looked_at(key, axis) for key, axis in scenarios.keys.items()}
-    tied = {key: values for key, values in looked.items() if key not in FREE}
-    free = {key: values for key, values in looked.items() if key in FREE}
-    total = math.prod(map(len, tied.values()))
-    if total > MAX_PROBES:
-        raise ConfigError(
-            "CONFIG-MGR-005",
-            f"the choices combine in {total:,} ways; at most {MAX_PROBES:,} can be looked at first",
-            where=f"scenario set {scenarios.name}",
-        )
-    rest = {key: values[0] for key, values in free.items()}
-    for combination in product(*tied.values()):
-        yield {**dict(zip(tied, combination, strict=True)), **rest}
-    for key, values in free.items():
-        for value in values[1:]:
-            yield {**{other: options[0] for other, options in looked.items()}, key: value}
-
-
-def checked_slices(
-    configs: Configs,
-    mode: str,
-    scenarios: ScenarioSet,
-    capital: float | None,
-    overrides: Mapping[str, Any],
-) -> Iterator[ModeSlice]:
-    """Slices of the points that stand for all; an error names the set of the point it rejects.
-
-    Raises
-    ------
-    ConfigError: as `slice_mode` and `capital_of` raise it.
-    """
-    for keys in probes(scenarios):
-        try:
-            sliced = {key: value for key, value in keys.items() if key != CAPITAL}
-            mode_slice = slice_mode(configs, mode, {**overrides, **sliced})
-            capital_of(mode_slice, keys.get(CAPITAL, capital))
-        except ConfigError as error:
-            said = ", ".join(f"{key} = {value}" for key, value in keys.items())
-            raise ConfigError(
-                error.code,
-                f"{error.what} (at {said})" if said else error.what,
-                where=f"scenario set {scenarios.name}, {error.where}",
-                available=error.available,
-                action=error.action,
-            ) from None
-        yield mode_slice
+def raw_loader(configs: Configs, data_dir: Path) -> Loader:
+    """Return what reads the raw files of datasets and builds them for a window."""
+    return lambda names, window: load_datasets(names, configs, data_dir, window)
 
 
 def study_of(
-    configs: Configs,
-    mode: str,
-    scenarios: ScenarioSet,
-    data_dir: Path,
-    window: Window,
-    *,
-    capital: float | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> Study:
-    """Check a scenario set against a mode, then read the raw files of all its points.
-
-    Raises as `study_on`, and DataError as reading and building raise it.
-    """
-
-    def load(names: Collection[str], whole: Window) -> Mapping[str, Dataset | DataError]:
-        return load_datasets(names, configs, data_dir, whole)
-
-    return study_on(configs, mode, scenarios, load, window, capital=capital, overrides=overrides)
-
-
-def study_on(
     configs: Configs,
     mode: str,
     scenarios: ScenarioSet,
@@ -359,7 +220,7 @@ def study_on(
     Raises
     ------
     ConfigError: CONFIG-MGR-005 too many points; CONFIG-005 to 012 a point that could not run: its
-        keys, window, shocks or capital. All of it before anything is loaded.
+        keys, window, shocks or capital. All of it before anything is loaded. DataError: as `load`.
     """
     size(scenarios)
     chosen = dict(overrides or {})

@@ -39,7 +39,8 @@ from basis_pipeline.runs.backtest import TOLERANCE, require_reconciled, run_back
 from basis_pipeline.runs.checks import backtest_checks
 from basis_pipeline.runs.fan_out import Executor, Piece, in_threads, run_figures
 from basis_pipeline.runs.judged import JudgedRun
-from basis_pipeline.runs.scenarios import Study, is_direct, numbers
+from basis_pipeline.runs.probes import is_direct
+from basis_pipeline.runs.scenarios import Study, numbers
 
 BATCH = 4096  # points of a batch
 FORMAT = 1

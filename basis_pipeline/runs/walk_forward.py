@@ -27,8 +27,9 @@ from basis_pipeline.market.window import Window
 from basis_pipeline.results.metrics import annual_yield
 from basis_pipeline.results.overfitting import deflated_sharpe, overfitting_probability
 from basis_pipeline.runs import scenario_checks
+from basis_pipeline.runs.probes import values_of
 from basis_pipeline.runs.scenario_checks import Asked, broken, reconciles, verdict
-from basis_pipeline.runs.scenarios import Study, values_of
+from basis_pipeline.runs.scenarios import Study
 from basis_pipeline.runs.sweep import read_rows
 from basis_pipeline.verdict import Verdict, against, count_of
 
@@ -229,19 +230,13 @@ def _fold_row(
         "train_start": fold.train.start,
         "test_start": fold.test.start,
         "test_end": fold.test.end,
-        "eligible": int(train["kept"].sum()),
         "chosen": chosen,
     }
     taken = ("value", "apy", "total_return", "max_drawdown", "liquidations", "kept")
     for name, part in (("train", train), ("test", test)):
         for figure in taken:
             row[f"{name}_{figure}"] = part[figure].iloc[chosen] if chosen != NONE else None
-    # The share of all points that were better on the test than the choice.
-    value = row["test_value"]
-    row["test_beaten_by"] = float((test["value"] > value).mean()) if chosen != NONE else None
-    keys = plan.keys
-    row |= {key: train[key].iloc[chosen] if chosen != NONE else None for key in keys}
-    return row
+    return row | {key: train[key].iloc[chosen] if chosen != NONE else None for key in plan.keys}
 
 
 def degradation(walked: Walked) -> float:
@@ -284,7 +279,6 @@ def summary_of(walked: Walked) -> dict[str, Any]:
         "points": len(walked.points),
         "folds": len(walked.folds),
         "folds_without_choice": len(walked.folds) - len(made),
-        "unsound_rows": len(walked.unsound),
         "chosen": None if point is None else {key: _plain(point[key]) for key in plan.keys},
         "on_edge": [] if point is None else edges(plan, chosen),
         **{name: _plain(value) for name, value in figures.items()},

@@ -167,7 +167,7 @@ def test_a_grid_without_steps_and_an_unknown_natural_edge_are_refused() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_has_a_plan_that_fits_it(mode: str) -> None:
     """Its grid breaks no rule of the mode, its folds fit the data's window."""
-    from basis_pipeline.runs.scenarios import checked_slices
+    from basis_pipeline.runs.probes import checked_slices
 
     plan = load_walk_forward(project_root() / "configs", CONFIGS, mode)
     scenarios = scenario_set(plan, parse_window("2024-05-13", "2025-03-01"))

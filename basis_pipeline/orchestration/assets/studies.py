@@ -37,7 +37,7 @@ from basis_pipeline.runs import scenario_checks, walk_forward
 from basis_pipeline.runs.checks import BLOCKING
 from basis_pipeline.runs.fan_out import executor
 from basis_pipeline.runs.scenario_report import write_report
-from basis_pipeline.runs.scenarios import Study, inside, nothing_inside, study_on
+from basis_pipeline.runs.scenarios import Study, inside, nothing_inside, study_of
 from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.settings import project_root
 
@@ -252,7 +252,7 @@ def _study(
     def load(names: Collection[str], _: Window) -> Mapping[str, Dataset | DataError]:
         return {name: warehouse.load(dataset_key(name)) for name in sorted(names)}
 
-    return study_on(
+    return study_of(
         options.configs,
         mode,
         scenarios,

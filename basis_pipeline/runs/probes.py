@@ -1,0 +1,139 @@
+"""The few points of a scenario set that stand for all: if they break no rule, none does.
+
+They are checked before anything is read.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from basis_pipeline.config import Configs, ModeSlice, slice_mode
+from basis_pipeline.config.points import ladder
+from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, Range, ScenarioSet
+from basis_pipeline.errors import ConfigError
+from basis_pipeline.runs.backtest import capital_of
+
+MAX_PROBES = 20_000
+# Keys whose number is one of the engine's, and which one; "" where the engine has no use for it.
+DIRECT = {
+    "allocation.lending": "lending_weight",
+    "allocation.spot": "spot_weight",
+    "allocation.staking": "staking_weight",
+    "staking.target_ltv": "target_ltv",
+    "staking.max_ltv": "",
+    "staking.flash_fee_bps": "flash_fee",
+    "hedge.ratio": "hedge_ratio",
+    "rebalance.margin_ratio.min": "margin_ratio_min",
+    "rebalance.margin_ratio.max": "margin_ratio_max",
+    "rebalance.delta_band": "delta_band",
+    "rebalance.ltv_band": "ltv_band",
+    "rebalance.health_factor_floor": "health_factor_floor",
+    "rebalance.deviation_band": "deviation_band",
+    "costs.gas_multiplier": "gas_multiplier",
+    CAPITAL: "",
+}
+# A mode with these at zero is another structure: it trades other legs and reads other data.
+STRUCTURAL = (
+    "allocation.lending",
+    "allocation.spot",
+    "allocation.staking",
+    "staking.target_ltv",
+    "hedge.ratio",
+)
+# No rule ties these to another key: their own bounds are all there is to check.
+FREE = (
+    "staking.flash_fee_bps",
+    "rebalance.delta_band",
+    "rebalance.ltv_band",
+    "rebalance.deviation_band",
+    "costs.gas_multiplier",
+    CAPITAL,
+)
+
+
+def is_direct(key: str, axis: Axis) -> bool:
+    """Whether every value of the axis is a number that the engine's parameters take as it is."""
+    if key not in DIRECT:
+        return False
+    return isinstance(axis, Range) or all(type(value) in (int, float) for value in axis.values)
+
+
+def values_of(axis: Axis) -> list[Any]:
+    """All values of a choice or of a range on a grid."""
+    return list(axis.values) if isinstance(axis, Choice) else ladder(axis).tolist()
+
+
+def _looked_at(key: str, axis: Axis) -> list[Any]:
+    """The values of one key that stand for all of them."""
+    listed = isinstance(axis, Choice) or axis.steps is not None
+    if not is_direct(key, axis) and listed:
+        return values_of(axis)
+    if listed:
+        found = sorted(values_of(axis))
+    else:
+        assert isinstance(axis, Range)
+        found = [axis.low, float(np.nextafter(axis.low, axis.high)), axis.high]
+    beside = found[1:2] if found[0] == 0.0 and key in STRUCTURAL else []
+    return list(dict.fromkeys([found[0], *beside, found[-1]]))
+
+
+def probes(scenarios: ScenarioSet) -> Iterator[dict[str, Any]]:
+    """Combinations of keys that stand for all: if none breaks a rule, no point does.
+
+    Every rule of the configuration is monotone in each number, so what holds at the corners of a
+    box holds inside it. A number that may be zero changes the rules there: zero is looked at, and
+    the smallest value beside it. What no rule ties to another key is looked at by itself.
+
+    Raises
+    ------
+    ConfigError: CONFIG-MGR-005 when even these are too many.
+    """
+    looked = {key: _looked_at(key, axis) for key, axis in scenarios.keys.items()}
+    tied = {key: values for key, values in looked.items() if key not in FREE}
+    free = {key: values for key, values in looked.items() if key in FREE}
+    total = math.prod(map(len, tied.values()))
+    if total > MAX_PROBES:
+        raise ConfigError(
+            "CONFIG-MGR-005",
+            f"the choices combine in {total:,} ways; at most {MAX_PROBES:,} can be looked at first",
+            where=f"scenario set {scenarios.name}",
+        )
+    rest = {key: values[0] for key, values in free.items()}
+    for combination in product(*tied.values()):
+        yield {**dict(zip(tied, combination, strict=True)), **rest}
+    for key, values in free.items():
+        for value in values[1:]:
+            yield {**{other: options[0] for other, options in looked.items()}, key: value}
+
+
+def checked_slices(
+    configs: Configs,
+    mode: str,
+    scenarios: ScenarioSet,
+    capital: float | None,
+    overrides: Mapping[str, Any],
+) -> Iterator[ModeSlice]:
+    """Slices of the points that stand for all; an error names the set of the point it rejects.
+
+    Raises
+    ------
+    ConfigError: as `slice_mode` and `capital_of` raise it.
+    """
+    for keys in probes(scenarios):
+        try:
+            sliced = {key: value for key, value in keys.items() if key != CAPITAL}
+            mode_slice = slice_mode(configs, mode, {**overrides, **sliced})
+            capital_of(mode_slice, keys.get(CAPITAL, capital))
+        except ConfigError as error:
+            said = ", ".join(f"{key} = {value}" for key, value in keys.items())
+            raise ConfigError(
+                error.code,
+                f"{error.what} (at {said})" if said else error.what,
+                where=f"scenario set {scenarios.name}, {error.where}",
+                available=error.available,
+                action=error.action,
+            ) from None
+        yield mode_slice
