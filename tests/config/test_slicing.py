@@ -211,6 +211,9 @@ def test_every_field_of_a_slice_is_in_its_hash(configs: Configs) -> None:
     """Any one value changed, in mode, share class, venue or dataset, is another configuration."""
     flows = {"flows": [{"date": "2024-07-01", "amount": 5.0}]}
     sliced = slice_mode(configs, "usdt_market_neutral", flows)
+    of_each_kind = {config.kind: name for name, config in sliced.datasets.items()}
+    datasets = {name: sliced.datasets[name] for name in of_each_kind.values()}
+    sliced = sliced.model_copy(update={"datasets": datasets})
     tree = sliced.model_dump(mode="json")
     hashes, fixed = {sliced.config_hash}, {}
     for path, value in leaves(tree):
@@ -220,7 +223,7 @@ def test_every_field_of_a_slice_is_in_its_hash(configs: Configs) -> None:
         else:
             assert found.config_hash not in hashes, path
             hashes.add(found.config_hash)
-    assert len(hashes) > 500
+    assert len(hashes) > 200
     # Only what decides its model takes no other value, and what another kind of dataset may have.
     bound = {path for path, value in fixed.items() if value not in (None, [], {})}
     assert {path[-1] for path in bound} == {"kind", "to", "column", "method"}
