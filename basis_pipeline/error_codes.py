@@ -55,7 +55,7 @@ _ENTRIES = (
      "a misspelt name or value",
      "correct the value"),
     ("CONFIG-003", _E, "configuration", "a configuration file or directory is missing",
-     "the command runs outside a checkout, or BASIS_ENV_FILE is misspelt",
+     "the command runs outside a checkout, or BASIS_CONFIG_DIR or BASIS_ENV_FILE is misspelt",
      "restore it"),
     ("CONFIG-004", _E, "configuration", "a configuration file is not valid YAML",
      "a tab, an open bracket, a key given twice, or an encoding other than UTF-8",

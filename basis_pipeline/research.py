@@ -28,7 +28,7 @@ from basis_pipeline.results.definitions import FIGURES, figure_units
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts, write_run
 from basis_pipeline.results.tables import explained
 from basis_pipeline.runs.judged import judged_backtest
-from basis_pipeline.settings import load_settings, project_root
+from basis_pipeline.settings import config_directory, load_settings
 from basis_pipeline.verdict import Verdict
 
 __all__ = ["Run", "backtest", "compare", "load_run"]
@@ -183,7 +183,7 @@ def backtest(
     )
     span = (pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
     judged = judged_backtest(
-        load_configs(project_root() / "configs"),
+        load_configs(config_directory()),
         mode,
         settings.data_dir,
         Window(*span),

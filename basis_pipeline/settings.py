@@ -2,8 +2,8 @@
 
 A value is taken from the first of these that has it: the command's arguments, the process, the file
 that `BASIS_ENV_FILE` names, `.env.<deployment>` where `BASIS_DEPLOYMENT_MODE` names a deployment,
-`.env`, and, where `BASIS_ENV_FILE` names no file, the shipped `configs/env/local.env`. Relative
-paths start at the project's root, those of arguments at the current directory.
+`.env`, and, where `BASIS_ENV_FILE` names no file, `env/local.env` of the configuration directory.
+Relative paths start at the project's root, those of arguments at the current directory.
 
 pydantic validates. The layers are our own: the sources of pydantic-settings do not know the line a
 value stands on, and put `${BASIS_RESULTS_DIR}` in before a flag can name another directory.
@@ -35,7 +35,7 @@ from basis_pipeline.files import write_atomically
 from basis_pipeline.times import parse_hour
 
 PREFIX = "BASIS_"
-SHIPPED = "configs/env/local.env"
+CONFIG_DIRECTORY = "BASIS_CONFIG_DIR"  # of the process alone: its files say where other values are
 SAMPLE = "SAMPLE_DEFECTS.json"  # in every directory that `basis data sample` has written
 SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql://"
@@ -164,6 +164,21 @@ def project_root() -> Path:
     )
 
 
+def config_directory(environ: Mapping[str, str] | None = None) -> Path:
+    """Directory of modes, venues, datasets and limits: `BASIS_CONFIG_DIR`, else the project's.
+
+    Raises
+    ------
+    ConfigError: CONFIG-003 when there is none.
+    """
+    named = (os.environ if environ is None else environ).get(CONFIG_DIRECTORY)
+    directory = Path(named).expanduser().resolve() if named else project_root() / "configs"
+    if not (directory / "modes").is_dir():
+        what = f"the directory that {CONFIG_DIRECTORY} names holds no modes"
+        raise ConfigError("CONFIG-003", what, where=str(directory / "modes"))
+    return directory
+
+
 def load_settings(
     environ: Mapping[str, str] | None = None, **overrides: str | Path | date | None
 ) -> Settings:
@@ -281,7 +296,7 @@ def _layers(
         files.insert(-1, root / f".env.{deployment.text}")
         found.maps.insert(-1, _read(files[-2]))
     if not named:
-        files.append(root / SHIPPED)
+        files.append(config_directory(process) / "env" / "local.env")
         found.maps.append(_read(files[-1]))
     searched = [f"{file}{'' if file.is_file() else ' (absent)'}" for file in files]
     return found, ", then ".join((_PROCESS, *searched))

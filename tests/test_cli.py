@@ -24,11 +24,11 @@ TABLES = ("equity", "attribution", "positions", "risk", "events")
 
 
 def basis(
-    *arguments: str | Path, env: dict[str, str] | None = None, root: Path | None = None
+    *arguments: str | Path, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own, with an environment of its own."""
     own = {**shell.clean(), **(env or {})}
-    return shell.run("basis_pipeline", *arguments, env=own, cwd=root or project_root())
+    return shell.run("basis_pipeline", *arguments, env=own)
 
 
 @pytest.fixture(scope="module")
@@ -223,46 +223,62 @@ def test_run_refuses_a_broken_mode_with_exit_1(data: Path, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A copy of the project whose configuration may be broken."""
-    project = tmp_path / "project"
-    for name in ("basis_pipeline", "configs"):
-        shutil.copytree(project_root() / name, project / name)
-    shutil.copy(project_root() / "dagster.yaml", project)
-    return project
+def configs(tmp_path: Path) -> Path:
+    """A copy of the configuration that may be broken."""
+    shutil.copytree(project_root() / "configs", tmp_path / "configs")
+    return tmp_path / "configs"
 
 
 def test_a_mode_file_that_breaks_a_rule_is_a_failed_gate(
-    project: Path, data: Path, tmp_path: Path
+    configs: Path, data: Path, tmp_path: Path
 ) -> None:
     """Last night's pass does not outlive a file broken since: the next run records the failure."""
-    file = project / "configs" / "modes" / "eth_leveraged.yaml"
+    own = {"BASIS_CONFIG_DIR": str(configs)}
+    file = configs / "modes" / "eth_leveraged.yaml"
     file.write_text(file.read_text().replace("target_ltv: 0.", "target_ltv: 0.99"))
     results = tmp_path / "results"
     places = ("--data-dir", data, "--results-dir", results)
-    done = basis("run", "--mode", "eth_leveraged", *places, *WINDOW, root=project)
+    done = basis(
+        "run", "--mode", "eth_leveraged", *places, *WINDOW, env={"BASIS_CONFIG_DIR": str(configs)}
+    )
     assert done.returncode == 1, done.stderr
     assert "\nCONFIG-006" in done.stderr
-    gates = basis("gates", *places[2:], "--phase", "1", "--mode", "eth_leveraged", root=project)
+    gates = basis(
+        "gates",
+        *places[2:],
+        "--phase",
+        "1",
+        "--mode",
+        "eth_leveraged",
+        env={"BASIS_CONFIG_DIR": str(configs)},
+    )
     assert gates.returncode == 1
     assert "config/mode[eth_leveraged] rules" in gates.stdout
 
 
-def test_broken_files_stop_only_what_needs_them(project: Path, data: Path, tmp_path: Path) -> None:
+def test_broken_files_stop_only_what_needs_them(configs: Path, data: Path, tmp_path: Path) -> None:
     """Modes and a feed that nobody else reads: sound modes run, and each file is a failed gate."""
-    configs = project / "configs"
+    own = {"BASIS_CONFIG_DIR": str(configs)}
     (configs / "modes" / "eth_basis.yaml").write_text("mode: [")
     (configs / "modes" / "btc-v2|a, [b].yaml").write_text("mode: btc-v2")
     (configs / "datasets" / "mine.yaml").write_text("name: mine")
     places = ("--data-dir", data, "--results-dir", tmp_path / "results")
     chosen = ("--mode", "eth_basis", "--mode", "pure_lending")
-    done = basis("run", *chosen, *places, *WINDOW, root=project)
+    done = basis("run", *chosen, *places, *WINDOW, env=own)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "CONFIG-004" in done.stderr
     for name in ("eth_basis.yaml", "btc-v2|a, [b].yaml", "mine.yaml"):
         assert name in done.stderr
-    found = basis("gates", *places[2:], "--phase", "1-3", "--format", "json", root=project)
+    found = basis(
+        "gates",
+        *places[2:],
+        "--phase",
+        "1-3",
+        "--format",
+        "json",
+        env={"BASIS_CONFIG_DIR": str(configs)},
+    )
     gates = json.loads(found.stdout)["gates"]
     failing = {(g["asset"], g["mode"], g["check"]) for g in gates if g["status"] == "FAIL"}
     broken_mode = ("config/mode", "eth_basis", "rules")

@@ -1,10 +1,11 @@
 """The documents and --help: every command and code block runs, every link leads somewhere.
 
-A reader's checkout is made in a temporary directory, with the data and the results that `make run`
-makes. Each page is read from the top: a `bash` block is executed line by line, a `python` block as
-a module, a `yaml` block is written to the file that its first line names. A block marked `notrun`
-(what never ends, or needs a cluster) is left out. In sentences and tables, complete `basis`
-commands between backticks are executed too.
+A reader's directory is made, with a configuration of its own and the data and results that
+`make run` makes; the package is the one under test, with what it has compiled. Each page is read
+from the top: a `bash` block is executed line by line, a `python` block as a module, a `yaml` block
+is written to the file that its first line names. A block marked `notrun` (what never ends, or needs
+a cluster) is left out. In sentences and tables, complete `basis` commands between backticks are
+executed too.
 """
 
 import re
@@ -22,7 +23,7 @@ from tests import shell
 ROOT = project_root()
 PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 ORDER = ("docs/tutorial.md", "docs/how-to.md")  # what a reader does first
-COPIED = ("basis_pipeline", "configs", "docs")
+COPIED = ("configs", "docs")
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(basis [^`\n…]+)`")
 EXAMPLE = re.compile(r"^ +Example: (basis .+)$", re.MULTILINE)
@@ -57,8 +58,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> "Reader":
     place = tmp_path_factory.mktemp("checkout")
     for name in COPIED:
         shutil.copytree(ROOT / name, place / name)
-    for file in ("dagster.yaml", "workspace.yaml", "pyproject.toml"):
-        shutil.copy(ROOT / file, place)
+    shutil.copy(ROOT / "workspace.yaml", place)
     reader = Reader(place)
     reader.follow("basis data sample --out data/sample")
     reader.follow("basis run --data-dir DIR")
@@ -70,7 +70,12 @@ class Reader:
 
     def __init__(self, place: Path) -> None:
         self.place = place
-        self.environ = shell.clean()
+        self.environ = shell.clean() | {
+            "PYTHONPATH": str(ROOT),
+            "BASIS_CONFIG_DIR": str(place / "configs"),
+            "BASIS_DATA_DIR": str(place / "data" / "sample"),
+            "BASIS_RESULTS_DIR": str(place / "results"),
+        }
         self.seen: set[str] = set()
 
     def follow(self, line: str) -> None:

@@ -10,8 +10,8 @@ from basis_pipeline.errors import ConfigError, PlatformError
 from basis_pipeline.settings import (
     FIELDS,
     SAMPLE,
-    SHIPPED,
     SecretUrl,
+    config_directory,
     dagster_home,
     load_settings,
     project_root,
@@ -59,8 +59,10 @@ def test_process_wins_over_file() -> None:
 
 def test_each_layer_wins_over_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Flags, process, the named file, `.env.<deployment>`, `.env`, in that order."""
-    (tmp_path / "configs" / "env").mkdir(parents=True)
-    (tmp_path / SHIPPED).write_text((project_root() / SHIPPED).read_text())
+    shipped = (project_root() / "configs" / "env" / "local.env").read_text()
+    for directory in ("env", "modes"):
+        (tmp_path / "configs" / directory).mkdir(parents=True)
+    (tmp_path / "configs" / "env" / "local.env").write_text(shipped)
     monkeypatch.setattr("basis_pipeline.settings.project_root", lambda: tmp_path)
     environ: dict[str, str] = {}
 
@@ -74,7 +76,6 @@ def test_each_layer_wins_over_the_next(tmp_path: Path, monkeypatch: pytest.Monke
     assert level() == "WARNING"
     environ["BASIS_DEPLOYMENT_MODE"] = "local"
     assert level() == "DEBUG"
-    shipped = (project_root() / SHIPPED).read_text()
     (tmp_path / "own.env").write_text(shipped.replace("LEVEL=INFO", "LEVEL=ERROR"))
     environ["BASIS_ENV_FILE"] = "own.env"
     assert level() == "ERROR"
@@ -192,6 +193,19 @@ def test_a_named_env_file_must_exist(tmp_path: Path) -> None:
     """BASIS_ENV_FILE pointing nowhere is an error even when nothing would be read from it."""
     with pytest.raises(ConfigError, match="CONFIG-003"):
         load_settings({**COMPLETE, "BASIS_ENV_FILE": str(tmp_path / "no.env")})
+
+
+def test_another_configuration_directory_can_be_named(tmp_path: Path) -> None:
+    """BASIS_CONFIG_DIR replaces `configs/` as a whole, its environment file included."""
+    environ = {"BASIS_CONFIG_DIR": str(tmp_path)}
+    with pytest.raises(ConfigError, match="holds no modes"):
+        config_directory(environ)
+    (tmp_path / "modes").mkdir()
+    assert config_directory(environ) == tmp_path
+    with pytest.raises(ConfigError, match="CONFIG-001") as missing:
+        load_settings(environ)
+    assert str(tmp_path / "env" / "local.env") in missing.value.where
+    assert config_directory({}) == project_root() / "configs"
 
 
 def test_an_empty_window_is_refused() -> None:

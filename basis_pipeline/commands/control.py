@@ -130,9 +130,9 @@ def _show_in_ui(settings: "Settings", state: "ControlState") -> None:
 
 def _problem_of_limits() -> BasisError | None:
     from basis_pipeline.config.control import load_control_limits, unknown_modes
-    from basis_pipeline.settings import project_root
+    from basis_pipeline.settings import config_directory
 
-    config_dir = project_root() / "configs"
+    config_dir = config_directory()
     try:
         return unknown_modes(config_dir, load_control_limits(config_dir))
     except BasisError as error:

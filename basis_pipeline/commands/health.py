@@ -10,7 +10,7 @@ import typer
 from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import DataDir, ResultsDir
 from basis_pipeline.errors import BasisError
-from basis_pipeline.settings import load_settings, project_root
+from basis_pipeline.settings import config_directory, load_settings
 
 if TYPE_CHECKING:
     from basis_pipeline.operations.health.instance import InstanceMetrics
@@ -55,7 +55,7 @@ def _metrics(data_dir: Path | None, results_dir: Path | None) -> "InstanceMetric
 
     try:
         settings = load_settings(data_dir=data_dir, results_dir=results_dir)
-        config_dir = project_root() / "configs"
+        config_dir = config_directory()
         limits = load_health_limits(config_dir)
         datasets = load_configs(config_dir).datasets.values()
     except BasisError:

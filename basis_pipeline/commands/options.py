@@ -123,9 +123,9 @@ def open_settings(command: str, results_dir: Path | None = None) -> "Settings":
 def project_configs() -> "Configs":
     """Return the project's `configs/`. Raises ConfigError."""
     from basis_pipeline.config import load_configs
-    from basis_pipeline.settings import project_root
+    from basis_pipeline.settings import config_directory
 
-    return load_configs(project_root() / "configs")
+    return load_configs(config_directory())
 
 
 def window_of(settings: "Settings") -> "Window":

@@ -21,7 +21,7 @@ from basis_pipeline.commands.options import (
     takes_run_options,
     unsound_modes,
 )
-from basis_pipeline.settings import project_root
+from basis_pipeline.settings import config_directory, project_root
 from basis_pipeline.verdict import Status, failing, tally, worst
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def run(options: Options, mode: Modes = None) -> None:
     sound = [name for name in chosen(configs, mode) if name not in unsound]
     slices = sliced(configs, sound, options.overrides, options.capital) if sound else []
     require_data(settings)
-    limits = load_control_limits(project_root() / "configs")  # before hours of work
-    if ignored := unknown_modes(project_root() / "configs", limits):
+    limits = load_control_limits(config_directory())  # before hours of work
+    if ignored := unknown_modes(config_directory(), limits):
         screen.echo_error(ignored)
     require_work(settings, "basis run")
     steps = len(slices) + len(unsound) + 3

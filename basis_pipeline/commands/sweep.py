@@ -100,7 +100,7 @@ montecarlo = _command(
 def _run(wanted: StudyOptions, names: Sequence[str] | None, file: Path | None) -> None:
     """Run the sets one after the other; exit code 1 when a gate of severity ERROR failed."""
     from basis_pipeline.config.scenario import load_scenario_set, own_sets, set_file
-    from basis_pipeline.settings import project_root
+    from basis_pipeline.settings import config_directory
 
     if names and file is not None:
         what = "give either --set-name or --scenarios"
@@ -109,7 +109,7 @@ def _run(wanted: StudyOptions, names: Sequence[str] | None, file: Path | None) -
     settings = wanted.run.settings()
     configs = project_configs()
     configs.mode(wanted.mode)
-    window, configured = window_of(settings), project_root() / "configs"
+    window, configured = window_of(settings), config_directory()
     names = names or own_sets(wanted.kind, wanted.mode)
     files = [file] if file else [set_file(configured, name) for name in names]
     sets = [load_scenario_set(path) for path in files]

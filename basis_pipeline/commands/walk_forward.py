@@ -29,11 +29,11 @@ def walk_forward(
     Example: basis walk-forward usdt_market_neutral
     """
     from basis_pipeline.config.walk_forward import load_walk_forward
-    from basis_pipeline.settings import project_root
+    from basis_pipeline.settings import config_directory
 
     studies.require_one_executor(threads, workers, scheduler)
     settings, configs = options.settings(), project_configs()
-    plan = load_walk_forward(project_root() / "configs", configs, mode)
+    plan = load_walk_forward(config_directory(), configs, mode)
     require_data(settings)
     from basis_pipeline.operations.control import require_work
     from basis_pipeline.runs.scenario_report import write_report

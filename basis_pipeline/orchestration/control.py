@@ -21,7 +21,7 @@ from basis_pipeline.orchestration.audit_listener import OUTCOMES
 from basis_pipeline.orchestration.check_history import history_of
 from basis_pipeline.orchestration.checks import check_result
 from basis_pipeline.orchestration.partitions import part_of_key
-from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.settings import Settings, config_directory
 from basis_pipeline.verdict import Verdict, judge
 
 CONTROL = dg.AssetKey(["platform", "control"])
@@ -99,7 +99,7 @@ class ControlListener:
             return
         with correlated(self._run.run_id):
             try:
-                limits = load_control_limits(project_root() / "configs")
+                limits = load_control_limits(config_directory())
                 resumed = read_state(self._settings).resumed_at
                 since = resumed.timestamp() if resumed else 0.0
                 measured = failed_in_a_row(self._instance, self._run.run_id, limits, since)

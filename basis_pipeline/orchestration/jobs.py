@@ -13,7 +13,7 @@ from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.executors import parallel_executor
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.settings import project_root
+from basis_pipeline.settings import config_directory
 
 SWEEP_JOB = "sweeps"
 STUDIES = (
@@ -32,7 +32,7 @@ UPKEEP_JOB = "upkeep"
 def upkeep_of_the_store(context: dg.OpExecutionContext, options: RunOptions) -> None:
     """Back up and prune by the limits of `configs/automation/limits.yaml`."""
     with coded_failures():
-        limits = load_automation_limits(project_root() / "configs").upkeep
+        limits = load_automation_limits(config_directory()).upkeep
         made, removed = keep_up(options.settings, limits)
     context.add_output_metadata(
         {

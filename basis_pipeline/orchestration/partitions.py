@@ -12,7 +12,7 @@ import dagster as dg
 from basis_pipeline.config.scenario import DIRECTORY, own_sets, sets_in
 from basis_pipeline.errors import CommandError
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.settings import project_root
+from basis_pipeline.settings import config_directory
 
 PARTITION = "dagster/partition"  # the tag of a run that names its partition
 SEPARATOR = "|"
@@ -76,7 +76,7 @@ def unnamed(what: str, example: str, where: str) -> CommandError:
 
 def own_keys(kind: str, modes: Iterable[str]) -> list[str]:
     """Partition keys of a kind of study: each mode with the sets meant for it that have a file."""
-    files = set(sets_in(project_root() / "configs" / DIRECTORY))
+    files = set(sets_in(config_directory() / DIRECTORY))
     return [
         Part(mode, name).key for mode in modes for name in own_sets(kind, mode) if name in files
     ]

@@ -18,7 +18,7 @@ from basis_pipeline.orchestration.audit_listener import is_over, recorded
 from basis_pipeline.orchestration.control import ControlListener
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.partitions import PARTITION, Part, part_of_key, unnamed
-from basis_pipeline.settings import Settings, load_settings, project_root
+from basis_pipeline.settings import Settings, config_directory, load_settings
 
 DATA_TAG, WINDOW_TAG = "basis/data", "basis/window"
 
@@ -138,7 +138,7 @@ def part(context: dg.InitResourceContext) -> Part:
             raise unnamed("mode", "btc_basis|crises", run.job_name)
         current_configs().mode(named.mode)
         if named.scenario_set:
-            load_scenario_set(set_file(project_root() / "configs", named.scenario_set))
+            load_scenario_set(set_file(config_directory(), named.scenario_set))
     except BasisError as error:
         # A run that fails outside of its steps would be retried; that does not help here.
         instance.add_run_tags(run.run_id, {"dagster/max_retries": "0"})
@@ -148,7 +148,7 @@ def part(context: dg.InitResourceContext) -> Part:
 
 def current_configs() -> Configs:
     """`configs/` of the project, read again only when a file of it has changed."""
-    directory = project_root() / "configs"
+    directory = config_directory()
     files = sorted(directory.rglob("*.yaml"))
     return _loaded(directory, tuple((str(file), file.stat().st_mtime_ns) for file in files))
 

@@ -13,7 +13,7 @@ from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB, UPKEEP_JOB
 from basis_pipeline.orchestration.partitions import own_keys
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
-from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.settings import Settings, config_directory
 
 
 def all_schedules(
@@ -64,7 +64,7 @@ def _nightly(job: Any) -> dg.ScheduleDefinition:
     @while_work_goes_on
     def nightly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunRequest:
         configs = current_configs()
-        seconds = load_automation_limits(project_root() / "configs").settle_seconds
+        seconds = load_automation_limits(config_directory()).settle_seconds
         snapshots = take_snapshots(settings.data_dir, configs.datasets)
         late = being_written(snapshots, seconds, time.time())
         datasets = [

@@ -16,7 +16,7 @@ from basis_pipeline.engine.model import parameter_record, venue_terms
 from basis_pipeline.engine.risk import measure
 from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.runs.inputs import parameters_of
-from basis_pipeline.settings import project_root
+from basis_pipeline.settings import config_directory
 
 HOURS = 2
 
@@ -59,5 +59,5 @@ def compile_engine(mode_slice: ModeSlice) -> None:
 
 
 if __name__ == "__main__":
-    configs = load_configs(project_root() / "configs")
+    configs = load_configs(config_directory())
     compile_engine(slice_mode(configs, next(iter(configs.modes))))

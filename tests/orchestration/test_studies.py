@@ -16,8 +16,6 @@ import yaml
 
 from basis_pipeline.operations.audit_log import read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
-from basis_pipeline.orchestration import partitions, resources
-from basis_pipeline.orchestration.assets import studies
 from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.instance_metrics import step_samples
@@ -81,7 +79,7 @@ def studied(
 ) -> Iterator[Place]:
     """A place where one mode has run, with small scenario sets and a small plan of its own."""
     directory = tmp_path_factory.mktemp("studied")
-    configs = directory / "project" / "configs"
+    configs = directory / "configs"
     shutil.copytree(project_root() / "configs", configs)
     shutil.rmtree(configs / "scenarios")
     (configs / "scenarios").mkdir()
@@ -90,8 +88,7 @@ def studied(
         (configs / "scenarios" / f"{name}.yaml").write_text(told)
     (configs / "walk_forward" / f"{MODE}.yaml").write_text(yaml.safe_dump(PLAN))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (resources, partitions, studies):
-            patch.setattr(module, "project_root", lambda: directory / "project")
+        patch.setenv("BASIS_CONFIG_DIR", str(configs))
         for place in place_at(directory, sample, defs):
             assert place.run(MODE).modes[0].run_id
             yield place
@@ -233,7 +230,7 @@ def test_a_walk_forward_longer_than_the_window_is_refused(
     studied: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ninety days of train do not fit into seven weeks; nothing is half-written."""
-    monkeypatch.setattr(studies, "project_root", project_root)  # the plan as it is committed
+    monkeypatch.delenv("BASIS_CONFIG_DIR")  # the plan as it is committed
     before = sorted((studied.results / "walk_forward").rglob("*"))
     assert not execute(studied, "walk_forwards", partition_key=MODE).success
     assert sorted((studied.results / "walk_forward").rglob("*")) == before

@@ -36,7 +36,7 @@ from basis_pipeline.results.database.connection import connect, place, reading, 
 from basis_pipeline.results.database.migration import migrate, revision_of
 from basis_pipeline.results.database.tables import CONTROL_BREACHES as BREACHES
 from basis_pipeline.results.database.tables import CONTROL_TRANSITIONS as TRANSITIONS
-from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.settings import Settings, config_directory
 
 UNREACHABLE = "RS-008"
 BREACHES_JSON = TypeAdapter(tuple[OpenBreach, ...], config=ConfigDict(ser_json_inf_nan="constants"))
@@ -136,7 +136,7 @@ def enforce_limits(
     ConfigError: the limits cannot be used. ResultsError: the database cannot be read or written.
     """
     measured = list(measurements)
-    judged_by = judged_by or load_control_limits(project_root() / "configs")
+    judged_by = judged_by or load_control_limits(config_directory())
     now = datetime.now(UTC)
     breaches = limits.judge(measured, judged_by, now)
     keys = {measurement.key for measurement in measured}

@@ -18,7 +18,7 @@ from basis_pipeline.operations.health.history import Since, load_since, store_si
 from basis_pipeline.operations.health.instance import InstanceMetrics, durations
 from basis_pipeline.operations.health.model import Component, Finding, Health, Status, faulty
 from basis_pipeline.results.database.connection import sqlite_file
-from basis_pipeline.settings import Settings, files_with_secrets, load_settings, project_root
+from basis_pipeline.settings import Settings, config_directory, files_with_secrets, load_settings
 
 Probe = Callable[[], Finding]
 
@@ -41,7 +41,7 @@ def check_health(
     limits: those of the configuration when not given.
     """
     now = datetime.now(UTC)
-    place = _place(environ, config_dir or project_root() / "configs", overrides, limits)
+    place = _place(environ, config_dir or config_directory(), overrides, limits)
     datasets = place.configs.datasets if place.configs else {}
     modes = place.configs.mode_names if place.configs else []
     sources = {name: config.sources for name, config in sorted(datasets.items())}

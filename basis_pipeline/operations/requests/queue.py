@@ -30,7 +30,7 @@ from basis_pipeline.operations.requests.model import BacktestRequest, Served, St
 from basis_pipeline.results.database.connection import connect, reading, sqlite_file, writing
 from basis_pipeline.results.database.migration import migrate
 from basis_pipeline.results.database.tables import BACKTEST_REQUESTS as REQUESTS
-from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.settings import Settings, config_directory
 
 COMPONENT = "requests"
 ATTEMPTS = 3
@@ -51,7 +51,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
     ResultsError: the results database cannot be used.
     """
     require_work(settings, f"request {request.request_id}")
-    request.sliced(configs or load_configs(project_root() / "configs"))
+    request.sliced(configs or load_configs(config_directory()))
     request.window(settings)
     engine = connect(settings.results_db_url)
     migrate(engine)

@@ -18,7 +18,7 @@ from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits,
 from basis_pipeline.orchestration.failures import error_metadata
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
-from basis_pipeline.settings import Settings, project_root
+from basis_pipeline.settings import Settings, config_directory
 from basis_pipeline.verdict import Verdict, judge
 
 PHASE = 4
@@ -51,7 +51,7 @@ def control_asset() -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Hold the age of the data against its limit, and show the state."""
         try:
-            settings, config_dir = options.settings, project_root() / "configs"
+            settings, config_dir = options.settings, config_directory()
             limits = load_control_limits(config_dir)
             state = enforce_limits(context.instance, settings, _ages(options, limits), limits)
             verdict, metadata = verdict_of(state), _tables(settings, state)

@@ -16,7 +16,7 @@ from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import table
-from basis_pipeline.settings import project_root
+from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import judge
 
 HEALTH = dg.AssetKey(["health"])
@@ -83,7 +83,7 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
 
 def _report(instance: dg.DagsterInstance, options: RunOptions) -> Health:
     """Look at the places a run would use, with what the instance knows."""
-    config_dir = project_root() / "configs"
+    config_dir = config_directory()
     limits = load_health_limits(config_dir)
     metrics = instance_metrics(instance, options.configs.datasets.values(), limits.history_runs)
     return check_health(

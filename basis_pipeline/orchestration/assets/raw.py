@@ -19,7 +19,7 @@ from basis_pipeline.orchestration.descriptions import Readers, feed_description,
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error_metadata
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.tables import plain_schema, table
-from basis_pipeline.settings import project_root
+from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import count_of, judge
 
 CODE_VERSION = "1"
@@ -37,7 +37,7 @@ def raw_key(feed: str) -> dg.AssetKey:
 
 def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     """One asset a feed of the catalogue, all read in one step."""
-    late = load_automation_limits(project_root() / "configs").raw_data
+    late = load_automation_limits(config_directory()).raw_data
     freshness = dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=late.fail_after_hours),
         warn_window=timedelta(hours=late.warn_after_hours),

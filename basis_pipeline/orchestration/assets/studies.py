@@ -39,7 +39,7 @@ from basis_pipeline.runs.fan_out import executor
 from basis_pipeline.runs.scenario_report import write_report
 from basis_pipeline.runs.scenarios import Study, inside, nothing_inside, study_of
 from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
-from basis_pipeline.settings import project_root
+from basis_pipeline.settings import config_directory
 
 SHOWN = 20
 LEAVES = {
@@ -159,7 +159,7 @@ def _sets_asset(kind: str, modes: dg.StaticPartitionsDefinition) -> dg.AssetsDef
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Run what of the set lies in the window, and judge its rows."""
         try:
-            chosen = load_scenario_set(set_file(project_root() / "configs", part.scenario_set))
+            chosen = load_scenario_set(set_file(config_directory(), part.scenario_set))
             _require_sound(context, options, part)
             kept, outside = inside(chosen, options.window)
             if kept is None:
@@ -206,7 +206,7 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
         mode = part.mode
         try:
             _require_sound(context, options, part)
-            plan = load_walk_forward(project_root() / "configs", options.configs, mode)
+            plan = load_walk_forward(config_directory(), options.configs, mode)
             scenarios = walk_forward.scenario_set(plan, options.window)
             study = _study(scenarios, mode, options, warehouse)
             place = _swept(study, options, "walk_forward", config)

@@ -24,7 +24,7 @@ from basis_pipeline.orchestration.sensors.file_changes import file_sensor
 from basis_pipeline.orchestration.sensors.lost import lost_run_sensor
 from basis_pipeline.orchestration.sensors.pages import page_sensor
 from basis_pipeline.orchestration.sensors.requests import request_sensor
-from basis_pipeline.settings import project_root
+from basis_pipeline.settings import config_directory
 
 
 def all_sensors(configs: Configs, jobs: Iterable[Any]) -> list[dg.SensorDefinition]:
@@ -34,7 +34,7 @@ def all_sensors(configs: Configs, jobs: Iterable[Any]) -> list[dg.SensorDefiniti
     ------
     ConfigError: the limits of automation cannot be used.
     """
-    limits = load_automation_limits(project_root() / "configs")
+    limits = load_automation_limits(config_directory())
     by_name = {job.name: job for job in jobs}
     return [
         file_sensor(by_name, limits),

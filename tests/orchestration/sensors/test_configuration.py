@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from basis_pipeline.orchestration import partitions, resources
 from basis_pipeline.settings import project_root
 from tests.orchestration.platform_alone import Platform
 
@@ -13,10 +12,9 @@ from tests.orchestration.platform_alone import Platform
 @pytest.fixture
 def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of `configs/` that the process takes for the project's own."""
-    shutil.copytree(project_root() / "configs", tmp_path / "project" / "configs")
-    for module in (resources, partitions):
-        monkeypatch.setattr(module, "project_root", lambda: tmp_path / "project")
-    return tmp_path / "project" / "configs"
+    shutil.copytree(project_root() / "configs", tmp_path / "configs")
+    monkeypatch.setenv("BASIS_CONFIG_DIR", str(tmp_path / "configs"))
+    return tmp_path / "configs"
 
 
 def edit(file: Path, before: str, after: str) -> None:
