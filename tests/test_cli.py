@@ -222,67 +222,28 @@ def test_run_refuses_a_broken_mode_with_exit_1(data: Path, tmp_path: Path) -> No
     assert "FAIL" in refused.stdout
 
 
-@pytest.fixture
-def configs(tmp_path: Path) -> Path:
-    """A copy of the configuration that may be broken."""
-    shutil.copytree(project_root() / "configs", tmp_path / "configs")
-    return tmp_path / "configs"
-
-
-def test_a_mode_file_that_breaks_a_rule_is_a_failed_gate(
-    configs: Path, data: Path, tmp_path: Path
-) -> None:
-    """Last night's pass does not outlive a file broken since: the next run records the failure."""
-    own = {"BASIS_CONFIG_DIR": str(configs)}
-    file = configs / "modes" / "eth_leveraged.yaml"
-    file.write_text(file.read_text().replace("target_ltv: 0.", "target_ltv: 0.99"))
-    results = tmp_path / "results"
-    places = ("--data-dir", data, "--results-dir", results)
-    done = basis(
-        "run", "--mode", "eth_leveraged", *places, *WINDOW, env={"BASIS_CONFIG_DIR": str(configs)}
-    )
-    assert done.returncode == 1, done.stderr
-    assert "\nCONFIG-006" in done.stderr
-    gates = basis(
-        "gates",
-        *places[2:],
-        "--phase",
-        "1",
-        "--mode",
-        "eth_leveraged",
-        env={"BASIS_CONFIG_DIR": str(configs)},
-    )
-    assert gates.returncode == 1
-    assert "config/mode[eth_leveraged] rules" in gates.stdout
-
-
-def test_broken_files_stop_only_what_needs_them(configs: Path, data: Path, tmp_path: Path) -> None:
+def test_broken_files_stop_only_what_needs_them(data: Path, tmp_path: Path) -> None:
     """Modes and a feed that nobody else reads: sound modes run, and each file is a failed gate."""
-    own = {"BASIS_CONFIG_DIR": str(configs)}
+    configs = shutil.copytree(project_root() / "configs", tmp_path / "configs")
+    rule = configs / "modes" / "eth_leveraged.yaml"
+    rule.write_text(rule.read_text().replace("target_ltv: 0.", "target_ltv: 0.99"))
     (configs / "modes" / "eth_basis.yaml").write_text("mode: [")
     (configs / "modes" / "btc-v2|a, [b].yaml").write_text("mode: btc-v2")
     (configs / "datasets" / "mine.yaml").write_text("name: mine")
+    own = {"BASIS_CONFIG_DIR": str(configs)}
     places = ("--data-dir", data, "--results-dir", tmp_path / "results")
-    chosen = ("--mode", "eth_basis", "--mode", "pure_lending")
-    done = basis("run", *chosen, *places, *WINDOW, env=own)
+    modes = ("--mode", "eth_basis", "--mode", "eth_leveraged", "--mode", "pure_lending")
+    done = basis("run", *modes, *places, *WINDOW, env=own)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert "CONFIG-004" in done.stderr
-    for name in ("eth_basis.yaml", "btc-v2|a, [b].yaml", "mine.yaml"):
-        assert name in done.stderr
-    found = basis(
-        "gates",
-        *places[2:],
-        "--phase",
-        "1-3",
-        "--format",
-        "json",
-        env={"BASIS_CONFIG_DIR": str(configs)},
-    )
+    for part in ("CONFIG-004", "\nCONFIG-006", "eth_basis.yaml", "btc-v2|a, [b].yaml", "mine.yaml"):
+        assert part in done.stderr
+    found = basis("gates", *places[2:], "--phase", "1-3", "--format", "json", env=own)
+    assert found.returncode == 1
     gates = json.loads(found.stdout)["gates"]
     failing = {(g["asset"], g["mode"], g["check"]) for g in gates if g["status"] == "FAIL"}
-    broken_mode = ("config/mode", "eth_basis", "rules")
-    assert failing == {("config/catalogue", "", "files"), broken_mode}
+    rules = {("config/mode", mode, "rules") for mode in ("eth_basis", "eth_leveraged")}
+    assert failing == {("config/catalogue", "", "files"), *rules}
     sound = {g["status"] for g in gates if g["mode"] == "pure_lending"}
     assert sound <= {"PASS", "WARN", "N/A"}
     assert (tmp_path / "results" / "reports" / "comparison.html").exists()
