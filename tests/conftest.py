@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Engine
 
+from basis_pipeline.market.sample import write_sample
 from basis_pipeline.results.database.connection import connect
 from basis_pipeline.results.database.migration import migrate
 from tests import postgres
@@ -27,6 +28,14 @@ def real_data_dir() -> Path:
     if not named:
         pytest.skip("BASIS_REAL_DATA_DIR is not set: no real data on this machine")
     return Path(named).resolve()
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty days of every feed, as they would be delivered; read it, do not write to it."""
+    directory = tmp_path_factory.mktemp("sample") / "data"
+    write_sample(directory, days=60)
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -77,9 +77,9 @@ def gates(
     evaluated; N/A where there is nothing to judge. What one fault stops is one line. A study has
     gates once it was run. A warning fails nothing. Exit code 1 when a gate is FAIL or BLOCKED.
 
-    --execute runs the pipeline on the data of the environment for phases 1-3, and looks at the
-    instance for phase 4, before it reports. Phase 6 is evaluated by
-    the jobs of stress, montecarlo, sweep and walk-forward.
+    --execute first runs the pipeline on the data of the environment; for phase 4 alone it only
+    looks at the platform. Phase 6 is evaluated by the jobs of stress, montecarlo, sweep and
+    walk-forward.
     """
     settings, configs = settings_of(results_dir=results_dir), project_configs()
     phases, modes = _phases(phase), set(chosen(configs, mode) if mode else ())
@@ -117,19 +117,18 @@ def _document(found: Sequence[Verdict], form: str, *, strict: bool, ui: str) -> 
 
 def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> None:
     """Evaluate the gates of the phases; what went wrong is in their records, and on stderr."""
-    if min(phases) in PIPELINE:
+    is_platform_alone = min(phases) not in PIPELINE
+    if not is_platform_alone:
         require_data(settings)
 
     def evaluate(launcher: "Launcher") -> "list[BasisError | str]":
-        problems = []
-        if min(phases) in PIPELINE:
-            configs = launcher.options.configs
-            unsound = unsound_modes(configs, modes)
-            slices = sliced(configs, sorted(set(modes) - set(unsound)), None, None)
-            outcome = launcher.run(slices, unsound=unsound)
-            problems += outcome.problems
-            problems += [problem for mode in outcome.modes for problem in mode.problems]
-        return problems + launcher.judge(phases)
+        if is_platform_alone:
+            return launcher.judge_platform() + launcher.write_gates()
+        unsound = unsound_modes(launcher.options.configs, modes)
+        sound = sorted(set(modes) - set(unsound))
+        slices = sliced(launcher.options.configs, sound, None, None) if sound else []
+        outcome = launcher.run(slices, unsound=unsound)
+        return outcome.problems + [p for mode in outcome.modes for p in mode.problems]
 
     with screen.progress(len(modes) + 4, lines=True) as advance:
         problems = launched(settings, Options(), advance, evaluate)
@@ -175,29 +174,27 @@ def _phases(text: str | None) -> range:
 
 
 def _show(found: Sequence[Verdict], console: Console, *, strict: bool) -> None:
-    """A line a phase, a mode and a scenario set; then every gate that asks for a look."""
+    """A line a phase, a mode and a study; then every gate that asks for a look."""
     from basis_pipeline.reports.gates import by_phase, phase_name
 
-    phases = by_phase(found)
-    heads = tuple(f">{status.value.lower()}" for status in WORST_FIRST)
-    rows = [
-        [phase_name(number), worst(part).value, *map(str, counts(part).values())]
-        for number, part in phases.items()
+    phases = [[phase_name(number), *_counted(part)] for number, part in by_phase(found).items()]
+    modes = [
+        [mode, *_counted([gate for gate in found if gate.mode == mode and not gate.scenario_set])]
+        for mode in sorted({gate.mode for gate in found if gate.mode})
     ]
-    console.print(screen.table("", ("phase", "verdict", *heads), rows))
-    rows = []
-    for mode in sorted({gate.mode for gate in found if gate.mode}):
-        own = [gate for gate in found if gate.mode == mode]
-        parts = [[gate for gate in own if gate.phase == number] for number in phases]
-        verdicts = [worst(part).value if part else "" for part in parts]
-        rows.append([mode, *verdicts, *map(str, counts(own).values())])
-    if rows:
-        titles = (f"phase {number}" for number in phases)
-        console.print(screen.table("", ("mode", *titles, *heads), rows))
-    rows = _by_set(found)
-    if rows:
-        heads = ("mode", "scenario set", "asset", "verdict", *heads)
-        console.print(screen.table("", heads, rows))
+    places = sorted({(g.mode, g.scenario_set, g.asset) for g in found if g.scenario_set})
+    studies = [
+        [*place, *_counted([g for g in found if (g.mode, g.scenario_set, g.asset) == place])]
+        for place in places
+    ]
+    statuses = ("verdict", *(f">{status.value.lower()}" for status in WORST_FIRST))
+    for heads, rows in (
+        (("phase",), phases),
+        (("mode",), modes),
+        (("mode", "scenario set", "asset"), studies),
+    ):
+        if rows:
+            console.print(screen.table("", (*heads, *statuses), rows))
     warnings = [gate for gate in found if gate.status is Status.WARN]
     cells = [_cells(group) for group in by_fault([*failing(found, strict=strict), *warnings])]
     if cells:
@@ -205,21 +202,12 @@ def _show(found: Sequence[Verdict], console: Console, *, strict: bool) -> None:
     console.print(f"{len(found)} gates: {tally(found)}", soft_wrap=True)
 
 
+def _counted(gates: Sequence[Verdict]) -> list[str]:
+    return [worst(gates).value, *map(str, counts(gates).values())]
+
+
 def _cells(group: Sequence[Verdict]) -> list[str]:
     """One line for what has one cause: the first gate, and how many more it stops."""
     first, more = group[0], len(group) - 1
     gates = f"{first.name} and {count_of(more, 'more gate')}" if more else first.name
     return [first.status.value, gates, first.message]
-
-
-def _by_set(found: Sequence[Verdict]) -> list[list[str]]:
-    """Cells of a line a scenario set that a study of a mode has run, or failed to."""
-    studies: dict[tuple[str, str, str], list[Verdict]] = {}
-    for gate in found:
-        if gate.scenario_set and gate.status is not Status.NOT_RUN:
-            place = gate.mode, gate.scenario_set, gate.asset
-            studies.setdefault(place, []).append(gate)
-    return [
-        [*place, worst(own).value, *map(str, counts(own).values())]
-        for place, own in sorted(studies.items())
-    ]

@@ -55,7 +55,7 @@ def run(options: Options, mode: Modes = None) -> None:
     if ignored := unknown_modes(config_directory(), limits):
         screen.echo_error(ignored)
     require_work(settings, "basis run")
-    steps = len(slices) + len(unsound) + 3
+    steps = len(slices) + len(unsound) + 4
     with screen.progress(steps, lines=True) as advance, _compiler() as compiled:
         outcome = launched(
             settings,
@@ -134,22 +134,20 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES, "gates"), rows))
-    refused = {mode.mode for mode in outcome.modes if mode.run_id is None}  # told on stderr
-    told_here = [gate for gate in outcome.gates if gate.mode not in refused]
-    telling = [g for g in told_here if g.status in (Status.FAIL, Status.WARN)]
-    telling.sort(key=lambda gate: gate.status is Status.WARN)
-    for gate in telling[:SHOWN_GATES]:
+    blocked = {mode.mode for mode in outcome.modes if mode.run_id is None}  # their error follows
+    shown = (Status.FAIL, Status.WARN)
+    gates = [g for g in outcome.gates if g.mode not in blocked and g.status in shown]
+    for gate in sorted(gates, key=lambda gate: shown.index(gate.status))[:SHOWN_GATES]:
         screen.echo(f"{gate.status.value:4}  {gate.name}: {gate.message}")
-    if len(telling) > SHOWN_GATES:
-        screen.echo(f"      and {len(telling) - SHOWN_GATES} more: basis gates")
+    if len(gates) > SHOWN_GATES:
+        screen.echo(f"      and {len(gates) - SHOWN_GATES} more: basis gates")
     screen.echo(f"Gates: {tally(outcome.gates)}")
     _show_reports(outcome, settings)
     state = read_state(settings)
     if state.name is not State.NORMAL or state.confirmed_at:
         screen.echo(f"Control: {state.description}")
-    refusals = [problem for mode in outcome.modes for problem in mode.problems]
-    told_once = {str(problem): problem for problem in (*outcome.problems, *refusals)}
-    for problem in told_once.values():
+    problems = [*outcome.problems, *(p for mode in outcome.modes for p in mode.problems)]
+    for problem in {str(problem): problem for problem in problems}.values():
         screen.echo_error(problem)
 
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from basis_pipeline.orchestration.metadata import table_of
 from basis_pipeline.orchestration.partitions import part_of_key
-from basis_pipeline.orchestration.tables import table_of
 from basis_pipeline.verdict import Status, Verdict, judge
 
 T = TypeVar("T")
@@ -104,11 +104,13 @@ def _recorded(evaluation: dg.AssetCheckEvaluation) -> Verdict:
     values = evaluation.metadata.get(VERDICT)
     if isinstance(values, dg.JsonMetadataValue) and isinstance(values.value, dict):
         return Verdict.from_json(values.value)
+    where = evaluation.metadata.get("where")
     return judge(
         evaluation.check_name,
         "WARN" if evaluation.severity is dg.AssetCheckSeverity.WARN else "ERROR",
         evaluation.passed,
         evaluation.description or "",
+        evidence={"where": str(where.value)} if where else None,
     )
 
 

@@ -26,9 +26,8 @@ from basis_pipeline.market.raw import RawFeed, RawFile
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window
 from basis_pipeline.orchestration.failures import error_metadata
-from basis_pipeline.orchestration.tables import table
 from basis_pipeline.results.store import read_run, write_run
-from basis_pipeline.verdict import Verdict
+from basis_pipeline.verdict import Verdict, rows_of
 
 FACTS = b"basis_pipeline"
 SHOWN_ROWS = 50
@@ -43,83 +42,73 @@ class Codec:
     read: Callable[[Path], Any]
 
 
-def of_file(suffix: str, encode: Callable[[Any], bytes], decode: Callable[[bytes], Any]) -> Codec:
-    """The codec of a value that is one file."""
+def _of_text(suffix: str, encode: Callable[[Any], str], decode: Callable[[str], Any]) -> Codec:
     return Codec(
         suffix,
-        lambda path, value: write_atomically(path, encode(value)),
-        lambda path: decode(path.read_bytes()),
+        lambda path, value: write_atomically(path, encode(value).encode()),
+        lambda path: decode(path.read_text("utf-8")),
     )
 
 
-def write_table(frame: pd.DataFrame, facts: dict[str, Any]) -> bytes:
-    """Parquet with `facts` as JSON in its metadata."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    metadata = {**(table.schema.metadata or {}), FACTS: json.dumps(facts).encode()}
-    texts = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
-    sink = io.BytesIO()
-    pq.write_table(
-        table.replace_schema_metadata(metadata), sink, compression="zstd", use_dictionary=texts
-    )
-    return sink.getvalue()
+def _of_table(
+    facts: Callable[[Any], dict[str, Any]],
+    decode: Callable[[DatasetConfig, pd.DataFrame, dict[str, Any]], Any],
+) -> Codec:
+    """The codec of a value with a `config` and a `frame`: Parquet, the rest in its metadata."""
+
+    def write(path: Path, value: Any) -> None:
+        table = pa.Table.from_pandas(value.frame, preserve_index=False)
+        rest = {"config": value.config.model_dump_json(), **facts(value)}
+        metadata = {**(table.schema.metadata or {}), FACTS: json.dumps(rest).encode()}
+        table, sink = table.replace_schema_metadata(metadata), io.BytesIO()
+        texts = [f.name for f in table.schema if not pa.types.is_floating(f.type)]
+        pq.write_table(table, sink, compression="zstd", use_dictionary=texts)
+        write_atomically(path, sink.getvalue())
+
+    def read(path: Path) -> Any:
+        table = pq.read_table(io.BytesIO(path.read_bytes()))
+        rest = json.loads(table.schema.metadata[FACTS])
+        config = DatasetConfig.model_validate_json(rest.pop("config"))
+        return decode(config, table.to_pandas(), rest)
+
+    return Codec(".parquet", write, read)
 
 
-def read_table(content: bytes) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Frame and facts of a file that `write_table` made."""
-    table = pq.read_table(io.BytesIO(content))
-    return table.to_pandas(), json.loads(table.schema.metadata[FACTS])
+def _decoded_feed(config: DatasetConfig, frame: pd.DataFrame, rest: dict[str, Any]) -> RawFeed:
+    return RawFeed(config, frame, tuple(RawFile(**file) for file in rest["files"]))
 
 
-def encode_raw(feed: RawFeed) -> bytes:
-    """A raw feed, with the files it was read from."""
-    files = [asdict(file) for file in feed.files]
-    return write_table(feed.frame, {"config": feed.config.model_dump_json(), "files": files})
-
-
-def decode_raw(content: bytes) -> RawFeed:
-    """The raw feed that `encode_raw` wrote."""
-    frame, facts = read_table(content)
-    config = DatasetConfig.model_validate_json(facts["config"])
-    return RawFeed(config, frame, tuple(RawFile(**file) for file in facts["files"]))
-
-
-def encode_dataset(dataset: Dataset) -> bytes:
-    """A dataset with its window, the hashes of what it was made from, findings and verdicts."""
-    facts = {
-        "config": dataset.config.model_dump_json(),
+def _facts_of_dataset(dataset: Dataset) -> dict[str, Any]:
+    return {
         "window": [dataset.window.start.isoformat(), dataset.window.end.isoformat()],
         "own_share": dataset.own_share,
         "content_hashes": dataset.content_hashes,
         "findings": dataset.findings.to_json(),
         "verdicts": [verdict.to_json() for verdict in dataset.verdicts],
     }
-    return write_table(dataset.frame, facts)
 
 
-def decode_dataset(content: bytes) -> Dataset:
-    """The dataset that `encode_dataset` wrote."""
-    frame, facts = read_table(content)
-    start, end = (pd.Timestamp(bound) for bound in facts["window"])
+def _decoded_dataset(config: DatasetConfig, frame: pd.DataFrame, rest: dict[str, Any]) -> Dataset:
     return Dataset(
-        config=DatasetConfig.model_validate_json(facts["config"]),
-        window=Window(start, end),
+        config=config,
         frame=frame,
-        own_share=facts["own_share"],
-        content_hashes=facts["content_hashes"],
-        findings=Findings.from_json(facts["findings"]),
-        verdicts=tuple(Verdict.from_json(verdict) for verdict in facts["verdicts"]),
+        window=Window(*map(pd.Timestamp, rest["window"])),
+        own_share=rest["own_share"],
+        content_hashes=rest["content_hashes"],
+        findings=Findings.from_json(rest["findings"]),
+        verdicts=tuple(map(Verdict.from_json, rest["verdicts"])),
     )
 
 
-def encode_rejection(error: BasisError) -> bytes:
+def _encoded_rejection(error: BasisError) -> str:
     """A coded error in place of a value, with the rows at fault where it has some."""
-    rows = error.offending if isinstance(error, RejectedDataError) else pd.DataFrame()
-    shown = [record.data for record in table(rows, SHOWN_ROWS).records]
-    return json.dumps({**error_metadata(error), "offending": shown}, indent=1).encode()
+    offending = error.offending if isinstance(error, RejectedDataError) else pd.DataFrame()
+    rows = rows_of(offending, SHOWN_ROWS)
+    return json.dumps({**error_metadata(error), "offending": rows}, indent=1)
 
 
-def decode_rejection(content: bytes) -> BasisError:
-    """The error that `encode_rejection` wrote; its rows come back as texts and numbers."""
+def _decoded_rejection(content: str) -> BasisError:
+    """The error; its rows come back as texts and numbers."""
     parts = json.loads(content)
     rows = pd.DataFrame(parts.pop("offending"))
     if parts["code"].startswith("DATA-"):
@@ -127,9 +116,9 @@ def decode_rejection(content: bytes) -> BasisError:
     return error_from_code(**parts)
 
 
-RAW = of_file(".parquet", encode_raw, decode_raw)
-DATASET = of_file(".parquet", encode_dataset, decode_dataset)
-SLICE = of_file(".json", lambda value: value.canonical.encode(), ModeSlice.model_validate_json)
+RAW = _of_table(lambda feed: {"files": [asdict(file) for file in feed.files]}, _decoded_feed)
+DATASET = _of_table(_facts_of_dataset, _decoded_dataset)
+SLICE = _of_text(".json", lambda value: value.canonical, ModeSlice.model_validate_json)
 PANEL = Codec(".parquet", lambda path, value: write_panel(value, path), read_panel)
 RUN = Codec("", lambda path, value: write_run(value, path), read_run)
-REJECTION = of_file(".rejected.json", encode_rejection, decode_rejection)
+REJECTION = _of_text(".rejected.json", _encoded_rejection, _decoded_rejection)

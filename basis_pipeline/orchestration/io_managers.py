@@ -11,12 +11,13 @@ from basis_pipeline.orchestration.codecs import REJECTION, Codec
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.resources import RunOptions
 
-CODECS: dict[tuple[str, ...], Codec] = {
-    ("raw",): codecs.RAW,
-    ("dataset",): codecs.DATASET,
-    ("config", "mode"): codecs.SLICE,
-    ("market", "panel"): codecs.PANEL,
-    ("backtest", "simulation"): codecs.RUN,
+# By an asset's whole key, or by its first part.
+CODECS = {
+    "raw": codecs.RAW,
+    "dataset": codecs.DATASET,
+    "config/mode": codecs.SLICE,
+    "market/panel": codecs.PANEL,
+    "backtest/simulation": codecs.RUN,
 }
 
 
@@ -28,15 +29,12 @@ class ParquetIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a value, or the error that stands in its place."""
         with coded_failures():
-            for partition in _partitions(context):
-                self.store(context.asset_key, obj, partition)
+            self.store(context.asset_key, obj, _partition(context))
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Read a value; of several partitions a dict by partition."""
-        partitions = _partitions(context)
+        """Read a value."""
         with coded_failures():
-            loaded = {part: self.load(context.asset_key, part) for part in partitions}
-        return loaded if len(loaded) > 1 else loaded[partitions[0]]
+            return self.load(context.asset_key, _partition(context))
 
     def store(self, key: dg.AssetKey, value: Any, partition: str = "") -> None:
         """Write atomically. A rejection leaves an earlier value where it is, but nobody reads it.
@@ -47,7 +45,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         """
         stem = self._stem(key, partition)
         rejection = _with_suffix(stem, REJECTION)
-        codec = REJECTION if isinstance(value, BasisError) else codec_for(key)
+        codec = REJECTION if isinstance(value, BasisError) else _codec_for(key)
         try:
             stem.parent.mkdir(parents=True, exist_ok=True)
             codec.write(_with_suffix(stem, codec), value)
@@ -66,7 +64,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
             when what was written is damaged.
         """
         stem, named = self._stem(key, partition), _named(key, partition)
-        rejection, codec = _with_suffix(stem, REJECTION), codec_for(key)
+        rejection, codec = _with_suffix(stem, REJECTION), _codec_for(key)
         rejected = rejection.exists()
         path = rejection if rejected else _with_suffix(stem, codec)
         action = f"materialise {named}"
@@ -93,18 +91,16 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         return self.options.warehouse.joinpath(*key.path, *([partition] if partition else []))
 
 
-def codec_for(key: dg.AssetKey) -> Codec:
-    """The codec of an asset: by its whole key, else by its first part."""
-    whole = tuple(key.path)
-    return CODECS[whole] if whole in CODECS else CODECS[whole[:1]]
+def _codec_for(key: dg.AssetKey) -> Codec:
+    return CODECS.get("/".join(key.path)) or CODECS[key.path[0]]
 
 
 def _named(key: dg.AssetKey, partition: str) -> str:
     return "/".join(key.path) + (f"[{partition}]" if partition else "")
 
 
-def _partitions(context: dg.OutputContext | dg.InputContext) -> list[str]:
-    return list(context.asset_partition_keys) if context.has_asset_partitions else [""]
+def _partition(context: dg.OutputContext | dg.InputContext) -> str:
+    return context.asset_partition_key if context.has_asset_partitions else ""
 
 
 def _with_suffix(stem: Path, codec: Codec) -> Path:

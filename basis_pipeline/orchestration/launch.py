@@ -3,9 +3,8 @@
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import dagster as dg
 
@@ -14,11 +13,13 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.assets.audit import GATES
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
+from basis_pipeline.orchestration.assets.health import HEALTH
+from basis_pipeline.orchestration.assets.platform import RESULTS_STORE
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import TEAR_SHEET
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.batches import OF_A_MODE, page_assets
-from basis_pipeline.orchestration.checks import PHASE
+from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
@@ -27,6 +28,8 @@ from basis_pipeline.runs.ingest import feeds_for
 from basis_pipeline.verdict import Verdict
 
 Report = Callable[[str], None]
+PIPELINE_JOB = "full_pipeline"
+PLATFORM = (CONTROL, HEALTH, RESULTS_STORE)
 CANCEL_SECONDS = 0.8  # less than the command gives to all that ends it
 
 
@@ -87,9 +90,19 @@ class Launcher:
         before_modes()
         names = sorted([*(mode_slice.name for mode_slice in slices), *unsound])
         modes = [self._run_mode(name) for name in names]
+        problems += self.judge_platform()
         self.report("reports")
         problems += self._write_pages(modes)
         return PipelineOutcome(modes, self._gates(shared, names), problems)
+
+    def judge_platform(self) -> list[BasisError | str]:
+        """Evaluate the gates of the platform; return what went wrong."""
+        self.report("platform")
+        return _problems(self._execute(PLATFORM, job="__ASSET_JOB"))
+
+    def write_gates(self) -> list[BasisError | str]:
+        """Write the page of all gates as they stand."""
+        return _problems(self._execute([GATES]))
 
     def cancel(self) -> None:
         """Start nothing more, and mark the run that is going on canceled; from another thread."""
@@ -102,28 +115,6 @@ class Launcher:
             if run and not run.is_finished:
                 self.instance.report_run_canceled(run, "interrupted by Ctrl-C or SIGTERM")
             time.sleep(0.02)
-
-    def judge(self, phases: Collection[int]) -> list[BasisError | str]:
-        """Materialise what has gates of `phases` outside the pipeline; gives what went wrong.
-
-        Not the studies: which of their partitions are worth their hours nobody has said.
-        """
-        graph = self.defs.resolve_asset_graph()
-        specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-        wanted = {
-            spec.asset_key
-            for spec in specs
-            if spec.metadata[PHASE] in phases and spec.partitions_def is None
-        }
-        pipeline = self.defs.resolve_job_def("full_pipeline").asset_layer.executable_asset_keys
-        assets = sorted(wanted - set(pipeline))
-        if not assets:
-            return []
-        self.report("platform")
-        job = self.defs.resolve_implicit_global_asset_job_def()
-        # The page of all gates comes after them: it shows their verdicts.
-        done = [self._execute(assets, job=job), self._execute([GATES])]
-        return [problem for result in done for problem in _problems(result)]
 
     def _write_pages(self, modes: Sequence[ModeOutcome]) -> list[BasisError | str]:
         """Write the pages on all modes, and anew the sheets of modes that did not come so far."""
@@ -152,31 +143,26 @@ class Launcher:
         return ModeOutcome(mode, run_id, _problems(result))
 
     def _execute(
-        self,
-        assets: Sequence[dg.AssetKey],
-        partition: str | None = None,
-        job: dg.JobDefinition | None = None,
+        self, assets: Sequence[dg.AssetKey], partition: str | None = None, job: str = PIPELINE_JOB
     ) -> dg.ExecuteInProcessResult:
-        job = job or self.defs.resolve_job_def("full_pipeline")
         with self._starting:
             if self._stopped:
                 raise KeyboardInterrupt
             self._current = str(uuid.uuid4())
-        result = job.execute_in_process(
+        options = {name: value for name, value in self.options.model_dump().items() if value}
+        result = self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             run_id=self._current,
             asset_selection=list(assets),
             partition_key=partition,
-            run_config=self._config(),
+            run_config={
+                "resources": {"options": {"config": options}},
+                "loggers": {"console": {"config": {"log_level": self.log_level}}},
+            },
             raise_on_error=False,
         )
         self._current = ""
         return result
-
-    def _config(self) -> dict[str, Any]:
-        given = {name: value for name, value in self.options.model_dump().items() if value}
-        console = {"console": {"config": {"log_level": self.log_level}}}
-        return {"resources": {"options": {"config": given}}, "loggers": console}
 
     def _gates(self, shared: Sequence[dg.AssetKey], modes: Sequence[str]) -> list[Verdict]:
         graph = self.defs.resolve_asset_graph()

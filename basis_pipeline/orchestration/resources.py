@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -42,35 +41,27 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
-        """While steps execute the event log is open, and what is said carries the run."""
-        with self.recording(context.instance, context.run):
-            yield self
-
-    @contextmanager
-    def recording(
-        self, instance: dg.DagsterInstance | None, run: dg.DagsterRun | None
-    ) -> Iterator[None]:
-        """Record the run in the event log, and judge its gates when it ends.
-
-        Without a run, or without usable settings, do nothing.
-        """
+        """While steps execute record them in the audit log, and judge the gates at the end."""
+        instance, run = context.instance, context.run
         try:
             settings = self.settings
         except ConfigError:
-            settings = None  # the first asset that asks for them is refused, and says why
+            settings = None  # the first asset that needs them is rejected, and says why
         if settings is None or instance is None or run is None:
-            yield
+            yield self
             return
         if not is_over(instance, run):
             instance.add_run_tags(run.run_id, self.origin)
             instance.add_event_listener(run.run_id, ControlListener(instance, run, settings))
-        with recorded(settings, instance, run, self._asked(settings)):
-            yield
-
-    def _asked(self, settings: Settings) -> dict[str, Any]:
-        asked = {**self.model_dump(), "data_dir": settings.data_dir}
-        span = {"start": settings.data_start_date, "end": settings.data_end_date}
-        return {**asked, "results_dir": settings.results_dir, **span}
+        complete = {
+            **self.model_dump(),
+            "data_dir": settings.data_dir,
+            "results_dir": settings.results_dir,
+            "start": settings.data_start_date,
+            "end": settings.data_end_date,
+        }
+        with recorded(settings, instance, run, complete):
+            yield self
 
     @cached_property
     def settings(self) -> Settings:

@@ -16,39 +16,34 @@ from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings, config_directory
 
 
-def all_schedules(
-    jobs: Iterable[Any],
-) -> list[dg.ScheduleDefinition]:
+def all_schedules(jobs: Iterable[Any]) -> list[dg.ScheduleDefinition]:
     """Every schedule; `jobs` are those they may request runs of."""
     by_name = {job.name: job for job in jobs}
+    health = "Look at every component once an hour, also while work is halted."
+    upkeep = (
+        "Every night a backup of the results store, and removal of the oldest runs beyond the "
+        "limits of automation/limits.yaml; also while work is halted."
+    )
     return [
         _nightly(by_name[DATA_JOB]),
         _weekly_sweeps(by_name[SWEEP_JOB]),
-        dg.ScheduleDefinition(
-            name="hourly_health",
-            job_name=HEALTH_JOB,
-            cron_schedule="0 * * * *",
-            execution_timezone="UTC",
-            default_status=dg.DefaultScheduleStatus.STOPPED,
-            description="Look at every component once an hour, also while work is halted.",
-        ),
-        dg.ScheduleDefinition(
-            name="nightly_upkeep",
-            job_name=UPKEEP_JOB,
-            cron_schedule="0 5 * * *",
-            execution_timezone="UTC",
-            default_status=dg.DefaultScheduleStatus.STOPPED,
-            description=(
-                "Every night a backup of the results store, and removal of the oldest runs beyond "
-                "the limits of configs/automation/limits.yaml; also while work is halted."
-            ),
-        ),
+        _plain("hourly_health", HEALTH_JOB, "0 * * * *", health),
+        _plain("nightly_upkeep", UPKEEP_JOB, "0 5 * * *", upkeep),
     ]
 
 
-def _nightly(job: Any) -> dg.ScheduleDefinition:
-    """Everything anew: all data, all modes, the comparison."""
+def _plain(name: str, job: str, cron: str, description: str) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=name,
+        job_name=job,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=description,
+    )
 
+
+def _nightly(job: Any) -> dg.ScheduleDefinition:
     @dg.schedule(
         name="nightly",
         job=job,
@@ -56,9 +51,9 @@ def _nightly(job: Any) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=(
-            "Every night a batch of everything: the data, then every mode, then the comparison "
-            "(the sensor `batches` requests what follows). A family that is being delivered at "
-            "that moment is left to the sensor `raw_files`."
+            "Every night a batch of everything: the data, then every mode (the sensor `batches`), "
+            "then the pages. A feed that is being delivered at that moment is left to the sensor "
+            "`raw_files`."
         ),
     )
     @while_work_goes_on
@@ -72,16 +67,13 @@ def _nightly(job: Any) -> dg.ScheduleDefinition:
         ]
         left = f", but for {', '.join(sorted(late))}: being delivered" if late else ""
         night = f"{context.scheduled_execution_time:%Y-%m-%d}"
-        families = set(configs.datasets) - late
-        modes = configs.mode_names
-        return data_run(f"night-{night}", families, datasets, modes, f"night of {night}{left}")
+        feeds, cause = set(configs.datasets) - late, f"night of {night}{left}"
+        return data_run(f"night-{night}", feeds, datasets, configs.mode_names, cause)
 
     return nightly
 
 
 def _weekly_sweeps(job: Any) -> dg.ScheduleDefinition:
-    """The numbers of every mode varied, once a week."""
-
     @dg.schedule(
         name="weekly_sweeps",
         job=job,
@@ -89,19 +81,16 @@ def _weekly_sweeps(job: Any) -> dg.ScheduleDefinition:
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=(
-            "Every Saturday the sweep of each mode over its own set of points, on the datasets of "
-            "the night: one run a mode that has a set of its name."
+            "Every Saturday the sweep of each mode that has a scenario set of its name, on the "
+            "datasets of the night: one run a mode."
         ),
     )
     @while_work_goes_on
     def weekly_sweeps(context: dg.ScheduleEvaluationContext, _: Settings) -> list[dg.RunRequest]:
         week = f"{context.scheduled_execution_time:%Y-%m-%d}"
+        tags = {CAUSE: f"weekly sweep of {week}"}
         return [
-            dg.RunRequest(
-                run_key=f"sweep-{week}/{key}",
-                partition_key=key,
-                tags={CAUSE: f"weekly sweep of {week}"},
-            )
+            dg.RunRequest(run_key=f"sweep-{week}/{key}", partition_key=key, tags=tags)
             for key in own_keys("sweep", sorted(current_configs().modes))
         ]
 

@@ -8,8 +8,7 @@ window that it was made on, which the tags of its run name.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRun, RunsFilter
@@ -17,9 +16,7 @@ from dagster import DagsterInstance, DagsterRun, RunsFilter
 from basis_pipeline.errors import BacktestError
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
-    described,
     evaluation_of,
-    has_failed,
     history_of,
     is_planned,
     latest_records,
@@ -27,23 +24,13 @@ from basis_pipeline.orchestration.check_history import (
 from basis_pipeline.orchestration.checks import verdict_of
 from basis_pipeline.orchestration.failures import CAUSE
 from basis_pipeline.orchestration.processes import is_executing
+from basis_pipeline.verdict import Status, Verdict
 
 SHOWN = 4
-PATIENCE_SECONDS = 120.0  # for a run that executes and is to evaluate what is asked for
+PATIENCE_SECONDS = 120.0  # for a run that executes and is to evaluate one of the checks
 POLL_SECONDS = 0.5
 HISTORY = 50  # evaluations of a check looked through for one of the same data, the latest first
 Origin = Mapping[str, str]  # tags of a run: the data directory and the window it is on
-
-
-@dataclass(frozen=True, slots=True)
-class FailingCheck:
-    """A check that has not passed: what its latest record says, where the fault is, and which."""
-
-    check: str
-    message: str
-    where: str
-    evaluated: bool
-    cause: str
 
 
 def require_passing(
@@ -71,18 +58,19 @@ def require_passing(
     """
     wanted = list(checks)
     records = _evaluations(instance, wanted, run_id, origin or {}, partition)
-    found = list(_failing(wanted, records))
+    verdicts = [_verdict(check, records.get(check)) for check in wanted]
+    failing = [verdict for verdict in verdicts if not verdict.passed]
     # What is known to be wrong is shown; what was never evaluated only when nothing else is.
-    shown = [check for check in found if check.evaluated] or found
+    shown = [verdict for verdict in failing if verdict.evaluated] or failing
     if not shown:
         return
-    messages = dict.fromkeys(f"{check.check} {check.message}" for check in shown)
-    places = dict.fromkeys(check.where for check in shown)
+    messages = dict.fromkeys(f"{v.asset} {v.check} {v.message}" for v in shown)
+    places = dict.fromkeys(str(v.evidence.get("where") or v.asset) for v in shown)
     raise BacktestError(
         "BT-001",
         f"{asset} does not run: {_listed(messages, '; ')}",
         where=_listed(places, ", "),
-        context={CAUSE: shown[0].cause},
+        context={CAUSE: shown[0].fault},
     )
 
 
@@ -92,27 +80,20 @@ def _listed(texts: Iterable[str], separator: str) -> str:
     return separator.join(items[:SHOWN]) + more
 
 
-def _failing(
-    wanted: Iterable[dg.AssetCheckKey], records: Mapping[dg.AssetCheckKey, CheckRecord]
-) -> Iterator[FailingCheck]:
-    for key in wanted:
-        asset = key.asset_key.to_user_string()
-        record = records.get(key)
-        if record is None:
-            message = "was never evaluated on this data and window: materialise it"
-            yield FailingCheck(f"{asset} {key.name}", message, asset, False, asset)
-        elif has_failed(record):
-            message, where = described(record)
-            evaluation = evaluation_of(record)
-            assert evaluation is not None  # it has failed
-            verdict = verdict_of(evaluation)
-            yield FailingCheck(
-                check=f"{asset} {key.name}",
-                message=f"fails: {message}",
-                where=where or asset,
-                evaluated=verdict.evaluated,
-                cause=verdict.fault,
-            )
+def _verdict(check: dg.AssetCheckKey, record: CheckRecord | None) -> Verdict:
+    asset, evaluation = check.asset_key.to_user_string(), record and evaluation_of(record)
+    if evaluation is None:
+        message = "was never evaluated on this data and window: materialise it"
+        return Verdict(
+            check=check.name,
+            severity="ERROR",
+            status=Status.NOT_RUN,
+            message=message,
+            asset=asset,
+            cause=asset,
+        )
+    verdict = verdict_of(evaluation)
+    return verdict.at(message=f"fails: {verdict.message.partition(' | ')[0]}")
 
 
 def _evaluations(

@@ -12,10 +12,11 @@ import dagster as dg
 import pytest
 
 from basis_pipeline.config import slice_mode
-from basis_pipeline.market.sample import write_sample
+from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.build import build_defs
+from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import Launcher, PipelineOutcome
-from basis_pipeline.orchestration.resources import RunOptions, current_configs
+from basis_pipeline.orchestration.resources import DATA_TAG, RunOptions, current_configs
 
 WINDOW = {"start": "2024-01-03", "end": "2024-02-20"}
 EVENT_LOG = {"module": "basis_pipeline.orchestration.storage", "class": "PooledSqliteEventLog"}
@@ -41,14 +42,6 @@ class Place:
         slices = [slice_mode(configs, mode) for mode in modes or configs.modes]
         said: list[str] = []
         return Launcher(self.defs, self.instance, self.request(**asked), said.append).run(slices)
-
-
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty days of every family, as they would be delivered."""
-    directory = tmp_path_factory.mktemp("sample") / "data"
-    write_sample(directory, days=60)
-    return directory
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +84,46 @@ def place(tmp_path: Path, sample: Path, defs: dg.Definitions) -> Iterator[Place]
     """An empty place with its own copy of the sample, to be spoilt at will."""
     shutil.copytree(sample, tmp_path / "data")
     yield from place_at(tmp_path, tmp_path / "data", defs)
+
+
+@pytest.fixture(scope="session")
+def after_a_run(
+    tmp_path_factory: pytest.TempPathFactory, sample: Path, defs: dg.Definitions
+) -> Path:
+    """A directory in which two modes have run."""
+    directory = tmp_path_factory.mktemp("after_a_run")
+    shutil.copytree(sample, directory / "data")
+    for place in place_at(directory, directory / "data", defs):
+        assert all(mode.run_id for mode in place.run("btc_basis", "pure_lending").modes)
+    return directory
+
+
+@pytest.fixture
+def ran(after_a_run: Path, tmp_path: Path, defs: dg.Definitions) -> Iterator[Place]:
+    """A copy of a place where two modes have run, to be spoilt at will."""
+    shutil.copytree(after_a_run, tmp_path, dirs_exist_ok=True)
+    for place in place_at(tmp_path, tmp_path / "data", defs):
+        take_along(place)
+        yield place
+
+
+def take_along(place: Place) -> None:
+    """Let the runs of a copied place be those of its own data: verdicts belong to a directory."""
+    for run in place.instance.get_runs():
+        place.instance.add_run_tags(run.run_id, {DATA_TAG: str(place.data.resolve())})
+
+
+def materialise(place: Place, key: dg.AssetKey) -> BasisError | str | None:
+    """Materialise one asset of pure_lending by itself and return what went wrong."""
+    options = {name: value for name, value in place.request().model_dump().items() if value}
+    result = place.defs.resolve_job_def("full_pipeline").execute_in_process(
+        instance=place.instance,
+        asset_selection=[key],
+        partition_key="pure_lending",
+        run_config={"resources": {"options": {"config": options}}},
+        raise_on_error=False,
+    )
+    return next((problem for _, problem in failures(result)), None)
 
 
 @pytest.fixture(scope="session")

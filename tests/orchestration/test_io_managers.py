@@ -2,27 +2,26 @@
 
 from pathlib import Path
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
 from basis_pipeline.config import slice_mode
-from basis_pipeline.errors import DataError, PlatformError
+from basis_pipeline.errors import BasisError, DataError, PlatformError
 from basis_pipeline.files import write_atomically
 from basis_pipeline.market.dataset import build_dataset
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.market.raw import read_feed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import parse_window
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
-from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.resources import RunOptions, current_configs
-from tests.orchestration.conftest import Place
+from tests.orchestration.conftest import Place, materialise
 
 NAMES = sorted(current_configs().datasets)
 
@@ -56,28 +55,23 @@ def test_raw_feeds_and_datasets_come_back_the_same(
     assert loaded.findings.to_json() == dataset.findings.to_json()
 
 
-@pytest.mark.parametrize("mode", sorted(current_configs().modes))
-def test_slices_come_back_the_same(mode: str, warehouse: ParquetIOManager) -> None:
+def test_slices_come_back_the_same(warehouse: ParquetIOManager) -> None:
     """The slice that is read has the hash of the slice that was written."""
-    mode_slice = slice_mode(current_configs(), mode)
-    warehouse.store(MODE, mode_slice, mode)
-    assert warehouse.load(MODE, mode) == mode_slice
-    assert warehouse.load(MODE, mode).config_hash == mode_slice.config_hash
+    for mode in current_configs().modes:
+        mode_slice = slice_mode(current_configs(), mode)
+        warehouse.store(MODE, mode_slice, mode)
+        assert warehouse.load(MODE, mode) == mode_slice
+        assert warehouse.load(MODE, mode).config_hash == mode_slice.config_hash
 
 
-def test_panels_come_back_the_same(
-    shared_place: Place, outcome: PipelineOutcome, warehouse: ParquetIOManager
-) -> None:
+def test_panels_come_back_the_same(ran: Place, warehouse: ParquetIOManager) -> None:
     """Every array of a panel keeps its shape and its bits."""
-    assert outcome.modes
-    panel: Panel = ParquetIOManager(options=shared_place.request()).load(
-        PANEL, "usdt_market_neutral"
-    )
-    warehouse.store(PANEL, panel, "usdt_market_neutral")
-    again = warehouse.load(PANEL, "usdt_market_neutral")
+    panel: Panel = ParquetIOManager(options=ran.request()).load(PANEL, "btc_basis")
+    warehouse.store(PANEL, panel, "btc_basis")
+    again = warehouse.load(PANEL, "btc_basis")
     assert again.data_hashes == panel.data_hashes
     np.testing.assert_array_equal(again.cost_bps, panel.cost_bps)
-    np.testing.assert_array_equal(again.reward_price, panel.reward_price)
+    np.testing.assert_array_equal(again.funding_rate, panel.funding_rate)
 
 
 def test_a_rejection_stands_in_the_place_of_the_value(
@@ -123,27 +117,26 @@ def test_an_interrupted_write_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_several_partitions_load_by_name(tmp_path: Path) -> None:
-    """An asset over all modes receives each mode's value under its name."""
-    modes = dg.StaticPartitionsDefinition(["btc_basis", "pure_lending"])
-    seen: dict[str, str] = {}
+def test_a_damaged_panel_stops_its_backtest_until_it_is_made_anew(ran: Place) -> None:
+    """PLATFORM-003 names the file and the asset to materialise; doing so repairs it."""
+    (kept,) = (ran.results / "warehouse" / "market" / "panel").glob("pure_lending.*")
+    kept.write_bytes(kept.read_bytes()[:-100])
+    problem = materialise(ran, SIMULATION)
+    assert isinstance(problem, BasisError)
+    assert (problem.code, Path(problem.where)) == ("PLATFORM-003", kept)
+    assert problem.action == "materialise market/panel[pure_lending]"
+    assert materialise(ran, PANEL) is None
+    assert materialise(ran, SIMULATION) is None
 
-    @dg.asset(key=MODE, partitions_def=modes, io_manager_key="warehouse")
-    def mode(context: dg.AssetExecutionContext) -> object:
-        return slice_mode(current_configs(), context.partition_key)
 
-    @dg.asset(ins={"slices": dg.AssetIn(MODE, partition_mapping=dg.AllPartitionMapping())})
-    def all_modes(slices: dict) -> None:  # type: ignore[type-arg]
-        seen.update({name: found.name for name, found in slices.items()})
-
-    resources = {"warehouse": ParquetIOManager(options=RunOptions(results_dir=str(tmp_path)))}
-    with dg.DagsterInstance.ephemeral() as instance:
-        for name in modes.get_partition_keys():
-            dg.materialize([mode], partition_key=name, instance=instance, resources=resources)
-        dg.materialize(
-            [mode, all_modes], selection=[all_modes], instance=instance, resources=resources
-        )
-    assert seen == {"btc_basis": "btc_basis", "pure_lending": "pure_lending"}
+@pytest.mark.parametrize("directory", ["warehouse/market/panel", "warehouse/backtest"])
+def test_a_warehouse_that_cannot_be_written_is_told_by_code(place: Place, directory: str) -> None:
+    """RS-001 for a file in the way, as for a full or read-only disk."""
+    (place.results / directory).parent.mkdir(parents=True)
+    (place.results / directory).write_text("in the way")
+    (mode,) = place.run("pure_lending").modes
+    assert mode.run_id is None
+    assert "RS-001" in {p.code for p in mode.problems if isinstance(p, BasisError)}
 
 
 def _full_disk(_descriptor: int) -> None:

@@ -11,13 +11,12 @@ import pytest
 from dagster import DagsterEvent, DagsterEventType
 from dagster._core.events import EngineEventData
 
-from basis_pipeline.errors import BacktestError, BasisError
+from basis_pipeline.errors import BacktestError
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
-from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.upstream_gate import require_passing
-from tests.orchestration.conftest import Place
+from tests.orchestration.conftest import Place, materialise
 
 COVERAGE = dg.AssetCheckKey(dataset_key("aave_usdt_rates"), "coverage")
 
@@ -42,42 +41,33 @@ def report(
     )
 
 
-def materialise(place: Place, key: dg.AssetKey) -> list[BasisError | str]:
-    """Materialise one asset of pure_lending by itself and return what went wrong."""
-    asked = {name: value for name, value in place.request().model_dump().items() if value}
-    result = place.defs.resolve_job_def("full_pipeline").execute_in_process(
-        instance=place.instance,
-        asset_selection=[key],
-        partition_key="pure_lending",
-        run_config={"resources": {"options": {"config": asked}}},
-        raise_on_error=False,
-    )
-    return [problem for _, problem in failures(result)]
-
-
 @pytest.mark.parametrize("key", [PANEL, SIMULATION])
-def test_a_failing_check_of_an_earlier_run_refuses(place: Place, key: dg.AssetKey) -> None:
-    """Panel and backtest refuse while a check of what they read is failing, and run again after."""
-    assert place.run("pure_lending").modes[0].run_id
-    assert materialise(place, key) == []
-    report(place, passed=False)
-    (problem,) = materialise(place, key)
+def test_a_failing_check_of_an_earlier_run_blocks(ran: Place, key: dg.AssetKey) -> None:
+    """Panel and backtest are blocked while a check of what they read fails, and run again after."""
+    assert materialise(ran, key) is None
+    report(ran, passed=False)
+    problem = materialise(ran, key)
     assert isinstance(problem, BacktestError)
     assert problem.code == "BT-001"
     assert "dataset/aave_usdt_rates coverage fails: DATA-010" in problem.what
     assert problem.where == "aave.csv"
-    report(place, passed=True)
-    assert materialise(place, key) == []
+    report(ran, passed=True)
+    assert materialise(ran, key) is None
 
 
-def test_a_failing_check_of_another_mode_does_not_matter(place: Place) -> None:
-    """Records are read for the partition that asks, not for any."""
-    assert place.run("pure_lending").modes[0].run_id
+def test_a_failing_check_of_another_mode_or_other_data_does_not_matter(ran: Place) -> None:
+    """Records are read for the partition, the data and the window that are asked for."""
     inputs = dg.AssetCheckKey(PANEL, "inputs")
-    report(place, passed=False, key=inputs, partition="btc_basis")
-    assert materialise(place, SIMULATION) == []
-    report(place, passed=False, key=inputs, partition="pure_lending")
-    assert len(materialise(place, SIMULATION)) == 1
+    report(ran, passed=False, key=inputs, partition="btc_basis")
+    assert materialise(ran, SIMULATION) is None
+    other = ran.data.parent / "other"
+    shutil.copytree(ran.data, other / "data")
+    shutil.rmtree(other / "data" / "protocol_data")
+    places = {"data_dir": str(other / "data"), "results_dir": str(other / "results")}
+    assert ran.run("pure_lending", **places).modes[0].run_id is None
+    assert materialise(ran, SIMULATION) is None
+    report(ran, passed=False, key=inputs, partition="pure_lending")
+    assert materialise(ran, SIMULATION) is not None
 
 
 def test_what_was_never_materialised_is_named(place: Place) -> None:
@@ -97,13 +87,6 @@ def test_what_fails_is_told_before_what_was_never_looked_at(place: Place) -> Non
     assert "coverage fails" in refused.value.what
     assert "order fails" in refused.value.what
     assert "gaps" not in refused.value.what
-
-
-def test_passing_checks_let_through(place: Place) -> None:
-    """The latest record counts: a pass after a failure is a pass."""
-    report(place, passed=False)
-    report(place, passed=True)
-    require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
 
 
 def planned(place: Place) -> dg.DagsterRun:
@@ -153,15 +136,3 @@ def test_a_run_whose_process_was_killed_is_not_waited_for(place: Place) -> None:
     began = time.monotonic()
     require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
     assert time.monotonic() - began < 10.0
-
-
-def test_verdicts_on_other_data_block_nobody(place: Place) -> None:
-    """A run on a broken data directory leaves one on sound data of the same instance alone."""
-    assert place.run("pure_lending").modes[0].run_id
-    other = place.data.parent / "other"
-    shutil.copytree(place.data, other / "data")
-    rates = other / "data" / "protocol_data"
-    shutil.rmtree(rates)
-    places = {"data_dir": str(other / "data"), "results_dir": str(other / "results")}
-    assert place.run("pure_lending", **places).modes[0].run_id is None
-    assert materialise(place, SIMULATION) == []

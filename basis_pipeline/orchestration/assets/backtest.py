@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import ENGINE_VERSION
@@ -12,7 +13,6 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.operations.control import require_work
 from basis_pipeline.operations.control.measurements import measurements_of
-from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.config import MODE, RULES
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import INPUTS, PANEL, input_checks
@@ -20,36 +20,29 @@ from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.control import enforce_limits
 from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
+from basis_pipeline.orchestration.metadata import equity_plot, headlines, plain_schema, table
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import plain_schema
 from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.results.store import RunResult
-from basis_pipeline.results.tables import COMPONENTS, explained
+from basis_pipeline.results.tables import explained
 from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.checks import BLOCKING, CHECKS, PHASE, backtest_checks
 
 SIMULATION = dg.AssetKey(["backtest", "simulation"])
-_COLUMNS = {
-    "equity": ("timestamp", "equity", "flow", "drawdown"),
-    "attribution": ("timestamp", *COMPONENTS, "residual"),
-}
+COLUMNS = ("timestamp", "equity", "flow", "drawdown")
 
 
-def _schema(name: str) -> dg.TableSchema:
-    """Columns of a result table with unit and meaning."""
-    told = {"currency": "share class's currency", "asset": "units of the asset"}
-    found = explained(name, _COLUMNS[name], **told).items()
+def _schema() -> dg.TableSchema:
+    """Columns of the equity table with unit and meaning; the reference has all of them."""
+    units = {"currency": "share class's currency", "asset": "units of the asset"}
     return plain_schema(
         {
             column: ("timestamp" if column == "timestamp" else "float64", f"{meaning} [{unit}]")
-            for column, (unit, meaning) in found
+            for column, (unit, meaning) in explained("equity", COLUMNS, **units).items()
         }
     )
-
-
-_SCHEMAS = {"attribution_columns": dg.MetadataValue.table_schema(_schema("attribution"))}
 
 
 def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
@@ -69,18 +62,16 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         kinds={"numba", "parquet"},
         owners=["team:strategy"],
         code_version=ENGINE_VERSION,
-        metadata={"dagster/column_schema": _schema("equity"), **_SCHEMAS},
+        metadata={"dagster/column_schema": _schema()},
         io_manager_key="warehouse",
         description=(
             "One mode simulated hour by hour over its panel: equity, attribution, positions, risk "
-            "and an event ledger. It is held to its closed form, must explain every change of "
-            "equity to 1e-9, must come out the same again, and must keep the mode's limits.\n\n"
-            "**Units:** amounts in the share class's currency, figures as shares (0.05 is 5 %) "
-            "unless they count; drawdown as a positive share.\n\n"
-            "**Source:** the panel and the slice of the mode, nothing else; the run's identity is "
-            "the hash of both with window, capital and engine.\n\n"
-            "**What is at stake:** every figure of every page. Watch max_abs_residual over time: "
-            "above 1e-9 money appeared or vanished, and the run is not recorded."
+            "and events. It has to match its closed form, explain every change of equity to 1e-9, "
+            "come out the same again and keep the mode's limits.\n\n"
+            "**Units:** amounts in the share class's currency, figures as shares unless they "
+            "count. **Source:** the panel and the slice of the mode, nothing else; their hash with "
+            "window, capital and engine is the run's identity. **What is at stake:** every figure "
+            "of every page. A max_abs_residual above 1e-9 means that money appeared or vanished."
         ),
     )
     def simulation(
@@ -108,7 +99,7 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(
             value=result,
             data_version=dg.DataVersion(result.run_id),
-            metadata={**_facts(result), "simulation_seconds": seconds},
+            metadata={**_metadata(result), "simulation_seconds": seconds},
             check_results=check_results(SIMULATION, found, context.selected_asset_check_keys),
         )
 
@@ -135,16 +126,15 @@ def _require_sound_inputs(
     require_passing(context.instance, own, asset, run_id=run_id, origin=origin, partition=mode)
 
 
-def _facts(result: RunResult) -> dict[str, Any]:
-    from basis_pipeline.reports.static_figures import equity_png  # matplotlib is slow to import
-
-    equity = result.frames["equity"]
+def _metadata(result: RunResult) -> dict[str, Any]:
+    parts = result.summary["attribution"]
+    attribution = pd.DataFrame({"component": list(parts), "amount": list(parts.values())})
     return {
-        "equity": figures.image(equity_png(result), "equity"),
-        **figures.headlines(result),
+        "equity": equity_plot(result),
+        **headlines(result),
         "run_id": result.run_id,
-        "dagster/row_count": len(equity),
-        "attribution": figures.attribution_table(result),
-        "months": figures.months_table(result),
-        "events": figures.events_table(result),
+        "dagster/row_count": len(result.frames["equity"]),
+        "attribution": table(attribution),
+        "months": table(pd.DataFrame(result.summary["months"]), limit=120),
+        "events": table(result.frames["events"], limit=30),
     }

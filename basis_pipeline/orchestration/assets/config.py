@@ -13,10 +13,9 @@ from basis_pipeline.operations import environment
 from basis_pipeline.operations.environment import environment_checks, files_check
 from basis_pipeline.orchestration.checks import check_result, check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures, fault_of
+from basis_pipeline.orchestration.metadata import table, version_of
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import table
-from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.settings import Settings
 from basis_pipeline.verdict import judge
 
@@ -39,13 +38,12 @@ OWNERS = ["team:strategy"]
     owners=OWNERS,
     code_version=CODE_VERSION,
     description=(
-        "Every file of `configs/`: modes, venues, share classes and the catalogue of datasets, in "
-        "strict models that refuse unknown keys. The data version changes with any of them. Its "
-        "checks look at the environment: the settings and the directories they name.\n\n"
-        "**Units:** each key's own, as its file says. **Source:** the YAML files of the project, "
-        "read again whenever one has changed.\n\n"
-        "**What is at stake:** everything below. A key that is misspelt would silently be without "
-        "effect, so that an unknown one refuses the file."
+        "Every file of the configuration directory, in strict models that reject unknown keys. The "
+        "data version changes with any of them. Its checks look at the environment: the settings "
+        "and the directories they name.\n\n"
+        "**Units:** each key's own, as its file says. **Source:** the YAML files, read again when "
+        "one has changed. **What is at stake:** everything below: a misspelt key would silently be "
+        "without effect."
     ),
 )
 def catalogue(
@@ -55,9 +53,9 @@ def catalogue(
     with coded_failures():
         configs = options.configs
     groups = (configs.modes, configs.venues, configs.share_classes, configs.datasets)
-    told = [canonical_json(model) for group in groups for model in group.values()]
+    documents = [canonical_json(model) for group in groups for model in group.values()]
     yield dg.MaterializeResult(
-        data_version=version_of(told),
+        data_version=version_of(documents),
         metadata={"modes": table(_modes(configs)), "datasets": table(_datasets(configs), 100)},
         check_results=check_results(
             CATALOGUE,
@@ -89,14 +87,12 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
         code_version=CODE_VERSION,
         io_manager_key="warehouse",
         description=(
-            "The slice of the configuration one mode depends on: the mode with its overrides, its "
-            "share class, the venues it touches and the datasets it reads, as canonical JSON. Its "
-            "sha256 is part of every run's identity; a file the mode does not use cannot change "
-            "it.\n\n"
-            "**Units:** weights as shares of equity, ratios and bands as shares, fees in basis "
-            "points. **Source:** `configs/`, with what the run overrides.\n\n"
-            "**What is at stake:** which strategy is run at all. Weights that do not fit each "
-            "other, or a loan to value above what the venue allows, break a rule and stop the mode."
+            "The part of the configuration that one mode depends on: the mode with its overrides, "
+            "its share class, venues and datasets, as canonical JSON. Its sha256 is part of every "
+            "run's identity; a file that the mode does not use cannot change it.\n\n"
+            "**Units:** weights, ratios and bands as shares, fees in basis points. **Source:** the "
+            "configuration directory, with what the run overrides. **What is at stake:** which "
+            "strategy is run. Weights that do not fit each other break a rule and stop the mode."
         ),
     )
     def mode(

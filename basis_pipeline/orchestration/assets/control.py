@@ -16,8 +16,8 @@ from basis_pipeline.operations.control.state import transitions
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, verdict_of
 from basis_pipeline.orchestration.failures import error_metadata
+from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import Settings, config_directory
 from basis_pipeline.verdict import Verdict, judge
 

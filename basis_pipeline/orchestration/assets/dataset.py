@@ -17,9 +17,8 @@ from basis_pipeline.orchestration.checks import asked_for, check_results, check_
 from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
+from basis_pipeline.orchestration.metadata import column_schema, table, version_of
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import column_schema, table
-from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.runs.ingest import feeds_for, ingest, quoted_by
 
 CODE_VERSION = "1"

@@ -14,8 +14,8 @@ from basis_pipeline.operations.health.model import Component, Health, Status
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.instance_metrics import instance_metrics
+from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import table
 from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import judge
 

@@ -15,11 +15,10 @@ from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import as_failure, fault_of
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
+from basis_pipeline.orchestration.metadata import plain_schema, table, version_of
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import plain_schema, table
 from basis_pipeline.orchestration.upstream_gate import require_passing
-from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.verdict import Value, judge
 
 PANEL = dg.AssetKey(["market", "panel"])
@@ -44,16 +43,13 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
         code_version=CODE_VERSION,
         io_manager_key="warehouse",
         description=(
-            "The market of one mode: contiguous float64 arrays, one row an hour of the window, of "
-            "exactly what the mode's slice needs, with the mask of repaired hours. What a mode "
-            "does not need is 1.0 where it multiplies and 0.0 where it adds.\n\n"
+            "The market of one mode: float64 arrays, one row an hour of the window, of exactly "
+            "what the slice needs, with the mask of repaired hours. What the mode does not need is "
+            "1.0 where it multiplies and 0.0 where it adds. It is blocked while a check of one of "
+            "its datasets fails, whichever run found it.\n\n"
             "**Units:** prices in the share class's currency or USDT, rates as shares, indices as "
-            "ratios; the columns say each.\n\n"
-            "**Source:** the datasets of the mode's slice. It is blocked while a check of one of "
-            "them is failing, whichever run found it.\n\n"
-            "**What is at stake:** the engine sees nothing else. A value at the wrong hour is a "
-            "look into the future, a wrong column another strategy: the closed forms and the "
-            "comparison with real files are there to notice."
+            "ratios. **Source:** the datasets of the slice. **What is at stake:** the engine sees "
+            "nothing else; a value at the wrong hour is a look into the future."
         ),
         metadata={"dagster/column_schema": plain_schema(_columns())},
     )

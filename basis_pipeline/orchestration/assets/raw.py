@@ -9,7 +9,6 @@ import pandas as pd
 
 from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.config.automation import load_automation_limits
-from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, rejected
 from basis_pipeline.market.raw import RawFeed, read_feeds
@@ -17,8 +16,8 @@ from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
 from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error_metadata
+from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import plain_schema, table
 from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import count_of, judge
 
@@ -89,36 +88,7 @@ def _spec(
         code_version=CODE_VERSION,
         freshness_policy=freshness,
         tags={"kind": config.kind.value},
-        metadata={"dagster/column_schema": plain_schema(_columns(config))},
     ).with_io_manager_key("warehouse")
-
-
-def _columns(config: DatasetConfig) -> dict[str, tuple[str, str]]:
-    """Columns as read: type and meaning by their names in the files."""
-    file = {"file": ("category", "file the row was read from, below the data directory")}
-    if config.kind is Kind.RISK_PARAMS:
-        path = ("text", "dotted path in the document")
-        return {"parameter": path, "value": ("float64", "as the file holds it"), **file}
-    if config.kind is Kind.EXECUTION_COSTS:
-        return {
-            "timestamp": ("datetime64[ns, UTC]", "the day, at its 00:00 UTC"),
-            "pair": ("text", "what is traded"),
-            "size_bucket_usd": ("float64", "largest notional the rate holds for [USD]"),
-            "cost_bps": ("float64", "cost of the trade [bp of notional]"),
-            **file,
-        }
-    kinds = {"date": "datetime64[ns, UTC]"}
-    columns = {
-        raw: (kinds.get(c.values, "float64"), f"{c.description} [{c.unit}]")
-        for raw, c in config.columns.items()
-    }
-    meaning = "when the row holds, as the file says [UTC]"
-    time = {config.timestamp.column: ("datetime64[ns, UTC]", meaning)} if config.timestamp else {}
-    same = {
-        name: ("category", f"identity of the file: {value} in every row")
-        for name, value in config.identity.items()
-    }
-    return {**time, **columns, **same, **file}
 
 
 def stops(severity: str, modes: Sequence[str]) -> str:

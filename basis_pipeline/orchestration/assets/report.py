@@ -1,22 +1,21 @@
 """`report/tear_sheet[mode]` and `report/comparison`: pages that need nothing beside themselves."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 import pandas as pd
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.operations.control import require_open
-from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
+from basis_pipeline.orchestration.metadata import equity_plot, headlines, table, version_of
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import table
-from basis_pipeline.orchestration.versions import version_of
 from basis_pipeline.reports.comparison import Entry, write_comparison
+from basis_pipeline.reports.page import Provenance
 from basis_pipeline.reports.tear_sheet import write_tear_sheet
 from basis_pipeline.results.store import RunResult, read_run
 from basis_pipeline.verdict import Status, Verdict, worst
@@ -48,35 +47,33 @@ def _tear_sheet(
         code_version=CODE_VERSION,
         retry_policy=RETRIES,
         description=(
-            "One page for one mode: figures beside their benchmarks, equity, attribution, carry "
-            "and cost, risk with its limits, events, gate verdicts and what the run rests on. It "
-            "opens from disk and needs nothing beside itself.\n\n"
+            "One page for one mode: figures beside their benchmarks, equity, attribution, cost, "
+            "risk with its limits, events, gates and what the run rests on. It needs no other "
+            "file.\n\n"
             "**Units:** amounts in the share class's currency; every figure says its own. "
-            "**Source:** the recorded run and the latest verdicts of its gates.\n\n"
-            "**What is at stake:** what people decide by. The page computes no figure of its own: "
-            "where it differs from the run's `summary.json`, the page is wrong."
+            "**Source:** the recorded run and the latest verdicts of its gates. **What is at "
+            "stake:** what people decide by. It computes nothing: where it differs from the run's "
+            "`summary.json`, the page is wrong."
         ),
     )
     def tear_sheet(
         context: dg.AssetExecutionContext, result: RunResult, options: RunOptions
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
-        from basis_pipeline.reports.static_figures import equity_png  # slow to import
-
         mode = mode_of(context)
         verdicts = gates_of(context.instance, mode_checks, mode)
-        provenance = figures.provenance(context, options.settings.environment)
+        provenance = Provenance.now(context.run.run_id, options.settings.environment)
         with coded_failures():
             require_open(options.settings, f"report/tear_sheet[{mode}]")
             page, run = options.reports / f"{mode}.html", options.runs / result.run_id
-            write_tear_sheet(page, run, provenance, shown(verdicts))
+            write_tear_sheet(page, run, provenance, _shown(verdicts))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
-                **figures.page(page),
-                "equity": figures.image(equity_png(result), "equity"),
+                "page": dg.MetadataValue.path(page),
+                "equity": equity_plot(result),
                 "gates": worst(verdicts).value,
-                **figures.headlines(result),
+                **headlines(result),
             },
         )
 
@@ -101,12 +98,11 @@ def _comparison(
         retry_policy=RETRIES,
         description=(
             "One page over all modes: the latest recorded run of each over the same window, side "
-            "by side and ranked, with failed gates, components and a link to each tear sheet.\n\n"
+            "by side and ranked, with failed gates and a link to each tear sheet.\n\n"
             "**Units:** shares and ratios, which modes of different currencies have in common. "
-            "**Source:** the index of runs: a mode without a run over this window is left out, "
-            "and named in the metadata.\n\n"
-            "**What is at stake:** which mode gets the capital. Runs over different windows beside "
-            "each other would rank luck; there are none on it."
+            "**Source:** recorded runs; a mode without one over this window is left out, and named "
+            "in the metadata. **What is at stake:** which mode gets the capital. Runs over "
+            "different windows beside each other would rank luck."
         ),
     )
     def comparison(
@@ -116,20 +112,19 @@ def _comparison(
         with coded_failures():
             require_open(options.settings, "report/comparison")
             results = _comparable(context.instance, options, modes)
-            names = [result.mode for result in results]
-            gates = {mode: gates_of(context.instance, mode_checks, mode) for mode in names}
-            entries = [
-                Entry(result, shown(gates[result.mode]), f"{result.mode}.html")
-                for result in results
-            ]
-            provenance = figures.provenance(context, options.settings.environment)
+            gates = {r.mode: gates_of(context.instance, mode_checks, r.mode) for r in results}
+            entries = [Entry(r, _shown(gates[r.mode]), f"{r.mode}.html") for r in results]
+            provenance = Provenance.now(context.run.run_id, options.settings.environment)
             page = write_comparison(options.reports / "comparison.html", entries, provenance)
+        rows = [
+            {"mode": r.mode, "gates": worst(gates[r.mode]).value, **headlines(r)} for r in results
+        ]
         return dg.MaterializeResult(
             data_version=version_of(result.run_id for result in results),
             metadata={
-                **figures.page(page),
-                "modes": table(_rows(results, {mode: worst(own) for mode, own in gates.items()})),
-                "left_out": ", ".join(mode for mode in modes if mode not in names) or "none",
+                "page": dg.MetadataValue.path(page),
+                "modes": table(pd.DataFrame(rows)),
+                "left_out": ", ".join(mode for mode in modes if mode not in gates) or "none",
             },
         )
 
@@ -158,15 +153,6 @@ def _comparable(
     return found
 
 
-def shown(gates: Iterable[Verdict]) -> list[Verdict]:
+def _shown(gates: Iterable[Verdict]) -> list[Verdict]:
     """The gates that a page shows: those that were evaluated or blocked."""
     return [gate for gate in gates if gate.status is not Status.NOT_RUN]
-
-
-def _rows(results: Sequence[RunResult], verdicts: Mapping[str, Status]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            {"mode": result.mode, "gates": verdicts[result.mode].value, **figures.headlines(result)}
-            for result in results
-        ]
-    )

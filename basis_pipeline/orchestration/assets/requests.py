@@ -11,8 +11,8 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.requests.model import Served, Status
 from basis_pipeline.operations.requests.serving import serve
 from basis_pipeline.orchestration.failures import RETRIES, as_failure
+from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.orchestration.tables import table
 
 REQUESTS = dg.AssetKey(["request", "backtests"])
 REQUESTS_JOB = "serve_requests"

@@ -7,10 +7,10 @@ from pathlib import Path
 import dagster as dg
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.orchestration import figures
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
+from basis_pipeline.orchestration.metadata import headlines
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
@@ -80,7 +80,7 @@ def record_asset(
                 "database": f"waits to be recorded: {waits.code}" if waits else "recorded",
                 "path": dg.MetadataValue.path(directory),
                 "bytes": sum(file.stat().st_size for file in directory.iterdir()),
-                **figures.headlines(result),
+                **headlines(result),
             },
             check_results=check_results(RECORD, [found], context.selected_asset_check_keys),
         )

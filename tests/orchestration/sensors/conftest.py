@@ -7,8 +7,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from basis_pipeline.orchestration.resources import DATA_TAG
-from tests.orchestration.conftest import WINDOW, Place, place_at
+from tests.orchestration.conftest import WINDOW, Place, place_at, take_along
 from tests.orchestration.platform_alone import Platform
 
 MODES = ("btc_basis", "pure_lending")
@@ -56,8 +55,7 @@ def running(
     shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
     for place in place_at(tmp_path, tmp_path / "data", defs):
         environment(place, monkeypatch)
-        for run in place.instance.get_runs():  # the data moved with the records of their verdicts
-            place.instance.add_run_tags(run.run_id, {DATA_TAG: str(place.data.resolve())})
+        take_along(place)
         platform = Platform(place, dict(cursors))
         platform.pass_over_runs()  # a new tag makes a run one that ended just now
         yield platform

@@ -1,23 +1,17 @@
 """What is delivered is read once it stands still, with everything downstream that uses it."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
-from basis_pipeline.operations.control import halt, read_state, resume
-from basis_pipeline.orchestration.assets.dataset import dataset_key
-from basis_pipeline.orchestration.assets.raw import raw_key
+from basis_pipeline.operations.control import halt, resume
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.settings import load_settings
-from basis_pipeline.verdict import Status, failing
+from basis_pipeline.verdict import Status
 from tests.orchestration.platform_alone import Platform, aged, stages
 from tests.orchestration.test_refusals import (
     contents,
-    cut_last_line,
-    cut_short,
     recorded,
     spoil_price,
 )
@@ -28,18 +22,14 @@ LONGER = (
 )
 
 
-def test_the_first_look_reads_everything_and_runs_every_mode(platform: Platform) -> None:
-    """A batch of one run for the data, one a mode and one for the pages; then it is quiet."""
+def test_the_first_look_reads_everything_and_asks_for_every_mode(platform: Platform) -> None:
+    """A batch of one run for the data, then one a mode; no file is asked for twice."""
     aged(platform.place.data)
-    modes = sorted(platform.modes)
-    runs = platform.settle()
-    assert stages(runs) == ["data", *modes, "pages"]
-    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
-    assert len({run.tags["basis/batch"] for run in runs}) == 1
-    assert {run.tags["basis/cause"] for run in runs} == {"first look at the raw files"}
-    gates = [g for g in all_gates(platform.instance, platform.place.defs) if g.phase < 4]
-    assert failing(gates) == []
-    assert platform.settle() == []
+    (data,) = platform.settle("raw_files")
+    assert data.tags["basis/cause"] == "first look at the raw files"
+    requests = platform.look("batches")
+    assert [request.partition_key for request in requests] == sorted(platform.modes)
+    assert {request.tags["basis/batch"] for request in requests} == {data.tags["basis/batch"]}
     assert platform.skipped["raw_files"].endswith("none changed")
 
 
@@ -61,30 +51,21 @@ def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) ->
     assert verdicts == {runs[1].run_id}
 
 
-@pytest.mark.parametrize(
-    ("break_it", "code"),
-    [
-        (cut_last_line, "DATA-005"),
-        (cut_short, "DATA-010"),
-        (Path.unlink, "DATA-001"),
-    ],
-)
-def test_a_broken_delivery_stops_its_modes_and_touches_no_result(
-    running: Platform, break_it: Callable[[Path], object], code: str, sample: Path
+def test_a_vanished_file_stops_its_modes_and_touches_no_result(
+    running: Platform, sample: Path
 ) -> None:
-    """Corrupt, cut, shortened, empty or gone: rejected with its code; a good one repairs it."""
+    """It is rejected with its code, on every page; a good delivery ends that."""
     runs_kept, reports = (running.place.results / name for name in ("runs", "reports"))
     before, pages = recorded(runs_kept), contents(reports)
-    break_it(running.place.data / PERP)
+    (running.place.data / PERP).unlink()
     aged(running.place.data)
     runs = running.settle()
     assert stages(runs) == ["data", "btc_basis", "pages", "pages"]
-    refused = runs[1]
-    assert refused.status is dg.DagsterRunStatus.FAILURE
+    assert runs[1].status is dg.DagsterRunStatus.FAILURE
     gates = {g.name: g for g in all_gates(running.instance, running.place.defs)}
     blocking = gates["market/panel[btc_basis] inputs"]
     assert blocking.status is Status.FAIL
-    assert code in blocking.message
+    assert "DATA-001" in blocking.message
     assert recorded(runs_kept) == before
     # Every page that shows a verdict on the mode or its data is written anew, its sheet included.
     written = {name for name, content in contents(reports).items() if content != pages[name]}
@@ -128,39 +109,3 @@ def test_a_halt_stops_requests_and_forgets_nothing(running: Platform) -> None:
     work = [stage for stage in stages(runs) if stage != "pages"]
     assert sorted(work) == ["btc_basis", "btc_basis", "data"]
     assert "pages" in stages(runs)
-
-
-def test_corrupt_deliveries_in_a_row_halt_the_platform(running: Platform) -> None:
-    """After the configured count nothing is requested, until a person resumes."""
-    settings = load_settings()
-    for night in range(3):
-        assert not read_state(settings).stops_work
-        spoil_price(running.place.data / PERP)
-        with (running.place.data / PERP).open("a") as file:
-            file.write("\n" * (night + 1))
-        aged(running.place.data)
-        running.settle()
-    state = read_state(settings)
-    assert state.stops_work
-    assert "failed_gates_in_a_row" in state.reason
-    assert running.settle() == []
-    resume(settings, reason="mended", by="ann")
-    assert not read_state(settings).stops_work
-
-
-def test_refused_data_are_recorded_and_their_checks_fail(running: Platform) -> None:
-    """Raw family and dataset each say what is wrong, in a run that goes on for the others."""
-    spoil_price(running.place.data / PERP)
-    aged(running.place.data)
-    (data, *_) = running.settle()
-    assert data.status is dg.DagsterRunStatus.SUCCESS
-    keys = [
-        dg.AssetCheckKey(raw_key("bybit_btcusdt_perp"), "readable"),
-        dg.AssetCheckKey(dataset_key("bybit_btcusdt_perp"), "files_and_schema"),
-    ]
-    log = running.instance.event_log_storage
-    records = log.get_latest_asset_check_execution_by_key(keys)
-    assert {record.run_id for record in records.values()} == {data.run_id}
-    assert all(record.status.value == "FAILED" for record in records.values())
-    kept = running.place.results / "warehouse" / "raw"
-    assert (kept / "bybit_btcusdt_perp.rejected.json").exists()
