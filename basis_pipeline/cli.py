@@ -13,7 +13,7 @@ def main() -> NoReturn:
     """Run the command line: bad input is one message on stderr and exit code 2."""
     interrupts.listen()
     try:
-        code = _run()
+        code = run()
     except KeyboardInterrupt:
         interrupts.end()
     if code == interrupts.EXIT_CODE:  # what Typer makes of an interrupt inside a command
@@ -21,7 +21,8 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
-def _run() -> int:
+def run() -> int:
+    """Run a command line; return its exit code. Messages are on stderr."""
     # An interrupt is heard while the libraries of the command line load.
     import typer
 

@@ -16,9 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
+from unittest.mock import patch
 
 LIBRARIES = (
     *("dagster", "dagster._cli", "pandas", "pandera.pandas", "pyarrow.parquet", "pyarrow.csv"),
@@ -68,6 +71,30 @@ def run(
     if ended == TIMED_OUT:
         raise subprocess.TimeoutExpired(arguments, timeout, out, err)
     return subprocess.CompletedProcess(arguments, ended, out, err)
+
+
+def call(
+    *words: str | Path, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`basis` and these words in this process: for commands whose process is not the point.
+
+    env: beside the environment of `clean`.
+    """
+    from basis_pipeline.cli import run as basis
+
+    arguments = ["basis", *map(str, words)]
+    before, environ = dict(os.environ), {**clean(), **(env or {})}
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        try:
+            os.environ.clear()
+            os.environ.update(environ)
+            with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", arguments):
+                code = basis()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        printed = [(file.seek(0), file.read())[1] for file in (out, err)]
+    return subprocess.CompletedProcess(arguments, code, *printed)
 
 
 @cache

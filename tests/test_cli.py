@@ -12,7 +12,6 @@ from xml.etree import ElementTree as ET
 import pandas as pd
 import pytest
 
-from basis_pipeline.market.sample import write_sample
 from basis_pipeline.runs.checks import CHECKS
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Verdict
@@ -32,19 +31,11 @@ def basis(
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty days of sample data."""
-    directory = tmp_path_factory.mktemp("cli") / "data"
-    write_sample(directory, days=60)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
+def results(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     """A results directory in which one lending and one hedged mode have run."""
     directory = tmp_path_factory.mktemp("cli") / "results"
     modes = ("--mode", "pure_lending", "--mode", "btc_basis")
-    done = basis("run", *modes, "--data-dir", data, "--results-dir", directory, *WINDOW)
+    done = basis("run", *modes, "--data-dir", sample, "--results-dir", directory, *WINDOW)
     assert done.returncode == 0, done.stderr
     assert "PASS" in done.stdout
     assert str(directory / "reports" / "comparison.html") in done.stdout
@@ -53,7 +44,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 def test_help_answers_at_once() -> None:
     """Nothing heavy is imported before a command needs it."""
-    shown = basis("--help")
+    shown = shell.call("--help")
     assert shown.returncode == 0
     assert {"run", "backtest", "data", "gates", "events", "errors"} <= set(shown.stdout.split())
     code = (
@@ -65,19 +56,15 @@ def test_help_answers_at_once() -> None:
     assert loaded.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *("run", "backtest", "sweep", "gates", "events", "errors", "data sample", "data audit"),
-        *("stress", "montecarlo", "walk-forward"),
-        *("report tear-sheet", "report compare"),
-    ],
-)
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_explains_itself() -> None:
     """--help says what a command does and what each option means."""
-    shown = basis(*command.split(), "--help")
-    assert shown.returncode == 0
-    assert len(shown.stdout) > 300
+    for command in (
+        *("run", "backtest", "sweep", "stress", "montecarlo", "walk-forward", "gates", "events"),
+        *("errors", "data sample", "data audit", "report tear-sheet", "report compare"),
+    ):
+        shown = shell.call(*command.split(), "--help")
+        assert shown.returncode == 0
+        assert len(shown.stdout) > 300
 
 
 BAD_INPUT = [
@@ -96,7 +83,7 @@ BAD_INPUT = [
     (("run", "--data-dir", "/no/such/place"), "API-001", "/no/such/place"),
     (("run", "--nope"), "API-001", "--nope"),
     (("nope",), "API-001", "nope"),
-    (("backtest",), "API-001", "basis_pipeline backtest --help"),
+    (("backtest",), "API-001", "basis backtest --help"),
     (("backtest", "nope", "--out", "x"), "CONFIG-007", "'nope'"),
     (("backtest", "btc_basis"), "API-001", "--out"),
     (
@@ -105,10 +92,6 @@ BAD_INPUT = [
     ),
     (("sweep", "btc_basis", "--out", "x", "--set-name", "nope"), "CONFIG-003", "crises"),
     (("sweep", "nope", "--out", "x", "--set-name", "crises"), "CONFIG-007", "'nope'"),
-    (
-        ("sweep", "btc_basis", "--out", "x", "--set-name", "crises", "--tables", "8"),
-        *("API-001", "available: 0 … 7"),
-    ),
     (
         ("sweep", "btc_basis", "--out", "x", "--set-name", "leverage_and_margin"),
         *("CONFIG-006", "scenario set leverage_and_margin"),
@@ -121,7 +104,7 @@ BAD_INPUT = [
     (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to compare it with"),
     (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
     (("events", "--type", "nope"), "EVENT-005", "run_blocked"),
-    (("events", "--category", "nope"), "EVENT-005", "available: audit, data, risk"),
+    (("events", "--category", "nope"), "EVENT-005", "available: audit, sample, risk"),
     (("events", "--since", "soon"), "EVENT-006", "'soon'"),
     (("events", "--since", "1d", "--until", "2d"), "EVENT-006", "between 1d and 2d"),
     (("events", "--limit", "-1"), "API-001", "--limit"),
@@ -136,12 +119,12 @@ BAD_INPUT = [
 
 @pytest.mark.parametrize(("arguments", "code", "told"), BAD_INPUT)
 def test_bad_input_is_one_message_and_exit_2(
-    arguments: tuple[str, ...], code: str, told: str, tmp_path: Path, data: Path
+    arguments: tuple[str, ...], code: str, told: str, tmp_path: Path, sample: Path
 ) -> None:
     """One block on stderr: what, where, what is available, what to do; and nothing written."""
     results = tmp_path / "results"
-    places = {"BASIS_RESULTS_DIR": str(results), "BASIS_DATA_DIR": str(data)}
-    refused = basis(*arguments, env=places)
+    places = {"BASIS_RESULTS_DIR": str(results), "BASIS_DATA_DIR": str(sample)}
+    refused = shell.call(*arguments, env=places)
     assert refused.returncode == 2
     assert refused.stdout == ""
     first, *lines = refused.stderr.splitlines()
@@ -157,24 +140,22 @@ def test_a_missing_variable_is_named(tmp_path: Path) -> None:
     """Without a default the message says which variable, where it was looked for, what to do."""
     empty = tmp_path / "empty.env"
     empty.write_text("BASIS_ENVIRONMENT=dev\n")
-    refused = basis("run", env={"BASIS_ENV_FILE": str(empty)})
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("CONFIG-001")
-    assert "BASIS_DATA_DIR" in refused.stderr
-    assert str(empty) in refused.stderr
+    rejected = shell.call("run", env={"BASIS_ENV_FILE": str(empty)})
+    assert rejected.returncode == 2
+    assert rejected.stderr.startswith("CONFIG-001")
+    assert "BASIS_DATA_DIR" in rejected.stderr
+    assert str(empty) in rejected.stderr
 
 
-def test_run_prints_modes_gates_and_report(results: Path) -> None:
-    """What ran lies where the summary says: instance, runs, pages."""
+def test_run_writes_instance_runs_and_pages(results: Path) -> None:
+    """What ran lies where the summary says; the pages of gates and data know of it."""
     assert (results / "dagster_home" / "dagster.yaml").exists()
     assert len(list((results / "runs").iterdir())) == 2
-    assert {page.name for page in (results / "reports").iterdir()} == {
-        "pure_lending.html",
-        "btc_basis.html",
-        "comparison.html",
-        "data_audit.html",
-        "gates.html",
-    }
+    names = ("pure_lending", "btc_basis", "comparison", "data_audit", "gates")
+    pages = {name: (results / "reports" / f"{name}.html").read_text("utf-8") for name in names}
+    assert "btc_basis" in pages["gates"]
+    assert "bybit_btcusdt_perp" in pages["data_audit"]
+    assert "ethereum_gas" in pages["data_audit"]
 
 
 def test_report_writes_a_page_a_print_and_a_picture(results: Path, tmp_path: Path) -> None:
@@ -187,162 +168,28 @@ def test_report_writes_a_page_a_print_and_a_picture(results: Path, tmp_path: Pat
         (results / "runs" / run_id, "png", b"\x89PNG"),
     ):
         out = tmp_path / f"sheet.{form}"
-        done = basis("report", "tear-sheet", run, "--out", out, "--format", form, *places)
+        done = shell.call("report", "tear-sheet", run, "--out", out, "--format", form, *places)
         assert done.returncode == 0, done.stderr
         assert out.read_bytes().startswith(start)
     assert "Not judged" not in (tmp_path / "sheet.html").read_text("utf-8")
     assert "determinism" in (tmp_path / "sheet.html").read_text("utf-8")
     out = tmp_path / "none" / "sheet.html"
-    refused = basis("report", "tear-sheet", "btc_basis", "--out", out, *places)
-    assert (refused.returncode, refused.stderr[:8]) == (2, "API-002:")
+    rejected = shell.call("report", "tear-sheet", "btc_basis", "--out", out, *places)
+    assert (rejected.returncode, rejected.stderr[:8]) == (2, "API-002:")
 
 
-def test_report_compares_runs(results: Path, data: Path, tmp_path: Path) -> None:
-    """A run of the research path stands beside a recorded one, each with its own verdicts."""
-    changed = ("--set", "hedge.venues={bybit: 1.0}", "--data-dir", data, *WINDOW)
-    assert basis("backtest", "btc_basis", "--out", tmp_path / "run", *changed).returncode == 0
-    page = tmp_path / "comparison.html"
-    asked = ("--out", page, "--rank-by", "sharpe", "--results-dir", results)
-    done = basis("report", "compare", "btc_basis", tmp_path / "run", *asked)
-    assert done.returncode == 0, done.stderr
-    told = page.read_text("utf-8")
-    assert "Not judged by any gate" not in told
-    assert "mode.hedge.venues.bybit" in told
-
-
-def test_run_refuses_a_broken_mode_with_exit_1(data: Path, tmp_path: Path) -> None:
-    """The window lies outside the data: coded on stderr, the table says which mode, exit code 1."""
-    outside = ("--start", "2030-01-01", "--end", "2030-02-01")
-    places = ("--data-dir", data, "--results-dir", tmp_path / "results")
-    refused = basis("run", "--mode", "pure_lending", *places, *outside)
-    assert refused.returncode == 1
-    assert "\nBT-001" in refused.stderr
-    assert "DATA-012" in refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert "FAIL" in refused.stdout
-
-
-def test_broken_files_stop_only_what_needs_them(data: Path, tmp_path: Path) -> None:
-    """Modes and a feed that nobody else reads: sound modes run, and each file is a failed gate."""
-    configs = shutil.copytree(project_root() / "configs", tmp_path / "configs")
-    rule = configs / "modes" / "eth_leveraged.yaml"
-    rule.write_text(rule.read_text().replace("target_ltv: 0.", "target_ltv: 0.99"))
-    (configs / "modes" / "eth_basis.yaml").write_text("mode: [")
-    (configs / "modes" / "btc-v2|a, [b].yaml").write_text("mode: btc-v2")
-    (configs / "datasets" / "mine.yaml").write_text("name: mine")
-    own = {"BASIS_CONFIG_DIR": str(configs)}
-    places = ("--data-dir", data, "--results-dir", tmp_path / "results")
-    modes = ("--mode", "eth_basis", "--mode", "eth_leveraged", "--mode", "pure_lending")
-    done = basis("run", *modes, *places, *WINDOW, env=own)
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    for part in ("CONFIG-004", "\nCONFIG-006", "eth_basis.yaml", "btc-v2|a, [b].yaml", "mine.yaml"):
-        assert part in done.stderr
-    found = basis("gates", *places[2:], "--phase", "1-3", "--format", "json", env=own)
-    assert found.returncode == 1
-    gates = json.loads(found.stdout)["gates"]
-    failing = {(g["asset"], g["mode"], g["check"]) for g in gates if g["status"] == "FAIL"}
-    rules = {("config/mode", mode, "rules") for mode in ("eth_basis", "eth_leveraged")}
-    assert failing == {("config/catalogue", "", "files"), *rules}
-    sound = {g["status"] for g in gates if g["mode"] == "pure_lending"}
-    assert sound <= {"PASS", "WARN", "N/A"}
-    assert (tmp_path / "results" / "reports" / "comparison.html").exists()
-
-
-def test_gates_reads_what_a_run_recorded(results: Path) -> None:
-    """Table and JSON tell the same records; modes that never ran are NOT RUN, not passed."""
-    table = basis("gates", "--results-dir", results)
-    assert table.returncode == 0
-    assert "NOT RUN" in table.stdout
-    document = json.loads(basis("gates", "--results-dir", results, "--format", "json").stdout)
-    assert document["verdict"] == "PASS"
-    assert document["counts"]["FAIL"] == 0
-    runs = [gate for gate in document["gates"] if gate["asset"] == "backtest/simulation"]
-    verdicts = {(g["mode"], g["check"]): g["status"] for g in runs}
-    assert verdicts["btc_basis", "reconciliation"] == "PASS"
-    assert verdicts["eth_basis", "reconciliation"] == "NOT RUN"
-
-
-def test_gates_can_be_narrowed_and_made_strict(results: Path) -> None:
-    """--phase and --mode choose; --strict lets no unevaluated gate pass."""
-    one = basis(
-        "gates", "--results-dir", results, "--phase", "3", "--mode", "btc_basis", "--format", "json"
-    )
-    gates = json.loads(one.stdout)["gates"]
-    assert {gate["phase"] for gate in gates} == {3}
-    assert {gate["mode"] for gate in gates} == {"btc_basis"}
-    assert basis("gates", "--results-dir", results, "--strict").returncode == 1
-    rules = ("--phase", "1", "--mode", "btc_basis", "--strict")
-    assert basis("gates", "--results-dir", results, *rules).returncode == 0
-
-
-def test_gates_writes_every_form_to_a_file(results: Path, tmp_path: Path) -> None:
-    """A build server reads JUnit, a person Markdown; all forms count the same gates."""
-    one = ("gates", "--results-dir", results, "--phase", "2-3", "--mode", "btc_basis")
-    gates = json.loads(basis(*one, "--format", "json").stdout)["gates"]
-    for form in ("table", "json", "junit", "markdown", "html"):
-        file = tmp_path / form
-        done = basis(*one, "--format", form, "--out", file)
-        assert (done.returncode, done.stdout) == (0, ""), done.stderr
-        told = file.read_text()
-        assert "2 data" in told, form
-        if form == "junit":
-            assert ET.fromstring(told.encode()).get("tests") == str(len(gates))
-    refused = basis(*one, "--out", tmp_path / "table" / "below")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("API-002")
-
-
-def test_events_explains_a_run(results: Path) -> None:
-    """Found by type, category, mode, run and time; a table to read, JSON with everything."""
-    asked = ("events", "--results-dir", results)
-    audit = basis(*asked, "--category", "audit", "--mode", "btc_basis", "--since", "2h")
-    assert audit.returncode == 0, audit.stderr
-    title, *lines = audit.stdout.splitlines()
-    assert title.startswith("time (UTC)")
-    assert all(" btc_basis " in line for line in lines)
-    assert {"run_requested", "configuration_used", "data_read", "gate_verdict", "run_finished"} <= {
-        word for line in lines for word in line.split()
-    }
-    as_json = ("--limit", "0", "--format", "json")
-    found = json.loads(basis(*asked, "--type", "run_result", *as_json).stdout)
-    assert {event["mode"] for event in found} == {"btc_basis", "pure_lending"}
-    run_id = found[0]["run_id"]
-    of_run = json.loads(basis(*asked, "--run", run_id, *as_json).stdout)
-    assert {event["run_id"] for event in of_run} == {run_id}
-    assert len(basis(*asked, "--limit", "3").stdout.splitlines()) == 4
-    assert json.loads(basis(*asked, "--until", "2024-01-01", *as_json).stdout) == []
-
-
-def test_gates_can_be_evaluated_on_the_spot(results: Path) -> None:
-    """--execute looks at platform and documents and records what it found; then strict knows it."""
-    platform = ("--results-dir", results, "--phase", "4", "--format", "json")
-    done = basis("gates", *platform, "--execute")
-    gates = {gate["name"]: gate for gate in _named(done.stdout)}
-    assert gates["platform/results_store integrity"]["status"] == "PASS", done.stderr
-    assert gates["platform/results_store integrity"]["evidence"] == {"runs": 2}
-    again = {gate["name"]: gate for gate in _named(basis("gates", *platform).stdout)}
-    assert {name: gate["status"] for name, gate in again.items()} == {
-        name: gate["status"] for name, gate in gates.items()
-    }
-
-
-def _named(document: str) -> list[dict[str, object]]:
-    gates = json.loads(document)["gates"]
-    return [{**gate, "name": f"{gate['asset']} {gate['check']}"} for gate in gates]
-
-
-def test_backtest_writes_the_contract(data: Path, tmp_path: Path) -> None:
-    """The research path writes every file of the contract, readable, and no results directory."""
-    out, results = tmp_path / "run", tmp_path / "results"
-    options = ("--data-dir", data, "--results-dir", results, "--capital", "5000", *WINDOW)
+def test_a_backtest_writes_the_contract_and_is_compared(
+    results: Path, sample: Path, tmp_path: Path
+) -> None:
+    """The research path writes every file of the contract; its run stands beside a recorded one."""
+    out, own = tmp_path / "run", tmp_path / "results"
+    options = ("--data-dir", sample, "--results-dir", own, "--capital", "5000", *WINDOW)
     calm = ("--set", "rebalance.enabled=false", "--set", "hedge.venues={bybit: 1.0}")
     done = basis("backtest", "btc_basis", "--out", out, *options, *calm)
     assert done.returncode == 0, done.stderr
-    assert not results.exists()
-    summary = json.loads((out / "summary.json").read_bytes())
+    assert not own.exists()
+    assert json.loads((out / "summary.json").read_bytes())["capital"] == 5000.0
     config = json.loads((out / "config.json").read_bytes())
-    assert summary["capital"] == 5000.0
     assert config["mode"]["hedge"]["venues"] == {"bybit": 1.0}
     verdicts = [Verdict.from_json(v) for v in json.loads((out / "verdicts.json").read_bytes())]
     assert {v.check for v in verdicts if v.mode} == set(CHECKS)
@@ -354,27 +201,136 @@ def test_backtest_writes_the_contract(data: Path, tmp_path: Path) -> None:
         assert frame["timestamp"].dtype == pd.DatetimeTZDtype("ns", "UTC")
     equity = pd.read_parquet(out / "equity.parquet")
     assert list(equity.columns) == ["timestamp", "equity", "flow", "drawdown"]
+    page = tmp_path / "comparison.html"
+    options = ("--out", page, "--rank-by", "sharpe", "--results-dir", results)
+    compared = shell.call("report", "compare", "btc_basis", out, *options)
+    assert compared.returncode == 0, compared.stderr
+    assert "Not judged by any gate" not in page.read_text("utf-8")
+    assert "mode.hedge.venues.bybit" in page.read_text("utf-8")
 
 
-def test_backtest_of_broken_data_writes_nothing(data: Path, tmp_path: Path) -> None:
-    """A refusal of the data is one message, exit code 2, and no half-written run."""
-    out = tmp_path / "run"
-    outside = ("--start", "2030-01-01", "--end", "2030-02-01")
-    refused = basis("backtest", "pure_lending", "--out", out, "--data-dir", data, *outside)
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("DATA-012")
-    assert not out.exists()
+def test_a_window_outside_the_data_blocks_the_mode(sample: Path, tmp_path: Path) -> None:
+    """`run` exits 1 with the mode in its table, `backtest` 2 with nothing half-written."""
+    outside = ("--data-dir", sample, "--start", "2030-01-01", "--end", "2030-02-01")
+    blocked = basis("run", "--mode", "pure_lending", "--results-dir", tmp_path / "r", *outside)
+    assert blocked.returncode == 1
+    assert "\nBT-001" in blocked.stderr
+    assert "DATA-012" in blocked.stderr
+    assert "Traceback" not in blocked.stderr
+    assert "FAIL" in blocked.stdout
+    rejected = shell.call("backtest", "pure_lending", "--out", tmp_path / "run", *outside)
+    assert rejected.returncode == 2
+    assert rejected.stderr.startswith("DATA-012")
+    assert not (tmp_path / "run").exists()
 
 
-def test_the_audit_has_one_verdict_a_feed_in_every_form(data: Path, tmp_path: Path) -> None:
+def test_broken_files_stop_only_what_needs_them(sample: Path, tmp_path: Path) -> None:
+    """Modes and a feed that nobody else reads: sound modes run, and each file is a failed gate."""
+    configs = shutil.copytree(project_root() / "configs", tmp_path / "configs")
+    rule = configs / "modes" / "eth_leveraged.yaml"
+    rule.write_text(rule.read_text().replace("target_ltv: 0.", "target_ltv: 0.99"))
+    (configs / "modes" / "eth_basis.yaml").write_text("mode: [")
+    (configs / "modes" / "btc-v2|a, [b].yaml").write_text("mode: btc-v2")
+    (configs / "datasets" / "mine.yaml").write_text("name: mine")
+    own = {"BASIS_CONFIG_DIR": str(configs)}
+    places = ("--data-dir", sample, "--results-dir", tmp_path / "results")
+    modes = ("--mode", "eth_basis", "--mode", "eth_leveraged", "--mode", "pure_lending")
+    done = basis("run", *modes, *places, *WINDOW, env=own)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for part in ("CONFIG-004", "\nCONFIG-006", "eth_basis.yaml", "btc-v2|a, [b].yaml", "mine.yaml"):
+        assert part in done.stderr
+    found = shell.call("gates", *places[2:], "--phase", "1-3", "--format", "json", env=own)
+    assert found.returncode == 1
+    gates = json.loads(found.stdout)["gates"]
+    failing = {(g["asset"], g["mode"], g["check"]) for g in gates if g["status"] == "FAIL"}
+    rules = {("config/mode", mode, "rules") for mode in ("eth_basis", "eth_leveraged")}
+    assert failing == {("config/catalogue", "", "files"), *rules}
+    sound = {g["status"] for g in gates if g["mode"] == "pure_lending"}
+    assert sound <= {"PASS", "WARN", "N/A"}
+    assert (tmp_path / "results" / "reports" / "comparison.html").exists()
+
+
+def test_gates_shows_what_a_run_recorded(results: Path, tmp_path: Path) -> None:
+    """Every form counts the same gates; modes that never ran are NOT RUN, not passed."""
+    command = ("gates", "--results-dir", results)
+    table = shell.call(*command)
+    assert table.returncode == 0
+    assert "NOT RUN" in table.stdout
+    document = json.loads(shell.call(*command, "--format", "json").stdout)
+    assert (document["verdict"], document["counts"]["FAIL"]) == ("PASS", 0)
+    gates = {(g["asset"], g["mode"], g["check"]): g for g in document["gates"]}
+    simulation = "backtest/simulation"
+    assert gates[simulation, "btc_basis", "reconciliation"]["status"] == "PASS"
+    assert gates[simulation, "eth_basis", "reconciliation"]["status"] == "NOT RUN"
+    integrity = gates["platform/results_store", "", "integrity"]
+    assert (integrity["status"], integrity["evidence"]) == ("PASS", {"runs": 2})
+    for form in ("table", "junit", "markdown", "html"):
+        file = tmp_path / form
+        done = shell.call(*command, "--format", form, "--out", file)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        assert "2 data" in file.read_text(), form
+    junit = ET.fromstring((tmp_path / "junit").read_bytes())
+    assert junit.get("tests") == str(len(gates))
+    rejected = shell.call(*command, "--out", tmp_path / "table" / "below")
+    assert rejected.returncode == 2
+    assert rejected.stderr.startswith("API-002")
+
+
+def test_gates_can_be_narrowed_and_made_strict(results: Path) -> None:
+    """--strict lets no unevaluated gate pass: of modes that have run there is none."""
+    command = ("gates", "--results-dir", results, "--strict")
+    modes = ("--mode", "btc_basis", "--mode", "pure_lending")
+    one = shell.call(*command, "--phase", "3", "--mode", "btc_basis", "--format", "json")
+    gates = json.loads(one.stdout)["gates"]
+    assert {(gate["phase"], gate["mode"]) for gate in gates} == {(3, "btc_basis")}
+    assert shell.call(*command, "--phase", "3").returncode == 1  # the other modes
+    of_modes = shell.call(*command, *modes, "--phase", "3-6")
+    assert of_modes.returncode == 0, of_modes.stdout
+
+
+def test_events_explains_a_run(results: Path) -> None:
+    """Found by type, category, mode, run and time; a table to read, JSON with everything."""
+    command = ("events", "--results-dir", results)
+    audit = shell.call(*command, "--category", "audit", "--mode", "btc_basis", "--since", "2h")
+    assert audit.returncode == 0, audit.stderr
+    title, *lines = audit.stdout.splitlines()
+    assert title.startswith("time (UTC)")
+    assert all(" btc_basis " in line for line in lines)
+    assert {"run_requested", "configuration_used", "data_read", "gate_verdict", "run_finished"} <= {
+        word for line in lines for word in line.split()
+    }
+    as_json = ("--limit", "0", "--format", "json")
+    found = json.loads(shell.call(*command, "--type", "run_result", *as_json).stdout)
+    assert {event["mode"] for event in found} == {"btc_basis", "pure_lending"}
+    run_id = found[0]["run_id"]
+    of_run = json.loads(shell.call(*command, "--run", run_id, *as_json).stdout)
+    assert {event["run_id"] for event in of_run} == {run_id}
+    assert len(shell.call(*command, "--limit", "3").stdout.splitlines()) == 4
+    assert json.loads(shell.call(*command, "--until", "2024-01-01", *as_json).stdout) == []
+
+
+def test_gates_of_the_platform_can_be_evaluated_on_the_spot(results: Path) -> None:
+    """--execute looks again and records what it found."""
+    command = ("gates", "--results-dir", results, "--phase", "4", "--format", "json")
+    before, after = (
+        {f"{gate['asset']} {gate['check']}": gate for gate in json.loads(done.stdout)["gates"]}
+        for done in (shell.call(*command), basis(*command, "--execute"))
+    )
+    store = "platform/results_store integrity"
+    assert before[store]["run_id"] != after[store]["run_id"]
+    assert before.keys() == after.keys()
+
+
+def test_the_audit_has_one_verdict_a_feed_in_every_form(sample: Path, tmp_path: Path) -> None:
     """A table, JSON for scripts, Markdown and a page with charts: every feed, the same counts."""
-    lines = json.loads(_audited(data, "json", tmp_path / "json"))
+    lines = json.loads(_audited(sample, "json", tmp_path / "json"))
     verdicts = Counter(line["verdict"] for line in lines)
     counts = ", ".join(f"{verdicts[name]} {name}" for name in ("FAIL", "WARN", "PASS", "N/A"))
     assert len(lines) == 34
     assert verdicts["WARN"] > 0
     for form in ("table", "markdown", "html"):
-        document = _audited(data, form, tmp_path / form)
+        document = _audited(sample, form, tmp_path / form)
         assert all(line["feed"] in document for line in lines), form
         if form != "html":
             assert f"34 feeds: {counts}" in document
@@ -382,44 +338,35 @@ def test_the_audit_has_one_verdict_a_feed_in_every_form(data: Path, tmp_path: Pa
     for name in ("WARN", "PASS"):
         assert re.search(rf"\b{verdicts[name]}\W+{name}\b", page), name
     assert "plotly" in (tmp_path / "html").read_text()
-    refused = basis("data", "audit", "--data-dir", data, "--out", tmp_path / "no" / "place")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("API-002")
+    rejected = shell.call("data", "audit", "--data-dir", sample, "--out", tmp_path / "no" / "place")
+    assert rejected.returncode == 2
+    assert rejected.stderr.startswith("API-002")
 
 
-def _audited(data: Path, form: str, out: Path) -> str:
-    done = basis("data", "audit", "--data-dir", data, "--format", form, "--out", out)
+def _audited(sample: Path, form: str, out: Path) -> str:
+    done = shell.call("data", "audit", "--data-dir", sample, "--format", form, "--out", out)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     return out.read_text()
-
-
-def test_run_writes_pages_of_gates_and_data(results: Path) -> None:
-    """Beside the sheets there is a page of every gate and one of the data, and both know of it."""
-    gates, audit = (results / "reports" / f"{n}.html" for n in ("gates", "data_audit"))
-    assert "btc_basis" in gates.read_text()
-    assert "bybit_btcusdt_perp" in audit.read_text()
-    assert "ethereum_gas" in audit.read_text()
-    assert "okx_ethusdt_perp" not in audit.read_text().partition('id="holes"')[0]
 
 
 def test_sample_and_audit(tmp_path: Path) -> None:
     """A sample is written, and the audit finds every feed of it usable."""
     out = tmp_path / "sample"
     assert basis("data", "sample", "--out", out, "--days", "60").returncode == 0
-    audited = basis("data", "audit", "--data-dir", out, "--format", "json")
+    audited = shell.call("data", "audit", "--data-dir", out, "--format", "json")
     lines = json.loads(audited.stdout)
     assert audited.returncode == 0
     assert {line["verdict"] for line in lines} <= {"PASS", "WARN"}
     (next(out.rglob("ethereum_gas*.csv"))).write_text("")
-    spoilt = basis("data", "audit", "--data-dir", out)
+    spoilt = shell.call("data", "audit", "--data-dir", out)
     assert spoilt.returncode == 1
     assert "DATA-002" in spoilt.stdout
     assert "1 FAIL" in spoilt.stdout
 
 
 def test_errors_explains_every_code() -> None:
-    """Each code of the registry is listed with what mends it; a prefix narrows the list."""
-    everything, some = basis("errors"), basis("errors", "data")
+    """Each code of the registry is listed with what to do; a prefix narrows the list."""
+    everything, some = shell.call("errors"), shell.call("errors", "data")
     assert everything.returncode == 0
     assert {"CONFIG-001", "BT-001", "RS-001"} <= set(everything.stdout.replace("│", " ").split())
     assert "DATA-001" in some.stdout

@@ -7,29 +7,20 @@ import typer
 
 from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import (
-    Capital,
-    DataDir,
-    End,
-    Overrides,
-    ResultsDir,
-    Start,
+    Options,
     project_configs,
     require_data,
-    settings_of,
     sliced,
+    takes_run_options,
     window_of,
 )
 
 
+@takes_run_options
 def backtest(
+    options: Options,
     mode: Annotated[str, typer.Argument(help="The mode, named as its file in configs/modes/.")],
     out: Annotated[Path, typer.Option(help="Directory for the run's files.")],
-    data_dir: DataDir = None,
-    results_dir: ResultsDir = None,
-    start: Start = None,
-    end: End = None,
-    capital: Capital = None,
-    overrides: Overrides = None,
 ) -> None:
     """Backtest one mode straight from the raw files.
 
@@ -43,22 +34,18 @@ def backtest(
     """
     from basis_pipeline.operations.control import require_work
 
-    settings, configs = settings_of(data_dir, results_dir, start, end), project_configs()
-    sliced(configs, [mode], overrides, capital)
+    settings, configs = options.settings(), project_configs()
+    sliced(configs, [mode], options.overrides, options.capital)
     require_data(settings)
     require_work(settings, f"the backtest of {mode}")
     with screen.progress(1) as advance:
         advance(f"backtest of {mode}")
-        from basis_pipeline.config import parse_assignments
         from basis_pipeline.runs.judged import judged_backtest
 
         judged = judged_backtest(
-            configs,
-            mode,
-            settings.data_dir,
-            window_of(settings),
-            capital=capital,
-            overrides=parse_assignments(overrides or ()),
+            *(configs, mode, settings.data_dir, window_of(settings)),
+            capital=options.capital,
+            overrides=options.assigned(),
         )
         directory = judged.write(out)
     result = judged.result

@@ -1,4 +1,4 @@
-"""What commands print: tables on stdout, progress and complaints on stderr."""
+"""What commands print: tables on stdout, progress and errors on stderr."""
 
 import io
 import os
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from basis_pipeline.errors import BasisError, CommandError
+from basis_pipeline.files import write_atomically
 from basis_pipeline.verdict import WORST_FIRST, Verdict, tally
 
 PLAIN_WIDTH = 160  # where there is no terminal to ask
@@ -42,16 +43,9 @@ def deliver(document: str, out: Path | None) -> None:
 
 
 def write(out: Path, content: bytes) -> None:
-    """Write beside the file, then rename: a reader finds the old report or the new one.
-
-    Raises
-    ------
-    CommandError: API-002 when it cannot be written.
-    """
-    partial = out.with_name(f".{out.name}.partial")
+    """Write a report, as a whole or not at all. Raises CommandError: API-002."""
     try:
-        partial.write_bytes(content)
-        partial.replace(out)
+        write_atomically(out, content)
     except OSError as error:
         what = f"the report cannot be written: {error.strerror}"
         raise CommandError("API-002", what, where=str(out)) from error
@@ -59,8 +53,8 @@ def write(out: Path, content: bytes) -> None:
 
 def echo_error(error: BasisError | str) -> None:
     """Print one message on stderr; an error as its block, every part of it on a line."""
-    told = error.block() if isinstance(error, BasisError) else error
-    Console(stderr=True, highlight=False).print(escape(told), soft_wrap=True)
+    message = error.block() if isinstance(error, BasisError) else error
+    Console(stderr=True, highlight=False).print(escape(message), soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

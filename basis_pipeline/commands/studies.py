@@ -37,23 +37,29 @@ Scheduler = Annotated[
 ]
 
 
-def run_study(
-    study: "Study",
-    out: Path,
-    threads: int | None,
-    workers: int | None,
-    scheduler: str | None,
-) -> None:
+Executor = tuple[int | None, int | None, str | None]
+
+
+def executor_of(threads: int | None, workers: int | None, scheduler: str | None) -> Executor:
+    """Return who computes. Raises API-001 where more than one of them is named."""
+    options = {"--threads": threads, "--workers": workers, "--scheduler": scheduler}
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        what = f"{' and '.join(given)} exclude each other"
+        raise CommandError("API-001", what, where="options", action="give one of them")
+    return threads, workers, scheduler
+
+
+def run_study(study: "Study", out: Path, executor: Executor) -> None:
     """Sweep a study and show how far it is; an interruption says what is kept."""
     from basis_pipeline.config.points import size
-    from basis_pipeline.runs.fan_out import executor
+    from basis_pipeline.runs import fan_out
     from basis_pipeline.runs.sweep import sweep
 
-    total = size(study.scenarios)
     with (
         interruption() as interrupted,
-        executor(threads, workers, scheduler) as run,
-        screen.share(total) as show,
+        fan_out.executor(*executor) as run,
+        screen.share(size(study.scenarios)) as show,
     ):
 
         def report(now: "Progress") -> None:
@@ -84,15 +90,6 @@ def interruption() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def require_one_executor(threads: int | None, workers: int | None, scheduler: str | None) -> None:
-    """Raise API-001 where more than one of them is asked for."""
-    asked = {"--threads": threads, "--workers": workers, "--scheduler": scheduler}
-    given = [name for name, value in asked.items() if value is not None]
-    if len(given) > 1:
-        what = f"{' and '.join(given)} exclude each other"
-        raise CommandError("API-001", what, where="options", action="give one of them")
 
 
 def show_verdicts(verdicts: "Sequence[Verdict]") -> bool:

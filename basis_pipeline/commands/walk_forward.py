@@ -31,7 +31,7 @@ def walk_forward(
     from basis_pipeline.config.walk_forward import load_walk_forward
     from basis_pipeline.settings import config_directory
 
-    studies.require_one_executor(threads, workers, scheduler)
+    executor = studies.executor_of(threads, workers, scheduler)
     settings, configs = options.settings(), project_configs()
     plan = load_walk_forward(config_directory(), configs, mode)
     require_data(settings)
@@ -59,7 +59,7 @@ def walk_forward(
         overrides=options.assigned(),
     )
     place = out or place_of(study, settings.results_dir, "walk_forward")
-    studies.run_study(study, place, threads, workers, scheduler)
+    studies.run_study(study, place, executor)
     walked = walk(plan, study, place)
     write_walk(walked, place)
     rows = [

@@ -12,23 +12,20 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
-from basis_pipeline.market.sample import write_sample
 from basis_pipeline.orchestration.instance import opened_instance
 from basis_pipeline.settings import project_root
 from tests import shell
 
 MODES = ("--mode", "pure_lending", "--mode", "btc_basis")
 WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
-PHASES = ("starting", "raw files and datasets", "btc_basis", "pure_lending", "reports")
 PATIENCE_SECONDS = 180.0
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    """Options that name sixty days of sample data and a results directory."""
-    directory = tmp_path_factory.mktemp("interrupted")
-    write_sample(directory / "data", days=60)
-    return "--data-dir", str(directory / "data"), "--results-dir", str(directory / "results")
+def places(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> tuple[str, ...]:
+    """Options that name the sample data and a results directory."""
+    results = tmp_path_factory.mktemp("interrupted") / "results"
+    return "--data-dir", str(sample), "--results-dir", str(results)
 
 
 @dataclass
@@ -88,8 +85,12 @@ def runs_of(places: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> list[dg
 @pytest.mark.parametrize(
     ("phase", "delay", "number"),
     [
-        *((phase, 0.0, signal.SIGINT) for phase in PHASES),
-        *((phase, 0.7, signal.SIGTERM) for phase in PHASES),
+        ("starting", 0.0, signal.SIGTERM),
+        ("raw files and datasets", 0.0, signal.SIGINT),
+        ("raw files and datasets", 0.7, signal.SIGTERM),
+        ("btc_basis", 0.7, signal.SIGINT),
+        ("pure_lending", 0.0, signal.SIGTERM),
+        ("reports", 0.0, signal.SIGINT),
     ],
 )
 def test_an_interrupt_ends_the_command(
