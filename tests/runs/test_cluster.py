@@ -9,6 +9,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from basis_pipeline.errors import ComponentError
+from basis_pipeline.runs import sweep as sweeping
 from basis_pipeline.runs.cluster import on_client, on_cluster, on_workers
 from basis_pipeline.runs.fan_out import Executor, Pieces, in_threads
 from basis_pipeline.runs.scenarios import Study
@@ -16,7 +17,13 @@ from basis_pipeline.runs.sweep import Progress, sweep
 from tests.runs.studies import made_set, span, study_over
 from tests.runs.trees import Tree
 
-POINTS = 9000  # two whole batches and some
+POINTS = 1200  # two whole batches and some
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches that are finished soon."""
+    monkeypatch.setattr(sweeping, "BATCH", 512)
 
 
 def leveraged(sample: Tree) -> Study:
@@ -67,7 +74,7 @@ def test_a_cluster_at_an_address_goes_on_after_a_sweep(sample: Tree, tmp_path: P
             assert swept(leveraged(sample), tmp_path / "second", run) == first
 
 
-def test_workers_that_keep_dying_are_told_and_cost_no_finished_batch(
+def test_workers_that_keep_dying_end_the_sweep_and_cost_no_finished_batch(
     sample: Tree, tmp_path: Path
 ) -> None:
     """A piece that kills its workers ends the sweep with a code; it goes on where it was."""
