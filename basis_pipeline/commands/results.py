@@ -67,7 +67,9 @@ def list_runs(
         _print([record._asdict() for record in records])
         return
     _show(records)
-    waiting = len(_archive(settings).waiting())
+    from basis_pipeline.results.database.archive import queued
+
+    waiting = len(queued(settings.results_dir))
     more = f"; {count_of(waiting, 'run')} to be recorded" if waiting else ""
     screen.echo(count_of(len(records), "run") + more)
 

@@ -77,6 +77,7 @@ def test_list_shows_what_is_asked_for(basis: Call, archive: Archive) -> None:
 def test_a_new_place_has_no_runs(basis: Call, tmp_path: Path) -> None:
     """An empty list is an answer, a run asked for by name is RS-002; no file appears."""
     assert names(basis) == []
+    assert "0 runs" in basis("list")[1]
     code, _, err = basis("show", "abc")
     assert (code, err.split(":")[0]) == (2, "RS-002")
     assert not (tmp_path / "results").exists()

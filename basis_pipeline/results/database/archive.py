@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,11 +51,6 @@ class Waiting(NamedTuple):
 
     number: int
     run_id: str
-
-    @property
-    def accepted_at(self) -> datetime:
-        """When it was accepted, UTC."""
-        return datetime.fromtimestamp(self.number / 1e9, UTC)
 
     @property
     def name(self) -> str:
@@ -127,11 +122,11 @@ class Archive:
             finish_restore(self.engine, self.directory)
             remove_leftovers(self.directory)
             done = Reconciliation(drained=self._drain())
-            unrecorded, now = self._compare(done), datetime.now(UTC)
+            unrecorded, now = self._compare(done), time.time_ns()
             for first in range(0, len(unrecorded), BATCH):
-                names = unrecorded[first : first + BATCH]
-                errors = self._record([(name, now) for name in names])
-                done.added += [name for name in names if name not in errors]
+                batch = [Waiting(now, name) for name in unrecorded[first : first + BATCH]]
+                errors = self._record(batch)
+                done.added += [entry.run_id for entry in batch if entry.run_id not in errors]
                 done.unreadable += errors.values()
         return done
 
@@ -191,12 +186,7 @@ class Archive:
 
     def waiting(self) -> list[Waiting]:
         """Return the runs in the queue, in the order of acceptance. A run may be there twice."""
-        try:
-            names = sorted(path.name for path in self.queue.iterdir())
-        except FileNotFoundError:
-            return []
-        split = (name.partition("-") for name in names)
-        return [Waiting(int(number), run_id) for number, _, run_id in split if number.isdigit()]
+        return queued(self.directory)
 
     def drain(self) -> int:
         """Record everything that waits, in order; how many entries. Raises as `start`."""
@@ -219,16 +209,14 @@ class Archive:
                     directory.rename(aside)
                     shutil.rmtree(aside, ignore_errors=True)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Be the only one who drains, repairs or removes.
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only one who drains, repairs or removes, in a `with` statement.
 
         Raises
         ------
-        ResultsError: RS-007 when another goes on for too long, RS-001 when the lock cannot be made.
+        ResultsError: RS-007 when another goes on for too long, RS-001 when files cannot be written.
         """
-        with _alone(self.directory / LOCK_FILE, self.wait_seconds):
-            yield
+        return _alone(self.directory / LOCK_FILE, self.wait_seconds)
 
     def _accept(self, run_ids: Sequence[str]) -> list[Waiting]:
         self._require_room(len(run_ids))
@@ -253,16 +241,17 @@ class Archive:
         migrate(self.engine)
         count = 0
         while entries := self.waiting()[:BATCH]:
-            self._record([(entry.run_id, entry.accepted_at) for entry in entries])
+            self._record(entries)
             for entry in entries:
                 (self.queue / entry.name).unlink(missing_ok=True)
             count += len(entries)
         return count
 
-    def _record(self, runs: Sequence[tuple[str, datetime]]) -> dict[str, ResultsError]:
+    def _record(self, entries: Sequence[Waiting]) -> dict[str, ResultsError]:
         """Record runs in their order; by identity why some of them never can be."""
         rows, errors = {}, {}
-        for run_id, accepted_at in runs:
+        for number, run_id in entries:
+            accepted_at = datetime.fromtimestamp(number / 1e9, UTC)
             try:
                 if run_id not in rows:
                     rows[run_id] = run_rows(self.runs / run_id, accepted_at)
@@ -307,6 +296,16 @@ class Archive:
         directories = sorted(self.runs.iterdir()) if self.runs.is_dir() else []
         names = [path.name for path in directories if path.is_dir() and path.name[0] != "."]
         return [name for name in names if name not in described]
+
+
+def queued(results_dir: Path) -> list[Waiting]:
+    """Return the runs that wait in the queue of a results directory. Makes nothing."""
+    try:
+        names = sorted(path.name for path in (results_dir / QUEUE_DIRECTORY).iterdir())
+    except FileNotFoundError:
+        return []
+    split = (name.partition("-") for name in names)
+    return [Waiting(int(number), run_id) for number, _, run_id in split if number.isdigit()]
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from basis_pipeline.results.store import RunIdentity, write_run
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
 
-KILLS = {"sqlite": (120, 20), "postgresql": (40, 10)}  # at steps of the code, after random times
+KILLS = {"sqlite": (80, 12), "postgresql": (30, 8)}  # at steps of the code, after random times
 THOUSAND = 1000
 AT_ONCE = {"sqlite": 200, "postgresql": 60}
 
