@@ -1,12 +1,12 @@
 """`basis results`: what is recorded, and keeping it."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from pydantic_core import to_json
 
 from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import Form, ResultsDir, open_settings, settings_of
@@ -55,20 +55,18 @@ def list_runs(
 
     Example: basis results list --mode btc_basis --since 7d
     """
+    from basis_pipeline.results.database.archive import queued
+    from basis_pipeline.results.database.migration import existing
     from basis_pipeline.results.database.runs import runs
 
-    settings = settings_of(results_dir=results_dir)
+    settings, records = settings_of(results_dir=results_dir), []
     from_then = _time(since, "--since") if since else None
-    engine, limited = _database(settings), limit or None
-    records = (
-        runs(engine, mode=mode, since=from_then, status=status, limit=limited) if engine else []
-    )
+    if engine := existing(settings.results_db_url):
+        records = runs(engine, mode=mode, since=from_then, status=status, limit=limit or None)
     if form == "json":
         _print([record._asdict() for record in records])
         return
     _show(records)
-    from basis_pipeline.results.database.archive import queued
-
     waiting = len(queued(settings.results_dir))
     more = f"; {count_of(waiting, 'run')} to be recorded" if waiting else ""
     screen.echo(count_of(len(records), "run") + more)
@@ -201,14 +199,10 @@ def _archive(settings: "Settings") -> "Archive":
     return Archive(settings.results_dir, settings.results_db_url)
 
 
-def _database(settings: "Settings") -> "Engine | None":
+def _require_database(settings: "Settings") -> "Engine":
     from basis_pipeline.results.database.migration import existing
 
-    return existing(settings.results_db_url)
-
-
-def _require_database(settings: "Settings") -> "Engine":
-    if (engine := _database(settings)) is None:
+    if (engine := existing(settings.results_db_url)) is None:
         raise ResultsError(
             "RS-002",
             "nothing is recorded yet",
@@ -245,7 +239,4 @@ def _cell(value: Any) -> str:
 
 
 def _print(value: Any) -> None:
-    def text(of: Any) -> str:
-        return of.isoformat() if isinstance(of, datetime) else str(of)
-
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=text))
+    print(to_json(value, indent=2).decode())

@@ -145,14 +145,11 @@ def read_run(directory: Path) -> RunResult:
     """
     summary = _summary(directory)
     contents = {name: _verified(directory, name, entry) for name, entry in summary["files"].items()}
-    recorded = dict(summary)
-    for added in ADDED:
-        del recorded[added]
     return RunResult(
         identity=RunIdentity.from_json(summary["identity"]),
         mode=summary["mode"],
         config=json.loads(contents[CONFIG]),
-        summary=recorded,
+        summary={name: value for name, value in summary.items() if name not in ADDED},
         frames={
             table: decode(contents[file])
             for table in TABLES
@@ -180,12 +177,8 @@ def read_verdicts(directory: Path) -> list[Verdict]:
     ------
     ResultsError: RS-003 when the file is damaged, RS-006 when it cannot be read.
     """
-    try:
-        content = (directory / VERDICTS).read_bytes()
-    except FileNotFoundError:
+    if (content := _read(directory / VERDICTS)) is None:
         return []
-    except OSError as error:
-        raise _unreadable(error, directory) from error
     try:
         return [Verdict.from_json(values) for values in json.loads(content)]
     except (ValueError, KeyError, TypeError) as error:
@@ -320,9 +313,7 @@ def _sweep(directory: Path) -> None:
 
 
 def _summary(directory: Path) -> dict[str, Any]:
-    try:
-        summary = json.loads((directory / SUMMARY).read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    if (content := _read(directory / SUMMARY)) is None:
         around = sorted(path.parent.name for path in directory.parent.glob(f"*/{SUMMARY}"))
         raise ResultsError(
             "RS-002",
@@ -330,9 +321,9 @@ def _summary(directory: Path) -> dict[str, Any]:
             where=str(directory),
             available=", ".join(around[:20]),
             context={"required": "a run", "expected": str(directory / SUMMARY)},
-        ) from None
-    except OSError as error:
-        raise _unreadable(error, directory) from error
+        )
+    try:
+        summary = json.loads(content)
     except ValueError as error:
         raise ResultsError("RS-003", "summary.json is damaged", where=str(directory)) from error
     if not isinstance(summary, dict) or not set(ADDED) <= summary.keys():
@@ -342,20 +333,22 @@ def _summary(directory: Path) -> dict[str, Any]:
 
 def _verified(directory: Path, name: str, entry: Mapping[str, Any]) -> bytes:
     file = directory / name
-    if not file.is_file():
+    if (content := _read(file)) is None:
         raise ResultsError("RS-003", f"{name} is missing", where=str(file))
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise _unreadable(error, directory) from error
     if sha256(content) != entry["sha256"]:
         raise ResultsError("RS-003", f"{name} does not match its recorded hash", where=str(file))
     return content
 
 
-def _unreadable(error: OSError, directory: Path) -> ResultsError:
-    what = f"the run cannot be read: {error.strerror}"
-    return ResultsError("RS-006", what, where=str(error.filename or directory))
+def _read(file: Path) -> bytes | None:
+    """Return what a file holds, None where there is none."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        what = f"the run cannot be read: {error.strerror}"
+        raise ResultsError("RS-006", what, where=str(error.filename or file)) from error
 
 
 @contextmanager
