@@ -32,8 +32,8 @@ from basis_pipeline.operations.control.model import (
     Transition,
     describe,
 )
-from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
-from basis_pipeline.results.database.migration import migrate, revision_of
+from basis_pipeline.results.database.connection import connect, place, reading, writing
+from basis_pipeline.results.database.migration import existing, migrate
 from basis_pipeline.results.database.tables import CONTROL_BREACHES as BREACHES
 from basis_pipeline.results.database.tables import CONTROL_TRANSITIONS as TRANSITIONS
 from basis_pipeline.settings import Settings, config_directory
@@ -57,7 +57,7 @@ def read_state(settings: Settings) -> ControlState:
     """
     known = last_known.load(settings)
     try:
-        if (engine := _existing(settings)) is None:
+        if (engine := existing(settings.results_db_url)) is None:
             return ControlState()
         with reading(engine) as connection:
             state = _state(connection, engine)
@@ -105,7 +105,7 @@ def transitions(settings: Settings, limit: int | None = None, after: int = 0) ->
     ----------
     limit: only the latest so many. after: only those with a greater version.
     """
-    if (engine := _existing(settings)) is None:
+    if (engine := existing(settings.results_db_url)) is None:
         return []
     c = TRANSITIONS.c
     chosen = select(c.version, c.at, c.state, c.previous, c.by, c.reason, c.pipeline_run)
@@ -234,18 +234,6 @@ def _require_words(reason: str, by: str) -> None:
     if missing:
         what = f"emergency control is not changed without {' and '.join(missing)}"
         raise CommandError("API-001", what, action="say who asks for it, and why")
-
-
-def _existing(settings: Settings) -> Engine | None:
-    """Return the database; None where nothing was ever stored."""
-    file = sqlite_file(settings.results_db_url)
-    if file is not None and not file.exists():
-        return None
-    engine = connect(settings.results_db_url)
-    if not revision_of(engine):
-        return None
-    migrate(engine)
-    return engine
 
 
 @contextmanager

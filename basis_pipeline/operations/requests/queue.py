@@ -15,7 +15,6 @@ from sqlalchemy import (
     and_,
     func,
     insert,
-    inspect,
     select,
     true,
     update,
@@ -27,8 +26,8 @@ from basis_pipeline.errors import BacktestError
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import require_work
 from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
-from basis_pipeline.results.database.connection import connect, reading, sqlite_file, writing
-from basis_pipeline.results.database.migration import migrate
+from basis_pipeline.results.database.connection import connect, reading, writing
+from basis_pipeline.results.database.migration import existing, migrate
 from basis_pipeline.results.database.tables import BACKTEST_REQUESTS as REQUESTS
 from basis_pipeline.settings import Settings, config_directory
 
@@ -168,13 +167,10 @@ def _update(
 def _select(
     settings: Settings, condition: ColumnElement[bool], limit: int | None = None
 ) -> list[Served]:
-    file = sqlite_file(settings.results_db_url)
-    if file is not None and not file.exists():
+    if (engine := existing(settings.results_db_url)) is None:
         return []
     query = select(REQUESTS).where(condition).order_by(REQUESTS.c.sequence).limit(limit)
-    with reading(connect(settings.results_db_url)) as connection:
-        if not inspect(connection).has_table(REQUESTS.name):
-            return []
+    with reading(engine) as connection:
         return [_served(row) for row in connection.execute(query)]
 
 

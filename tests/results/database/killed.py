@@ -57,6 +57,11 @@ def life(
     os.write(tell, JUDGED)
 
 
+def drain(url: str, results: Path) -> None:
+    """Record what waits, in a process that is killed meanwhile."""
+    Archive(results, url).drain()
+
+
 def counting(act: Callable[[int], None]) -> Trace:
     """A tracing function that calls `act` with the number of every step in the store's code."""
     steps, last = 0, ("", 0)
