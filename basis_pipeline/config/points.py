@@ -68,10 +68,10 @@ def size(scenarios: ScenarioSet) -> int:
     crossed = counts(scenarios)
     total = math.prod(crossed.values())
     if total > MAX_POINTS:
-        said = " x ".join(f"{count:,} {name}" for name, count in crossed.items())
+        text = " x ".join(f"{count:,} {name}" for name, count in crossed.items())
         raise ConfigError(
             "CONFIG-MGR-005",
-            f"{said} are {total:,} points; a sweep runs at most {MAX_POINTS:,}",
+            f"{text} are {total:,} points; a sweep runs at most {MAX_POINTS:,}",
             where=f"scenario set {scenarios.name}",
         )
     return total

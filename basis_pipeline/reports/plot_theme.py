@@ -22,7 +22,6 @@ COLOURS: dict[str, tuple[str, str]] = {
     "good": ("#14693f", "#5fcf97"),
     "warn": ("#8a5300", "#f0b64f"),
     "bad": ("#b01e1e", "#ff8a80"),
-    "good-wash": ("#e7f4ec", "#12301f"),
     "warn-wash": ("#fff1d6", "#3a2a08"),
     "bad-wash": ("#fde8e6", "#471512"),
     "alarm": ("#a31515", "#b3261e"),

@@ -190,11 +190,11 @@ def _components(run: RunView) -> Table:
     """Components and their groups, with the share each has in the capital."""
     capital, parts = run.result.identity.capital, run.summary["attribution"]
     rows = [
-        (Term(name, COMPONENT_MEANING[name]), run.money(value), percent(value / capital, 3))
+        (Term(label, COMPONENT_MEANING[name]), run.money(value), percent(value / capital, 3))
         for group, names in GROUPS.items()
-        for name, value in (
-            *((name, parts[name]) for name in names),
-            (group, run.summary["groups"][group]),
+        for label, name, value in (
+            *((name, name, parts[name]) for name in names),
+            (f"{group}, sum", group, run.summary["groups"][group]),
         )
     ]
     rounded = round(sum(round(value, run.digits) for value in parts.values()), run.digits)

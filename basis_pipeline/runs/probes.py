@@ -128,10 +128,10 @@ def checked_slices(
             mode_slice = slice_mode(configs, mode, {**overrides, **sliced})
             capital_of(mode_slice, keys.get(CAPITAL, capital))
         except ConfigError as error:
-            said = ", ".join(f"{key} = {value}" for key, value in keys.items())
+            text = ", ".join(f"{key} = {value}" for key, value in keys.items())
             raise ConfigError(
                 error.code,
-                f"{error.what} (at {said})" if said else error.what,
+                f"{error.what} (at {text})" if text else error.what,
                 where=f"scenario set {scenarios.name}, {error.where}",
                 available=error.available,
                 action=error.action,

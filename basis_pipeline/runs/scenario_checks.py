@@ -13,8 +13,8 @@ PHASE = 6
 SHOWN_ROWS = 20
 JUDGED = ("total_return", "max_drawdown", "liquidations", "min_health_factor", "min_margin_ratio")
 SHOWN = ("index", "window", "market", "path", "status", *JUDGED)
-Asked = Mapping[str, tuple[Severity, str]]
-CHECKS: Asked = {
+CheckTable = Mapping[str, tuple[Severity, str]]
+CHECKS: CheckTable = {
     "reconciliation": (
         "ERROR",
         "the ten components explain equity to 1e-9 of it at every hour of every scenario",
@@ -38,7 +38,7 @@ NAMED = {
 
 
 def verdict(
-    asked: Asked,
+    checks: CheckTable,
     name: str,
     passed: bool | None,
     message: str,
@@ -47,7 +47,7 @@ def verdict(
 ) -> Verdict:
     """Return one verdict, with at most as many rows as can be looked at."""
     rows = () if offending is None else rows_of(offending, SHOWN_ROWS)
-    return judge(name, asked[name][0], passed, message, rows=rows, phase=PHASE, **facts)
+    return judge(name, checks[name][0], passed, message, rows=rows, phase=PHASE, **facts)
 
 
 def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.Series:

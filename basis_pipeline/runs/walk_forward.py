@@ -28,7 +28,7 @@ from basis_pipeline.results.metrics import annual_yield
 from basis_pipeline.results.overfitting import deflated_sharpe, overfitting_probability
 from basis_pipeline.runs import scenario_checks
 from basis_pipeline.runs.probes import values_of
-from basis_pipeline.runs.scenario_checks import Asked, broken, reconciles, verdict
+from basis_pipeline.runs.scenario_checks import CheckTable, broken, reconciles, verdict
 from basis_pipeline.runs.scenarios import Study
 from basis_pipeline.runs.sweep import read_rows
 from basis_pipeline.verdict import Verdict, against, count_of
@@ -36,7 +36,7 @@ from basis_pipeline.verdict import Verdict, against, count_of
 WHOLE = "whole"
 NONE = -1  # of a fold in which no point keeps the constraints
 DAYS_PER_YEAR = 365
-CHECKS: Asked = {
+CHECKS: CheckTable = {
     "reconciliation": scenario_checks.CHECKS["reconciliation"],
     "choice_in_every_fold": ("ERROR", "on every train window a point keeps the constraints"),
     "constraints_kept_on_test": (

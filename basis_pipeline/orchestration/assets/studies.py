@@ -97,7 +97,7 @@ def study_key(kind: str) -> dg.AssetKey:
 
 def _asset(
     kind: str,
-    checks: scenario_checks.Asked,
+    checks: scenario_checks.CheckTable,
     partitions: dg.PartitionsDefinition[str],
     upstream: dg.PartitionMapping | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
