@@ -1,4 +1,4 @@
-"""`basis health`: what works, what does not, since when, and what that stops."""
+"""`basis health`: what works, what does not, and what that stops."""
 
 import os
 from collections.abc import Sequence
@@ -13,8 +13,7 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.settings import config_directory, load_settings
 
 if TYPE_CHECKING:
-    from basis_pipeline.operations.health.instance import InstanceMetrics
-    from basis_pipeline.operations.health.model import Component, Health
+    from basis_pipeline.operations.health.model import Component, Health, InstanceMetrics
 
 SHOWN_DURATIONS = 20
 SHOWN_NAMES = 8
@@ -51,7 +50,7 @@ def _metrics(data_dir: Path | None, results_dir: Path | None) -> "InstanceMetric
     """Read what the Dagster instance knows; where there is none, none is made."""
     from basis_pipeline.config import load_configs
     from basis_pipeline.config.health import load_health_limits
-    from basis_pipeline.operations.health.instance import InstanceMetrics
+    from basis_pipeline.operations.health.model import InstanceMetrics
 
     try:
         settings = load_settings(data_dir=data_dir, results_dir=results_dir)
@@ -62,7 +61,7 @@ def _metrics(data_dir: Path | None, results_dir: Path | None) -> "InstanceMetric
         return None  # the report says what is wrong with them
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
-        return InstanceMetrics(exists=False)
+        return InstanceMetrics()
     from basis_pipeline.orchestration.instance import opened_instance
     from basis_pipeline.orchestration.instance_metrics import instance_metrics
 
@@ -75,27 +74,24 @@ def _metrics(data_dir: Path | None, results_dir: Path | None) -> "InstanceMetric
 
 def _show(report: "Health") -> None:
     """Show the components that are not healthy, the number of the others, and the durations."""
-    from basis_pipeline.operations.health.model import WORST_FIRST, Status
+    from basis_pipeline.operations.health.model import Status
 
-    shown = [c for c in report.components if c.status is not Status.HEALTHY]
-    shown.sort(key=lambda c: WORST_FIRST.index(c.status))
-    columns = ["component", "status", "since (UTC)", "message"]
     groups: dict[tuple[str, str], list[Component]] = {}
-    for component in shown:
-        groups.setdefault((component.status, component.message), []).append(component)
+    for component in sorted(report.components, key=lambda c: list(Status).index(c.status)):
+        if component.status is not Status.HEALTHY:
+            groups.setdefault((component.status, component.message), []).append(component)
+    columns = ["component", "status", "message"]
     screen.console().print(screen.table("", columns, map(_row, groups.values())))
     if report.durations:
-        entries = sorted(report.durations, key=lambda entry: -entry.p95)[:SHOWN_DURATIONS]
+        slowest = sorted(report.durations, key=lambda entry: -entry.p95)[:SHOWN_DURATIONS]
         rows = [
-            [e.operation, str(e.count), *(f"{s:.3f}" for s in (e.p50, e.p95, e.p99)), e.why_slow]
-            for e in entries
+            [e.operation, str(e.count), *(f"{s:.3f}" for s in (e.p50, e.p95, e.p99, e.latest))]
+            for e in slowest
         ]
-        columns = ["operation", ">runs", ">p50 s", ">p95 s", ">p99 s", "slow"]
+        columns = ["operation", ">runs", ">p50 s", ">p95 s", ">p99 s", ">latest s"]
         screen.console().print(screen.table("", columns, rows))
-    for note in report.notes:
-        screen.echo_error(note)
     statuses = [component.status for component in report.components]
-    counts = ", ".join(f"{statuses.count(s)} {s}" for s in WORST_FIRST if s in statuses)
+    counts = ", ".join(f"{statuses.count(s)} {s}" for s in Status if s in statuses)
     screen.echo(f"Overall {report.status}. {len(statuses)} components: {counts}")
 
 
@@ -106,7 +102,7 @@ def _row(group: "list[Component]") -> list[str]:
     message = f"{first.code}: {first.message}" if first.code else first.message
     if first.stops and first.dependants:
         message += f" | affects {_listed(first.dependants, SHOWN_NAMES)}"
-    return [name, first.status.value, f"{first.since:%Y-%m-%d %H:%M}", message]
+    return [name, first.status.value, message]
 
 
 def _listed(names: Sequence[str], shown: int) -> str:

@@ -1,9 +1,9 @@
 """The limits that health is judged by: `configs/health/limits.yaml`."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from basis_pipeline.config.base import Count, Positive, StrictModel
 from basis_pipeline.config.loading import load_file
@@ -22,17 +22,6 @@ class Room(StrictModel):
         return self
 
 
-class Slow(StrictModel):
-    """An operation is slow above `seconds`, or above its median times `factor`.
-
-    The median counts from `least_samples` on.
-    """
-
-    seconds: Positive
-    factor: Annotated[float, Field(gt=1.0)]
-    least_samples: Annotated[int, Field(gt=1)]
-
-
 class HealthLimits(StrictModel):
     """Every limit of a health report.
 
@@ -47,7 +36,6 @@ class HealthLimits(StrictModel):
     memory: Room
     daemon_silent_seconds: Positive
     history_runs: Count
-    slow: Slow
 
 
 def load_health_limits(config_dir: Path) -> HealthLimits:

@@ -1,30 +1,26 @@
 """Alerts: what a person should look at, in the audit log and at a webhook where there is one.
 
-An alert waits in the results database until the webhook has taken it; alerts are delivered in
-order. Only the sensor `alerts` waits for a delivery: no run does.
+An alert waits in `alerts.jsonl` beside the results until the webhook has taken it, whatever becomes
+of the database; alerts are delivered in order. Only the sensor `alerts` waits for a delivery.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import requests
-from sqlalchemy import Engine, delete, func, insert, select, update
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from basis_pipeline.config.automation import AlertKind, AlertLimits, AlertSeverity
 from basis_pipeline.errors import PlatformError
+from basis_pipeline.files import write_atomically
 from basis_pipeline.masking import masked
 from basis_pipeline.operations.audit_log import EventType, emit
-from basis_pipeline.results.database.connection import connect, reading, writing
-from basis_pipeline.results.database.migration import migrate
-from basis_pipeline.results.database.tables import ALERTS
 from basis_pipeline.settings import SecretUrl, Settings
 
 COMPONENT = "alerts"
-STORED_FOR = timedelta(days=30)  # after the delivery, so that nothing is delivered twice
 LEVELS = {AlertSeverity.INFO: "INFO", AlertSeverity.WARN: "WARNING", AlertSeverity.ERROR: "ERROR"}
 _SHOWN_REASONS = 5
 
@@ -36,13 +32,11 @@ class Alert:
     Parameters
     ----------
     subject: the job, component, schedule or sensor it is about.
-    key: of the occurrence; a key is delivered once.
     reasons: why, each with `what`, and with `code`, `where` and `gate` where it has them.
     """
 
     kind: AlertKind
     subject: str
-    key: str
     severity: AlertSeverity = AlertSeverity.ERROR
     run_id: str = ""
     mode: str = ""
@@ -60,23 +54,26 @@ class Alert:
 
     def to_json(self) -> dict[str, Any]:
         """Return the alert as JSON values, secrets masked."""
-        fields = {name: value for name, value in asdict(self).items() if name != "key"}
-        values: dict[str, Any] = masked({**fields, "message": self.message})
+        values: dict[str, Any] = masked({**asdict(self), "message": self.message})
         return values
 
 
 def raise_alerts(alerts: Sequence[Alert], settings: Settings, limits: AlertLimits) -> None:
-    """Store the alerts that the webhook is to receive, and record all of them in the audit log.
+    """Record alerts in the audit log, and let those wait that the webhook is to receive.
 
     Raises
     ------
-    ResultsError: they cannot be stored; none is recorded then.
+    OSError: they cannot be stored.
     """
-    known: set[str] = set()
-    if settings.alert_webhook_url:
-        wanted = [a for a in alerts if limits.accepts(a.kind, a.severity, a.mode)]
-        known = _store(wanted, settings) if wanted else known
-    _record([alert for alert in alerts if alert.key not in known], settings)
+    wanted = [a for a in alerts if limits.accepts(a.kind, a.severity, a.mode)]
+    if wanted and settings.alert_webhook_url:
+        file = _file(settings)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        waiting = file.read_text() if file.exists() else ""
+        lines = "".join(f"{json.dumps(alert.to_json())}\n" for alert in wanted)
+        write_atomically(file, f"{waiting}{lines}".encode())
+    for alert in alerts:
+        emit(settings, EventType.ALERT, COMPONENT, level=LEVELS[alert.severity], **alert.to_json())
 
 
 def deliver_waiting(settings: Settings, limits: AlertLimits) -> int:
@@ -85,37 +82,30 @@ def deliver_waiting(settings: Settings, limits: AlertLimits) -> int:
     Raises
     ------
     PlatformError: PLATFORM-004 when they are not delivered; they go on waiting.
-    ResultsError: the database cannot be used.
+    OSError: they cannot be read or stored.
     """
-    if not settings.alert_webhook_url:
+    file = _file(settings)
+    if not settings.alert_webhook_url or not file.exists():
         return 0
-    engine = _database(settings)
-    waiting = select(ALERTS.c.sequence, ALERTS.c.content).where(ALERTS.c.delivered_at.is_(None))
-    with reading(engine) as connection:
-        earliest = waiting.order_by(ALERTS.c.sequence).limit(limits.alerts_a_message)
-        rows = connection.execute(earliest).all()
-    if not rows:
+    lines = file.read_text().splitlines(keepends=True)
+    now, later = lines[: limits.alerts_a_message], lines[limits.alerts_a_message :]
+    if not now:
         return 0
-    _post_all([json.loads(row.content) for row in rows], settings, limits)
-    now, delivered = datetime.now(UTC), [row.sequence for row in rows]
-    with writing(engine, exclusive=COMPONENT) as connection:
-        sent = ALERTS.c.sequence.in_(delivered)
-        connection.execute(update(ALERTS).where(sent).values(delivered_at=now))
-        connection.execute(delete(ALERTS).where(ALERTS.c.delivered_at < now - STORED_FOR))
-    return len(rows)
+    fields: dict[str, Any] = {"alerts": len(now), "delivered": True}
+    try:
+        alerts = [json.loads(line) for line in now]
+        fields["attempts"] = post(alerts, settings.alert_webhook_url, limits)
+    except PlatformError as error:
+        fields |= {"delivered": False, "level": "ERROR", "code": error.code, "reason": error.what}
+        raise
+    finally:
+        emit(settings, EventType.ALERT_DELIVERY, COMPONENT, **fields)
+    write_atomically(file, "".join(later).encode())
+    return len(now)
 
 
-def deliver_now(alerts: Sequence[Alert], settings: Settings, limits: AlertLimits) -> None:
-    """Record and post alerts that cannot be stored.
-
-    Raises
-    ------
-    PlatformError: PLATFORM-004 when they are not delivered.
-    """
-    _record(alerts, settings)
-    wanted = [a.to_json() for a in alerts if limits.accepts(a.kind, a.severity, a.mode)]
-    if wanted and settings.alert_webhook_url:
-        _post_all(wanted, settings, limits)
+def _file(settings: Settings) -> Path:
+    return settings.results_dir / "alerts.jsonl"
 
 
 def post(alerts: Sequence[dict[str, Any]], url: SecretUrl, limits: AlertLimits) -> int:
@@ -132,57 +122,21 @@ def post(alerts: Sequence[dict[str, Any]], url: SecretUrl, limits: AlertLimits) 
     attempts = Retrying(
         stop=stop_after_attempt(limits.attempts),
         wait=wait_random_exponential(limits.first_wait_seconds, limits.longest_wait_seconds),
-        retry=retry_if_exception_type((requests.ConnectionError, requests.Timeout, _Unwilling)),
+        retry=retry_if_exception_type((requests.ConnectionError, requests.Timeout, _Unavailable)),
         reraise=True,
     )
     try:
         attempts(_post, url, document, limits.timeout_seconds)
     except requests.RequestException as error:
-        # Its own text holds the whole URL, which is a secret.
-        what = f"{type(error).__name__}: {_answer(error)}"
+        # The text of any other error holds the whole URL, which is a secret.
+        reason = "no answer in time" if isinstance(error, requests.Timeout) else "no connection"
+        reason = str(error) if isinstance(error, requests.HTTPError) else reason
+        what = f"{type(error).__name__}: {reason}"
         raise PlatformError("PLATFORM-004", what, where=str(url)) from None
     return int(attempts.statistics["attempt_number"])
 
 
-def _record(alerts: Sequence[Alert], settings: Settings) -> None:
-    for alert in alerts:
-        level = LEVELS[alert.severity]
-        emit(settings, EventType.ALERT, COMPONENT, level=level, **alert.to_json())
-
-
-def _database(settings: Settings) -> Engine:
-    engine = connect(settings.results_db_url)
-    migrate(engine)
-    return engine
-
-
-def _store(alerts: Sequence[Alert], settings: Settings) -> set[str]:
-    """Store alerts to be delivered; return the keys that were stored before."""
-    keys = [alert.key for alert in alerts]
-    with writing(_database(settings), exclusive=COMPONENT) as connection:
-        known = set(connection.scalars(select(ALERTS.c.key).where(ALERTS.c.key.in_(keys))))
-        last = connection.scalar(select(func.max(ALERTS.c.sequence))) or 0
-        new = {alert.key: alert for alert in alerts if alert.key not in known}
-        for sequence, (key, alert) in enumerate(new.items(), last + 1):
-            row = {"sequence": sequence, "key": key, "raised_at": datetime.now(UTC)}
-            content = json.dumps(alert.to_json())
-            connection.execute(insert(ALERTS).values(**row, content=content))
-    return known
-
-
-def _post_all(alerts: Sequence[dict[str, Any]], settings: Settings, limits: AlertLimits) -> None:
-    """Post alerts, and record whether they were delivered."""
-    fields: dict[str, Any] = {"alerts": len(alerts), "delivered": True}
-    try:
-        fields["attempts"] = post(alerts, settings.alert_webhook_url, limits)
-    except PlatformError as error:
-        fields |= {"delivered": False, "level": "ERROR", "code": error.code, "reason": error.what}
-        raise
-    finally:
-        emit(settings, EventType.ALERT_DELIVERY, COMPONENT, **fields)
-
-
-class _Unwilling(requests.HTTPError):
+class _Unavailable(requests.HTTPError):
     """The receiver answered that it cannot now."""
 
 
@@ -193,14 +147,6 @@ def _post(url: SecretUrl, document: dict[str, Any], timeout: float) -> None:
     ) as answer:
         status = answer.status_code
     if status == requests.codes.too_many_requests or status >= 500:
-        raise _Unwilling(f"answered {status}")
+        raise _Unavailable(f"answered {status}")
     if not 200 <= status < 300:
         raise requests.HTTPError(f"answered {status}")
-
-
-def _answer(error: requests.RequestException) -> str:
-    if isinstance(error, requests.HTTPError):
-        return str(error)
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
-    return "no connection"

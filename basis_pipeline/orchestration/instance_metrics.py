@@ -1,18 +1,18 @@
 """What a health report has to know of the Dagster instance."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import dagster as dg
+import numpy as np
 
-# Dagster exports no names for the states of sensors and their ticks.
 from basis_pipeline.config import DatasetConfig
 from basis_pipeline.market.quality import check_names
-from basis_pipeline.operations.health.instance import (
+from basis_pipeline.operations.health.model import (
+    Durations,
     FeedVerdict,
     Heartbeat,
     InstanceMetrics,
-    Sample,
     Trigger,
 )
 from basis_pipeline.orchestration.check_history import (
@@ -35,7 +35,7 @@ def instance_metrics(
         heartbeats=_heartbeats(instance),
         triggers=triggers(instance),
         feeds=_feeds(instance, datasets),
-        samples=tuple(step_samples(instance, history_runs)),
+        durations=_durations(instance, history_runs),
     )
 
 
@@ -56,6 +56,7 @@ def triggers(instance: dg.DagsterInstance) -> list[Trigger]:
     """Return the schedules and sensors that are switched on, with the error of their last tick."""
     found = []
     for state in instance.all_instigator_state():
+        # Dagster exports no names for the states of sensors and their ticks.
         if state.status.value == "STOPPED":
             continue
         ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
@@ -99,8 +100,9 @@ def _feeds(
     return found
 
 
-def step_samples(instance: dg.DagsterInstance, runs: int) -> Iterator[Sample]:
-    """Measure every step of the latest runs that has ended, in order of their runs."""
+def _durations(instance: dg.DagsterInstance, runs: int) -> list[Durations]:
+    """Sum up how long the steps of the latest runs took, by operation."""
+    seconds: dict[str, list[float]] = {}
     for record in reversed(instance.get_run_records(limit=runs)):
         run = record.dagster_run
         key = run.tags.get(PARTITION)
@@ -108,4 +110,9 @@ def step_samples(instance: dg.DagsterInstance, runs: int) -> Iterator[Sample]:
             if stats.start_time and stats.end_time:
                 asset = stats.step_key.replace("__", "/", 1)
                 operation = f"{asset}[{key}]" if key else asset
-                yield Sample(operation, stats.end_time - stats.start_time)
+                seconds.setdefault(operation, []).append(stats.end_time - stats.start_time)
+    found = []
+    for operation, taken in sorted(seconds.items()):
+        p50, p95, p99 = (float(p) for p in np.percentile(taken, (50, 95, 99)))
+        found.append(Durations(operation, len(taken), p50, p95, p99, taken[-1]))
+    return found

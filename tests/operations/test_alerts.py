@@ -27,16 +27,12 @@ REASON = {"code": "BT-001", "what": "market/panel[btc_basis] is blocked", "where
 
 def alert(number: int = 1, kind: AlertKind = AlertKind.RUN_FAILED, **fields: Any) -> Alert:
     """An alert of a run."""
-    return Alert(
-        kind, f"job {number}", f"run {number}", mode="btc_basis", reasons=[REASON], **fields
-    )
+    return Alert(kind, f"job {number}", mode="btc_basis", reasons=[REASON], **fields)
 
 
-def settings_of(place: Path, url: str, database_url: str = "") -> Settings:
-    """Settings with a webhook, and a database of their own where one is named."""
+def settings_of(place: Path, url: str) -> Settings:
+    """Settings with a webhook."""
     environ = {"BASIS_ALERT_WEBHOOK_URL": url}
-    if database_url:
-        environ["BASIS_RESULTS_DB_URL"] = database_url.replace("+psycopg2", "")
     return load_settings(environ, results_dir=place / "results", data_dir=place / "data")
 
 
@@ -55,7 +51,7 @@ def test_an_alert_arrives_with_what_a_person_needs(receiver: Receiver) -> None:
     assert received["reasons"][0] == REASON
 
 
-@pytest.mark.parametrize("failures", [[500, 503], [429, 0], [0, 502]])
+@pytest.mark.parametrize("failures", [[500, 429], [0, 502]])
 def test_it_is_tried_again_while_the_receiver_recovers(
     receiver: Receiver, failures: list[int]
 ) -> None:
@@ -65,7 +61,7 @@ def test_it_is_tried_again_while_the_receiver_recovers(
     assert len(receiver.received) == 1
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 302])
+@pytest.mark.parametrize("status", [400, 302])
 def test_a_rejection_is_not_tried_again(receiver: Receiver, status: int) -> None:
     """What is wrong with the request stays wrong."""
     receiver.answers = [status]
@@ -85,18 +81,15 @@ def test_a_receiver_that_hangs_costs_no_more_than_its_timeouts(receiver: Receive
     assert receiver.asked == 3
 
 
-def test_alerts_wait_for_their_receiver_and_arrive_in_order(
-    tmp_path: Path, database_url: str
-) -> None:
+def test_alerts_wait_for_their_receiver_and_arrive_in_order(tmp_path: Path) -> None:
     """Down, then up: every alert arrives, once, the earliest first; no secret is logged."""
     with receiving() as known:
         port, url = known.port, known.url.get_secret_value()
-    settings = settings_of(tmp_path, url, database_url)
+    settings = settings_of(tmp_path, url)
     for number in (1, 2, 3):
         raise_alerts([alert(number)], settings, LIMITS)
         with pytest.raises(PlatformError, match="PLATFORM-004"):
             deliver_waiting(settings, LIMITS)
-    raise_alerts([alert(2)], settings, LIMITS)
     with receiving(port) as receiver:
         few = LIMITS.model_copy(update={"alerts_a_message": 2})
         assert [deliver_waiting(settings, few) for _ in range(3)] == [2, 1, 0]
@@ -123,7 +116,7 @@ def test_a_filter_chooses_what_is_delivered_and_the_log_has_all(
     """By mode, kind and severity; an alert of no mode passes every filter of modes."""
     settings = settings_of(tmp_path, receiver.url.get_secret_value())
     limits: AlertLimits = LIMITS.model_copy(update=chosen)
-    failing = Alert(AlertKind.TICK_FAILED, "nightly", "tick 1")
+    failing = Alert(AlertKind.TICK_FAILED, "nightly")
     state = alert(2, AlertKind.CONTROL_CHANGED, severity=AlertSeverity.WARN)
     raise_alerts([alert(1), failing, state], settings, limits)
     deliver_waiting(settings, limits)
@@ -133,9 +126,9 @@ def test_a_filter_chooses_what_is_delivered_and_the_log_has_all(
 
 
 def test_without_a_webhook_alerts_are_in_the_log_alone(tmp_path: Path) -> None:
-    """Nothing waits that nobody is to receive, and no database is made for it."""
+    """Nothing waits that nobody is to receive."""
     settings = settings_of(tmp_path, "")
     raise_alerts([alert()], settings, LIMITS)
     assert deliver_waiting(settings, LIMITS) == 0
     assert len(list(read_events(log_directory(settings)))) == 1
-    assert not (tmp_path / "results" / "runs.sqlite").exists()
+    assert not (tmp_path / "results" / "alerts.jsonl").exists()

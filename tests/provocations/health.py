@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from basis_pipeline.config.health import Room
-from basis_pipeline.operations.health.check import check_health, look_at
-from basis_pipeline.operations.health.graph import SETTINGS, Node
-from basis_pipeline.operations.health.history import FILE, load_since, store_since
-from basis_pipeline.operations.health.instance import Heartbeat, InstanceMetrics, Trigger
-from basis_pipeline.operations.health.model import require_healthy
+from basis_pipeline.operations.health.check import Node, check_health, spread
+from basis_pipeline.operations.health.model import (
+    Heartbeat,
+    InstanceMetrics,
+    Trigger,
+    require_healthy,
+)
 from basis_pipeline.operations.health.probes import daemon, disk, memory, sensors, settings
+from basis_pipeline.settings import load_settings
 
 LITTLE = Room(degraded_below_mb=2.0, unhealthy_below_mb=1.0)
 MUCH = Room(degraded_below_mb=1e9, unhealthy_below_mb=1e9)
@@ -29,27 +32,15 @@ def full_disk(place: Path) -> str:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
-        return disk([place], LITTLE).code
+        return disk(load_settings(results_dir=place), LITTLE).code
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def silent_daemon(_: Path) -> str:
+def silent_daemon(_: Path) -> None:
     """A daemon last heard of an hour ago."""
     beat = Heartbeat("SCHEDULER", NOON.replace(hour=11))
-    return daemon(InstanceMetrics(heartbeats=[beat], triggers=WAITING), NOON, 120.0).code
-
-
-def damaged_history(place: Path) -> None:
-    """A history that was cut short."""
-    (place / FILE).write_text('{"since": ')
-    load_since(place)
-
-
-def history_in_the_way(place: Path) -> None:
-    """A directory where the history should be."""
-    (place / FILE / "deep").mkdir(parents=True)
-    store_since(place, {})
+    daemon(InstanceMetrics(heartbeats=[beat], triggers=WAITING), 120.0)
 
 
 def open_secret(place: Path) -> str:
@@ -61,8 +52,8 @@ def open_secret(place: Path) -> str:
 
 def vanished_file(place: Path) -> str:
     """An environment file that is gone by the time it is looked at."""
-    found = look_at({SETTINGS: Node()}, {SETTINGS: lambda: settings([place / "gone.env"])})
-    return found[SETTINGS].code
+    found = spread({"settings": Node(lambda: settings([place / "gone.env"]))})
+    return found["settings"][0].code
 
 
 PROVOCATIONS = {
@@ -70,11 +61,7 @@ PROVOCATIONS = {
     "HEALTH-002": full_disk,
     "HEALTH-003": lambda _: memory(MUCH).code,
     "HEALTH-004": silent_daemon,
-    "HEALTH-005": lambda _: (
-        sensors(InstanceMetrics(triggers=[Trigger("new_files", "failed")])).code
-    ),
-    "HEALTH-006": damaged_history,
-    "HEALTH-007": history_in_the_way,
-    "HEALTH-008": open_secret,
-    "HEALTH-009": vanished_file,
+    "HEALTH-005": lambda _: sensors(InstanceMetrics(triggers=[Trigger("new_files", "failed")])),
+    "HEALTH-006": open_secret,
+    "HEALTH-007": vanished_file,
 }

@@ -1,26 +1,49 @@
-"""`check_health`: the whole report."""
+"""`check_health`: the components, what each needs, how faults spread, and the whole report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
-from basis_pipeline.config import Configs, ModeSlice, load_configs, slice_mode
+from basis_pipeline.config import Configs, DatasetConfig, load_configs, slice_mode
 from basis_pipeline.config.control import load_control_limits, unknown_modes
 from basis_pipeline.config.health import HealthLimits, load_health_limits
 from basis_pipeline.errors import BasisError, ConfigError, HealthError
-from basis_pipeline.operations.audit_log import log_directory
-from basis_pipeline.operations.health import graph as of
-from basis_pipeline.operations.health import probes as look
-from basis_pipeline.operations.health.graph import Graph, component_graph, dependants, spread
-from basis_pipeline.operations.health.history import Since, load_since, store_since
-from basis_pipeline.operations.health.instance import InstanceMetrics, durations
-from basis_pipeline.operations.health.model import Component, Finding, Health, Status, faulty
-from basis_pipeline.results.database.connection import sqlite_file
-from basis_pipeline.settings import Settings, config_directory, files_with_secrets, load_settings
+from basis_pipeline.operations.health import probes
+from basis_pipeline.operations.health.model import (
+    Component,
+    FeedVerdict,
+    Finding,
+    Health,
+    InstanceMetrics,
+    Status,
+    faulty,
+)
+from basis_pipeline.settings import Settings, files_with_secrets, load_settings, project_root
 
-Probe = Callable[[], Finding]
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """How a component is looked at, and what it depends on.
+
+    Parameters
+    ----------
+    probe: looks at it alone; an error that it raises is the fault.
+    needs: it cannot work without. eased_by: it works without, but not as well.
+    """
+
+    probe: Callable[[], Finding]
+    needs: tuple[str, ...] = ()
+    eased_by: tuple[str, ...] = ()
+
+
+Graph = Mapping[str, Node]
+
+
+def component_names(configs: Configs) -> list[str]:
+    """List every component: those of the platform, the feeds, the modes."""
+    return list(component_graph(Place(), configs, None))
 
 
 def check_health(
@@ -40,134 +63,164 @@ def check_health(
     config_dir: the project's `configs/` when not given.
     limits: those of the configuration when not given.
     """
-    now = datetime.now(UTC)
-    place = _place(environ, config_dir or config_directory(), overrides, limits)
-    datasets = place.configs.datasets if place.configs else {}
-    modes = place.configs.mode_names if place.configs else []
-    sources = {name: config.sources for name, config in sorted(datasets.items())}
-    graph = component_graph(sources, modes, place.slices)
-    findings = spread(graph, look_at(graph, _probes(place, metrics, environ, now)))
-    notes: list[BasisError] = []
-    since: Since = {}
-    results_dir = place.settings.results_dir if place.settings else None
-    if results_dir:
-        try:
-            since = load_since(results_dir)
-        except BasisError as error:
-            notes.append(error)
-    for name, (finding, _) in findings.items():
-        if name not in since or since[name][0] != finding.status:
-            since[name] = finding.status.value, now
-    if results_dir:
-        try:
-            store_since(results_dir, {name: since[name] for name in graph})
-        except BasisError as error:
-            notes.append(error)
+    place = Place(environ, overrides, config_dir or project_root() / "configs", limits)
+    try:
+        configs = place.configs
+    except BasisError:
+        configs = None
+    combined = spread(component_graph(place, configs, metrics))
     components = tuple(
         Component(
             **asdict(finding),
             name=name,
-            since=since[name][1],
             affected_by=causes,
-            dependants=dependants(graph, name),
+            dependants=tuple(other for other, (_, by) in combined.items() if name in by),
         )
-        for name, (finding, causes) in findings.items()
+        for name, (finding, causes) in combined.items()
     )
-    samples = metrics.samples if metrics else ()
-    measured = durations(samples, place.limits.slow) if place.limits else ()
-    return Health(now, components, tuple(notes), measured)
+    return Health(datetime.now(UTC), components, tuple(metrics.durations) if metrics else ())
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What the probes need; None where it cannot be had, and then a fault says why."""
+@dataclass(frozen=True)
+class Place:
+    """What the probes need, loaded by the first that asks; what cannot be had raises its error."""
 
-    settings: Settings | None = None
-    limits: HealthLimits | None = None
-    configs: Configs | None = None
-    slices: Mapping[str, ModeSlice] = field(default_factory=dict)
-    faults: Mapping[str, Finding] = field(default_factory=dict)
+    environ: Mapping[str, str] | None = None
+    overrides: Mapping[str, str | Path | date | None] = field(default_factory=dict)
+    config_dir: Path = Path("configs")
+    given_limits: HealthLimits | None = None
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Load the settings."""
+        return load_settings(self.environ, **self.overrides)
+
+    @cached_property
+    def configs(self) -> Configs:
+        """Load the configuration."""
+        return load_configs(self.config_dir)
+
+    @cached_property
+    def limits(self) -> HealthLimits:
+        """Load the limits, unless they are given."""
+        return self.given_limits or load_health_limits(self.config_dir)
 
 
-def _place(
-    environ: Mapping[str, str] | None,
-    config_dir: Path,
-    overrides: Mapping[str, str | Path | date | None],
-    limits: HealthLimits | None,
-) -> _Place:
-    settings = configs = None
-    slices: dict[str, ModeSlice] = {}
-    faults: dict[str, Finding] = {}
-    try:
-        settings = load_settings(environ, **overrides)
-    except BasisError as error:
-        faults[of.SETTINGS] = faulty(error)
-    try:
-        configs = load_configs(config_dir)
-        limits = limits or load_health_limits(config_dir)
-        ignored = unknown_modes(config_dir, load_control_limits(config_dir))
-        if problems := [*configs.broken.values(), *([ignored] if ignored else [])]:
-            what = "; ".join(problem.what for problem in problems)
-            where = ", ".join(problem.where for problem in problems)
-            several = ConfigError(problems[0].code, what, where=where)
-            faults[of.CONFIGURATION] = faulty(several, Status.DEGRADED)
-    except BasisError as error:
-        faults[of.CONFIGURATION] = faulty(error)
+def component_graph(
+    place: Place, configs: Configs | None, metrics: InstanceMetrics | None
+) -> dict[str, Node]:
+    """List every component after those it needs; without configuration no feed and no mode."""
+    loaded = ("settings", "configuration")
+    graph = {
+        "settings": Node(lambda: _settings(place)),
+        "configuration": Node(lambda: _configuration(place)),
+        "memory": Node(lambda: probes.memory(place.limits.memory), ("configuration",)),
+        "disk": Node(lambda: probes.disk(place.settings, place.limits.disk), loaded),
+        "results_store": Node(lambda: probes.results_store(place.settings), ("settings", "disk")),
+        "event_log": Node(lambda: probes.event_log(place.settings), ("settings", "disk")),
+        "control": Node(lambda: probes.control(place.settings), ("results_store",)),
+        "engine": Node(probes.engine, ("memory",)),
+        "daemon": Node(partial(_daemon, place, metrics), loaded),
+        "sensors": Node(lambda: probes.sensors(metrics), ("daemon",)),
+    }
+    for name, config in sorted(configs.datasets.items()) if configs else ():
+        verdict = metrics.feeds.get(name) if metrics else None
+        # A repair reads the raw files of its source, so faults do not travel further than one.
+        sources = tuple(f"feed/{source}" for source in config.sources)
+        graph[f"feed/{name}"] = Node(partial(_feed, place, config, verdict), loaded, sources)
     for mode in configs.mode_names if configs else ():
         assert configs is not None
-        try:
-            slices[mode] = slice_mode(configs, mode)
-        except BasisError as error:
-            faults[of.panel(mode)] = faulty(error)
-    return _Place(settings, limits, configs, slices, faults)
+        feeds = (f"feed/{name}" for name in _datasets_of(configs, mode))
+        needs = ("configuration", *feeds, "engine", "disk", "control")
+        # Results wait in their directories while the store is down.
+        eased_by = ("results_store", "event_log")
+        graph[f"mode/{mode}"] = Node(partial(_mode, configs, mode), needs, eased_by)
+    return graph
 
 
-def _probes(
-    place: _Place, metrics: InstanceMetrics | None, environ: Mapping[str, str] | None, now: datetime
-) -> dict[str, Probe]:
-    """Return how to look at each component; a probe runs only when what it needs does not stop."""
-    healthy = partial(Finding, Status.HEALTHY)
-    probes: dict[str, Probe] = {
-        of.SETTINGS: lambda: look.settings(files_with_secrets(environ)),
-        of.CONFIGURATION: lambda: healthy("every file fits its model"),
-        of.ENGINE: look.engine,
-        of.SENSORS: lambda: look.sensors(metrics),
-    }
-    for mode in place.configs.mode_names if place.configs else ():
-        probes[of.panel(mode)] = lambda: healthy("its rules hold, everything it reads is there")
-        probes[of.mode_of(mode)] = lambda: healthy("can be run")
-    if limits := place.limits:
-        probes[of.MEMORY] = lambda: look.memory(limits.memory)
-        probes[of.DAEMON] = lambda: look.daemon(metrics, now, limits.daemon_silent_seconds)
-    if settings := place.settings:
-        database = sqlite_file(settings.results_db_url)
-        places = [settings.results_dir, *([database.parent] if database else [])]
-        probes[of.STORE] = lambda: look.results_store(settings)
-        probes[of.EVENTS] = lambda: look.event_log(log_directory(settings))
-        probes[of.CONTROL] = lambda: look.control(settings)
-        if limits:
-            probes[of.DISK] = lambda: look.disk(places, limits.disk)
-        for name, config in place.configs.datasets.items() if place.configs else ():
-            verdict = metrics.feeds.get(name) if metrics else None
-            probes[of.feed(name)] = partial(look.feed, settings.data_dir, config, verdict)
-    return probes | {name: partial(_given, found) for name, found in place.faults.items()}
+def _settings(place: Place) -> Finding:
+    _ = place.settings
+    return probes.settings(files_with_secrets(place.environ))
 
 
-def _given(finding: Finding) -> Finding:
-    return finding
+def _configuration(place: Place) -> Finding:
+    """Look at all files: the broken ones stop what needs them, and nothing else."""
+    _ = place.limits
+    problems = list(place.configs.broken.values())
+    if ignored := unknown_modes(place.config_dir, load_control_limits(place.config_dir)):
+        problems.append(ignored)
+    if not problems:
+        return Finding(Status.HEALTHY, "every file fits its model")
+    what = "; ".join(problem.what for problem in problems)
+    where = ", ".join(problem.where for problem in problems)
+    return faulty(ConfigError(problems[0].code, what, where=where), Status.DEGRADED)
 
 
-def look_at(graph: Graph, probes: Mapping[str, Probe]) -> dict[str, Finding | None]:
-    """Return what each component itself shows, None where something it needs stops it."""
-    findings: dict[str, Finding | None] = {}
+def _daemon(place: Place, metrics: InstanceMetrics | None) -> Finding:
+    return probes.daemon(metrics, place.limits.daemon_silent_seconds)
+
+
+def _feed(place: Place, config: DatasetConfig, verdict: FeedVerdict | None) -> Finding:
+    return probes.feed(place.settings.data_dir, config, verdict)
+
+
+def _mode(configs: Configs, mode: str) -> Finding:
+    slice_mode(configs, mode)
+    return Finding(Status.HEALTHY, "can be run")
+
+
+def _datasets_of(configs: Configs, mode: str) -> Iterable[str]:
+    """List the feeds a mode reads; of a broken one nobody knows."""
+    try:
+        return slice_mode(configs, mode).datasets
+    except BasisError:
+        return ()
+
+
+def spread(graph: Graph) -> dict[str, tuple[Finding, tuple[str, ...]]]:
+    """Look at every component that nothing stops, and combine what is found along the graph.
+
+    Returns
+    -------
+    By component, the finding as it stands, and the components at fault for it.
+    """
+    alone: dict[str, Finding | None] = {}
+    stopped_by: dict[str, tuple[str, ...]] = {}
+    weakened_by: dict[str, tuple[str, ...]] = {}
     for name, node in graph.items():
-        needed = [findings[other] for other in node.needs]
-        if any(other is None or other.stops for other in needed):
-            findings[name] = None
-            continue
-        try:
-            findings[name] = probes[name]()
-        except (OSError, ValueError) as error:
-            what = f"it cannot be looked at: {type(error).__name__}: {error}"
-            findings[name] = faulty(HealthError("HEALTH-009", what, where=name))
-    return findings
+        waits_for = _union(stopped_by[other] for other in node.needs)
+        finding = alone[name] = None if waits_for else _look(name, node.probe)
+        stopped_by[name] = (name,) if finding and finding.stops else waits_for
+    faults = {
+        name: (name,) if finding and finding.status is Status.UNHEALTHY else stopped_by[name]
+        for name, finding in alone.items()
+    }
+    for name, node in graph.items():
+        eased = (faults[other] for other in node.eased_by)
+        weakened_by[name] = _union((*eased, *(weakened_by[other] for other in node.needs)))
+    combined: dict[str, tuple[Finding, tuple[str, ...]]] = {}
+    for name, finding in alone.items():
+        causes = weakened_by[name]
+        if finding is None:
+            waiting = Finding(Status.NOT_READY, f"waits for {', '.join(stopped_by[name])}")
+            combined[name] = waiting, _union((stopped_by[name], causes))
+        elif causes and finding.status is Status.HEALTHY:
+            weakened = Finding(Status.DEGRADED, f"works without {', '.join(causes)}")
+            combined[name] = weakened, causes
+        else:
+            combined[name] = finding, ()
+    return combined
+
+
+def _look(name: str, probe: Callable[[], Finding]) -> Finding:
+    try:
+        return probe()
+    except BasisError as error:
+        return faulty(error)
+    except (OSError, ValueError) as error:
+        what = f"it cannot be looked at: {type(error).__name__}: {error}"
+        return faulty(HealthError("HEALTH-007", what, where=name))
+
+
+def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))

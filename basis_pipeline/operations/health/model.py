@@ -1,39 +1,23 @@
-"""The values of a health report."""
+"""The values of a health report, and what only Dagster knows, brought by the orchestration."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from basis_pipeline.errors import BasisError, HealthError
-from basis_pipeline.operations.health.instance import Durations
 
 
 class Status(StrEnum):
-    """How a component does."""
+    """How a component does, the worst first."""
 
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"  # works, but a person should look
     UNHEALTHY = "unhealthy"  # does not work, by a fault of its own
-    NOT_READY = "not ready"  # has no fault, but cannot work yet, or not now
+    DEGRADED = "degraded"  # works, but a person should look
     UNKNOWN = "unknown"  # could not be looked at
-
-
-WORST_FIRST = (
-    Status.UNHEALTHY,
-    Status.DEGRADED,
-    Status.UNKNOWN,
-    Status.NOT_READY,
-    Status.HEALTHY,
-)
-
-
-def worst(statuses: Iterable[Status]) -> Status:
-    """Return the worst status; healthy when there is none."""
-    found = set(statuses)
-    return next((status for status in WORST_FIRST if status in found), Status.HEALTHY)
+    NOT_READY = "not ready"  # has no fault, but cannot work yet, or not now
+    HEALTHY = "healthy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +53,89 @@ class Component(Finding):
 
     Parameters
     ----------
-    since: UTC, when this status was first seen.
     affected_by: the components at fault, where it is not this one itself.
     dependants: every component that suffers when this one is unhealthy.
     """
 
     name: str
-    since: datetime
     affected_by: tuple[str, ...]
     dependants: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
-    """The report.
+class Heartbeat:
+    """Last sign of life of one of the daemon's threads, and the error it reported with it."""
+
+    name: str
+    at: datetime
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A schedule or sensor that is switched on; error: of its last tick, empty when that passed."""
+
+    name: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedVerdict:
+    """The latest verdict on a feed: of its files and of the dataset made of them.
 
     Parameters
     ----------
-    notes: problems with the report itself; the statuses hold all the same.
-    durations: of the steps of the latest runs, as Dagster measured them.
+    at: UTC, of the latest check.
+    code, message, where: of the first ERROR check that failed; empty when none did.
     """
 
     at: datetime
+    code: str = ""
+    message: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Durations:
+    """Seconds that an operation (an asset, with its partition) took in the latest runs."""
+
+    operation: str
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    latest: float
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceMetrics:
+    """The Dagster instance.
+
+    Parameters
+    ----------
+    fault: why it cannot be opened; the rest is empty then, and where there is none.
+    feeds: verdicts by feed.
+    """
+
+    fault: BasisError | None = None
+    heartbeats: Sequence[Heartbeat] = ()
+    triggers: Sequence[Trigger] = ()
+    feeds: Mapping[str, FeedVerdict] = field(default_factory=dict)
+    durations: Sequence[Durations] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The report."""
+
+    at: datetime
     components: tuple[Component, ...]
-    notes: tuple[BasisError, ...]
     durations: tuple[Durations, ...]
 
     @property
     def status(self) -> Status:
         """Return the worst status of all components."""
-        return worst(component.status for component in self.components)
+        return min((c.status for c in self.components), key=list(Status).index)
 
     @property
     def unhealthy(self) -> tuple[Component, ...]:
@@ -112,16 +149,7 @@ class Health:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values; times in ISO 8601, UTC."""
-        return {
-            "status": self.status.value,
-            "at": self.at.isoformat(),
-            "components": [
-                {**asdict(component), "since": component.since.isoformat()}
-                for component in self.components
-            ],
-            "notes": [note.as_json() for note in self.notes],
-            "durations": [asdict(entry) for entry in self.durations],
-        }
+        return {"status": self.status.value, **asdict(self), "at": self.at.isoformat()}
 
     def json(self) -> str:
         """Return the report as text."""
@@ -135,14 +163,14 @@ def require_healthy(health: Health) -> None:
     ------
     HealthError: HEALTH-001 with the components, their codes and what they stop.
     """
-    if not (found := health.unhealthy):
+    if not (faults := health.unhealthy):
         return
-    messages = "; ".join(f"{c.name} ({c.code}): {c.message}" for c in found)
-    stopped = sorted({name for component in found for name in component.dependants})
+    messages = "; ".join(f"{c.name} ({c.code}): {c.message}" for c in faults)
+    stopped = sorted({name for component in faults for name in component.dependants})
     raise HealthError(
         "HEALTH-001",
-        f"{len(found)} of {len(health.components)} components unhealthy: {messages}",
-        where=", ".join(dict.fromkeys(c.where for c in found if c.where)),
-        action="; ".join(dict.fromkeys(c.action for c in found if c.action)),
+        f"{len(faults)} of {len(health.components)} components unhealthy: {messages}",
+        where=", ".join(dict.fromkeys(c.where for c in faults if c.where)),
+        action="; ".join(dict.fromkeys(c.action for c in faults if c.action)),
         context={"affected": stopped},
     )

@@ -15,17 +15,22 @@ from basis_pipeline.config import DatasetConfig
 from basis_pipeline.config.health import Room
 from basis_pipeline.errors import (
     BacktestError,
-    BasisError,
     DataError,
     EventError,
     HealthError,
     ResultsError,
     error_from_code,
 )
+from basis_pipeline.operations.audit_log import log_directory
 from basis_pipeline.operations.control import State, read_state
 from basis_pipeline.operations.control.state import UNREACHABLE
-from basis_pipeline.operations.health.instance import FeedVerdict, InstanceMetrics
-from basis_pipeline.operations.health.model import Finding, Status, faulty
+from basis_pipeline.operations.health.model import (
+    FeedVerdict,
+    Finding,
+    InstanceMetrics,
+    Status,
+    faulty,
+)
 from basis_pipeline.results.database.archive import RUNS_DIRECTORY
 from basis_pipeline.results.database.connection import place as place_of
 from basis_pipeline.results.database.connection import sqlite_file
@@ -37,6 +42,7 @@ MIB = 2**20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 OUTSIDE_WINDOW = "DATA-012"  # about what was asked for, not about the data
 CGROUP = Path("/sys/fs/cgroup")
+UNKNOWN = Finding(Status.UNKNOWN, "nothing is known of the Dagster instance")
 
 
 def settings(secret_files: Iterable[Path]) -> Finding:
@@ -45,7 +51,7 @@ def settings(secret_files: Iterable[Path]) -> Finding:
     if exposed := [file for file in secret_files if file.stat().st_mode & by_others]:
         files = ", ".join(map(str, exposed))
         what = "an environment file with a secret can be read or changed by every user"
-        return faulty(HealthError("HEALTH-008", what, where=files), Status.DEGRADED)
+        return faulty(HealthError("HEALTH-006", what, where=files), Status.DEGRADED)
     return Finding(Status.HEALTHY, "every variable is set and usable")
 
 
@@ -58,19 +64,19 @@ def memory(room: Room) -> Finding:
     return _room_left(free / MIB, room, "HEALTH-003", "MiB of memory available", "")
 
 
-def disk(places: Iterable[Path], room: Room) -> Finding:
+def disk(settings: Settings, room: Room) -> Finding:
     """Look at the room where results are written: what the file system says, and what it does."""
-    found = []
-    for place in places:
-        directory = next(p for p in (place, *place.parents) if p.exists())
+    database = sqlite_file(settings.results_db_url)
+    rooms = []
+    for place in (settings.results_dir, *([database.parent] if database else [])):
+        directory = next(p for p in (place, *place.parents) if p.is_dir())
         free = shutil.disk_usage(directory).free / MIB
-        if directory.is_dir():
-            try:
-                _write_probe(directory)
-            except OSError as error:
-                free = 0.0 if error.errno in FULL else free
-        found.append((free, directory))
-    free, directory = min(found)
+        try:
+            _write_probe(directory)
+        except OSError as error:
+            free = 0.0 if error.errno in FULL else free
+        rooms.append((free, directory))
+    free, directory = min(rooms)
     return _room_left(free, room, "HEALTH-002", "MiB free on disk", str(directory))
 
 
@@ -124,43 +130,41 @@ def results_store(settings: Settings) -> Finding:
     for place in (settings.results_dir, directories, *([file.parent] if file else [])):
         if place.exists() and (fault := _unwritable(place)):
             what = f"results cannot be stored: {fault}"
-            return faulty(ResultsError("RS-001", what, where=str(place)))
+            raise ResultsError("RS-001", what, where=str(place))
     try:
         engine = existing(settings.results_db_url)
         if engine is None:
             if directories.is_dir() and any(directories.iterdir()):
                 what = "the results database is missing, the runs are there"
-                return faulty(ResultsError("RS-005", what, where=str(file or "")))
+                raise ResultsError("RS-005", what, where=str(file or ""))
             return Finding(Status.NOT_READY, "nothing is stored yet: the first run makes it")
         recorded = runs(engine)
         latest = {record.mode: record for record in recorded}
         for record in latest.values():
             verify(record)
-    except BasisError as error:
+    except ResultsError as error:
         # Results wait in their directories while the server cannot be reached.
         return faulty(error, stops=error.code != UNREACHABLE)
     message = f"{len(recorded)} runs; the latest of {len(latest)} modes verified"
     return Finding(Status.HEALTHY, message, where=place_of(engine))
 
 
-def event_log(directory: Path) -> Finding:
+def event_log(settings: Settings) -> Finding:
     """Look whether the directory of the log can be written; the first run makes it."""
+    directory = log_directory(settings)
     if not directory.exists():
         return Finding(Status.NOT_READY, "nothing is logged yet: the first run makes it")
     if fault := _unwritable(directory):
         what = f"the event log cannot be written: {fault}"
-        return faulty(EventError("EVENT-001", what, where=str(directory)))
+        raise EventError("EVENT-001", what, where=str(directory))
     return Finding(Status.HEALTHY, "can be written", where=str(directory))
 
 
 def control(settings: Settings) -> Finding:
     """Look whether work may go on: a halt stops every mode, and so does an unreadable state."""
-    try:
-        state = read_state(settings)
-    except BasisError as error:
-        return faulty(error)
+    state = read_state(settings)
     if state.stops_work:
-        return faulty(BacktestError("BT-005", state.description))
+        raise BacktestError("BT-005", state.description)
     is_alert = state.name is State.ALERT
     return Finding(Status.DEGRADED if is_alert else Status.HEALTHY, state.description)
 
@@ -186,15 +190,13 @@ def feed(data_dir: Path, config: DatasetConfig, verdict: FeedVerdict | None) -> 
     return Finding(Status.HEALTHY, f"{message}, every check passes")
 
 
-def daemon(metrics: InstanceMetrics | None, now: datetime, silent_seconds: float) -> Finding:
+def daemon(metrics: InstanceMetrics | None, silent_seconds: float) -> Finding:
     """Look for Dagster's daemon: needed as soon as a schedule or a sensor is switched on."""
     if metrics is None:
-        return Finding(Status.UNKNOWN, "nothing is known of the Dagster instance")
+        return UNKNOWN
     if metrics.fault:
-        return faulty(metrics.fault)
-    if not metrics.exists:
-        return Finding(Status.NOT_READY, "there is no Dagster instance yet: the first run makes it")
-    since = now - timedelta(seconds=silent_seconds)
+        raise metrics.fault
+    since = datetime.now(UTC) - timedelta(seconds=silent_seconds)
     silent = [beat for beat in metrics.heartbeats if beat.at < since]
     if silent or not metrics.heartbeats:
         last = min((beat.at for beat in silent), default=None)
@@ -202,7 +204,7 @@ def daemon(metrics: InstanceMetrics | None, now: datetime, silent_seconds: float
         if not metrics.triggers:
             return Finding(Status.NOT_READY, f"{message}; no schedule or sensor is switched on")
         waiting = ", ".join(trigger.name for trigger in metrics.triggers)
-        return faulty(HealthError("HEALTH-004", f"{message}, and these wait for it: {waiting}"))
+        raise HealthError("HEALTH-004", f"{message}, and these wait for it: {waiting}")
     if broken := [beat for beat in metrics.heartbeats if beat.error]:
         message = "; ".join(f"{beat.name}: {beat.error}" for beat in broken)
         error = HealthError("HEALTH-005", message, where="Dagster's daemon")
@@ -213,11 +215,11 @@ def daemon(metrics: InstanceMetrics | None, now: datetime, silent_seconds: float
 def sensors(metrics: InstanceMetrics | None) -> Finding:
     """Look at the schedules and sensors that are switched on, and at how their last tick ended."""
     if metrics is None:
-        return Finding(Status.UNKNOWN, "nothing is known of the Dagster instance")
+        return UNKNOWN
     if not metrics.triggers:
         return Finding(Status.NOT_READY, "no schedule or sensor is switched on")
     if failed := [trigger for trigger in metrics.triggers if trigger.error]:
         message = "; ".join(f"{trigger.name}: {trigger.error}" for trigger in failed)
         names = ", ".join(trigger.name for trigger in failed)
-        return faulty(HealthError("HEALTH-005", message, where=names))
+        raise HealthError("HEALTH-005", message, where=names)
     return Finding(Status.HEALTHY, ", ".join(trigger.name for trigger in metrics.triggers))

@@ -8,8 +8,7 @@ import pandas as pd
 
 from basis_pipeline.config import Configs
 from basis_pipeline.config.health import load_health_limits
-from basis_pipeline.operations.health.check import check_health
-from basis_pipeline.operations.health.graph import component_graph
+from basis_pipeline.operations.health.check import check_health, component_names
 from basis_pipeline.operations.health.model import Component, Health, Status
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import coded_failures
@@ -22,7 +21,7 @@ from basis_pipeline.verdict import judge
 HEALTH = dg.AssetKey(["health"])
 PHASE = 4
 CODE_VERSION = "2"
-COLUMNS = ["name", "status", "message", "code", "since"]
+COLUMNS = ["name", "status", "message", "code"]
 # What a nightly run can live with is passed; an unhealthy component is an error.
 PASSING = (Status.HEALTHY, Status.NOT_READY, Status.UNKNOWN)
 
@@ -34,21 +33,19 @@ def check_of(component: str) -> str:
 
 def health_asset(configs: Configs) -> dg.AssetsDefinition:
     """Make the report an asset with a check for each component."""
-    sources = {name: config.sources for name, config in sorted(configs.datasets.items())}
-    components = component_graph(sources, configs.mode_names, {})
 
     @dg.asset(
         key=HEALTH,
         check_specs=[
             check_spec(HEALTH, check_of(name), "ERROR", f"{name} and what it needs work", PHASE)
-            for name in components
+            for name in component_names(configs)
         ],
         group_name="health",
         kinds={"json"},
         owners=["team:platform"],
         code_version=CODE_VERSION,
         description=(
-            "Whether every component works: settings, configuration, data feeds, panels, "
+            "Whether every component works: settings, configuration, data feeds, modes, "
             "engine, results store, event log, daemon, sensors, disk, memory; and what each that "
             "does not stops. Observed every hour once its schedule is switched on.\n\n"
             "**Units:** durations in seconds; a component is healthy, degraded, unhealthy, not "
@@ -103,7 +100,6 @@ def _result(component: Component) -> dg.AssetCheckResult:
         f"{component.status}: {component.message}",
         evidence={
             "health": component.status.value,
-            "since": component.since.isoformat(),
             "affected_by": ", ".join(component.affected_by) or "nobody",
             **{name: value for name, value in error.items() if value},
         },

@@ -186,14 +186,3 @@ CONTROL_BREACHES = Table(
     METADATA,
     Column("content", Text, primary_key=True),  # JSON
 )
-
-ALERTS = Table(
-    "alerts",
-    METADATA,
-    Column("sequence", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …: the order
-    Column("key", Text, nullable=False, unique=True),  # of what it is about: delivered once
-    *_texts("content"),  # the alert, JSON
-    *_times("raised_at"),
-    Column("delivered_at", UtcTime),
-    Index(None, "delivered_at"),
-)

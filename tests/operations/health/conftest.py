@@ -10,13 +10,13 @@ import pytest
 from basis_pipeline.config.health import HealthLimits, Room, load_health_limits
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.operations.health.check import check_health
-from basis_pipeline.operations.health.instance import (
+from basis_pipeline.operations.health.model import (
     FeedVerdict,
+    Health,
     Heartbeat,
     InstanceMetrics,
     Trigger,
 )
-from basis_pipeline.operations.health.model import Health
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run

@@ -66,10 +66,10 @@ def test_a_halt_while_the_receiver_is_down_is_delivered_later(
         ]
 
 
-def test_without_the_database_a_halt_is_delivered_at_once(
+def test_without_the_database_a_halt_is_delivered_once(
     place: Place, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once, while the server is down; and found again when the receiver was down too."""
+    """While the server of the results database is down, and the receiver was down at first."""
     monkeypatch.setenv("BASIS_RESULTS_DB_URL", NOWHERE)
     halt(load_settings(), reason="odd fills", by="ann")
     cursor = tick(place, None)
