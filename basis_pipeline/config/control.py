@@ -21,7 +21,6 @@ class Limit(StrEnum):
     MARGIN_RATIO = "margin_ratio"
     DELTA = "delta_fraction"
     FAILED_GATES = "failed_gates_in_a_row"
-    DATA_AGE = "data_age_hours"
 
     @property
     def is_floor(self) -> bool:

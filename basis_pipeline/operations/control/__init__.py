@@ -2,7 +2,7 @@
 
 model.py         states, measurements, breaches, transitions
 limits.py        from measurements and limits to breaches: pure
-measurements.py  the figures of a finished backtest, and the age of data
+measurements.py  the figures of a finished backtest
 state.py         the state in the results database: read, enforce limits, halt, shut down, resume
 last_known.py    the copy of the state that is used while the database cannot be reached
 """

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from basis_pipeline.errors import ResultsError
 from basis_pipeline.files import write_atomically
 from basis_pipeline.operations.control.model import ControlState
 from basis_pipeline.results.database.connection import sqlite_file
@@ -47,7 +48,11 @@ def confirm(settings: Settings, state: ControlState) -> None:
 
 
 def store_pending(settings: Settings, state: ControlState) -> None:
-    """Store a pending state. Raises OSError."""
-    settings.results_dir.mkdir(parents=True, exist_ok=True)
+    """Store a pending state. Raises ResultsError: RS-001 when it cannot be written."""
     pending = replace(state, confirmed_at=state.confirmed_at or state.since)
-    write_atomically(file(settings), JSON.dump_json(pending, indent=2))
+    try:
+        settings.results_dir.mkdir(parents=True, exist_ok=True)
+        write_atomically(file(settings), JSON.dump_json(pending, indent=2))
+    except OSError as error:
+        what = f"the results database is down and the state cannot be stored: {error.strerror}"
+        raise ResultsError("RS-001", what, where=str(file(settings))) from error

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from basis_pipeline.config.control import ControlLimits, Limit
+from basis_pipeline.config.control import ControlLimits
 from basis_pipeline.operations.control.model import Key, Measurement, OpenBreach, State
 
 
@@ -48,14 +48,9 @@ def update(
 
 
 def is_covered(breach: OpenBreach, by: OpenBreach) -> bool:
-    """Whether a breach adds nothing to another one of the same key: no worse in level or value.
-
-    Data only get older until new data come, so their age is covered until then.
-    """
-    limit, value = breach.limit, breach.value
-    if breach.level.rank > by.level.rank:
-        return False
-    return limit is Limit.DATA_AGE or value == by.value or limit.is_worse(by.value, than=value)
+    """Whether a breach adds nothing to another one of the same key: no worse in level or value."""
+    is_no_worse = breach.value == by.value or breach.limit.is_worse(by.value, than=breach.value)
+    return is_no_worse and breach.level.rank <= by.level.rank
 
 
 def demanded(breaches: Iterable[OpenBreach]) -> State:

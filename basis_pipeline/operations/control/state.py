@@ -72,30 +72,21 @@ def read_state(settings: Settings) -> ControlState:
     return state
 
 
-def require_work(settings: Settings, asking: str) -> None:
+def require_work(settings: Settings, asking: str, stopped_by: State = State.HALT) -> None:
     """Block a backtest, or what requests one, while work is halted.
 
     Raises
     ------
     BacktestError: BT-005 with the reason. ResultsError: as `read_state`.
     """
-    _require_below(State.HALT, settings, asking)
+    state = read_state(settings)
+    if state.name.rank >= stopped_by.rank:
+        raise BacktestError("BT-005", f"{asking} is blocked: {state.description}")
 
 
 def require_open(settings: Settings, asking: str) -> None:
-    """Block what still runs in a halt, once the platform is shut down.
-
-    Raises
-    ------
-    BacktestError: BT-005 with the reason. ResultsError: as `read_state`.
-    """
-    _require_below(State.SHUTDOWN, settings, asking)
-
-
-def _require_below(level: State, settings: Settings, asking: str) -> None:
-    state = read_state(settings)
-    if state.name.rank >= level.rank:
-        raise BacktestError("BT-005", f"{asking} is blocked: {state.description}")
+    """Block what still runs in a halt, once the platform is shut down. Raises as `require_work`."""
+    require_work(settings, asking, State.SHUTDOWN)
 
 
 def transitions(settings: Settings, limit: int | None = None, after: int = 0) -> list[Transition]:
@@ -107,13 +98,10 @@ def transitions(settings: Settings, limit: int | None = None, after: int = 0) ->
     """
     if (engine := existing(settings.results_db_url)) is None:
         return []
-    c = TRANSITIONS.c
-    chosen = select(c.version, c.at, c.state, c.previous, c.by, c.reason, c.pipeline_run)
+    version = TRANSITIONS.c.version
+    latest = select(TRANSITIONS).where(version > after).order_by(version.desc()).limit(limit)
     with reading(engine) as connection:
-        rows = connection.execute(
-            chosen.where(c.version > after).order_by(c.version.desc()).limit(limit)
-        )
-        return [Transition(*row) for row in rows]
+        return [Transition(*row) for row in connection.execute(latest)]
 
 
 def enforce_limits(
@@ -156,7 +144,7 @@ def enforce_limits(
         is_over = state.name is State.ALERT and target is State.NORMAL
         if is_over or target.rank > state.name.rank:
             reason = "every breach is over" if is_over else describe(demanding)
-            changed = _change(connection, state, target, POLICY, reason, demanding)
+            changed = _change(connection, state, target, POLICY, reason)
     for breach in after:
         if breach.since == now:
             fields = {**asdict(breach), "level": "WARNING", "demands": breach.level}
@@ -217,16 +205,8 @@ def _escalate(settings: Settings, target: State, reason: str, by: str) -> bool:
         if target.rank > state.name.rank:
             now = datetime.now(UTC)
             changed = replace(state, name=target, since=now, reason=reason, by=by, is_pending=True)
-            _store_pending(settings, changed)
+            last_known.store_pending(settings, changed)
     return _audit(settings, changed)
-
-
-def _store_pending(settings: Settings, state: ControlState) -> None:
-    try:
-        last_known.store_pending(settings, state)
-    except OSError as error:
-        what = f"the results database is down and the state cannot be stored: {error.strerror}"
-        raise ResultsError("RS-001", what, where=str(last_known.file(settings))) from error
 
 
 def _require_words(reason: str, by: str) -> None:
@@ -269,28 +249,13 @@ def _store_breaches(connection: Connection, breaches: Iterable[OpenBreach]) -> N
 
 
 def _change(
-    connection: Connection,
-    state: ControlState,
-    target: State,
-    by: str,
-    reason: str,
-    breaches: Iterable[OpenBreach] = (),
+    connection: Connection, state: ControlState, target: State, by: str, reason: str
 ) -> ControlState:
     """Add the next transition; a time never lies before the one before it."""
     now = datetime.now(UTC)
     at, version = max(now, state.since or now), state.version + 1
-    connection.execute(
-        insert(TRANSITIONS).values(
-            version=version,
-            at=at,
-            state=target,
-            previous=state.name,
-            by=by,
-            reason=reason,
-            breaches=BREACHES_JSON.dump_json(tuple(breaches)).decode(),
-            pipeline_run=correlation_id(),
-        )
-    )
+    change = Transition(version, at, target, state.name, by, reason, correlation_id())
+    connection.execute(insert(TRANSITIONS).values(**asdict(change)))
     return ControlState(target, at, reason, by, version, state.resumed_at)
 
 

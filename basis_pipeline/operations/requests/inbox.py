@@ -7,36 +7,25 @@ with one file, the others go on.
 
 import json
 import os
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
 
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BacktestError, BasisError, ConfigError
-from basis_pipeline.files import sha256
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.file_changes import is_young
-from basis_pipeline.operations.requests.model import BacktestRequest, read_request
+from basis_pipeline.operations.requests.model import read_request
 from basis_pipeline.operations.requests.queue import COMPONENT, submit
 from basis_pipeline.settings import Settings
 
-DIRECTORY, ACCEPTED, REJECTED = "inbox", "accepted", "rejected"
+ACCEPTED, REJECTED = "accepted", "rejected"
 SUFFIXES = (".json", ".yaml", ".yml")
-LONGEST_NAME = 200  # bytes of a name to which something is added
 Signature = list[int]  # time of writing [ns], size
-
-
-@dataclass(slots=True)
-class Emptied:
-    """What became of the files: names of the accepted, errors of the rejected, names left."""
-
-    accepted: list[str] = field(default_factory=list)
-    rejected: dict[str, BasisError] = field(default_factory=dict)
-    left: dict[str, Signature] = field(default_factory=dict)
 
 
 def inbox_of(settings: Settings) -> Path:
     """Return the directory where requests are dropped."""
-    return settings.results_dir / DIRECTORY
+    return settings.results_dir / "inbox"
 
 
 def empty_inbox(
@@ -46,8 +35,8 @@ def empty_inbox(
     settle_seconds: float,
     now: float,
     limit: int,
-) -> Emptied:
-    """Hand settled files to the queue, the oldest first.
+) -> dict[str, Signature]:
+    """Hand settled files to the queue, the oldest first; return those that are left.
 
     Parameters
     ----------
@@ -59,81 +48,54 @@ def empty_inbox(
     ------
     ResultsError: the queue cannot be used; the files not yet handed over stay.
     """
-    done, inbox = Emptied(), inbox_of(settings)
-    for path, signature in _files(inbox)[:limit]:
+    left: dict[str, Signature] = {}
+    for path, signature in _files(inbox_of(settings))[:limit]:
         if seen.get(path.name) != signature or is_young(signature[0], settle_seconds, now):
-            done.left[path.name] = signature
+            left[path.name] = signature
             continue
         try:
-            submit(settings, _request(path), configs)
+            submit(settings, read_request(path), configs)
         except (BacktestError, ConfigError) as error:
             if error.code == "BT-005":  # halted: it waits
-                done.left[path.name] = signature
+                left[path.name] = signature
             else:
-                done.rejected[path.name] = error
                 _reject(settings, path, error)
         else:
-            _move(path, inbox / ACCEPTED)
-            done.accepted.append(path.name)
-    return done
+            _move(path, ACCEPTED)
+    return left
 
 
 def _files(inbox: Path) -> list[tuple[Path, Signature]]:
+    """List the files that may be requests, the oldest first."""
     if not inbox.is_dir():
         return []
-    found = []
+    for name in (ACCEPTED, REJECTED):
+        if not (inbox / name).is_dir() and os.path.lexists(inbox / name):
+            (inbox / name).rename(inbox / f"{name}.json")  # to be rejected as any other file
+        (inbox / name).mkdir(exist_ok=True)
     with os.scandir(inbox) as entries:
-        for entry in entries:
-            if entry.name in (ACCEPTED, REJECTED) and Path(entry.path).is_dir():
-                continue
-            named = entry.name in (ACCEPTED, REJECTED) or entry.name.lower().endswith(SUFFIXES)
-            if named and not entry.name.startswith("."):
-                stat = entry.stat(follow_symlinks=False)
-                found.append((Path(entry.path), [stat.st_mtime_ns, stat.st_size]))
-    return sorted(found, key=_order)
-
-
-def _order(item: tuple[Path, Signature]) -> tuple[bool, bool, int, str]:
-    """The oldest first; before them a file in the place of a directory that others move to."""
-    path, signature = item
-    return (path.name != REJECTED, path.name != ACCEPTED, signature[0], path.name)
-
-
-def _request(path: Path) -> BacktestRequest:
-    if path.name in (ACCEPTED, REJECTED):
-        what = f"{path.name} is the name of a directory of the inbox"
-        raise ConfigError("CONFIG-013", what, where=path.name)
-    if not path.is_file():
-        raise ConfigError("CONFIG-013", "it is not a file that can be read", where=path.name)
-    return read_request(path)
+        found = [
+            (Path(entry.path), entry.stat(follow_symlinks=False))
+            for entry in entries
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+        ]
+    signed = [(path, [stat.st_mtime_ns, stat.st_size]) for path, stat in found]
+    return sorted(signed, key=lambda item: (item[1][0], item[0].name))
 
 
 def _reject(settings: Settings, path: Path, error: BasisError) -> None:
-    moved = _move(path, path.parent / REJECTED)
+    moved = _move(path, REJECTED)
     content = {name: value for name, value in error.as_json().items() if name != "stack_trace"}
-    report = moved.with_name(f"{_shortened(moved.name)}.error.json")
+    shortened = os.fsdecode(os.fsencode(moved.name)[:240])  # a name has at most 255 bytes
+    report = moved.with_name(f"{shortened}.error.json")
     report.write_text(json.dumps(content, indent=1) + "\n")
     fields = {"file": path.name, "code": error.code, "reason": error.what}
     emit(settings, EventType.REQUEST_REJECTED, COMPONENT, **fields)
 
 
-def _move(path: Path, directory: Path) -> Path:
-    """Move a file, keeping what has its name there already."""
-    if path == directory:  # the file is in the place of the directory
-        path = path.rename(path.with_name(f".{path.name}"))
-    elif os.path.lexists(directory) and not directory.is_dir():
-        _move(directory, directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    name = path.name.removeprefix(".")
-    target, number = directory / name, 1
+def _move(path: Path, directory: str) -> Path:
+    """Move a file into a directory of the inbox, keeping what has its name there already."""
+    target = path.parent / directory / path.name
     while os.path.lexists(target):
-        number += 1
-        target = directory / f"{_shortened(Path(name).stem)}.{number}{path.suffix}"
+        target = target.with_name(f"{time.time_ns()}-{path.name[-50:]}")
     return path.rename(target)
-
-
-def _shortened(name: str) -> str:
-    """Return the name, or as much of it as leaves room for a suffix, with a hash of the rest."""
-    if len(name.encode()) <= LONGEST_NAME:
-        return name
-    return f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{sha256(name)[:8]}"

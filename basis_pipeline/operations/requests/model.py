@@ -100,6 +100,8 @@ def read_request(path: Path) -> BacktestRequest:
         CONFIG-005 it does not fit.
     """
     try:
+        if not path.is_file():
+            raise OSError("it is not a file")
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:

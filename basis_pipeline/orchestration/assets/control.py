@@ -1,20 +1,17 @@
-"""`platform/control`: the state of emergency control, and the age of the data held against it."""
+"""`platform/control`: the state of emergency control."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from basis_pipeline.config import slice_mode
-from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits, unknown_modes
+from basis_pipeline.config.control import load_control_limits, unknown_modes
 from basis_pipeline.errors import BasisError
-from basis_pipeline.operations.control import ControlState, Measurement
-from basis_pipeline.operations.control.measurements import data_ages
+from basis_pipeline.operations.control import ControlState, read_state
 from basis_pipeline.operations.control.state import transitions
 from basis_pipeline.orchestration.checks import check_result, check_spec
-from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, verdict_of
+from basis_pipeline.orchestration.control import CONTROL, STATE, verdict_of
 from basis_pipeline.orchestration.failures import error_metadata
 from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.resources import RunOptions
@@ -49,13 +46,12 @@ def control_asset() -> dg.AssetsDefinition:
     def control(
         context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """Hold the age of the data against its limit, and show the state."""
+        """Show the state, its changes and the open breaches."""
         try:
             settings, config_dir = options.settings, config_directory()
-            limits = load_control_limits(config_dir)
-            state = enforce_limits(context.instance, settings, _ages(options, limits), limits)
+            state = read_state(settings)
             verdict, metadata = verdict_of(state), _tables(settings, state)
-            if ignored := unknown_modes(config_dir, limits):
+            if ignored := unknown_modes(config_dir, load_control_limits(config_dir)):
                 context.log.warning(str(ignored))
                 metadata["ignored_limits"] = ignored.what
         except BasisError as error:  # nobody knows whether work may go on
@@ -64,20 +60,6 @@ def control_asset() -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return control
-
-
-def _ages(options: RunOptions, limits: ControlLimits) -> list[Measurement]:
-    """Measure the data of every mode whose age is limited; a broken mode has its own gates."""
-    if not any(of.get(Limit.DATA_AGE) for of in (limits.overall, *limits.modes.values())):
-        return []
-    configs, slices = options.configs, []
-    for mode in configs.modes:
-        if limits.of(mode)[Limit.DATA_AGE]:
-            try:
-                slices.append(slice_mode(configs, mode))
-            except BasisError:
-                continue
-    return data_ages(options.data, configs, slices, datetime.now(UTC))
 
 
 def _unknown(error: BasisError) -> Verdict:

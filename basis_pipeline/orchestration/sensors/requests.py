@@ -35,7 +35,7 @@ def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.Sens
     ) -> dg.SensorResult:
         known = json.loads(context.cursor) if context.cursor else {}
         seen, number = known.get("seen", {}), known.get("number", 0)
-        emptied = empty_inbox(
+        left = empty_inbox(
             settings,
             current_configs(),
             seen,
@@ -47,7 +47,7 @@ def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.Sens
         busy = context.instance.get_runs_count(serving)
         head = [] if busy else waiting(settings, limits.requests_a_run)
         # The number makes a batch that was not served through be asked for again.
-        cursor = json.dumps({"seen": emptied.left, "number": number + bool(head)})
+        cursor = json.dumps({"seen": left, "number": number + bool(head)})
         if not head:
             why = "the requests at the head are being served" if busy else "no request waits"
             return dg.SensorResult(skip_reason=why, cursor=cursor)

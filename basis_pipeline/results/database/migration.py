@@ -44,7 +44,7 @@ def existing(url: str) -> Engine | None:
         return None
     engine = connect(url)
     with reading(engine) as connection:
-        if not inspect(connection).has_table(RUNS.name):
+        if not {RUNS.name, VERSION_TABLE}.intersection(inspect(connection).get_table_names()):
             return None
     migrate(engine)
     return engine

@@ -175,9 +175,7 @@ CONTROL_TRANSITIONS = Table(
     METADATA,
     Column("version", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …
     *_times("at"),
-    *_texts("state", "previous", "by", "reason"),
-    *_texts("breaches"),  # those it was made for, JSON
-    *_texts("pipeline_run"),
+    *_texts("state", "previous", "by", "reason", "pipeline_run"),
 )
 
 # One row: what is open now, replaced as a whole by who holds the lock of the state.

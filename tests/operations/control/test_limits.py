@@ -71,12 +71,12 @@ def test_one_more_figure_never_gives_a_milder_state(
 def test_an_accepted_breach_covers_exactly_what_is_no_worse(
     limit: Limit, accepted: float, value: float
 ) -> None:
-    """Only the age of data, which grows by itself, is accepted until it is over."""
+    """In whatever direction the limit looks; a worse level is never covered."""
 
     def breach(at: float, level: State) -> OpenBreach:
         return OpenBreach(limit, at, MODE, level=level, bound=1.0, since=NOW)
 
-    is_no_worse = limit is Limit.DATA_AGE or not limit.is_worse(value, than=accepted)
+    is_no_worse = not limit.is_worse(value, than=accepted)
     old = breach(accepted, State.HALT)
     assert is_covered(breach(value, State.HALT), by=old) == is_no_worse
     assert not is_covered(old, by=breach(accepted, State.ALERT))
@@ -124,11 +124,11 @@ def test_the_reason_names_the_worst_first() -> None:
 
 
 def test_the_committed_limits_watch_every_mode() -> None:
-    """Every limit is there for every mode, and only the age of data is not watched."""
+    """Every limit is there, and watched, for every mode."""
     for mode in ("", *load_configs(CONFIGS).modes):
         limits = COMMITTED.of(mode)
         assert set(limits) == set(Limit)
-        assert [limit for limit, bounds in limits.items() if bounds is None] == [Limit.DATA_AGE]
+        assert None not in limits.values()
 
 
 @pytest.mark.parametrize(

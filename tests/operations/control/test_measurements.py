@@ -1,16 +1,13 @@
 """What is measured: the worst figures of a run, and the age of what was delivered."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from basis_pipeline.config import load_configs, slice_mode
+from basis_pipeline.config import load_configs
 from basis_pipeline.config.control import Limit
-from basis_pipeline.market.sample import write_sample
-from basis_pipeline.operations.control.measurements import data_ages, measurements_of
+from basis_pipeline.operations.control.measurements import measurements_of
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.settings import project_root
 from tests.results.made_run import make_run
@@ -47,21 +44,3 @@ def test_figures_are_the_runs_own_and_what_is_not_defined_is_left_out() -> None:
     assert figures[Limit.DELTA] == 0.01
     assert Limit.HEALTH_FACTOR not in figures
     assert {figure.mode for figure in found} == {result.mode}
-
-
-def test_data_age_from_their_last_row_to_now(tmp_path: Path) -> None:
-    """By mode and family; what has no times, or is not there, has no age."""
-    write_sample(tmp_path / "data", days=60)
-    slices = [slice_mode(CONFIGS, mode) for mode in ("pure_lending", "btc_basis")]
-    (rates,) = (tmp_path / "data").glob("protocol_data/aave/rates/*_USDT_rates_*.csv")
-    last = datetime.fromisoformat(rates.read_text().splitlines()[-1].partition(",")[0])
-    now = last + timedelta(hours=30)
-    ages = {
-        (f.mode, f.subject): f.value for f in data_ages(tmp_path / "data", CONFIGS, slices, now)
-    }
-    assert ages["pure_lending", "aave_usdt_rates"] == 30.0
-    assert {mode for mode, _ in ages} == {"pure_lending", "btc_basis"}
-    assert not any(family.endswith("risk_params") for _, family in ages)
-    rates.unlink()
-    left = data_ages(tmp_path / "data", CONFIGS, slices, now)
-    assert "aave_usdt_rates" not in {figure.subject for figure in left}

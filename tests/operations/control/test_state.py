@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from basis_pipeline.config.control import ControlLimits, Limit, load_control_limits
+from basis_pipeline.config.control import Limit
 from basis_pipeline.errors import BacktestError, BasisError, CommandError, ResultsError
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
@@ -30,13 +30,6 @@ from tests.operations.control.conftest import settings_at
 MODE = "btc_basis"
 GATE = "raw/aave_usdt_rates landed"
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
-
-
-def watched(**bounds: tuple[float | None, float | None]) -> ControlLimits:
-    """The committed limits with some of them replaced: alert and halt by name."""
-    changed = {Limit(k): {"alert": alert, "halt": halt} for k, (alert, halt) in bounds.items()}
-    committed = load_control_limits(project_root() / "configs")
-    return ControlLimits(name="limits", overall={**committed.overall, **changed}, modes={})
 
 
 def failing(count: float) -> list[Measurement]:
@@ -169,19 +162,6 @@ def test_failed_gates_are_counted_anew_after_a_resume(settings: Settings) -> Non
     found = [control.enforce_limits(settings, failing(count)).name for count in (0, 1, 0, 2, 3)]
     assert found == [State.NORMAL, State.ALERT, State.NORMAL, State.ALERT, State.HALT]
     assert control.read_state(settings).resumed_at == resumed_at
-
-
-def test_the_age_of_data_is_accepted_until_new_ones_come(settings: Settings) -> None:
-    """It grows while nobody can do anything, and that alone is no news."""
-    limits = watched(data_age_hours=(24.0, 48.0))
-
-    def aged(hours: float) -> State:
-        measured = [Measurement(Limit.DATA_AGE, hours, MODE, "aave_usdt_rates")]
-        return control.enforce_limits(settings, measured, limits).name
-
-    assert aged(50.0) is State.HALT
-    control.resume(settings, reason="the venue is closed", by="ann")
-    assert [aged(60.0), aged(1.0), aged(30.0)] == [State.NORMAL, State.NORMAL, State.ALERT]
 
 
 def test_a_figure_that_is_not_a_number_halts_every_time(settings: Settings) -> None:
