@@ -1,9 +1,7 @@
 """`basis events`: what happened, when and in which run, from the audit log."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,9 +44,7 @@ def events(
         str | None, typer.Option(help="From here on: 2024-06-01, 2024-06-01T08:00, 2h, 3d.")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Up to here, without it.")] = None,
-    limit: Annotated[
-        int, typer.Option(min=0, help="Only the last so many; 0 shows all, as they are read.")
-    ] = 100,
+    limit: Annotated[int, typer.Option(min=0, help="Only the last so many; 0 shows all.")] = 100,
     form: Form = "table",
     results_dir: ResultsDir = None,
 ) -> None:
@@ -65,7 +61,7 @@ def events(
     from basis_pipeline.operations.audit_log import log_directory, read_events
 
     damages: list[EventError] = []
-    events_found = read_events(
+    found = read_events(
         log_directory(settings_of(results_dir=results_dir)),
         types=types or (),
         categories=categories or (),
@@ -76,39 +72,28 @@ def events(
         limit=limit or None,
         damages=damages,
     )
-    lines = _document(events_found) if form == "json" else _lines(events_found)
-    for line in lines:
-        print(line)
+    if form == "json":
+        documents = [{**asdict(event), "at": event.at.isoformat()} for event in found]
+        print("[" + ",\n ".join(map(json.dumps, documents)) + "]")
+    else:
+        print("\n".join([LINE.format(*TITLES), *map(_line, found)]))
     for damage in damages:
         screen.echo_error(damage)
 
 
-def _lines(events: "Iterable[Event]") -> Iterable[str]:
-    rows = (
-        LINE.format(
-            f"{event.at:%Y-%m-%d %H:%M:%S}.{event.at.microsecond // 1000:03}",
-            event.level,
-            event.type,
-            event.run_id,
-            event.mode,
-            event.component,
-            ", ".join(f"{name} {_short(value)}" for name, value in event.fields.items()),
-        ).rstrip()
-        for event in events
-    )
-    return chain([LINE.format(*TITLES)], rows)
+def _line(event: "Event") -> str:
+    return LINE.format(
+        f"{event.at:%Y-%m-%d %H:%M:%S}.{event.at.microsecond // 1000:03}",
+        event.level,
+        event.type,
+        event.run_id,
+        event.mode,
+        event.component,
+        ", ".join(f"{name} {_short(value)}" for name, value in event.fields.items()),
+    ).rstrip()
 
 
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-
-
-def _document(events: "Iterable[Event]") -> Iterable[str]:
-    """A JSON list, an event a line: it can be read while it is written."""
-    opening = "["
-    for event in events:
-        yield f"{opening}{json.dumps({**asdict(event), 'at': event.at.isoformat()})}"
-        opening = ","
-    yield "]" if opening == "," else "[]"

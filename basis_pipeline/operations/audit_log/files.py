@@ -7,7 +7,6 @@ import gzip
 import re
 import secrets
 import time
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -19,21 +18,7 @@ DIRECTORY = "events"
 KEPT_DAYS = 30
 # A process that was asleep over midnight may still hold a line of yesterday.
 QUIET_SECONDS = 600.0
-_NAME = re.compile(r"events-(\d{4}-\d\d-\d\d)-(\d+)\.jsonl(\.gz)?")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class LogFile:
-    """A file of the log."""
-
-    day: date
-    pid: int
-    path: Path
-
-    @property
-    def is_compressed(self) -> bool:
-        """Whether it is gzip."""
-        return self.path.suffix == ".gz"
+_NAME = re.compile(r"events-(\d{4}-\d\d-\d\d)-\d+\.jsonl(\.gz)?")
 
 
 def log_directory(settings: Settings) -> Path:
@@ -46,17 +31,18 @@ def log_path(directory: Path, day: str, pid: int) -> Path:
     return directory / f"events-{day}-{pid}.jsonl"
 
 
-def log_files(directory: Path) -> list[LogFile]:
-    """List the files by day and process; of a file and its compressed copy, the file."""
-    files: dict[str, LogFile] = {}
-    for path in directory.iterdir() if directory.is_dir() else ():
-        if match := _NAME.fullmatch(path.name):
-            day, pid, compressed = match.groups()
-            plain = path.name.removesuffix(".gz")
-            # Both exist for a moment between making the one and removing the other.
-            if not compressed or plain not in files:
-                files[plain] = LogFile(date.fromisoformat(day), int(pid), path)
-    return sorted(files.values())
+def log_files(directory: Path) -> list[Path]:
+    """List the files by day; of a file and its compressed copy, which may both exist, the file."""
+    files: dict[str, Path] = {}
+    for path in sorted(directory.glob("events-*")):
+        if _NAME.fullmatch(path.name):
+            files.setdefault(path.name.removesuffix(".gz"), path)
+    return list(files.values())
+
+
+def day_of(file: Path) -> date:
+    """Return the day (UTC) whose events a file of the log holds."""
+    return date.fromisoformat(file.name.removeprefix("events-")[:10])
 
 
 def retire_old_files(directory: Path, keep_days: int = KEPT_DAYS) -> None:
@@ -72,14 +58,14 @@ def retire_old_files(directory: Path, keep_days: int = KEPT_DAYS) -> None:
     problems = []
     for file in log_files(directory):
         try:
-            if file.day < today - timedelta(days=keep_days):
-                file.path.unlink(missing_ok=True)
-            elif file.day < today and not file.is_compressed:
-                _compress(file.path)
+            if day_of(file) < today - timedelta(days=keep_days):
+                file.unlink(missing_ok=True)
+            elif day_of(file) < today and file.suffix != ".gz":
+                _compress(file)
         except FileNotFoundError:
             continue  # another process was faster
         except OSError as error:
-            problems.append(f"{file.path}: {error.strerror}")
+            problems.append(f"{file}: {error.strerror}")
     if problems:
         what = f"{len(problems)} log files cannot be compressed or removed"
         raise EventError("EVENT-007", what, where="; ".join(problems[:3]))

@@ -2,9 +2,8 @@
 
 import gzip
 import zlib
-from collections import deque
-from collections.abc import Callable, Collection, Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,12 @@ import orjson
 
 from basis_pipeline.config.automation import AlertKind
 from basis_pipeline.errors import EventError
-from basis_pipeline.operations.audit_log.files import LogFile, log_files
+from basis_pipeline.operations.audit_log.files import day_of, log_files
 from basis_pipeline.operations.audit_log.model import Category, Event, EventType
 from basis_pipeline.times import parse_since
 
 FORMS = "2024-06-01, 2024-06-01T08:00, 2024-06-01T08:00+02:00; 90s, 30m, 2h, 3d, 1w before now"
 EARLIEST, LATEST = (time.replace(tzinfo=UTC) for time in (datetime.min, datetime.max))  # noqa: DTZ901
-
-Report = Callable[[EventError], None]
-_Wanted = Callable[[Event], bool]
 
 
 def read_events(
@@ -35,7 +31,7 @@ def read_events(
     until: str | datetime | None = None,
     limit: int | None = None,
     damages: list[EventError] | None = None,
-) -> Iterator[Event]:
+) -> list[Event]:
     """Read the events that match everything asked for, in order of time.
 
     Parameters
@@ -49,13 +45,12 @@ def read_events(
     Raises
     ------
     EventError: EVENT-005 when a type or category does not exist, EVENT-006 when a time cannot be
-        read or the span is empty, EVENT-008 when there is no log; while reading, EVENT-002 for a
-        line that is not an event, EVENT-003 for a last line cut short, EVENT-004 for a damaged
-        compressed file.
+        read or the span is empty, EVENT-008 when there is no log, EVENT-002 for a line that is not
+        an event, EVENT-003 for a last line cut short, EVENT-004 for a damaged compressed file.
     """
     _require_known(types, (*EventType, *AlertKind), "type")
     _require_known(categories, tuple(Category), "category")
-    start, end = _time(since, EARLIEST), _time(until, LATEST)
+    start, end = parse_time(since or EARLIEST), parse_time(until or LATEST)
     if start >= end:
         what = f"there is no time between {since} and {until}"
         raise EventError("EVENT-006", what, available=FORMS)
@@ -71,12 +66,17 @@ def read_events(
             and (run_id is None or event.run_id == run_id)
         )
 
-    files = [file for file in log_files(directory) if start.date() <= file.day <= end.date()]
-    days = [list(group) for _, group in groupby(files, key=_day)]
-    report = _raise if damages is None else damages.append
-    if limit is None:
-        return (event for day in days for event in _events(day, wanted, report))
-    return _last(days, wanted, report, limit)
+    problems: list[EventError] = [] if damages is None else damages
+    files = [file for file in log_files(directory) if start.date() <= day_of(file) <= end.date()]
+    events: list[Event] = []
+    for _, day in groupby(reversed(files), key=day_of):
+        if limit is not None and len(events) >= limit:
+            break
+        found = [event for file in day for event in _read(file, problems) if wanted(event)]
+        events = sorted(found, key=lambda event: (event.at, event.pid, event.seq)) + events
+    if problems and damages is None:
+        raise problems[0]
+    return events if limit is None else events[max(0, len(events) - limit) :]
 
 
 def parse_time(text: str | datetime) -> datetime:
@@ -95,53 +95,25 @@ def parse_time(text: str | datetime) -> datetime:
         raise EventError("EVENT-006", what, available=FORMS) from None
 
 
-def _time(text: str | datetime | None, otherwise: datetime) -> datetime:
-    return otherwise if text is None else parse_time(text)
-
-
-def _require_known(asked: Collection[str], known: Collection[str], noun: str) -> None:
-    if unknown := sorted(set(asked) - set(known)):
+def _require_known(names: Collection[str], known: Collection[str], noun: str) -> None:
+    if unknown := sorted(set(names) - set(known)):
         what = f"there is no {noun} of event called {', '.join(unknown)}"
         raise EventError("EVENT-005", what, available=", ".join(known))
 
 
-def _day(file: LogFile) -> date:
-    return file.day
-
-
-def _last(
-    days: list[list[LogFile]], wanted: _Wanted, report: Report, limit: int
-) -> Iterator[Event]:
-    """The last events, from the last day backwards."""
-    events: deque[Event] = deque()
-    for day in reversed(days):
-        if len(events) >= limit:
-            break
-        events.extendleft(reversed(deque(_events(day, wanted, report), limit - len(events))))
-    yield from events
-
-
-def _events(day: list[LogFile], wanted: _Wanted, report: Report) -> list[Event]:
-    """The events of one day's files that match, in order of time."""
-    events = [event for file in day for event in _read(file.path, report) if wanted(event)]
-    return sorted(events, key=lambda event: (event.at, event.pid, event.seq))
-
-
-def _read(path: Path, report: Report) -> Iterator[Event]:
-    number = 0
+def _read(path: Path, problems: list[EventError]) -> Iterator[Event]:
     try:
-        content = _content(path)
-        for number, line in enumerate(content.splitlines(keepends=True), start=1):
+        for number, line in enumerate(_content(path).splitlines(keepends=True), start=1):
             where = f"{path}, line {number}"
             if not line.endswith(b"\n"):
-                report(EventError("EVENT-003", "the last line is cut short", where=where))
+                problems.append(EventError("EVENT-003", "the last line is cut short", where=where))
                 continue
             try:
                 yield _parse(line)
             except (ValueError, TypeError, KeyError):
-                report(EventError("EVENT-002", "a line is not an event", where=where))
+                problems.append(EventError("EVENT-002", "a line is not an event", where=where))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        report(EventError("EVENT-004", f"not readable: {error}", where=str(path)))
+        problems.append(EventError("EVENT-004", f"not readable: {error}", where=str(path)))
     except FileNotFoundError:
         return  # removed as too old since the directory was listed
 
@@ -160,7 +132,3 @@ def _parse(line: bytes) -> Event:
     if not isinstance(values["fields"], dict):
         raise TypeError("the fields are not a mapping")
     return Event(**values)
-
-
-def _raise(error: EventError) -> None:
-    raise error
