@@ -58,7 +58,7 @@ def child(home: Path, data: Path) -> None:
     """Print seconds of what the commands do after their imports, the first time and again."""
     from basis_pipeline.config import load_configs
     from basis_pipeline.config.health import load_health_limits
-    from basis_pipeline.operations.gate_reports import gates_junit
+    from basis_pipeline.operations.gate_reports import gates_json
     from basis_pipeline.operations.health.check import check_health
     from basis_pipeline.orchestration.build import build_defs
     from basis_pipeline.orchestration.instance import opened_instance
@@ -68,7 +68,7 @@ def child(home: Path, data: Path) -> None:
     def answer() -> int:
         with opened_instance(home) as instance:
             gates = all_gates(instance, build_defs())
-        gates_junit(gates, strict=True)
+        gates_json(gates, strict=True)
         return len(gates)
 
     def health() -> None:

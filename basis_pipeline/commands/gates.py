@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 PIPELINE = range(1, 4)  # phases whose gates the pipeline's own runs evaluate
 Form = Annotated[
-    Literal["table", "json", "junit", "markdown", "html"],
+    Literal["table", "json", "html"],
     typer.Option("--format", help="A table to read, or a document."),
 ]
 
@@ -99,7 +99,7 @@ def gates(
 
 
 def _document(found: Sequence[Verdict], form: str, *, strict: bool, ui: str) -> str:
-    from basis_pipeline.operations.gate_reports import gates_json, gates_junit, gates_markdown
+    from basis_pipeline.operations.gate_reports import gates_json
     from basis_pipeline.reports.gates import gates_html
     from basis_pipeline.reports.page import Provenance
 
@@ -108,10 +108,6 @@ def _document(found: Sequence[Verdict], form: str, *, strict: bool, ui: str) -> 
             return gates_html(found, Provenance.now(), strict=strict, ui=ui)
         case "json":
             return gates_json(found, strict=strict)
-        case "junit":
-            return gates_junit(found, strict=strict)
-        case "markdown":
-            return gates_markdown(found, strict=strict)
     return screen.on_paper(lambda paper: _show(found, paper, strict=strict))
 
 

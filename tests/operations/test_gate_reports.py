@@ -2,18 +2,11 @@
 
 import json
 from datetime import UTC, datetime
-from xml.etree import ElementTree as ET
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from basis_pipeline.error_codes import PHASES
 from basis_pipeline.operations.gate_reports import (
     gates_json,
-    gates_junit,
-    gates_markdown,
 )
-from basis_pipeline.reports.gates import check_link, gates_html
+from basis_pipeline.reports.gates import gates_html
 from basis_pipeline.reports.page import Provenance
 from basis_pipeline.verdict import Status, Verdict
 
@@ -34,12 +27,6 @@ FAIL = PASS.at(check="reconciliation", status=Status.FAIL, message="a < b & \x00
 NOT_RUN = PASS.at(status=Status.NOT_RUN, message="never evaluated", evaluated_at=None)
 WRITTEN = Provenance(AT)
 ALL = [WARN, PASS, FAIL, NOT_RUN]
-
-
-def cases(text: str) -> dict[str, ET.Element]:
-    """Cases of a JUnit document by verdict, the first word of their output."""
-    found = ET.fromstring(text.encode()).iter("testcase")
-    return {str(case.findtext("system-out")).split(":")[0]: case for case in found}
 
 
 def test_json_holds_every_gate_and_the_verdicts() -> None:
@@ -72,76 +59,23 @@ def test_gates_that_one_fault_stops_are_one_entry() -> None:
 
 def test_a_reader_of_the_headline_alone_sees_what_never_ran() -> None:
     """A page that says PASS with half of its gates never evaluated would be believed."""
-    for told in (gates_markdown([PASS, NOT_RUN]), gates_html([PASS, NOT_RUN], WRITTEN)):
-        assert "PASS, 1 NOT RUN" in told
-    for told in (gates_markdown([PASS, WARN]), gates_html([PASS, WARN], WRITTEN)):
-        assert "Quality gates: PASS, " not in told
-    for told in (gates_markdown([FAIL, NOT_RUN]), gates_html([FAIL, NOT_RUN], WRITTEN)):
-        assert "Quality gates: FAIL" in told
+    assert "PASS, 1 NOT RUN" in gates_html([PASS, NOT_RUN], WRITTEN)
+    assert "Quality gates: PASS, " not in gates_html([PASS, WARN], WRITTEN)
+    assert "Quality gates: FAIL" in gates_html([FAIL, NOT_RUN], WRITTEN)
 
 
-def test_junit_tells_the_four_verdicts_apart() -> None:
-    """A build server counts failures and skipped gates; the evidence is the case's output."""
-    text = gates_junit(ALL)
-    root = ET.fromstring(text.encode())
-    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("4", "1", "1")
-    assert [suite.get("name") for suite in root] == ["2 data", "3 components and engine"]
-    found = cases(text)
-    assert set(found) == {"PASS", "WARN", "FAIL", "NOT RUN"}
-    assert found["FAIL"].find("failure") is not None
-    assert found["NOT RUN"].find("skipped") is not None
-    for verdict in ("PASS", "WARN"):
-        assert {child.tag for child in found[verdict]} == {"system-out"}
-    assert "outliers: 3" in str(found["WARN"].findtext("system-out"))
-    assert found["PASS"].get("classname") == "backtest/run[btc_basis]"
-
-
-def test_junit_agrees_with_the_exit_code_when_strict() -> None:
-    """What stops the line is a failure in the file too."""
-    root = ET.fromstring(gates_junit([NOT_RUN], strict=True).encode())
-    assert (root.get("failures"), root.get("skipped")) == ("1", "0")
-
-
-@given(st.text())
-def test_junit_is_well_formed_whatever_a_check_says(message: str) -> None:
-    """Markup and control characters of a message break no build server."""
-    text = gates_junit([FAIL.at(message=message, evidence={"said": message})])
-    assert len(cases(text)) == 1
-
-
-def test_a_gate_links_to_its_check_in_the_ui() -> None:
-    """A person gets from a verdict to its history and evidence in one step."""
-    assert check_link(PASS) == "/assets/backtest/run?view=checks&checkDetail=closed_form"
-
-
-def test_every_form_tells_scenario_sets_apart() -> None:
+def test_every_form_keeps_scenario_sets_apart() -> None:
     """One check of one mode over two sets: two gates, each with its own name and verdict."""
     crises = PASS.at(asset="stress/run", check="worst_case", scenario_set="crises")
     replays = crises.at(scenario_set="replays", status=Status.FAIL, message="too deep")
     own = crises.at(asset="sweep/run", scenario_set="btc_basis")
-    pair = [crises, replays, own]
-    rows = json.loads(gates_json(pair))["gates"]
+    rows = json.loads(gates_json([crises, replays, own]))["gates"]
     assert {(row["mode"], row["scenario_set"]) for row in rows[:2]} == {
         ("btc_basis", "crises"),
         ("btc_basis", "replays"),
     }
-    found = cases(gates_junit(pair[:2]))
-    assert found["PASS"].get("classname") == "stress/run[btc_basis|crises]"
-    assert found["FAIL"].get("classname") == "stress/run[btc_basis|replays]"
-    lines = gates_markdown(pair).splitlines()
-    assert [line for line in lines if "FAIL | [stress/run[btc_basis\\|replays] worst_case]" in line]
-    page = gates_html(pair, WRITTEN)
+    page = gates_html([crises, replays, own], WRITTEN)
     for name in ("btc_basis · crises", "stress/run[btc_basis|replays] worst_case"):
         assert name in page
     for row in ("stress/run[crises] worst_case", "stress/run[replays]", "sweep/run worst_case"):
         assert f">{row}" in page
-
-
-def test_markdown_has_a_row_a_gate_with_its_link() -> None:
-    """A comment on a change shows phases, verdicts and where to look; a bar breaks no cell."""
-    text = gates_markdown(ALL, strict=True)
-    assert text.startswith("# Quality gates: FAIL")
-    rows = [line for line in text.splitlines() if "checkDetail=" in line]
-    assert len(rows) == len(ALL)
-    assert any("\\|" in row for row in rows)
-    assert f"## 2 {PHASES[2]}: WARN" in text

@@ -20,7 +20,7 @@ from basis_pipeline.operations.health.model import (
     Status,
     faulty,
 )
-from basis_pipeline.settings import Settings, files_with_secrets, load_settings, project_root
+from basis_pipeline.settings import Settings, config_directory, files_with_secrets, load_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def check_health(
     config_dir: the project's `configs/` when not given.
     limits: those of the configuration when not given.
     """
-    place = Place(environ, overrides, config_dir or project_root() / "configs", limits)
+    place = Place(environ, overrides, config_dir, limits)
     try:
         configs = place.configs
     except BasisError:
@@ -87,8 +87,13 @@ class Place:
 
     environ: Mapping[str, str] | None = None
     overrides: Mapping[str, str | Path | date | None] = field(default_factory=dict)
-    config_dir: Path = Path("configs")
+    given_config_dir: Path | None = None
     given_limits: HealthLimits | None = None
+
+    @cached_property
+    def config_dir(self) -> Path:
+        """Find the configuration."""
+        return self.given_config_dir or config_directory(self.environ)
 
     @cached_property
     def settings(self) -> Settings:
