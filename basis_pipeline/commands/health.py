@@ -24,7 +24,7 @@ def health(
     data_dir: DataDir = None,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Show the health of every component: settings, configuration, data, engine, store, platform.
+    """Show the health of every component: settings, configuration, data, store, platform.
 
     healthy, degraded (works, but look), unhealthy (its own fault), not ready (no fault, but it
     cannot work yet, or waits for what is unhealthy), unknown. Exit code 1 when a component is

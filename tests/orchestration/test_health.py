@@ -41,7 +41,7 @@ def test_every_component_is_a_check_of_phase_4(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     checks = [key for key in graph.asset_check_keys if key.asset_key == HEALTH]
     configs = current_configs()
-    assert len(checks) == 10 + len(configs.datasets) + len(configs.modes)
+    assert len(checks) == 9 + len(configs.datasets) + len(configs.modes)
     assert {graph.get_check_spec(key).metadata[PHASE] for key in checks} == {4}
 
 
@@ -80,7 +80,7 @@ def test_a_fault_fails_its_check_warns_where_it_is_felt_and_exits_1(
     ended = command(tmp_path, "--json")
     assert ended.returncode == 0, ended.stderr
     statuses = {c["name"]: c["status"] for c in json.loads(ended.stdout)["components"]}
-    assert (statuses["feed/bybit_ethusdt_perp"], statuses["engine"]) == ("not ready", "healthy")
+    assert (statuses["feed/bybit_ethusdt_perp"], statuses["disk"]) == ("not ready", "healthy")
     assert place.run("eth_basis").modes[0].run_id
     assert all(found.passed for found in observe(place).values())
     (path,) = place.data.glob(PERP)

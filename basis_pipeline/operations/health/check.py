@@ -124,7 +124,6 @@ def component_graph(
         "results_store": Node(lambda: probes.results_store(place.settings), ("settings", "disk")),
         "event_log": Node(lambda: probes.event_log(place.settings), ("settings", "disk")),
         "control": Node(lambda: probes.control(place.settings), ("results_store",)),
-        "engine": Node(probes.engine, ("memory",)),
         "daemon": Node(partial(_daemon, place, metrics), loaded),
         "sensors": Node(lambda: probes.sensors(metrics), ("daemon",)),
     }
@@ -136,7 +135,7 @@ def component_graph(
     for mode in configs.mode_names if configs else ():
         assert configs is not None
         feeds = (f"feed/{name}" for name in _datasets_of(configs, mode))
-        needs = ("configuration", *feeds, "engine", "disk", "control")
+        needs = ("configuration", *feeds, "memory", "disk", "control")
         # Results wait in their directories while the store is down.
         eased_by = ("results_store", "event_log")
         graph[f"mode/{mode}"] = Node(partial(_mode, configs, mode), needs, eased_by)

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -70,12 +71,18 @@ def disk(settings: Settings, room: Room) -> Finding:
     rooms = []
     for place in (settings.results_dir, *([database.parent] if database else [])):
         directory = next(p for p in (place, *place.parents) if p.is_dir())
-        free = shutil.disk_usage(directory).free / MIB
         try:
-            _write_probe(directory)
+            with tempfile.TemporaryFile(dir=directory) as file:
+                file.write(bytes(64 * 1024))
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
-            free = 0.0 if error.errno in FULL else free
-        rooms.append((free, directory))
+            if error.errno not in FULL:
+                what = f"results cannot be written: {error.strerror}"
+                raise HealthError("HEALTH-002", what, where=str(directory)) from error
+            rooms.append((0.0, directory))
+        else:
+            rooms.append((shutil.disk_usage(directory).free / MIB, directory))
     free, directory = min(rooms)
     return _room_left(free, room, "HEALTH-002", "MiB free on disk", str(directory))
 
@@ -90,37 +97,8 @@ def _room_left(free: float, room: Room, code: str, unit: str, where: str) -> Fin
     return faulty(error, Status.UNHEALTHY if is_short else Status.DEGRADED)
 
 
-def _write_probe(directory: Path) -> None:
-    """Write some blocks into a directory and remove them again. Raises OSError."""
-    probe = directory / f".health-{os.getpid()}"
-    try:
-        with probe.open("wb") as file:
-            file.write(bytes(64 * 1024))
-            file.flush()
-            os.fsync(file.fileno())
-    finally:
-        with suppress(OSError):
-            probe.unlink()
-
-
-def _unwritable(place: Path) -> str:
-    """Return why nothing can be written there; empty when something can."""
-    if not place.is_dir():
-        return "a file is in its place"
-    try:
-        _write_probe(place)
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    return ""
-
-
-def engine() -> Finding:
-    """Look whether the engine is compiled: compiling takes longer than a report may."""
-    from basis_pipeline.runs.compilation import is_compiled
-
-    if is_compiled():
-        return Finding(Status.HEALTHY, "compiled")
-    return Finding(Status.NOT_READY, "not compiled yet: the first run compiles it")
+def _is_writable(directory: Path) -> bool:
+    return directory.is_dir() and os.access(directory, os.W_OK)
 
 
 def results_store(settings: Settings) -> Finding:
@@ -128,8 +106,8 @@ def results_store(settings: Settings) -> Finding:
     directories = settings.results_dir / RUNS_DIRECTORY
     file = sqlite_file(settings.results_db_url)
     for place in (settings.results_dir, directories, *([file.parent] if file else [])):
-        if place.exists() and (fault := _unwritable(place)):
-            what = f"results cannot be stored: {fault}"
+        if place.exists() and not _is_writable(place):
+            what = "results cannot be stored: no directory that can be written"
             raise ResultsError("RS-001", what, where=str(place))
     try:
         engine = existing(settings.results_db_url)
@@ -154,8 +132,8 @@ def event_log(settings: Settings) -> Finding:
     directory = log_directory(settings)
     if not directory.exists():
         return Finding(Status.NOT_READY, "nothing is logged yet: the first run makes it")
-    if fault := _unwritable(directory):
-        what = f"the event log cannot be written: {fault}"
+    if not _is_writable(directory):
+        what = "the event log is not a directory that can be written"
         raise EventError("EVENT-001", what, where=str(directory))
     return Finding(Status.HEALTHY, "can be written", where=str(directory))
 

@@ -46,7 +46,7 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         description=(
             "Whether every component works: settings, configuration, data feeds, modes, "
-            "engine, results store, event log, daemon, sensors, disk, memory; and what each that "
+            "results store, event log, daemon, sensors, disk, memory; and what each that "
             "does not stops. Observed every hour once its schedule is switched on.\n\n"
             "**Units:** durations in seconds; a component is healthy, degraded, unhealthy, not "
             "ready or unknown. **Source:** the instance, the directories a run would use, and the "
