@@ -19,7 +19,7 @@ from basis_pipeline.commands.options import (
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
-    from basis_pipeline.operations.requests import BacktestRequest, Served
+    from basis_pipeline.operations.requests import Served
     from basis_pipeline.settings import Settings
 
 TITLES = ("number", "request", "mode", "status", "result, or why there is none")
@@ -55,99 +55,58 @@ def request(
       basis request calm-1
       basis request calm-1 --cancel
     """
+    from basis_pipeline.config import parse_assignments
+    from basis_pipeline.config.loading import validate
+    from basis_pipeline.operations.requests.model import BacktestRequest, read_request
     from basis_pipeline.operations.requests.queue import requests_of, submit
 
     settings = settings_of(results_dir=results_dir)
-    options = bool(request_id or mode or start or end or capital or overrides)
-    if name is None and cancel:
-        what = "--cancel needs the name of a request"
-        raise CommandError("API-001", what, where="basis request")
-    if name is None and options:
-        given = _from_options(request_id, mode, start, end, capital, overrides)
-        _show([submit(settings, given)], form)
-    elif name is None:
-        _show(requests_of(settings), form)
-    elif options:
-        what = "a name or a file cannot be combined with options of a new request"
-        raise CommandError("API-001", what, where=name)
-    elif _is_file(name) and not cancel:
-        from basis_pipeline.operations.requests.model import read_request
-
-        _show([submit(settings, read_request(Path(name)))], form)
-    else:
-        _show_one(settings, _canceled(settings, name) if cancel else _named(settings, name), form)
-
-
-def _is_file(name: str) -> bool:
-    return "/" in name or name.endswith((".json", ".yaml", ".yml")) or Path(name).is_file()
-
-
-def _named(settings: "Settings", name: str) -> "Served":
-    from basis_pipeline.operations.requests.queue import request_named, requests_of
-
-    if served := request_named(settings, name):
-        return served
-    known = [served.request.request_id for served in requests_of(settings)][-20:]
-    what = f"there is no request {name!r}"
-    raise CommandError("API-001", what, where="basis request", available=", ".join(known))
-
-
-def _canceled(settings: "Settings", name: str) -> "Served":
-    from basis_pipeline.operations.requests.model import Status
-    from basis_pipeline.operations.requests.queue import cancel
-
-    served = cancel(settings, name) or _named(settings, name)
-    if served.status is not Status.CANCELED:
-        what = f"the request {name} is {served.status.value}: only a queued one can be canceled"
-        raise CommandError("API-001", what, where="basis request")
-    return served
-
-
-def _from_options(
-    request_id: str | None,
-    mode: str | None,
-    start: str | None,
-    end: str | None,
-    capital: float | None,
-    overrides: list[str] | None,
-) -> "BacktestRequest":
-    from basis_pipeline.config import parse_assignments
-    from basis_pipeline.config.loading import validate
-    from basis_pipeline.operations.requests.model import BacktestRequest
-
-    if request_id is None or mode is None:
-        what = "a request without a file needs --id and --mode"
-        raise CommandError("API-001", what, where="basis request")
     values: dict[str, Any] = {"request_id": request_id, "mode": mode, "start": start, "end": end}
     values |= {"capital": capital, "overrides": parse_assignments(overrides or ())}
-    return validate(BacktestRequest, values, f"request {request_id}")
+    if name is None and cancel:
+        raise _unusable("--cancel needs the name of a request")
+    if name is not None and any(values.values()):
+        raise _unusable("a name or a file cannot be combined with options of a new request")
+    if name is None and not any(values.values()):
+        _show(requests_of(settings), form)
+    elif name is None:
+        if request_id is None or mode is None:
+            raise _unusable("a request without a file needs --id and --mode")
+        given = validate(BacktestRequest, values, f"request {request_id}")
+        _show([submit(settings, given)], form)
+    elif not cancel and (name.endswith((".json", ".yaml", ".yml")) or Path(name).is_file()):
+        _show([submit(settings, read_request(Path(name)))], form)
+    else:
+        _show_one(settings, _named(settings, name, cancel=cancel), form)
+
+
+def _unusable(what: str, available: str = "") -> CommandError:
+    return CommandError("API-001", what, where="basis request", available=available)
+
+
+def _named(settings: "Settings", name: str, *, cancel: bool) -> "Served":
+    """Find the request of a name; cancel it when it is to be canceled."""
+    from basis_pipeline.operations.requests.model import Status
+    from basis_pipeline.operations.requests.queue import cancel as canceled
+    from basis_pipeline.operations.requests.queue import request_named, requests_of
+
+    served = canceled(settings, name) if cancel else request_named(settings, name)
+    if served is None:
+        known = [served.request.request_id for served in requests_of(settings)][-20:]
+        raise _unusable(f"there is no request {name!r}", ", ".join(known))
+    if cancel and served.status is not Status.CANCELED:
+        what = f"the request {name} is {served.status.value}: only a queued one can be canceled"
+        raise _unusable(what)
+    return served
 
 
 def _show(requests: "list[Served]", form: Form) -> None:
     if form == "json":
-        print(json.dumps([_document(served) for served in requests], indent=2))
+        print(json.dumps([served.to_json() for served in requests], indent=2))
     elif not requests:
         screen.echo("No request was ever made.")
     else:
-        rows = [_row(served) for served in requests]
-        screen.console().print(screen.table("", TITLES, rows))
-
-
-def _show_one(settings: "Settings", served: "Served", form: Form) -> None:
-    """Show one request, with the verdicts of its result."""
-    from basis_pipeline.results.store import read_verdicts
-
-    directory = settings.results_dir / "runs" / served.run_id
-    verdicts = read_verdicts(directory) if served.run_id else []
-    if form == "json":
-        given = [verdict.to_json() for verdict in verdicts]
-        print(json.dumps(_document(served) | {"verdicts": given}, indent=2))
-        return
-    for name, value in _document(served).items():
-        screen.echo(f"  {name:14}{screen.DASH if value in (None, '') else value}")
-    rows = [[v.check, v.status.value, v.message] for v in verdicts]
-    if rows:
-        screen.console().print(screen.table("", ("gate", "status", "message"), rows))
+        screen.console().print(screen.table("", TITLES, map(_row, requests)))
 
 
 def _row(served: "Served") -> list[str]:
@@ -156,15 +115,19 @@ def _row(served: "Served") -> list[str]:
     return [number, request.request_id, request.mode, served.status.value, why]
 
 
-def _document(served: "Served") -> dict[str, Any]:
-    return {
-        "sequence": served.sequence,
-        "request": served.request.model_dump(mode="json"),
-        "status": served.status.value,
-        "submitted_at": served.submitted_at.isoformat(),
-        "finished_at": served.finished_at.isoformat() if served.finished_at else None,
-        "pipeline_run": served.pipeline_run,
-        "run_id": served.run_id,
-        "code": served.code,
-        "message": served.message,
-    }
+def _show_one(settings: "Settings", served: "Served", form: Form) -> None:
+    """Show one request, with the verdicts of its result."""
+    from basis_pipeline.results.store import read_verdicts
+
+    directory = settings.results_dir / "runs" / served.run_id
+    verdicts = read_verdicts(directory) if served.run_id else []
+    document: dict[str, Any] = served.to_json()
+    if form == "json":
+        document["verdicts"] = [verdict.to_json() for verdict in verdicts]
+        print(json.dumps(document, indent=2))
+        return
+    for name, value in document.items():
+        screen.echo(f"  {name:14}{screen.DASH if value in (None, '') else value}")
+    rows = [[v.check, v.status.value, v.message] for v in verdicts]
+    if rows:
+        screen.console().print(screen.table("", ("gate", "status", "message"), rows))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.base import StrictModel
@@ -89,6 +89,11 @@ class Served:
     run_id: str = ""
     code: str = ""
     message: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as JSON values; times in ISO 8601, UTC."""
+        values: dict[str, Any] = TypeAdapter(Served).dump_python(self, mode="json")
+        return values
 
 
 def read_request(path: Path) -> BacktestRequest:

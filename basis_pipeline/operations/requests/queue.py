@@ -8,17 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    and_,
-    func,
-    insert,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 
 from basis_pipeline.config import Configs, load_configs
 from basis_pipeline.config.loading import canonical_json
@@ -66,19 +56,10 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
                 )
             return _served(row)
         last = connection.scalar(select(func.max(REQUESTS.c.sequence))) or 0
-        texts = dict.fromkeys(("pipeline_run", "run_id", "code", "message"), "")
-        connection.execute(
-            insert(REQUESTS).values(
-                sequence=last + 1,
-                request_id=request.request_id,
-                content=content,
-                mode=request.mode,
-                status=Status.QUEUED,
-                submitted_at=datetime.now(UTC),
-                attempts=0,
-                **texts,
-            )
-        )
+        values = dict.fromkeys(("pipeline_run", "run_id", "code", "message"), "")
+        values |= {"request_id": request.request_id, "content": content, "mode": request.mode}
+        times = {"submitted_at": datetime.now(UTC), "attempts": 0, "status": Status.QUEUED}
+        connection.execute(insert(REQUESTS).values(sequence=last + 1, **values, **times))
         row = _row(connection, request.request_id)
         assert row is not None  # just written, in this transaction
     event = {"request_id": request.request_id, "sequence": row.sequence, "mode": request.mode}
@@ -135,18 +116,12 @@ def begin(settings: Settings, sequence: int, pipeline_run: str) -> bool:
     So it is when it has been served or canceled, or when each of `ATTEMPTS` runs died of it: then
     it has failed.
     """
-    spent = REQUESTS.c.attempts >= ATTEMPTS
-    message = f"{ATTEMPTS} runs that served it ended before it did"
-    values: dict[str, Any] = {
-        "status": Status.FAILED,
-        "finished_at": datetime.now(UTC),
-        "message": message,
-    }
-    if _update(settings, sequence, spent, **values):
+    attempts, message = REQUESTS.c.attempts, f"{ATTEMPTS} runs that served it ended before it did"
+    failed = {"status": Status.FAILED, "finished_at": datetime.now(UTC), "message": message}
+    running = {"status": Status.RUNNING, "pipeline_run": pipeline_run, "attempts": attempts + 1}
+    if _update(settings, sequence, attempts >= ATTEMPTS, **failed):
         return False
-    attempts = REQUESTS.c.attempts + 1
-    values = {"status": Status.RUNNING, "pipeline_run": pipeline_run, "attempts": attempts}
-    return _update(settings, sequence, **values)
+    return _update(settings, sequence, **running)
 
 
 def finish(settings: Settings, sequence: int, status: Status, **known: Any) -> bool:
@@ -155,13 +130,12 @@ def finish(settings: Settings, sequence: int, status: Status, **known: Any) -> b
 
 
 def _update(
-    settings: Settings, sequence: int, condition: ColumnElement[bool] | None = None, **values: Any
+    settings: Settings, sequence: int, *conditions: ColumnElement[bool], **values: Any
 ) -> bool:
     """Change a request that is still open; whether there was such a one."""
-    here = and_(REQUESTS.c.sequence == sequence, REQUESTS.c.status.in_(OPEN))
-    here = and_(here, true() if condition is None else condition)
+    chosen = and_(REQUESTS.c.sequence == sequence, REQUESTS.c.status.in_(OPEN), *conditions)
     with writing(connect(settings.results_db_url), exclusive=REQUESTS.name) as connection:
-        return connection.execute(update(REQUESTS).where(here).values(**values)).rowcount == 1
+        return connection.execute(update(REQUESTS).where(chosen).values(**values)).rowcount == 1
 
 
 def _select(
