@@ -1,6 +1,5 @@
 """The state: kept in the database, changed once, let go on by persons only."""
 
-import json
 import os
 import subprocess
 import sys
@@ -342,12 +341,3 @@ def test_a_log_that_cannot_be_written_does_not_keep_from_halting(settings: Setti
     (settings.results_dir / DIRECTORY).write_text("in the way")
     assert control.halt(settings, reason="odd fills", by="ann") is not None
     assert control.read_state(settings).stops_work
-
-
-def test_a_change_is_stored_with_the_figures_it_was_made_for(settings: Settings) -> None:
-    """What the limits measured is evidence, and lies with the change."""
-    control.enforce_limits(settings, drawdown(0.5))
-    with writing(connect(settings.results_db_url)) as connection:
-        stored = connection.scalar(text("SELECT breaches FROM control_transitions"))
-    (breach,) = json.loads(stored)
-    assert (breach["limit"], breach["mode"], breach["value"]) == ("drawdown_fraction", MODE, 0.5)
