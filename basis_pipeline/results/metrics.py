@@ -1,7 +1,7 @@
-"""Performance figures (SEMANTICS 11) as pure functions of marks.
+"""Performance figures (SEMANTICS 11) as pure functions of hours.
 
-Marks are `timestamps`, int64 nanoseconds UTC, strictly increasing, (n,); equity, flows and costs
-are in the numeraire. Ratios are shares, not percent. A figure that is not defined (a single mark,
+Hours are `timestamps`, int64 nanoseconds UTC, strictly increasing, (n,); equity, flows and costs
+are in the numeraire. Ratios are shares, not percent. A figure that is not defined (a single hour,
 no variation) is NaN.
 """
 
@@ -28,15 +28,15 @@ def years(timestamps: Stamps) -> float:
 def growth(equity: Floats, flow: Floats, cost: Floats, capital: float) -> Floats:
     """Value of one unit of capital invested before entry costs, flows removed: (n,), time-weighted.
 
-    Like a fund's unit price. A flow F at a mark buys units at the price before the trades it
-    causes, and the costs C of that mark are borne by all units: `units ·= (E − C) / (E − C − F)`,
+    Like a fund's unit price. A flow F in an hour buys units at the price before the trades it
+    causes, and the costs C of that hour are borne by all units: `units ·= (E − C) / (E − C − F)`,
     `growth = E / units`. Without flows it is `E / capital`. Once everything is withdrawn the price
     stays where it was.
 
     Parameters
     ----------
     equity: after trades. flow: deposits less withdrawals, without the initial capital.
-    cost: execution cost and gas booked at the mark, negative when paid (their attribution).
+    cost: execution cost and gas booked in the hour, negative when paid (their attribution).
     """
     after = equity - cost
     before = after - flow
@@ -65,7 +65,7 @@ def annual_yield(total_return: float, length: float) -> float:
 
 
 def daily_returns(timestamps: Stamps, growth: Floats) -> Floats:
-    """Returns between consecutive 00:00 UTC marks: (days,). Entry costs lie before the first.
+    """Returns between one 00:00 UTC and the next: (days,). Entry costs lie before the first.
 
     NaN where a day starts with nothing left.
     """
@@ -117,7 +117,7 @@ def drawdown(growth: Floats) -> Floats:
 
 
 class Month(NamedTuple):
-    """A calendar month (UTC) of the window: its name, and its marks `first … last − 1`."""
+    """A calendar month (UTC) of the window: its name, and its rows `first … last − 1`."""
 
     name: str
     first: int
@@ -127,7 +127,7 @@ class Month(NamedTuple):
 def months(timestamps: Stamps) -> list[Month]:
     """Calendar months (UTC) of the window.
 
-    A mark closes the hour before it, so 00:00 on the 1st belongs to the month before; only the mark
+    A row closes the hour before it, so 00:00 on the 1st belongs to the month before; only the row
     that opens the window belongs to the month it opens, with the entry costs booked there.
     """
     closing = timestamps - 1
@@ -152,7 +152,7 @@ def monthly_returns(timestamps: Stamps, growth: Floats) -> dict[str, float]:
 def growth_at_rate(timestamps: Stamps, rate_timestamps: Stamps, rate: Floats) -> Floats:
     """Value of one unit lent at an annual simple rate that holds from its stamp to the next: (n,).
 
-    Interest compounds at every mark. NaN everywhere when the rates start after the first mark.
+    Interest compounds every hour. NaN everywhere when the rates start after the first hour.
     """
     position = np.searchsorted(rate_timestamps, timestamps[:-1], side="right") - 1
     if rate_timestamps.size == 0 or rate_timestamps[0] > timestamps[0]:

@@ -36,7 +36,7 @@ STALE_SECONDS = 3600.0
 class RunIdentity:
     """What decides a run (SEMANTICS 13); two runs with equal identities are the same run.
 
-    `data_hashes` are those of the datasets read, by name; `start`, `end` the first and last mark;
+    `data_hashes` are those of the datasets read, by name; `start`, `end` the first and last hour;
     `capital` is in the share class's currency.
     """
 

@@ -49,7 +49,7 @@ def summarise(
 
 
 def growth_of(frames: Mapping[str, pd.DataFrame], capital: float) -> Floats:
-    """Time-weighted growth of one unit of capital at every mark of a run (`metrics.growth`)."""
+    """Time-weighted growth of one unit of capital at every hour of a run (`metrics.growth`)."""
     equity, attribution = frames["equity"], frames["attribution"]
     cost = floats(attribution, "execution_cost") + floats(attribution, "gas")
     return metrics.growth(floats(equity, "equity"), floats(equity, "flow"), cost, capital)

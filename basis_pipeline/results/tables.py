@@ -9,7 +9,7 @@ risk         timestamp, the measures of SEMANTICS 10; those of a venue or an ass
              `margin_ratio:<venue>`, `basis_bp:<venue>`, `gross_exposure:<asset>`, `net_exposure:…`
 events       timestamp, sequence, kind, venue, instrument, quantity, price, notional, fee, gas,
              amount, reason
-benchmark    timestamp, one growth index a benchmark, 1.0 at the first mark; only where there is one
+benchmark    timestamp, one growth index a benchmark, 1.0 at the first hour; only where there is one
 
 Timestamps are tz-aware UTC nanoseconds; amounts are in the numeraire, quantities in the unit of
 their instrument.
@@ -110,7 +110,7 @@ def explained(
 
 def _column(table: str, name: str) -> Column:
     if table == "benchmark":
-        return Column("index", f"growth of one unit in {name}, 1.0 at the first mark")
+        return Column("index", f"growth of one unit in {name}, 1.0 at the first hour")
     if table == "positions":
         return _position(name)
     if name in _COLUMNS[table]:

@@ -1,8 +1,6 @@
 """Any database is brought to the same place, whoever asks and however often."""
 
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
+import multiprocessing
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -34,21 +32,16 @@ def test_migrations_make_the_tables_that_the_code_uses(engine: Engine) -> None:
         assert compare_metadata(context, METADATA) == []
 
 
-def test_threads_and_processes_migrate_at_once(database_url: str) -> None:
+def migrated(url: str) -> str:
+    """Where a process has brought a database."""
+    return migrate(connect(url))
+
+
+def test_processes_migrate_at_once(database_url: str) -> None:
     """A new database opened by many at the same moment is made once and serves all."""
-    code = (
-        "import sys; from basis_pipeline.results.database.connection import connect;"
-        "from basis_pipeline.results.database.migration import migrate;"
-        "engine = connect(sys.argv[1]); sys.stdin.readline(); print(migrate(engine))"
-    )
-    command = [sys.executable, "-c", code, database_url]
-    pipe = subprocess.PIPE
-    children = [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(2)
-    ]
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda child: child.communicate("go\n", timeout=60), children))
-    assert [out.strip() for out, _ in answers] == [revisions()[-1]] * 2, answers
+    fork = multiprocessing.get_context("forkserver")
+    with fork.Pool(3) as pool:
+        assert pool.map(migrated, [database_url] * 3, chunksize=1) == [revisions()[-1]] * 3
     assert migrate(connect(database_url)) == revision_of(connect(database_url)) == revisions()[-1]
 
 
