@@ -266,7 +266,7 @@ class Archive:
                 record(connection, rows)
         except REJECTED as error:
             if len(rows) == 1:
-                run = rows[0].run
+                run = rows[0][RUNS][0]
                 why = " ".join(str(error).split())[:500]
                 what = f"the results database does not take run {run['run_id']}: {why}"
                 return {run["run_id"]: ResultsError("RS-004", what, where=run["path"])}

@@ -11,7 +11,6 @@ A figure that is not defined, or is infinite, is NULL. Writing a run again chang
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from basis_pipeline.results.database.tables import (
     DAILY_PERFORMANCE,
     GATE_VERDICTS,
     HEADLINES,
+    OF_A_RUN,
     POSITIONS,
     RECORDED,
     RUNS,
@@ -44,14 +44,8 @@ from basis_pipeline.verdict import Verdict
 
 TRADED = ("trade", "liquidation")
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class RunRows:
-    """The row of a run, but for its number, and its rows in the other tables."""
-
-    run: Row
-    tables: Mapping[Table, Sequence[Row]]
+# What the tables hold of one run; `runs` has one row of it, without its number.
+RunRows = dict[Table, list[Row]]
 
 
 def run_rows(directory: Path, accepted_at: datetime) -> RunRows:
@@ -81,15 +75,13 @@ def run_rows(directory: Path, accepted_at: datetime) -> RunRows:
         "path": str(directory.absolute()),
     }
     verdicts = {(v.asset, v.check): _verdict_row(v) for v in read_verdicts(directory)}
-    return RunRows(
-        run,
-        {
-            TRADES: _trades(result.frames["events"]),
-            POSITIONS: _positions(result.frames["positions"]),
-            DAILY_PERFORMANCE: daily(result),
-            GATE_VERDICTS: list(verdicts.values()),
-        },
-    )
+    return {
+        RUNS: [run],
+        TRADES: _trades(result.frames["events"]),
+        POSITIONS: _positions(result.frames["positions"]),
+        DAILY_PERFORMANCE: daily(result),
+        GATE_VERDICTS: list(verdicts.values()),
+    }
 
 
 def record(connection: Connection, runs: Sequence[RunRows]) -> None:
@@ -99,17 +91,18 @@ def record(connection: Connection, runs: Sequence[RunRows]) -> None:
     file system is the truth.
     """
     number = connection.scalar(select(func.max(RUNS.c.number))) or 0
-    for rows in runs:
-        run_id = rows.run["run_id"]
-        known = {name: value for name, value in rows.run.items() if name != "created_at"}
+    for tables in runs:
+        run = tables[RUNS][0]
+        run_id = run["run_id"]
+        known = {name: value for name, value in run.items() if name != "created_at"}
         here = update(RUNS).where(RUNS.c.run_id == run_id).values(**known)
         if connection.execute(here).rowcount == 0:
             number += 1
-            connection.execute(insert(RUNS).values(**rows.run, number=number))
-        for table, content in rows.tables.items():
+            connection.execute(insert(RUNS).values(**run, number=number))
+        for table in OF_A_RUN:
             connection.execute(delete(table).where(table.c.run_id == run_id))
-            if content:
-                connection.execute(insert(table), [{"run_id": run_id, **row} for row in content])
+            if rows := [{"run_id": run_id, **row} for row in tables[table]]:
+                connection.execute(insert(table), rows)
 
 
 def daily(result: RunResult) -> list[Row]:

@@ -11,18 +11,10 @@ from sqlalchemy import ColumnElement, Engine, Row, Table, select
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.connection import place, reading
 from basis_pipeline.results.database.migration import existing
-from basis_pipeline.results.database.tables import (
-    DAILY_PERFORMANCE,
-    GATE_VERDICTS,
-    POSITIONS,
-    RECORDED,
-    RUNS,
-    TRADES,
-)
+from basis_pipeline.results.database.tables import OF_A_RUN, RECORDED, RUNS
 from basis_pipeline.results.store import SUMMARY, verify_run
 
 SHOWN = 20
-OF_A_RUN = (RUNS, DAILY_PERFORMANCE, TRADES, POSITIONS, GATE_VERDICTS)
 # A row of `RUNS`, its columns by attribute. Times are UTC; figures that are not defined are None.
 RunRecord = Row[Any]
 
@@ -121,7 +113,7 @@ def rows_of(engine: Engine, table: Table, run_ids: Sequence[str]) -> list[dict[s
 
 def document(engine: Engine, run_id: str) -> dict[str, list[dict[str, Any]]]:
     """Return every row of a run by table."""
-    return {table.name: rows_of(engine, table, [run_id]) for table in OF_A_RUN}
+    return {table.name: rows_of(engine, table, [run_id]) for table in (RUNS, *OF_A_RUN)}
 
 
 def prunable(

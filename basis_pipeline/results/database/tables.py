@@ -154,6 +154,8 @@ GATE_VERDICTS = Table(
     sqlite_with_rowid=False,
 )
 
+OF_A_RUN = (DAILY_PERFORMANCE, TRADES, POSITIONS, GATE_VERDICTS)
+
 BACKTEST_REQUESTS = Table(
     "backtest_requests",
     METADATA,
