@@ -95,6 +95,7 @@ BAD_INPUT = [
         ("sweep", "btc_basis", "--out", "x", "--set-name", "leverage_and_margin"),
         *("CONFIG-006", "scenario set leverage_and_margin"),
     ),
+    (("sweep", "btc_basis", "--threads", "2", "--workers", "2"), "API-001", "--threads and --work"),
     (("gates", "--phase", "9"), "API-001", "available: 1 environment and configuration"),
     (("gates", "--phase", "3-1"), "API-001", "'3-1'"),
     (("gates", "--format", "poem"), "API-001", "--format"),

@@ -1,4 +1,4 @@
-"""Sweeps, stress, drawn paths and walk-forward as a person calls them: real processes and files."""
+"""Sweeps, stress, bootstrapped paths and walk-forward as a person calls them, on real files."""
 
 import json
 import os
@@ -19,19 +19,18 @@ from basis_pipeline.market.sample import write_sample
 from basis_pipeline.settings import project_root
 from tests import shell
 
-KEPT = ("PATH", "HOME", "NUMBA_CACHE_DIR")
 SPAN = ("--start", "2024-01-03", "--end", "2024-05-20")
 
 
-def arguments(place: Path, *asked: str | Path) -> list[str]:
+def arguments(place: Path, *options: str | Path) -> list[str]:
     """A command over the sample, its results in a directory of its own."""
-    told = [*asked, "--data-dir", place / "data", "--results-dir", place / "results", *SPAN]
-    return ["basis_pipeline", *map(str, told)]
+    places = ["--data-dir", place / "data", "--results-dir", place / "results"]
+    return [*map(str, (*options, *places)), *SPAN]
 
 
-def basis(place: Path, *asked: str | Path) -> subprocess.CompletedProcess[str]:
+def basis(place: Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
-    return shell.run(*arguments(place, *asked))
+    return shell.call(*arguments(place, *options))
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +43,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def set_file(place: Path, **parts: object) -> Path:
     """A scenario set's own file."""
-    said = {"name": "own", "description": "a test's", "sampling": {"method": "grid"}, **parts}
-    (place / "own.yaml").write_text(yaml.safe_dump(said))
+    content = {"name": "own", "description": "a test's", "sampling": {"method": "grid"}, **parts}
+    (place / "own.yaml").write_text(yaml.safe_dump(content))
     return place / "own.yaml"
 
 
@@ -92,14 +91,6 @@ def test_montecarlo_draws_paths(place: Path, tmp_path: Path) -> None:
     assert pd.read_parquet(file)["final_equity"].nunique() == 12
 
 
-def test_executors_exclude_each_other(place: Path) -> None:
-    """Threads or workers: one message, nothing is read."""
-    done = basis(place, "sweep", "btc_basis", "--threads", "2", "--workers", "2")
-    assert done.returncode == 2
-    assert done.stderr.startswith("API-001")
-    assert "--threads and --workers" in done.stderr
-
-
 def living_in(group: int) -> list[psutil.Process]:
     """Processes of a group that are not over."""
     found = []
@@ -115,11 +106,12 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
 ) -> None:
     """Ctrl-C reaches every process of the group, as in a terminal; the same command goes on."""
     keys = {"hedge.ratio": {"low": 0.9, "high": 1.0}, "allocation.spot": {"low": 0.4, "high": 0.6}}
-    sampling = {"method": "sobol", "points": 60_000, "seed": 1}
+    sampling = {"method": "sobol", "points": 32_000, "seed": 1}
     large = set_file(tmp_path, sampling=sampling, keys=keys)
-    asked = ("sweep", "btc_basis", "--scenarios", large, "--workers", "2", "--out", tmp_path / "o")
+    workers = ("--workers", "2", "--out", tmp_path / "o")
+    command = arguments(place, "sweep", "btc_basis", "--scenarios", large, *workers)
     running = subprocess.Popen(
-        [sys.executable, "-m", *arguments(place, *asked)],
+        [sys.executable, "-m", "basis_pipeline", *command],
         env=shell.clean(),
         cwd=project_root(),
         stdout=subprocess.PIPE,
@@ -139,13 +131,13 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
     assert "Traceback" not in told
     assert not psutil.wait_procs(living_in(running.pid), timeout=30)[1]
     kept = len(list((tmp_path / "o").rglob("points-*")))
-    assert 1 <= kept < 15
-    done = basis(place, *asked)
+    assert 1 <= kept < 8
+    done = shell.run("basis_pipeline", *command)
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "o").rglob("points-*"))) == 15
+    assert len(list((tmp_path / "o").rglob("points-*"))) == 8
 
 
-def test_replays_outside_of_the_window_are_named_and_alone_refused(
+def test_replays_outside_of_the_window_are_named_and_alone_rejected(
     place: Path, tmp_path: Path
 ) -> None:
     """Beside others they are left out; where nothing else is asked for nothing would run."""
@@ -153,7 +145,6 @@ def test_replays_outside_of_the_window_are_named_and_alone_refused(
     assert some.returncode == 0, some.stderr
     assert "left out: " in " ".join(some.stdout.split())
     later = set_file(tmp_path, windows={"later": {"start": "2030-01-01", "end": "2030-02-01"}})
-    for kind in ("stress", "sweep"):
-        alone = basis(place, kind, "btc_basis", "--scenarios", later)
-        assert (alone.returncode, alone.stdout) == (2, "")
-        assert alone.stderr.startswith("CONFIG-011: no replay lies in ")
+    alone = basis(place, "stress", "btc_basis", "--scenarios", later)
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert alone.stderr.startswith("CONFIG-011: no replay lies in ")

@@ -1,11 +1,11 @@
 """The documents and --help: every command and code block runs, every link leads somewhere.
 
-A reader's directory is made, with a configuration of its own and the data and results that
-`make run` makes; the package is the one under test, with what it has compiled. Each page is read
-from the top: a `bash` block is executed line by line, a `python` block as a module, a `yaml` block
-is written to the file that its first line names. A block marked `notrun` (what never ends, or needs
-a cluster) is left out. In sentences and tables, complete `basis` commands between backticks are
-executed too.
+A reader's directory is made, with the data and results of `make run` and with a configuration of
+its own: the scenario sets have fewer points. The package is the one under test, with what it has
+compiled. Each page is read from the top: a `bash` block is executed line by line,
+a `python` block as a module, a `yaml` block is written to the file that its first line names. A
+block marked `notrun` (what never ends, or needs a cluster) is left out. In sentences and tables,
+complete `basis` commands between backticks are executed too.
 """
 
 import re
@@ -29,6 +29,7 @@ INLINE = re.compile(r"`(basis [^`\n…]+)`")
 EXAMPLE = re.compile(r"^ +Example: (basis .+)$", re.MULTILINE)
 HELP = "the examples of --help"
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+MANY = re.compile(r"\b(points|paths): \d+")
 # Names of commands, without the arguments that they need.
 NAMES = re.compile(
     r"basis (run|backtest|sweep|request|data|report|report compare|results|resume"
@@ -59,6 +60,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> "Reader":
     for name in COPIED:
         shutil.copytree(ROOT / name, place / name)
     shutil.copy(ROOT / "workspace.yaml", place)
+    for file in (place / "configs" / "scenarios").glob("*.yaml"):
+        file.write_text(MANY.sub(r"\1: 32", file.read_text()))
     reader = Reader(place)
     reader.follow("basis data sample --out data/sample")
     reader.follow("basis run --data-dir DIR")

@@ -1,4 +1,4 @@
 """The commands of `basis`, one module each.
 
-Heavy imports stay inside the functions, so that `--help` and a refused argument answer at once.
+Heavy imports stay inside the functions, so that `--help` and a rejected argument answer at once.
 """

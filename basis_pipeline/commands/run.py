@@ -155,13 +155,11 @@ def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
     """Where the pages lie, as links that a terminal opens."""
     pages = settings.results_dir / "reports"
     is_compared = (pages / "comparison.html").exists()
-    sheets = [f"{mode.mode}.html" for mode in outcome.modes if mode.run_id and is_compared]
-    named = [("Tear sheet", sheet) for sheet in sheets]
-    named += [("Report", "comparison.html"), ("Gates", "gates.html")]
-    named += [("Data audit", "data_audit.html")]
-    for name, file in named:
-        if (pages / file).exists():
-            screen.echo(f"{name}: {(pages / file).resolve().as_uri()}")
+    sheets = [mode.mode for mode in outcome.modes if mode.run_id and is_compared]
+    named = [*(("Tear sheet", sheet) for sheet in sheets), ("Report", "comparison")]
+    for name, page in (*named, ("Gates", "gates"), ("Data audit", "data_audit")):
+        if (pages / f"{page}.html").exists():
+            screen.echo(f"{name}: {(pages / f'{page}.html').resolve().as_uri()}")
     if not is_compared:
         screen.echo("No report: no mode came through.")
 

@@ -145,9 +145,9 @@ def progress(total: int, *, lines: bool = False) -> Iterator[Advance]:
 @contextmanager
 def share(total: int) -> Iterator[Callable[[int, str], None]]:
     """A bar on stderr; the function it gives says how many of `total` are done, and a remark."""
-    columns = (TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), BarColumn())
-    told = TextColumn("{task.description}")
+    counted = TextColumn("{task.completed:,.0f}/{task.total:,.0f}")
+    columns = (counted, BarColumn(), TextColumn("{task.description}"))
     drawn = Console(stderr=True)
-    with Progress(*columns, told, console=drawn, disable=not drawn.is_terminal) as bar:
+    with Progress(*columns, console=drawn, disable=not drawn.is_terminal) as bar:
         task = bar.add_task("", total=total)
         yield lambda done, remark: bar.update(task, completed=done, description=escape(remark))

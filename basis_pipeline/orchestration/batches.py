@@ -104,9 +104,7 @@ def is_followed(instance: DagsterInstance, run: DagsterRun) -> bool:
 
 def page_runs(instance: DagsterInstance, after: DagsterRun) -> list[dg.RunRequest]:
     """The pages on all modes, written anew after this run."""
-    key, pages = f"{PAGES}/{after.run_id}", page_assets(instance)
-    tags = _page_tags(after)
-    return [dg.RunRequest(run_key=key, job_name=PAGES_JOB, asset_selection=pages, tags=tags)]
+    return [_page_run(after, page_assets(instance))]
 
 
 def sheet_runs(instance: DagsterInstance, modes: Iterable[str]) -> list[dg.RunRequest]:
@@ -120,16 +118,7 @@ def sheet_runs(instance: DagsterInstance, modes: Iterable[str]) -> list[dg.RunRe
             continue
         if latest.end_time and latest.end_time > written[0].timestamp:
             stale.append((mode, latest.dagster_run))
-    return [
-        dg.RunRequest(
-            run_key=f"{PAGES}/{run.run_id}/{mode}",
-            job_name=PAGES_JOB,
-            partition_key=mode,
-            asset_selection=[TEAR_SHEET],
-            tags=_page_tags(run),
-        )
-        for mode, run in stale
-    ]
+    return [_page_run(run, [TEAR_SHEET], mode) for mode, run in stale]
 
 
 def _latest_run(instance: DagsterInstance, mode: str) -> dg.RunRecord | None:
@@ -139,7 +128,15 @@ def _latest_run(instance: DagsterInstance, mode: str) -> dg.RunRecord | None:
     return next((record for record in records if changes_verdicts(record.dagster_run)), None)
 
 
-def _page_tags(after: DagsterRun) -> dict[str, str]:
+def _page_run(
+    after: DagsterRun, pages: Sequence[dg.AssetKey], mode: str | None = None
+) -> dg.RunRequest:
     cause = after.tags.get(CAUSE, f"run {after.run_id[:8]} of {after.job_name}")
     batch = {BATCH: after.tags[BATCH]} if BATCH in after.tags else {}
-    return {STAGE: PAGES, CAUSE: cause, **batch}
+    return dg.RunRequest(
+        run_key="/".join(filter(None, (PAGES, after.run_id, mode))),
+        job_name=PAGES_JOB,
+        partition_key=mode,
+        asset_selection=pages,
+        tags={STAGE: PAGES, CAUSE: cause, **batch},
+    )

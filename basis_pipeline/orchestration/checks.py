@@ -114,7 +114,7 @@ def _recorded(evaluation: dg.AssetCheckEvaluation) -> Verdict:
     )
 
 
-def asked_for(context: dg.AssetExecutionContext) -> list[str]:
+def selected_names(context: dg.AssetExecutionContext) -> list[str]:
     """Last parts of the keys that a batch step is to look at: materialised, or only checked."""
     keys = context.selected_asset_keys | {c.asset_key for c in context.selected_asset_check_keys}
     return sorted(key.path[-1] for key in keys)
@@ -123,7 +123,7 @@ def asked_for(context: dg.AssetExecutionContext) -> list[str]:
 def results_only(
     context: dg.AssetExecutionContext, result: dg.MaterializeResult[T]
 ) -> Iterator[dg.MaterializeResult[T] | dg.AssetCheckResult]:
-    """The result, or its checks alone where only they were asked for."""
+    """The result, or its checks alone where only they are selected."""
     if result.asset_key in context.selected_asset_keys:
         yield result
     else:

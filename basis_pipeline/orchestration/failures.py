@@ -9,8 +9,8 @@ from dagster import DagsterEventType
 from basis_pipeline.errors import BasisError, error_from_code
 from basis_pipeline.verdict import cause_of
 
-# What another attempt may mend: a database that was busy, a disk that was slow to answer. A coded
-# refusal says that it may not.
+# What another attempt may repair: a database that was busy, a disk that was slow to answer. A
+# coded failure says that it may not.
 RETRIES = dg.RetryPolicy(
     max_retries=2, delay=1.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
@@ -30,7 +30,7 @@ def fault_of(error: BasisError) -> str:
 
 
 def as_failure(error: BasisError) -> dg.Failure:
-    """The failure that stops a step for a coded reason; trying again would not mend it."""
+    """The failure that stops a step for a coded reason; another attempt would not help."""
     return dg.Failure(
         str(error), metadata={**error_metadata(error), CAUSE: fault_of(error)}, allow_retries=False
     )
@@ -58,9 +58,9 @@ def reasons(events: Iterable[dg.DagsterEvent]) -> Iterator[tuple[str, BasisError
         elif event.is_step_failure:
             data = event.step_failure_data
             recorded = data.user_failure_data.metadata if data.user_failure_data else {}
-            told = {name: str(entry.value) for name, entry in recorded.items() if name in FIELDS}
-            if "code" in told:
-                error = error_from_code(**told)
+            parts = {name: str(entry.value) for name, entry in recorded.items() if name in FIELDS}
+            if "code" in parts:
+                error = error_from_code(**parts)
                 if CAUSE in recorded:
                     error.context[CAUSE] = str(recorded[CAUSE].value)
                 yield event.step_key or "", error

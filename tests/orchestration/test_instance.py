@@ -88,8 +88,6 @@ def test_many_first_starts_at_once_make_one_instance(
     ("file", "content"),
     [
         ("dagster.yaml", "storage: [sqlite"),
-        ("dagster.yaml", "nonsense: 1"),
-        ("dagster.yaml", "[1]"),
         ("history/runs.db", "this is no database, but long enough to be read as one" * 99),
         ("history", "a file where a directory belongs"),
     ],

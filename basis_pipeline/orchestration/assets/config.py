@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
-from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.config import ModeSlice
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.operations import environment
 from basis_pipeline.operations.environment import environment_checks, files_check
 from basis_pipeline.orchestration.checks import check_result, check_results, check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures, fault_of
-from basis_pipeline.orchestration.metadata import table, version_of
+from basis_pipeline.orchestration.metadata import version_of
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.settings import Settings
@@ -56,7 +55,11 @@ def catalogue(
     documents = [canonical_json(model) for group in groups for model in group.values()]
     yield dg.MaterializeResult(
         data_version=version_of(documents),
-        metadata={"modes": table(_modes(configs)), "datasets": table(_datasets(configs), 100)},
+        metadata={
+            "modes": ", ".join(configs.modes),
+            "datasets": ", ".join(configs.datasets),
+            "broken": ", ".join(configs.broken) or "none",
+        },
         check_results=check_results(
             CATALOGUE,
             [files_check(configs), *environment_checks(_settings(options))],
@@ -127,19 +130,3 @@ def _facts(mode_slice: ModeSlice, options: RunOptions) -> dict[str, Any]:
         "config_hash": mode_slice.config_hash,
         "slice": dg.MetadataValue.json(mode_slice.mode.model_dump(mode="json")),
     }
-
-
-def _modes(configs: Configs) -> pd.DataFrame:
-    rows = [
-        (name, mode.share_class, mode.asset, mode.description)
-        for name, mode in configs.modes.items()
-    ]
-    return pd.DataFrame(rows, columns=["mode", "share_class", "asset", "description"])
-
-
-def _datasets(configs: Configs) -> pd.DataFrame:
-    rows = [
-        (name, config.kind.value, config.glob, str(config.repair))
-        for name, config in configs.datasets.items()
-    ]
-    return pd.DataFrame(rows, columns=["dataset", "kind", "files", "repairs"])

@@ -13,7 +13,12 @@ from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.schemas import schema_for
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.raw import raw_key, rejection, stops
-from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
+from basis_pipeline.orchestration.checks import (
+    check_results,
+    check_spec,
+    results_only,
+    selected_names,
+)
 from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
@@ -49,7 +54,7 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[Dataset | DataError] | dg.AssetCheckResult]:
         """Build every selected dataset; one that breaks its policy is recorded as rejected."""
-        names = asked_for(context)
+        names = selected_names(context)
         with coded_failures():
             require_open(options.settings, "dataset")
             outcomes = _build(options, warehouse, names)

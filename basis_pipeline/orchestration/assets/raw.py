@@ -13,7 +13,12 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, rejected
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.operations.control import require_open
-from basis_pipeline.orchestration.checks import asked_for, check_results, check_spec, results_only
+from basis_pipeline.orchestration.checks import (
+    check_results,
+    check_spec,
+    results_only,
+    selected_names,
+)
 from basis_pipeline.orchestration.descriptions import Readers, feed_description, readers
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures, error_metadata
 from basis_pipeline.orchestration.metadata import table
@@ -64,7 +69,7 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[RawFeed | DataError] | dg.AssetCheckResult]:
         """Read every selected feed; one that cannot be believed is recorded as rejected."""
-        names = asked_for(context)
+        names = selected_names(context)
         with coded_failures():
             require_open(options.settings, "raw")
             wanted = [options.configs.datasets[name] for name in names]

@@ -34,7 +34,7 @@ def lost_run_sensor() -> dg.SensorDefinition:
             if run.run_id in before and run.run_id in gone:
                 instance.report_run_failed(run, f"its process {gone[run.run_id]} is gone")
         failed = sorted(before & gone.keys())
-        told = f"{len(failed)} of {len(begun)} runs have lost their process"
-        return dg.SensorResult(skip_reason=told, cursor=json.dumps(sorted(gone.keys() - before)))
+        reason = f"{len(failed)} of {len(begun)} runs have lost their process"
+        return dg.SensorResult(skip_reason=reason, cursor=json.dumps(sorted(gone.keys() - before)))
 
     return lost_runs
