@@ -92,8 +92,6 @@ def control(form: Form = "table", results_dir: ResultsDir = None) -> None:
         rows = [[f"{c.at:%Y-%m-%d %H:%M:%S}", c.previous, c.state, c.by, c.reason] for c in changes]
         columns = ["at (UTC)", "from", "to", "by", "why"]
         screen.console().print(screen.table("Changes", columns, rows))
-    if problem := _problem_of_limits():
-        screen.echo_error(problem)
 
 
 def _login() -> str:
@@ -126,17 +124,6 @@ def _show_in_ui(settings: "Settings", state: "ControlState") -> None:
             show(instance, state)
     except BasisError as error:
         screen.echo_error(error)
-
-
-def _problem_of_limits() -> BasisError | None:
-    from basis_pipeline.config.control import load_control_limits, unknown_modes
-    from basis_pipeline.settings import config_directory
-
-    config_dir = config_directory()
-    try:
-        return unknown_modes(config_dir, load_control_limits(config_dir))
-    except BasisError as error:
-        return error
 
 
 def _document(state: "ControlState", changes: "list[Transition]") -> str:

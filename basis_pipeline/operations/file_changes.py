@@ -17,13 +17,12 @@ from basis_pipeline.market.raw import feed_files
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The files of one feed: their number and bytes, the latest write [ns], and their digest.
+    """The files of one feed: their number, the latest write [ns], and their digest.
 
     The digest is over path, time of writing and size of every file.
     """
 
     files: int
-    size: int
     written_ns: int
     digest: str
 
@@ -82,7 +81,7 @@ def take_snapshots(data_dir: Path, datasets: Mapping[str, DatasetConfig]) -> Sna
 
 
 def _snapshot(data_dir: Path, config: DatasetConfig) -> Snapshot:
-    lines, size, written_ns = [], 0, 0
+    lines, written_ns = [], 0
     for path in feed_files(data_dir, config):
         try:
             status = path.stat()
@@ -91,9 +90,8 @@ def _snapshot(data_dir: Path, config: DatasetConfig) -> Snapshot:
             continue
         name = path.relative_to(data_dir).as_posix()
         lines.append(f"{name}\n{status.st_mtime_ns} {status.st_size}".encode(errors="replace"))
-        size += status.st_size
         written_ns = max(written_ns, status.st_mtime_ns)
-    return Snapshot(len(lines), size, written_ns, sha256(*lines)[:16])
+    return Snapshot(len(lines), written_ns, sha256(*lines)[:16])
 
 
 def compare(watch: Watch, snapshots: Snapshots, settle_seconds: float, now: float) -> Tick:
@@ -151,8 +149,4 @@ def being_written(snapshots: Snapshots, settle_seconds: float, now: float) -> se
 def _change(before: Snapshot | None, after: Snapshot) -> str:
     if after.files == 0:
         return "gone" if before else "absent"
-    if before is None or before.files == 0:
-        return "new"
-    if after.size == before.size:
-        return "rewritten"
-    return "longer" if after.size > before.size else "shorter"
+    return "changed" if before and before.files else "new"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from basis_pipeline.config.health import Room, load_health_limits
-from basis_pipeline.errors import ConfigError, HealthError
+from basis_pipeline.config.health import Room
+from basis_pipeline.errors import HealthError
 from basis_pipeline.operations import control as emergency
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.model import (
@@ -189,15 +189,6 @@ KILLED = {
 def affected(health: Health) -> set[str]:
     """Components that suffer from others."""
     return {component.name for component in health.components if component.affected_by}
-
-
-def test_everything_is_healthy_where_nothing_is_wrong(place: Place) -> None:
-    """The base of the tests below, and the green morning."""
-    health = place.look()
-    messages = {c.name: c.message for c in health.components if c.status is not Status.HEALTHY}
-    assert messages == {}
-    assert health.status is Status.HEALTHY
-    require_healthy(health)
 
 
 @pytest.mark.parametrize("how", KILLED)
@@ -396,12 +387,3 @@ def test_an_alert_asks_for_a_look_and_stops_nothing(place: Place) -> None:
     assert (health.status, health.unhealthy) == (Status.DEGRADED, ())
     assert "raw/okx readable is 1, the limit is 1" in health.by_name["control"].message
     assert affected(health) == set()
-
-
-def test_limits_in_the_wrong_order_are_rejected(place: Place) -> None:
-    """Degraded comes before unhealthy."""
-    file = place.configs / "health" / "limits.yaml"
-    swapped = file.read_text().replace("degraded_below_mb: 1024", "degraded_below_mb: 1", 1)
-    file.write_text(swapped)
-    with pytest.raises(ConfigError, match="CONFIG-005"):
-        load_health_limits(place.configs)

@@ -42,7 +42,7 @@ def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) ->
     aged(running.place.data)
     runs = running.settle()
     assert stages(runs) == ["data", "btc_basis", "pages"]
-    assert runs[0].tags["basis/cause"].endswith("bybit_btcusdt_funding longer")
+    assert runs[0].tags["basis/cause"].endswith("bybit_btcusdt_funding changed")
     read = {key.to_user_string() for key in runs[0].asset_selection or ()}
     assert {key for key in read if key.startswith("raw/")} == {"raw/bybit_btcusdt_funding"}
     after = running.results()
