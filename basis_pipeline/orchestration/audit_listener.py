@@ -208,17 +208,10 @@ def _result(_: str, metadata: Metadata) -> Iterator[Entry]:
         yield EventType.LIQUIDATION, {"count": metadata["liquidations"]}
 
 
-def _requests(_: str, metadata: Metadata) -> Iterator[Entry]:
-    rows = (row.data for row in metadata["requests"].records)
-    served = ", ".join(f"{row['request_id']} {row['status']}" for row in rows)
-    yield EventType.MESSAGE, {"text": f"requests served: {served}"}
-
-
 BY_LAYER: Mapping[str, Callable[[str, Metadata], Iterator[Entry]]] = {
     "config": _configuration,
     "raw": _raw,
     "dataset": _dataset,
     "market": _panel,
     "results": _result,
-    "request": _requests,
 }

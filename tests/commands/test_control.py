@@ -12,7 +12,7 @@ from basis_pipeline.orchestration.check_history import described, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE
 from basis_pipeline.orchestration.instance import opened_instance
 from basis_pipeline.settings import dagster_home, load_settings
-from tests.test_cli import basis
+from tests.shell import call as basis
 
 REASON = "okx looks wrong"
 
@@ -77,7 +77,6 @@ def test_looking_makes_nothing(place: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ("halt",),
         ("halt", "--reason", " "),
         ("resume", "--by", "ann"),
         ("resume", "--by", "ann", "--reason", ""),
@@ -109,7 +108,6 @@ def test_after_a_shutdown_no_command_writes_but_gates_and_health(place: Path) ->
     for command in (
         ("report", "tear-sheet", "btc_basis", "--out", out),
         ("report", "compare", "btc_basis", "eth_basis", "--out", out),
-        ("results", "export", "x", "--out", out),
         ("results", "prune", "--keep", "1", "--yes"),
         ("results", "drain"),
     ):
