@@ -104,7 +104,7 @@ BAD_INPUT = [
     (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to compare it with"),
     (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
     (("events", "--type", "nope"), "EVENT-005", "run_blocked"),
-    (("events", "--category", "nope"), "EVENT-005", "available: audit, sample, risk"),
+    (("events", "--category", "nope"), "EVENT-005", "available: audit, data, risk"),
     (("events", "--since", "soon"), "EVENT-006", "'soon'"),
     (("events", "--since", "1d", "--until", "2d"), "EVENT-006", "between 1d and 2d"),
     (("events", "--limit", "-1"), "API-001", "--limit"),
