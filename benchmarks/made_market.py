@@ -37,8 +37,9 @@ def made_market(mode_slice: ModeSlice, seed: int = 1) -> MarketArrays:
     extreme[1:] *= 1.0 + np.abs(rng.normal(0.0, 2e-3, (HOURS - 1, venues)))
     funding = np.zeros((HOURS, venues))
     funding[::8] = 1e-4 + _deviation(rng, venues, 1e-4)[::8]
-    rewards = np.zeros((HOURS, tokens))
-    rewards[100::168] = 5e-5
+    rewards = np.full((HOURS, tokens), 3e-7)
+    payout = np.full((HOURS, tokens), -1)
+    payout[100::168] = 0
     oracle = _index(rng, 1.037, 0.03)
     still = np.ones(HOURS)
     return MarketArrays(
@@ -56,6 +57,8 @@ def made_market(mode_slice: ModeSlice, seed: int = 1) -> MarketArrays:
         numeraire_usd=still if mode.buys_asset else price,
         cost_bps=rng.uniform(2.0, 8.0, (HOURS, 2 + tokens + venues, 3)),
         reward_tokens_per_unit=rewards,
+        reward_slot=np.zeros((HOURS, tokens), dtype=np.int64),
+        reward_payout=payout,
         reward_price=spot[:, None] * np.exp(_deviation(rng, tokens, 0.2)) / 1000.0,
         flow=np.zeros(HOURS),
     )

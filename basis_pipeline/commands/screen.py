@@ -96,18 +96,30 @@ def percent(share: float | None) -> str:
 
 
 def headlines(summary: Mapping[str, Any]) -> list[str]:
-    """Class, equity, APY, drawdown, rebalances and liquidations of a run, as cells."""
+    """Class, equity, APY beside lending's, drawdown, rebalances and liquidations, as cells."""
+    lending = (summary.get("benchmarks") or {}).get("lending", {})
     return [
         str(summary["share_class"]),
         number(summary["final_equity"]),
+        number(summary["closed_equity"]),
         percent(summary["apy"]),
+        percent(lending.get("apy")),
         percent(summary["max_drawdown"]),
         number(summary["rebalances"], 0),
         number(summary["liquidations"], 0),
     ]
 
 
-HEADLINES = ("class", ">equity", ">APY", ">max drawdown", ">rebalances", ">liquidations")
+HEADLINES = (
+    "class",
+    ">equity",
+    ">closed",
+    ">APY",
+    ">lending APY",
+    ">max drawdown",
+    ">rebalances",
+    ">liquidations",
+)
 
 
 @contextmanager

@@ -48,8 +48,7 @@ class Column(StrictModel):
 
     `positive` rejects zero, negative and missing values: no price is; `non_negative` and `finite`
     only need to be numbers. `grows` names a value that can only grow: the relative fall that is
-    still rounding. `per_days` says the files hold a rate per so many days of a row's period, and
-    the dataset the amount of the whole period (at least one such rate).
+    still rounding. `per_days` says a reward's rate is per so many days, not per period.
     """
 
     to: Name
@@ -189,6 +188,8 @@ class DatasetConfig(StrictModel):
     identity: raw column → the one value it must hold (the symbol inside the file).
     interval_column: raw column with the hours that a settlement covers, where the files have it.
     required_keys: dotted keys a JSON document must hold.
+    payout_delay_days: days from the end of a reward's period to its payout, where the files state
+        no payout date.
     """
 
     name: Name
@@ -202,6 +203,7 @@ class DatasetConfig(StrictModel):
     identity: dict[str, str]
     interval_column: str | None = None
     required_keys: tuple[str, ...] = ()
+    payout_delay_days: Annotated[int, Field(ge=0, le=366)] = 0
     repair: RepairPolicy
     coverage: Coverage
     outliers: tuple[OutlierBounds, ...] = ()
@@ -247,6 +249,10 @@ class DatasetConfig(StrictModel):
         if self.is_document != (self.timestamp is None) or self.is_document == bool(self.columns):
             raise ValueError("timestamp and columns are given for CSV feeds, and only for them")
         wanted = _CANONICAL.get(self.kind, ())
+        if self.kind is Kind.REWARDS and "tokens_total" in self.value_columns:
+            wanted = REWARD_TOTALS
+        if self.payout_delay_days and self.kind is not Kind.REWARDS:
+            raise ValueError(f"payout_delay_days is a key of rewards, not of {self.kind}")
         if set(wanted) != set(self.value_columns) or len(self.columns) != len(wanted):
             raise ValueError(f"columns of {self.kind} must map to {', '.join(wanted) or 'none'}")
         named = {bounds.column for bounds in self.outliers}
@@ -258,6 +264,15 @@ class DatasetConfig(StrictModel):
         return self
 
 
+# A programme that states what a period paid in all: per unit it is the total over all units.
+REWARD_TOTALS = (
+    "period_start",
+    "period_end",
+    "tokens_total",
+    "units_restaked",
+    "units_not_restaked",
+    "stated_per_eeth",
+)
 _CANONICAL: dict[Kind, tuple[str, ...]] = {
     Kind.PERP_BARS: ("open", "high", "low", "close", "volume"),
     Kind.SPOT_BARS: ("open", "high", "low", "close", "volume"),

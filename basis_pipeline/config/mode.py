@@ -82,7 +82,8 @@ class Rebalance(StrictModel):
     delta_band: Positive
     ltv_band: Positive
     health_factor_floor: Annotated[float, Field(ge=1.0)]
-    deviation_band: Positive
+    idle_band: Positive
+    drift_band: Positive | None
 
 
 class Costs(StrictModel):
@@ -98,6 +99,12 @@ class Rewards(StrictModel):
     """Whether restaking rewards are credited."""
 
     enabled: bool
+
+
+class Metrics(StrictModel):
+    """What the figures are measured against (SEMANTICS 11)."""
+
+    risk_free: Annotated[float, Field(gt=-1.0, le=1.0)] | Literal["lending"]
 
 
 class Pricing(StrictModel):
@@ -145,6 +152,7 @@ class Gates(StrictModel):
     max_abs_delta: Positive | None
     min_health_factor: Positive | None
     min_margin_ratio: Positive | None
+    max_pool_share: Share | None
 
 
 class ModeConfig(StrictModel):
@@ -163,6 +171,7 @@ class ModeConfig(StrictModel):
     costs: Costs
     rewards: Rewards
     pricing: Pricing
+    metrics: Metrics
     flows: tuple[Flow, ...]
     gates: Gates
 

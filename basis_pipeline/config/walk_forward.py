@@ -14,7 +14,9 @@ from basis_pipeline.config.scenario import Axis, Choice, Constraints
 from basis_pipeline.errors import ConfigError
 
 Days = Annotated[int, Field(ge=2)]
-Objective = Literal["sharpe", "sortino", "calmar", "apy", "apr"]
+Objective = Literal["sharpe", "sortino", "calmar", "apy", "apr", "total_return"]
+# A shorter window has no figure of a year.
+ANNUALISED_FROM_DAYS = 30
 
 
 class Limits(StrictModel):
@@ -56,10 +58,16 @@ class WalkForward(StrictModel):
     natural_edges: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _on_a_grid(self) -> Self:
+    def _can_choose(self) -> Self:
         for key, axis in self.keys.items():
             if not isinstance(axis, Choice) and axis.steps is None:
                 raise ValueError(f"{key}: a walk-forward chooses from a grid, so a range has steps")
+        shortest = min(self.train_days, self.test_days)
+        if self.objective != "total_return" and shortest < ANNUALISED_FROM_DAYS:
+            raise ValueError(
+                f"a window of {shortest} days has no {self.objective}: take {ANNUALISED_FROM_DAYS} "
+                "days or more, or the objective total_return"
+            )
         unknown = sorted(self.natural_edges.keys() - self.keys.keys())
         if unknown:
             raise ValueError(f"natural_edges names {unknown[0]}, which is no key of the grid")

@@ -1,4 +1,4 @@
-"""Steps 1 to 3 of an hour: value and accrue what is held, settle funding, credit rewards."""
+"""Steps 2 to 4 of an hour: value and accrue what is held, settle funding, credit rewards."""
 
 from typing import NamedTuple
 
@@ -28,15 +28,27 @@ def settle_funding(book: Book, hours: HourCoefficients, t: int) -> float:
 
 
 @hot
-def credit_rewards(book: Book, hours: HourCoefficients, t: int, row: Record) -> None:
-    """Credit reward tokens paid at t on the gross staked ETH, at the token's market price."""
+def earn_rewards(book: Book, hours: HourCoefficients, t: int, units: float) -> None:
+    """Set aside what the hour that ends at t earns on `units` of ETH staked, gross of debt."""
     for r in range(len(book.tokens)):
         token = hours.tokens[t, r]
-        if token.paid_per_unit != 0.0 and book.holdings.staked != 0.0:
-            quantity = token.paid_per_unit * collateral_eth(book, hours, t)
+        book.pending[r, token.slot] += token.earned_per_unit * units
+
+
+@hot
+def credit_rewards(book: Book, hours: HourCoefficients, t: int, row: Record) -> None:
+    """Credit the reward tokens paid at t, at their market price."""
+    for r in range(len(book.tokens)):
+        token = hours.tokens[t, r]
+        if token.paid_slot < 0:
+            continue
+        quantity = book.pending[r, token.paid_slot]
+        book.pending[r, token.paid_slot] = 0.0
+        if quantity > 0.0:
             value = quantity * token.price
             book.tokens[r] += quantity
             row.rewards += value
+            row.equity_before += value
             leg, kind, reason = LEG_REWARD + r, EventKind.REWARD, Reason.SETTLEMENT
             record(book, t, kind, leg, quantity, token.price, value, 0.0, 0.0, reason)
 
@@ -68,11 +80,11 @@ def loan_is_due(parameters: Record, collateral: float, debt: float) -> bool:
 
 
 @hot
-def perp_is_due(perp: Record, terms: Record, extreme: float) -> bool:
-    """Whether a position is at its maintenance margin at the extreme."""
+def perp_is_due(perp: Record, terms: Record, price: float) -> bool:
+    """Whether a position is at or below its maintenance margin at a price."""
     quantity = perp.quantity
-    left = perp.balance + quantity * (extreme - perp.entry)
-    return (quantity != 0.0) & (left <= terms.maintenance_margin * abs(quantity) * extreme)
+    left = perp.balance + quantity * (price - perp.entry)
+    return (quantity != 0.0) & (left <= terms.maintenance_margin * abs(quantity) * price)
 
 
 class Valuation(NamedTuple):
@@ -87,7 +99,7 @@ class Valuation(NamedTuple):
     perp_change: float  # of the perpetuals' value since the hour before
     rewards_change: float  # of the reward tokens' value since the hour before
     largest_reward: float  # value of the reward token that is worth most
-    margin_fits: bool  # every venue's margin ratio lies in its band
+    margin_fits: bool  # every venue holds its short, at a margin ratio within the band
     margin_ratio: float  # lowest over the venues, where it is a new low of the run
     liquidation_due: bool  # of the loan or of a position
 
@@ -116,8 +128,11 @@ def value_book(
         equity += margin
         short -= quantity
         perp_change += quantity * quote.mark_change
-        fits &= (margin >= least * notional) & ((quantity == 0.0) | (margin <= most * notional))
-        due |= perp_is_due(perp, venues[v], quote.extreme)
+        # A venue that a liquidation emptied is outside its band.
+        empty = quantity == 0.0
+        inside = (margin >= least * notional) & (margin <= most * notional)
+        fits &= (empty & (long <= 0.0)) | (~empty & inside)
+        due |= ~empty & (margin <= venues[v].maintenance_margin * notional)
         if quantity != 0.0 and not margin >= bound * notional:
             ratio = min(ratio, margin / notional)
     rewards_change, largest = 0.0, 0.0
@@ -146,22 +161,26 @@ def value_book(
 
 
 @hot
+def begin_row(row: Record) -> None:
+    """Start the row of an hour: the steps of the hour add to it."""
+    row.flow = 0.0
+    row.perp_price = 0.0
+    row.execution_cost = 0.0
+    row.gas = 0.0
+    row.liquidation = 0.0
+
+
+@hot
 def accrue(
     book: Book, hours: HourCoefficients, t: int, seen: Valuation, funding: float, row: Record
 ) -> None:
-    """Attribute the change of every holding since the hour before, by component (SEMANTICS 9).
-
-    Starts the row: the steps that follow add to it.
-    """
+    """Attribute the change of every holding since the hour before, by component (SEMANTICS 9)."""
     held, hour = book.holdings, hours.asset[t]
-    row.flow = 0.0
+    row.equity_before = seen.equity
     row.lending = held.supply * hour.lending_gain + held.staked * hour.supply_gain
     row.borrowing = -held.debt * hour.borrow_cost
     row.staking = held.staked * hour.staking_gain
     row.rewards = seen.rewards_change
     row.funding = funding
     row.spot_price = seen.long * hour.spot_change
-    row.perp_price = seen.perp_change
-    row.execution_cost = 0.0
-    row.gas = 0.0
-    row.liquidation = 0.0
+    row.perp_price += seen.perp_change

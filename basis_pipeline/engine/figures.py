@@ -8,15 +8,21 @@ import math
 
 import numpy as np
 
+from basis_pipeline.engine.closing import exit_cost
 from basis_pipeline.engine.compiled import compiled
+from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.model import COMPONENTS, Book, Record, record_type
 
 DAYS_PER_YEAR = 365
 HOURS_PER_YEAR = 24.0 * DAYS_PER_YEAR
+# A window that is shorter than this says nothing of a year.
+ANNUALISED_FROM_HOURS = 24 * 30
 
 FIGURES: tuple[str, ...] = (
     "status",
     "final_equity",
+    "closed_equity",
+    "exit_cost",
     "net_flows",
     "total_return",
     "apr",
@@ -59,22 +65,33 @@ FIGURES_RECORD = record_type(FIGURES)
 
 
 @compiled
-def finalize(book: Book, hours: int, risk_free: float, out: Record) -> None:
-    """Make figures of what was accumulated over `hours` hours; `out` takes them.
+def finalize(
+    book: Book, market: HourCoefficients, parameters: Record, risk_free: float, out: Record
+) -> None:
+    """Make figures of what was accumulated over a market's hours; `out` takes them.
 
-    What is not defined is NaN. `risk_free` is an annual rate.
+    What is not defined is NaN, and what is annualised of a window under 30 days. `risk_free` is an
+    annual rate.
     """
-    tally = book.tally
+    tally, hours = book.tally, len(market.asset)
     years = (hours - 1) / HOURS_PER_YEAR
+    if hours - 1 < ANNUALISED_FROM_HOURS:
+        years = np.nan
     growth = tally.final_growth if tally.closed else tally.equity / tally.units
     total = growth - 1.0
     out.status = tally.status
     out.final_equity = tally.equity
+    out.exit_cost = exit_cost(book, market, parameters)
+    out.closed_equity = tally.equity - out.exit_cost
     out.net_flows = tally.net_flow
     out.total_return = total
     out.apr = total / years
     out.apy = max(1.0 + total, 0.0) ** (1.0 / years) - 1.0
     set_daily_figures(book, (1.0 + risk_free) ** (1.0 / DAYS_PER_YEAR) - 1.0, out)
+    if np.isnan(years):
+        out.volatility = np.nan
+        out.sharpe = np.nan
+        out.sortino = np.nan
     drawdown = max(tally.drawdown, 1.0 - tally.trough / tally.peak)
     out.max_drawdown = drawdown
     out.calmar = out.apy / drawdown if drawdown > 0.0 else np.nan
@@ -125,8 +142,9 @@ def set_attribution(tally: Record, out: Record) -> None:
 
 @compiled
 def set_daily_figures(book: Book, daily_rate: float, out: Record) -> None:
-    """Set volatility, Sharpe and Sortino of the returns between 00:00 UTC hours, × √365.
+    """Set volatility, Sharpe and Sortino of the daily returns, × √365.
 
+    A return goes from one 00:00 UTC to the next, the first from the capital before entry costs.
     NaN where a day starts with nothing left. Writes the returns over the midnights.
     """
     growth = book.midnights

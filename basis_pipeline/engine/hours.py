@@ -28,9 +28,10 @@ HOUR = record_type(
     ),
     settles_funding=np.bool_,
     has_external_event=np.bool_,  # a flow or a payment of rewards
+    earns_rewards=np.bool_,
 )
 QUOTE = record_type(("mark", "mark_change", "extreme", "funding_rate"))
-TOKEN = record_type(("price", "price_change", "paid_per_unit"))
+TOKEN = record_type(("price", "price_change", "earned_per_unit"), slot=np.int64, paid_slot=np.int64)
 
 
 class HourCoefficients(NamedTuple):
@@ -73,13 +74,14 @@ def hour_coefficients(market: MarketArrays) -> HourCoefficients:
         asset["borrow_cost"] = (market.borrow_index - _before(market.borrow_index)) * spot_before
         quotes["mark_change"] = market.perp_mark - _before(market.perp_mark)
         tokens["price_change"] = market.reward_price - _before(market.reward_price)
-    asset["has_external_event"] = (market.flow != 0.0) | (market.reward_tokens_per_unit != 0.0).any(
-        axis=1
-    )
+    asset["has_external_event"] = (market.flow != 0.0) | (market.reward_payout >= 0).any(axis=1)
+    asset["earns_rewards"] = (market.reward_tokens_per_unit != 0.0).any(axis=1)
     asset["settles_funding"] = (market.funding_rate != 0.0).any(axis=1)
     quotes["mark"] = market.perp_mark
     quotes["extreme"] = market.perp_extreme
     quotes["funding_rate"] = market.funding_rate
     tokens["price"] = market.reward_price
-    tokens["paid_per_unit"] = market.reward_tokens_per_unit
+    tokens["earned_per_unit"] = market.reward_tokens_per_unit
+    tokens["slot"] = market.reward_slot
+    tokens["paid_slot"] = market.reward_payout
     return HourCoefficients(asset, quotes, tokens, market.cost_bps)

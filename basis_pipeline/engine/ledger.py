@@ -22,14 +22,13 @@ def record(
 ) -> None:
     """Append one event. `quantity` is signed: bought, supplied, borrowed or received above zero."""
     tally = book.tally
-    if kind == EventKind.TRADE:
+    if EventKind.TRADE <= kind <= EventKind.REPAY:
         tally.traded += abs(quantity * price)
-        tally.trades += 1
+        tally.trades += kind == EventKind.TRADE
     elif kind == EventKind.REBALANCE:
         tally.rebalances += 1
-    elif kind == EventKind.LIQUIDATION and tally.last_liquidation != t + 1:
+    elif kind == EventKind.LIQUIDATION:
         tally.liquidations += 1
-        tally.last_liquidation = t + 1
     if len(book.events) == 0:
         return
     event = book.events[tally.events]

@@ -1,4 +1,4 @@
-"""Step 4: what the lending protocol and the exchanges close by force (SEMANTICS 7)."""
+"""Steps 1 and 5: what exchanges and the lending protocol close by force (SEMANTICS 7)."""
 
 from basis_pipeline.engine.accounting import collateral_eth, debt_eth, loan_is_due, perp_is_due
 from basis_pipeline.engine.compiled import compiled, hot
@@ -43,36 +43,65 @@ def liquidate_loan(
 
 
 @compiled
-def liquidate_perp(
-    book: Book, hours: HourCoefficients, venues: Records, t: int, v: int, row: Record
-) -> None:
-    """Close the position at venue v at the extreme, less the venue's fee; the rest stays there.
-
-    The hour's price change is already attributed at the mark price; closing at the extreme instead,
-    and the fee, are the liquidation's.
-    """
-    perp, quote = book.perps[v], hours.quotes[t, v]
-    quantity, price = perp.quantity, quote.extreme
-    fee = venues[v].liquidation_fee * abs(quantity) * price
+def liquidate_perp(book: Book, venues: Records, t: int, v: int, price: float, row: Record) -> None:
+    """Close the position at venue v at `price`, less the venue's fee; the rest stays there."""
+    perp = book.perps[v]
+    quantity = perp.quantity
+    notional = abs(quantity) * price
+    fee = venues[v].liquidation_fee * notional
     perp.balance += quantity * (price - perp.entry) - fee
-    row.liquidation += quantity * (price - quote.mark) - fee
+    row.liquidation -= fee
     perp.quantity = 0.0
     perp.entry = 0.0
     leg = LEG_REWARD + len(book.tokens) + v
-    notional = abs(quantity) * price
     kind, reason = EventKind.LIQUIDATION, Reason.LIQUIDATION
     record(book, t, kind, leg, -quantity, price, notional, fee, 0.0, reason)
+
+
+@compiled
+def check_extreme(
+    book: Book, hours: HourCoefficients, venues: Records, t: int, v: int, row: Record
+) -> None:
+    """Keep the margin ratio at the extreme, and close the position at venue v where it is due.
+
+    The path to the extreme is the price's; nothing is held from there to the mark.
+    """
+    perp, extreme = book.perps[v], hours.quotes[t, v].extreme
+    quantity = perp.quantity
+    left = perp.balance + quantity * (extreme - perp.entry)
+    ratio = left / (abs(quantity) * extreme)
+    book.tally.min_margin_ratio = min(book.tally.min_margin_ratio, ratio)
+    if perp_is_due(perp, venues[v], extreme):
+        row.perp_price += quantity * (extreme - hours.quotes[t - 1, v].mark)
+        liquidate_perp(book, venues, t, v, extreme, row)
+
+
+@hot
+def check_extremes(
+    book: Book, hours: HourCoefficients, venues: Records, t: int, row: Record
+) -> None:
+    """Test every position, as the hour before left it, at the extreme of the bar that ends at t."""
+    lowest = book.tally.min_margin_ratio
+    for v in range(len(book.perps)):
+        perp, extreme = book.perps[v], hours.quotes[t, v].extreme
+        quantity = perp.quantity
+        left = perp.balance + quantity * (extreme - perp.entry)
+        # Divided out only where it is due, or may be a new low of the run.
+        bound = max(venues[v].maintenance_margin, lowest + 1e-14 * abs(lowest))
+        if quantity != 0.0 and left <= bound * abs(quantity) * extreme:
+            check_extreme(book, hours, venues, t, v, row)
 
 
 @hot
 def liquidate(
     book: Book, hours: HourCoefficients, parameters: Record, venues: Records, t: int, row: Record
 ) -> None:
-    """Liquidate a loan below a health factor of 1 and every short at its maintenance margin."""
+    """Liquidate a loan below a health factor of 1, and every position due at its mark price."""
     if book.holdings.debt > 0.0:
         collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
         if loan_is_due(parameters, collateral, debt):
             liquidate_loan(book, hours, parameters, t, row)
     for v in range(len(book.perps)):
-        if perp_is_due(book.perps[v], venues[v], hours.quotes[t, v].extreme):
-            liquidate_perp(book, hours, venues, t, v, row)
+        price = hours.quotes[t, v].mark
+        if perp_is_due(book.perps[v], venues[v], price):
+            liquidate_perp(book, venues, t, v, price, row)

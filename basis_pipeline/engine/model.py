@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Record = np.record
 Records = NDArray[Any]  # of records
 
@@ -40,7 +41,9 @@ class MarketArrays(NamedTuple):
     gas_price: Floats  # (n,) numeraire per unit of gas
     numeraire_usd: Floats  # (n,) USD per unit of numeraire
     cost_bps: Floats  # (n, L, 3) execution cost by leg and size bucket
-    reward_tokens_per_unit: Floats  # (n, R) tokens paid per staked ETH unit
+    reward_tokens_per_unit: Floats  # (n, R) earned by a staked ETH unit over the hour ending at t
+    reward_slot: Integers  # (n, R) slot that keeps what the hour earns until it is paid
+    reward_payout: Integers  # (n, R) slot paid at the hour, -1 for none
     reward_price: Floats  # (n, R) numeraire per token
     flow: Floats  # (n,) deposits less withdrawals
 
@@ -55,17 +58,21 @@ class Parameters(NamedTuple):
     flash_fee: float  # share of the flash loan
     hedge_ratio: float
     hedge_weights: Floats  # (K,) sum to 1
+    initial_margin: Floats  # (K,) share of notional
     maintenance_margin: Floats  # (K,) share of notional
     liquidation_fee: Floats  # (K,) share of notional
     liquidation_threshold: float
     liquidation_bonus: float
+    liquidates_at_extreme: bool  # perpetuals are tested at the intrabar extreme as well
     rebalance_enabled: bool
     margin_ratio_min: float
     margin_ratio_max: float
     delta_band: float
     ltv_band: float
     health_factor_floor: float
-    deviation_band: float
+    idle_band: float
+    drift_band: float  # infinite when drift is left alone
+    costs_enabled: bool  # without costs a staking token sells at its redemption rate
     gas_multiplier: float
     buys_asset: bool  # the asset is bought for the numeraire, at the spot leg's cost
     swaps_on_chain: bool  # the spot venue is a decentralised exchange
@@ -76,7 +83,9 @@ class Parameters(NamedTuple):
 # record a venue.
 _NUMBERS = {name: kind for name, kind in Parameters.__annotations__.items() if kind != Floats}
 PARAMETERS = record_type((), **_NUMBERS)
-VENUE_TERMS = record_type(("hedge_weight", "maintenance_margin", "liquidation_fee"))
+VENUE_TERMS = record_type(
+    ("hedge_weight", "initial_margin", "maintenance_margin", "liquidation_fee")
+)
 
 
 def parameter_record(parameters: Parameters) -> Record:
@@ -91,6 +100,7 @@ def venue_terms(parameters: Parameters) -> Records:
     """The parameters by venue, (K,)."""
     terms = np.zeros(len(parameters.hedge_weights), VENUE_TERMS)
     terms["hedge_weight"] = parameters.hedge_weights
+    terms["initial_margin"] = parameters.initial_margin
     terms["maintenance_margin"] = parameters.maintenance_margin
     terms["liquidation_fee"] = parameters.liquidation_fee
     return terms
@@ -115,9 +125,9 @@ BALANCES = ("cash", "supply", "spot", "staked", "debt")
 HOLDINGS = record_type(BALANCES, approved=np.bool_)  # whether approvals have been given
 # A perpetual: signed quantity, negative for a short; margin balance; size-weighted entry price.
 PERP = record_type(("quantity", "balance", "entry"))
-# A row of the hourly table: `residual` is what the components leave unexplained, the balances are
-# those after trades.
-ROW = record_type(("equity", "flow", *COMPONENTS, "residual", *BALANCES))
+# A row of the hourly table: `residual` is what the components leave unexplained; equity and the
+# balances are those after trades, `equity_before` is what flows and trades found.
+ROW = record_type(("equity_before", "equity", "flow", *COMPONENTS, "residual", *BALANCES))
 
 
 class EventKind(IntEnum):
@@ -136,6 +146,7 @@ class EventKind(IntEnum):
     BORROW = 10
     REPAY = 11
     TRANSFER = 12
+    SKIPPED = 13
 
 
 class Reason(IntEnum):
@@ -147,12 +158,13 @@ class Reason(IntEnum):
     LTV = 3
     HEALTH_FACTOR = 4
     DELTA = 5
-    DEVIATION = 6
+    IDLE_CASH = 6
     CASH_SHORTFALL = 7
-    REWARDS = 8
-    SETTLEMENT = 9
-    LIQUIDATION = 10
-    FLOW = 11
+    DRIFT = 8
+    REWARDS = 9
+    SETTLEMENT = 10
+    LIQUIDATION = 11
+    FLOW = 12
 
 
 class Status(IntEnum):
@@ -200,7 +212,7 @@ DUST = 1e-12  # share of equity below which a difference is rounding, not a trad
 TALLY = record_type(
     (
         *COMPONENTS,  # sums
-        "traded",  # sum of notional, bought and sold alike
+        "traded",  # sum of notional, of whatever changes a position
         "net_flow",
         "equity_sum",  # over all hours but the last
         "equity",  # at the latest hour
@@ -223,8 +235,8 @@ TALLY = record_type(
     trades=np.int64,
     trades_above_last_bucket=np.int64,
     rebalances=np.int64,
-    liquidations=np.int64,  # hours with at least one
-    last_liquidation=np.int64,  # hour of the latest, plus one
+    liquidations=np.int64,  # one a venue and hour
+    last_skip=np.int64,  # hour of the latest rebalance that was not done, plus one
     midnights=np.int64,
     status=np.int64,
     closed=np.bool_,  # everything was withdrawn
@@ -238,9 +250,11 @@ class Book(NamedTuple):
     holdings: Record  # HOLDINGS
     perps: Records  # (K,) PERP
     tokens: Floats  # (R,) reward tokens held
+    pending: Floats  # (R, slots) reward tokens earned and not paid yet
+    perps_before: Records  # (K,) PERP as a rebalance found them
     events: Records  # (capacity,) EVENT; empty where no ledger is kept
     tally: Record  # TALLY
-    midnights: Floats  # (D,) growth of one unit of capital at 00:00 UTC
+    midnights: Floats  # (D,) growth of one unit of capital: at entry, then at every 00:00 UTC
 
 
 class Hourly(NamedTuple):

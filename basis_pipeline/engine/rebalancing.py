@@ -1,7 +1,7 @@
-"""Step 6: when to restore the target weights, and restoring them (SEMANTICS 5 and 6)."""
+"""Step 7: when to rebalance, and restoring what the trigger concerns (SEMANTICS 5 and 6)."""
 
-from basis_pipeline.engine.accounting import Valuation
-from basis_pipeline.engine.compiled import hot
+from basis_pipeline.engine.accounting import Valuation, value_book
+from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.ledger import record
 from basis_pipeline.engine.model import (
@@ -13,46 +13,61 @@ from basis_pipeline.engine.model import (
     Record,
     Records,
 )
-from basis_pipeline.engine.staking import restore_staking
+from basis_pipeline.engine.staking import restore_loan, restore_staking
 from basis_pipeline.engine.trading import (
+    cover_wallet,
+    hedge_fits,
     restore_lending,
     restore_perps,
     restore_spot,
+    rewards_due,
+    sell_rewards,
     spread_margin,
 )
 
 
 @hot
-def trigger(held: Record, hour: Record, parameters: Record, seen: Valuation) -> Reason:
+def trigger(
+    book: Book, hours: HourCoefficients, parameters: Record, t: int, seen: Valuation
+) -> Reason:
     """Return the first trigger of SEMANTICS 6 that fires, NONE when all is within its bands.
 
     `seen` is what is held after flows. Ratios are compared by products, so an empty leg needs no
     case.
     """
+    held, hour = book.holdings, hours.asset[t]
     total, spot, collateral, debt = seen.equity, hour.spot, seen.collateral, seen.debt
     long = held.spot + collateral - debt
     ltv_error = abs(debt - parameters.target_ltv * collateral)
     safe = parameters.liquidation_threshold * collateral >= parameters.health_factor_floor * debt
     # With a hedge ratio of 1 this is the net delta itself; any other ratio wants a net delta.
     delta_error = abs(parameters.hedge_ratio * long - seen.short) * spot
-    deviation = max(
-        abs(held.supply * hour.lending_index - parameters.lending_weight * total),
-        abs(held.spot * spot - parameters.spot_weight * total),
-        abs((seen.staked_value - debt) * spot - parameters.staking_weight * total),
+    lending, bought = parameters.lending_weight, parameters.spot_weight
+    staking = parameters.staking_weight
+    # What no sleeve takes is margin in a hedged mode, and belongs into the wallet in any other.
+    wanted = 0.0 if parameters.hedge_ratio > 0.0 else (1.0 - lending - bought - staking) * total
+    drift = max(
+        abs(held.supply * hour.lending_index - lending * total),
+        abs(held.spot * spot - bought * total),
+        abs((seen.staked_value - debt) * spot - staking * total),
     )
     reason = Reason.NONE
     if not seen.margin_fits:
         reason = Reason.MARGIN_RATIO
-    elif parameters.target_ltv > 0.0 and ltv_error > parameters.ltv_band * collateral:
-        reason = Reason.LTV
     elif parameters.target_ltv > 0.0 and not safe:
         reason = Reason.HEALTH_FACTOR
+    elif parameters.target_ltv > 0.0 and ltv_error > parameters.ltv_band * collateral:
+        reason = Reason.LTV
     elif parameters.hedge_ratio > 0.0 and delta_error > parameters.delta_band * total:
         reason = Reason.DELTA
-    elif deviation > parameters.deviation_band * total:
-        reason = Reason.DEVIATION
+    elif held.cash - wanted > parameters.idle_band * total:
+        reason = Reason.IDLE_CASH
     elif held.cash < -DUST * total:
         reason = Reason.CASH_SHORTFALL
+    elif drift > parameters.drift_band * total:
+        reason = Reason.DRIFT
+    elif rewards_due(hours, parameters, t, seen):
+        reason = Reason.REWARDS
     return reason
 
 
@@ -67,18 +82,87 @@ def restore(
     reason: Reason,
     row: Record,
 ) -> None:
-    """Restore the target weights for `total`, the equity before this rebalance's costs.
+    """Restore what `reason` concerns for `total`, the equity before this rebalance's costs.
 
     A hedged mode spends its margin freely between the legs: what is left is spread at the end.
     """
     kind = EventKind.ENTRY if reason == Reason.ENTRY else EventKind.REBALANCE
     record(book, t, kind, LEG_NONE, 0.0, 0.0, total, 0.0, 0.0, reason)
-    if parameters.lending_weight > 0.0:
-        restore_lending(book, hours, parameters, t, total, reason, row)
-    if parameters.spot_weight > 0.0:
-        restore_spot(book, hours, parameters, t, total, reason, row)
-    if parameters.staking_weight > 0.0:
-        restore_staking(book, hours, parameters, t, total, reason, row)
-    if parameters.hedge_ratio > 0.0:
+    is_hedged = parameters.hedge_ratio > 0.0
+    if reason == Reason.REWARDS:
+        sell_rewards(book, hours, parameters, t, total, row)
+        return
+    if reason == Reason.LTV or reason == Reason.HEALTH_FACTOR:
+        restore_loan(book, hours, parameters, t, total, reason, row)
+        if is_hedged and book.holdings.cash < 0.0:
+            cover_wallet(book, venues, t, reason)
+        return
+    hedge_alone = reason == Reason.DELTA and hedge_fits(book, hours, parameters, venues, t, total)
+    if not hedge_alone:
+        if parameters.lending_weight > 0.0:
+            restore_lending(book, hours, parameters, t, total, reason, row)
+        if parameters.spot_weight > 0.0:
+            restore_spot(book, hours, parameters, t, total, reason, row)
+        if parameters.staking_weight > 0.0:
+            restore_staking(book, hours, parameters, t, total, reason, row)
+    if is_hedged:
         restore_perps(book, hours, parameters, venues, t, total, reason, row)
-        spread_margin(book, hours, parameters, venues, t, total, reason, row)
+        if not hedge_alone:
+            spread_margin(book, hours, parameters, venues, t, total, reason, row)
+
+
+@compiled
+def rebalance(
+    book: Book,
+    hours: HourCoefficients,
+    parameters: Record,
+    venues: Records,
+    t: int,
+    total: float,
+    reason: Reason,
+    row: Record,
+) -> Valuation:
+    """Restore what `reason` concerns, unless that costs more than the equity it leaves.
+
+    Then the book stays as it is, and the ledger says what it would have cost, once for as long as
+    it goes on. A rebalance that finds nothing to trade is none.
+    """
+    held, tally = book.holdings, book.tally
+    cash, supply, spot, staked = held.cash, held.supply, held.spot, held.staked
+    debt, approved = held.debt, held.approved
+    for v in range(len(book.perps)):
+        book.perps_before[v] = book.perps[v]
+    events, traded, trades = tally.events, tally.traded, tally.trades
+    above, rebalances = tally.trades_above_last_bucket, tally.rebalances
+    execution_cost, gas = row.execution_cost, row.gas
+    restore(book, hours, parameters, venues, t, total, reason, row)
+    seen = value_book(book, hours, parameters, venues, t)
+    cost = (execution_cost - row.execution_cost) + (gas - row.gas)
+    moved = tally.traded != traded or held.cash != cash
+    for v in range(len(book.perps)):
+        moved |= book.perps[v].balance != book.perps_before[v].balance
+    if reason == Reason.ENTRY or (moved and cost <= seen.equity):
+        return seen
+    held.cash = cash
+    held.supply = supply
+    held.spot = spot
+    held.staked = staked
+    held.debt = debt
+    held.approved = approved
+    for v in range(len(book.perps)):
+        book.perps[v] = book.perps_before[v]
+    tally.events = events
+    tally.traded = traded
+    tally.trades = trades
+    tally.trades_above_last_bucket = above
+    tally.rebalances = rebalances
+    row.execution_cost = execution_cost
+    row.gas = gas
+    if moved:
+        if tally.last_skip != t:
+            record(book, t, EventKind.SKIPPED, LEG_NONE, 0.0, 0.0, cost, 0.0, 0.0, reason)
+        tally.last_skip = t + 1
+    elif rewards_due(hours, parameters, t, seen):
+        # What nothing can be done about must not keep rewards from being sold.
+        restore(book, hours, parameters, venues, t, total, Reason.REWARDS, row)
+    return value_book(book, hours, parameters, venues, t)

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from basis_pipeline.engine.accounting import (
     Valuation,
     accrue,
+    begin_row,
     credit_rewards,
+    earn_rewards,
     settle_funding,
     value_book,
 )
@@ -16,7 +18,7 @@ from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.figures import FIGURES_RECORD, finalize
 from basis_pipeline.engine.hours import HourCoefficients, hour_coefficients
 from basis_pipeline.engine.ledger import record
-from basis_pipeline.engine.liquidation import liquidate
+from basis_pipeline.engine.liquidation import check_extremes, liquidate
 from basis_pipeline.engine.model import (
     COMPONENTS,
     EVENT,
@@ -37,9 +39,8 @@ from basis_pipeline.engine.model import (
     parameter_record,
     venue_terms,
 )
-from basis_pipeline.engine.rebalancing import restore, trigger
-from basis_pipeline.engine.tally import accumulate, begin
-from basis_pipeline.engine.trading import rewards_due, sell_rewards
+from basis_pipeline.engine.rebalancing import rebalance, trigger
+from basis_pipeline.engine.tally import accumulate, begin, update_risk
 
 
 @hot
@@ -62,11 +63,10 @@ def is_due(
     book: Book, hours: HourCoefficients, parameters: Record, t: int, seen: Valuation
 ) -> bool:
     """Whether anything is done at hour t beyond accruing and settling."""
-    hour, due = hours.asset[t], False
+    due = seen.liquidation_due or hours.asset[t].has_external_event or t == 0
     if parameters.rebalance_enabled and seen.equity > 0.0:
-        due = trigger(book.holdings, hour, parameters, seen) != Reason.NONE
-        due |= rewards_due(hours, parameters, t, seen)
-    return due or seen.liquidation_due or hour.has_external_event or t == 0
+        due |= trigger(book, hours, parameters, t, seen) != Reason.NONE
+    return due
 
 
 @compiled
@@ -76,32 +76,33 @@ def trade_hour(
     parameters: Record,
     venues: Records,
     t: int,
+    found: Valuation,
     row: Record,
 ) -> Valuation:
-    """Do what is due at hour t, steps 4 to 7 of SEMANTICS 4, and value what is held after it."""
+    """Do what is due at hour t, steps 4 to 7 of SEMANTICS 4, and value what is held after it.
+
+    `found` is what the hour's accrual and funding left.
+    """
+    hour = hours.asset[t]
+    credit_rewards(book, hours, t, row)
     if t == 0:  # nothing was held before the entry
         row.borrowing = 0.0
-    credit_rewards(book, hours, t, row)
+    else:
+        update_risk(book, hour.spot, parameters, found, row.equity_before)
     liquidate(book, hours, parameters, venues, t, row)
-    hour = hours.asset[t]
     flow = hour.flow
     row.flow = flow
     if flow != 0.0:
         book.holdings.cash += flow
         record(book, t, EventKind.FLOW, LEG_NONE, flow, 1.0, abs(flow), 0.0, 0.0, Reason.FLOW)
     seen = value_book(book, hours, parameters, venues, t)
-    reason, total = Reason.NONE, seen.equity
+    reason = Reason.NONE
     if t == 0:
         reason = Reason.ENTRY
-    elif parameters.rebalance_enabled and total > 0.0:
-        reason = trigger(book.holdings, hour, parameters, seen)
-        if rewards_due(hours, parameters, t, seen):
-            sell_rewards(book, hours, parameters, t, total, row)
-            total = value_book(book, hours, parameters, venues, t).equity
-            reason = Reason.REWARDS if reason == Reason.NONE else reason
+    elif parameters.rebalance_enabled and seen.equity > 0.0:
+        reason = trigger(book, hours, parameters, t, seen)
     if reason != Reason.NONE:
-        restore(book, hours, parameters, venues, t, total, reason, row)
-        seen = value_book(book, hours, parameters, venues, t)
+        seen = rebalance(book, hours, parameters, venues, t, seen.equity, reason, row)
     return seen
 
 
@@ -128,16 +129,22 @@ def run_hours(
     book: as `begin` made it, or as the hours before `first` left it.
     """
     last_row = len(hourly.rows) - 1
-    midnight = first_midnight + 24 * book.tally.midnights
+    # The first hour is the capital's, whatever its time: the midnights after it count.
+    midnight = first_midnight + 24 * (book.tally.midnights - (first_midnight > 0))
     for t in range(first, last):
         row = hourly.rows[min(t, last_row)]
+        begin_row(row)
+        if parameters.liquidates_at_extreme:
+            check_extremes(book, hours, venues, t, row)
         funding = 0.0
         if hours.asset[t].settles_funding:
             funding = settle_funding(book, hours, t)
         seen = value_book(book, hours, parameters, venues, t)
         accrue(book, hours, t, seen, funding, row)
+        if hours.asset[t].earns_rewards:
+            earn_rewards(book, hours, t, seen.collateral)
         if is_due(book, hours, parameters, t, seen):
-            seen = trade_hour(book, hours, parameters, venues, t, row)
+            seen = trade_hour(book, hours, parameters, venues, t, seen, row)
         accumulate(book, hours.asset[t].spot, parameters, seen, t == 0, t == midnight, row)
         if t == midnight:
             midnight += 24
@@ -187,20 +194,24 @@ class Simulation:
         return self.hourly.rows["residual"]
 
 
-def empty_book(hours: int, venues: int, reward_tokens: int, *, ledger: bool = True) -> Book:
-    """Return a book with nothing in it, for runs of so many hours.
+def empty_book(market: HourCoefficients, *, ledger: bool = True) -> Book:
+    """Return a book with nothing in it, for runs over a market.
 
     Its ledger has room for every event they can bring; without a ledger, for none. Its pages are
     only touched as events are written, so a generous bound costs nothing.
     """
-    per_hour = 12 + 4 * venues + 3 * reward_tokens
+    (hours, venues), reward_tokens = market.quotes.shape, market.tokens.shape[1]
+    slots = int(market.tokens["slot"].max(initial=0)) + 1
+    per_hour = 13 + 4 * venues + 3 * reward_tokens
     return Book(
         holdings=np.zeros(1, HOLDINGS)[0],
         perps=np.zeros(venues, PERP),
         tokens=np.zeros(reward_tokens),
+        pending=np.zeros((reward_tokens, slots)),
+        perps_before=np.zeros(venues, PERP),
         events=np.empty(hours * per_hour if ledger else 0, EVENT),
         tally=np.zeros(1, TALLY)[0],
-        midnights=np.zeros(hours // 24 + 1),
+        midnights=np.zeros(hours // 24 + 2),
     )
 
 
@@ -232,14 +243,14 @@ def simulate(
     risk_free: annual rate that Sharpe and Sortino are measured against.
     """
     hours, venues = market.perp_mark.shape
-    reward_tokens = market.reward_price.shape[1]
-    book = empty_book(hours, venues, reward_tokens)
-    hourly = empty_table(hours, venues, reward_tokens)
+    coefficients = hour_coefficients(market)
+    book = empty_book(coefficients)
+    hourly = empty_table(hours, venues, market.reward_price.shape[1])
     rules, terms = parameter_record(parameters), venue_terms(parameters)
     begin(book, rules, capital)
-    run_hours(hour_coefficients(market), rules, terms, 0, hours, first_midnight, book, hourly)
+    run_hours(coefficients, rules, terms, 0, hours, first_midnight, book, hourly)
     figures = np.empty(1, FIGURES_RECORD)
-    finalize(book, hours, risk_free, figures[0])
+    finalize(book, coefficients, rules, risk_free, figures[0])
     return Simulation(
         hourly=hourly,
         events=book.events[: book.tally.events].copy(),

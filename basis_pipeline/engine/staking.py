@@ -52,19 +52,15 @@ def restore_staking(
     brings; any other mode takes out exactly what its wallet lacks, its gas included.
     """
     hour = hours.asset[t]
-    price, oracle = hour.spot, hour.oracle_rate
-    ltv, fee = parameters.target_ltv, parameters.flash_fee
+    price, fee = hour.spot, parameters.flash_fee
+    ltv = parameters.target_ltv
     collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
-    value = (collateral * hour.lst_mark / oracle - debt) * price
+    value = (collateral * hour.lst_mark / hour.oracle_rate - debt) * price
     difference = parameters.staking_weight * total - value
     settled = abs(debt - ltv * collateral) * price <= DUST * total
     if settled and abs(difference) <= DUST * total:
         return
-    sale_rate = hour.market_rate / oracle
-    rough, _ = solve_position(difference / price, collateral, debt, ltv, fee, sale_rate)
-    sale_rate *= 1.0 - cost_share(hours, t, LEG_LST, rough * price)
-    units = gas_units(book, parameters, rough >= 0.0, difference < 0.0)
-    gas = gas_cost(hours, parameters, t, units)
+    sale_rate, gas = terms_of(book, hours, parameters, t, difference / price, difference < 0.0)
     amount = movable(book, parameters, difference, gas)
     if settled and amount <= 0.0 < difference:
         return  # the wallet does not even hold the gas
@@ -75,6 +71,63 @@ def restore_staking(
         eth = amount / price * max(sale_rate - ltv * (1.0 + fee), 0.0) / (1.0 - ltv)
     else:
         eth = amount / price
+    move_position(book, hours, parameters, t, total, eth, bought, sale_rate, gas, reason, row)
+
+
+@compiled
+def restore_loan(
+    book: Book,
+    hours: HourCoefficients,
+    parameters: Record,
+    t: int,
+    total: float,
+    reason: Reason,
+    row: Record,
+) -> None:
+    """Bring the loan to its target; the net asset changes by the flash fee and the sale's loss.
+
+    A mode without margin takes what its wallet lacks for the gas out of the position.
+    """
+    sale_rate, gas = terms_of(book, hours, parameters, t, 0.0, False)
+    eth = 0.0
+    if parameters.hedge_ratio == 0.0:
+        eth = min(book.holdings.cash - gas, 0.0) / hours.asset[t].spot
+    move_position(book, hours, parameters, t, total, eth, 0.0, sale_rate, gas, reason, row)
+
+
+@compiled
+def terms_of(
+    book: Book, hours: HourCoefficients, parameters: Record, t: int, eth: float, takes_out: bool
+) -> tuple[float, float]:
+    """Return the rate at which collateral would be sold, and the gas, to bring `eth` in."""
+    hour = hours.asset[t]
+    collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
+    sale_rate = hour.market_rate / hour.oracle_rate if parameters.costs_enabled else 1.0
+    ltv, fee = parameters.target_ltv, parameters.flash_fee
+    rough, _ = solve_position(eth, collateral, debt, ltv, fee, sale_rate)
+    sale_rate *= 1.0 - cost_share(hours, t, LEG_LST, rough * hour.spot)
+    units = gas_units(book, parameters, rough >= 0.0, takes_out)
+    return sale_rate, gas_cost(hours, parameters, t, units)
+
+
+@compiled
+def move_position(
+    book: Book,
+    hours: HourCoefficients,
+    parameters: Record,
+    t: int,
+    total: float,
+    eth: float,
+    bought: float,
+    sale_rate: float,
+    gas: float,
+    reason: Reason,
+    row: Record,
+) -> None:
+    """Bring `eth` into the position at its target loan to value, and sell what that sets free."""
+    price, fee = hours.asset[t].spot, parameters.flash_fee
+    collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
+    ltv = parameters.target_ltv
     staked, borrowed = solve_position(eth, collateral, debt, ltv, fee, sale_rate)
     change_position(book, hours, parameters, t, staked, borrowed, sale_rate, gas, reason, row)
     left = bought + released(staked, borrowed, fee, sale_rate)

@@ -18,13 +18,13 @@ from basis_pipeline.engine.tally import begin
 BLOCK = 512  # hours: some 150 kB of market
 
 
-def _books(scenarios: int, hours: int, venues: int, tokens: int) -> Book:
+def _books(scenarios: int, market: HourCoefficients) -> Book:
     """A book for each scenario, its parts stacked; they keep no ledger."""
-    one = empty_book(hours, venues, tokens, ledger=False)
+    one = empty_book(market, ledger=False)
     stacked: dict[str, Any] = {
         name: np.zeros((scenarios, *part.shape), part.dtype) for name, part in one._asdict().items()
     }
-    return Book(**{**stacked, "events": one.events})
+    return Book(**{**stacked, "events": one.events, "perps_before": one.perps_before})
 
 
 @unlocked
@@ -53,6 +53,8 @@ def run_scenarios(
                 books.holdings[i],
                 books.perps[i],
                 books.tokens[i],
+                books.pending[i],
+                books.perps_before,
                 books.events,
                 books.tally[i],
                 books.midnights[i],
@@ -61,7 +63,7 @@ def run_scenarios(
                 begin(book, parameters[i], capitals[i])
             run_hours(hours, parameters[i], venues, first, last, first_midnight, book, hourly)
             if last == count:
-                finalize(book, count, risk_free, figures[i])
+                finalize(book, hours, parameters[i], risk_free, figures[i])
 
 
 def figures_of(
@@ -112,8 +114,8 @@ def _run(
     first_midnight: int,
     risk_free: float,
 ) -> tuple[Floats, Book]:
-    count, tokens = hours.tokens.shape
-    books = _books(len(parameters), count, len(venues), tokens)
+    tokens = hours.tokens.shape[1]
+    books = _books(len(parameters), hours)
     figures = np.empty(len(parameters), FIGURES_RECORD)
     run_scenarios(
         hours,

@@ -23,6 +23,9 @@ def begin(book: Book, parameters: Record, capital: float) -> None:
     tally.trough = 1.0
     tally.liquidation_threshold = parameters.liquidation_threshold
     tally.min_margin_ratio = np.inf
+    # The first daily return starts from the capital, so that the costs of entering are in it.
+    book.midnights[0] = 1.0
+    tally.midnights = 1
     tally.peak_bound = -np.inf  # the first hour is looked at
 
 
@@ -64,38 +67,33 @@ def accumulate(
     tally.equity = seen.equity
     if row.flow != 0.0:
         rebase(book, row)
-    update_extremes(book, spot, parameters, seen, residual, midnight)
+    if midnight or not tally.trough_bound < seen.equity < tally.peak_bound:
+        update_growth(book, midnight)
+    if not abs(residual) <= tally.max_residual * BELOW * abs(seen.equity):
+        update_residual(book, residual)
+    update_risk(book, spot, parameters, seen, seen.equity)
     if first and seen.equity <= 0.0:
         set_status(book, Status.NOT_ENTERED)
 
 
 @hot
-def update_extremes(
-    book: Book,
-    spot: float,
-    parameters: Record,
-    seen: Valuation,
-    residual: float,
-    midnight: bool,
+def update_risk(
+    book: Book, spot: float, parameters: Record, seen: Valuation, equity: float
 ) -> None:
-    """Keep the extremes of an hour.
+    """Keep the extremes of what is held, before an hour's trades or after them.
 
     An extreme is a ratio, and divisions take longer than all else together: what cannot be a new
     one is found by a product, with more room than rounding needs.
     """
     tally = book.tally
-    if midnight or not tally.trough_bound < seen.equity < tally.peak_bound:
-        update_growth(book, midnight)
-    if not abs(residual) <= tally.max_residual * BELOW * abs(seen.equity):
-        update_residual(book, residual)
     if not seen.debt <= tally.max_ltv * BELOW * seen.collateral:
         update_max_ltv(book, seen.debt, seen.collateral)
     if seen.margin_ratio < tally.min_margin_ratio:
         tally.min_margin_ratio = seen.margin_ratio
     if parameters.buys_asset:
         value = (book.holdings.spot + seen.collateral - seen.debt - seen.short) * spot
-        if not abs(value) <= tally.max_delta * BELOW * seen.equity:
-            update_delta(book, value)
+        if not abs(value) <= tally.max_delta * BELOW * equity:
+            update_delta(book, value, equity)
 
 
 @compiled
@@ -140,12 +138,11 @@ def update_max_ltv(book: Book, debt: float, collateral: float) -> None:
 
 
 @compiled
-def update_delta(book: Book, value: float) -> None:
+def update_delta(book: Book, value: float, equity: float) -> None:
     """Keep the highest net delta as a share of equity."""
-    tally = book.tally
-    delta = abs(value / tally.equity) if tally.equity != 0.0 else np.inf
+    delta = abs(value / equity) if equity != 0.0 else np.inf
     if delta < np.inf:
-        tally.max_delta = max(tally.max_delta, delta)
+        book.tally.max_delta = max(book.tally.max_delta, delta)
 
 
 @compiled

@@ -146,6 +146,42 @@ def restore_spot(
 
 
 @hot
+def hedge_fits(
+    book: Book,
+    hours: HourCoefficients,
+    parameters: Record,
+    venues: Records,
+    t: int,
+    total: float,
+) -> bool:
+    """Whether the hedge alone can be restored: every venue keeps its initial margin."""
+    long = book.holdings.spot + collateral_eth(book, hours, t) - debt_eth(book, hours, t)
+    fits = True
+    for v in range(len(book.perps)):
+        price = hours.quotes[t, v].mark
+        target = max(parameters.hedge_ratio * venues[v].hedge_weight * long, 0.0)
+        added = (target + book.perps[v].quantity) * price
+        leg = LEG_REWARD + len(book.tokens) + v
+        fee = abs(added) * cost_share(hours, t, leg, added)
+        left = venue_equity(book, hours, t, v) - fee
+        if abs(added) > DUST * total and left < venues[v].initial_margin * target * price:
+            fits = False
+    return fits
+
+
+@hot
+def cover_wallet(book: Book, venues: Records, t: int, reason: Reason) -> None:
+    """Take what the wallet lacks from margin, by weight, without spreading margin anew."""
+    lacking = -book.holdings.cash
+    for v in range(len(venues)):
+        moved = -lacking * venues[v].hedge_weight
+        book.perps[v].balance += moved
+        leg = LEG_REWARD + len(book.tokens) + v
+        record(book, t, EventKind.TRANSFER, leg, moved, 1.0, abs(moved), 0.0, 0.0, reason)
+    book.holdings.cash = 0.0
+
+
+@hot
 def restore_perps(
     book: Book,
     hours: HourCoefficients,

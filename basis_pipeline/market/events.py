@@ -7,6 +7,7 @@ from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market.grid import SLIVER
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, format_time, to_index
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import DAY_NS
@@ -15,29 +16,54 @@ COST_BUCKETS_USD = (10_000.0, 100_000.0, 1_000_000.0)
 
 
 def reward_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd.DataFrame, float]:
-    """Payouts inside the window, and the share of its days the periods cover (SEMANTICS 3)."""
+    """Payouts inside the window, and the share of its days the periods cover (SEMANTICS 3).
+
+    Where the files state the period's total and the units, tokens per unit are the total over all
+    units; the timestamp is the payout's.
+    """
     own = raw.distinct
-    dates = {
-        name: own.values[:, own.columns.index(name)].astype(np.int64)
-        for name in ("period_start", "period_end")
-    }
-    tokens = own.values[:, own.columns.index("tokens_per_eeth")]
-    rate = next(c for c in config.columns.values() if c.to == "tokens_per_eeth")
-    if rate.per_days is not None:
-        days = (dates["period_end"] - dates["period_start"]) / DAY_NS
-        tokens = tokens * np.maximum(1.0, days / rate.per_days)
-        _require_unbroken(config, raw, dates["period_start"], dates["period_end"])
-    share = _reward_coverage(config, raw, dates["period_start"], dates["period_end"], window)
-    frame = pd.DataFrame(
-        {
-            "timestamp": to_index(own.timestamps),
-            **{name: to_index(days) for name, days in dates.items()},
-            "tokens_per_eeth": tokens,
-        }
-    )
+    values = {name: own.values[:, i] for i, name in enumerate(own.columns)}
+    begins, ends = (values[name].astype(np.int64) for name in ("period_start", "period_end"))
+    _require_apart(config, raw, begins, ends)
+    if "tokens_total" in values:
+        units = values["units_restaked"] + values["units_not_restaked"]
+        values["tokens_per_eeth"] = values["tokens_total"] / units
+        _require_unbroken(config, raw, begins, ends)
+    share = _reward_coverage(config, raw, begins, ends, window)
+    dates = {"period_start": to_index(begins), "period_end": to_index(ends)}
+    paid = to_index(own.timestamps + config.payout_delay_days * DAY_NS)
+    frame = pd.DataFrame({"timestamp": paid, **values, **dates})
     inside = frame["timestamp"].between(window.start, window.end)
     rows = frame[inside].sort_values("timestamp", kind="stable")
-    return rows[["timestamp", *config.value_columns]], share
+    names = dict.fromkeys((*config.value_columns, "tokens_per_eeth"))
+    return rows[["timestamp", *names]], share
+
+
+def stated_difference(config: DatasetConfig, raw: RawFeed) -> Floats:
+    """Relative difference of each period's stated rate to total over units, (n,); may be empty."""
+    if "tokens_total" not in config.value_columns:
+        return np.zeros(0)
+    own = raw.distinct
+    values = {name: own.values[:, i] for i, name in enumerate(own.columns)}
+    rate = next(c for c in config.columns.values() if c.to == "stated_per_eeth")
+    days = (values["period_end"] - values["period_start"]) / DAY_NS + 1.0
+    periods = days / rate.per_days if rate.per_days else 1.0
+    per_unit = values["tokens_total"] / (values["units_restaked"] + values["units_not_restaked"])
+    return np.abs(values["stated_per_eeth"] * periods / per_unit - 1.0)
+
+
+def _require_apart(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
+    """Reject periods that overlap: what they paid for a day twice nobody received."""
+    order = np.argsort(begins, kind="stable")
+    overlaps = begins[order][1:] <= ends[order][:-1]
+    if overlaps.any():
+        at = int(np.argmax(overlaps)) + 1
+        first = format_time(int(begins[order][at]))
+        raise RejectedDataError(
+            "DATA-006",
+            f"{config.name}: the period that starts at {first} overlaps the one before it",
+            where=raw.paths,
+        )
 
 
 def _require_unbroken(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:

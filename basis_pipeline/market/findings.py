@@ -14,7 +14,7 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import Agreement, Kind, OutlierBounds
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.events import COST_BUCKETS_USD
+from basis_pipeline.market.events import COST_BUCKETS_USD, stated_difference
 from basis_pipeline.market.grid import Grid, lay_grid
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.repairs import AS_READ, Gap, find_gaps
@@ -24,6 +24,7 @@ from basis_pipeline.times import DAY_NS
 
 Float64 = npt.NDArray[np.float64]
 _NAMED_SPAN = re.compile(r"_(\d{4}-\d\d-\d\d)_(\d{4}-\d\d-\d\d)\.")
+STATED_RATE_APART = 0.02
 _TIMES = frozenset(("day", "begin", "end", "timestamp", "at"))
 
 
@@ -153,7 +154,7 @@ def find_in_feed(raw: RawFeed, window: Window) -> Findings:
 
 def _of_feed(raw: RawFeed) -> Findings:
     first, last = raw.span or (None, None)
-    remarks = (*_named_span(raw), *_snapped(raw))
+    remarks = (*_named_span(raw), *_snapped(raw), *_stated_rates(raw))
     rows, files = len(raw.frame), len(raw.files)
     return Findings(files, rows, raw.exact_duplicates, first, last, remarks=remarks)
 
@@ -312,6 +313,17 @@ def _named_span(raw: RawFeed) -> Iterator[str]:
         yield f"the name says from {claimed[0]}, the rows begin at {first:%Y-%m-%d %H:%M}"
     if pd.Timestamp(claimed[1], tz="UTC") - last >= day:
         yield f"the name says to {claimed[1]}, the rows end at {last:%Y-%m-%d %H:%M}"
+
+
+def _stated_rates(raw: RawFeed) -> Iterator[str]:
+    """Where a reward's stated rate is not the period's total over all units."""
+    apart = stated_difference(raw.config, raw)
+    count = int((apart > STATED_RATE_APART).sum())
+    if count:
+        yield (
+            f"the stated rate of {count} of {len(apart)} periods differs from total over units by "
+            f"more than {STATED_RATE_APART:.0%}, at most by {apart.max():.1%}; the total is used"
+        )
 
 
 def _snapped(raw: RawFeed) -> Iterator[str]:

@@ -14,6 +14,7 @@ from basis_pipeline.config.venue import DecentralisedExchange, Exchange
 from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.events import COST_BUCKETS_USD
+from basis_pipeline.market.rewards import reward_arrays
 from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, format_time, to_index
 from basis_pipeline.market.values import ETH_PRICE_WITHOUT_SPOT, MarketValues
@@ -35,15 +36,20 @@ POSITIVE = {
     "numeraire_usd": "price of the numeraire [USD], for the size buckets of costs",
 }
 NOT_NEGATIVE = {
+    "pool_supplied": "lent tokens that the pool holds in all [tokens]; 1.0 when none are lent",
+    "pool_collateral": "staked tokens that the pool holds in all [tokens]; 1.0 when not supplied",
+    "pool_borrowed": "WETH that is borrowed from the pool in all [WETH]; 1.0 when none is",
     "gas_price": "price of a unit of gas [numeraire]; 0.0 when costs are off",
     "cost_bps": "cost of a trade by leg and size bucket [bp of notional]; 0.0 when costs are off",
-    "reward_tokens_per_unit": "tokens paid at the hour [tokens per staked ETH unit]",
+    "reward_tokens_per_unit": "earned over the hour that ends here [tokens per staked ETH unit]",
+    "reward_slot": "slot that keeps what the hour earns until it is paid [number]",
 }
 # Every array with its meaning and unit.
 ARRAYS = {
     **POSITIVE,
     **NOT_NEGATIVE,
     "funding_rate": "settled at the hour [share of notional], 0.0 where nothing settles",
+    "reward_payout": "slot that is paid at the hour [number], -1 where none is",
     "reward_price": "price of a reward token [numeraire per token], NaN before its first quote",
 }
 
@@ -70,9 +76,14 @@ class Panel:
     oracle_rate: Floats  # (n,) ETH per LST, redemption
     market_rate: Floats  # (n,) ETH per LST, decentralised exchanges
     gas_price: Floats  # (n,) numeraire per unit of gas; 0.0 when costs are off
+    pool_supplied: Floats  # (n,) lent tokens in the pool; 1.0 when none are lent
+    pool_collateral: Floats  # (n,) staked tokens in the pool; 1.0 when not supplied
+    pool_borrowed: Floats  # (n,) WETH borrowed from the pool; 1.0 when none is
     numeraire_usd: Floats  # (n,) USD per unit of numeraire, for the size buckets of costs
     cost_bps: Floats  # (n, 2 + R + K, 3) by leg and size bucket; 0.0 when costs are off
-    reward_tokens_per_unit: Floats  # (n, R) tokens paid at t per staked ETH unit
+    reward_tokens_per_unit: Floats  # (n, R) earned by a staked ETH unit over the hour ending at t
+    reward_slot: Floats  # (n, R) slot that keeps what the hour earns until it is paid
+    reward_payout: Floats  # (n, R) slot paid at t, -1 where none is
     reward_price: Floats  # (n, R) numeraire per token, NaN before its first quote
     repaired: Flags  # (n,) any input of the hour was repaired
     repairs: dict[str, Flags]  # dataset → (n,)
@@ -100,7 +111,7 @@ def axes(
     """Labels along the dimensions of a panel's array after the first; none for an hourly series."""
     if array in ("perp_mark", "perp_extreme", "funding_rate"):
         return (venues,)
-    if array in ("reward_tokens_per_unit", "reward_price"):
+    if array.startswith("reward_"):
         return (reward_tokens,)
     return (legs(reward_tokens, venues), BUCKETS) if array == "cost_bps" else ()
 
@@ -138,7 +149,7 @@ def _require_values(panel: Panel, name: str, array: Floats) -> None:
         fit &= array >= 0.0
     if name == "reward_price":
         # Before its first payout nobody holds the token; from then on its price must be known.
-        due = np.logical_or.accumulate(panel.reward_tokens_per_unit != 0.0, axis=0)
+        due = np.logical_or.accumulate(panel.reward_payout >= 0.0, axis=0)
         fit = (fit & (array > 0.0)) | (np.isnan(array) & ~due)
     if fit.all():
         return
@@ -194,6 +205,13 @@ def build_panel(
         else ones(),
         collateral_index=values.liquidity_index(lst, hours) if borrows else ones(),
         borrow_index=values.variable_borrow_index("WETH", hours) if borrows else ones(),
+        pool_supplied=values.pool_total(mode.lending.token, "total_a_token", hours)
+        if mode.allocation.lending > 0
+        else ones(),
+        pool_collateral=values.pool_total(lst, "total_a_token", hours) if borrows else ones(),
+        pool_borrowed=values.pool_total("WETH", "total_variable_debt", hours)
+        if borrows
+        else ones(),
         oracle_rate=values.oracle_rate(lst, hours) if stakes else ones(),
         market_rate=values.market_rate(lst, hours) if stakes else ones(),
         gas_price=values.gas_price(mode.share_class, hours)
@@ -204,7 +222,9 @@ def build_panel(
         if mode.share_class == "ETH" and ETH_PRICE_WITHOUT_SPOT in needed
         else ones(),
         cost_bps=_cost_bps(mode_slice, values, hours),
-        reward_tokens_per_unit=_reward_tokens(mode_slice.reward_tokens, values, hours),
+        **reward_arrays(
+            [values.reward_periods(token) for token in mode_slice.reward_tokens], hours
+        ),
         reward_price=_reward_price(mode_slice, values, hours),
         repaired=np.logical_or.reduce([np.zeros(len(hours), dtype=bool), *repairs.values()]),
         repairs=repairs,
@@ -284,13 +304,6 @@ def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: Int64) -> Floa
         known = values.has_costs(pair)
         bps[:, leg] = values.cost_buckets(pair, hours) if known else exchange.perp_taker_fee_bps
     return bps
-
-
-def _reward_tokens(tokens: tuple[str, ...], values: MarketValues, hours: Int64) -> Floats:
-    paid = np.empty((len(hours), len(tokens)))
-    for column, token in enumerate(tokens):
-        paid[:, column] = values.reward_tokens(token, hours, since=int(hours[0]))
-    return paid
 
 
 def _reward_price(mode_slice: ModeSlice, values: MarketValues, hours: Int64) -> Floats:

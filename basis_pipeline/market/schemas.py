@@ -66,6 +66,11 @@ def _table_columns(config: DatasetConfig) -> dict[str, pa.Column]:
     columns = {"timestamp": _stamp("when the row holds, UTC", config.kind is not Kind.REWARDS)}
     for column in config.columns.values():
         columns[column.to] = _value(column)
+    if config.kind is Kind.REWARDS and "tokens_per_eeth" not in columns:
+        description = "tokens of the whole period per unit, total over all units"
+        columns["tokens_per_eeth"] = pa.Column(
+            "float64", [_finite(), pa.Check.ge(0.0)], description=description
+        )
     return columns
 
 

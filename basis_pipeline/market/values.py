@@ -79,6 +79,10 @@ class MarketValues:
         """What one scaled unit of `token` borrowed from Aave is at `at`, in units of the token."""
         return self._grown(token, "variable_borrow_index", at)
 
+    def pool_total(self, token: str, column: str, at: Int64) -> Floats:
+        """Tokens that Aave's pool holds (`total_a_token`) or lends (`total_variable_debt`)."""
+        return self._held(f"aave_{token.lower()}_rates", column, at)
+
     def oracle_rate(self, lst: str, at: Int64) -> Floats:
         """ETH one unit of a liquid staking token redeems for."""
         return self._held(f"{lst.lower()}_oracle", "oracle_rate", at)
@@ -111,18 +115,9 @@ class MarketValues:
         """Whether the execution cost table holds a pair."""
         return bool((self._dataset("execution_costs").frame["pair"] == pair).any())
 
-    def reward_tokens(self, token: str, at: Int64, since: int) -> Floats:
-        """Tokens per staked ETH unit paid out at `at` to who has been in since `since` [ns].
-
-        A payout's period that began earlier counts by the share of it that lies after `since`.
-        """
-        name = f"{token.lower()}_rewards"
-        begin = self._dates(name, "period_start")
-        end = self._dates(name, "period_end")
-        inside = (end - np.maximum(begin, since)) / np.maximum(end - begin, 1)
-        share = np.where(begin >= since, 1.0, np.maximum(inside, 0.0))
-        paid = self._column(name, "tokens_per_eeth") * share
-        return self._at_its_time(name, paid, at)
+    def reward_periods(self, token: str) -> pd.DataFrame:
+        """Periods of a reward token: period_start, period_end, timestamp, tokens_per_eeth."""
+        return self._dataset(f"{token.lower()}_rewards").frame
 
     def first_quote(self, token: str) -> int | None:
         """When a reward token was first quoted, in ns; None when it is not within the data."""

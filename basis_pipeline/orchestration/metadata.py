@@ -15,6 +15,7 @@ from basis_pipeline.verdict import rows_of
 SHOWN_ROWS = 20
 HEADLINES = (
     "final_equity",
+    "closed_equity",
     "total_return",
     "apy",
     "max_drawdown",

@@ -30,7 +30,8 @@ REASONS = {
     "ltv": "loan to value",
     "health_factor": "health factor",
     "delta": "net delta",
-    "deviation": "deployed share",
+    "idle_cash": "idle cash",
+    "drift": "drift of a sleeve",
     "cash_shortfall": "cash shortfall",
     "rewards": "reward sale",
 }

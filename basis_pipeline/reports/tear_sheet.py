@@ -22,7 +22,7 @@ from basis_pipeline.verdict import Verdict
 
 HEADLINE = (
     "total_return", "apy", "sharpe", "max_drawdown",
-    "pnl", "final_equity", "carry_per_year", "cost_per_year",
+    "pnl", "final_equity", "closed_equity", "carry_per_year",
 )  # fmt: skip
 BESIDE = ("total_return", "apy", "volatility", "sharpe", "sortino", "max_drawdown")
 LISTS = {
@@ -30,7 +30,7 @@ LISTS = {
     "Risk": (
         "min_health_factor", "min_margin_ratio", "max_ltv", "max_abs_delta", "max_abs_residual",
     ),
-    "Activity": ("total_cost", "turnover", "trades", "rebalances", "liquidations"),
+    "Activity": ("total_cost", "exit_cost", "turnover", "trades", "rebalances", "liquidations"),
 }  # fmt: skip
 AGAINST = {
     "excess_return": ("Excess return", "The run's return less the benchmark's."),

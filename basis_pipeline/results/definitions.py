@@ -19,7 +19,8 @@ UNITS: dict[Unit, str] = {
 }
 SAMPLINGS = {
     "run": "over the whole run",
-    "hourly": "every hour, after its trades",
+    "hourly": "every hour, before and after its trades",
+    "extremes": "every hour, before and after its trades, and at the extreme of the bar between",
     "daily": SAMPLING,
     "last": "the last hour",
 }

@@ -18,6 +18,8 @@ NS_PER_DAY = 86_400 * 10**9
 DAYS_PER_YEAR = 365
 NS_PER_YEAR = DAYS_PER_YEAR * NS_PER_DAY
 SAMPLING = "daily, between 00:00 UTC marks, annualised by the square root of 365"
+# A window that is shorter than this says nothing of a year: annualised figures are left out.
+ANNUALISED_FROM_DAYS = 30
 
 
 def years(timestamps: Stamps) -> float:
@@ -58,18 +60,18 @@ def annual_yield(total_return: float, length: float) -> float:
 
     Infinite when a return of a few hours, kept up for a year, exceeds what a float can hold.
     """
-    if length <= 0.0:
+    if not length > 0.0:
         return np.nan
     with np.errstate(over="ignore"):
         return float(np.float64(max(1.0 + total_return, 0.0)) ** (1.0 / length) - 1.0)
 
 
 def daily_returns(timestamps: Stamps, growth: Floats) -> Floats:
-    """Returns between one 00:00 UTC and the next: (days,). Entry costs lie before the first.
+    """Returns between one 00:00 UTC and the next, the first from the capital: (days,).
 
-    NaN where a day starts with nothing left.
+    So the entry's costs are in the first one. NaN where a day starts with nothing left.
     """
-    at_midnight: Floats = growth[timestamps % NS_PER_DAY == 0]
+    at_midnight: Floats = np.append(1.0, growth[1:][timestamps[1:] % NS_PER_DAY == 0])
     before, after = at_midnight[:-1], at_midnight[1:]
     ratio: Floats = np.full(before.size, np.nan)
     return np.divide(after, before, out=ratio, where=before > 0.0) - 1.0
@@ -165,7 +167,7 @@ class Comparison(NamedTuple):
     """A run beside a benchmark, all of it over the same window."""
 
     total_return: float  # of the benchmark
-    apy: float  # of the benchmark
+    apy: float  # of the benchmark; NaN, as all that is annualised, under 30 days
     excess_return: float  # the run's total return less the benchmark's
     excess_apy: float
     tracking_error: float  # volatility of the daily differences
@@ -175,14 +177,18 @@ class Comparison(NamedTuple):
 def against_benchmark(timestamps: Stamps, growth: Floats, benchmark: Floats) -> Comparison:
     """Compare the growth of a run with that of a benchmark; both (n,), both 1 at the capital."""
     length = years(timestamps)
+    if length * DAYS_PER_YEAR < ANNUALISED_FROM_DAYS:
+        length = np.nan
     ours, theirs = float(growth[-1]) - 1.0, float(benchmark[-1] / benchmark[0]) - 1.0
-    our_days, their_days = daily_returns(timestamps, growth), daily_returns(timestamps, benchmark)
+    our_days, their_days = (
+        daily_returns(timestamps, of) for of in (growth, benchmark / benchmark[0])
+    )
     related = our_days.size > 1 and our_days.std() > 0.0 and their_days.std() > 0.0
     return Comparison(
         total_return=theirs,
         apy=annual_yield(theirs, length),
         excess_return=ours - theirs,
         excess_apy=annual_yield(ours, length) - annual_yield(theirs, length),
-        tracking_error=volatility(our_days - their_days),
+        tracking_error=volatility(our_days - their_days) if length > 0.0 else np.nan,
         correlation=float(np.corrcoef(our_days, their_days)[0, 1]) if related else np.nan,
     )

@@ -38,6 +38,7 @@ def summarise(
         "capital": capital,
         **plain,
         "sampling": metrics.SAMPLING,
+        "not_annualised": _not_annualised(timestamps),
         "risk_free_rate": risk_free,
         "attribution": {name: figures[name] for name in COMPONENTS},
         "groups": {group: figures[group] for group in GROUPS},
@@ -46,6 +47,14 @@ def summarise(
         "benchmarks": _benchmarks(timestamps, growth, frames.get("benchmark")),
     }
     return {name: finite(value) for name, value in summary.items()}
+
+
+def _not_annualised(timestamps: Stamps) -> str | None:
+    """Why annualised figures are missing; None where they are not."""
+    days = metrics.years(timestamps) * metrics.DAYS_PER_YEAR
+    if days >= metrics.ANNUALISED_FROM_DAYS:
+        return None
+    return f"a window of {days:.4g} days; figures of a year need {metrics.ANNUALISED_FROM_DAYS}"
 
 
 def growth_of(frames: Mapping[str, pd.DataFrame], capital: float) -> Floats:

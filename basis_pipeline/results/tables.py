@@ -60,7 +60,9 @@ GROUPS = {
 }
 COMPONENT_MEANING = {name: _COLUMNS["attribution"][name].meaning for name in COMPONENTS}
 COMPONENT_MEANING |= {group: f"{' + '.join(names)}." for group, names in GROUPS.items()}
-_RISK_PART = re.compile(r"(margin_ratio|basis_bp):[a-z0-9_]+|(gross|net)_exposure:[A-Z0-9]+")
+_RISK_PART = re.compile(
+    r"(margin_ratio(_before|_extreme)?|basis_bp):[a-z0-9_]+|(gross|net)_exposure:[A-Z0-9]+"
+)
 _POSITION = re.compile(r"[a-z0-9_]+:[A-Za-z]+:[A-Za-z0-9]+")
 _TYPES = {"sequence": pa.int64()} | dict.fromkeys(
     ("kind", "venue", "instrument", "reason"), pa.string()

@@ -45,16 +45,22 @@ def capital_of(mode_slice: ModeSlice, capital: float | None) -> float:
 
 
 def simulate_slice(
-    mode_slice: ModeSlice, panel: Panel, capital: float
+    mode_slice: ModeSlice, panel: Panel, capital: float, *, risk_free: float = 0.0
 ) -> tuple[Simulation, dict[str, pd.DataFrame]]:
     """Run the engine over a panel and lay its result out in tables.
+
+    Parameters
+    ----------
+    risk_free: annual rate that Sharpe and Sortino are measured against.
 
     Raises
     ------
     ConfigError: CONFIG-011 a flow outside the window, CONFIG-012 a withdrawal of all there is.
     """
     market, parameters = market_arrays(panel, mode_slice), parameters_of(mode_slice)
-    simulation = simulate(market, parameters, capital, first_midnight=first_midnight(panel))
+    simulation = simulate(
+        market, parameters, capital, first_midnight=first_midnight(panel), risk_free=risk_free
+    )
     _require_capital_left(simulation, mode_slice, panel)
     risk, by_venue = measure(market, parameters, simulation)
     return simulation, result_tables(simulation, risk, by_venue, mode_slice, panel, capital)
@@ -110,9 +116,10 @@ def run_backtest(
     ConfigError: as `simulate_slice`. BacktestError: BT-004 a capital that entering uses up.
     MathError: MATH-001 a value that is no finite number.
     """
-    simulation, frames = simulate_slice(mode_slice, panel, capital)
-    _require_book(simulation, mode_slice, panel, capital)
     beside, benchmark_hashes = benchmarks
+    risk_free = risk_free_rate(mode_slice, beside)
+    simulation, frames = simulate_slice(mode_slice, panel, capital, risk_free=risk_free)
+    _require_book(simulation, mode_slice, panel, capital)
     if beside is not None:
         frames["benchmark"] = beside
     identity = RunIdentity(
@@ -126,7 +133,7 @@ def run_backtest(
     repaired = {name: int(mask.sum()) for name, mask in panel.repairs.items() if mask.any()}
     summary: dict[str, Any] = {
         "share_class": mode_slice.share_class.share_class,
-        **summarise(named_figures(simulation.figures), frames, capital),
+        **summarise(named_figures(simulation.figures), frames, capital, risk_free=risk_free),
         "hours": len(panel.timestamps),
         "repaired_hours": int(panel.repaired.sum()),
         "repairs": repaired,
@@ -139,6 +146,27 @@ def run_backtest(
         summary=summary,
         frames=frames,
     )
+
+
+def risk_free_rate(mode_slice: ModeSlice, benchmarks: pd.DataFrame | None) -> float:
+    """Return the annual rate of `metrics.risk_free`; `lending` is what lending grew at.
+
+    Raises
+    ------
+    ConfigError: CONFIG-006 when the mode asks for the lending rate and there are no rates.
+    """
+    rate = mode_slice.mode.metrics.risk_free
+    if rate != "lending":
+        return rate
+    if benchmarks is None or "lending" not in benchmarks:
+        raise ConfigError(
+            "CONFIG-006",
+            "metrics.risk_free is lending, and the window has no lending rates",
+            where=f"mode {mode_slice.name}",
+            action="deliver the rates of the share class's lending token, or state a rate",
+        )
+    growth = benchmarks["lending"].to_numpy()
+    return metrics.annual_yield(float(growth[-1] / growth[0]) - 1.0, (len(growth) - 1) / 8760.0)
 
 
 def named_figures(figures: Floats) -> dict[str, float | int]:

@@ -21,7 +21,9 @@ from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import growth_of
 from basis_pipeline.runs.backtest import TOLERANCE, simulate_slice, unexplained
+from basis_pipeline.runs.benchmarks import LENDING
 from basis_pipeline.runs.inputs import market_arrays, parameters_of, plain_panel, plain_run
+from basis_pipeline.runs.tables import WICK
 from basis_pipeline.verdict import Severity, Verdict, against, count_of, judge, rows_of
 
 PHASE = 3
@@ -43,6 +45,11 @@ class Finished:
     def column(self, table: str, name: str) -> Floats:
         """One column of a result table as float64, (n,)."""
         return self.result.frames[table][name].to_numpy(dtype=np.float64)
+
+    @property
+    def total_return(self) -> float:
+        """Time-weighted return over the window."""
+        return float(growth_of(self.result.frames, self.result.identity.capital)[-1]) - 1.0
 
     def worst(self, table: str, columns: list[str], excess: Floats) -> pd.DataFrame:
         """Rows of a table where `excess` is above zero or no number, worst first."""
@@ -101,54 +108,113 @@ def _no_liquidation(run: Finished) -> Found:
         first = rows.iloc[0]
         message = f"{count_of(len(rows), 'liquidation')}, the first at {first['venue']} on "
         message += f"{first['timestamp']:%Y-%m-%d %H:%M} UTC"
+    if wicks := int((rows["reason"] == "wick").sum()):
+        message += f"; {wicks} at a high of more than {WICK:g} times the bar's open and close that "
+        message += "no other venue shows"
     facts = {"measured": len(rows), "limit": 0, "unit": "liquidations"}
     return rows.empty, message, facts, rows.head(SHOWN_ROWS)
 
 
 def _limit(
-    run: Finished, column: str, gate: str, what: str, *, unit: str = "", floor: bool = False
+    run: Finished,
+    columns: tuple[str, ...],
+    gate: str,
+    what: str,
+    *,
+    unit: str = "",
+    floor: bool = False,
 ) -> Found:
-    """Hold a risk column to the limit that the mode states under `gates`, where it does."""
-    values, limit = run.column("risk", column), getattr(run.mode_slice.mode.gates, gate)
+    """Hold the worst of some risk columns to the limit that the mode states under `gates`."""
+    table, limit = run.result.frames["risk"], getattr(run.mode_slice.mode.gates, gate)
     if limit is None:
         return None, f"the mode states no gates.{gate}", {}, NOTHING
-    if not np.isfinite(values).any():
-        return None, f"{column} is not defined for this mode", {}, NOTHING
-    sign, values = (-1.0, values) if floor else (1.0, np.abs(values))
-    excess = np.nan_to_num(sign * values - sign * limit)
-    worst = float(np.nanmin(values) if floor else np.nanmax(values))
+    measured = table[list(columns)].to_numpy(dtype=np.float64)
+    if not np.isfinite(measured).any():
+        return None, f"{columns[0]} is not defined for this mode", {}, NOTHING
+    if floor:
+        values = np.fmin.reduce(measured, axis=1)
+        excess, worst = np.nan_to_num(limit - values), float(np.nanmin(values))
+    else:
+        values = np.fmax.reduce(np.abs(measured), axis=1)
+        excess, worst = np.nan_to_num(values - limit), float(np.nanmax(values))
     message = against(what, worst, limit, unit, floor=floor)
     facts = {"measured": worst, "limit": limit, "unit": unit}
-    return not (excess > 0).any(), message, facts, run.worst("risk", [column], excess)
+    return not (excess > 0).any(), message, facts, run.worst("risk", list(columns), excess)
+
+
+# Before an hour's trades, after them, and at the extreme of the bar between.
+DELTA = ("net_delta_ratio", "net_delta_ratio_before")
+MARGIN_RATIO = ("min_margin_ratio", "min_margin_ratio_before", "margin_ratio_extreme")
+HEALTH_FACTOR = ("health_factor", "health_factor_before")
 
 
 def _delta_band(run: Finished) -> Found:
     what = "the largest net delta over equity"
-    return _limit(run, "net_delta_ratio", "max_abs_delta", what, unit="share")
+    return _limit(run, DELTA, "max_abs_delta", what, unit="share")
 
 
 def _margin_ratio_floor(run: Finished) -> Found:
-    what = "the lowest margin ratio"
-    return _limit(run, "min_margin_ratio", "min_margin_ratio", what, floor=True)
+    return _limit(run, MARGIN_RATIO, "min_margin_ratio", "the lowest margin ratio", floor=True)
 
 
 def _health_factor_floor(run: Finished) -> Found:
-    what = "the lowest health factor"
-    return _limit(run, "health_factor", "min_health_factor", what, floor=True)
+    return _limit(run, HEALTH_FACTOR, "min_health_factor", "the lowest health factor", floor=True)
 
 
 def _drawdown_limit(run: Finished) -> Found:
-    return _limit(run, "drawdown", "max_drawdown", "the largest drawdown", unit="share")
+    return _limit(run, ("drawdown",), "max_drawdown", "the largest drawdown", unit="share")
 
 
 def _target_apy(run: Finished) -> Found:
     target = run.mode_slice.mode.gates.target_apy
     if target is None:
         return None, "the mode states no gates.target_apy", {}, NOTHING
-    grown = float(growth_of(run.result.frames, run.result.identity.capital)[-1]) - 1.0
+    if run.result.summary["not_annualised"]:
+        return None, f"there is no APY of {run.result.summary['not_annualised']}", {}, NOTHING
+    grown = run.total_return
     apy = metrics.annual_yield(grown, metrics.years(run.panel.timestamps))
     message = against("APY", apy, target, "share", floor=True, noun="target")
     return apy >= target, message, {"measured": apy, "limit": target, "unit": "share"}, NOTHING
+
+
+def _beats_lending(run: Finished) -> Found:
+    beside = run.result.frames.get("benchmark")
+    if beside is None or LENDING not in beside:
+        return None, "there are no lending rates over the window", {}, NOTHING
+    if run.mode_slice.mode.allocation.lending == 1.0:
+        return None, "the mode is plain lending", {}, NOTHING
+    growth = beside[LENDING].to_numpy()
+    lending, earned = float(growth[-1] / growth[0]) - 1.0, run.total_return
+    message = against(
+        "the return", earned, lending, "share", floor=True, noun="plain-lending return"
+    )
+    return (
+        earned >= lending,
+        message,
+        {"measured": earned, "limit": lending, "unit": "share"},
+        NOTHING,
+    )
+
+
+def _pool_share(run: Finished) -> Found:
+    limit, mode = run.mode_slice.mode.gates.max_pool_share, run.mode_slice.mode
+    if limit is None:
+        return None, "the mode states no gates.max_pool_share", {}, NOTHING
+    panel, held = run.panel, run.result.frames["positions"]
+    protocol = mode.lending.protocol
+    # A scaled balance's share of its pool.
+    per_unit = {
+        f"{protocol}:aToken:a{mode.lending.token}": panel.lending_index / panel.pool_supplied,
+        f"{protocol}:aToken:a{mode.staking.lst}": panel.collateral_index / panel.pool_collateral,
+        f"{protocol}:debtToken:debtWETH": panel.borrow_index / panel.pool_borrowed,
+    }
+    shares = {key: held[key].to_numpy() * unit for key, unit in per_unit.items() if key in held}
+    if not shares:
+        return None, "the mode neither supplies nor borrows", {}, NOTHING
+    worst = max(shares, key=lambda key: float(shares[key].max()))
+    share = float(shares[worst].max())
+    message = against(f"the largest share of a pool, {worst},", share, limit, "share")
+    return share <= limit, message, {"measured": share, "limit": limit, "unit": "share"}, NOTHING
 
 
 def _trade_sizes(run: Finished) -> Found:
@@ -204,6 +270,8 @@ CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Found]]] = {
         _health_factor_floor,
     ),
     "drawdown_limit": ("ERROR", "the drawdown stays below gates.max_drawdown", _drawdown_limit),
+    "beats_lending": ("WARN", "the return reaches that of plain lending", _beats_lending),
+    "pool_share": ("WARN", "no position is above gates.max_pool_share of its pool", _pool_share),
     "target_apy": ("WARN", "the APY reaches gates.target_apy", _target_apy),
     "trade_sizes": ("WARN", "no trade is above the cost table's last size bucket", _trade_sizes),
     "repaired_data": ("WARN", "at most a tenth of the hours rest on repaired data", _repaired_data),

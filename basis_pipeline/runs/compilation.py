@@ -50,6 +50,8 @@ def compile_engine(mode_slice: ModeSlice) -> None:
         numeraire_usd=still,
         cost_bps=np.zeros((HOURS, 2 + tokens + venues, 3)),
         reward_tokens_per_unit=np.zeros((HOURS, tokens)),
+        reward_slot=np.zeros((HOURS, tokens), dtype=np.int64),
+        reward_payout=np.full((HOURS, tokens), -1),
         reward_price=np.ones((HOURS, tokens)),
         flow=none,
     )

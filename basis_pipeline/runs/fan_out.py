@@ -64,6 +64,7 @@ def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Float
             prepared.venues,
             money,
             first_midnight=prepared.first_midnight,
+            risk_free=prepared.risk_free,
         )
 
     with ThreadPoolExecutor(threads) as pool:

@@ -1,6 +1,7 @@
 """What the engine is given: a panel as arrays, a slice as numbers."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,17 +16,16 @@ from basis_pipeline.times import HOUR_NS
 
 
 def market_arrays(panel: Panel, mode_slice: ModeSlice) -> MarketArrays:
-    """Arrange a panel for the engine: the LST's value, the liquidation price and the flows chosen.
+    """Arrange a panel for the engine: the LST's value and the flows chosen.
 
     Raises
     ------
     ConfigError: CONFIG-011 when a flow lies outside the panel's window.
     """
-    pricing = mode_slice.mode.pricing
-    by_oracle = pricing.mark_lst == "oracle"
-    extreme = panel.perp_extreme if pricing.liquidation_price == "extreme" else panel.perp_mark
-    chosen = {
-        "perp_extreme": extreme,
+    by_oracle = mode_slice.mode.pricing.mark_lst == "oracle"
+    chosen: dict[str, Any] = {
+        "reward_slot": panel.reward_slot.astype(np.int64),
+        "reward_payout": panel.reward_payout.astype(np.int64),
         "lst_mark": panel.oracle_rate if by_oracle else panel.market_rate,
         "flow": _flows(panel, mode_slice),
     }
@@ -73,17 +73,21 @@ def parameters_of(mode_slice: ModeSlice) -> Parameters:
         flash_fee=mode.staking.flash_fee_bps * 1e-4 if mode.costs.enabled else 0.0,
         hedge_ratio=mode.hedge.ratio,
         hedge_weights=np.array([mode.hedge.venues[name] for name in names], dtype=np.float64),
+        initial_margin=np.array([e.perp_margin.initial for e in exchanges], dtype=float),
         maintenance_margin=np.array([e.perp_margin.maintenance for e in exchanges], dtype=float),
         liquidation_fee=np.array([e.perp_margin.liquidation_fee for e in exchanges], dtype=float),
         liquidation_threshold=leveraged.liquidation_threshold if leveraged else 1.0,
         liquidation_bonus=leveraged.liquidation_bonus if leveraged else 0.0,
+        liquidates_at_extreme=mode.pricing.liquidation_price == "extreme",
         rebalance_enabled=mode.rebalance.enabled,
         margin_ratio_min=mode.rebalance.margin_ratio.min,
         margin_ratio_max=mode.rebalance.margin_ratio.max,
         delta_band=mode.rebalance.delta_band,
         ltv_band=mode.rebalance.ltv_band,
         health_factor_floor=mode.rebalance.health_factor_floor,
-        deviation_band=mode.rebalance.deviation_band,
+        idle_band=mode.rebalance.idle_band,
+        drift_band=np.inf if mode.rebalance.drift_band is None else mode.rebalance.drift_band,
+        costs_enabled=mode.costs.enabled,
         gas_multiplier=mode.costs.gas_multiplier,
         buys_asset=mode.buys_asset,
         swaps_on_chain=isinstance(mode_slice.venues.get(mode.spot.venue), DecentralisedExchange),
@@ -119,4 +123,5 @@ def plain_panel(panel: Panel) -> Panel:
         gas_price=np.zeros_like(panel.gas_price),
         cost_bps=np.zeros_like(panel.cost_bps),
         reward_tokens_per_unit=np.zeros_like(panel.reward_tokens_per_unit),
+        reward_payout=np.full_like(panel.reward_payout, -1),
     )

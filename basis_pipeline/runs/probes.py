@@ -31,7 +31,8 @@ DIRECT = {
     "rebalance.delta_band": "delta_band",
     "rebalance.ltv_band": "ltv_band",
     "rebalance.health_factor_floor": "health_factor_floor",
-    "rebalance.deviation_band": "deviation_band",
+    "rebalance.idle_band": "idle_band",
+    "rebalance.drift_band": "drift_band",
     "costs.gas_multiplier": "gas_multiplier",
     CAPITAL: "",
 }
@@ -48,7 +49,8 @@ FREE = (
     "staking.flash_fee_bps",
     "rebalance.delta_band",
     "rebalance.ltv_band",
-    "rebalance.deviation_band",
+    "rebalance.idle_band",
+    "rebalance.drift_band",
     "costs.gas_multiplier",
     CAPITAL,
 )

@@ -33,7 +33,8 @@ from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.shocks import require_applicable, shocked
 from basis_pipeline.market.window import Window, parse_window
-from basis_pipeline.runs.backtest import capital_of, load_datasets
+from basis_pipeline.runs.backtest import capital_of, load_datasets, risk_free_rate
+from basis_pipeline.runs.benchmarks import LENDING, benchmark_names, benchmark_table
 from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
 from basis_pipeline.runs.probes import DIRECT, STRUCTURAL, checked_slices, is_direct
 
@@ -53,6 +54,7 @@ class Prepared:
     leveraged: bool
     charged: bool
     first_midnight: int
+    risk_free: float
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,10 @@ class Study:
         panel = build_panel(mode_slice, self.datasets, self.windows[chosen.window])
         return self._altered(panel, mode_slice, chosen)
 
+    def _risk_free(self, mode_slice: ModeSlice, window: Window) -> float:
+        names = lending_rates(mode_slice, self.configs)
+        return risk_free_rate(mode_slice, benchmark_table(names, self.datasets, window)[0])
+
     def _altered(self, panel: Panel, mode_slice: ModeSlice, chosen: Point) -> Panel:
         if chosen.path is not None and self.scenarios.bootstrap is not None:
             panel = bootstrapped(panel, self.scenarios.bootstrap, chosen.path, mode_slice.mode)
@@ -122,6 +128,7 @@ class Study:
             leveraged=mode_slice.mode.is_leveraged,
             charged=mode_slice.mode.costs.enabled,
             first_midnight=first_midnight(panel),
+            risk_free=self._risk_free(mode_slice, self.windows[chosen.window]),
         )
         _keep(self._markets, group, prepared)
         return prepared
@@ -200,6 +207,13 @@ def windows_of(scenarios: ScenarioSet, window: Window) -> dict[str | None, Windo
     return {name: parse_window(r.start, r.end) for name, r in scenarios.windows.items()}
 
 
+def lending_rates(mode_slice: ModeSlice, configs: Configs) -> dict[str, str]:
+    """The lending benchmark and its dataset, where figures are measured against its rate."""
+    if mode_slice.mode.metrics.risk_free != LENDING:
+        return {}
+    return {k: v for k, v in benchmark_names(mode_slice, configs).items() if k == LENDING}
+
+
 def raw_loader(configs: Configs, data_dir: Path) -> Loader:
     """Return what reads the raw files of datasets and builds them for a window."""
     return lambda names, window: load_datasets(names, configs, data_dir, window)
@@ -229,6 +243,7 @@ def study_of(
     hedged: set[tuple[str, ...]] = set()
     for mode_slice in checked_slices(configs, mode, scenarios, capital, chosen):
         names |= mode_slice.datasets.keys()
+        names |= set(lending_rates(mode_slice, configs).values())
         hedged.add(mode_slice.mode.hedge_venues)
     for span in windows.values():
         stamps = span.hours.asi8

@@ -125,6 +125,7 @@ def events_table(
     received = np.isin(kind, ("funding", "reward", "flow"))
     moved = np.where(kind == "flow", events["quantity"], events["notional"])
     notional = np.abs(events["quantity"] * events["price"])
+    notional = np.where(np.isin(kind, ("entry", "rebalance")), 0.0, notional)
     return pd.DataFrame(
         {
             "timestamp": times[events["hour"]],
@@ -134,13 +135,30 @@ def events_table(
             "instrument": [legs[i][1] for i in events["leg"]],
             "quantity": events["quantity"],
             "price": events["price"],
-            "notional": np.where(np.isin(kind, ("entry", "rebalance")), 0.0, notional),
+            # Of a rebalance that was not done, what it would have cost.
+            "notional": np.where(kind == "skipped", events["notional"], notional),
             "fee": events["fee"],
             "gas": events["gas"],
             "amount": np.where(received, moved, 0.0),
-            "reason": _names(Reason)[events["reason"]],
+            "reason": np.where(_at_wick(events, panel), "wick", _names(Reason)[events["reason"]]),
         }
     )
+
+
+WICK = 1.2  # a high of so many times the bar's open and close
+
+
+def _at_wick(events: Records, panel: Panel) -> NDArray[np.bool_]:
+    """Liquidations at a wick that no other venue with the same bar shows (SEMANTICS 7)."""
+    found = np.zeros(len(events), dtype=bool)
+    first_perp = LEG_REWARD + len(panel.reward_tokens)
+    liquidated = (events["kind"] == EventKind.LIQUIDATION) & (events["leg"] >= first_perp)
+    for place in np.flatnonzero(liquidated & (events["hour"] > 0)):
+        t, venue = events["hour"][place], events["leg"][place] - first_perp
+        ends = np.maximum(panel.perp_mark[t - 1], panel.perp_mark[t])
+        wicks = panel.perp_extreme[t] > WICK * ends
+        found[place] = wicks[venue] and wicks.sum() == 1
+    return found
 
 
 def result_tables(

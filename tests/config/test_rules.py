@@ -56,10 +56,10 @@ eth_basis |  | hedge.venues: {uniswapv3: 1.0}
     hedge.venues: 'uniswapv3' has no perpetuals
 eth_basis | hedge.venues: {bybit: 1.0}, rebalance.enabled: false | allocation.spot: 0.95
     margin of 0.0526 of notional is below bybit's initial margin
-eth_basis |  | allocation.spot: 0.25
-    the allocation's margin ratio 3 lies outside rebalance.margin_ratio [0.25, 2]: every hour would
+eth_basis |  | allocation.spot: 0.15
+    the allocation's margin ratio 5.67 lies outside rebalance.margin_ratio [0.3, 4]
 eth_basis |  | rebalance.margin_ratio.min: 1.0
-    the allocation's margin ratio 1 lies outside rebalance.margin_ratio [1, 2]: every hour would
+    the allocation's margin ratio 1 lies outside rebalance.margin_ratio [1, 4]: every hour would
 eth_staking_only |  | staking.lst: rETH
     staking.lst 'rETH' is issued by no venue in configs/venues/
 eth_leveraged |  | lending.protocol: bybit

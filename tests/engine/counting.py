@@ -5,6 +5,7 @@ import pandas as pd
 
 from basis_pipeline.engine.accounting import Valuation
 from basis_pipeline.engine.figures import FIGURES_RECORD, finalize
+from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.ledger import record
 from basis_pipeline.engine.model import (
     COMPONENTS,
@@ -18,7 +19,7 @@ from basis_pipeline.engine.model import (
 from basis_pipeline.engine.simulation import empty_book
 from basis_pipeline.engine.tally import accumulate, begin
 from basis_pipeline.runs.backtest import named_figures
-from tests.engine.markets import made_parameters
+from tests.engine.markets import free, made_parameters, mode_case, still
 
 
 def count_marks(
@@ -36,7 +37,9 @@ def count_marks(
 ) -> dict[str, float | int]:
     """Figures of hourly equity, flows and components (n, 10); delta as a share of equity."""
     hours = len(equity)
-    parameters, book = parameter_record(made_parameters(0)), empty_book(hours, 0, 0)
+    market, _, _ = mode_case("pure_lending", hours=hours)
+    coefficients = hour_coefficients(free(still(market)))
+    parameters, book = parameter_record(made_parameters(0)), empty_book(coefficients)
     begin(book, parameters, capital)
     row = np.zeros(1, ROW)[0]
     for t in range(hours):
@@ -59,7 +62,7 @@ def count_marks(
             margin_ratio=float(lowest),
             liquidation_due=False,
         )
-        midnight = t >= first_midnight and (t - first_midnight) % 24 == 0
+        midnight = t > 0 and t >= first_midnight and (t - first_midnight) % 24 == 0
         accumulate(book, 1.0, parameters, seen, t == 0, midnight, row)
     if events is not None and marks is not None:
         for mark, (_, event) in zip(marks, events.iterrows(), strict=True):
@@ -67,5 +70,5 @@ def count_marks(
             size = event["notional"]
             record(book, int(mark), kind, LEG_SPOT, size, 1.0, 0.0, 0.0, 0.0, Reason.NONE)
     figures = np.empty(1, FIGURES_RECORD)
-    finalize(book, hours, risk_free, figures[0])
+    finalize(book, coefficients, parameters, risk_free, figures[0])
     return named_figures(figures.view(np.float64))

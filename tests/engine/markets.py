@@ -33,8 +33,12 @@ def made_market(
     extreme[1:] = np.maximum(mark[1:], mark[:-1]) * (1.0 + rng.uniform(0.0, 2e-3, mark[1:].shape))
     funding = np.zeros((hours, venues))
     funding[::8] = rng.normal(1e-4, 1e-4, funding[::8].shape)
-    rewards = np.zeros((hours, TOKENS))
-    rewards[50::168] = (0.18, 0.05)
+    # Weekly periods, each paid 12 hours after its end.
+    rewards = np.full((hours, TOKENS), (0.18 / 168.0, 0.05 / 168.0))
+    slot = np.repeat((np.arange(hours) // 168 % 2)[:, None], TOKENS, axis=1)
+    payout = np.full((hours, TOKENS), -1)
+    ends = np.arange(168, hours - 12, 168)
+    payout[ends + 12] = slot[ends - 1]
     oracle = 1.037 * _index(rng, hours, 0.03)
     return MarketArrays(
         spot=spot,
@@ -51,6 +55,8 @@ def made_market(
         numeraire_usd=walk.copy() if numeraire_is_asset else np.ones(hours),
         cost_bps=np.broadcast_to((4.0, 6.0, 9.0), (hours, 2 + TOKENS + venues, 3)).copy(),
         reward_tokens_per_unit=rewards,
+        reward_slot=slot,
+        reward_payout=payout,
         reward_price=np.full((hours, TOKENS), 3.0) * spot[:, None] / 3000.0,
         flow=np.zeros(hours),
     )
@@ -66,17 +72,21 @@ def made_parameters(venues: int = VENUES, **changes: Any) -> Parameters:
         "flash_fee": 0.0,
         "hedge_ratio": 1.0,
         "hedge_weights": np.array(WEIGHTS[venues]),
+        "initial_margin": np.full(venues, 0.1),
         "maintenance_margin": np.full(venues, 0.05),
         "liquidation_fee": np.full(venues, 0.0125),
         "liquidation_threshold": 0.95,
         "liquidation_bonus": 0.01,
+        "liquidates_at_extreme": True,
         "rebalance_enabled": True,
         "margin_ratio_min": 0.25,
         "margin_ratio_max": 2.0,
         "delta_band": 0.02,
         "ltv_band": 0.01,
         "health_factor_floor": 1.02,
-        "deviation_band": 0.02,
+        "idle_band": 0.02,
+        "drift_band": 0.15,
+        "costs_enabled": True,
         "gas_multiplier": 1.2,
         "buys_asset": True,
         "swaps_on_chain": False,
@@ -128,6 +138,7 @@ def free(market: MarketArrays) -> MarketArrays:
         gas_price=np.zeros_like(market.gas_price),
         cost_bps=np.zeros_like(market.cost_bps),
         reward_tokens_per_unit=np.zeros_like(market.reward_tokens_per_unit),
+        reward_payout=np.full_like(market.reward_payout, -1),
     )
 
 
@@ -136,10 +147,12 @@ def still(market: MarketArrays) -> MarketArrays:
     frozen = {
         name: np.repeat(values[:1], len(values), axis=0)
         for name, values in market._asdict().items()
-        if name not in ("funding_rate", "reward_tokens_per_unit", "flow")
+        if name not in ("funding_rate", "flow") and not name.startswith("reward_")
     }
     return market._replace(
         **frozen,
+        reward_price=np.repeat(market.reward_price[:1], len(market.spot), axis=0),
         funding_rate=np.zeros_like(market.funding_rate),
         reward_tokens_per_unit=np.zeros_like(market.reward_tokens_per_unit),
+        reward_payout=np.full_like(market.reward_payout, -1),
     )

@@ -18,7 +18,7 @@ from tests.engine.markets import MODES, mode_case
 CAPITAL = 1_000.0
 HOUR_NS = 3_600 * 10**9
 
-steps = st.lists(st.floats(-0.2, 0.2, allow_nan=False), min_size=3, max_size=60)
+steps = st.lists(st.floats(-0.2, 0.2, allow_nan=False), min_size=30, max_size=60)
 
 
 def unexplained(equity: Floats) -> Floats:
@@ -59,8 +59,8 @@ def test_daily_figures_agree_with_empyrical(changes: list[float], rate: float) -
 
 @pytest.mark.parametrize("mode", MODES)
 def test_figures_are_those_of_the_hourly_tables(mode: str) -> None:
-    """Extremes are those of the risk table to the bit; sums, counts and averages to rounding."""
-    market, parameters, capital = mode_case(mode, 4, 700, 0.02)
+    """Extremes, sums, counts and averages are those of the tables, to rounding."""
+    market, parameters, capital = mode_case(mode, 4, 800, 0.02)
     market.flow[300], market.flow[500] = 0.4 * capital, -0.2 * capital
     run = simulate(market, parameters, capital, first_midnight=5)
     (risk, _), found = (
@@ -71,7 +71,7 @@ def test_figures_are_those_of_the_hourly_tables(mode: str) -> None:
     growth = metrics.growth(run.equity, run.flow, costs, capital)
     assert found["total_return"] == growth[-1] - 1.0
     assert found["max_drawdown"] == metrics.drawdown(growth).max()
-    stamps = (np.arange(700) + 19) * HOUR_NS
+    stamps = (np.arange(800) + 19) * HOUR_NS
     returns = metrics.daily_returns(stamps, growth)
     assert found["daily_returns"] == len(returns)
     assert found["volatility"] == pytest.approx(metrics.volatility(returns), rel=1e-12)
@@ -82,22 +82,24 @@ def test_figures_are_those_of_the_hourly_tables(mode: str) -> None:
         assert found[name] == pytest.approx(expected, rel=1e-9, abs=1e-9 * capital)
     average = run.equity[:-1].mean()
     kinds, notional = run.events["kind"], np.abs(run.events["quantity"] * run.events["price"])
-    assert found["turnover"] == pytest.approx(notional[kinds == EventKind.TRADE].sum() / average)
+    traded = (kinds >= EventKind.TRADE) & (kinds <= EventKind.REPAY)
+    assert found["turnover"] == pytest.approx(notional[traded].sum() / average)
     assert found["trades"] == (kinds == EventKind.TRADE).sum()
     assert found["rebalances"] == (kinds == EventKind.REBALANCE).sum()
-    assert found["liquidations"] == len(
-        np.unique(run.events[kinds == EventKind.LIQUIDATION]["hour"])
-    )
+    assert found["liquidations"] == (kinds == EventKind.LIQUIDATION).sum()
+    margins = ("min_margin_ratio", "min_margin_ratio_before", "margin_ratio_extreme")
     extremes = {
-        "max_ltv": risk["ltv"],
-        "max_abs_delta": np.abs(risk["net_delta_ratio"]),
-        "min_health_factor": -risk["health_factor"],
-        "min_margin_ratio": -risk["min_margin_ratio"],
+        "max_ltv": ("ltv", "ltv_before"),
+        "max_abs_delta": ("net_delta_ratio", "net_delta_ratio_before"),
+        "min_health_factor": ("health_factor", "health_factor_before"),
+        "min_margin_ratio": margins,
     }
-    for name, values in extremes.items():
+    for name, columns in extremes.items():
+        values = np.concatenate([risk[column] for column in columns])
+        values = -values if name.startswith("min_") else np.abs(values)
         finite = values[np.isfinite(values)]
         if len(finite):
-            assert found[name] == abs(finite.max()), name
+            assert found[name] == pytest.approx(abs(finite.max()), rel=1e-13), name
         else:
             assert np.isnan(found[name]), name
     residual = np.abs(run.residual) / np.abs(run.equity)
@@ -106,14 +108,37 @@ def test_figures_are_those_of_the_hourly_tables(mode: str) -> None:
 
 def test_undefined_figures_are_nan() -> None:
     """No variation, no loss, no trade, no debt: nothing is made up."""
-    flat = np.full(24 * 5 + 1, CAPITAL)
+    flat = np.full(24 * 31 + 1, CAPITAL)
     found = count_marks(flat, np.zeros(len(flat)), unexplained(flat), CAPITAL)
     for name in ("sharpe", "sortino", "calmar", "min_health_factor", "min_margin_ratio", "max_ltv"):
         assert np.isnan(found[name]), name
     assert found["volatility"] == found["turnover"] == 0.0
     one_day = count_marks(flat[:20], np.zeros(20), unexplained(flat[:20]), CAPITAL)
     assert one_day["daily_returns"] == 0
-    assert np.isnan(one_day["volatility"])
+
+
+def test_a_short_window_has_no_annualised_figure() -> None:
+    """29 days say nothing of a year; the return itself is stated."""
+    path = CAPITAL * np.linspace(1.0, 1.01, 24 * 29 + 1)
+    found = count_marks(path, np.zeros(len(path)), unexplained(path), CAPITAL)
+    annualised = ("apr", "apy", "volatility", "sharpe", "sortino", "calmar", "cost_per_year")
+    for name in (*annualised, "funding_per_year", "carry_per_year", "turnover_per_year"):
+        assert np.isnan(found[name]), name
+    assert found["total_return"] == pytest.approx(0.01)
+    longer = np.append(path, np.full(24, path[-1]))
+    assert count_marks(longer, np.zeros(len(longer)), unexplained(longer), CAPITAL)["apy"] > 0.1
+
+
+def test_the_entry_is_in_the_first_daily_return() -> None:
+    """What entering costs is a loss of the first day: volatility and drawdown know it."""
+    flat = np.full(24 * 31 + 1, 0.98 * CAPITAL)
+    parts = unexplained(flat)
+    parts[0, COMPONENTS.index("execution_cost")] = -0.02 * CAPITAL
+    found = count_marks(flat, np.zeros(len(flat)), parts, CAPITAL)
+    returns = np.zeros(31)
+    returns[0] = -0.02
+    assert found["daily_returns"] == 31
+    assert found["volatility"] == pytest.approx(np.std(returns, ddof=1) * np.sqrt(365.0))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -122,14 +147,14 @@ def test_scenarios_over_one_market_are_runs_of_their_own(mode: str) -> None:
     market, parameters, capital = mode_case(mode, 5, 300, 0.05)
     market.perp_extreme[150] *= 2.5
     rows = np.repeat(parameter_record(parameters), 6)
-    rows["deviation_band"] = (0.5, 0.01, 0.02, 0.02, 0.001, 0.5)
+    rows["drift_band"] = (0.5, 0.01, 0.02, 0.02, 0.001, 0.5)
     rows["gas_multiplier"] = (0.0, 1.0, 1.0, 2.0, 1.0, 0.0)
     capitals = capital * np.array([1.0, 1.0, 1e-6, 1.0, 5.0, 1.0])
     hours, terms = hour_coefficients(market), venue_terms(parameters)
     found = figures_of(hours, rows, terms, capitals, first_midnight=3)
     for row, money, figures in zip(rows, capitals, found, strict=True):
         changed = parameters._replace(
-            deviation_band=row["deviation_band"], gas_multiplier=row["gas_multiplier"]
+            drift_band=row["drift_band"], gas_multiplier=row["gas_multiplier"]
         )
         assert parameter_record(changed).tobytes() == row.tobytes()
         alone = simulate(market, changed, money, first_midnight=3)

@@ -36,7 +36,8 @@ def _changed_after(market: MarketArrays, t: int, seed: int) -> MarketArrays:
     changed = {}
     for name, values in market._asdict().items():
         copy = values.copy()
-        copy[t + 1 :] *= rng.uniform(0.5, 1.5, copy[t + 1 :].shape)
+        if copy.dtype == np.float64:  # slots of rewards are numbers of places
+            copy[t + 1 :] *= rng.uniform(0.5, 1.5, copy[t + 1 :].shape)
         changed[name] = copy
     return MarketArrays(**changed)
 

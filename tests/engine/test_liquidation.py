@@ -5,10 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_pipeline.engine import COMPONENTS, Simulation, simulate
+from basis_pipeline.engine import (
+    COMPONENTS,
+    FIGURES,
+    MarketArrays,
+    Parameters,
+    Simulation,
+    simulate,
+)
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.liquidation import liquidate_loan
 from basis_pipeline.engine.model import ROW, EventKind, parameter_record
+from basis_pipeline.engine.risk import measure
 from basis_pipeline.engine.simulation import empty_book
 from tests.engine.markets import free, made_parameters, mode_case, still
 
@@ -41,11 +49,12 @@ def test_a_seized_loan_loses_exactly_the_bonus(
     )
     parameters = parameter_record(made_parameters(0))
     debt = 0.95 * 100.0 / health_factor
-    book = empty_book(2, 0, 2)
+    hours = hour_coefficients(market)
+    book = empty_book(hours)
     book.holdings.staked = 100.0 / (collateral_index * oracle)
     book.holdings.debt = debt / borrow_index
     row = np.zeros(1, ROW)[0]
-    liquidate_loan(book, hour_coefficients(market), parameters, 1, row)
+    liquidate_loan(book, hours, parameters, 1, row)
     repaid = debt - book.holdings.debt * borrow_index
     seized = 100.0 - book.holdings.staked * collateral_index * oracle
     wanted = debt if health_factor < 0.95 else 0.5 * debt
@@ -89,8 +98,11 @@ def test_the_intrabar_high_liquidates_a_short(spike: float) -> None:
     if due:
         quantity = -run.hourly.perps["quantity"][9, 0]
         fee = 0.0125 * quantity * spike * price
-        loss = quantity * (spike - 1.0) * price + fee
-        assert _booked(run) == pytest.approx(-loss, rel=1e-12)
+        path = quantity * (spike - 1.0) * price
+        loss = path + fee
+        assert _booked(run) == pytest.approx(-fee, rel=1e-12)
+        perp_price = run.components[:, COMPONENTS.index("perp_price")].sum()
+        assert perp_price == pytest.approx(-path, rel=1e-12)
         left = run.hourly.perps["balance"][9, 0] - loss
         assert run.hourly.perps["balance"][10, 0] == pytest.approx(left, rel=1e-12)
 
@@ -118,3 +130,81 @@ def test_ruin_stops_trading_and_is_recorded() -> None:
     assert run.equity[20] < 0.0
     assert np.isfinite(run.equity).all()
     assert np.max(np.abs(run.residual)) <= 1e-9 * capital
+
+
+def _one_short(hours: int = 12) -> tuple[MarketArrays, Parameters, float]:
+    """A still market at 50,000 with one venue, funding at hour 8, and half the capital in spot."""
+    market, parameters, capital = mode_case(
+        "btc_basis", hours=hours, venues=1, margin_at_spot_venue=-1, rebalance_enabled=False
+    )
+    price = np.full(hours, 50_000.0)
+    market = free(still(market))._replace(
+        spot=price, perp_mark=price[:, None].copy(), perp_extreme=price[:, None].copy()
+    )
+    return market, parameters, capital
+
+
+@pytest.mark.parametrize(
+    ("ratio", "funding", "liquidated"),
+    [(0.05105, -0.0029, False), (0.0499, 0.0029, True)],
+)
+def test_the_high_comes_before_the_funding(ratio: float, funding: float, liquidated: bool) -> None:
+    """A later funding neither kills a position that survived its high, nor saves one that did not.
+
+    Maintenance is 5 %: the high of the bar that ends at 08:00 leaves `ratio`.
+    """
+    market, parameters, capital = _one_short()
+    # Margin equals notional at entry: at a price p the ratio is 2 x 50,000 / p - 1.
+    market.perp_extreme[8, 0] = 2.0 * 50_000.0 / (1.0 + ratio)
+    market.funding_rate[8, 0] = funding
+    run = simulate(market, parameters, capital)
+    assert bool(len(_liquidations(run))) == liquidated
+    assert dict(zip(FIGURES, run.figures, strict=True))["min_margin_ratio"] == pytest.approx(ratio)
+    if liquidated:
+        assert run.components[:, COMPONENTS.index("funding")].sum() == 0.0
+    else:
+        assert run.equity[-1] == pytest.approx(capital * (1.0 + 0.5 * funding), rel=1e-12)
+
+
+def test_a_price_that_opens_beyond_the_last_high_liquidates_at_once() -> None:
+    """BTC x 2.2 between two bars, at 0.8 in spot: the venue closes at that mark, not an hour later.
+
+    Rebalancing on would restore the margin of a position that the venue has closed.
+    """
+    market, parameters, capital = _one_short()
+    parameters = parameters._replace(
+        spot_weight=0.8, margin_ratio_min=0.1, rebalance_enabled=True, drift_band=np.inf
+    )
+    for name in ("spot", "perp_mark", "perp_extreme"):
+        getattr(market, name)[6:] *= 2.2
+    market.perp_extreme[6] = 50_000.0  # the high of the bar before
+    run = simulate(market, parameters, capital)
+    (event,) = _liquidations(run)
+    assert (event.hour, event.price) == (6, pytest.approx(110_000.0))
+    figures = dict(zip(FIGURES, run.figures, strict=True))
+    assert figures["min_margin_ratio"] < 0.05
+
+
+def test_two_venues_closed_at_one_hour_are_two_liquidations() -> None:
+    """Each venue closes its own position."""
+    market, parameters, capital = mode_case("btc_basis", hours=30, rebalance_enabled=False)
+    market = free(still(market))
+    market.perp_extreme[10, :2] *= 1.95
+    figures = dict(zip(FIGURES, simulate(market, parameters, capital).figures, strict=True))
+    assert figures["liquidations"] == 2
+
+
+def test_a_liquidated_loan_shows_a_health_factor_below_one() -> None:
+    """The worst is what the lender saw, not what its liquidation left."""
+    market, parameters, capital = mode_case(
+        "eth_leveraged", hours=30, target_ltv=0.9, rebalance_enabled=False
+    )
+    market = free(still(market))
+    oracle = market.oracle_rate.copy()
+    oracle[10:] *= 0.94
+    run = simulate(market._replace(oracle_rate=oracle, lst_mark=oracle), parameters, capital)
+    figures = dict(zip(FIGURES, run.figures, strict=True))
+    assert figures["liquidations"] >= 1
+    assert figures["min_health_factor"] == pytest.approx(0.95 * 0.94 / 0.9, rel=1e-9)
+    risk, _ = measure(market._replace(oracle_rate=oracle, lst_mark=oracle), parameters, run)
+    assert risk["health_factor_before"][10] < 1.0

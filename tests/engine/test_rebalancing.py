@@ -37,7 +37,8 @@ OFF: dict[str, Any] = {
     "delta_band": 1e9,
     "ltv_band": 1e9,
     "health_factor_floor": 0.0,
-    "deviation_band": 1e9,
+    "idle_band": 1e9,
+    "drift_band": np.inf,
 }
 
 
@@ -59,7 +60,7 @@ OFF: dict[str, Any] = {
             {"delta_band": 0.02},
             {"oracle_rate": 1.05, "lst_mark": 1.05},
         ),
-        ("deviation", "btc_basis", {"deviation_band": 0.02}, _prices(1.05)),
+        ("drift", "btc_basis", {"drift_band": 0.02}, _prices(1.05)),
     ],
 )
 def test_each_trigger_fires_alone_and_at_once(
@@ -82,7 +83,7 @@ def test_inside_its_bands_nothing_trades() -> None:
 @pytest.mark.parametrize("factor", [1.1, 0.9])
 def test_a_restored_book_is_the_contract_s(factor: float) -> None:
     """Protects the restore of a spot and perp book: sizes, costs, margins, by hand."""
-    market, parameters, capital = mode_case("btc_basis", hours=50)
+    market, parameters, capital = mode_case("btc_basis", hours=50, drift_band=0.02)
     market = still(market)._replace(gas_price=np.zeros(50))
     market = market._replace(
         perp_mark=np.repeat(market.spot[:, None], 3, axis=1),
@@ -110,10 +111,12 @@ def test_a_restored_book_is_the_contract_s(factor: float) -> None:
 
 def test_restoring_the_staked_position_lands_on_its_targets() -> None:
     """Protects weights, LTV and hedge after a rebalance of the leveraged neutral mode."""
-    market, parameters, capital = mode_case("usdt_market_neutral", hours=600, volatility=0.01)
+    market, parameters, capital = mode_case(
+        "usdt_market_neutral", hours=600, volatility=0.01, drift_band=0.02
+    )
     market = free(market)._replace(market_rate=market.oracle_rate)
     run = simulate(market, parameters, capital)
-    marks = np.array(sorted(_reasons(run)))
+    marks = np.array([hour for hour, reason in _reasons(run).items() if reason == "drift"])
     assert len(marks) > 3
     collateral = run.hourly.rows["staked"] * market.collateral_index * market.oracle_rate
     debt = run.hourly.rows["debt"] * market.borrow_index
@@ -134,7 +137,7 @@ def test_a_flow_is_no_profit_and_is_put_to_work(mode: str, share: float) -> None
     flow[30] = share * capital
     run = simulate(market._replace(flow=flow), parameters, capital)
     assert run.equity[30] - run.equity[29] == pytest.approx(flow[30], rel=1e-9)
-    assert _reasons(run) == {30: "deviation"}
+    assert _reasons(run) == {30: "idle_cash" if share > 0.0 else "cash_shortfall"}
     assert run.hourly.rows["cash"].min() >= -1e-9 * capital
     assert run.components[30].sum() == pytest.approx(0.0, abs=1e-9 * capital)
 
@@ -149,24 +152,35 @@ def test_a_small_withdrawal_is_paid_though_no_band_is_left() -> None:
     assert run.hourly.rows["cash"][30:] == pytest.approx(0.0, abs=1e-9 * capital)
 
 
-def test_rewards_are_credited_at_their_price_and_sold_above_the_threshold() -> None:
-    """Protects rewards: tokens per gross staked ETH, held until worth 0.2 % of equity."""
+def test_rewards_are_credited_at_their_payout_and_sold_above_the_threshold() -> None:
+    """Protects rewards: earned on gross staked ETH, paid later, held until worth 0.2 % of equity.
+
+    What a sale brings stays in the wallet.
+    """
     market, parameters, capital = mode_case("eth_staking_only", hours=600)
+    per_unit, slot = np.zeros((600, TOKENS)), np.zeros((600, TOKENS), dtype=np.int64)
+    payout = np.full((600, TOKENS), -1)
+    for period in range(1, 6):  # each paid 20 hours after its end, while the next one earns
+        hours = slice(100 * period - 49, 100 * period + 30)
+        per_unit[hours, 0], slot[hours, 0] = 0.9 / 79, period % 2
+        payout[100 * period + 50, 0] = period % 2
     market = still(market)._replace(
-        reward_tokens_per_unit=market.reward_tokens_per_unit, gas_price=np.zeros(600)
+        reward_tokens_per_unit=per_unit,
+        reward_slot=slot,
+        reward_payout=payout,
+        reward_price=np.full((600, TOKENS), 1e-3),
+        gas_price=np.zeros(600),
     )
-    per_unit = np.zeros((600, TOKENS))
-    per_unit[100::100, 0] = 0.9
-    price = np.full((600, TOKENS), 1e-3)
-    run = simulate(
-        market._replace(reward_tokens_per_unit=per_unit, reward_price=price), parameters, capital
-    )
+    run = simulate(market, parameters, capital)
     staked = run.hourly.rows["staked"][99] * market.oracle_rate[99]
-    assert run.hourly.tokens[100, 0] == pytest.approx(0.9 * staked, rel=1e-12)
+    assert (run.hourly.tokens[:150, 0] == 0.0).all()
+    assert run.hourly.tokens[150, 0] == pytest.approx(0.9 * staked, rel=1e-12)
     sold = run.events[(run.events["kind"] == EventKind.TRADE) & (run.events["leg"] == LEG_REWARD)]
     # One payout is worth 0.09 % of equity: the third crosses 0.2 %.
-    assert sold[0].hour == 300
-    assert run.hourly.tokens[300, 0] == 0.0
+    assert sold[0].hour == 350
+    assert run.hourly.tokens[350, 0] == 0.0
+    assert run.hourly.rows["cash"][350:] == pytest.approx(run.hourly.rows["cash"][350])
+    assert run.hourly.rows["cash"][350] > 0.002 * capital
 
 
 def test_reward_tokens_are_not_priced_before_their_first_quote() -> None:

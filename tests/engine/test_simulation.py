@@ -22,7 +22,7 @@ def _run(
     """Table, ledger, tally and daily growth of a run that pauses at `ends`."""
     tokens = hours.tokens.shape[1]
     rules, venues = parameter_record(parameters), venue_terms(parameters)
-    book, hourly = empty_book(HOURS, len(venues), tokens), empty_table(HOURS, len(venues), tokens)
+    book, hourly = empty_book(hours), empty_table(HOURS, len(venues), tokens)
     begin(book, rules, capital)
     for first, last in pairwise([0, *sorted(ends), HOURS]):
         run_hours(hours, rules, venues, first, last, 3, book, hourly)
@@ -57,7 +57,8 @@ def test_an_hour_names_its_external_events_and_settlements() -> None:
     market.reward_tokens_per_unit[:] = 0.0
     market.funding_rate[:] = 0.0
     market.flow[[0, 70]] = 1.0
-    market.reward_tokens_per_unit[100, 1] = 1.0
+    market.reward_payout[:] = -1
+    market.reward_payout[100, 1] = 0
     market.funding_rate[[8, 16], 2] = -1e-4
     hours = hour_coefficients(market).asset
     assert np.flatnonzero(hours["has_external_event"]).tolist() == [0, 70, 100]

@@ -15,21 +15,30 @@ Catalogue = dict[str, DatasetConfig]
 Put = Callable[[str, list[str]], Path]
 
 
-def test_eigen_is_a_weekly_rate_over_its_period(put: Put, build: Callable[..., Dataset]) -> None:
-    """The first row covers 51 days; a week from Sunday to Saturday counts once, not 6/7."""
-    put(
-        "manual_sources/etherfi_distributions/eigen_distributions_raw.csv",
-        [
-            "staking_period_start,staking_period_end,eigen_per_eeth_weekly",
-            "2024-08-15,2024-10-05,0.205",
-            "2024-10-06,2024-10-12,0.179",
-            "2024-10-13,2024-10-19,0.178",
-        ],
-    )
-    frame = build("eigen_rewards", parse_window("2024-09-01", "2024-10-14")).frame
-    assert frame["tokens_per_eeth"].tolist() == pytest.approx([0.205 * 51 / 7, 0.179])
-    assert frame["timestamp"].dt.day.tolist() == [5, 12]
+EIGEN = "manual_sources/etherfi_distributions/eigen_distributions_raw.csv"
+EIGEN_HEADER = (
+    "staking_period_start,staking_period_end,eigen_earned,eth_restaked,eth_not_restaked,"
+    "eigen_per_eeth_weekly"
+)
+EIGEN_ROWS = (
+    "2024-08-15,2024-10-05,2478088,1480684,532110,0.205",
+    "2024-10-06,2024-10-12,358681,1531605,474149,0.179",
+    "2024-10-13,2024-10-19,358383,1518610,498538,0.178",
+)
+
+
+def test_eigen_is_the_total_over_all_units(put: Put, build: Callable[..., Dataset]) -> None:
+    """Paid twelve days after each period; the file's own weekly rate is only compared."""
+    put(EIGEN, [EIGEN_HEADER, *EIGEN_ROWS])
+    dataset = build("eigen_rewards", parse_window("2024-09-01", "2024-10-24"))
+    frame = dataset.frame
+    expected = [2478088 / (1480684 + 532110), 358681 / (1531605 + 474149)]
+    assert frame["tokens_per_eeth"].tolist() == pytest.approx(expected)
+    assert frame["timestamp"].dt.strftime("%m-%d").tolist() == ["10-17", "10-24"]
     assert frame["period_start"].dt.day.tolist() == [15, 6]
+    (remark,) = [text for text in dataset.findings.remarks if "stated rate" in text]
+    assert "1 of 3 periods" in remark
+    assert "23.7%" in remark
     error = rejection(build, "eigen_rewards", parse_window("2024-09-01", "2025-03-01"))
     assert error.code == "DATA-010"
 
@@ -37,19 +46,21 @@ def test_eigen_is_a_weekly_rate_over_its_period(put: Put, build: Callable[..., D
 def test_a_missing_week_of_a_running_programme_is_a_gap(
     put: Put, build: Callable[..., Dataset]
 ) -> None:
-    """What is paid at a rate is paid every day, so a lost row cannot pass for a pause."""
-    put(
-        "manual_sources/etherfi_distributions/eigen_distributions_raw.csv",
-        [
-            "staking_period_start,staking_period_end,eigen_per_eeth_weekly",
-            "2024-08-15,2024-10-05,0.205",
-            "2024-10-13,2024-10-19,0.178",
-            "2024-10-20,2024-10-26,0.167",
-        ],
-    )
+    """What is earned is earned every day, so a lost row cannot pass for a pause."""
+    later = "2024-10-20,2024-10-26,330000,1518610,498538,0.164"
+    put(EIGEN, [EIGEN_HEADER, EIGEN_ROWS[0], EIGEN_ROWS[2], later])
     error = rejection(build, "eigen_rewards", parse_window("2024-09-01", "2024-10-26"))
     assert error.code == "DATA-013"
     assert "2024-10-06 00:00 … 2024-10-12 00:00" in error.what
+
+
+def test_periods_that_overlap_are_rejected(put: Put, build: Callable[..., Dataset]) -> None:
+    """A day that two periods pay for is income nobody received."""
+    twice = "2024-10-12,2024-10-19,358383,1518610,498538,0.178"
+    put(EIGEN, [EIGEN_HEADER, *EIGEN_ROWS[:2], twice])
+    error = rejection(build, "eigen_rewards", parse_window("2024-09-01", "2024-10-20"))
+    assert error.code == "DATA-006"
+    assert "2024-10-12" in error.what
 
 
 def test_too_few_rewards_are_a_sliver(put: Put, build: Callable[..., Dataset]) -> None:

@@ -15,6 +15,7 @@ from basis_pipeline.config.slicing import ModeSlice, slice_mode
 from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel import ARRAYS, Panel, build_panel, require_fit
+from basis_pipeline.market.rewards import reward_arrays
 from basis_pipeline.market.values import MarketValues
 from basis_pipeline.market.window import Window, parse_window
 from tests.market.made_datasets import (
@@ -71,12 +72,16 @@ def test_the_panel_holds_the_values_of_its_hours(mode: str) -> None:
         expected["spot"] = values.price(config.asset, currency, hours, config.spot.venue)
     if config.allocation.lending:
         expected["lending_index"] = values.liquidity_index(config.lending.token, hours)
+        supplied = values.pool_total(config.lending.token, "total_a_token", hours)
+        expected["pool_supplied"] = supplied
     if mode in STAKED:
         expected["oracle_rate"] = values.oracle_rate(lst, hours)
         expected["market_rate"] = values.market_rate(lst, hours)
     if mode in LEVERAGED:
         expected["collateral_index"] = values.liquidity_index(lst, hours)
         expected["borrow_index"] = values.variable_borrow_index("WETH", hours)
+        expected["pool_collateral"] = values.pool_total(lst, "total_a_token", hours)
+        expected["pool_borrowed"] = values.pool_total("WETH", "total_variable_debt", hours)
     if currency == "ETH":
         expected["numeraire_usd"] = values.price("ETH", "USDT", hours)
     for name in (name for name in ARRAYS if getattr(panel, name).ndim == 1):
@@ -90,8 +95,9 @@ def test_the_panel_holds_the_values_of_its_hours(mode: str) -> None:
             wanted = value(venue, config.asset, hours)
             np.testing.assert_array_equal(getattr(panel, name)[:, column], wanted, err_msg=name)
     for column, token in enumerate(panel.reward_tokens):
-        paid = values.reward_tokens(token, hours, WINDOW.start.value)
-        np.testing.assert_array_equal(panel.reward_tokens_per_unit[:, column], paid)
+        earned = reward_arrays([values.reward_periods(token)], hours)
+        for name, wanted in earned.items():
+            np.testing.assert_array_equal(getattr(panel, name)[:, [column]], wanted, err_msg=name)
         quoted = slice(None) if token != "EIGEN" else hours >= EIGEN_LISTED.value
         price = values.price(token, currency, hours[quoted])
         np.testing.assert_array_equal(panel.reward_price[quoted, column], price)
@@ -117,9 +123,12 @@ def test_arrays_are_what_the_engine_reads(mode: str) -> None:
 def known_at(dataset: Dataset, at: pd.Timestamp, factor: float) -> Dataset:
     """The dataset with everything changed that is not known at `at`.
 
-    An index may be read up to the snapshot that ends the running day: accrual, not a signal.
+    An index may be read up to the snapshot that ends the running day: accrual, not a signal. So
+    are rewards: what an hour earns is set aside, and nobody has it before its payout.
     """
     frame, kind = dataset.frame.copy(), dataset.config.kind
+    if kind is Kind.REWARDS:
+        return dataset
     if kind in BARS:  # of the running bar only the open is known
         frame.loc[frame["timestamp"] >= at, ["high", "low", "close", "volume"]] *= factor
         frame.loc[frame["timestamp"] > at, "open"] *= factor
@@ -206,17 +215,6 @@ def test_an_lst_in_the_wallet_earns_no_supply_rate() -> None:
         panel = made(mode)
         assert set(panel.collateral_index) == set(panel.borrow_index) == {1.0}
         assert "aave_weeth_rates" not in panel.repairs
-
-
-def test_rewards_of_a_period_that_began_before_are_paid_in_part() -> None:
-    """Periods are pro-rated to the window's start; one that ended before it pays nothing."""
-    panel = made("eth_staking_only")
-    paid = {HOURS[row]: panel.reward_tokens_per_unit[row] for row in range(len(HOURS))}
-    hours_in = (pd.Timestamp("2024-10-06") - pd.Timestamp("2024-10-04T06:00")) / pd.Timedelta("1h")
-    assert paid[pd.Timestamp("2024-10-06", tz="UTC")] == pytest.approx([0.2 * hours_in / 96, 0.0])
-    assert paid[pd.Timestamp("2024-10-07", tz="UTC")].tolist() == [0.0, 0.0]
-    assert paid[pd.Timestamp("2024-10-08", tz="UTC")].tolist() == [0.1, 0.05]
-    assert np.count_nonzero(panel.reward_tokens_per_unit) == 3
 
 
 def test_rewards_off_need_no_rewards() -> None:

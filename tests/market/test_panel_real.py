@@ -116,23 +116,26 @@ class RawFiles:
         last = frame["close"].reindex(HOURS, method="ffill").shift(1)
         return frame["open"].reindex(HOURS).fillna(last).to_numpy()
 
-    def payouts(self, token: str) -> np.ndarray:
-        """Tokens per eETH unit by payout hour; no payout of these began before the window."""
+    def earned(self, token: str) -> np.ndarray:
+        """Tokens per eETH unit by the hour that earned them, of periods paid in the window."""
         folder = self.root / "manual_sources/etherfi_distributions"
-        paid = pd.Series(0.0, index=HOURS)
+        earned = np.zeros(len(HOURS))
         if token == "EIGEN":
             frame = pd.read_csv(folder / "eigen_distributions_raw.csv")
-            ends = pd.to_datetime(frame["staking_period_end"], utc=True)
-            days = (ends - pd.to_datetime(frame["staking_period_start"], utc=True)).dt.days
-            tokens = frame["eigen_per_eeth_weekly"] * (days / 7).clip(lower=1.0)
+            tokens = frame["eigen_earned"] / (frame["eth_restaked"] + frame["eth_not_restaked"])
+            last = pd.to_datetime(frame["staking_period_end"], utc=True)
+            payouts = last + pd.Timedelta(days=12)
         else:
             frame = pd.read_csv(folder / "ethfi_topups_raw.csv")
-            ends = pd.to_datetime(frame["top_up_date"], utc=True)
             tokens = frame["ethfi_per_eeth_distributed"]
-        for end, amount in zip(ends, tokens, strict=True):
-            if end in paid.index:
-                paid[end] += amount
-        return paid.to_numpy()
+            payouts = pd.to_datetime(frame["top_up_date"], utc=True)
+        for place, row in frame.iterrows():
+            begin = pd.Timestamp(row["staking_period_start"], tz="UTC")
+            end = pd.Timestamp(row["staking_period_end"], tz="UTC") + pd.Timedelta(days=1)
+            if payouts[place] in HOURS:
+                inside = (begin < HOURS) & (end >= HOURS)
+                earned[inside] = tokens[place] / ((end - begin) / pd.Timedelta("1h"))
+        return earned
 
 
 def expected_arrays(mode: str, raw: RawFiles) -> dict[str, np.ndarray]:
@@ -159,7 +162,7 @@ def expected_arrays(mode: str, raw: RawFiles) -> dict[str, np.ndarray]:
         found["funding_rate"] = np.stack([raw.funding(v, coin) for v in venues], axis=1)
     tokens = ("EIGEN", "ETHFI") if staked else ()
     if tokens:
-        found["reward_tokens_per_unit"] = np.stack([raw.payouts(t) for t in tokens], axis=1)
+        found["reward_tokens_per_unit"] = np.stack([raw.earned(t) for t in tokens], axis=1)
         in_eth = np.stack([raw.token(t) for t in tokens], axis=1)
         found["reward_price"] = in_eth * (spot[:, None] if usdt else 1.0)
     free = np.zeros((len(HOURS), 3))

@@ -87,7 +87,7 @@ def test_bytes_of_a_short_sample_are_pinned() -> None:
     digest = hashlib.sha256()
     for name in sorted(contents):
         digest.update(name.encode() + b"\0" + contents[name])
-    assert digest.hexdigest() == "369cc2b29a0e00c138f7a1f986d14148dc5526a6d7c80406377136c65d4e7b8c"
+    assert digest.hexdigest() == "deea3b4a2d6afa2440c9880be0218429c4f16385fbdc85024af2b1199c9456d9"
 
 
 def test_arguments_change_the_data() -> None:

@@ -88,4 +88,4 @@ def test_a_payout_before_its_period_ends_breaks_the_schema(catalogue: Catalogue)
         }
     )
     with pytest.raises(RejectedDataError, match="period_ends_before_payout"):
-        validate(_text(frame, "eigen_rewards"), catalogue["eigen_rewards"], "rewards.csv")
+        validate(_text(frame, "ethfi_rewards"), catalogue["ethfi_rewards"], "rewards.csv")

@@ -14,7 +14,6 @@ from tests.market.made_datasets import (
     DAYS,
     EIGEN_LISTED,
     HOURS,
-    WINDOW,
     make_dataset,
     make_datasets,
 )
@@ -37,7 +36,6 @@ LOOKUPS: dict[str, Callable[[Int64], object]] = {
     "market": lambda at: VALUES.market_rate("wstETH", at),
     "gas": lambda at: VALUES.gas_price("USDT", at),
     "cost": lambda at: VALUES.cost_buckets("ETH_weETH", at),
-    "rewards": lambda at: VALUES.reward_tokens("EIGEN", at, WINDOW.start.value),
 }
 
 
@@ -135,17 +133,6 @@ def test_gas_is_paid_in_eth() -> None:
     assert VALUES.gas_price("USDT", NOON) == fee * 1e-9 * VALUES.price("ETH", "USDT", NOON)
 
 
-def test_rewards_count_from_when_one_was_in() -> None:
-    """A period is paid by its share after `since`; one that ended before it pays nothing."""
-    payout = ns("2024-10-06")  # for 2 to 6 October
-    shares = {"2024-10-01": 1.0, "2024-10-02": 1.0, "2024-10-03": 0.75, "2024-10-05": 0.25}
-    shares |= {"2024-10-06": 0.0, "2024-10-07": 0.0}
-    for since, share in shares.items():
-        tokens = VALUES.reward_tokens("EIGEN", payout, int(ns(since)[0]))
-        assert tokens == pytest.approx(0.2 * share, rel=1e-15), since
-    assert VALUES.reward_tokens("EIGEN", payout + HOUR_NS, WINDOW.start.value) == 0.0
-
-
 @pytest.mark.parametrize("name", LOOKUPS)
 def test_no_value_outside_the_data(name: str) -> None:
     """Before the first and after the last row there is no value, also not beside known ones."""
@@ -180,7 +167,7 @@ def test_an_empty_dataset_has_no_values() -> None:
     values = MarketValues(empty)
     assert "no rows" in rejection("DATA-012", lambda: values.price("EIGEN", "ETH", NOON))
     assert values.first_quote("EIGEN") is None
-    assert values.reward_tokens("EIGEN", NOON, WINDOW.start.value) == 0.0
+    assert values.reward_periods("EIGEN").empty
     assert not values.funding_rate("okx", "ETH", HOURS.asi8).any()
     assert not values.repaired("okx_ethusdt_funding", HOURS.asi8).any()
 

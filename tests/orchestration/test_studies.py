@@ -62,7 +62,7 @@ PLAN = {
     "test_days": 7,
     "step_days": 14,
     "blocks": 4,
-    "objective": "apy",
+    "objective": "total_return",
     "constraints": dict.fromkeys(
         ("max_liquidations", "max_drawdown", "min_health_factor", "min_margin_ratio")
     ),

@@ -44,6 +44,12 @@ def frames_of(hours: int = 24 * 70, seed: int = 1) -> dict[str, pd.DataFrame]:
     risk = {
         "ltv": np.zeros(hours + 1),
         "health_factor": np.full(hours + 1, np.inf),
+        "ltv_before": np.zeros(hours + 1),
+        "health_factor_before": np.full(hours + 1, np.inf),
+        "min_margin_ratio_before": np.linspace(1.0, 0.4, hours + 1),
+        "margin_ratio_extreme": np.linspace(0.99, 0.4, hours + 1),
+        "net_delta_before": np.zeros(hours + 1),
+        "net_delta_ratio_before": np.linspace(0.0, -0.01, hours + 1),
         "liquidation_distance": np.full(hours + 1, np.nan),
         "min_margin_ratio": np.linspace(1.0, 0.4, hours + 1),
         "margin_ratio:bybit": np.linspace(1.0, 0.4, hours + 1),

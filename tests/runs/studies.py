@@ -30,7 +30,7 @@ def keys_of(mode: str) -> dict[str, Any]:
     keys: dict[str, Any] = {
         "capital": span(0.5 * capital, 3.0 * capital, scale="log"),
         "costs.gas_multiplier": span(0.0, 2.0),
-        "rebalance.deviation_band": span(0.002, 0.1, scale="log"),
+        "rebalance.drift_band": span(0.002, 0.1, scale="log"),
         "rebalance.enabled": {"values": [True, False]},
     }
     if stakes(mode):

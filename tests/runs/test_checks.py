@@ -183,7 +183,7 @@ def test_a_real_liquidation_fails_the_run(sample: Tree) -> None:
 
 LIMITS = [
     ("delta_band", "max_abs_delta", "net_delta_ratio"),
-    ("margin_ratio_floor", "min_margin_ratio", "min_margin_ratio"),
+    ("margin_ratio_floor", "min_margin_ratio", "margin_ratio_extreme"),
     ("health_factor_floor", "min_health_factor", "health_factor"),
     ("drawdown_limit", "max_drawdown", "drawdown"),
 ]
@@ -195,7 +195,7 @@ def test_a_limit_separates_its_worst_hour(
 ) -> None:
     """At the worst value the gate holds; a hair stricter it fails with that very hour first."""
     values, is_ceiling = np.abs(sound.column("risk", column)), gate.startswith("max")
-    at = int(np.argmax(values) if is_ceiling else np.argmin(values))
+    at = int(np.nanargmax(values) if is_ceiling else np.nanargmin(values))
     worst = float(values[at])
     assert evaluate(with_gates(sound, **{gate: worst}))[name].passed
     stricter = worst * (1.0 - 1e-9 if is_ceiling else 1.0 + 1e-9)

@@ -69,17 +69,17 @@ def test_more_than_there_is_cannot_be_withdrawn(sample: Tree, mode: str) -> None
 
 
 def test_prices_are_those_the_mode_chose(sample: Tree) -> None:
-    """Marks by oracle or market, liquidation at the extreme or the mark; nothing else moves."""
+    """LSTs by oracle or market, liquidation at the extreme or the mark; nothing else moves."""
     usual = sample.run("usdt_market_neutral", "middle")
     other = {"pricing.mark_lst": "market", "pricing.liquidation_price": "open"}
     changed = sample.run("usdt_market_neutral", "middle", other)
     first, second = (market_arrays(run.panel, run.mode_slice) for run in (usual, changed))
     assert first.lst_mark is usual.panel.oracle_rate
-    assert first.perp_extreme is usual.panel.perp_extreme
     assert second.lst_mark is changed.panel.market_rate
-    assert second.perp_extreme is changed.panel.perp_mark
+    assert parameters_of(usual.mode_slice).liquidates_at_extreme
+    assert not parameters_of(changed.mode_slice).liquidates_at_extreme
     assert not np.array_equal(first.lst_mark, second.lst_mark)
-    for name in set(first._fields) - {"lst_mark", "perp_extreme"}:
+    for name in set(first._fields) - {"lst_mark"}:
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 

@@ -50,10 +50,10 @@ def plan_of(**parts: Any) -> WalkForward:
         "description": "made up",
         "keys": {
             "allocation.spot": span(0.4, 0.6, steps=3),
-            "rebalance.deviation_band": span(0.01, 0.04, steps=3, scale="log"),
+            "rebalance.drift_band": span(0.01, 0.04, steps=3, scale="log"),
         },
-        "train_days": 20,
-        "test_days": 10,
+        "train_days": 40,
+        "test_days": 30,
         "step_days": 5,
         "blocks": 4,
         "objective": "sharpe",
@@ -72,15 +72,15 @@ def row(**figures: Any) -> dict[str, Any]:
 
 def test_folds_follow_one_another_and_never_overlap_in_time() -> None:
     """A test begins where its train ends, and no test reaches over the window's end."""
-    window = parse_window("2024-01-01T05:00", "2024-02-15T05:00")
+    window = parse_window("2024-01-01T05:00", "2024-03-26T05:00")
     folds = folds_of(plan_of(), window)
-    assert len(folds) == 4  # 45 days: trains begin on day 0, 5, 10, 15
+    assert len(folds) == 4  # 85 days: trains begin on day 0, 5, 10, 15
     assert folds[0].train.start == window.start
     assert folds[-1].test.end == window.end
     for fold in folds:
         assert fold.train.end == fold.test.start
-        assert fold.train.end - fold.train.start == pd.Timedelta(days=20)
-        assert fold.test.end - fold.test.start == pd.Timedelta(days=10)
+        assert fold.train.end - fold.train.start == pd.Timedelta(days=40)
+        assert fold.test.end - fold.test.start == pd.Timedelta(days=30)
     steps = {later.train.start - fold.train.start for fold, later in pairwise(folds)}
     assert steps == {pd.Timedelta(days=5)}
 
@@ -88,7 +88,7 @@ def test_folds_follow_one_another_and_never_overlap_in_time() -> None:
 def test_a_window_without_a_fold_is_rejected() -> None:
     """One hour short of a train and a test."""
     with pytest.raises(ConfigError, match="CONFIG-011"):
-        folds_of(plan_of(), parse_window("2024-01-01T01:00", "2024-01-31"))
+        folds_of(plan_of(), parse_window("2024-01-01T01:00", "2024-03-11"))
 
 
 def test_the_best_that_keeps_the_constraints_is_chosen() -> None:
@@ -108,7 +108,7 @@ def test_of_equals_the_middle_of_the_grid_is_chosen() -> None:
 def test_edges_of_the_grid_are_named_unless_they_are_natural() -> None:
     """Points of a 3 × 3 grid: the corner, the middle, and an end beyond which nothing is."""
     plan = plan_of()
-    assert edges(plan, 0) == ["allocation.spot", "rebalance.deviation_band"]
+    assert edges(plan, 0) == ["allocation.spot", "rebalance.drift_band"]
     assert edges(plan, 4) == []
     assert edges(plan, 7) == ["allocation.spot"]
     assert edges(plan_of(natural_edges={"allocation.spot": [0.6]}), 7) == []
@@ -156,7 +156,7 @@ def test_a_grid_without_steps_and_an_unknown_natural_edge_are_rejected() -> None
     """Where a walk-forward could not choose, its plan says so."""
     for parts in (
         {"keys": {"hedge.ratio": span(0.9, 1.0)}}, {"natural_edges": {"hedge.ratio": [1.0]}},
-        {"blocks": 5}, {"objective": "luck"},
+        {"blocks": 5}, {"objective": "luck"}, {"test_days": 29},
     ):  # fmt: skip
         with pytest.raises(ConfigError, match="CONFIG-005"):
             plan_of(**parts)
@@ -175,9 +175,9 @@ def test_every_mode_has_a_plan_that_fits_it(mode: str) -> None:
 
 @pytest.fixture(scope="module")
 def swept(sample: Tree, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
-    """The sweep of a plan over the sample's middle window."""
-    scenarios = scenario_set(plan_of(), sample.windows["middle"])
-    study = study_over(sample, "btc_basis", scenarios)
+    """The sweep of a plan over 75 days of the sample."""
+    window = parse_window("2024-01-10", "2024-03-25")
+    study = study_over(sample, "btc_basis", scenario_set(plan_of(), window), window=window)
     out = tmp_path_factory.mktemp("walk")
     sweep(study, out)
     return study, out
@@ -207,7 +207,7 @@ def test_choices_are_made_on_train_and_looked_at_on_test(
 
 def test_daily_returns_are_those_the_figures_were_counted_from(walked: Walked) -> None:
     """Their Sharpe ratio, annualised, is each row's own."""
-    assert walked.returns.shape == (39, 9)
+    assert walked.returns.shape == (75, 9)
     expected = walked.points["sharpe"].to_numpy()
     np.testing.assert_allclose(sharpe_ratio(walked.returns) * np.sqrt(365), expected, rtol=1e-9)
 
@@ -217,7 +217,7 @@ def test_degradation_is_the_share_that_is_lost(walked: Walked) -> None:
     folds = walked.folds.assign(train_value=2.0, test_value=1.0, test_total_return=0.01)
     halved = replace(walked, folds=folds)
     assert degradation(halved) == pytest.approx(0.5)
-    grown = 1.01 ** (365 / 10) - 1.0
+    grown = 1.01 ** (365 / 30) - 1.0
     assert out_of_sample(halved) == pytest.approx(grown)
     none = replace(walked, folds=folds.assign(chosen=NONE))
     assert np.isnan(degradation(none))

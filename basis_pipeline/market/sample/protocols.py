@@ -170,9 +170,9 @@ def _periods(market: MarketPaths) -> list[tuple[int, int]]:
 def _eigen(market: MarketPaths) -> SampleFile:
     periods = _periods(market)
     weekly = (0.185 + 0.008 * market.streams.normal("eigen rewards", len(periods))).round(3)
-    weeks = [max(1.0, (end - start) / 7.0) for start, end in periods]
+    weeks = [(end - start + 1) / 7.0 for start, end in periods]
     restaked = (1.5e6 + 30_000.0 * np.arange(len(periods))).round()
-    earned = weekly * np.array(weeks) * restaked
+    earned = weekly * np.array(weeks) * (restaked + (0.2 * restaked).astype(int))
     dates = market.calendar.dates
     text = rows([
         [dates[start] for start, _ in periods],

@@ -114,7 +114,9 @@ def daily(result: RunResult) -> list[Row]:
         return []
     returns = np.full(at.size, np.nan)
     growth = growth_of(result.frames, result.identity.capital)
-    returns[1:] = metrics.daily_returns(times, growth)
+    ended = metrics.daily_returns(times, growth)
+    # A run that begins at 00:00 has no return there yet.
+    returns[at.size - ended.size :] = ended
     starts = np.concatenate(([0], at[:-1] + 1))  # the first hour after the 00:00 before
     sums = {"flow": floats(equity, "flow")}
     sums |= {name: floats(attribution, name) for name in COMPONENTS}

@@ -23,6 +23,7 @@ RECORDED, MISSING = "recorded", "missing"  # whether a run's files are where its
 # Figures of a run's summary that its row holds.
 HEADLINES = (
     "final_equity",
+    "closed_equity",
     "total_return",
     "apy",
     "volatility",
