@@ -15,7 +15,8 @@ from basis_pipeline.engine.risk import RISK, VENUE_RISK, measure_hours
 from basis_pipeline.engine.simulation import empty_book, empty_table, run_hours
 from basis_pipeline.engine.tally import begin
 from basis_pipeline.market.panel import build_panel
-from basis_pipeline.runs.backtest import capital_of, load_datasets
+from basis_pipeline.runs.backtest import capital_of
+from basis_pipeline.runs.ingest import load_datasets
 from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market

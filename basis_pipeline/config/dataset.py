@@ -161,20 +161,33 @@ class OutlierBounds(StrictModel):
     max_log_change: Annotated[float, Field(gt=0.0)] | None = None
     max_abs: Annotated[float, Field(gt=0.0)] | None = None
 
+    def __str__(self) -> str:
+        level = [] if self.max_abs is None else [f"at most {self.max_abs:g}"]
+        step = [] if self.max_log_change is None else [f"steps of at most {self.max_log_change:g}"]
+        return ", ".join(level + step)
+
 
 class Agreement(StrictModel):
     """Other datasets that quote the same thing, and the gaps that are still agreement, in bp.
 
     A gap is relative for prices and absolute for rates (1 bp = 0.0001 of the rate's unit); the
     median gap and every single one have their bounds. Only rows that both feeds have are compared.
+    A feed is rejected when most of its peers and witnesses contradict it; a witness quotes nearly
+    the same thing (the spot beside the perpetual), and is asked for nothing else.
     """
 
     peers: Annotated[tuple[Name, ...], Field(min_length=1)]
+    witnesses: tuple[Name, ...] = ()
     column: Name
     peer_column: Name
     relative: bool
     max_median_bp: Annotated[float, Field(gt=0.0)]
     max_gap_bp: Annotated[float, Field(gt=0.0)]
+
+    @property
+    def quotes(self) -> tuple[str, ...]:
+        """Peers and witnesses: every dataset that the feed is compared with."""
+        return (*self.peers, *self.witnesses)
 
 
 class DatasetConfig(StrictModel):
@@ -190,6 +203,8 @@ class DatasetConfig(StrictModel):
     required_keys: dotted keys a JSON document must hold.
     payout_delay_days: days from the end of a reward's period to its payout, where the files state
         no payout date.
+    limits: canonical column (`price`: those of a bar) → lowest and highest value that is believed;
+        what is not stated here has the limits of its kind.
     """
 
     name: Name
@@ -207,6 +222,7 @@ class DatasetConfig(StrictModel):
     repair: RepairPolicy
     coverage: Coverage
     outliers: tuple[OutlierBounds, ...] = ()
+    limits: dict[Name, tuple[float, float]] = Field(default_factory=dict)
     agreement: Agreement | None = None
 
     @property
@@ -259,6 +275,13 @@ class DatasetConfig(StrictModel):
         named |= {self.agreement.column} if self.agreement else set()
         if not self.is_document and not named <= set(wanted):
             raise ValueError("outliers and agreement name canonical columns")
+        limited = {*wanted, "price"} if self.kind in BARS else {*wanted, "value", "cost_bps"}
+        if not set(self.limits) <= limited or any(
+            low >= high for low, high in self.limits.values()
+        ):
+            raise ValueError(
+                "limits name canonical columns, each with its lowest and highest value"
+            )
         if self.name in self.sources:
             raise ValueError("a dataset cannot repair itself")
         return self

@@ -8,8 +8,9 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.dataset import Dataset, compare_all, try_build
+from basis_pipeline.market.dataset import Dataset, try_build
 from basis_pipeline.market.findings import Findings, find_in_feed
+from basis_pipeline.market.peers import compare_all
 from basis_pipeline.market.quality import rejected_verdicts
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.window import Window

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
-from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.events import cost_rows, reward_rows
-from basis_pipeline.market.findings import Findings, find_in_dataset, with_spreads
+from basis_pipeline.market.findings import Findings, find_in_dataset
 from basis_pipeline.market.grid import Grid, lay_grid, require_coverage
 from basis_pipeline.market.quality import dataset_verdicts
 from basis_pipeline.market.raw import RawFeed
@@ -134,43 +133,6 @@ def try_build(
         return error
     except Exception as error:  # noqa: BLE001 - whatever is in one feed stops that feed alone
         return unexpected("DATA-014", f"{config.name} cannot be built", error, raw.paths)
-
-
-def compare_all(
-    built: Mapping[str, Dataset | DataError],
-    peers: Mapping[str, Dataset | DataError],
-    venues: Mapping[str, object],
-) -> dict[str, Dataset | DataError]:
-    """Add to every dataset that was built what a comparison with other sources finds.
-
-    Parameters
-    ----------
-    peers: further datasets, whose quotes are compared with.
-    venues: configurations by name; a venue's own margin file is compared with its exchange's.
-    """
-    quotes = {**peers, **built}
-    return {
-        name: _compared(outcome, quotes, venues) if isinstance(outcome, Dataset) else outcome
-        for name, outcome in built.items()
-    }
-
-
-def _compared(
-    dataset: Dataset,
-    quotes: Mapping[str, Dataset | DataError],
-    venues: Mapping[str, object],
-) -> Dataset:
-    config, findings, rule = dataset.config, dataset.findings, dataset.config.agreement
-    if rule is not None:
-        peers = {name: quotes.get(name) for name in rule.peers}
-        frames = {name: p.frame for name, p in peers.items() if isinstance(p, Dataset)}
-        findings = with_spreads(findings, rule, dataset.frame, frames)
-    venue = venues.get(config.name.partition("_")[0])
-    exchange = venue if isinstance(venue, Exchange) else None
-    if rule is None and exchange is None:
-        return dataset
-    verdicts = dataset_verdicts(config, dataset.frame, dataset.own_share, findings, exchange)
-    return replace(dataset, findings=findings, verdicts=verdicts)
 
 
 def _content_hashes(names: Iterable[str], sources: Sources) -> dict[str, str]:

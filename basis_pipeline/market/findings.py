@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import PurePosixPath
 from typing import Any, Self
@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import Agreement, Kind, OutlierBounds
+from basis_pipeline.config.dataset import BARS, Kind, OutlierBounds
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.events import COST_BUCKETS_USD, stated_difference
 from basis_pipeline.market.grid import Grid, lay_grid
+from basis_pipeline.market.plausibility import GROWTH_UNUSUAL, excess, growth_differences
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.repairs import AS_READ, Gap, find_gaps
 from basis_pipeline.market.timestamps import Int64, to_index
@@ -25,11 +26,13 @@ from basis_pipeline.times import DAY_NS
 Float64 = npt.NDArray[np.float64]
 _NAMED_SPAN = re.compile(r"_(\d{4}-\d\d-\d\d)_(\d{4}-\d\d-\d\d)\.")
 STATED_RATE_APART = 0.02
+STALE_HOURS = 24
+STALE = "fewer than 24 identical bars without volume"
 _TIMES = frozenset(("day", "begin", "end", "timestamp", "at"))
 
 
 # Without rows; frames of findings are never changed.
-_NONE = {
+NONE = {
     name: pd.DataFrame(columns=columns)
     for name, columns in {
         "days": ["day", "expected", "own", "repaired"],
@@ -56,6 +59,7 @@ class Findings:
     spreads: a row a peer: median and largest price difference [bp] over all timestamps at which
         both feeds have a row of their own, and when it was largest.
     daily_spreads: the same by day.
+    causes: what would explain that a peer's quotes differ.
     remarks: what else a person should know.
     """
 
@@ -64,13 +68,14 @@ class Findings:
     duplicates: int = 0
     first: pd.Timestamp | None = None
     last: pd.Timestamp | None = None
-    days: pd.DataFrame = field(default_factory=lambda: _NONE["days"])
-    gaps: pd.DataFrame = field(default_factory=lambda: _NONE["gaps"])
-    outliers: pd.DataFrame = field(default_factory=lambda: _NONE["outliers"])
-    excesses: pd.DataFrame = field(default_factory=lambda: _NONE["excesses"])
+    days: pd.DataFrame = field(default_factory=lambda: NONE["days"])
+    gaps: pd.DataFrame = field(default_factory=lambda: NONE["gaps"])
+    outliers: pd.DataFrame = field(default_factory=lambda: NONE["outliers"])
+    excesses: pd.DataFrame = field(default_factory=lambda: NONE["excesses"])
     worst: Mapping[str, float] = field(default_factory=dict)
-    spreads: pd.DataFrame = field(default_factory=lambda: _NONE["spreads"])
-    daily_spreads: pd.DataFrame = field(default_factory=lambda: _NONE["daily_spreads"])
+    spreads: pd.DataFrame = field(default_factory=lambda: NONE["spreads"])
+    daily_spreads: pd.DataFrame = field(default_factory=lambda: NONE["daily_spreads"])
+    causes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
     @property
@@ -92,12 +97,14 @@ class Findings:
         """Read what `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
         for name, value in values.items():
-            if name in _NONE:
+            if name in NONE:
                 columns = {n: _times(v) if n in _TIMES else v for n, v in value.items()}
-                values[name] = pd.DataFrame(columns)
+                values[name] = (
+                    pd.DataFrame(columns) if len(next(iter(value.values()))) else NONE[name]
+                )
         for bound in ("first", "last"):
             values[bound] = values[bound] and pd.Timestamp(values[bound], tz="UTC")
-        return cls(**{**values, "remarks": tuple(values["remarks"])})
+        return cls(**{**values, **{name: tuple(values[name]) for name in ("causes", "remarks")}})
 
 
 def _times(values: list[int]) -> pd.DatetimeIndex:
@@ -132,7 +139,9 @@ def find_in_dataset(
         _of_feed(raw),
         days=_count_days(grid.timestamps, grid.present, repaired) if grid else _event_days(raw),
         gaps=_gap_table(gaps),
-        outliers=_outliers(frame, excesses),
+        outliers=outlier_rows(
+            [*_outliers(frame, excesses), *_growth(raw, frame), *_stale(raw, frame)]
+        ),
         excesses=_by_day(frame, excesses),
         worst={bound.column: float(times.max()) for bound, times in excesses.items()},
     )
@@ -161,7 +170,7 @@ def _of_feed(raw: RawFeed) -> Findings:
 
 def _gap_table(gaps: Sequence[Gap]) -> pd.DataFrame:
     if not gaps:
-        return _NONE["gaps"]
+        return NONE["gaps"]
     return pd.DataFrame(
         {
             "begin": _times([gap.begin for gap in gaps]),
@@ -193,7 +202,7 @@ def _event_days(raw: RawFeed) -> pd.DataFrame:
         days = np.unique(np.concatenate(spans)) * DAY_NS if spans else np.zeros(0, dtype=np.int64)
         return _count_days(days, np.ones(len(days), dtype=bool))
     if raw.config.kind is not Kind.EXECUTION_COSTS:
-        return _NONE["days"]
+        return NONE["days"]
     frame = raw.frame.iloc[raw.distinct.rows]
     wanted = frame[frame["pair"].isin(raw.config.required_keys)]
     counts = wanted[wanted["size_bucket_usd"].isin(COST_BUCKETS_USD)].groupby("timestamp").size()
@@ -210,94 +219,59 @@ def _periods(raw: RawFeed) -> tuple[Int64, Int64]:
     return begins, ends
 
 
-def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Float64:
-    """Return how far each row goes, as a multiple of its bound, (n,); above 1 is beyond it."""
-    values = frame[bounds.column].to_numpy(dtype=np.float64)
-    times = np.zeros(len(values))
-    if bounds.max_abs is not None:
-        times = np.maximum(times, np.abs(values) / bounds.max_abs)
-    if bounds.max_log_change is not None and len(values):
-        # What has no logarithm is not a price, which the schema rejects.
-        logs = np.log(np.where(values > 0.0, values, np.nan))
-        change = np.nan_to_num(np.abs(np.diff(logs, prepend=logs[0])))
-        times = np.maximum(times, change / bounds.max_log_change)
-    return times
-
-
-def _outliers(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Float64]) -> pd.DataFrame:
-    parts = []
+def _outliers(
+    frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Float64]
+) -> Iterator[pd.DataFrame]:
     for bounds, times in excesses.items():
-        beyond = times > 1.0
-        if not beyond.any():
-            continue
-        level, step = bounds.max_abs, bounds.max_log_change
-        limits = [f"at most {level:g}"] if level is not None else []
-        limits += [f"steps of at most {step:g}"] if step is not None else []
-        rows = frame.loc[beyond, ["timestamp", bounds.column]]
-        rows = rows.set_axis(["timestamp", "value"], axis=1).reset_index(drop=True)
-        rows.insert(1, "column", bounds.column)
-        parts.append(rows.assign(bound=", ".join(limits), times=times[beyond]))
-    if not parts:
-        return _NONE["outliers"]
-    worst_first = pd.concat(parts).sort_values("times", ascending=False, kind="stable")
+        yield _beyond(frame, bounds.column, str(bounds), times)
+
+
+def _growth(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Days on which an Aave index grew otherwise than the rate in its own row says."""
+    if raw.config.kind is Kind.AAVE_RATES:
+        bound = f"growth within {GROWTH_UNUSUAL:g} a year of its rate"
+        for index, difference in growth_differences(frame):
+            yield _beyond(frame, index, bound, np.abs(difference) / GROWTH_UNUSUAL)
+
+
+def _stale(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The last bar of every stretch of identical bars without volume that is a day long."""
+    if raw.config.kind not in BARS or frame.empty:
+        return
+    prices = frame[["open", "high", "low", "close"]].to_numpy()
+    changed = (np.diff(prices, axis=0, prepend=0.0) != 0.0).any(axis=1)
+    changed |= (frame["volume"] != 0.0) | (frame["repair"] != AS_READ)
+    hours = frame.groupby(changed.cumsum()).cumcount().to_numpy() + 1
+    hours[:-1][hours[1:] > 1] = 0
+    yield _beyond(
+        frame, "close", STALE, np.where(hours >= STALE_HOURS, hours / STALE_HOURS + 1e-9, 0.0)
+    )
+
+
+def _beyond(frame: pd.DataFrame, column: str, bound: str, times: Float64) -> pd.DataFrame:
+    rows = frame.loc[times > 1.0, ["timestamp", column]]
+    rows = rows.set_axis(["timestamp", "value"], axis=1)
+    return rows.assign(column=column, bound=bound, times=times[times > 1.0])
+
+
+def outlier_rows(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Join tables of outliers, the worst first."""
+    found = [part[list(NONE["outliers"])] for part in parts if len(part)]
+    if not found:
+        return NONE["outliers"]
+    worst_first = pd.concat(found).sort_values("times", ascending=False, kind="stable")
     return worst_first.reset_index(drop=True)
 
 
 def _by_day(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Float64]) -> pd.DataFrame:
     """Worst row of every day."""
     if not excesses:
-        return _NONE["excesses"]
+        return NONE["excesses"]
     worst = np.max(list(excesses.values()), axis=0)
     days = pd.DatetimeIndex(frame["timestamp"]).asi8 // DAY_NS
     starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
     by_day = np.maximum.reduceat(worst, starts)
     return pd.DataFrame({"day": to_index(days[starts] * DAY_NS), "times": by_day})
-
-
-def with_spreads(
-    findings: Findings,
-    rule: Agreement,
-    frame: pd.DataFrame,
-    peers: Mapping[str, pd.DataFrame],
-) -> Findings:
-    """Return the findings with the price differences to the peers that the rule names."""
-    total, daily = [], []
-    for name in rule.peers:
-        at, spread = _differences(frame, peers[name], rule) if name in peers else _NOWHERE
-        if not at.size:
-            continue
-        worst = to_index(at[[int(spread.argmax())]])[0]
-        total.append((name, float(np.median(spread)), float(spread.max()), worst))
-        by_day = pd.Series(spread).groupby(at // DAY_NS).agg(["median", "max"]).reset_index()
-        by_day = by_day.set_axis(["day", "median_bp", "max_bp"], axis=1)
-        by_day["day"] = to_index(by_day["day"].to_numpy() * DAY_NS)
-        by_day.insert(0, "peer", name)
-        daily.append(by_day)
-    if not total:
-        return replace(findings, spreads=_NONE["spreads"], daily_spreads=_NONE["daily_spreads"])
-    return replace(
-        findings,
-        spreads=pd.DataFrame(total, columns=["peer", "median_bp", "max_bp", "at"]),
-        daily_spreads=pd.concat(daily, ignore_index=True),
-    )
-
-
-_NOWHERE = (np.array([], dtype=np.int64), np.array([]))
-
-
-def _differences(
-    frame: pd.DataFrame, other: pd.DataFrame, rule: Agreement
-) -> tuple[Int64, Float64]:
-    """Nanoseconds and basis points, (n,) each, of every time at which both have their own row."""
-    (own_at, own), (peer_at, peer) = (
-        (pd.DatetimeIndex(f["timestamp"]).asi8[as_read], f[column].to_numpy()[as_read])
-        for f, column in ((frame, rule.column), (other, rule.peer_column))
-        for as_read in [(f["repair"] == AS_READ).to_numpy()]
-    )
-    at, here, there = np.intersect1d(own_at, peer_at, assume_unique=True, return_indices=True)
-    own, peer = own[here], peer[there]
-    scale = peer if rule.relative else 1.0
-    return at, np.abs((own - peer) / scale) * 1e4
 
 
 def _named_span(raw: RawFeed) -> Iterator[str]:

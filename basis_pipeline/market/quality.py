@@ -10,10 +10,10 @@ from functools import partial
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig, Kind
-from basis_pipeline.config.venue import Exchange
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.findings import Findings
 from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.risk_parameters import CHECK, SAFE, compare_parameters
 from basis_pipeline.verdict import (
     Severity,
     Value,
@@ -36,6 +36,7 @@ OWNERS = {
     "DATA-010": "coverage",
     "DATA-012": "coverage",
     "DATA-013": "gaps",
+    "DATA-016": "plausible",
 }
 
 
@@ -44,6 +45,7 @@ def check_names(config: DatasetConfig) -> dict[str, tuple[Severity, str]]:
     checks: dict[str, tuple[Severity, str]] = {
         "files_and_schema": ("ERROR", "files are readable and the dataset fits its schema"),
         "coverage": ("ERROR", "enough of the window stands on the feed's own rows"),
+        "plausible": ("ERROR", "no value is beyond its limits, and most other quotes agree"),
         "gaps": ("ERROR", "every gap is covered by the declared repair"),
         "duplicates": ("ERROR", "no timestamp has two different rows"),
     }
@@ -55,8 +57,9 @@ def check_names(config: DatasetConfig) -> dict[str, tuple[Severity, str]]:
         checks["outliers"] = ("WARN", "steps and levels are within their usual bounds")
     if config.agreement:
         checks["cross_venue"] = ("WARN", "other quotes of the same thing agree")
-    if config.kind is Kind.RISK_PARAMS and config.name != "aave_risk_params":
-        checks["margin_parameters"] = ("WARN", "the venue's own file agrees with its configuration")
+    if config.kind is Kind.RISK_PARAMS:
+        checks[CHECK] = ("WARN", "the venue's own file agrees with its configuration")
+        checks[SAFE] = ("ERROR", "no run is safer than the venue's own file states")
     return checks
 
 
@@ -65,19 +68,20 @@ def dataset_verdicts(
     frame: pd.DataFrame,
     own_share: float,
     findings: Findings,
-    exchange: Exchange | None = None,
+    venue: object | None = None,
 ) -> tuple[Verdict, ...]:
     """Return the verdicts on a dataset that was built, one a check of `check_names`, in order.
 
     Parameters
     ----------
     frame, own_share: of the dataset.
-    exchange: the configuration that the venue's own margin file is compared with.
+    venue: the configuration that the venue's own file of risk parameters is compared with.
     """
     rows = f"{count_of(len(frame), 'row')} fit the schema"
     verdicts = {
         "files_and_schema": _passed("files_and_schema", rows, {"rows": len(frame)}),
         "coverage": _coverage(config, own_share),
+        "plausible": _passed("plausible", "no value is beyond its limits"),
         "gaps": _gaps(findings),
         "duplicates": _passed(
             "duplicates",
@@ -92,8 +96,8 @@ def dataset_verdicts(
         verdicts["outliers"] = _outliers(findings)
     if "cross_venue" in names:
         verdicts["cross_venue"] = _cross_venue(config, findings)
-    if "margin_parameters" in names:
-        verdicts["margin_parameters"] = _margin_parameters(frame, exchange)
+    if CHECK in names:
+        verdicts |= compare_parameters(frame, venue, PHASE)
     return tuple(verdicts[name] for name in names)
 
 
@@ -158,7 +162,11 @@ def _outliers(findings: Findings) -> Verdict:
     count = findings.outliers["timestamp"].nunique()
     message = "no row is beyond its usual bounds"
     if count:
-        message = f"{count_of(count, 'row')} beyond the usual bounds"
+        worst = findings.outliers.iloc[0]
+        message = (
+            f"{count_of(count, 'row')} beyond the usual bounds; the worst is {worst['column']} "
+            f"{worst['value']:.6g} at {worst['timestamp']:%Y-%m-%d %H:%M} ({worst['bound']})"
+        )
     return _judge(
         "outliers",
         "WARN",
@@ -175,7 +183,7 @@ def _outliers(findings: Findings) -> Verdict:
 def _cross_venue(config: DatasetConfig, findings: Findings) -> Verdict:
     rule, spreads = config.agreement, findings.spreads
     assert rule is not None  # the check exists only with a rule
-    if spreads.empty:
+    if spreads.empty and not findings.causes:
         message = "there is no other quote to compare with"
         return _judge("cross_venue", "WARN", None, message)
     figures: dict[str, Value] = {"peers": len(spreads)}
@@ -188,7 +196,9 @@ def _cross_venue(config: DatasetConfig, findings: Findings) -> Verdict:
             f"{rule.max_median_bp:g} bp) and is at most {largest:.1f} bp (limit "
             f"{rule.max_gap_bp:g} bp), at {row['at']:%Y-%m-%d %H:%M}"
         )
-    passed = not beyond(findings, (rule.max_median_bp, rule.max_gap_bp)).any()
+    parts += findings.causes
+    passed = not findings.causes
+    passed &= not beyond(findings, (rule.max_median_bp, rule.max_gap_bp)).any()
     days = findings.daily_spreads.sort_values("max_bp", ascending=False)
     rows = () if passed else rows_of(days)
     return _judge("cross_venue", "WARN", passed, "; ".join(parts), evidence=figures, rows=rows)
@@ -198,30 +208,3 @@ def beyond(findings: Findings, limits: tuple[float, float]) -> "pd.Series[bool]"
     """Return whether the median or the largest of each row of the spreads is beyond its limit."""
     spreads = findings.spreads
     return (spreads["median_bp"] > limits[0]) | (spreads["max_bp"] > limits[1])
-
-
-def _margin_parameters(frame: pd.DataFrame, exchange: Exchange | None) -> Verdict:
-    """Whether a venue's own margin file makes sense and agrees with the venue's configuration."""
-    values = frame.set_index("parameter")["value"]
-    initial = float(values["initial_margin_requirement"])
-    maintenance = float(values["maintenance_margin_requirement"])
-    table = pd.DataFrame({"margin": ["initial", "maintenance"], "file": [initial, maintenance]})
-    differences = []
-    if initial < maintenance:
-        differences.append(
-            f"the file's initial margin {initial:g} is below its maintenance margin {maintenance:g}"
-        )
-    if exchange is not None:
-        margin = exchange.perp_margin
-        table["configuration"] = [margin.initial, margin.maintenance]
-        differences += [
-            f"{row.margin} margin is {row.file:g} in the file, {row.configuration:g} in the "
-            "configuration"
-            for row in table[table["file"] != table["configuration"]].itertuples()
-        ]
-    message = "; ".join(differences) or "the file agrees with the configuration"
-    figures: dict[str, Value] = {"file_initial": initial, "file_maintenance": maintenance}
-    rows = rows_of(table)
-    return _judge(
-        "margin_parameters", "WARN", not differences, message, evidence=figures, rows=rows
-    )

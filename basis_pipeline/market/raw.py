@@ -18,6 +18,7 @@ from basis_pipeline.errors import DataError
 from basis_pipeline.files import sha256
 from basis_pipeline.market.csv_file import parse_csv, shown
 from basis_pipeline.market.json_file import parse_json
+from basis_pipeline.market.plausibility import require_limits, require_plausible
 from basis_pipeline.market.rejection import RejectedDataError, unexpected
 from basis_pipeline.market.rows import (
     DistinctRows,
@@ -116,7 +117,8 @@ def read_feed(data_dir: Path, config: DatasetConfig) -> RawFeed:
     ------
     RejectedDataError: DATA-001 no file, 002 empty, 003 missing column, 004 unreadable value,
         005 truncated last line, 006 conflicting duplicates, 007 files that disagree, 008 missing
-        or non-positive price, 009 falling index, 011 wrong symbol inside, 015 a line too long.
+        or non-positive price, 009 falling index, 011 wrong symbol inside, 015 a line too long, 016
+        a value or a feed that cannot be true.
     """
     paths = feed_files(data_dir, config)
     if not paths:
@@ -139,6 +141,7 @@ def read_feed(data_dir: Path, config: DatasetConfig) -> RawFeed:
     feed = RawFeed(config, frame, tuple(file for _, file in parts))
     require_agreement(frame, config)
     require_growth(feed.distinct, config, feed.paths)
+    require_plausible(feed.distinct, config, feed.paths)
     return feed
 
 
@@ -181,8 +184,11 @@ def _read_file(path: Path, name: str, config: DatasetConfig) -> tuple[pd.DataFra
         raise RejectedDataError(
             "DATA-004", f"{name} cannot be read: {error.strerror}", where=name
         ) from None
-    parse = parse_json if config.is_document else _parse_table
-    frame = parse(data, name, config)
+    if config.is_document:
+        frame = parse_json(data, name, config)
+        require_limits(frame, config, name, None)
+    else:
+        frame = _parse_table(data, name, config)
     return frame, RawFile(name, sha256(data), len(data), len(frame))
 
 
@@ -229,6 +235,7 @@ def _parse_table(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
             values[raw] = _categories(np.zeros(len(table), dtype=np.int64), [config.identity[raw]])
     frame = pd.DataFrame(values)
     require_values(frame, config, file, first_line)
+    require_limits(frame, config, file, first_line)
     return frame
 
 

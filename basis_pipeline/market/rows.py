@@ -29,6 +29,13 @@ class DistinctRows:
     rows: Int64
     has_time: bool
 
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows by canonical column, with their `timestamp`."""
+        values = pd.DataFrame(self.values, columns=list(self.columns))
+        values.insert(0, "timestamp", to_index(self.timestamps))
+        return values
+
 
 def distinct_rows(frame: pd.DataFrame, config: DatasetConfig) -> DistinctRows:
     """Order the rows by time and keep the first of those that repeat a key."""

@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from basis_pipeline.config.dataset import BARS, Column, DatasetConfig, Kind
+from basis_pipeline.config.dataset import Column, DatasetConfig, Kind
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.repairs import REPAIRS, allowed_sources
 
 UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
-ROUNDING = 1e-6
 SHOWN_ROWS = 50
 
 
@@ -139,10 +138,6 @@ def _grows(tolerance: float) -> pa.Check:
 
 
 def _frame_checks(config: DatasetConfig) -> list[pa.Check]:
-    if config.kind in BARS:
-        return [
-            pa.Check(_within_range, name="open_and_close_within_low_and_high"),
-        ]
     if config.kind is Kind.REWARDS:
         return [
             pa.Check(
@@ -153,12 +148,3 @@ def _frame_checks(config: DatasetConfig) -> list[pa.Check]:
             )
         ]
     return []
-
-
-def _within_range(bars: pd.DataFrame) -> "pd.Series[bool]":
-    inner = bars[["open", "close"]].to_numpy()
-    high, low = bars["high"].to_numpy(), bars["low"].to_numpy()
-    fits = (low <= inner.min(axis=1) * (1 + ROUNDING)) & (
-        inner.max(axis=1) <= high * (1 + ROUNDING)
-    )
-    return pd.Series(fits & (low <= high), index=bars.index)

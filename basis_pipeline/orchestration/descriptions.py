@@ -6,7 +6,7 @@ from basis_pipeline.config import Configs, DatasetConfig, slice_mode
 from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.glossary import MEANINGS
-from basis_pipeline.runs.benchmarks import benchmark_names
+from basis_pipeline.runs.ingest import inputs_of
 
 Readers = Mapping[str, Sequence[str]]  # dataset → modes
 _UNITS = {
@@ -23,8 +23,7 @@ def readers(configs: Configs) -> Readers:
             mode_slice = slice_mode(configs, mode)
         except ConfigError:
             continue  # its own asset says what is wrong with it
-        beside = benchmark_names(mode_slice, configs).values()
-        for name in sorted({*mode_slice.datasets, *beside}):
+        for name in sorted(inputs_of(configs, mode_slice)):
             found[name].append(mode)
     return found
 

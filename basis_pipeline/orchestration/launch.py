@@ -23,8 +23,7 @@ from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.runs.benchmarks import benchmark_names
-from basis_pipeline.runs.ingest import feeds_for
+from basis_pipeline.runs.ingest import feeds_for, inputs_of, quoted_by
 from basis_pipeline.verdict import Verdict
 
 Report = Callable[[str], None]
@@ -126,12 +125,12 @@ class Launcher:
         return problems
 
     def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
-        """All feeds when all modes run; else only those the chosen modes read or repair from."""
+        """All feeds when all modes run; else those the chosen modes read, or compare with."""
         configs = self.options.configs
         names = set(configs.datasets)
         if len(slices) < len(configs.modes):
-            names = {name for mode_slice in slices for name in mode_slice.datasets}
-            names |= {n for s in slices for n in benchmark_names(s, configs).values()}
+            names = {name for mode_slice in slices for name in inputs_of(configs, mode_slice)}
+            names |= quoted_by(configs, names)
         raws = [raw_key(name) for name in feeds_for(configs, names)]
         return [*raws, *(dataset_key(name) for name in sorted(names))]
 

@@ -2,22 +2,18 @@
 
 import json
 import math
-from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import ENGINE_VERSION, FIGURES, Simulation, simulate
 from basis_pipeline.engine.figures import COUNTED
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.engine.risk import measure
-from basis_pipeline.errors import BacktestError, ConfigError, DataError, MathError
-from basis_pipeline.market.dataset import Dataset, build_datasets
+from basis_pipeline.errors import BacktestError, ConfigError, MathError
 from basis_pipeline.market.panel import Panel
-from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import Window
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunIdentity, RunResult
@@ -206,16 +202,3 @@ def require_reconciled(result: RunResult) -> None:
             f"unexplained, with an equity of {equity['equity'].iloc[at]:.6g}",
             where=f"mode {result.mode}, attribution",
         )
-
-
-def load_datasets(
-    names: Collection[str], configs: Configs, data_dir: Path, window: Window
-) -> dict[str, Dataset | DataError]:
-    """Read and build the datasets named; one that is absent or rejected is its error.
-
-    A family that only repairs draw on is read where it exists; it matters only if there is a hole.
-    """
-    wanted = [configs.datasets[name] for name in sorted(names)]
-    needed = sorted({source for config in wanted for source in config.sources} | set(names))
-    families = read_feeds(data_dir, [configs.datasets[name] for name in needed])
-    return build_datasets(wanted, families, window)

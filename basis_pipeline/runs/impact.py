@@ -7,7 +7,7 @@ from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.files import sha256
-from basis_pipeline.runs.benchmarks import benchmark_names
+from basis_pipeline.runs.ingest import inputs_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def reach_of(configs: Configs, feeds: Collection[str]) -> Reach:
     compared = {
         name
         for name, config in configs.datasets.items()
-        if config.agreement and set(config.agreement.peers) & made
+        if config.agreement and set(config.agreement.quotes) & made
     }
     modes = tuple(name for name in sorted(configs.modes) if _reads(configs, name) & made)
     return Reach(tuple(name for name in configs.datasets if name in made | compared), modes)
@@ -42,7 +42,7 @@ def _reads(configs: Configs, mode: str) -> set[str]:
         mode_slice = slice_mode(configs, mode)
     except ConfigError:
         return set()  # it breaks a rule of the configuration, whatever the data
-    return {*mode_slice.datasets, *benchmark_names(mode_slice, configs).values()}
+    return inputs_of(configs, mode_slice)
 
 
 def fingerprints(configs: Configs) -> dict[str, dict[str, str]]:

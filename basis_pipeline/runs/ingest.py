@@ -1,12 +1,16 @@
 """Raw feeds to datasets with the verdicts of their checks."""
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
-from basis_pipeline.config import Configs
+from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.dataset import Dataset, build_datasets, compare_all
-from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.dataset import Dataset, build_datasets
+from basis_pipeline.market.peers import compare_all, venue_of
+from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.window import Window
+from basis_pipeline.runs.benchmarks import benchmark_names
 
 
 def feeds_for(configs: Configs, names: Collection[str]) -> list[str]:
@@ -16,9 +20,9 @@ def feeds_for(configs: Configs, names: Collection[str]) -> list[str]:
 
 
 def quoted_by(configs: Configs, names: Collection[str]) -> set[str]:
-    """Datasets whose quotes those named are compared with."""
+    """Datasets of the catalogue whose quotes those named are compared with."""
     rules = [configs.datasets[name].agreement for name in names]
-    return {peer for rule in rules if rule for peer in rule.peers}
+    return {quote for rule in rules if rule for quote in rule.quotes if quote in configs.datasets}
 
 
 def ingest(
@@ -26,7 +30,7 @@ def ingest(
     names: Collection[str],
     feeds: Mapping[str, RawFeed | DataError],
     window: Window,
-    peers: Mapping[str, Dataset],
+    peers: Mapping[str, Dataset | DataError],
 ) -> dict[str, Dataset | DataError]:
     """Build the datasets named and compare them with other sources; a rejected one is its error.
 
@@ -37,3 +41,33 @@ def ingest(
     """
     built = build_datasets([configs.datasets[name] for name in names], feeds, window)
     return compare_all(built, peers, configs.venues)
+
+
+def load_datasets(
+    names: Collection[str], configs: Configs, data_dir: Path, window: Window
+) -> dict[str, Dataset | DataError]:
+    """Read the datasets named, build them and compare them with the quotes their files name.
+
+    One that is absent or rejected is its error. A feed that only repairs or comparisons draw on is
+    read where it exists.
+    """
+    quoted = quoted_by(configs, names) - set(names)
+    wanted = feeds_for(configs, {*names, *quoted})
+    feeds = read_feeds(data_dir, [configs.datasets[name] for name in wanted])
+    built = build_datasets([configs.datasets[name] for name in sorted(quoted)], feeds, window)
+    return ingest(configs, sorted(names), feeds, window, built)
+
+
+def inputs_of(configs: Configs, mode_slice: ModeSlice) -> set[str]:
+    """Return every dataset that a mode's run looks at: its slice, benchmarks, risk parameters."""
+    benchmarks = benchmark_names(mode_slice, configs).values()
+    return {*mode_slice.datasets, *benchmarks, *parameter_files(configs, mode_slice)}
+
+
+def parameter_files(configs: Configs, mode_slice: ModeSlice) -> list[str]:
+    """Return the datasets with the risk parameters of the venues that a mode uses."""
+    return [
+        name
+        for name, config in configs.datasets.items()
+        if config.kind is Kind.RISK_PARAMS and venue_of(config, mode_slice.venues)
+    ]

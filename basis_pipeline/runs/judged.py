@@ -4,7 +4,7 @@ The library, `basis backtest` and the requests call `judged_backtest`; the asset
 same functions, one asset at a time.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,15 +12,16 @@ from typing import Any
 
 from basis_pipeline.config import Configs, slice_mode
 from basis_pipeline.errors import BacktestError, DataError
-from basis_pipeline.market.dataset import Dataset, compare_all
+from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.quality import rejected_verdicts
+from basis_pipeline.market.risk_parameters import SAFE
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.store import RunResult, write_run
-from basis_pipeline.runs.backtest import capital_of, load_datasets, run_backtest
+from basis_pipeline.runs.backtest import capital_of, run_backtest
 from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.runs.checks import BLOCKING, backtest_checks
-from basis_pipeline.runs.ingest import quoted_by
+from basis_pipeline.runs.ingest import load_datasets, parameter_files
 from basis_pipeline.verdict import Verdict, failing
 
 SHOWN = 4
@@ -72,11 +73,14 @@ def judged_backtest(
     mode_slice = slice_mode(configs, mode, overrides)
     invested = capital_of(mode_slice, capital)
     benchmarks = benchmark_names(mode_slice, configs)
-    names = sorted({*mode_slice.datasets, *benchmarks.values()})
-    datasets = _load(configs, names, data_dir, window)
+    parameters = parameter_files(configs, mode_slice)
+    names = sorted({*mode_slice.datasets, *benchmarks.values(), *parameters})
+    datasets = load_datasets(names, configs, data_dir, window)
     of_data = {name: _data_verdicts(configs, name, datasets[name]) for name in names}
     panel = build_panel(mode_slice, datasets, window)
-    _require_passing_data(mode, [v for name in mode_slice.datasets for v in of_data[name]])
+    required = [v for name in mode_slice.datasets for v in of_data[name]]
+    required += [v for name in parameters for v in of_data[name] if v.check == SAFE]
+    _require_passing_data(mode, required)
     beside = benchmark_table(benchmarks, datasets, window)
     result = run_backtest(mode_slice, panel, window, invested, beside)
     gates = backtest_checks(result, mode_slice, panel)
@@ -84,14 +88,6 @@ def judged_backtest(
     verdicts = [*(verdict for name in names for verdict in of_data[name]), *gates]
     now = datetime.now(UTC)
     return JudgedRun(result, [v.at(evaluated_at=now, run_id=run_id) for v in verdicts])
-
-
-def _load(
-    configs: Configs, names: Collection[str], data_dir: Path, window: Window
-) -> dict[str, Dataset | DataError]:
-    """Build the datasets named, and compare them with the other quotes that their files name."""
-    quotes = load_datasets({*names, *quoted_by(configs, names)}, configs, data_dir, window)
-    return compare_all({name: quotes[name] for name in names}, quotes, configs.venues)
 
 
 def _data_verdicts(configs: Configs, name: str, outcome: Dataset | DataError) -> list[Verdict]:

@@ -33,10 +33,12 @@ from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.shocks import require_applicable, shocked
 from basis_pipeline.market.window import Window, parse_window
-from basis_pipeline.runs.backtest import capital_of, load_datasets, risk_free_rate
+from basis_pipeline.runs.backtest import capital_of, risk_free_rate
 from basis_pipeline.runs.benchmarks import LENDING, benchmark_names, benchmark_table
+from basis_pipeline.runs.ingest import load_datasets
 from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
 from basis_pipeline.runs.probes import DIRECT, STRUCTURAL, checked_slices, is_direct
+from basis_pipeline.verdict import Status, Verdict
 
 Loader = Callable[[Collection[str], Window], Mapping[str, Dataset | DataError]]
 
@@ -83,6 +85,13 @@ class Study:
     def windows(self) -> dict[str | None, Window]:
         """Windows by name; None is the study's own."""
         return windows_of(self.scenarios, self.window)
+
+    @property
+    def warnings(self) -> list[Verdict]:
+        """Warnings on the data that the points read."""
+        datasets = [d for d in self.datasets.values() if isinstance(d, Dataset)]
+        found = [v.at(asset=f"dataset/{d.name}") for d in datasets for v in d.verdicts]
+        return [verdict for verdict in found if verdict.status is Status.WARN]
 
     def point(self, index: int) -> Point:
         """One scenario. Raises IndexError outside of the set."""

@@ -56,7 +56,7 @@ def settlements() -> Bars:
         for i in range(count):
             hour = i * every
             at = f"2024-06-{1 + hour // 24:02d}T{hour % 24:02d}:00:00Z"
-            found.append(f"{at},{rate * (i + 1):.8f},ETHUSDT,venue")
+            found.append(f"{at},{rate * (1 + i % 12):.8f},ETHUSDT,venue")
         return found
 
     return lines

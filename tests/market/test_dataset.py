@@ -71,12 +71,12 @@ def test_rows_beside_the_hour_are_rejected_not_dropped(
 def test_bars_that_contradict_themselves_are_rejected_with_their_rows(
     put: Put, bars: Lines, build: Callable[..., Dataset]
 ) -> None:
-    """High below low, or an open outside them: DATA-014 with the rows to look at."""
+    """High below low, or an open outside them: DATA-016 with the rows to look at."""
     lines = bars(168)
     lines[5] = lines[5].replace("3005.0", "2000.0").replace("3002.0", "3009.0")
     put(perp("bybit"), lines)
     error = rejection(build, "bybit_ethusdt_perp")
-    assert error.code == "DATA-014"
+    assert error.code == "DATA-016"
     assert error.offending["timestamp"].tolist() == [WEEK.hours[4]]
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.venue import Exchange, PerpMargin
-from basis_pipeline.market.dataset import Dataset, compare_all
+from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.findings import Findings
+from basis_pipeline.market.peers import compare_all
 from basis_pipeline.market.quality import check_names, rejected_verdicts
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window, parse_window
@@ -112,13 +113,13 @@ def test_outliers_say_how_far_they_go(put: Put, bars: Lines, build: Build) -> No
 
 def test_quotes_that_disagree_are_a_warning(perps: Callable[..., dict[str, Dataset]]) -> None:
     """A venue that quotes a percent more has its spread by day, and the limits in the message."""
-    binance = perps(factor=1.01)[BINANCE]
+    binance = perps(factor=1.009)[BINANCE]
     (spread,) = binance.findings.spreads.to_dict("records")
-    assert (spread["peer"], spread["median_bp"]) == (BYBIT, pytest.approx(100.0))
-    assert binance.findings.daily_spreads["median_bp"].tolist() == pytest.approx([100.0, 100.0])
+    assert (spread["peer"], spread["median_bp"]) == (BYBIT, pytest.approx(90.0))
+    assert binance.findings.daily_spreads["median_bp"].tolist() == pytest.approx([90.0, 90.0])
     verdict = verdicts(binance)["cross_venue"]
     assert verdict.status is Status.WARN
-    assert "has a median of 100.00 bp (limit 10 bp)" in verdict.message
+    assert "has a median of 90.00 bp (limit 10 bp)" in verdict.message
     assert len(verdict.rows) == 2
 
 
@@ -147,7 +148,7 @@ def test_timestamps_beside_their_hour_are_a_remark(
 
 def test_findings_are_read_back_unchanged(perps: Callable[..., dict[str, Dataset]]) -> None:
     """They travel with the dataset as text, every bit and every time of them."""
-    findings = perps(slice(20, 23), factor=1.3)[BINANCE].findings
+    findings = perps(slice(20, 23), factor=1.008)[BINANCE].findings
     again = Findings.from_json(findings.to_json())
     for field in dataclasses.fields(Findings):
         before, after = getattr(findings, field.name), getattr(again, field.name)
@@ -197,7 +198,7 @@ def test_margin_parameters_say_what_differs(
     dataset = Dataset(catalogue["okx_risk_params"], window, frame, 1.0, {})
     compared = compare_all({dataset.name: dataset}, {}, {"okx": OKX})[dataset.name]
     assert isinstance(compared, Dataset)
-    verdict = verdicts(compared)["margin_parameters"]
+    verdict = verdicts(compared)["risk_parameters"]
     assert verdict.status is status
     assert [row["configuration"] for row in verdict.rows] == [0.1, 0.05]
     if status is Status.WARN:

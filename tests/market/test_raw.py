@@ -159,12 +159,12 @@ def _rates(indices: list[float]) -> list[str]:
 
 def test_a_falling_index_is_refused(put: Put, read: Read) -> None:
     """DATA-009 shows both values; an index that stands still is allowed."""
-    put(RATES, _rates([1.01, 1.02, 1.02, 1.03]))
+    put(RATES, _rates([1.01, 1.0101, 1.0101, 1.0102]))
     assert len(read("aave_usdt_rates").frame) == 4
-    put(RATES, _rates([1.01, 1.02, 1.0199, 1.03]))
+    put(RATES, _rates([1.01, 1.0102, 1.0101, 1.0103]))
     error = rejected_feed(read, "aave_usdt_rates")
     assert error.code == "DATA-009"
-    assert "1.02 at 2024-06-02 00:00 to 1.0199 at 2024-06-03 00:00" in error.what
+    assert "1.0102 at 2024-06-02 00:00 to 1.0101 at 2024-06-03 00:00" in error.what
 
 
 @pytest.mark.parametrize(("rate", "refused"), [(1.0379999999999, False), (1.037, True)])
@@ -172,7 +172,7 @@ def test_an_oracle_may_wiggle_by_rounding_only(
     rate: float, refused: bool, put: Put, read: Read
 ) -> None:
     """The derived redemption rate falls by 1e-14 in real files, and that is no fall."""
-    rows = [f"2024-06-01 0{i}:00:00+00:00,{x!r},weETH" for i, x in enumerate((1.038, rate, 1.039))]
+    rows = [f"2024-06-01 0{i}:00:00+00:00,{x!r},weETH" for i, x in enumerate((1.038, rate, 1.0381))]
     put(ORACLE, ["# Source: derived", "timestamp,oracle_price_eth,asset", *rows])
     if refused:
         assert rejected_feed(read, "weeth_oracle").code == "DATA-009"

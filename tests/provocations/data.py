@@ -108,5 +108,6 @@ PROVOCATIONS = {
     "DATA-012": built(as_landed, "2023-06-01", "2023-06-02"),
     "DATA-013": built(lambda lines: lines[:20] + lines[21:], *WINDOW),
     "DATA-015": delivered(lambda lines: [*lines[:9], "x" * 200_000]),
-    "DATA-014": built(replaced("3007.0,3003.0", "3003.0,3007.0"), *WINDOW),
+    "DATA-014": built(replaced("T05:00:00Z", "T05:30:00Z"), *WINDOW),
+    "DATA-016": delivered(replaced(",3005.0,", ",3005000.0,")),
 }

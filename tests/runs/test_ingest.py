@@ -61,5 +61,5 @@ def test_margin_files_are_compared_with_their_own_venue(sample: Path) -> None:
     """The exchange a margin file names is the one whose configuration it is compared with."""
     (dataset,) = ingested(sample, "okx_risk_params").values()
     assert isinstance(dataset, Dataset)
-    (verdict,) = [v for v in dataset.verdicts if v.check == "margin_parameters"]
+    (verdict,) = [v for v in dataset.verdicts if v.check == "risk_parameters"]
     assert all("configuration" in row for row in verdict.rows)

@@ -120,7 +120,7 @@ def _require_sound_inputs(
     context: dg.AssetExecutionContext, mode_slice: ModeSlice, options: RunOptions
 ) -> None:
     mode, run_id, origin = mode_slice.name, context.run.run_id, options.origin
-    asset, of_data = f"backtest/simulation[{mode}]", input_checks(mode_slice)
+    asset, of_data = f"backtest/simulation[{mode}]", input_checks(options.configs, mode_slice)
     require_passing(context.instance, of_data, asset, run_id=run_id, origin=origin)
     own = [dg.AssetCheckKey(MODE, RULES), dg.AssetCheckKey(PANEL, INPUTS)]
     require_passing(context.instance, own, asset, run_id=run_id, origin=origin, partition=mode)

@@ -10,6 +10,7 @@ from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import ARRAYS, Panel, axes, build_panel
 from basis_pipeline.market.quality import check_names
+from basis_pipeline.market.risk_parameters import SAFE
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_result, check_spec
@@ -19,6 +20,7 @@ from basis_pipeline.orchestration.metadata import plain_schema, table, version_o
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.upstream_gate import require_passing
+from basis_pipeline.runs.ingest import parameter_files
 from basis_pipeline.verdict import Value, judge
 
 PANEL = dg.AssetKey(["market", "panel"])
@@ -64,7 +66,7 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
         try:
             require_passing(
                 context.instance,
-                input_checks(mode_slice),
+                input_checks(options.configs, mode_slice),
                 asking,
                 run_id=context.run.run_id,
                 origin=options.origin,
@@ -86,13 +88,17 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
     return panel
 
 
-def input_checks(mode_slice: ModeSlice) -> list[dg.AssetCheckKey]:
-    """Blocking checks of the datasets a slice reads."""
+def input_checks(configs: Configs, mode_slice: ModeSlice) -> list[dg.AssetCheckKey]:
+    """Blocking checks of the datasets a slice reads, and of its venues' risk parameters."""
+    parameters = parameter_files(configs, mode_slice)
     return [
-        dg.AssetCheckKey(dataset_key(name), check)
-        for name, config in mode_slice.datasets.items()
-        for check, (severity, _) in check_names(config).items()
-        if severity == "ERROR"
+        *(dg.AssetCheckKey(dataset_key(name), SAFE) for name in parameters),
+        *(
+            dg.AssetCheckKey(dataset_key(name), check)
+            for name, config in mode_slice.datasets.items()
+            for check, (severity, _) in check_names(config).items()
+            if severity == "ERROR"
+        ),
     ]
 
 

@@ -1,0 +1,194 @@
+"""Datasets beside other quotes of the same thing: their spreads, and which feed is wrong.
+
+A feed is rejected when more than half of its peers and witnesses contradict it. One repaired from
+a rejected feed is rejected with it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.config.dataset import BARS, Agreement, DatasetConfig
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.causes import Relation, Series, relation
+from basis_pipeline.market.dataset import Dataset
+from basis_pipeline.market.findings import NONE, Findings, outlier_rows
+from basis_pipeline.market.quality import dataset_verdicts
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.repairs import AS_READ
+
+# A median difference of so many times what is allowed contradicts by itself.
+CONTRADICTION = 10.0
+WICK = "wicks of at most 0.2 that no peer shares"
+LONGEST_WICK = 0.2
+SHARED = 0.1
+
+Outcomes = Mapping[str, Dataset | DataError]
+
+
+def compare_all(
+    built: Outcomes, peers: Outcomes, venues: Mapping[str, object]
+) -> dict[str, Dataset | DataError]:
+    """Add to every dataset that was built what a comparison with other sources finds.
+
+    A dataset that most of them contradict is rejected, and so is what was repaired from it:
+    RejectedDataError DATA-016 stands in its place.
+
+    Parameters
+    ----------
+    peers: further datasets, whose quotes are compared with.
+    venues: configurations by name; a venue's own file of risk parameters is compared with its own.
+    """
+    quotes = {n: q for n, q in {**peers, **built}.items() if isinstance(q, Dataset)}
+    relations = {name: _relations(quote, quotes) for name, quote in quotes.items()}
+    causes = {name: sum(bool(r.cause) for r in found) for name, found in relations.items()}
+    wrong = {
+        name: error
+        for name, quote in quotes.items()
+        if (error := _contradiction(quote, relations[name]))
+    }
+
+    def outcome(name: str, dataset: Dataset) -> Dataset | DataError:
+        rejected = wrong.get(name) or _repaired_from(dataset, wrong)
+        # Of two quotes that differ, the one that differs from more others has the fault.
+        own = [r for r in relations[name] if r.cause and causes[name] >= causes[r.peer]]
+        found = tuple(relation.cause for relation in own)
+        return rejected or _compared(dataset, quotes, found, venues)
+
+    return {name: outcome(name, d) if isinstance(d, Dataset) else d for name, d in built.items()}
+
+
+def _relations(dataset: Dataset, quotes: Mapping[str, Dataset]) -> list[Relation]:
+    rule = dataset.config.agreement
+    if rule is None:
+        return []
+    own = _series(dataset, rule.column)
+    names = [name for name in rule.quotes if name in quotes]
+    peers = [_series(quotes[name], rule.peer_column) for name in names]
+    return [relation(own, peer, dataset.config.kind, rule) for peer in peers]
+
+
+def _series(dataset: Dataset, column: str) -> Series:
+    """The rows that are the feed's own."""
+    own = dataset.frame[dataset.frame["repair"] == AS_READ]
+    timestamps = pd.DatetimeIndex(own["timestamp"]).asi8
+    return Series(dataset.name, timestamps, own[column].to_numpy(dtype=np.float64))
+
+
+def _contradiction(dataset: Dataset, relations: list[Relation]) -> RejectedDataError | None:
+    """The rejection of a feed that most of its peers and witnesses contradict."""
+    rule = dataset.config.agreement
+    compared = [r for r in relations if r.cause or not np.isnan(r.median_bp)]
+    far = CONTRADICTION * rule.max_median_bp if rule else np.inf
+    against = [r for r in compared if r.certain or r.median_bp > far]
+    if rule is None or 2 * len(against) <= len(compared):
+        return None
+    first = next((r for r in against if r.cause), against[0])
+    names = ", ".join(r.peer for r in against)
+    cause = first.cause or "no shift, unit or sign that was tested explains it"
+    return RejectedDataError(
+        "DATA-016",
+        f"{dataset.name} contradicts {names}: the median difference to {first.peer} is "
+        f"{first.median_bp:.4g} bp (limit {rule.max_median_bp:g} bp); {cause}",
+        where=dataset.config.glob,
+    )
+
+
+def _repaired_from(
+    dataset: Dataset, wrong: Mapping[str, RejectedDataError]
+) -> RejectedDataError | None:
+    for source in dataset.content_hashes:
+        if source in wrong and source != dataset.name:
+            what = f"{dataset.name} is repaired from {source}, which was rejected: "
+            return RejectedDataError(
+                "DATA-016", what + wrong[source].what, where=wrong[source].where
+            )
+    return None
+
+
+def _compared(
+    dataset: Dataset,
+    quotes: Mapping[str, Dataset],
+    causes: tuple[str, ...],
+    venues: Mapping[str, object],
+) -> Dataset:
+    config, findings, rule = dataset.config, dataset.findings, dataset.config.agreement
+    peers = [quotes[name] for name in (rule.peers if rule else ()) if name in quotes]
+    if rule is not None:
+        frames = {peer.name: peer.frame for peer in peers}
+        findings = replace(with_spreads(findings, rule, dataset.frame, frames), causes=causes)
+    if config.kind in BARS:
+        others = findings.outliers[findings.outliers["bound"] != WICK]
+        findings = replace(findings, outliers=outlier_rows([others, *_wicks(dataset, peers)]))
+    venue = venue_of(config, venues)
+    verdicts = dataset_verdicts(config, dataset.frame, dataset.own_share, findings, venue)
+    return replace(dataset, findings=findings, verdicts=verdicts)
+
+
+def venue_of(config: DatasetConfig, venues: Mapping[str, object]) -> object | None:
+    """Return the configuration of the venue that a feed's name begins with."""
+    owner = config.name.partition("_")[0]
+    return next((v for n, v in venues.items() if n == owner or n.startswith(f"{owner}_")), None)
+
+
+def _wicks(dataset: Dataset, peers: list[Dataset]) -> Iterator[pd.DataFrame]:
+    """Rows whose high or low is far beyond open and close, where no peer was as high or low."""
+    frame = dataset.frame
+    open_, close = frame["open"], frame["close"]
+    own = frame["repair"] == AS_READ
+    for column, body, side in (
+        ("high", np.maximum(open_, close), 1.0),
+        ("low", np.minimum(open_, close), -1.0),
+    ):
+        length = pd.Series(side * (frame[column] / body - 1.0), dtype="float64")
+        rows = frame.loc[own & (length > LONGEST_WICK), ["timestamp", column]]
+        for peer in peers:
+            quotes = peer.frame.loc[peer.frame["repair"] == AS_READ].set_index("timestamp")[column]
+            others = quotes.reindex(rows["timestamp"]).to_numpy()
+            rows = rows[~(side * (rows[column].to_numpy() / others - 1.0) <= SHARED)]
+        if len(rows):
+            times = length[rows.index] / LONGEST_WICK
+            rows = rows.set_axis(["timestamp", "value"], axis=1)
+            yield rows.assign(column=column, bound=WICK, times=times)
+
+
+def with_spreads(
+    findings: Findings,
+    rule: Agreement,
+    frame: pd.DataFrame,
+    peers: Mapping[str, pd.DataFrame],
+) -> Findings:
+    """Return the findings with the price differences to the peers that the rule names."""
+    total, daily = [], []
+    for name in rule.peers:
+        rows = _differences(frame, peers[name], rule) if name in peers else pd.DataFrame()
+        if rows.empty:
+            continue
+        spread = rows["bp"].to_numpy()
+        at = rows["timestamp"].iloc[int(spread.argmax())]
+        total.append((name, float(np.median(spread)), float(spread.max()), at))
+        by_day = rows.groupby(rows["timestamp"].dt.floor("D"))["bp"].agg(["median", "max"])
+        by_day = by_day.reset_index().set_axis(["day", "median_bp", "max_bp"], axis=1)
+        by_day.insert(0, "peer", name)
+        daily.append(by_day)
+    if not total:
+        return replace(findings, spreads=NONE["spreads"], daily_spreads=NONE["daily_spreads"])
+    return replace(
+        findings,
+        spreads=pd.DataFrame(total, columns=["peer", "median_bp", "max_bp", "at"]),
+        daily_spreads=pd.concat(daily, ignore_index=True),
+    )
+
+
+def _differences(frame: pd.DataFrame, other: pd.DataFrame, rule: Agreement) -> pd.DataFrame:
+    """`timestamp` and `bp`, of every timestamp at which both have a row of their own."""
+    own, peer = (f[f["repair"] == AS_READ] for f in (frame, other))
+    both = pd.merge(
+        own[["timestamp", rule.column]].set_axis(["timestamp", "own"], axis=1),
+        peer[["timestamp", rule.peer_column]].set_axis(["timestamp", "peer"], axis=1),
+        on="timestamp",
+    )
+    scale = both["peer"] if rule.relative else 1.0
+    return both.assign(bp=((both["own"] - both["peer"]) / scale).abs() * 1e4)
