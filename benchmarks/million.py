@@ -21,7 +21,7 @@ DAYS, HOURS, WINDOW = 500, 11_857, ("2024-01-03", "2025-05-11T01:00")
 TARGET_SECONDS, TARGET_GB = 200.0, 1.0
 KEYS = {
     "staking.target_ltv": {"low": 0.4, "high": 0.75},
-    "rebalance.deviation_band": {"low": 0.01, "high": 0.1},
+    "rebalance.drift_band": {"low": 0.01, "high": 0.1},
     "rebalance.delta_band": {"low": 0.01, "high": 0.05},
     "capital": {"low": 50_000.0, "high": 200_000.0},
 }

@@ -18,6 +18,7 @@ class Venue:
     """A margin account with a short in it."""
 
     weight: float
+    initial: float
     maintenance: float
     liquidation_fee: float
     mark: list[float]
@@ -58,8 +59,12 @@ class PlainBasis:
             self.costs = self.gas = 0.0
             self.cash += self.flow[t]
             total = self.equity(t)
-            if t == 0 or self.is_due(t, total):
+            due = "all" if t == 0 else self.due(t, total)
+            if due == "all":
                 self.restore(t, total)
+            elif due == "hedge":
+                self.restore_hedge(t, total)
+            if due:
                 total = self.equity(t)
             parts = (spot_pnl, perp_pnl, funding, liquidation, self.costs, self.gas)
             held = [x for v in self.venues for x in (v.quantity, v.balance, v.entry)]
@@ -72,7 +77,11 @@ class PlainBasis:
         spot_pnl = self.spot * (self.spot_price[t] - self.spot_price[t - 1])
         perp_pnl = funding = liquidation = 0.0
         for venue in self.venues:
-            perp_pnl += venue.quantity * (venue.mark[t] - venue.mark[t - 1])
+            # The high of the bar that ended came before this hour's funding.
+            path = venue.quantity * (venue.extreme[t] - venue.mark[t - 1])
+            fee = self.liquidate(t, venue, venue.extreme[t])
+            liquidation -= fee
+            perp_pnl += path if fee else venue.quantity * (venue.mark[t] - venue.mark[t - 1])
             rate = venue.funding_rate[t]
             if rate != 0.0 and venue.quantity != 0.0:
                 payment = -rate * venue.quantity * venue.mark[t]
@@ -80,48 +89,67 @@ class PlainBasis:
                 funding += payment
                 self.events.append((t, "funding", venue.quantity, venue.mark[t], payment))
         for venue in self.venues:
-            quantity, price = venue.quantity, venue.extreme[t]
-            left = venue.balance + quantity * (price - venue.entry)
-            if quantity != 0.0 and left <= venue.maintenance * abs(quantity) * price:
-                fee = venue.liquidation_fee * abs(quantity) * price
-                venue.balance = left - fee
-                liquidation += quantity * (price - venue.mark[t]) - fee
-                venue.quantity = venue.entry = 0.0
-                self.events.append((t, "liquidation", -quantity, price, fee))
+            liquidation -= self.liquidate(t, venue, venue.mark[t])
         return spot_pnl, perp_pnl, funding, liquidation
+
+    def liquidate(self, t: int, venue: Venue, price: float) -> float:
+        """Close a position that is at its maintenance margin at a price; return the fee."""
+        quantity = venue.quantity
+        left = venue.balance + quantity * (price - venue.entry)
+        if quantity == 0.0 or left > venue.maintenance * abs(quantity) * price:
+            return 0.0
+        fee = venue.liquidation_fee * abs(quantity) * price
+        venue.balance = left - fee
+        venue.quantity = venue.entry = 0.0
+        self.events.append((t, "liquidation", -quantity, price, fee))
+        return fee
 
     def equity(self, t: int) -> float:
         """Value of everything held."""
         return self.cash + self.spot * self.spot_price[t] + sum(v.equity(t) for v in self.venues)
 
-    def is_due(self, t: int, total: float) -> bool:
-        """Whether a margin ratio, the delta, the deviation or the wallet asks for a rebalance."""
+    def due(self, t: int, total: float) -> str:
+        """What the first trigger that fires restores: all, the hedge, or nothing."""
         rules, value = self.parameters, self.spot * self.spot_price[t]
         short = 0.0
         for venue in self.venues:
             notional, margin = -venue.quantity * venue.mark[t], venue.equity(t)
             short -= venue.quantity
-            if margin < rules.margin_ratio_min * notional:
-                return True
-            if notional != 0.0 and margin > rules.margin_ratio_max * notional:
-                return True
+            if notional == 0.0 or margin < rules.margin_ratio_min * notional:
+                return "all"
+            if margin > rules.margin_ratio_max * notional:
+                return "all"
         delta = abs(rules.hedge_ratio * self.spot - short) * self.spot_price[t]
-        return (
-            delta > rules.delta_band * total
-            or abs(value - rules.spot_weight * total) > rules.deviation_band * total
-            or self.cash < -DUST * total
-        )
+        if delta > rules.delta_band * total:
+            return "hedge" if self.hedge_fits(t) else "all"
+        is_idle = self.cash > rules.idle_band * total or self.cash < -DUST * total
+        has_drifted = abs(value - rules.spot_weight * total) > rules.drift_band * total
+        return "all" if is_idle or has_drifted else ""
+
+    def hedge_fits(self, t: int) -> bool:
+        """Whether every venue would keep its initial margin with the hedge alone restored."""
+        for venue in self.venues:
+            target = max(self.parameters.hedge_ratio * venue.weight * self.spot, 0.0)
+            added = (target + venue.quantity) * venue.mark[t]
+            fee = abs(added) * cost_share(venue.cost_bps[t], added)
+            if venue.equity(t) - fee < venue.initial * target * venue.mark[t]:
+                return False
+        return True
 
     def restore(self, t: int, total: float) -> None:
         """Trade the differences to the target weights, then spread the margin."""
         difference = self.parameters.spot_weight * total - self.spot * self.spot_price[t]
         if abs(difference) > DUST * total:
             self.trade_spot(t, difference)
+        self.restore_hedge(t, total)
+        self.spread_margin(t, total)
+
+    def restore_hedge(self, t: int, total: float) -> None:
+        """Bring every short to its share of the spot."""
         for venue in self.venues:
             target = max(self.parameters.hedge_ratio * venue.weight * self.spot, 0.0)
             if abs(target + venue.quantity) * venue.mark[t] > DUST * total:
                 self.trade_perp(t, venue, target)
-        self.spread_margin(t, total)
 
     def trade_spot(self, t: int, difference: float) -> None:
         """Buy for a positive difference, sell for a negative one."""
@@ -182,6 +210,7 @@ def plain_basis(market: MarketArrays, parameters: Parameters, capital: float) ->
     venues = [
         Venue(
             weight=float(parameters.hedge_weights[v]),
+            initial=float(parameters.initial_margin[v]),
             maintenance=float(parameters.maintenance_margin[v]),
             liquidation_fee=float(parameters.liquidation_fee[v]),
             mark=market.perp_mark[:, v].tolist(),

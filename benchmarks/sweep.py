@@ -36,7 +36,7 @@ class Sweep:
         self.rows = np.repeat(parameter_record(parameters), scenarios)
         self.venues = venue_terms(parameters)
         rng = np.random.default_rng(1)
-        spread = {"deviation_band": (0.01, 0.1), "delta_band": (0.01, 0.05)}
+        spread = {"drift_band": (0.01, 0.1), "delta_band": (0.01, 0.05)}
         if parameters.target_ltv > 0.0:
             spread["target_ltv"] = (0.4, 0.75)
         for name, (low, high) in spread.items():

@@ -82,12 +82,13 @@ def check_extremes(
 ) -> None:
     """Test every position, as the hour before left it, at the extreme of the bar that ends at t."""
     lowest = book.tally.min_margin_ratio
+    lowest += 1e-14 * abs(lowest)
     for v in range(len(book.perps)):
         perp, extreme = book.perps[v], hours.quotes[t, v].extreme
         quantity = perp.quantity
         left = perp.balance + quantity * (extreme - perp.entry)
         # Divided out only where it is due, or may be a new low of the run.
-        bound = max(venues[v].maintenance_margin, lowest + 1e-14 * abs(lowest))
+        bound = max(venues[v].maintenance_margin, lowest)
         if quantity != 0.0 and left <= bound * abs(quantity) * extreme:
             check_extreme(book, hours, venues, t, v, row)
 

@@ -47,21 +47,17 @@ VENUE_RISK = record_type(
 @hot
 def loan_to_value(collateral: float, debt: float) -> float:
     """Debt over collateral; without collateral it has no bound, and its health factor is zero."""
-    if debt > 0.0:
-        return debt / collateral if collateral > 0.0 else np.inf
-    return np.nan
+    return debt / collateral if collateral > 0.0 else np.inf
 
 
 @hot
 def margin_ratio(perp: Record, price: float) -> float:
-    """Venue equity over notional at a price, NaN where nothing is held."""
+    """Venue equity over notional of a position at a price."""
     quantity = perp.quantity
-    if quantity == 0.0:
-        return np.nan
     return (perp.balance + quantity * (price - perp.entry)) / (abs(quantity) * price)
 
 
-@compiled
+@hot
 def measure_before(
     hours: HourCoefficients,
     parameters: Record,
@@ -78,21 +74,23 @@ def measure_before(
     for v in range(len(venues)):
         perp, quote, venue = hourly.perps[t - 1, v], hours.quotes[t, v], by_venue[t, v]
         quantity = perp.quantity
-        closed = False
+        if quantity == 0.0:
+            continue
         if parameters.liquidates_at_extreme:
             venue.margin_ratio_extreme = margin_ratio(perp, quote.extreme)
-            closed = perp_is_due(perp, venues[v], quote.extreme)
-        if quantity != 0.0 and not closed:
-            funding = -quote.funding_rate * quantity * quote.mark
-            ratio = margin_ratio(perp, quote.mark) + funding / (abs(quantity) * quote.mark)
-            venue.margin_ratio_before = ratio
-            lowest = min(lowest, ratio)
-            short -= quantity
-        if quantity != 0.0 and parameters.liquidates_at_extreme:
             lowest_extreme = min(lowest_extreme, venue.margin_ratio_extreme)
+            if perp_is_due(perp, venues[v], quote.extreme):
+                continue
+        # Funding is a share of the notional, so that the ratio rises by the rate for a short.
+        rate = quote.funding_rate if quantity < 0.0 else -quote.funding_rate
+        ratio = margin_ratio(perp, quote.mark) + rate
+        venue.margin_ratio_before = ratio
+        lowest = min(lowest, ratio)
+        short -= quantity
     long = row.spot + collateral
-    out.ltv_before = loan_to_value(collateral, debt)
-    out.health_factor_before = parameters.liquidation_threshold / out.ltv_before
+    if debt > 0.0:
+        out.ltv_before = loan_to_value(collateral, debt)
+        out.health_factor_before = parameters.liquidation_threshold / out.ltv_before
     out.min_margin_ratio_before = lowest if lowest < np.inf else np.nan
     out.margin_ratio_extreme = lowest_extreme if lowest_extreme < np.inf else np.nan
     out.net_delta_before = (long - debt - short) if parameters.buys_asset else 0.0
@@ -109,26 +107,29 @@ def measure_hours(
     by_venue: Records,
 ) -> None:
     """Fill `risk` (n,) and `by_venue` (n, K), all NaN, from the market and the hourly table."""
+    per_threshold = 1.0 / parameters.liquidation_threshold
     for t in range(len(risk)):
         row, hour, out = hourly.rows[t], hours.asset[t], risk[t]
         if t > 0:
             measure_before(hours, parameters, venues, hourly, t, out, by_venue)
         price = hour.spot
+        bp_per_price = 1e4 / price
         collateral, debt = row.staked * hour.lst_redemption, row.debt * hour.borrow_index
         short, lowest = 0.0, np.inf
         for v in range(len(venues)):
             perp, mark, venue = hourly.perps[t, v], hours.quotes[t, v].mark, by_venue[t, v]
-            venue.margin_ratio = margin_ratio(perp, mark)
             if perp.quantity != 0.0:
+                venue.margin_ratio = margin_ratio(perp, mark)
                 lowest = min(lowest, venue.margin_ratio)
-            short -= perp.quantity
-            venue.basis_bp = (mark - price) / price * 1e4
+                short -= perp.quantity
+            venue.basis_bp = (mark - price) * bp_per_price
         long = row.spot + collateral
         net = (long - debt - short) if parameters.buys_asset else 0.0
-        ltv = loan_to_value(collateral, debt)
-        out.ltv = ltv
-        out.health_factor = parameters.liquidation_threshold / ltv
-        out.liquidation_distance = 1.0 - ltv / parameters.liquidation_threshold
+        if debt > 0.0:
+            ltv = loan_to_value(collateral, debt)
+            out.ltv = ltv
+            out.health_factor = parameters.liquidation_threshold / ltv
+            out.liquidation_distance = 1.0 - ltv * per_threshold
         out.min_margin_ratio = lowest if short != 0.0 else np.nan
         out.net_delta = net
         out.net_delta_ratio = net * price / row.equity

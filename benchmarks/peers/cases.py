@@ -132,6 +132,8 @@ def make_case(points: Points, data_dir: Path | None, window: Window) -> Case:
     parameters = parameters_of(mode_slice)._replace(
         maintenance_margin=np.array([MAINTENANCE]),
         delta_band=np.inf,
-        deviation_band=np.inf,
+        idle_band=np.inf,
+        drift_band=np.inf,
+        liquidates_at_extreme=False,
     )
     return Case(market, parameters, points)
