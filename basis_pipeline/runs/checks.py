@@ -32,6 +32,7 @@ BLOCKING = ("reconciliation", "closed_form", "determinism")
 ASSET = "backtest/simulation"
 SHOWN_ROWS = 20
 REPAIRED_SHARE = 0.10
+LARGEST_LOSS = 0.10  # share of the capital, whatever drawdown a mode allows itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,12 @@ def _drawdown_limit(run: Finished) -> Found:
     return _limit(run, ("drawdown",), "max_drawdown", "the largest drawdown", unit="share")
 
 
+def _loss_limit(run: Finished) -> Found:
+    earned, limit = run.total_return, -LARGEST_LOSS
+    message = against("the return", earned, limit, "share", floor=True)
+    return earned >= limit, message, {"measured": earned, "limit": limit, "unit": "share"}, NOTHING
+
+
 def _target_apy(run: Finished) -> Found:
     target = run.mode_slice.mode.gates.target_apy
     if target is None:
@@ -270,6 +277,7 @@ CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Found]]] = {
         _health_factor_floor,
     ),
     "drawdown_limit": ("ERROR", "the drawdown stays below gates.max_drawdown", _drawdown_limit),
+    "loss_limit": ("ERROR", "the return is no loss of more than a tenth", _loss_limit),
     "beats_lending": ("WARN", "the return reaches that of plain lending", _beats_lending),
     "pool_share": ("WARN", "no position is above gates.max_pool_share of its pool", _pool_share),
     "target_apy": ("WARN", "the APY reaches gates.target_apy", _target_apy),

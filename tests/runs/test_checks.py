@@ -223,6 +223,19 @@ def test_a_single_hour_beyond_a_limit_is_found(
         assert (check.measured, check.limit) == (breach, limit)
 
 
+def test_a_loss_of_more_than_a_tenth_is_an_error(sound: Finished) -> None:
+    """Whatever drawdown the mode allows itself; a loss of a tenth is still let through."""
+    for left, status in ((0.901, Status.PASS), (0.899, Status.FAIL)):
+
+        def fall(equity: pd.DataFrame, share: float = left) -> None:
+            equity.loc[equity.index[-1], "equity"] = share * sound.result.identity.capital
+
+        fallen = with_gates(with_table(sound, "equity", fall), max_drawdown=0.9, target_apy=None)
+        check = evaluate(fallen)["loss_limit"]
+        assert (check.severity, check.status) == ("ERROR", status)
+        assert check.measured == pytest.approx(left - 1.0, abs=1e-3)
+
+
 def test_a_gate_without_a_limit_or_a_figure_does_not_apply(sound: Finished, sample: Tree) -> None:
     """Null switches a gate off; a mode without debt has no health factor to hold."""
     gates = {gate: None for _, gate, _ in LIMITS} | {"target_apy": None}
