@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_ROWS = 50
+DATASET = "dataset/"  # begins the asset of a verdict on a dataset
 Severity = Literal["ERROR", "WARN"]
 Value = float | int | str
 
@@ -87,6 +88,11 @@ class Verdict:
     def evaluated(self) -> bool:
         """Whether the check looked at all."""
         return self.status not in (Status.BLOCKED, Status.NOT_RUN)
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that was judged; empty where it was something else."""
+        return self.asset.removeprefix(DATASET) if self.asset.startswith(DATASET) else ""
 
     @property
     def place(self) -> str:
@@ -262,6 +268,22 @@ def counts(verdicts: Iterable[Verdict]) -> dict[Status, int]:
     """Return how many verdicts have each status, worst first."""
     counted = Counter(verdict.status for verdict in verdicts)
     return {status: counted[status] for status in WORST_FIRST}
+
+
+def warned_inputs(verdicts: Iterable[Verdict]) -> dict[str, list[str]]:
+    """Return the datasets that carry warnings, each with the checks that warn."""
+    warned: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        if verdict.dataset and verdict.status is Status.WARN:
+            warned.setdefault(verdict.dataset, []).append(verdict.check)
+    return warned
+
+
+def input_warnings(verdicts: Iterable[Verdict]) -> str:
+    """Return one line that names the inputs with warnings; empty where there are none."""
+    warned = warned_inputs(verdicts).items()
+    named = ", ".join(f"{dataset} ({', '.join(checks)})" for dataset, checks in warned)
+    return f"Inputs with warnings: {named}." if named else ""
 
 
 def by_fault(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:

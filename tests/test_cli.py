@@ -13,7 +13,7 @@ import pytest
 
 from basis_pipeline.runs.checks import CHECKS
 from basis_pipeline.settings import project_root
-from basis_pipeline.verdict import Verdict
+from basis_pipeline.verdict import Verdict, input_warnings
 from tests import shell
 
 WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
@@ -59,7 +59,7 @@ def test_every_command_explains_itself() -> None:
     """--help says what a command does and what each option means."""
     for command in (
         *("run", "backtest", "sweep", "stress", "montecarlo", "walk-forward", "gates", "events"),
-        *("errors", "data sample", "data audit", "report tear-sheet", "report compare"),
+        *("errors", "data sample", "data audit", "report tear-sheet", "report compare", "explain"),
     ):
         shown = shell.call(*command.split(), "--help")
         assert shown.returncode == 0
@@ -103,6 +103,7 @@ BAD_INPUT = [
     (("report", "tear-sheet", "nope"), "API-001", "--out"),
     (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to compare it with"),
     (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
+    (("explain", "nope"), "API-001", "'nope'"),
     (("events", "--type", "nope"), "EVENT-005", "run_blocked"),
     (("events", "--category", "nope"), "EVENT-005", "available: audit, data, risk"),
     (("events", "--since", "soon"), "EVENT-006", "'soon'"),
@@ -178,6 +179,23 @@ def test_report_writes_a_page_a_print_and_a_picture(results: Path, tmp_path: Pat
     assert (rejected.returncode, rejected.stderr[:8]) == (2, "API-002:")
 
 
+def test_explain_takes_what_a_report_takes(results: Path) -> None:
+    """A mode, the beginning of a run's name or its directory; text to read, JSON for scripts."""
+    places = ("--results-dir", results)
+    run_id = min(directory.name for directory in (results / "runs").iterdir())
+    shown = shell.call("explain", "btc_basis", *places)
+    assert shown.returncode == 0, shown.stderr
+    for part in ("The run earned", "closed at the market", "Entry and rebalances by trigger"):
+        assert part in shown.stdout
+    assert "Inputs with warnings: " in shown.stdout or "No input dataset" in shown.stdout
+    found = [
+        json.loads(shell.call("explain", run, "--format", "json", *places).stdout)
+        for run in (run_id[:10], results / "runs" / run_id)
+    ]
+    assert found[0] == found[1]
+    assert found[0]["run_id"] == run_id
+
+
 def test_a_backtest_writes_the_contract_and_is_compared(
     results: Path, sample: Path, tmp_path: Path
 ) -> None:
@@ -196,6 +214,7 @@ def test_a_backtest_writes_the_contract_and_is_compared(
     assert "dataset/bybit_btcusdt_perp" in {v.asset for v in verdicts}
     for verdict in verdicts:
         assert verdict.passed or f"{verdict.name}: {verdict.message}" in done.stdout
+    assert input_warnings(verdicts) in done.stdout
     for name in TABLES:
         frame = pd.read_parquet(out / f"{name}.parquet")
         assert frame["timestamp"].dtype == pd.DatetimeTZDtype("ns", "UTC")

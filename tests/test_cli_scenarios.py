@@ -58,6 +58,7 @@ def test_stress_holds_the_worst_to_the_stated_limits(place: Path, tmp_path: Path
     done = basis(place, "stress", "eth_basis", "--scenarios", kept)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "crash" in done.stdout
+    assert "Inputs with warnings: " in done.stdout
     broken = set_file(tmp_path, markets=markets, limits={**limits, "max_drawdown": 1e-9})
     done = basis(place, "stress", "eth_basis", "--scenarios", broken)
     assert done.returncode == 1

@@ -33,7 +33,7 @@ MANY = re.compile(r"\b(points|paths): \d+")
 # Names of commands, without the arguments that they need.
 NAMES = re.compile(
     r"basis (run|backtest|sweep|request|data|report|report compare|results|resume"
-    r"|halt)|.*(MODE|NAME|CODE|FILE).*"
+    r"|halt)|.*(MODE|NAME|CODE|FILE|RUN).*"
 )
 VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run")  # 1 is an answer too
 

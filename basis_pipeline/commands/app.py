@@ -8,8 +8,9 @@ import typer
 from basis_pipeline.commands.backtest import backtest
 from basis_pipeline.commands.control import control, halt, resume
 from basis_pipeline.commands.data import audit, sample
+from basis_pipeline.commands.errors import errors
 from basis_pipeline.commands.events import events
-from basis_pipeline.commands.explain import errors
+from basis_pipeline.commands.explain import explain
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
 from basis_pipeline.commands.report import compare, tear_sheet
@@ -28,7 +29,7 @@ carries a code that `basis errors` explains.
 """
 RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
 PANELS = {
-    RUN: (run, backtest, gates, request),
+    RUN: (run, backtest, explain, gates, request),
     RESEARCH: (sweep, stress, montecarlo, walk_forward),
     OPERATE: (health, control, halt, resume, events, errors),
 }

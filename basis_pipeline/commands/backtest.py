@@ -51,5 +51,7 @@ def backtest(
     result = judged.result
     row = [mode, *screen.headlines(result.summary)]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES), [row]))
+    screen.show_not_annualised(result.summary)
     screen.show_verdicts(judged.verdicts)
+    screen.show_input_warnings(judged.verdicts)
     screen.echo(f"Run {result.run_id}: {directory}")

@@ -1,44 +1,44 @@
-"""`basis errors`: the codes that messages carry."""
+"""`basis explain`: what moved the result of a run."""
 
+import json
 from typing import Annotated
 
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.error_codes import FAMILIES, PHASES, REGISTRY, ErrorCode, why_reserved
-from basis_pipeline.errors import CommandError
+from basis_pipeline.commands.options import Form, ResultsDir, settings_of
+from basis_pipeline.commands.report import RUN_HELP, stored_run
 
 
-def errors(
-    code: Annotated[str | None, typer.Argument(help="A code, or the start of one: DATA.")] = None,
+def explain(
+    run: Annotated[str, typer.Argument(help=RUN_HELP)],
+    form: Form = "table",
+    results_dir: ResultsDir = None,
 ) -> None:
-    """Explain the codes that messages carry: what each means, its likely cause and what to do.
+    """Explain what moved the result of a run, in sentences and tables made from its own tables.
 
-    Example: basis errors DATA-007
+    Profit and loss by component, rebalances and their cost by trigger, the costliest days,
+    liquidations, warnings on the input data, and equity beside closed equity and plain lending.
+
+    Example: basis explain btc_basis
     """
-    wanted = (code or "").upper()
-    found = [entry for entry in REGISTRY.values() if entry.code.startswith(wanted)]
-    if wanted in REGISTRY:
-        _page(REGISTRY[wanted])
-    elif found:
-        rows = [(e.code, e.severity.value, str(e.phase), e.meaning, e.remedy) for e in found]
-        columns = ("code", "severity", ">phase", "meaning", "what to do")
-        screen.console().print(screen.table("", columns, rows))
-    else:
-        reason = why_reserved(wanted)
-        what = f"{wanted} is reserved: {reason}" if reason else f"there is no code {code!r}"
-        raise CommandError("API-001", what, available=", ".join(FAMILIES))
+    from basis_pipeline.reports.explanation import Explanation
+    from basis_pipeline.reports.run_view import RunView
 
-
-def _page(entry: ErrorCode) -> None:
-    screen.echo(f"{entry.code}: {entry.meaning}")
-    parts = {
-        "severity": entry.severity.value,
-        "phase": f"{entry.phase} {PHASES[entry.phase]}",
-        "component": entry.component,
-        "likely cause": entry.cause,
-        "what to do": entry.remedy,
-        "see": entry.document,
-    }
-    for name, value in parts.items():
-        screen.echo(f"  {name:14}{value}")
+    result, verdicts = stored_run(run, settings_of(results_dir=results_dir))
+    explanation = Explanation(RunView(result), verdicts)
+    if form == "json":
+        print(json.dumps(explanation.to_json(), indent=2, ensure_ascii=False))
+        return
+    identity = result.identity
+    screen.echo(
+        f"{result.mode} {result.run_id}, {identity.start:%Y-%m-%d %H:%M} to "
+        f"{identity.end:%Y-%m-%d %H:%M} UTC"
+    )
+    for sentence in explanation.sentences:
+        screen.echo(f"  {sentence}")
+    for table in explanation.tables:
+        titles = [str(title).lstrip("~") for title in table.titles]
+        rows = [[*map(str, row)] for row in table.rows]
+        foot = [list(table.foot)] if table.foot else []
+        screen.console().print(screen.table(table.caption, titles, [*rows, *foot]))

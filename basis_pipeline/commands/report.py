@@ -36,7 +36,7 @@ def tear_sheet(
     settings = open_settings("basis report tear-sheet", results_dir)
     with screen.progress(1) as advance:
         advance(f"tear sheet of {run}")
-        result, verdicts = _stored(run, settings)
+        result, verdicts = stored_run(run, settings)
         if form == "png":
             from basis_pipeline.reports.static_figures import equity_png
 
@@ -74,23 +74,27 @@ def compare(
     settings = open_settings("basis report compare", results_dir)
     with screen.progress(1) as advance:
         advance("comparison")
-        entries = [Entry(*_stored(run, settings)) for run in runs]
+        entries = [Entry(*stored_run(run, settings)) for run in runs]
         provenance = Provenance.now(environment=settings.environment)
         html = comparison_html(entries, provenance, rank_by=rank_by, reference=True)
         screen.write(out, html.encode())
     screen.echo(f"{len(runs)} runs: {out}")
 
 
-def _stored(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":
-    """Read a run and the verdicts of its gates; none where it was never judged."""
+def stored_run(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":
+    """Read a run and the verdicts stored with it; none where it was never judged.
+
+    Raises
+    ------
+    CommandError: API-001 when there is no such run. ResultsError: RS-003 when a file differs.
+    """
     from basis_pipeline.errors import ResultsError
-    from basis_pipeline.reports.tear_sheet import run_verdicts
     from basis_pipeline.results.database.runs import directory_of
-    from basis_pipeline.results.store import read_run
+    from basis_pipeline.results.store import read_run, read_verdicts
 
     try:
         directory = directory_of(settings.results_db_url, run)
-        return read_run(directory), run_verdicts(directory)
+        return read_run(directory), read_verdicts(directory)
     except ResultsError as error:
         if error.code != "RS-002":
             raise

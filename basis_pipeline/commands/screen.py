@@ -15,7 +15,7 @@ from rich.table import Table
 
 from basis_pipeline.errors import BasisError, CommandError
 from basis_pipeline.files import write_atomically
-from basis_pipeline.verdict import WORST_FIRST, Verdict, tally
+from basis_pipeline.verdict import WORST_FIRST, Verdict, input_warnings, tally
 
 PLAIN_WIDTH = 160  # where there is no terminal to ask
 DASH = "–"
@@ -76,6 +76,18 @@ def show_verdicts(verdicts: Sequence[Verdict]) -> None:
         if not verdict.passed:
             echo(f"{verdict.status.value:4}  {verdict.name}: {verdict.message}")
     echo(f"Gates: {tally(verdicts)}")
+
+
+def show_input_warnings(verdicts: Iterable[Verdict]) -> None:
+    """Print one line that names the inputs with warnings, where there are any."""
+    if line := input_warnings(verdicts):
+        echo(line)
+
+
+def show_not_annualised(summary: Mapping[str, Any]) -> None:
+    """Say why the figures of a year are missing, where they are."""
+    if reason := summary.get("not_annualised"):
+        echo(f"Not annualised: {reason}.")
 
 
 def on_paper(draw: Callable[[Console], None]) -> str:

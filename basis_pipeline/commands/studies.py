@@ -92,12 +92,6 @@ def interruption() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def show_warnings(study: "Study") -> None:
-    """Print the warnings on the data that a study reads, a line each."""
-    for verdict in study.warnings:
-        screen.echo(f"WARN  {verdict.name}: {verdict.message}")
-
-
 def show_verdicts(verdicts: "Sequence[Verdict]") -> bool:
     """Print the gates; whether one of severity ERROR failed."""
     rows = [[gate.check, gate.status.value, gate.message] for gate in verdicts]

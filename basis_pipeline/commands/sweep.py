@@ -159,7 +159,7 @@ def _run_set(study: "Study", out: Path, executor: studies.Executor) -> bool:
     ]
     screen.console().print(screen.table("Worst", WORST, cells))
     gates = scenario_checks(rows, chosen)
-    studies.show_warnings(study)
+    screen.show_input_warnings(study.verdicts)
     failed = studies.show_verdicts(gates)
     screen.echo(f"Report: {write_report(study, out, rows, gates)}")
     return failed

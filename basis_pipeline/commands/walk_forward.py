@@ -78,7 +78,7 @@ def walk_forward(
     chosen = summary_of(walked)["chosen"]
     screen.echo(f"The whole window chooses: {chosen or 'nothing, no point keeps the constraints'}")
     gates = walk_forward_checks(walked)
-    studies.show_warnings(study)
+    screen.show_input_warnings(study.verdicts)
     failed = studies.show_verdicts(gates)
     screen.echo(f"Report: {write_report(study, place, walked.points, gates, walked.folds)}")
     if failed:

@@ -16,6 +16,7 @@ from basis_pipeline.orchestration.check_history import (
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
 from basis_pipeline.orchestration.failures import TELLING, fault_of, reasons
 from basis_pipeline.orchestration.partitions import part_of_key
+from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.scenario_checks import PHASE as STUDIES
 from basis_pipeline.verdict import Status, Verdict
 
@@ -63,6 +64,14 @@ def gates_of(
         verdict = _latest(spec, key, record)
         gates.append(_blocked(verdict, cause) if cause else verdict)
     return gates
+
+
+def input_gates(
+    instance: DagsterInstance, data_checks: Iterable[dg.AssetCheckSpec], result: RunResult
+) -> list[Verdict]:
+    """The checks of the datasets that a run read, with their latest verdicts."""
+    read = {dg.AssetKey(["dataset", name]) for name in result.identity.data_hashes}
+    return gates_of(instance, [spec for spec in data_checks if spec.asset_key in read])
 
 
 def _latest(spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None) -> Verdict:

@@ -41,6 +41,9 @@ def banners(run: RunView, verdicts: Sequence[Verdict]) -> list[Banner]:
         found.append(_liquidated(run))
     if run.repaired.any():
         found.append(_repaired(run))
+    if reason := run.not_annualised:
+        text = f"{reason[0].upper()}{reason[1:]}."
+        found.append(Banner("note", "Figures of a year are left out", text))
     if not verdicts:
         text = "No gate verdict is recorded for this run, so its figures are not verified."
         found.append(Banner("warn", "Not judged", text))

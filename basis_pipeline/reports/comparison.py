@@ -25,12 +25,13 @@ from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Status, Verdict
 
 SHOWN = (
-    "total_return", "apy", "sharpe", "volatility", "max_drawdown", "carry_per_year",
-    "cost_per_year", "min_health_factor", "min_margin_ratio", "max_abs_delta", "rebalances",
-    "liquidations",
+    "closed_equity", "total_return", "apy", "sharpe", "volatility", "max_drawdown",
+    "carry_per_year", "cost_per_year", "min_health_factor", "min_margin_ratio", "max_abs_delta",
+    "rebalances", "liquidations",
 )  # fmt: skip
 RANK_BY = "apy"
-RANKS = tuple(name for name in SHOWN if FIGURES[name].better)
+RANKS = tuple(n for n in SHOWN if FIGURES[n].better and FIGURES[n].unit != "currency")
+LENDING = "lending"  # the benchmark
 PARTS = (*COMPONENTS, "pnl")
 MARKS = {"alarm": "FAIL", "warn": "WARN", "good": "PASS"}
 _TITLES = tuple(f">{name}" for name in (*COMPONENTS, "profit and loss"))
@@ -39,7 +40,10 @@ _PERCENT = {"ticksuffix": " %", "nticks": 5}
 
 @dataclass(frozen=True)
 class Entry:
-    """A run in a comparison: its verdicts, and the address of its tear sheet from the page."""
+    """A run in a comparison: its verdicts, and the address of its tear sheet from the page.
+
+    verdicts: of its gates; those of its input datasets are left out.
+    """
 
     result: RunResult
     verdicts: Sequence[Verdict] = ()
@@ -49,6 +53,23 @@ class Entry:
     def run(self) -> RunView:
         """The run as the pages look at it."""
         return RunView(self.result)
+
+    @property
+    def gates(self) -> list[Verdict]:
+        """The verdicts on the run, without those on its input datasets."""
+        return [verdict for verdict in self.verdicts if not verdict.dataset]
+
+    @property
+    def over_lending(self) -> float | None:
+        """Return less that of plain lending in the run's share class; None without its rates."""
+        beside = self.result.summary["benchmarks"].get(LENDING)
+        return None if beside is None else float(beside["excess_return"])
+
+    @property
+    def is_plain_lending(self) -> bool:
+        """Whether the mode is what the others are compared with."""
+        allocation = self.run.mode_config.get("allocation", {})
+        return bool(allocation.get("lending") == 1.0)
 
     @property
     def shares(self) -> dict[str, float]:
@@ -100,7 +121,10 @@ def comparison_html(
     return Page(
         title="Runs compared" if reference else "Strategy modes compared",
         what=f"{len(entries)} runs, {'; '.join(windows)} UTC.",
-        banners=_banners(entries, names),
+        banners=[
+            _against_lending(entries, names, "runs" if reference else "modes"),
+            *_banners(entries, names),
+        ],
         sections=sections,
         footer=(
             "Simulated on historical data; hours are in UTC. Every figure is computed from the "
@@ -129,13 +153,31 @@ def names_of(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
+def _against_lending(entries: Sequence[Entry], names: Sequence[str], noun: str) -> Banner:
+    """Say which runs earned less than plain lending; those that are plain lending cannot."""
+    pairs = list(zip(entries, names, strict=True))
+    trailing = [
+        f"{name} (by {percent(-entry.over_lending).replace(' %', ' points')})"
+        for entry, name in pairs
+        if entry.over_lending is not None and entry.over_lending < 0 and not entry.is_plain_lending
+    ]
+    unknown = [name for entry, name in pairs if entry.over_lending is None]
+    without = f"Without lending rates: {', '.join(unknown)}." if unknown else ""
+    if not trailing:
+        return Banner(
+            "note", f"None of the {noun} earned less than plain lending in its class", without
+        )
+    title = f"{len(trailing)} of {len(names)} {noun} earned less than plain lending in their class"
+    return Banner("warn", title, " ".join(filter(None, (f"{', '.join(trailing)}.", without))))
+
+
 def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
     """Say which runs failed a gate, were liquidated, rest on repaired data or were not judged."""
     pairs = list(zip(entries, names, strict=True))
     failed = [
         f"{name} ({', '.join(verdict.check for verdict in failing)})"
         for entry, name in pairs
-        if (failing := with_status(entry.verdicts, Status.FAIL))
+        if (failing := with_status(entry.gates, Status.FAIL))
     ]
     repaired = [
         f"{name} ({percent(entry.run.repaired_share, 1)})"
@@ -146,7 +188,7 @@ def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
         ("alarm", f"{len(failed)} of {len(names)} failed a gate", failed),
         ("alarm", "Liquidated", [name for entry, name in pairs if entry.run.liquidated_at]),
         ("warn", "More than a tenth of the hours rest on repaired data", repaired),
-        ("warn", "Not judged by any gate", [n for entry, n in pairs if not entry.verdicts]),
+        ("warn", "Not judged by any gate", [n for entry, n in pairs if not entry.gates]),
     )
     return [Banner(level, title, ", ".join(runs)) for level, title, runs in lists if runs]
 
@@ -155,16 +197,18 @@ def _leaderboard(entries: Sequence[Entry], names: Sequence[str], rank_by: str) -
     rows: list[Cells] = []
     for rank, place in enumerate(ranking(entries, rank_by), start=1):
         entry, summary = entries[place], entries[place].result.summary
-        capital = entry.result.identity.capital
-        word, level = stamp_of(entry.run, entry.verdicts)
-        checks = [v.check for v in with_status(entry.verdicts, Status.FAIL, Status.WARN)]
-        figures = (FIGURES[name].written(summary.get(name), capital) for name in SHOWN)
+        word, level = stamp_of(entry.run, entry.gates)
+        checks = [v.check for v in with_status(entry.gates, Status.FAIL, Status.WARN)]
+        figures = [entry.run.written(name, summary.get(name)) for name in SHOWN]
         stamp = ": ".join(filter(None, (word, ", ".join(checks))))
         run = (str(rank), Link(names[place], entry.link), entry.run.currency, MARKS[level], stamp)
-        rows.append((*run, *figures, percent(entry.run.repaired_share, 1)))
+        rows.append(
+            (*run, percent(entry.over_lending), *figures, percent(entry.run.repaired_share, 1))
+        )
     repaired = Term(">Repaired", "Share of the hours with an input that was repaired.")
     figures_titles = (Term(f">{FIGURES[n].label}", FIGURES[n].description) for n in SHOWN)
-    titles: Cells = ("#", "run", "in", "verdict", "~gates", *figures_titles, repaired)
+    over = Term(">Over lending", "Return less that of plain lending in the run's share class.")
+    titles: Cells = ("#", "run", "in", "verdict", "~gates", over, *figures_titles, repaired)
     return Table(titles, rows, "Leaderboard")
 
 
@@ -195,8 +239,9 @@ def _difference_table(entries: Sequence[Entry], names: Sequence[str]) -> Table:
 def _benchmarks(entries: Sequence[Entry], names: Sequence[str]) -> Table:
     columns = ("apy", "excess_return", "excess_apy", "tracking_error")
     rows = [
-        (name, benchmark, percent(entry.result.summary["apy"]),
-         *(percent(row[column]) for column in columns), amount(row["correlation"]))
+        (name, benchmark, entry.run.written("apy", entry.result.summary["apy"]),
+         *(entry.run.missing(c) if row[c] is None else percent(row[c]) for c in columns),
+         amount(row["correlation"]))
         for entry, name in zip(entries, names, strict=True)
         for benchmark, row in entry.result.summary["benchmarks"].items()
     ]  # fmt: skip

@@ -56,11 +56,12 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page: a heading, a note below it, then charts and tables in their order."""
+    """A part of a page: a heading, a note or sentences, then charts and tables in their order."""
 
     title: str
     parts: Sequence[Chart | Table]
     note: str = ""
+    sentences: Sequence[str] = ()
 
     @property
     def id(self) -> str:

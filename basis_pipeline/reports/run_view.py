@@ -1,5 +1,6 @@
 """What pages draw and list of a run, taken from its tables once: series, sums by venue and kind."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from basis_pipeline.reports.sampling import Span, repaired_flags, shaded
 from basis_pipeline.results import metrics
-from basis_pipeline.results.definitions import amount, digits_of
+from basis_pipeline.results.definitions import ANNUALISED, DASH, FIGURES, amount, digits_of
 from basis_pipeline.results.metrics import Floats, Stamps
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import finite, floats, growth_of, stamps
@@ -68,6 +69,21 @@ class RunView:
         """An amount as the pages write it."""
         return amount(value, self.digits)
 
+    @property
+    def not_annualised(self) -> str:
+        """Why the figures of a year are missing; empty where they are not."""
+        return self.summary.get("not_annualised") or ""
+
+    def written(self, name: str, value: float | None) -> str:
+        """A figure as the pages write it, of the run or of a benchmark beside it."""
+        if value is None:
+            return self.missing(name)
+        return FIGURES[name].written(value, self.result.identity.capital)
+
+    def missing(self, name: str) -> str:
+        """What stands where a figure would: that it is not annualised, or a dash."""
+        return "not annualised" if self.not_annualised and name in ANNUALISED else DASH
+
     @cached_property
     def stamps(self) -> Stamps:
         """Every hour, (n,) nanoseconds."""
@@ -118,14 +134,17 @@ class RunView:
         """A benchmark's own figures, by the names and definitions of a run's summary."""
         daily = metrics.daily_returns(self.stamps, growth)
         total, length = float(growth[-1]) - 1.0, metrics.years(self.stamps)
+        rate = self.summary["risk_free_rate"]
         figures = {
             "total_return": total,
             "apy": metrics.annual_yield(total, length),
             "volatility": metrics.volatility(daily),
-            "sharpe": metrics.sharpe(daily, self.summary["risk_free_rate"]),
-            "sortino": metrics.sortino(daily, self.summary["risk_free_rate"]),
+            "sharpe": metrics.sharpe(daily, rate),
+            "sortino": metrics.sortino(daily, rate),
             "max_drawdown": float(metrics.drawdown(growth).max()),
         }
+        if self.not_annualised:
+            figures |= {name: math.nan for name in figures if name in ANNUALISED}
         own: dict[str, float | None] = finite(figures)
         return own
 
@@ -226,10 +245,12 @@ class RunView:
     def funding_by_venue(self) -> pd.DataFrame:
         """`settlements, received, rate` by venue; the amounts add up to the component.
 
-        The rate is what was received over the average notional at settlement and the years.
+        The rate is what was received over the average notional at settlement and the years; NaN
+        where nothing is annualised.
         """
         funding = self.events_of("funding").groupby("venue", sort=True)
-        received, length = funding["amount"].sum(), metrics.years(self.stamps)
+        received = funding["amount"].sum()
+        length = np.nan if self.not_annualised else metrics.years(self.stamps)
         rate = received / funding["notional"].mean() / (length or np.nan)
         return pd.DataFrame({"settlements": funding.size(), "received": received, "rate": rate})
 

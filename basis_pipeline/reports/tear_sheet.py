@@ -9,14 +9,16 @@ import pandas as pd
 
 from basis_pipeline.reports.banners import banners, in_order, stamp_of
 from basis_pipeline.reports.chart import Chart
+from basis_pipeline.reports.explanation import Explanation
 from basis_pipeline.reports.gates import measured
 from basis_pipeline.reports.page import Page, Provenance, Section, write_page
 from basis_pipeline.reports.risk_charts import risk_charts
 from basis_pipeline.reports.run_charts import run_charts
-from basis_pipeline.reports.run_view import REASONS, RunView, flattened
+from basis_pipeline.reports.run_view import RunView, flattened
 from basis_pipeline.reports.table import Cells, Table, Term
 from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts
+from basis_pipeline.results.summary import finite
 from basis_pipeline.results.tables import COMPONENT_MEANING, GROUPS
 from basis_pipeline.verdict import Verdict
 
@@ -53,19 +55,14 @@ def write_tear_sheet(
     Parameters
     ----------
     directory: of the run.
-    verdicts: of the run's gates; those that are stored with the run where none are given.
+    verdicts: of the run and its inputs; those that are stored with it where none are given.
 
     Raises
     ------
     ResultsError: RS-001 when the page cannot be written; as `read_run` when the run cannot be read.
     """
-    known = run_verdicts(directory) if verdicts is None else verdicts
+    known = read_verdicts(directory) if verdicts is None else verdicts
     return write_page(page, tear_sheet_html(read_run(directory), known, provenance))
-
-
-def run_verdicts(directory: Path) -> list[Verdict]:
-    """Return the verdicts stored with a run, without those of the datasets that many runs share."""
-    return [verdict for verdict in read_verdicts(directory) if verdict.mode]
 
 
 def tear_sheet_html(result: RunResult, verdicts: Sequence[Verdict], provenance: Provenance) -> str:
@@ -73,22 +70,24 @@ def tear_sheet_html(result: RunResult, verdicts: Sequence[Verdict], provenance: 
 
     Parameters
     ----------
-    verdicts: of the run's gates; without any the page says that the run was not judged.
+    verdicts: of the run's gates, and of its input datasets, whose warnings the page names; without
+        any gate it says that the run was not judged.
     """
     run, identity = RunView(result), result.identity
+    gates = [verdict for verdict in verdicts if not verdict.dataset]
     return Page(
         title=result.mode,
         what=str(run.mode_config.get("description", "")),
-        stamp=stamp_of(run, verdicts),
+        stamp=stamp_of(run, gates),
         facts=[
             ("from", f"{identity.start:{_MINUTES}} UTC"),
             ("to", f"{identity.end:{_MINUTES}} UTC"),
             ("capital", f"{run.money(identity.capital)} {run.currency}"),
             ("run", result.run_id),
         ],
-        banners=banners(run, verdicts),
+        banners=banners(run, gates),
         headline=[_headline(run, name) for name in HEADLINE],
-        sections=_sections(run, verdicts),
+        sections=_sections(run, gates, Explanation(run, verdicts)),
         footer=(
             "Simulated on historical data; hours are in UTC. Every figure is computed from the "
             f"run's own tables, which {result.run_id} names. A dash means: not defined for this "
@@ -97,8 +96,9 @@ def tear_sheet_html(result: RunResult, verdicts: Sequence[Verdict], provenance: 
     ).html(provenance)
 
 
-def _sections(run: RunView, verdicts: Sequence[Verdict]) -> list[Section]:
-    charts, risk, events = run_charts(run), risk_charts(run), _event_tables(run)
+def _sections(run: RunView, gates: Sequence[Verdict], explanation: Explanation) -> list[Section]:
+    charts, risk = run_charts(run), risk_charts(run)
+    flows = _flows(run)
     timeline = [charts["timeline"]] if "timeline" in charts else []
     earned: list[Chart | Table] = [charts["attribution"], charts["waterfall"], _components(run)]
     carry = [charts[key] for key in ("carry", "funding") if key in charts]
@@ -107,11 +107,12 @@ def _sections(run: RunView, verdicts: Sequence[Verdict]) -> list[Section]:
     unjudged = "No gate verdict is recorded for this run."
     return [
         Section("Performance", [charts["equity"], _beside(run), *_figure_lists(run), _months(run)]),
+        Section("What moved the result", explanation.tables, sentences=explanation.sentences),
         Section("Attribution", earned),
         Section("Carry and cost", [*carry, *_cost_tables(run)]),
         Section("Risk", risk, "" if risk else no_risk),
-        Section("Events", [*timeline, *events], "" if events else no_events),
-        Section("Gates", [_gates(verdicts)] if verdicts else [], "" if verdicts else unjudged),
+        Section("Events", [*timeline, *flows], "" if timeline else no_events),
+        Section("Gates", [_gates(gates)] if gates else [], "" if gates else unjudged),
         Section("Data and configuration", [*_basis(run), *_settings(run)]),
     ]
 
@@ -123,10 +124,6 @@ def _term(run: RunView, name: str) -> Term:
     return Term(FIGURES[name].label, meaning)
 
 
-def _written(run: RunView, name: str, value: float | None) -> str:
-    return FIGURES[name].written(value, run.result.identity.capital)
-
-
 def _headline(run: RunView, name: str) -> dict[str, Any]:
     """A figure with the same figure of every benchmark below it, where a benchmark has one."""
     beside = []
@@ -135,11 +132,11 @@ def _headline(run: RunView, name: str) -> dict[str, Any]:
         gained = final - run.result.identity.capital - run.summary["net_flows"]
         figures = {**run.figures_of(growth), "final_equity": final, "pnl": gained}
         if figures.get(name) is not None:
-            beside.append(f"{label} {_written(run, name, figures[name])}")
+            beside.append(f"{label} {run.written(name, figures[name])}")
     return {
         "name": name,
         "term": _term(run, name),
-        "text": _written(run, name, run.summary.get(name)),
+        "text": run.written(name, run.summary.get(name)),
         "unit": run.currency if FIGURES[name].unit == "currency" else "",
         "beside": " · ".join(beside),
     }
@@ -149,12 +146,13 @@ def _beside(run: RunView) -> Table:
     """The run and its benchmarks as columns, the same figures as rows, then what is between."""
     columns = [run.figures_of(growth) for growth in run.benchmarks.values()]
     rows: list[Cells] = [
-        (_term(run, name), *(_written(run, name, own.get(name)) for own in (run.summary, *columns)))
+        (_term(run, name), *(run.written(name, own.get(name)) for own in (run.summary, *columns)))
         for name in BESIDE
     ]
     for key, (label, meaning) in AGAINST.items() if run.benchmarks else ():
         write = amount if key == "correlation" else percent
-        values = [write(run.summary["benchmarks"][name][key]) for name in run.benchmarks]
+        found = [run.summary["benchmarks"][name][key] for name in run.benchmarks]
+        values = [run.missing(key) if value is None else write(value) for value in found]
         rows.append((Term(label, f"{meaning} Sampling: {run.summary['sampling']}."), "", *values))
     titles = ("figure", ">this run", *(f">{name}" for name in run.benchmarks))
     return Table(titles, rows, "Beside its benchmarks", wide=False)
@@ -165,7 +163,7 @@ def _figure_lists(run: RunView) -> list[Table]:
         Table(
             ("figure", f">{run.currency} or unit"),
             [
-                (_term(run, name), _written(run, name, run.summary[name]))
+                (_term(run, name), run.written(name, run.summary[name]))
                 for name in names
                 if run.summary.get(name) is not None
             ],
@@ -218,7 +216,12 @@ def _cost_tables(run: RunView) -> list[Table]:
 def _funding(run: RunView) -> Table:
     funding = run.funding_by_venue
     rows = [
-        (str(venue), f"{row['settlements']:,.0f}", run.money(row["received"]), percent(row["rate"]))
+        (
+            str(venue),
+            f"{row['settlements']:,.0f}",
+            run.money(row["received"]),
+            run.written("funding_per_year", finite(row["rate"])),
+        )
         for venue, row in funding.iterrows()
     ]
     rate = Term(">rate a year", "Received over the average notional at settlement and the years.")
@@ -264,26 +267,13 @@ def _by_month(run: RunView) -> Table:
     return Table(titles, rows, f"By month, {run.currency}", foot, wide=False)
 
 
-def _event_tables(run: RunView) -> list[Table]:
-    liquidations = [
-        (f"{event['timestamp']:{_MINUTES}}", f"{event['venue']} {event['instrument']}",
-         amount(event["quantity"], 4), amount(event["price"]), run.money(event["notional"]),
-         run.money(event["fee"]))
-        for event in run.events_of("liquidation").to_dict("records")
-    ]  # fmt: skip
-    counted = run.events_of("rebalance")["reason"].value_counts()
-    reasons = [(REASONS.get(str(name), str(name)), f"{n:,}") for name, n in counted.items()]
+def _flows(run: RunView) -> list[Table]:
     flows = [
         (f"{event['timestamp']:{_MINUTES}}", run.money(event["amount"]))
         for event in run.events_of("flow").to_dict("records")
     ]
-    titles = ("UTC", "where", ">quantity", ">price", ">notional", ">fee")
-    tables = (
-        Table(titles, liquidations, "Liquidations"),
-        Table(("trigger", ">rebalances"), reasons, "Rebalances by what triggered them", wide=False),
-        Table(("UTC", ">amount"), flows, f"Deposits and withdrawals, {run.currency}", wide=False),
-    )
-    return [table for table in tables if table.rows]
+    caption = f"Deposits and withdrawals, {run.currency}"
+    return [Table(("UTC", ">amount"), flows, caption, wide=False)] if flows else []
 
 
 def _gates(verdicts: Sequence[Verdict]) -> Table:

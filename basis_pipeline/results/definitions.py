@@ -93,6 +93,13 @@ FIGURES: dict[str, Figure] = {
 }
 
 
+# What a window under 30 days says nothing of.
+ANNUALISED = (
+    "apr", "apy", "volatility", "sharpe", "sortino", "calmar",
+    "carry_per_year", "funding_per_year", "cost_per_year", "excess_apy", "tracking_error",
+)  # fmt: skip
+
+
 def figure_units(*, currency: str) -> dict[str, str]:
     """Return the unit of every figure as a summary holds it: 0.05, not 5 %."""
     units = {"percent": "share", "currency": currency}

@@ -6,7 +6,7 @@ no variation) is NaN.
 """
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,16 +126,21 @@ class Month(NamedTuple):
     last: int
 
 
-def months(timestamps: Stamps) -> list[Month]:
-    """Calendar months (UTC) of the window.
+def periods(timestamps: Stamps, unit: Literal["D", "M"]) -> NDArray[np.datetime64]:
+    """Day or calendar month (UTC) that each row belongs to, (n,).
 
     A row closes the hour before it, so 00:00 on the 1st belongs to the month before; only the row
-    that opens the window belongs to the month it opens, with the entry costs booked there.
+    that opens the window belongs to the period it opens, with the entry costs booked there.
     """
     closing = timestamps - 1
     if timestamps.size > 1:
         closing[0] = timestamps[0]
-    labels = closing.view("datetime64[ns]").astype("datetime64[M]")
+    return closing.view("datetime64[ns]").astype(f"datetime64[{unit}]")
+
+
+def months(timestamps: Stamps) -> list[Month]:
+    """Calendar months (UTC) of the window, as `periods` has them."""
+    labels = periods(timestamps, "M")
     starts = [0, *(np.flatnonzero(labels[1:] != labels[:-1]) + 1).tolist(), labels.size]
     return [Month(str(labels[first]), first, last) for first, last in pairwise(starts)]
 

@@ -38,7 +38,7 @@ from basis_pipeline.runs.benchmarks import LENDING, benchmark_names, benchmark_t
 from basis_pipeline.runs.ingest import load_datasets
 from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
 from basis_pipeline.runs.probes import DIRECT, STRUCTURAL, checked_slices, is_direct
-from basis_pipeline.verdict import Status, Verdict
+from basis_pipeline.verdict import Verdict
 
 Loader = Callable[[Collection[str], Window], Mapping[str, Dataset | DataError]]
 
@@ -87,11 +87,10 @@ class Study:
         return windows_of(self.scenarios, self.window)
 
     @property
-    def warnings(self) -> list[Verdict]:
-        """Warnings on the data that the points read."""
+    def verdicts(self) -> list[Verdict]:
+        """The verdicts on the data that the points read."""
         datasets = [d for d in self.datasets.values() if isinstance(d, Dataset)]
-        found = [v.at(asset=f"dataset/{d.name}") for d in datasets for v in d.verdicts]
-        return [verdict for verdict in found if verdict.status is Status.WARN]
+        return [v.at(asset=f"dataset/{d.name}") for d in datasets for v in d.verdicts]
 
     def point(self, index: int) -> Point:
         """One scenario. Raises IndexError outside of the set."""

@@ -131,7 +131,7 @@ def _statuses(figures: Floats) -> list[str]:
 
 
 def run_point(study: Study, index: int) -> JudgedRun:
-    """One point of a study as a backtest of its own, with all tables and its gates' verdicts.
+    """One point of a study as a backtest of its own: all tables, verdicts on it and on its data.
 
     Raises
     ------
@@ -144,7 +144,8 @@ def run_point(study: Study, index: int) -> JudgedRun:
     capital = float(chosen.overrides.get(CAPITAL, study.capital))
     result = run_backtest(mode_slice, panel, study.windows[chosen.window], capital)
     require_reconciled(result)
-    return JudgedRun(result, backtest_checks(result, mode_slice, panel))
+    gates = backtest_checks(result, mode_slice, panel)
+    return JudgedRun(result, [*study.verdicts, *gates])
 
 
 def identity_of(study: Study) -> str:

@@ -43,9 +43,14 @@ def test_all_modes_come_through(outcome: PipelineOutcome, shared_place: Place) -
         assert read_run(directory).mode == mode.mode
         assert json.loads((directory / "summary.json").read_bytes())["final_equity"] > 0
         rows = rows_of(engine, GATE_VERDICTS, [mode.run_id])
-        stored = {f"{row['asset']}[{mode.mode}] {row['check_name']}": row["status"] for row in rows}
-        gates = {g.name: g.status.value for g in outcome.gates if g.mode == mode.mode}
-        assert stored == gates
+        stored = {(row["asset"], row["check_name"]): row["status"] for row in rows}
+        own = [g for g in outcome.gates if g.mode == mode.mode]
+        read = {name for name, _ in stored if name.startswith("dataset/")}
+        assert {name.removeprefix("dataset/") for name in read} == set(
+            read_run(directory).identity.data_hashes
+        )
+        gates = [*own, *(g for g in outcome.gates if g.asset in read)]
+        assert stored == {(g.asset, g.check): g.status.value for g in gates}
         assert (reports / f"{mode.mode}.html").exists()
         assert f"{mode.mode}.html" in comparison
 

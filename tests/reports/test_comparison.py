@@ -75,6 +75,26 @@ def test_the_others_are_compared_with_the_first(sample_runs: Named) -> None:
     assert "Effect of the differences" in text
 
 
+def test_the_page_first_says_which_modes_trail_plain_lending(sample_runs: Named) -> None:
+    """Above every other sentence; plain lending itself is not among them."""
+    entries = [Entry(*sample_runs[mode]) for mode in MODES]
+    over = {
+        e.result.mode: e.result.summary["benchmarks"]["lending"]["excess_return"] for e in entries
+    }
+    trailing = [m for m in MODES if over[m] < 0.0 and not m.startswith("pure_lending")]
+    page = Read(comparison_html([*entries, Entry(*sample_runs["failed"])], WRITTEN))
+    first = page.all.index("earned less than plain lending in")
+    assert first < page.all.index("failed a gate") < page.all.index("Leaderboard")
+    page = Read(comparison_html(entries, WRITTEN))
+    if trailing:
+        assert f"{len(trailing)} of {len(MODES)} modes earned less than plain lending" in page.all
+    for mode in MODES:
+        assert (f"{mode} (by" in page.all) == (mode in trailing)
+        assert percent(over[mode]) in page.text
+        closed = sample_runs[mode][0].summary["closed_equity"]
+        assert amount(closed, Entry(*sample_runs[mode]).run.digits) in page.text
+
+
 def test_links_and_benchmarks(sample_runs: Named) -> None:
     """Each run leads to its tear sheet and stands against each of its benchmarks."""
     entries = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]

@@ -143,6 +143,16 @@ def test_what_must_not_be_overlooked_is_on_top(
     assert page.all.index(word) < page.all.index(message) < page.all.index("Final equity")
 
 
+def test_a_short_window_says_why_nothing_is_annualised() -> None:
+    """In a banner with the reason, and in the place of every figure of a year."""
+    page = Read(tear_sheet_html(make_run(hours=24 * 20), PASSED, WRITTEN))
+    assert "A window of 20 days; figures of a year need 30." in page.text
+    rows = page.tables["Beside its benchmarks"]
+    for label in ("APY", "Sharpe", "Volatility"):
+        assert set(rows[label]) == {"not annualised"}
+    assert page.text.count("not annualised") > 6
+
+
 def test_a_clean_run_has_no_banner(sample_runs: Named) -> None:
     """All gates pass, no repair, no liquidation: no false alarm."""
     html = tear_sheet_html(*sample_runs["pure_lending"], WRITTEN)

@@ -91,6 +91,7 @@ def summary_of(frames: dict[str, pd.DataFrame], risk_free: float = 0.0) -> dict[
         marks=np.searchsorted(equity["timestamp"], events["timestamp"]).astype(float),
         risk_free=risk_free,
     )
+    figures |= {"exit_cost": 10.0, "closed_equity": figures["final_equity"] - 10.0}
     return summarise(figures, frames, CAPITAL, risk_free=risk_free)
 
 

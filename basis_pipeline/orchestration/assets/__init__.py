@@ -24,7 +24,9 @@ def all_assets(
     """Every asset of the pipeline, in partitions of modes, or of modes and scenario sets."""
     before = [mode_asset(partitions), panel_asset(configs, partitions), run_asset(partitions)]
     checks = [check for asset in before for check in asset.check_specs]
-    of_a_mode = [*before, record_asset(partitions, checks)]
+    datasets = dataset_assets(configs)
+    data_checks = list(datasets.check_specs)
+    of_a_mode = [*before, record_asset(partitions, checks, data_checks)]
     mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
     assets = [
         catalogue,
@@ -32,9 +34,9 @@ def all_assets(
         control_asset(),
         requests,
         raw_assets(configs),
-        dataset_assets(configs),
+        datasets,
         *of_a_mode,
-        *report_assets(partitions, mode_checks),
+        *report_assets(partitions, mode_checks, data_checks),
         *study_assets(partitions),
         data_audit_asset(configs),
         health_asset(configs),

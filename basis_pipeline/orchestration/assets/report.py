@@ -12,7 +12,7 @@ from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.metadata import equity_plot, headlines, table, version_of
 from basis_pipeline.orchestration.partitions import mode_of
-from basis_pipeline.orchestration.records import gates_of
+from basis_pipeline.orchestration.records import gates_of, input_gates
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.reports.comparison import Entry, write_comparison
 from basis_pipeline.reports.page import Provenance
@@ -27,14 +27,22 @@ OWNERS = ["team:strategy"]
 
 
 def report_assets(
-    partitions: dg.StaticPartitionsDefinition, mode_checks: Sequence[dg.AssetCheckSpec]
+    partitions: dg.StaticPartitionsDefinition,
+    mode_checks: Sequence[dg.AssetCheckSpec],
+    data_checks: Sequence[dg.AssetCheckSpec],
 ) -> list[dg.AssetsDefinition]:
-    """The pages; they show the verdicts of `mode_checks`, the checks of every asset of a mode."""
-    return [_tear_sheet(partitions, mode_checks), _comparison(partitions, mode_checks)]
+    """The pages; they show the verdicts of `mode_checks`, the checks of every asset of a mode.
+
+    A tear sheet also names the warnings of `data_checks` on what its run read.
+    """
+    sheet = _tear_sheet(partitions, mode_checks, data_checks)
+    return [sheet, _comparison(partitions, mode_checks)]
 
 
 def _tear_sheet(
-    partitions: dg.StaticPartitionsDefinition, mode_checks: Sequence[dg.AssetCheckSpec]
+    partitions: dg.StaticPartitionsDefinition,
+    mode_checks: Sequence[dg.AssetCheckSpec],
+    data_checks: Sequence[dg.AssetCheckSpec],
 ) -> dg.AssetsDefinition:
     @dg.asset(
         key=TEAR_SHEET,
@@ -66,7 +74,8 @@ def _tear_sheet(
         with coded_failures():
             require_open(options.settings, f"report/tear_sheet[{mode}]")
             page, run = options.reports / f"{mode}.html", options.runs / result.run_id
-            write_tear_sheet(page, run, provenance, _shown(verdicts))
+            inputs = input_gates(context.instance, data_checks, result)
+            write_tear_sheet(page, run, provenance, _shown([*verdicts, *inputs]))
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={

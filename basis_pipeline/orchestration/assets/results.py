@@ -12,7 +12,7 @@ from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.metadata import headlines
 from basis_pipeline.orchestration.partitions import mode_of
-from basis_pipeline.orchestration.records import gates_of
+from basis_pipeline.orchestration.records import gates_of, input_gates
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.runs import run, verify
@@ -26,11 +26,14 @@ CODE_VERSION = "2"
 
 
 def record_asset(
-    partitions: dg.StaticPartitionsDefinition, upstream_checks: Sequence[dg.AssetCheckSpec]
+    partitions: dg.StaticPartitionsDefinition,
+    upstream_checks: Sequence[dg.AssetCheckSpec],
+    data_checks: Sequence[dg.AssetCheckSpec],
 ) -> dg.AssetsDefinition:
     """One record a mode; recording the same run again changes nothing.
 
     upstream_checks: those of the mode's assets before this one, whose verdicts are kept with it.
+    data_checks: those of the datasets, of which a run keeps the ones on what it read.
     """
     asks = "every file of the recorded run matches its hash in the database"
 
@@ -61,6 +64,7 @@ def record_asset(
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Write the run, record it, and read it back against its hashes."""
         every = gates_of(context.instance, upstream_checks, mode_of(context))
+        every += input_gates(context.instance, data_checks, result)
         gates = [gate for gate in every if gate.evaluated]
         with coded_failures():
             archive = Archive(options.settings.results_dir, options.settings.results_db_url)
