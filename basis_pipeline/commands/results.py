@@ -1,6 +1,6 @@
 """`basis results`: what is recorded, and keeping it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from basis_pipeline.commands import screen
 from basis_pipeline.commands.options import Form, ResultsDir, open_settings, settings_of
 from basis_pipeline.errors import CommandError, EventError, ResultsError
-from basis_pipeline.verdict import count_of
+from basis_pipeline.verdict import DATASET, Status, count_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -89,7 +89,8 @@ def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None
     days, trades = tables["daily_performance"], tables["trades"]
     screen.echo(f"  {'rows':20}{len(days)} days, {len(trades)} trades and liquidations")
     for table, columns in SHOWN.items():
-        rows = [[_cell(row[name.lstrip(">")]) for name in columns] for row in tables[table]]
+        shown = [row for row in tables[table] if not _is_passed_input(row)]
+        rows = [[_cell(row[name.lstrip(">")]) for name in columns] for row in shown]
         screen.console().print(screen.table("", columns, rows))
 
 
@@ -228,6 +229,12 @@ def _show(records: "Sequence[RunRecord]") -> None:
         at = _cell(record.created_at)
         rows.append([record.run_id, at, record.mode, *figures, record.status])
     screen.console().print(screen.table("", LIST, rows))
+
+
+def _is_passed_input(row: Mapping[str, Any]) -> bool:
+    """Whether a row is the verdict of a check that a dataset passed: many runs share those."""
+    is_passed = row.get("status") in (Status.PASS.value, Status.NOT_APPLICABLE.value)
+    return is_passed and str(row.get("asset", "")).startswith(DATASET)
 
 
 def _cell(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Reading the records of checks: the gates as they stand, over all runs."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -16,7 +16,6 @@ from basis_pipeline.orchestration.check_history import (
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
 from basis_pipeline.orchestration.failures import TELLING, fault_of, reasons
 from basis_pipeline.orchestration.partitions import part_of_key
-from basis_pipeline.results.store import RunResult
 from basis_pipeline.runs.scenario_checks import PHASE as STUDIES
 from basis_pipeline.verdict import Status, Verdict
 
@@ -67,11 +66,12 @@ def gates_of(
 
 
 def input_gates(
-    instance: DagsterInstance, data_checks: Iterable[dg.AssetCheckSpec], result: RunResult
+    instance: DagsterInstance, data_checks: Iterable[dg.AssetCheckSpec], names: Collection[str]
 ) -> list[Verdict]:
-    """The checks of the datasets that a run read, with their latest verdicts."""
-    read = {dg.AssetKey(["dataset", name]) for name in result.identity.data_hashes}
-    return gates_of(instance, [spec for spec in data_checks if spec.asset_key in read])
+    """The checks of the datasets named with their latest verdicts, those that were evaluated."""
+    read = {dg.AssetKey(["dataset", name]) for name in names}
+    gates = gates_of(instance, [spec for spec in data_checks if spec.asset_key in read])
+    return [gate for gate in gates if gate.evaluated]
 
 
 def _latest(spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None) -> Verdict:

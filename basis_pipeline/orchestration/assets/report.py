@@ -18,6 +18,7 @@ from basis_pipeline.reports.comparison import Entry, write_comparison
 from basis_pipeline.reports.page import Provenance
 from basis_pipeline.reports.tear_sheet import write_tear_sheet
 from basis_pipeline.results.store import RunResult, read_run
+from basis_pipeline.runs.ingest import inputs_of
 from basis_pipeline.verdict import Status, Verdict, worst
 
 TEAR_SHEET = dg.AssetKey(["report", "tear_sheet"])
@@ -74,8 +75,9 @@ def _tear_sheet(
         with coded_failures():
             require_open(options.settings, f"report/tear_sheet[{mode}]")
             page, run = options.reports / f"{mode}.html", options.runs / result.run_id
-            inputs = input_gates(context.instance, data_checks, result)
-            write_tear_sheet(page, run, provenance, _shown([*verdicts, *inputs]))
+            read = inputs_of(options.configs, options.slice(mode))
+            inputs = input_gates(context.instance, data_checks, read)
+            write_tear_sheet(page, run, provenance, [*_shown(verdicts), *inputs])
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={

@@ -17,6 +17,7 @@ from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.runs import run, verify
 from basis_pipeline.results.store import RunResult, verify_run
+from basis_pipeline.runs.ingest import inputs_of
 from basis_pipeline.verdict import Verdict, judge
 
 RECORD = dg.AssetKey(["results", "record"])
@@ -63,10 +64,12 @@ def record_asset(
         context: dg.AssetExecutionContext, result: RunResult, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
         """Write the run, record it, and read it back against its hashes."""
-        every = gates_of(context.instance, upstream_checks, mode_of(context))
-        every += input_gates(context.instance, data_checks, result)
+        mode = mode_of(context)
+        every = gates_of(context.instance, upstream_checks, mode)
         gates = [gate for gate in every if gate.evaluated]
         with coded_failures():
+            inputs = inputs_of(options.configs, options.slice(mode))
+            gates += input_gates(context.instance, data_checks, inputs)
             archive = Archive(options.settings.results_dir, options.settings.results_db_url)
             _start(archive, context.log)
             directory = archive.runs / result.run_id
