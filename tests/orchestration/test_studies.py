@@ -15,7 +15,7 @@ import yaml
 from basis_pipeline.operations.audit_log import read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.failures import failures
-from basis_pipeline.orchestration.instance_metrics import step_samples
+from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.orchestration.sensors.alerts import alerts_of
 from basis_pipeline.settings import project_root
@@ -155,7 +155,8 @@ def test_each_set_stands_alone(studied: Place) -> None:
     assert {event.mode for event in events} == {MODE}
     verdicts = [event for event in events if event.type == "gate_verdict"]
     assert {event.fields["scenario_set"] for event in verdicts} == {"replays"}
-    timed = {sample.operation for sample in step_samples(studied.instance, 50)}
+    durations = instance_metrics(studied.instance, [], 50).durations
+    timed = {duration.operation for duration in durations}
     assert f"stress/scenarios[{MODE}|crises]" in timed
     run = studied.instance.get_run_by_id(done.run_id)
     assert run is not None
