@@ -17,7 +17,7 @@ from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.records import all_gates
-from basis_pipeline.orchestration.sensors.alerts import alerts_of
+from basis_pipeline.orchestration.sensors.alerts import Cursor, alerts_of_run
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Status
 from tests import shell
@@ -160,7 +160,7 @@ def test_each_set_stands_alone(studied: Place) -> None:
     assert f"stress/scenarios[{MODE}|crises]" in timed
     run = studied.instance.get_run_by_id(done.run_id)
     assert run is not None
-    (alert,) = alerts_of(studied.instance, run)
+    (alert,) = alerts_of_run(studied.instance, run, Cursor())
     assert (alert.mode, alert.scenario_set) == (MODE, "replays")
     assert f"of replays of {MODE}" in alert.message
 
@@ -175,7 +175,7 @@ def test_a_run_without_a_partition_is_told_how_to_name_one(studied: Place, job: 
     run = studied.instance.get_run_by_id(done.run_id)
     assert run is not None
     assert run.tags["dagster/max_retries"] == "0"
-    (alert,) = alerts_of(studied.instance, run)
+    (alert,) = alerts_of_run(studied.instance, run, Cursor())
     assert "API-001" in alert.message
     unknown = {"dagster/partition": "nobody|crises"}
     assert "CONFIG-007" in rejection(execute(studied, job, tags=unknown))

@@ -26,7 +26,7 @@ SEVERITIES = {State.NORMAL: AlertSeverity.INFO, State.ALERT: AlertSeverity.WARN}
 
 
 @dataclass(slots=True)
-class _Cursor:
+class Cursor:
     """What the last tick has seen.
 
     Parameters
@@ -60,11 +60,11 @@ def alert_sensor(limits: AutomationLimits) -> dg.SensorDefinition:
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         settings = load_settings()
-        cursor = _Cursor(**json.loads(context.cursor)) if context.cursor else _Cursor()
+        cursor = Cursor(**json.loads(context.cursor)) if context.cursor else Cursor()
         found = []
         for run, after in runs_ended(context.instance, cursor.runs, {}, limits.runs_a_tick):
             cursor.runs = after
-            found += _of_run(context.instance, run, cursor)
+            found += alerts_of_run(context.instance, run, cursor)
         found += _of_ticks(context.instance, cursor)
         with suppress(ResultsError):  # the state is not known: health says so
             found += _of_control(settings, cursor)
@@ -81,7 +81,7 @@ def alert_sensor(limits: AutomationLimits) -> dg.SensorDefinition:
     return alerts
 
 
-def _of_run(instance: DagsterInstance, run: DagsterRun, cursor: _Cursor) -> list[Alert]:
+def alerts_of_run(instance: DagsterInstance, run: DagsterRun, cursor: Cursor) -> list[Alert]:
     """Return the alerts of a finished run: one for a failure, one a component for its health."""
     part, failed = part_of_key(run.tags.get(PARTITION)), _failed_gates(instance, run)
     if run.job_name == HEALTH_JOB and run.status is DagsterRunStatus.SUCCESS:
@@ -119,7 +119,7 @@ def _of_component(gate: dg.AssetCheckEvaluation, run: DagsterRun) -> Alert:
     return Alert(kind, gate.check_name, severity, run_id=run.run_id, reasons=why)
 
 
-def _of_ticks(instance: DagsterInstance, cursor: _Cursor) -> list[Alert]:
+def _of_ticks(instance: DagsterInstance, cursor: Cursor) -> list[Alert]:
     """Return the alerts of schedules and sensors that fail and did not at the last tick."""
     failing = {trigger.name: trigger.error for trigger in triggers(instance) if trigger.error}
     new = sorted(set(failing) - {*cursor.failing, NAME})
@@ -127,7 +127,7 @@ def _of_ticks(instance: DagsterInstance, cursor: _Cursor) -> list[Alert]:
     return [Alert(AlertKind.TICK_FAILED, name, reasons=[{"what": failing[name]}]) for name in new]
 
 
-def _of_control(settings: Settings, cursor: _Cursor) -> list[Alert]:
+def _of_control(settings: Settings, cursor: Cursor) -> list[Alert]:
     """Return the alerts of the changes since the last tick; at first of the state as it stands."""
     state = read_state(settings)
     if state.confirmed_at:  # the database is down: what is demanded meanwhile is pending
