@@ -141,8 +141,10 @@ def _frame_checks(config: DatasetConfig) -> list[pa.Check]:
     if config.kind is Kind.REWARDS:
         return [
             pa.Check(
+                # A period runs to 24:00 of its last day: nothing is paid before it is earned.
                 lambda f: (
-                    (f["period_start"] <= f["period_end"]) & (f["period_end"] <= f["timestamp"])
+                    (f["period_start"] <= f["period_end"])
+                    & (f["period_end"] + pd.Timedelta(days=1) <= f["timestamp"])
                 ),
                 name="period_ends_before_payout",
             )

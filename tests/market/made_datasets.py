@@ -80,11 +80,11 @@ def execution_costs() -> pd.DataFrame:
 def rewards(name: str) -> pd.DataFrame:
     """Payouts whose first period began before the window."""
     if name == "eigen_rewards":
-        rows = [("2024-10-06", "2024-10-02", "2024-10-06", 0.2)]
-        rows.append(("2024-10-08", "2024-10-06", "2024-10-08", 0.1))
+        rows = [("2024-10-06", "2024-10-02", "2024-10-05", 0.2)]
+        rows.append(("2024-10-08", "2024-10-06", "2024-10-07", 0.1))
     else:
         rows = [("2024-10-07", "2024-09-01", "2024-10-03", 0.3)]
-        rows.append(("2024-10-08", "2024-10-04T06:00", "2024-10-07", 0.05))
+        rows.append(("2024-10-08", "2024-10-04", "2024-10-07", 0.05))
     frame = pd.DataFrame(rows, columns=["timestamp", "period_start", "period_end", "tokens"])
     for column in ("timestamp", "period_start", "period_end"):
         frame[column] = pd.to_datetime(frame[column], format="ISO8601", utc=True).dt.as_unit("ns")

@@ -77,13 +77,16 @@ def test_a_fall_in_what_can_only_grow_breaks_the_schema(catalogue: Catalogue) ->
     assert caught.value.offending["oracle_rate"].tolist() == [1.03]
 
 
-def test_a_payout_before_its_period_ends_breaks_the_schema(catalogue: Catalogue) -> None:
-    """Nothing is credited before it is earned."""
+@pytest.mark.parametrize("late", [pd.Timedelta(hours=1), pd.Timedelta(0)])
+def test_a_payout_before_its_period_ends_breaks_the_schema(
+    catalogue: Catalogue, late: pd.Timedelta
+) -> None:
+    """Nothing is credited before it is earned: a period runs to 24:00 of its last day."""
     frame = pd.DataFrame(
         {
             "timestamp": STAMPS,
             "period_start": STAMPS - pd.Timedelta(days=7),
-            "period_end": STAMPS + pd.Timedelta(hours=1),
+            "period_end": STAMPS + late,
             "tokens_per_eeth": 0.1,
         }
     )

@@ -191,7 +191,7 @@ def _eigen(market: MarketPaths) -> SampleFile:
 
 def _ethfi(market: MarketPaths) -> SampleFile:
     """Top-ups for the first ten periods, paid twelve days after each ends (less in short spans)."""
-    lag = market.calendar.days // 33
+    lag = max(market.calendar.days // 33, 1)
     paid = [(s, e, e + lag) for s, e in _periods(market)[:10] if e + lag < market.calendar.days]
     tokens = (0.15 + 0.03 * market.streams.normal("ethfi rewards", len(paid))).clip(0.01).round(3)
     dates = market.calendar.dates
