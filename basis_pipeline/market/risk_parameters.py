@@ -40,18 +40,20 @@ def compare_parameters(frame: pd.DataFrame, venue: object, phase: int) -> dict[s
     message = "; ".join(messages) or "the file agrees with the configuration"
     figures: dict[str, Value] = dict(zip("file " + table["parameter"], table["file"], strict=True))
     rows = rows_of(table.drop(columns="safer"))
-    # A file that contradicts itself proves nothing against the configuration.
     safer = differences[differences["safer"].astype(bool)].to_dict("records")
-    safer = [] if inverted else safer
-    understated = "; ".join(_difference(row) for row in safer)
-    understated = understated and f"the run would be safer than the file states: {understated}"
+    stricter: bool | None = not safer
+    understated = "no run is safer than stated"
+    if inverted:
+        # A file that contradicts itself proves nothing for or against the configuration.
+        stricter, understated = None, f"nothing to compare with: {inverted}"
+    elif safer:
+        understated = "; ".join(_difference(row) for row in safer)
+        understated = f"the run would be safer than the file states: {understated}"
     return {
         CHECK: judge(
             CHECK, "WARN", not messages, message, evidence=figures, rows=rows, phase=phase
         ),
-        SAFE: judge(
-            SAFE, "ERROR", not safer, understated or "no run is safer than stated", phase=phase
-        ),
+        SAFE: judge(SAFE, "ERROR", stricter, understated, phase=phase),
     }
 
 
@@ -88,5 +90,5 @@ def _pairs(
     for name in ("initial", "maintenance"):
         file = stated.get(f"{name}_margin_requirement")
         known = float(getattr(margin, name)) if margin else None
-        safer = name == "maintenance" and None not in (file, known) and known < file  # type: ignore[operator]
-        yield f"{name} margin", file, known, safer
+        is_lower = file is not None and known is not None and known < file
+        yield f"{name} margin", file, known, is_lower and name == "maintenance"
