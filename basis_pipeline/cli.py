@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NoReturn
 from basis_pipeline.commands import interrupts
 
 if TYPE_CHECKING:
+    import typer
+
     from basis_pipeline.errors import CommandError
 
 
@@ -43,10 +45,10 @@ def run() -> int:
     return code if isinstance(code, int) else 0
 
 
-def _usage_error(error: Exception) -> "CommandError":
+def _usage_error(error: "typer.TyperException") -> "CommandError":
     from basis_pipeline.errors import CommandError
 
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "basis"
-    what = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+    what = " ".join(error.format_message().split())
     return CommandError("API-001", what, where=command, action=f"{command} --help")

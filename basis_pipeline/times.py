@@ -7,6 +7,8 @@ from basis_pipeline.errors import ConfigError
 
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
+# A window that is shorter than this says nothing of a year: annualised figures are left out.
+ANNUALISED_FROM_DAYS = 30
 
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

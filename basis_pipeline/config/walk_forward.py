@@ -12,11 +12,10 @@ from basis_pipeline.config.base import Share, StrictModel
 from basis_pipeline.config.loading import Configs, load_file
 from basis_pipeline.config.scenario import Axis, Choice, Constraints
 from basis_pipeline.errors import ConfigError
+from basis_pipeline.times import ANNUALISED_FROM_DAYS
 
 Days = Annotated[int, Field(ge=2)]
 Objective = Literal["sharpe", "sortino", "calmar", "apy", "apr", "total_return"]
-# A shorter window has no figure of a year.
-ANNUALISED_FROM_DAYS = 30
 
 
 class Limits(StrictModel):

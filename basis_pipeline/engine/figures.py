@@ -15,7 +15,8 @@ from basis_pipeline.engine.model import COMPONENTS, Book, Record, record_type
 
 DAYS_PER_YEAR = 365
 HOURS_PER_YEAR = 24.0 * DAYS_PER_YEAR
-# A window that is shorter than this says nothing of a year.
+# As `times.ANNUALISED_FROM_DAYS`; stated here, because compiled code is kept by the hash of the
+# engine's own files.
 ANNUALISED_FROM_HOURS = 24 * 30
 
 FIGURES: tuple[str, ...] = (

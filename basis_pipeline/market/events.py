@@ -53,7 +53,7 @@ def stated_difference(config: DatasetConfig, raw: RawFeed) -> Floats:
 
 
 def _require_apart(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
-    """Reject periods that overlap: what they paid for a day twice nobody received."""
+    """Reject periods that overlap: a day would be paid for twice."""
     order = np.argsort(begins, kind="stable")
     overlaps = begins[order][1:] <= ends[order][:-1]
     if overlaps.any():

@@ -116,7 +116,7 @@ def _beyond_level(values: Float64, name: str, config: DatasetConfig) -> npt.NDAr
 
 
 def _unit(values: Float64, share: float, limits: tuple[float, float], kind: Kind) -> str:
-    """The unit that unusual values are in, when so many are that it is no single mistake."""
+    """The unit that unusual values are in, where too many are unusual for single mistakes."""
     if share <= UNUSUAL_SHARE:
         return ""
     cause = unit_of(values, kind, limits)

@@ -11,20 +11,25 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from basis_pipeline.times import ANNUALISED_FROM_DAYS, DAY_NS
+
 Floats = NDArray[np.float64]
 Stamps = NDArray[np.int64]
 
-NS_PER_DAY = 86_400 * 10**9
+NS_PER_DAY = DAY_NS
 DAYS_PER_YEAR = 365
 NS_PER_YEAR = DAYS_PER_YEAR * NS_PER_DAY
 SAMPLING = "daily, between 00:00 UTC marks, annualised by the square root of 365"
-# A window that is shorter than this says nothing of a year: annualised figures are left out.
-ANNUALISED_FROM_DAYS = 30
 
 
 def years(timestamps: Stamps) -> float:
     """Length of the window in years of 365 × 86400 seconds."""
     return float(timestamps[-1] - timestamps[0]) / NS_PER_YEAR
+
+
+def is_annualised(timestamps: Stamps) -> bool:
+    """Whether the window is long enough for figures of a year."""
+    return bool(timestamps[-1] - timestamps[0] >= ANNUALISED_FROM_DAYS * NS_PER_DAY)
 
 
 def growth(equity: Floats, flow: Floats, cost: Floats, capital: float) -> Floats:
@@ -181,9 +186,7 @@ class Comparison(NamedTuple):
 
 def against_benchmark(timestamps: Stamps, growth: Floats, benchmark: Floats) -> Comparison:
     """Compare the growth of a run with that of a benchmark; both (n,), both 1 at the capital."""
-    length = years(timestamps)
-    if length * DAYS_PER_YEAR < ANNUALISED_FROM_DAYS:
-        length = np.nan
+    length = years(timestamps) if is_annualised(timestamps) else np.nan
     ours, theirs = float(growth[-1]) - 1.0, float(benchmark[-1] / benchmark[0]) - 1.0
     our_days, their_days = (
         daily_returns(timestamps, of) for of in (growth, benchmark / benchmark[0])

@@ -10,6 +10,7 @@ import pandas as pd
 from basis_pipeline.results import metrics
 from basis_pipeline.results.metrics import Floats, Stamps
 from basis_pipeline.results.tables import COMPONENTS, GROUPS
+from basis_pipeline.times import ANNUALISED_FROM_DAYS
 
 NESTED = (*COMPONENTS, *GROUPS)
 
@@ -51,10 +52,10 @@ def summarise(
 
 def _not_annualised(timestamps: Stamps) -> str | None:
     """Why annualised figures are missing; None where they are not."""
-    days = metrics.years(timestamps) * metrics.DAYS_PER_YEAR
-    if days >= metrics.ANNUALISED_FROM_DAYS:
+    if metrics.is_annualised(timestamps):
         return None
-    return f"a window of {days:.4g} days; figures of a year need {metrics.ANNUALISED_FROM_DAYS}"
+    days = (timestamps[-1] - timestamps[0]) / metrics.NS_PER_DAY
+    return f"a window of {days:.4g} days; figures of a year need {ANNUALISED_FROM_DAYS}"
 
 
 def growth_of(frames: Mapping[str, pd.DataFrame], capital: float) -> Floats:

@@ -17,8 +17,9 @@ from basis_pipeline.market.panel import Panel
 from basis_pipeline.market.window import Window
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunIdentity, RunResult
-from basis_pipeline.results.summary import summarise
+from basis_pipeline.results.summary import floats, stamps, summarise
 from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.runs.benchmarks import LENDING
 from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
 from basis_pipeline.runs.tables import result_tables
 
@@ -152,17 +153,18 @@ def risk_free_rate(mode_slice: ModeSlice, benchmarks: pd.DataFrame | None) -> fl
     ConfigError: CONFIG-006 when the mode asks for the lending rate and there are no rates.
     """
     rate = mode_slice.mode.metrics.risk_free
-    if rate != "lending":
+    if not isinstance(rate, str):
         return rate
-    if benchmarks is None or "lending" not in benchmarks:
+    if benchmarks is None or LENDING not in benchmarks:
         raise ConfigError(
             "CONFIG-006",
             "metrics.risk_free is lending, and the window has no lending rates",
             where=f"mode {mode_slice.name}",
             action="deliver the rates of the share class's lending token, or state a rate",
         )
-    growth = benchmarks["lending"].to_numpy()
-    return metrics.annual_yield(float(growth[-1] / growth[0]) - 1.0, (len(growth) - 1) / 8760.0)
+    grown = floats(benchmarks, LENDING)
+    length = metrics.years(stamps(benchmarks))
+    return metrics.annual_yield(float(grown[-1] / grown[0]) - 1.0, length)
 
 
 def named_figures(figures: Floats) -> dict[str, float | int]:

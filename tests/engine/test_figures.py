@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from basis_pipeline.engine import COMPONENTS, FIGURES, simulate
+from basis_pipeline.engine.figures import ANNUALISED_FROM_HOURS
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import EventKind, Floats, parameter_record, venue_terms
 from basis_pipeline.engine.risk import measure
 from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.results import metrics
+from basis_pipeline.times import ANNUALISED_FROM_DAYS
 from tests.engine.counting import count_marks
 from tests.engine.markets import MODES, mode_case
 
@@ -127,6 +129,11 @@ def test_a_short_window_has_no_annualised_figure() -> None:
     assert found["total_return"] == pytest.approx(0.01)
     longer = np.append(path, np.full(24, path[-1]))
     assert count_marks(longer, np.zeros(len(longer)), unexplained(longer), CAPITAL)["apy"] > 0.1
+
+
+def test_the_engine_annualises_from_the_days_that_all_others_do() -> None:
+    """Its constant is its own, because its version is the hash of its own files."""
+    assert ANNUALISED_FROM_HOURS == 24 * ANNUALISED_FROM_DAYS
 
 
 def test_the_entry_is_in_the_first_daily_return() -> None:
