@@ -5,7 +5,7 @@ of the database; alerts are delivered in order. Only the sensor `alerts` waits f
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from basis_pipeline.config.automation import AlertKind, AlertLimits, AlertSeverity
 from basis_pipeline.errors import PlatformError
-from basis_pipeline.files import write_atomically
+from basis_pipeline.files import locked, write_atomically
 from basis_pipeline.masking import masked
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.settings import SecretUrl, Settings
@@ -23,6 +23,7 @@ from basis_pipeline.settings import SecretUrl, Settings
 COMPONENT = "alerts"
 LEVELS = {AlertSeverity.INFO: "INFO", AlertSeverity.WARN: "WARNING", AlertSeverity.ERROR: "ERROR"}
 _SHOWN_REASONS = 5
+LOCK_SECONDS = 10.0  # longer than anybody takes to change a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,7 @@ def raise_alerts(alerts: Sequence[Alert], settings: Settings, limits: AlertLimit
     """
     wanted = [a for a in alerts if limits.accepts(a.kind, a.severity, a.mode)]
     if wanted and settings.alert_webhook_url:
-        file = _file(settings)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        waiting = file.read_text() if file.exists() else ""
-        lines = "".join(f"{json.dumps(alert.to_json())}\n" for alert in wanted)
-        write_atomically(file, f"{waiting}{lines}".encode())
+        _replace(settings, lambda w: [*w, *(f"{json.dumps(a.to_json())}\n" for a in wanted)])
     for alert in alerts:
         emit(settings, EventType.ALERT, COMPONENT, level=LEVELS[alert.severity], **alert.to_json())
 
@@ -84,11 +81,9 @@ def deliver_waiting(settings: Settings, limits: AlertLimits) -> int:
     PlatformError: PLATFORM-004 when they are not delivered; they go on waiting.
     OSError: they cannot be read or stored.
     """
-    file = _file(settings)
-    if not settings.alert_webhook_url or not file.exists():
+    if not settings.alert_webhook_url:
         return 0
-    lines = file.read_text().splitlines(keepends=True)
-    now, later = lines[: limits.alerts_a_message], lines[limits.alerts_a_message :]
+    now = _waiting(settings)[: limits.alerts_a_message]
     if not now:
         return 0
     fields: dict[str, Any] = {"alerts": len(now), "delivered": True}
@@ -100,12 +95,25 @@ def deliver_waiting(settings: Settings, limits: AlertLimits) -> int:
         raise
     finally:
         emit(settings, EventType.ALERT_DELIVERY, COMPONENT, **fields)
-    write_atomically(file, "".join(later).encode())
+    _replace(settings, lambda waiting: waiting[len(now) :])
     return len(now)
 
 
 def _file(settings: Settings) -> Path:
     return settings.results_dir / "alerts.jsonl"
+
+
+def _waiting(settings: Settings) -> list[str]:
+    """Lines of the alerts that wait, the earliest first."""
+    file = _file(settings)
+    return file.read_text().splitlines(keepends=True) if file.exists() else []
+
+
+def _replace(settings: Settings, change: Callable[[list[str]], list[str]]) -> None:
+    """Change the alerts that wait, with nobody else changing them; OSError when that fails."""
+    file = _file(settings)
+    with locked(file.with_suffix(".lock"), LOCK_SECONDS):
+        write_atomically(file, "".join(change(_waiting(settings))).encode())
 
 
 def post(alerts: Sequence[dict[str, Any]], url: SecretUrl, limits: AlertLimits) -> int:

@@ -1,5 +1,6 @@
 """Alerts reach the audit log always, and a webhook in order, as soon as it answers."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,16 @@ def test_a_filter_chooses_what_is_delivered_and_the_log_has_all(
     found = [a["kind"] for document in receiver.received for a in document["alerts"]]  # type: ignore[attr-defined]
     assert found == expected
     assert len(list(read_events(log_directory(settings), types=["alert"]))) == 3
+
+
+def test_alerts_raised_at_once_all_wait(tmp_path: Path, receiver: Receiver) -> None:
+    """Two platforms over one results directory lose none of each other's alerts."""
+    settings = settings_of(tmp_path, receiver.url.get_secret_value())
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: raise_alerts([alert(number)], settings, LIMITS), range(40)))
+    while deliver_waiting(settings, LIMITS):
+        pass
+    assert sorted(subjects(receiver)) == sorted(f"job {number}" for number in range(40))
 
 
 def test_without_a_webhook_alerts_are_in_the_log_alone(tmp_path: Path) -> None:
