@@ -20,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from basis_pipeline.backtests.judged import judged_backtest
 from basis_pipeline.config import load_configs
 from basis_pipeline.market.window import Window
 from basis_pipeline.reports.differences import differences
@@ -27,7 +28,6 @@ from basis_pipeline.results.database.runs import directory_of
 from basis_pipeline.results.definitions import FIGURES, figure_units
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts, write_run
 from basis_pipeline.results.tables import explained
-from basis_pipeline.runs.judged import judged_backtest
 from basis_pipeline.settings import config_directory, load_settings
 from basis_pipeline.verdict import Verdict
 

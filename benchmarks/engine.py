@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from basis_pipeline.backtests.backtest import capital_of
+from basis_pipeline.backtests.ingest import load_datasets
+from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, Parameters
 from basis_pipeline.engine.hours import hour_coefficients
@@ -15,9 +18,6 @@ from basis_pipeline.engine.risk import RISK, VENUE_RISK, measure_hours
 from basis_pipeline.engine.simulation import empty_book, empty_table, run_hours
 from basis_pipeline.engine.tally import begin
 from basis_pipeline.market.panel import build_panel
-from basis_pipeline.runs.backtest import capital_of
-from basis_pipeline.runs.ingest import load_datasets
-from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market
 from benchmarks.measuring import Timing, child_environment, figures_of_child, market_data, repeat

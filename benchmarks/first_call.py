@@ -12,6 +12,7 @@ if "--without-scipy" in sys.argv:
 
 import numpy as np
 
+from basis_pipeline.backtests.inputs import parameters_of
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine.compiled import compiled
 from basis_pipeline.engine.hours import hour_coefficients
@@ -19,7 +20,6 @@ from basis_pipeline.engine.model import parameter_record, venue_terms
 from basis_pipeline.engine.risk import RISK, VENUE_RISK, measure_hours
 from basis_pipeline.engine.simulation import empty_book, empty_table, run_hours
 from basis_pipeline.engine.tally import begin
-from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market
 

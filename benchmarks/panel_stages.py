@@ -14,12 +14,12 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import csv
 
+from basis_pipeline.backtests.ingest import feeds_for
 from basis_pipeline.config import Configs, load_configs, slice_mode
 from basis_pipeline.market.dataset import build_datasets
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import parse_window
-from basis_pipeline.runs.ingest import feeds_for
 from basis_pipeline.settings import project_root
 
 

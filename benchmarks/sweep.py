@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from basis_pipeline.backtests.backtest import capital_of
+from basis_pipeline.backtests.fan_out import PIECE
+from basis_pipeline.backtests.inputs import parameters_of
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine.figures import FIGURES
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import Floats, parameter_record, venue_terms
 from basis_pipeline.engine.sweep import figures_of
-from basis_pipeline.runs.backtest import capital_of
-from basis_pipeline.runs.fan_out import PIECE
-from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market
 from benchmarks.measuring import Timing, repeat

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from basis_pipeline.runs.checks import CHECKS
+from basis_pipeline.backtests.checks import CHECKS
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Verdict, input_warnings
 from tests import shell

@@ -40,7 +40,7 @@ def backtest(
     require_work(settings, f"the backtest of {mode}")
     with screen.progress(1) as advance:
         advance(f"backtest of {mode}")
-        from basis_pipeline.runs.judged import judged_backtest
+        from basis_pipeline.backtests.judged import judged_backtest
 
         judged = judged_backtest(
             *(configs, mode, settings.data_dir, window_of(settings)),

@@ -148,7 +148,7 @@ def sliced(
 
     assigned = parse_assignments(overrides or ())
     slices = [slice_mode(configs, name, assigned) for name in chosen(configs, modes)]
-    from basis_pipeline.runs.backtest import capital_of
+    from basis_pipeline.backtests.backtest import capital_of
 
     for mode_slice in slices:
         capital_of(mode_slice, capital)

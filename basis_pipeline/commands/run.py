@@ -111,12 +111,12 @@ def launched(
 @contextmanager
 def _compiler() -> Iterator[Callable[[], object]]:
     """On a first run compile the engine beside the reading of files; gives what waits for it."""
-    from basis_pipeline.runs.compilation import is_compiled
+    from basis_pipeline.backtests.compilation import is_compiled
 
     if is_compiled():
         yield lambda: None
         return
-    command = [sys.executable, "-m", "basis_pipeline.runs.compilation"]
+    command = [sys.executable, "-m", "basis_pipeline.backtests.compilation"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=project_root()) as child:
         try:
             yield child.wait

@@ -14,8 +14,8 @@ from basis_pipeline.errors import CommandError
 from basis_pipeline.verdict import Status
 
 if TYPE_CHECKING:
-    from basis_pipeline.runs.scenarios import Study
-    from basis_pipeline.runs.sweep import Progress
+    from basis_pipeline.backtests.scenarios import Study
+    from basis_pipeline.backtests.sweep import Progress
     from basis_pipeline.verdict import Verdict
 
 Mode = Annotated[str, typer.Argument(help="The mode, named as its file in configs/modes/.")]
@@ -52,9 +52,9 @@ def executor_of(threads: int | None, workers: int | None, scheduler: str | None)
 
 def run_study(study: "Study", out: Path, executor: Executor) -> None:
     """Sweep a study and show how far it is; an interruption says what is kept."""
+    from basis_pipeline.backtests import fan_out
+    from basis_pipeline.backtests.sweep import sweep
     from basis_pipeline.config.points import size
-    from basis_pipeline.runs import fan_out
-    from basis_pipeline.runs.sweep import sweep
 
     with (
         interruption() as interrupted,

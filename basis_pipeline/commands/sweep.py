@@ -17,8 +17,8 @@ from basis_pipeline.commands.options import (
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
+    from basis_pipeline.backtests.scenarios import Study
     from basis_pipeline.config.scenario import ScenarioSet
-    from basis_pipeline.runs.scenarios import Study
 
 SetNames = Annotated[
     list[str] | None,
@@ -109,9 +109,9 @@ def _run(
     settings = options.settings()
     configs, window = project_configs(), window_of(settings)
     require_data(settings)
+    from basis_pipeline.backtests.scenarios import inside, nothing_inside, raw_loader, study_of
+    from basis_pipeline.backtests.sweep import place_of
     from basis_pipeline.operations.control import require_work
-    from basis_pipeline.runs.scenarios import inside, nothing_inside, raw_loader, study_of
-    from basis_pipeline.runs.sweep import place_of
 
     require_work(settings, f"basis {kind} {mode}")
     split = [inside(chosen, window) for chosen in sets]
@@ -136,10 +136,10 @@ def _run(
 
 def _run_set(study: "Study", out: Path, executor: studies.Executor) -> bool:
     """Run one set and judge it; whether a gate of severity ERROR failed."""
+    from basis_pipeline.backtests.scenario_checks import JUDGED, scenario_checks, worst
+    from basis_pipeline.backtests.scenario_report import write_report
+    from basis_pipeline.backtests.sweep import read_rows
     from basis_pipeline.config.points import counts, size
-    from basis_pipeline.runs.scenario_checks import JUDGED, scenario_checks, worst
-    from basis_pipeline.runs.scenario_report import write_report
-    from basis_pipeline.runs.sweep import read_rows
 
     chosen = study.scenarios
     crossed = " x ".join(f"{count:,} {name}" for name, count in counts(chosen).items())

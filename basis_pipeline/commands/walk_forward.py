@@ -35,17 +35,17 @@ def walk_forward(
     settings, configs = options.settings(), project_configs()
     plan = load_walk_forward(config_directory(), configs, mode)
     require_data(settings)
-    from basis_pipeline.operations.control import require_work
-    from basis_pipeline.runs.scenario_report import write_report
-    from basis_pipeline.runs.scenarios import raw_loader, study_of
-    from basis_pipeline.runs.sweep import place_of
-    from basis_pipeline.runs.walk_forward import (
+    from basis_pipeline.backtests.scenario_report import write_report
+    from basis_pipeline.backtests.scenarios import raw_loader, study_of
+    from basis_pipeline.backtests.sweep import place_of
+    from basis_pipeline.backtests.walk_forward import (
         scenario_set,
         summary_of,
         walk,
         walk_forward_checks,
         write_walk,
     )
+    from basis_pipeline.operations.control import require_work
 
     require_work(settings, f"basis walk-forward {mode}")
     window = window_of(settings)

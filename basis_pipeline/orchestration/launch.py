@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from basis_pipeline.backtests.ingest import feeds_for, inputs_of, quoted_by
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.assets.audit import GATES
@@ -23,7 +24,6 @@ from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.runs.ingest import feeds_for, inputs_of, quoted_by
 from basis_pipeline.verdict import Verdict
 
 Report = Callable[[str], None]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
+from basis_pipeline.backtests.scenario_checks import PHASE as STUDIES
 from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
@@ -16,7 +17,6 @@ from basis_pipeline.orchestration.check_history import (
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
 from basis_pipeline.orchestration.failures import TELLING, fault_of, reasons
 from basis_pipeline.orchestration.partitions import part_of_key
-from basis_pipeline.runs.scenario_checks import PHASE as STUDIES
 from basis_pipeline.verdict import Status, Verdict
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from basis_pipeline.backtests.fan_out import PIECE
+from basis_pipeline.backtests.ingest import load_datasets
+from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine import FIGURES, MarketArrays, Parameters, simulate
 from basis_pipeline.engine.hours import hour_coefficients
@@ -13,9 +16,6 @@ from basis_pipeline.engine.model import Floats, parameter_record, venue_terms
 from basis_pipeline.engine.sweep import figures_of
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.window import Window
-from basis_pipeline.runs.fan_out import PIECE
-from basis_pipeline.runs.ingest import load_datasets
-from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import made_market
 

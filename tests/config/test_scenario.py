@@ -13,7 +13,7 @@ from basis_pipeline.config.points import counts, places, point, size
 from basis_pipeline.config.scenario import load_scenario_set
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.settings import project_root
-from tests.runs.studies import made_set, span
+from tests.backtests.studies import made_set, span
 
 COMMITTED = sorted((project_root() / "configs" / "scenarios").glob("*.yaml"))
 PLAIN: dict[str, Any] = {"name": "s", "description": "d", "sampling": {"method": "grid"}}

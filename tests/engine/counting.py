@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from basis_pipeline.backtests.backtest import named_figures
 from basis_pipeline.engine.accounting import Valuation
 from basis_pipeline.engine.figures import FIGURES_RECORD, finalize
 from basis_pipeline.engine.hours import hour_coefficients
@@ -18,7 +19,6 @@ from basis_pipeline.engine.model import (
 )
 from basis_pipeline.engine.simulation import empty_book
 from basis_pipeline.engine.tally import accumulate, begin
-from basis_pipeline.runs.backtest import named_figures
 from tests.engine.markets import free, made_parameters, mode_case, still
 
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.config.scenario import Bootstrap
 from basis_pipeline.engine import simulate
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.bootstrap import bootstrapped, source_rows
 from basis_pipeline.market.panel import ARRAYS
-from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from tests.market.test_shocks import HEDGED, MODES, case
 
 

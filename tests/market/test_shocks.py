@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.config import ModeSlice, slice_mode
 from basis_pipeline.config.loading import validate
 from basis_pipeline.config.scenario import Shock
@@ -17,7 +18,6 @@ from basis_pipeline.engine import simulate
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.panel import ARRAYS, Panel, build_panel
 from basis_pipeline.market.shocks import shocked
-from basis_pipeline.runs.inputs import market_arrays, parameters_of
 from tests.market.made_datasets import WINDOW, configs, make_datasets
 
 MODES = tuple(configs().modes)

@@ -180,7 +180,7 @@ def test_checks_can_be_executed_alone(shared_place: Place, outcome: PipelineOutc
 
 def test_research_path_gives_the_same_run(outcome: PipelineOutcome, shared_place: Place) -> None:
     """With and without Dagster a backtest is the same: identity, tables and verdicts."""
-    from basis_pipeline.runs.judged import judged_backtest
+    from basis_pipeline.backtests.judged import judged_backtest
 
     mode, request = "usdt_market_neutral", shared_place.request()
     judged = judged_backtest(current_configs(), mode, shared_place.data, request.window)

@@ -11,13 +11,13 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
+from basis_pipeline.backtests.backtest import require_reconciled, run_backtest
+from basis_pipeline.backtests.cluster import on_cluster
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.panel import Panel, build_panel, require_fit
 from basis_pipeline.operations.control import halt, require_work
 from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.results.store import RunResult
-from basis_pipeline.runs.backtest import require_reconciled, run_backtest
-from basis_pipeline.runs.cluster import on_cluster
 from basis_pipeline.settings import load_settings
 from tests.market.made_datasets import WINDOW, configs, make_datasets
 

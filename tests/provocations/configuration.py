@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from basis_pipeline.backtests.backtest import capital_of
 from basis_pipeline.config import Configs, load_configs, parse_assignments, slice_mode
 from basis_pipeline.config.points import size
 from basis_pipeline.market.window import parse_window
-from basis_pipeline.runs.backtest import capital_of
 from basis_pipeline.settings import load_settings
+from tests.backtests.studies import made_set
 from tests.config.trees import COMMITTED, copy_tree
-from tests.runs.studies import made_set
 
 MODE = "modes/eth_basis.yaml"
 LONG = {"low": 1.0, "high": 2.0, "steps": 10**6}

@@ -4,17 +4,17 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from basis_pipeline.backtests.scenarios import Study
+from basis_pipeline.backtests.sweep import open_sweep
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.backup import backup, restore
 from basis_pipeline.results.database.connection import connect, writing
 from basis_pipeline.results.database.migration import migrate
 from basis_pipeline.results.database.runs import run
 from basis_pipeline.results.store import read_run, write_run
-from basis_pipeline.runs.scenarios import Study
-from basis_pipeline.runs.sweep import open_sweep
+from tests.backtests.studies import made_set
 from tests.market.made_datasets import WINDOW, configs, make_datasets
 from tests.results.made_run import make_run
-from tests.runs.studies import made_set
 
 
 def in_the_way(place: Path) -> None:

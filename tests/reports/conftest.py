@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from basis_pipeline.backtests.backtest import capital_of, run_backtest
+from basis_pipeline.backtests.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.audit import FeedAudit, audit
 from basis_pipeline.market.panel import build_panel
@@ -17,11 +19,9 @@ from basis_pipeline.reports.gates import gates_html
 from basis_pipeline.reports.page import Provenance
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.results.store import RunResult
-from basis_pipeline.runs.backtest import capital_of, run_backtest
-from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.verdict import Verdict, judge
+from tests.backtests.trees import CONFIGS, MODES, Overrides, Tree, windows
 from tests.reports.test_gates import ALL as GATES
-from tests.runs.trees import CONFIGS, MODES, Overrides, Tree, windows
 
 WRITTEN = Provenance(datetime(2024, 7, 1, 6, 30, tzinfo=UTC), "9f2c1ab4", "test")
 PASSED = (

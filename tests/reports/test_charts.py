@@ -13,8 +13,8 @@ from basis_pipeline.reports.plot_theme import COLOURS, DARK, LIGHT
 from basis_pipeline.reports.risk_charts import risk_charts
 from basis_pipeline.reports.run_charts import run_charts
 from basis_pipeline.reports.run_view import RunView
+from tests.backtests.trees import MODES
 from tests.reports.conftest import SPECIAL, Named
-from tests.runs.trees import MODES
 
 
 def shown(chart: Chart) -> list[dict[str, Any]]:

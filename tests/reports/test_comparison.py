@@ -8,10 +8,10 @@ from basis_pipeline.reports.comparison import RANKS, Entry, comparison_html, ran
 from basis_pipeline.reports.differences import differences
 from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.tables import COMPONENTS
+from tests.backtests.trees import MODES
 from tests.reports.conftest import FAILED, PASSED, WRITTEN, Named
 from tests.reports.test_tear_sheet import Read
 from tests.results.made_run import make_run
-from tests.runs.trees import MODES
 
 
 @pytest.mark.parametrize("figure", RANKS)

@@ -14,9 +14,9 @@ from basis_pipeline.results.definitions import amount, percent
 from basis_pipeline.results.store import write_run, write_verdicts
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import blocked, judge
+from tests.backtests.trees import MODES
 from tests.reports.conftest import FAILED, PASSED, SPECIAL, WRITTEN, Named
 from tests.results.made_run import make_run
-from tests.runs.trees import MODES
 
 VOID = {"meta", "img", "br", "link", "input", "wbr"}
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field, TypeAdapter
 
+from basis_pipeline.backtests.backtest import capital_of
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.base import StrictModel
 from basis_pipeline.config.loading import parse_yaml, validate
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.window import Window
-from basis_pipeline.runs.backtest import capital_of
 from basis_pipeline.settings import Settings
 from basis_pipeline.times import parse_hour
 

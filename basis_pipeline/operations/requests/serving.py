@@ -6,6 +6,7 @@ runs keep, and what it overrides stays its own.
 
 from collections.abc import Sequence
 
+from basis_pipeline.backtests.judged import judged_backtest
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.audit_log import EventType, emit
@@ -13,7 +14,6 @@ from basis_pipeline.operations.control import require_work
 from basis_pipeline.operations.requests.model import Served, Status
 from basis_pipeline.operations.requests.queue import COMPONENT, begin, find, finish
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.runs.judged import judged_backtest
 from basis_pipeline.settings import Settings
 
 

@@ -7,6 +7,9 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from basis_pipeline.backtests.backtest import Benchmarks, capital_of, run_backtest
+from basis_pipeline.backtests.benchmarks import benchmark_names, benchmark_table
+from basis_pipeline.backtests.checks import BLOCKING, CHECKS, PHASE, backtest_checks
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError
@@ -26,9 +29,6 @@ from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import explained
-from basis_pipeline.runs.backtest import Benchmarks, capital_of, run_backtest
-from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
-from basis_pipeline.runs.checks import BLOCKING, CHECKS, PHASE, backtest_checks
 
 SIMULATION = dg.AssetKey(["backtest", "simulation"])
 COLUMNS = ("timestamp", "equity", "flow", "drawdown")

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from basis_pipeline.backtests.ingest import feeds_for, ingest, quoted_by
 from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
@@ -24,7 +25,6 @@ from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.metadata import column_schema, table, version_of
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.runs.ingest import feeds_for, ingest, quoted_by
 
 CODE_VERSION = "1"
 

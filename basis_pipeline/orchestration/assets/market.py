@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from basis_pipeline.backtests.ingest import parameter_files
 from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import ARRAYS, Panel, axes, build_panel
@@ -20,7 +21,6 @@ from basis_pipeline.orchestration.metadata import plain_schema, table, version_o
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.upstream_gate import require_passing
-from basis_pipeline.runs.ingest import parameter_files
 from basis_pipeline.verdict import Value, judge
 
 PANEL = dg.AssetKey(["market", "panel"])

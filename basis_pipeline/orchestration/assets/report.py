@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 import pandas as pd
 
+from basis_pipeline.backtests.ingest import inputs_of
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
@@ -18,7 +19,6 @@ from basis_pipeline.reports.comparison import Entry, write_comparison
 from basis_pipeline.reports.page import Provenance
 from basis_pipeline.reports.tear_sheet import write_tear_sheet
 from basis_pipeline.results.store import RunResult, read_run
-from basis_pipeline.runs.ingest import inputs_of
 from basis_pipeline.verdict import Status, Verdict, worst
 
 TEAR_SHEET = dg.AssetKey(["report", "tear_sheet"])

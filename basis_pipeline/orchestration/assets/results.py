@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from basis_pipeline.backtests.ingest import inputs_of
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.checks import check_results, check_spec
@@ -17,7 +18,6 @@ from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.runs import run, verify
 from basis_pipeline.results.store import RunResult, verify_run
-from basis_pipeline.runs.ingest import inputs_of
 from basis_pipeline.verdict import Verdict, judge
 
 RECORD = dg.AssetKey(["results", "record"])

@@ -13,6 +13,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from basis_pipeline.backtests import scenario_checks, walk_forward
+from basis_pipeline.backtests.checks import BLOCKING
+from basis_pipeline.backtests.fan_out import executor
+from basis_pipeline.backtests.scenario_report import write_report
+from basis_pipeline.backtests.scenarios import Study, inside, nothing_inside, study_of
+from basis_pipeline.backtests.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.config import parse_assignments
 from basis_pipeline.config.scenario import OWN_SETS, ScenarioSet, load_scenario_set, set_file
 from basis_pipeline.config.walk_forward import load_walk_forward
@@ -31,12 +37,6 @@ from basis_pipeline.orchestration.metadata import table, version_of
 from basis_pipeline.orchestration.partitions import Part, of_the_same_mode, study_partitions
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.upstream_gate import require_passing
-from basis_pipeline.runs import scenario_checks, walk_forward
-from basis_pipeline.runs.checks import BLOCKING
-from basis_pipeline.runs.fan_out import executor
-from basis_pipeline.runs.scenario_report import write_report
-from basis_pipeline.runs.scenarios import Study, inside, nothing_inside, study_of
-from basis_pipeline.runs.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import Verdict
 

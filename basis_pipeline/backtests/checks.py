@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from basis_pipeline.backtests.backtest import TOLERANCE, simulate_slice, unexplained
+from basis_pipeline.backtests.benchmarks import LENDING
+from basis_pipeline.backtests.inputs import market_arrays, parameters_of, plain_panel, plain_run
+from basis_pipeline.backtests.tables import WICK
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import simulate
 from basis_pipeline.engine.closed_forms import closed_form_equity
@@ -20,10 +24,6 @@ from basis_pipeline.market.panel import Panel
 from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import growth_of
-from basis_pipeline.runs.backtest import TOLERANCE, simulate_slice, unexplained
-from basis_pipeline.runs.benchmarks import LENDING
-from basis_pipeline.runs.inputs import market_arrays, parameters_of, plain_panel, plain_run
-from basis_pipeline.runs.tables import WICK
 from basis_pipeline.verdict import Severity, Verdict, against, count_of, judge, rows_of
 
 PHASE = 3

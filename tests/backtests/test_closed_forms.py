@@ -5,12 +5,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from basis_pipeline.backtests.checks import Finished
+from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.engine.closed_forms import closed_form_equity
 from basis_pipeline.market.window import parse_window
-from basis_pipeline.runs.checks import Finished
-from basis_pipeline.runs.inputs import market_arrays, parameters_of
-from tests.runs.by_hand import Files, Floats, equity_by_hand
-from tests.runs.trees import CONFIGS, HELD, MODES, Overrides, Tree, is_hedged, is_leveraged, stakes
+from tests.backtests.by_hand import Files, Floats, equity_by_hand
+from tests.backtests.trees import (
+    CONFIGS,
+    HELD,
+    MODES,
+    Overrides,
+    Tree,
+    is_hedged,
+    is_leveraged,
+    stakes,
+)
 
 REFERENCE = {
     "pure_lending": 104342.25754557,

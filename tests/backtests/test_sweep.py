@@ -12,22 +12,29 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from basis_pipeline.backtests import sweep as sweeping
+from basis_pipeline.backtests.fan_out import in_threads
+from basis_pipeline.backtests.inputs import market_arrays, parameters_of
+from basis_pipeline.backtests.probes import probes
+from basis_pipeline.backtests.scenario_report import write_report
+from basis_pipeline.backtests.scenarios import Study, raw_loader, study_of
+from basis_pipeline.backtests.sweep import (
+    Progress,
+    batches,
+    identity_of,
+    run_batch,
+    run_point,
+    sweep,
+)
 from basis_pipeline.config.points import columns, places, size
 from basis_pipeline.config.scenario import CAPITAL
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import parameter_record
 from basis_pipeline.errors import BasisError, ConfigError, ResultsError
 from basis_pipeline.market.window import parse_window
-from basis_pipeline.runs import sweep as sweeping
-from basis_pipeline.runs.fan_out import in_threads
-from basis_pipeline.runs.inputs import market_arrays, parameters_of
-from basis_pipeline.runs.probes import probes
-from basis_pipeline.runs.scenario_report import write_report
-from basis_pipeline.runs.scenarios import Study, raw_loader, study_of
-from basis_pipeline.runs.sweep import Progress, batches, identity_of, run_batch, run_point, sweep
 from basis_pipeline.settings import project_root
-from tests.runs.studies import RANDOM, keys_of, made_set, span, study_over
-from tests.runs.trees import CONFIGS, MODES, Tree
+from tests.backtests.studies import RANDOM, keys_of, made_set, span, study_over
+from tests.backtests.trees import CONFIGS, MODES, Tree
 
 SHOCKED = {
     "calm": [],

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from basis_pipeline.backtests.judged import JudgedRun, judged_backtest
 from basis_pipeline.config.loading import load_configs
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import parse_window
-from basis_pipeline.runs.judged import JudgedRun, judged_backtest
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Status
-from tests.runs.spoiled import (
+from tests.backtests.spoiled import (
     FROM_MIDDLE,
     FUNDING,
     GAS,

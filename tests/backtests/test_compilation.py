@@ -7,9 +7,9 @@ from pathlib import Path
 import numba
 import pytest
 
+from basis_pipeline.backtests.compilation import compile_engine, is_compiled
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine.simulation import run_hours
-from basis_pipeline.runs.compilation import compile_engine, is_compiled
 from basis_pipeline.settings import project_root
 
 
@@ -33,6 +33,6 @@ def test_a_fresh_cache_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_it_runs_as_a_command() -> None:
-    """`python -m basis_pipeline.runs.compilation` ends well, whatever the cache holds."""
-    command = [sys.executable, "-m", "basis_pipeline.runs.compilation"]
+    """`python -m basis_pipeline.backtests.compilation` ends well, whatever the cache holds."""
+    command = [sys.executable, "-m", "basis_pipeline.backtests.compilation"]
     subprocess.run(command, check=True, cwd=project_root(), timeout=120)

@@ -11,16 +11,10 @@ import pandas as pd
 import pytest
 from pydantic import TypeAdapter
 
-from basis_pipeline.config.loading import validate
-from basis_pipeline.config.scenario import Constraints
-from basis_pipeline.config.walk_forward import WalkForward, load_walk_forward
-from basis_pipeline.errors import ConfigError
-from basis_pipeline.market.window import parse_window
-from basis_pipeline.results.overfitting import sharpe_ratio
-from basis_pipeline.runs.scenario_checks import broken, scenario_checks, worst
-from basis_pipeline.runs.scenarios import Study
-from basis_pipeline.runs.sweep import sweep
-from basis_pipeline.runs.walk_forward import (
+from basis_pipeline.backtests.scenario_checks import broken, scenario_checks, worst
+from basis_pipeline.backtests.scenarios import Study
+from basis_pipeline.backtests.sweep import sweep
+from basis_pipeline.backtests.walk_forward import (
     NONE,
     Walked,
     choose,
@@ -35,9 +29,15 @@ from basis_pipeline.runs.walk_forward import (
     walk_forward_checks,
     write_walk,
 )
+from basis_pipeline.config.loading import validate
+from basis_pipeline.config.scenario import Constraints
+from basis_pipeline.config.walk_forward import WalkForward, load_walk_forward
+from basis_pipeline.errors import ConfigError
+from basis_pipeline.market.window import parse_window
+from basis_pipeline.results.overfitting import sharpe_ratio
 from basis_pipeline.settings import project_root
-from tests.runs.studies import made_set, span, study_over
-from tests.runs.trees import CONFIGS, MODES, Tree
+from tests.backtests.studies import made_set, span, study_over
+from tests.backtests.trees import CONFIGS, MODES, Tree
 
 FREE = {"max_liquidations": None, "max_drawdown": None, "min_health_factor": None}
 FREE["min_margin_ratio"] = None
@@ -165,7 +165,7 @@ def test_a_grid_without_steps_and_an_unknown_natural_edge_are_rejected() -> None
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_has_a_plan_that_fits_it(mode: str) -> None:
     """Its grid breaks no rule of the mode, its folds fit the data's window."""
-    from basis_pipeline.runs.probes import checked_slices
+    from basis_pipeline.backtests.probes import checked_slices
 
     plan = load_walk_forward(project_root() / "configs", CONFIGS, mode)
     scenarios = scenario_set(plan, parse_window("2024-05-13", "2025-03-01"))
@@ -193,7 +193,7 @@ def test_choices_are_made_on_train_and_looked_at_on_test(
     walked: Walked, swept: tuple[Study, Path]
 ) -> None:
     """Every fold's figures are rows of the sweep: its best train row, and that point's test row."""
-    from basis_pipeline.runs.sweep import read_rows
+    from basis_pipeline.backtests.sweep import read_rows
 
     rows = read_rows(*swept).to_pandas().set_index("window")
     assert len(walked.folds) == 2

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from basis_pipeline.backtests.scenarios import Prepared, Study
 from basis_pipeline.config.points import Column, Indices
 from basis_pipeline.engine import FIGURES
 from basis_pipeline.engine.model import Floats, Records
 from basis_pipeline.engine.sweep import figures_of
-from basis_pipeline.runs.scenarios import Prepared, Study
 
 Span = tuple[int, int]  # first and last point, both included
 Piece = tuple[Span, Floats, Column]  # its figures (points, len(FIGURES)) and capitals (points,)
@@ -120,7 +120,7 @@ def executor(
     if workers is None and scheduler is None:
         yield in_threads(threads or os.cpu_count() or 1)
         return
-    from basis_pipeline.runs.cluster import on_cluster, on_workers
+    from basis_pipeline.backtests.cluster import on_cluster, on_workers
 
     with on_cluster(scheduler) if scheduler else on_workers(workers or 1) as run:
         yield run

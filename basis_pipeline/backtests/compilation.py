@@ -1,6 +1,6 @@
 """Compiling the engine ahead of its first use: some seconds, once a machine and a version.
 
-`python -m basis_pipeline.runs.compilation` fills numba's cache on disk and exits, so that a
+`python -m basis_pipeline.backtests.compilation` fills numba's cache on disk and exits, so that a
 pipeline can read its files meanwhile on another core.
 """
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from basis_pipeline.backtests.inputs import parameters_of
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, simulate
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import parameter_record, venue_terms
 from basis_pipeline.engine.risk import measure
 from basis_pipeline.engine.sweep import figures_of
-from basis_pipeline.runs.inputs import parameters_of
 from basis_pipeline.settings import config_directory
 
 HOURS = 2

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from basis_pipeline.backtests.benchmarks import benchmark_names
 from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.config.dataset import Kind
 from basis_pipeline.errors import DataError
@@ -10,7 +11,6 @@ from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.peers import compare_all, venue_of
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.window import Window
-from basis_pipeline.runs.benchmarks import benchmark_names
 
 
 def feeds_for(configs: Configs, names: Collection[str]) -> list[str]:

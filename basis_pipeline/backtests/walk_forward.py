@@ -17,6 +17,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from basis_pipeline.backtests import scenario_checks
+from basis_pipeline.backtests.probes import values_of
+from basis_pipeline.backtests.scenario_checks import CheckTable, broken, reconciles, verdict
+from basis_pipeline.backtests.scenarios import Study
+from basis_pipeline.backtests.sweep import read_rows
 from basis_pipeline.config.points import Indices
 from basis_pipeline.config.scenario import Axis, Choice, Replay, Sampling, ScenarioSet
 from basis_pipeline.config.walk_forward import WalkForward
@@ -26,11 +31,6 @@ from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.metrics import annual_yield
 from basis_pipeline.results.overfitting import deflated_sharpe, overfitting_probability
-from basis_pipeline.runs import scenario_checks
-from basis_pipeline.runs.probes import values_of
-from basis_pipeline.runs.scenario_checks import CheckTable, broken, reconciles, verdict
-from basis_pipeline.runs.scenarios import Study
-from basis_pipeline.runs.sweep import read_rows
 from basis_pipeline.verdict import Verdict, against, count_of
 
 WHOLE = "whole"

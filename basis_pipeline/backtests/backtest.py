@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from basis_pipeline.backtests.benchmarks import LENDING
+from basis_pipeline.backtests.inputs import first_midnight, market_arrays, parameters_of
+from basis_pipeline.backtests.tables import result_tables
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import ENGINE_VERSION, FIGURES, Simulation, simulate
 from basis_pipeline.engine.figures import COUNTED
@@ -19,9 +22,6 @@ from basis_pipeline.results import metrics
 from basis_pipeline.results.store import RunIdentity, RunResult
 from basis_pipeline.results.summary import floats, stamps, summarise
 from basis_pipeline.results.tables import COMPONENTS
-from basis_pipeline.runs.benchmarks import LENDING
-from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
-from basis_pipeline.runs.tables import result_tables
 
 Benchmarks = tuple[pd.DataFrame | None, dict[str, str]]
 NO_BENCHMARKS: Benchmarks = (None, {})

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from basis_pipeline.backtests.ingest import feeds_for, ingest
 from basis_pipeline.config import load_configs
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
@@ -11,7 +12,6 @@ from basis_pipeline.market.quality import check_names
 from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import parse_window
-from basis_pipeline.runs.ingest import feeds_for, ingest
 from basis_pipeline.settings import project_root
 
 CONFIGS = load_configs(project_root() / "configs")

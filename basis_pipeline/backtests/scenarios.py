@@ -14,6 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from basis_pipeline.backtests.backtest import capital_of, risk_free_rate
+from basis_pipeline.backtests.benchmarks import LENDING, benchmark_names, benchmark_table
+from basis_pipeline.backtests.ingest import load_datasets
+from basis_pipeline.backtests.inputs import first_midnight, market_arrays, parameters_of
+from basis_pipeline.backtests.probes import DIRECT, STRUCTURAL, checked_slices, is_direct
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.points import (
     Column,
@@ -33,11 +38,6 @@ from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.shocks import require_applicable, shocked
 from basis_pipeline.market.window import Window, parse_window
-from basis_pipeline.runs.backtest import capital_of, risk_free_rate
-from basis_pipeline.runs.benchmarks import LENDING, benchmark_names, benchmark_table
-from basis_pipeline.runs.ingest import load_datasets
-from basis_pipeline.runs.inputs import first_midnight, market_arrays, parameters_of
-from basis_pipeline.runs.probes import DIRECT, STRUCTURAL, checked_slices, is_direct
 from basis_pipeline.verdict import Verdict
 
 Loader = Callable[[Collection[str], Window], Mapping[str, Dataset | DataError]]

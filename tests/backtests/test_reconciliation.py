@@ -5,7 +5,7 @@ import pytest
 
 from basis_pipeline.market.window import parse_window
 from basis_pipeline.results.tables import COMPONENTS
-from tests.runs.trees import MODES, Tree, variants
+from tests.backtests.trees import MODES, Tree, variants
 
 ANY_WINDOW = parse_window("2024-02-10", "2024-03-20")  # the names do not depend on it
 SCENARIOS = [(mode, name) for mode in MODES for name in variants(mode, ANY_WINDOW)]

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from basis_pipeline.backtests.inputs import market_arrays, parameters_of, plain_panel, plain_run
 from basis_pipeline.config import slice_mode
 from basis_pipeline.errors import ConfigError
-from basis_pipeline.runs.inputs import market_arrays, parameters_of, plain_panel, plain_run
-from tests.runs.trees import CONFIGS, HELD, MODES, Tree
+from tests.backtests.trees import CONFIGS, HELD, MODES, Tree
 
 
 def flow(date: Any, amount: float) -> dict[str, Any]:

@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from basis_pipeline.backtests.backtest import capital_of, run_backtest
+from basis_pipeline.backtests.benchmarks import benchmark_names, benchmark_table
+from basis_pipeline.backtests.checks import BLOCKING, backtest_checks
+from basis_pipeline.backtests.ingest import load_datasets, parameter_files
 from basis_pipeline.config import Configs, slice_mode
 from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
@@ -18,10 +22,6 @@ from basis_pipeline.market.quality import rejected_verdicts
 from basis_pipeline.market.risk_parameters import SAFE
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.store import RunResult, write_run
-from basis_pipeline.runs.backtest import capital_of, run_backtest
-from basis_pipeline.runs.benchmarks import benchmark_names, benchmark_table
-from basis_pipeline.runs.checks import BLOCKING, backtest_checks
-from basis_pipeline.runs.ingest import load_datasets, parameter_files
 from basis_pipeline.verdict import Verdict, failing
 
 SHOWN = 4

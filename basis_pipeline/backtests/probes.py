@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from basis_pipeline.backtests.backtest import capital_of
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.points import ladder
 from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, Range, ScenarioSet
 from basis_pipeline.errors import ConfigError
-from basis_pipeline.runs.backtest import capital_of
 
 MAX_PROBES = 20_000
 # Keys whose number is one of the engine's, and which one; "" where the engine has no use for it.

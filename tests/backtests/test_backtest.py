@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
+from basis_pipeline.backtests.judged import judged_backtest
 from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import ConfigError, DataError
 from basis_pipeline.market.window import parse_window
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import encode
-from basis_pipeline.runs.judged import judged_backtest
-from tests.runs.trees import CONFIGS, Tree
+from tests.backtests.trees import CONFIGS, Tree
 
 WINDOW = parse_window("2024-02-10", "2024-03-20")
 ORACLE = "protocol_data/aave/oracle/weETH_ETH_oracle_*.csv"

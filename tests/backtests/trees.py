@@ -6,14 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from basis_pipeline.backtests.backtest import capital_of, run_backtest
+from basis_pipeline.backtests.checks import Finished
 from basis_pipeline.config import Configs, ModeSlice, load_configs, slice_mode
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.window import Window, parse_window
-from basis_pipeline.runs.backtest import capital_of, run_backtest
-from basis_pipeline.runs.checks import Finished
 
 CONFIGS = load_configs(Path(__file__).parents[2] / "configs")
 MODES = tuple(CONFIGS.modes)

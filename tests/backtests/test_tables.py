@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from basis_pipeline.backtests.checks import Finished
 from basis_pipeline.results.tables import encode
-from basis_pipeline.runs.checks import Finished
-from tests.runs.by_hand import Floats
-from tests.runs.test_reconciliation import SCENARIOS
-from tests.runs.trees import MODES, Tree, is_hedged, variants
+from tests.backtests.by_hand import Floats
+from tests.backtests.test_reconciliation import SCENARIOS
+from tests.backtests.trees import MODES, Tree, is_hedged, variants
 
 
 def perps(coin: str, *venues: str) -> list[str]:

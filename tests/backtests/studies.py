@@ -4,11 +4,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from basis_pipeline.backtests.scenarios import Study
 from basis_pipeline.config.loading import validate
 from basis_pipeline.config.scenario import ScenarioSet
 from basis_pipeline.market.window import Window
-from basis_pipeline.runs.scenarios import Study
-from tests.runs.trees import CONFIGS, Tree, is_hedged, is_leveraged, stakes
+from tests.backtests.trees import CONFIGS, Tree, is_hedged, is_leveraged, stakes
 
 RANDOM = {"method": "random", "points": 40, "seed": 5}
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from basis_pipeline.backtests.scenario_checks import worst
+from basis_pipeline.backtests.scenarios import Study
+from basis_pipeline.backtests.sweep import run_point
 from basis_pipeline.errors import BasisError
 from basis_pipeline.reports.page import Provenance, write_page
 from basis_pipeline.reports.scenarios import scenarios_html
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
-from basis_pipeline.runs.scenario_checks import worst
-from basis_pipeline.runs.scenarios import Study
-from basis_pipeline.runs.sweep import run_point
 from basis_pipeline.verdict import Verdict
 
 PAGE = "report.html"

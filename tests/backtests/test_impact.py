@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from basis_pipeline.backtests.impact import changed, fingerprints, reach_of
 from basis_pipeline.config import slice_mode
 from basis_pipeline.orchestration.resources import current_configs
-from basis_pipeline.runs.impact import changed, fingerprints, reach_of
 
 CONFIGS = current_configs()
 

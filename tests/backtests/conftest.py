@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from basis_pipeline.market.sample import write_sample
-from tests.runs.trees import Tree, windows
+from tests.backtests.trees import Tree, windows
 
 
 @pytest.fixture(scope="session")

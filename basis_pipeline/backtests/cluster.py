@@ -26,11 +26,11 @@ from distributed import (
     get_worker,
 )
 
+from basis_pipeline.backtests.fan_out import Executor, Piece, Pieces, Span, run_piece
+from basis_pipeline.backtests.scenarios import Study
 from basis_pipeline.config.points import Column
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.errors import BasisError, ComponentError
-from basis_pipeline.runs.fan_out import Executor, Piece, Pieces, Span, run_piece
-from basis_pipeline.runs.scenarios import Study
 
 # Dask has exceptions carry what caused them when they are pickled; ours leave it behind, because it
 # may hold secrets that they have masked.

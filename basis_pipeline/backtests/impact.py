@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from basis_pipeline.backtests.ingest import inputs_of
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.files import sha256
-from basis_pipeline.runs.ingest import inputs_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from basis_pipeline.backtests.backtest import TOLERANCE, require_reconciled, run_backtest
+from basis_pipeline.backtests.checks import backtest_checks
+from basis_pipeline.backtests.fan_out import Executor, Piece, in_threads, run_figures
+from basis_pipeline.backtests.judged import JudgedRun
+from basis_pipeline.backtests.probes import is_direct
+from basis_pipeline.backtests.scenarios import Study, numbers
 from basis_pipeline.config import slice_mode
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.config.points import (
@@ -35,12 +41,6 @@ from basis_pipeline.engine.figures import COUNTED
 from basis_pipeline.engine.model import Floats, Status
 from basis_pipeline.errors import DataError, ResultsError
 from basis_pipeline.files import sha256, write_atomically
-from basis_pipeline.runs.backtest import TOLERANCE, require_reconciled, run_backtest
-from basis_pipeline.runs.checks import backtest_checks
-from basis_pipeline.runs.fan_out import Executor, Piece, in_threads, run_figures
-from basis_pipeline.runs.judged import JudgedRun
-from basis_pipeline.runs.probes import is_direct
-from basis_pipeline.runs.scenarios import Study, numbers
 
 BATCH = 4096  # points of a batch
 FORMAT = 1

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from basis_pipeline.backtests.checks import CHECKS, PHASE, Finished, backtest_checks
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.tables import REQUIRED_TABLES
-from basis_pipeline.runs.checks import CHECKS, PHASE, Finished, backtest_checks
 from basis_pipeline.verdict import Status, Verdict
-from tests.runs.trees import CONFIGS, MODES, Tree
+from tests.backtests.trees import CONFIGS, MODES, Tree
 
 MODE = "usdt_market_neutral"  # has every leg, so that every check applies
 HOUR = 500

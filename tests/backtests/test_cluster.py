@@ -8,14 +8,14 @@ import dask
 import pytest
 from distributed import Client, LocalCluster
 
+from basis_pipeline.backtests import sweep as sweeping
+from basis_pipeline.backtests.cluster import on_client, on_cluster, on_workers
+from basis_pipeline.backtests.fan_out import Executor, Pieces, in_threads
+from basis_pipeline.backtests.scenarios import Study
+from basis_pipeline.backtests.sweep import Progress, sweep
 from basis_pipeline.errors import ComponentError
-from basis_pipeline.runs import sweep as sweeping
-from basis_pipeline.runs.cluster import on_client, on_cluster, on_workers
-from basis_pipeline.runs.fan_out import Executor, Pieces, in_threads
-from basis_pipeline.runs.scenarios import Study
-from basis_pipeline.runs.sweep import Progress, sweep
-from tests.runs.studies import made_set, span, study_over
-from tests.runs.trees import Tree
+from tests.backtests.studies import made_set, span, study_over
+from tests.backtests.trees import Tree
 
 POINTS = 1200  # two whole batches and some
 
