@@ -72,6 +72,8 @@ class Settings(BaseModel, frozen=True):
     log_level: the least severe message of the audit log and, with `debug`, of the console.
     deployment_mode: names the environment file `.env.<deployment_mode>`; empty for none.
     alert_webhook_url: where alerts are posted; empty for nowhere.
+    api_token: what callers of the HTTP API prove themselves with; empty for none.
+    redis_url: the Redis server that processes share their state on; empty for none.
     """
 
     environment: Literal["dev", "test", "staging", "production"]
@@ -84,6 +86,8 @@ class Settings(BaseModel, frozen=True):
     debug: bool
     deployment_mode: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
     alert_webhook_url: SecretUrl = SecretUrl("")
+    api_token: SecretStr = SecretStr("")
+    redis_url: SecretUrl = SecretUrl("")
 
     @property
     def results_db_url(self) -> str:
@@ -123,6 +127,22 @@ class Settings(BaseModel, frozen=True):
             raise ValueError("this is not an http or https URL")
         return url
 
+    @field_validator("api_token")
+    @classmethod
+    def _cannot_be_guessed(cls, token: SecretStr) -> SecretStr:
+        if token and not re.fullmatch(r"[!-~]{16,}", token.get_secret_value()):
+            raise ValueError("a token is 16 or more visible ASCII characters")
+        return token
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_a_redis_server(cls, url: SecretUrl) -> SecretUrl:
+        if url and not re.fullmatch(
+            r"rediss?://([^@/\s]*@)?[\w.-]+(:\d{1,5})?(/\d{1,2})?", url.get_secret_value()
+        ):
+            raise ValueError("write it as redis://user:password@host:port/0")
+        return url
+
     @model_validator(mode="after")
     def _is_fit_for_production(self) -> Self:
         if self.environment == "production" and self.debug:
@@ -132,6 +152,7 @@ class Settings(BaseModel, frozen=True):
         return self
 
 
+SECRETS = ("alert_webhook_url", "api_token")
 NAMES = tuple(info.alias or name for name, info in Settings.model_fields.items())
 FIELDS = tuple(i.alias or n for n, i in Settings.model_fields.items() if i.is_required())
 
@@ -231,7 +252,7 @@ def load_settings(
 
 
 def files_with_secrets(environ: Mapping[str, str] | None = None) -> list[Path]:
-    """Return the environment files that hold a webhook or the password of a database.
+    """Return the environment files that hold a webhook, a token or the password of a server.
 
     Raises
     ------
@@ -242,7 +263,7 @@ def files_with_secrets(environ: Mapping[str, str] | None = None) -> list[Path]:
         value.where.rpartition(", line ")[0]
         for layer in layers
         for name, value in layer.items()
-        if value.text and (name == "alert_webhook_url" or "@" in value.text)
+        if value.text and (name in SECRETS or "@" in value.text)
     ]
     return [Path(file) for file in dict.fromkeys(secrets) if file]
 
@@ -336,5 +357,5 @@ def _unusable(error: ValidationError, found: Mapping[str, _Value]) -> ConfigErro
     variable = name if where == _ARGUMENT else PREFIX + name.upper()
     is_date = name.endswith("_date")
     code = "CONFIG-011" if is_date and where == _ARGUMENT else "CONFIG-002"
-    shown = variable if name.endswith("_url") else f"{variable} is {text!r}"
+    shown = variable if name.endswith(("_url", "_token")) else f"{variable} is {text!r}"
     return ConfigError(code, f"{shown}: {message}", where=where)

@@ -160,6 +160,8 @@ def test_no_variable_has_a_default(field: str, empty_file: Path) -> None:
         ("BASIS_DATA_END_DATE", "2025-03-01T00:30"),
         ("BASIS_LOG_LEVEL", "loud"),
         ("BASIS_DEBUG", "perhaps"),
+        ("BASIS_API_TOKEN", "p@h"),
+        ("BASIS_REDIS_URL", "http://u:p@h:6379"),
     ],
 )
 def test_unusable_values_are_named(variable: str, value: str) -> None:
@@ -270,3 +272,21 @@ def test_the_webhook_is_optional_and_never_shown(empty_file: Path) -> None:
     with pytest.raises(ConfigError, match="not an http or https URL") as refused:
         load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": "ftp://very-secret"})
     assert "very-secret" not in str(refused.value)
+
+
+def test_a_token_is_never_shown() -> None:
+    """Neither by the settings nor by the error of one that is too short."""
+    token = "correct-horse-battery"
+    settings = load_settings(COMPLETE | {"BASIS_API_TOKEN": token})
+    assert settings.api_token.get_secret_value() == token
+    assert token not in repr(settings)
+    with pytest.raises(ConfigError, match="16 or more") as rejected:
+        load_settings(COMPLETE | {"BASIS_API_TOKEN": "too short"})
+    assert "too short" not in str(rejected.value)
+
+
+def test_a_redis_server_is_optional_and_its_password_is_never_shown() -> None:
+    """Empty means none."""
+    assert not load_settings(COMPLETE).redis_url
+    settings = load_settings(COMPLETE | {"BASIS_REDIS_URL": "redis://:open-sesame@cache:6379/1"})
+    assert "sesame" not in repr(settings)

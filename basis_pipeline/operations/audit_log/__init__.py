@@ -4,6 +4,7 @@ model.py    what an event is: types, categories, levels
 writing.py  `emit`, for everybody who has something to record
 files.py    the daily files: their names, compression and removal
 reading.py  `read_events`, for `basis events` and whoever asks what happened
+following.py  `Follower`: what is written from now on
 """
 
 from basis_pipeline.operations.audit_log.files import log_directory

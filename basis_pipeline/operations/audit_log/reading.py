@@ -39,6 +39,7 @@ def read_events(
     types: of `EventType`, or of `AlertKind` for alerts of that kind.
     since, until: from the one up to but without the other: an ISO time, UTC unless it says
         otherwise, or a span before now such as `2h` or `3d`.
+    run_id: a run, or the correlation id of a call.
     limit: only the last so many.
     damages: receives what cannot be read, and reading goes on; without it the first one is raised.
 
@@ -63,7 +64,7 @@ def read_events(
             and (not types or event.type in types or event.fields.get("kind") in types)
             and (not categories or event.category in categories)
             and (mode is None or event.mode == mode)
-            and (run_id is None or event.run_id == run_id)
+            and (run_id is None or run_id in (event.run_id, event.fields.get("correlation_id")))
         )
 
     problems: list[EventError] = [] if damages is None else damages
@@ -109,7 +110,7 @@ def _read(path: Path, problems: list[EventError]) -> Iterator[Event]:
                 problems.append(EventError("EVENT-003", "the last line is cut short", where=where))
                 continue
             try:
-                yield _parse(line)
+                yield parse(line)
             except (ValueError, TypeError, KeyError):
                 problems.append(EventError("EVENT-002", "a line is not an event", where=where))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -126,7 +127,8 @@ def _content(path: Path) -> bytes:
         return gzip.decompress(packed.read_bytes())  # compressed since the directory was listed
 
 
-def _parse(line: bytes) -> Event:
+def parse(line: bytes) -> Event:
+    """Read a line of the log. Raises ValueError, TypeError or KeyError when it is no event."""
     values: dict[str, Any] = orjson.loads(line)
     values["at"] = datetime.fromisoformat(values["at"])
     if not isinstance(values["fields"], dict):

@@ -1,7 +1,8 @@
 """`check_health`: the components, what each needs, how faults spread, and the whole report."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -209,7 +210,11 @@ def spread(graph: Graph) -> dict[str, tuple[Finding, tuple[str, ...]]]:
             waiting = Finding(Status.NOT_READY, f"waits for {', '.join(stopped_by[name])}")
             combined[name] = waiting, _union((stopped_by[name], causes))
         elif causes and finding.status is Status.HEALTHY:
-            weakened = Finding(Status.DEGRADED, f"works without {', '.join(causes)}")
+            weakened = Finding(
+                Status.DEGRADED,
+                f"works without {', '.join(causes)}",
+                latency_ms=finding.latency_ms,
+            )
             combined[name] = weakened, causes
         else:
             combined[name] = finding, ()
@@ -217,13 +222,15 @@ def spread(graph: Graph) -> dict[str, tuple[Finding, tuple[str, ...]]]:
 
 
 def _look(name: str, probe: Callable[[], Finding]) -> Finding:
+    began = time.perf_counter()
     try:
-        return probe()
+        finding = probe()
     except BasisError as error:
-        return faulty(error)
+        finding = faulty(error)
     except (OSError, ValueError) as error:
         what = f"it cannot be looked at: {type(error).__name__}: {error}"
-        return faulty(HealthError("HEALTH-007", what, where=name))
+        finding = faulty(HealthError("HEALTH-007", what, where=name))
+    return replace(finding, latency_ms=round(1000.0 * (time.perf_counter() - began), 3))
 
 
 def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:

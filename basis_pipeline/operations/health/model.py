@@ -29,6 +29,7 @@ class Finding:
     message: one sentence.
     code, where, action: of the error behind it; empty without one.
     stops: what depends on it cannot work.
+    latency_ms: how long the look took; 0 where nobody looked.
     """
 
     status: Status
@@ -37,6 +38,7 @@ class Finding:
     where: str = ""
     action: str = ""
     stops: bool = False
+    latency_ms: float = 0.0
 
 
 def faulty(

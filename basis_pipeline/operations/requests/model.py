@@ -77,7 +77,7 @@ class Served:
     """A request as the queue knows it.
 
     run_id: of the recorded result, whose directory holds its verdicts · code, message: why there is
-    none.
+    none. correlation_id: of the call that asked; empty for a command or a file.
     """
 
     sequence: int
@@ -89,6 +89,7 @@ class Served:
     run_id: str = ""
     code: str = ""
     message: str = ""
+    correlation_id: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the request as JSON values; times in ISO 8601, UTC."""

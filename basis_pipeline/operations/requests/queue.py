@@ -4,7 +4,7 @@ A request is accepted once, by its id: its number is taken under the queue's loc
 is that of acceptance, whoever asks. A row says for good what became of it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, selec
 
 from basis_pipeline.config import Configs, load_configs
 from basis_pipeline.config.loading import canonical_json
-from basis_pipeline.errors import BacktestError
+from basis_pipeline.errors import BacktestError, correlation_id
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import require_work
 from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
@@ -58,6 +58,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
         last = connection.scalar(select(func.max(REQUESTS.c.sequence))) or 0
         values = dict.fromkeys(("pipeline_run", "run_id", "code", "message"), "")
         values |= {"request_id": request.request_id, "content": content, "mode": request.mode}
+        values["correlation_id"] = correlation_id()
         times = {"submitted_at": datetime.now(UTC), "attempts": 0, "status": Status.QUEUED}
         connection.execute(insert(REQUESTS).values(sequence=last + 1, **values, **times))
         row = _row(connection, request.request_id)
@@ -70,6 +71,47 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
 def requests_of(settings: Settings, statuses: Iterable[Status] = Status) -> list[Served]:
     """Return the requests of these statuses, in order. Makes nothing. Raises ResultsError."""
     return _select(settings, REQUESTS.c.status.in_(list(statuses)))
+
+
+def page(
+    settings: Settings,
+    *,
+    statuses: Collection[Status] = (),
+    mode: str | None = None,
+    since: datetime | None = None,
+    before: int | None = None,
+    limit: int,
+) -> list[Served]:
+    """Return the latest requests that match, the latest first. Makes nothing. Raises ResultsError.
+
+    Parameters
+    ----------
+    since: accepted then or later. before: only those with a smaller number.
+    """
+    conditions: list[ColumnElement[bool]] = []
+    conditions += [REQUESTS.c.status.in_(statuses)] if statuses else []
+    conditions += [REQUESTS.c.mode == mode] if mode else []
+    conditions += [REQUESTS.c.submitted_at >= since] if since else []
+    conditions += [REQUESTS.c.sequence < before] if before is not None else []
+    return _select(settings, *conditions, limit=limit, order=REQUESTS.c.sequence.desc())
+
+
+def counts(settings: Settings) -> dict[Status, int]:
+    """Return how many requests there are of each status. Makes nothing. Raises ResultsError."""
+    found = dict.fromkeys(Status, 0)
+    if engine := existing(settings.results_db_url):
+        query = select(REQUESTS.c.status, func.count()).group_by(REQUESTS.c.status)
+        with reading(engine) as connection:
+            found |= {Status(status): count for status, count in connection.execute(query)}
+    return found
+
+
+def ahead_of(settings: Settings, sequence: int) -> int:
+    """Return how many open requests come before a number. Raises ResultsError."""
+    engine = connect(settings.results_db_url)
+    is_ahead = and_(REQUESTS.c.status.in_(OPEN), REQUESTS.c.sequence < sequence)
+    with reading(engine) as connection:
+        return connection.scalar(select(func.count()).where(is_ahead)) or 0
 
 
 def request_named(settings: Settings, request_id: str) -> Served | None:
@@ -139,11 +181,14 @@ def _update(
 
 
 def _select(
-    settings: Settings, condition: ColumnElement[bool], limit: int | None = None
+    settings: Settings,
+    *conditions: ColumnElement[bool],
+    limit: int | None = None,
+    order: ColumnElement[Any] = REQUESTS.c.sequence,
 ) -> list[Served]:
     if (engine := existing(settings.results_db_url)) is None:
         return []
-    query = select(REQUESTS).where(condition).order_by(REQUESTS.c.sequence).limit(limit)
+    query = select(REQUESTS).where(*conditions).order_by(order).limit(limit)
     with reading(engine) as connection:
         return [_served(row) for row in connection.execute(query)]
 
@@ -163,4 +208,5 @@ def _served(row: Row[Any]) -> Served:
         row.run_id,
         row.code,
         row.message,
+        row.correlation_id,
     )

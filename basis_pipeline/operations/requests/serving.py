@@ -64,5 +64,6 @@ def _serve(settings: Settings, configs: Configs, served: Served) -> None:
     finish(settings, served.sequence, status, **known)
     event = {"request_id": request.request_id, "sequence": served.sequence, "status": status}
     event |= {"record": known.pop("run_id", ""), **known, "data_dir": str(settings.data_dir)}
+    event["correlation_id"] = served.correlation_id
     level = "INFO" if status is Status.DONE else "ERROR"
     emit(settings, EventType.REQUEST_SERVED, COMPONENT, mode=request.mode, level=level, **event)

@@ -9,12 +9,14 @@ import dagster as dg
 
 from basis_pipeline.config.automation import AutomationLimits
 from basis_pipeline.operations.requests.inbox import empty_inbox
-from basis_pipeline.operations.requests.queue import waiting
+from basis_pipeline.operations.requests.queue import find, waiting
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB, requests_config
 from basis_pipeline.orchestration.batches import UNFINISHED
 from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings
+
+CALLERS = "basis/correlation_ids"  # of the calls that asked for what a run serves
 
 
 def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.SensorDefinition:
@@ -51,11 +53,15 @@ def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.Sens
         if not head:
             why = "the requests at the head are being served" if busy else "no request waits"
             return dg.SensorResult(skip_reason=why, cursor=cursor)
+        callers = {served.correlation_id for served in find(settings, head)} - {""}
         asked = dg.RunRequest(
             run_key=f"requests-{number}-{head[0]}-{head[-1]}",
             job_name=REQUESTS_JOB,
             run_config=requests_config(head),
-            tags={"basis/requests": f"{head[0]}-{head[-1]}"},
+            tags={
+                "basis/requests": f"{head[0]}-{head[-1]}",
+                **({CALLERS: " ".join(sorted(callers))} if callers else {}),
+            },
         )
         return dg.SensorResult(run_requests=[asked], cursor=cursor)
 

@@ -169,6 +169,7 @@ BACKTEST_REQUESTS = Table(
     Column("finished_at", UtcTime),
     # The pipeline run that served it, the run that came out, or why none did; empty before that.
     *_texts("pipeline_run", "run_id", "code", "message"),
+    Column("correlation_id", Text, nullable=False, server_default=""),  # of the call that asked
     Index(None, "status", "sequence"),
 )
 

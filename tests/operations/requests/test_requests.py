@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from basis_pipeline.errors import BacktestError, BasisError, ConfigError
+from basis_pipeline.errors import BacktestError, BasisError, ConfigError, correlation
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.operations.control import halt, resume
@@ -15,9 +15,12 @@ from basis_pipeline.operations.requests import BacktestRequest, Status, submit
 from basis_pipeline.operations.requests.inbox import empty_inbox, inbox_of
 from basis_pipeline.operations.requests.queue import (
     ATTEMPTS,
+    ahead_of,
     begin,
     cancel,
+    counts,
     finish,
+    page,
     request_named,
     requests_of,
     waiting,
@@ -356,3 +359,22 @@ def test_files_wait_while_work_is_halted(settings: Settings) -> None:
     resume(settings, reason="it is right", by="ann")
     assert looked(settings, seen) == {}
     assert files_of(settings, "accepted") == ["a.json"]
+
+
+def test_pages_and_counts_of_the_queue(settings: Settings) -> None:
+    """The latest first, a page after a page; counts by status; the calls that asked."""
+    assert page(settings, limit=5) == []
+    assert set(counts(settings).values()) == {0}
+    with correlation("call-1"):
+        for number in range(5):
+            submit(settings, asked(f"r{number}"))
+    cancel(settings, "r1")
+    latest = page(settings, limit=2)
+    assert [served.sequence for served in latest] == [5, 4]
+    assert [served.sequence for served in page(settings, before=4, limit=9)] == [3, 2, 1]
+    assert [s.sequence for s in page(settings, statuses=[Status.CANCELED], limit=9)] == [2]
+    assert page(settings, mode="btc_basis", limit=9) == []
+    assert page(settings, since=latest[0].submitted_at, limit=9) == latest[:1]
+    assert (counts(settings)[Status.QUEUED], counts(settings)[Status.CANCELED]) == (4, 1)
+    assert ahead_of(settings, 5) == 3
+    assert {served.correlation_id for served in latest} == {"call-1"}
