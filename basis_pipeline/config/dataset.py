@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from basis_pipeline.config.base import Hours, Name, StrictModel
+from basis_pipeline.config.file_format import FileFormat
 
 MAX_INTERPOLATION_HOURS = 3
 
@@ -196,6 +197,8 @@ class DatasetConfig(StrictModel):
     Parameters
     ----------
     glob: the feed's files, below the data directory.
+    preset, format: how the files are written: the name of a publisher's form in `presets/`, and
+        what differs from it, or from a plain CSV file.
     frequency: hours between two rows; null for events and for documents without time.
     columns: raw name → canonical column. A JSON document's values are catalogued by its kind.
     identity: raw column → the one value it must hold (the symbol inside the file).
@@ -213,6 +216,8 @@ class DatasetConfig(StrictModel):
     owner: str
     glob: str
     frequency_hours: Hours | None
+    preset: Name | None = None
+    format: FileFormat = FileFormat()
     timestamp: TimestampRule | None
     columns: dict[str, Column]
     identity: dict[str, str]

@@ -6,23 +6,31 @@ cannot swallow the rows below it.
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from basis_pipeline.config.file_format import FileFormat
+from basis_pipeline.market.file_content import PARQUET, unlike
+from basis_pipeline.market.file_rows import (
+    FileRows,
+    Kinds,
+    require_columns,
+    shown,
+    spelled,
+    unreadable,
+)
 from basis_pipeline.market.rejection import RejectedDataError
 
+PLAIN = FileFormat()
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def parse_csv(
-    data: bytes,
-    file: str,
-    columns: Mapping[str, pa.DataType],
-    optional: Mapping[str, pa.DataType] | None = None,
-) -> "tuple[pa.Table, int]":
-    """Read the named columns of one file; also returns the line number of the first row.
+    data: bytes, file: str, columns: Kinds, optional: Kinds | None = None, form: FileFormat = PLAIN
+) -> FileRows:
+    """Read the named columns of one file.
 
     Survives a byte-order mark, comment lines at the head and CRLF. Optional columns are read where
     the file has them.
@@ -32,59 +40,88 @@ def parse_csv(
     RejectedDataError: DATA-002 empty, DATA-003 a column is missing, DATA-004 unreadable value or
         line, DATA-005 truncated last line.
     """
-    comments, body = _skip_comments(data.removeprefix(BYTE_ORDER_MARK))
-    header, _, rows = body.partition(b"\n")
-    notes, rows = _skip_comments(rows)
-    if not rows.strip():
-        content = "nothing" if not body.strip() else "a header and no row"
-        raise RejectedDataError("DATA-002", f"{file} is empty: it holds {content}", where=file)
-    names = _values(_text(header, file), comments + 1, file)
-    _require_columns(columns, names, file)
+    if form.encoding != "utf-8":
+        data = data.decode(form.encoding, errors="replace").encode()
+    if data.startswith(PARQUET):
+        raise unreadable(file, unlike(data, "csv"))
+    names, rows, first_line = _split_header(data.removeprefix(BYTE_ORDER_MARK), file, form)
+    names = spelled([*columns, *(optional or {})], names)
+    require_columns(columns, names, file, form, _likely_cause(data, names, form))
     columns = {**columns, **{n: kind for n, kind in (optional or {}).items() if n in names}}
-    first_line = comments + notes + 2
     _require_closed_quotes(rows, first_line, file)
-    _require_whole_last_line(rows, len(names), first_line, file)
+    _require_whole_last_line(rows, len(names), first_line, file, form.delimiter)
     convert = arrow_csv.ConvertOptions(include_columns=list(columns), column_types=dict(columns))
-    read = arrow_csv.ReadOptions(use_threads=False)
+    read = arrow_csv.ReadOptions(use_threads=False, column_names=names)
+    split = arrow_csv.ParseOptions(delimiter=form.delimiter)
     try:
-        table = arrow_csv.read_csv(
-            pa.py_buffer(header + b"\n" + rows), read_options=read, convert_options=convert
-        )
+        table = arrow_csv.read_csv(pa.py_buffer(rows), read, split, convert)
     except pa.ArrowInvalid as error:
-        reason = _find_unreadable(rows, names, columns, first_line, file) or str(error)
-        raise _unreadable(file, reason) from None
-    return table, first_line
+        reason = _find_unreadable(rows, names, columns, first_line, file, form) or str(error)
+        raise unreadable(file, reason) from None
+    return FileRows(table, first_line, "line")
 
 
-def _skip_comments(body: bytes) -> tuple[int, bytes]:
+def _split_header(body: bytes, file: str, form: FileFormat) -> tuple[list[str], bytes, int]:
+    """Return the names of the columns, the bytes below them, and the number of their first line."""
+    for _ in range(form.skip_lines):
+        body = body.partition(b"\n")[2]
+    comments, body = _skip_comments(body, form.comment)
+    first_line = form.skip_lines + comments + 1
+    names = list(form.names)
+    header, _, rows = body.partition(b"\n")
+    if not body.strip():
+        raise RejectedDataError("DATA-002", f"{file} is empty: it holds nothing", where=file)
+    first = _values(_text(header, file), first_line, file, form.delimiter)
+    if form.header == "none" or (form.header == "optional" and any(map(_is_figure, first))):
+        _require_as_many(first, names, first_line, file)
+        return names, body, first_line
+    notes, rows = _skip_comments(rows, form.comment)
+    if not rows.strip():
+        what = f"{file} is empty: it holds a header and no row"
+        raise RejectedDataError("DATA-002", what, where=file)
+    if form.header == "replace":
+        _require_as_many(first, names, first_line, file)
+    return names if form.header == "replace" else first, rows, first_line + notes + 1
+
+
+def _require_as_many(first: list[str], names: list[str], line: int, file: str) -> None:
+    if len(first) != len(names):
+        reason = f"line {line} has {len(first)} values, and `names` gives {len(names)}"
+        raise unreadable(file, reason)
+
+
+def _is_figure(text: str) -> bool:
+    """Whether a value is a number or a date: what no column is called."""
+    return bool(text.strip()) and (is_number(text) or text.strip()[:4].isdigit())
+
+
+def _likely_cause(data: bytes, names: list[str], form: FileFormat) -> str:
+    """Why the columns asked for are not there, where the file shows it."""
+    if cause := unlike(data, "csv"):
+        return cause
+    other = [mark for mark in ";\t|," if mark != form.delimiter and mark in "".join(names)]
+    if len(names) == 1 and other:
+        return f"its values are separated by {other[0]!r}: set `delimiter`"
+    if form.header in ("read", "optional") and len(names) > 1 and all(map(_is_figure, names[:2])):
+        return "no header row: give `names` and `header: none`"
+    return ""
+
+
+def _skip_comments(body: bytes, comment: str) -> tuple[int, bytes]:
     """Number of lines before the header (comments, blanks), and everything from the header on."""
-    count, start = 0, 0
+    count, start, mark = 0, 0, comment.encode()
     while start < len(body):
         end = body.find(b"\n", start)
         line = body[start:] if end < 0 else body[start:end]
-        if line.strip() and not line.lstrip().startswith(b"#"):
+        if line.strip() and not line.lstrip().startswith(mark):
             break
         count, start = count + 1, len(body) if end < 0 else end + 1
     return count, body[start:]
 
 
-def _require_columns(columns: Mapping[str, pa.DataType], names: list[str], file: str) -> None:
-    missing = [name for name in columns if name not in names]
-    if missing:
-        raise RejectedDataError(
-            "DATA-003",
-            f"{file} lacks the column {', '.join(missing)}",
-            where=file,
-            available=", ".join(name if name.isprintable() else shown(name) for name in names),
-        )
-    twice = [name for name in columns if names.count(name) > 1]
-    if twice:
-        raise RejectedDataError(
-            "DATA-003", f"{file} has the column {', '.join(twice)} twice", where=file
-        )
-
-
-def _require_whole_last_line(rows: bytes, fields: int, first_line: int, file: str) -> None:
+def _require_whole_last_line(
+    rows: bytes, fields: int, first_line: int, file: str, delimiter: str
+) -> None:
     """Reject a last line with fewer fields, or one that may have been cut inside its last value.
 
     Without a line end behind it, the last value is believed only when other rows prove it whole:
@@ -93,10 +130,10 @@ def _require_whole_last_line(rows: bytes, fields: int, first_line: int, file: st
     ended = rows.endswith((b"\n", b"\r"))
     whole = rows.rstrip(b"\r\n")
     last_line = _text(whole[whole.rfind(b"\n") + 1 :], file)
-    values = _values(last_line, first_line + whole.count(b"\n"), file)
+    values = _values(last_line, first_line + whole.count(b"\n"), file, delimiter)
     if len(values) < fields:
         reason = f"{len(values)} of {fields} values"
-    elif not ended and len(values) == fields and not _proves_whole(whole, values[-1]):
+    elif not ended and len(values) == fields and not _proves_whole(whole, values[-1], delimiter):
         reason = "no line end, and its last value may be cut"
     else:
         return
@@ -107,9 +144,10 @@ def _require_whole_last_line(rows: bytes, fields: int, first_line: int, file: st
     )
 
 
-def _proves_whole(rows: bytes, value: str) -> bool:
+def _proves_whole(rows: bytes, value: str, delimiter: str) -> bool:
+    mark = delimiter.encode()
     lines = rows.split(b"\n")[:-1]
-    others = {line.rstrip(b"\r").rpartition(b",")[2].decode(errors="replace") for line in lines}
+    others = {line.rstrip(b"\r").rpartition(mark)[2].decode(errors="replace") for line in lines}
     if any(other != value and other.startswith(value) for other in others):
         return False
     return value in others or (bool(others) and {len(other) for other in others} == {len(value)})
@@ -123,15 +161,15 @@ def _require_closed_quotes(rows: bytes, first_line: int, file: str) -> None:
             reason = (
                 f"line {number} has a quotation mark that is not closed: {shown(_text(line, file))}"
             )
-            raise _unreadable(file, reason)
+            raise unreadable(file, reason)
 
 
 def _find_unreadable(
-    rows: bytes, names: list[str], columns: Mapping[str, pa.DataType], first_line: int, file: str
+    rows: bytes, names: list[str], columns: Kinds, first_line: int, file: str, form: FileFormat
 ) -> str:
     """Say which line and value the fast parser stumbled over."""
     numeric = {names.index(name): name for name, kind in columns.items() if kind == pa.float64()}
-    for line, values in _lines(rows, first_line, file):
+    for line, values in _lines(rows, first_line, file, form.delimiter):
         if len(values) != len(names):
             return f"line {line} has {len(values)} values under {len(names)} columns"
         for position, name in numeric.items():
@@ -140,18 +178,20 @@ def _find_unreadable(
     return ""
 
 
-def _lines(rows: bytes, first_line: int, file: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(
+    rows: bytes, first_line: int, file: str, delimiter: str
+) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(_text(rows, file).split("\n"), start=first_line):
-        if values := _values(line.rstrip("\r"), number, file):
+        if values := _values(line.rstrip("\r"), number, file, delimiter):
             yield number, values
 
 
-def _values(line: str, number: int, file: str) -> list[str]:
+def _values(line: str, number: int, file: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([line]), [])
+        return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error as error:
         reason = str(error).partition(" - ")[0]
-        raise _unreadable(file, f"line {number}: {reason}") from None
+        raise unreadable(file, f"line {number}: {reason}") from None
 
 
 def is_number(text: str) -> bool:
@@ -166,13 +206,4 @@ def _text(data: bytes, file: str) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise _unreadable(file, f"byte {error.start} is not UTF-8") from None
-
-
-def shown(text: str) -> str:
-    """Quote a value for a message, and cut a long one."""
-    return repr(text[:80]) + (" …" if len(text) > 80 else "")
-
-
-def _unreadable(file: str, reason: str) -> RejectedDataError:
-    return RejectedDataError("DATA-004", f"{file} is unreadable: {reason}", where=file)
+        raise unreadable(file, f"byte {error.start} is not UTF-8") from None

@@ -163,7 +163,7 @@ def find_in_feed(raw: RawFeed, window: Window) -> Findings:
 
 def _of_feed(raw: RawFeed) -> Findings:
     first, last = raw.span or (None, None)
-    remarks = (*_named_span(raw), *_snapped(raw), *_stated_rates(raw))
+    remarks = (*raw.remarks, *_named_span(raw), *_snapped(raw), *_stated_rates(raw))
     rows, files = len(raw.frame), len(raw.files)
     return Findings(files, rows, raw.exact_duplicates, first, last, remarks=remarks)
 

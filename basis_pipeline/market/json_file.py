@@ -45,18 +45,28 @@ def parse_json(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
 def _load(data: bytes, file: str) -> dict[str, Any]:
     if not data.strip():
         raise RejectedDataError("DATA-002", f"{file} is empty", where=file)
-    try:
-        text = data.decode("utf-8-sig")
-        document = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, file))
-    except (ValueError, RecursionError) as error:
-        # Beside malformed text: bytes that are not UTF-8, endless digits, endless nesting.
-        at_end = isinstance(error, json.JSONDecodeError) and _is_cut(error)
-        code, fault = ("DATA-005", "truncated") if at_end else ("DATA-004", "unreadable")
-        raise RejectedDataError(code, f"{file} is {fault}: {error}", where=file) from None
+    document = load_json(data, file, file)
     if not isinstance(document, dict) or not document:
         code = "DATA-004" if document else "DATA-002"
         raise RejectedDataError(code, f"{file} holds no mapping of values", where=file)
     return document
+
+
+def load_json(data: bytes, what: str, file: str) -> Any:
+    """Parse JSON strictly; no key has two values.
+
+    Raises
+    ------
+    RejectedDataError: DATA-004 unreadable, DATA-005 truncated, DATA-006 a key with two values.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, file))
+    except (ValueError, RecursionError) as error:
+        # Beside malformed text: bytes that are not UTF-8, endless digits, endless nesting.
+        at_end = isinstance(error, json.JSONDecodeError) and _is_cut(error)
+        code, fault = ("DATA-005", "truncated") if at_end else ("DATA-004", "unreadable")
+        raise RejectedDataError(code, f"{what} is {fault}: {error}", where=file) from None
 
 
 def _is_cut(error: json.JSONDecodeError) -> bool:

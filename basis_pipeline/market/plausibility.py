@@ -5,7 +5,7 @@ the feed, with the first row at fault and the likely cause: no value beyond it i
 money.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -72,14 +72,14 @@ def limits_of(config: DatasetConfig) -> dict[str, tuple[float, float]]:
 
 
 def require_limits(
-    frame: pd.DataFrame, config: DatasetConfig, file: str, first_line: int | None
+    frame: pd.DataFrame, config: DatasetConfig, file: str, place: Callable[[int], str] | None
 ) -> None:
     """Reject a value beyond its hard limits: DATA-016 with its line or key.
 
     Parameters
     ----------
     frame: rows of one file, by the columns of the file.
-    first_line: number of the line of the first row; None for a document, named by its keys.
+    place: says where a row stands in its file; None for a document, named by its keys.
     """
     raw = {column.to: name for name, column in config.columns.items()}
     for name, limits in limits_of(config).items():
@@ -92,12 +92,12 @@ def require_limits(
         if not wrong.any():
             continue
         at = int(np.argmax(wrong))
-        place = f"line {first_line + at}" if first_line else _key(frame.iloc[at], config)
+        there = place(at) if place else _key(frame.iloc[at], config)
         unusual = wrong | _beyond_level(values, name, config)
         cause = _unit(values[unusual], unusual.mean(), limits, config.kind)
         raise RejectedDataError(
             "DATA-016",
-            f"{file}: {place}: {raw.get(name, name)} is {values[at]:.6g}, outside of "
+            f"{file}: {there}: {raw.get(name, name)} is {values[at]:.6g}, outside of "
             f"{limits[0]:g} … {limits[1]:g}; {count_of(int(wrong.sum()), 'such row')}{cause}",
             where=file,
             offending=frame[wrong].head(SHOWN_ROWS),

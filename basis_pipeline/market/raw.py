@@ -5,45 +5,33 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from basis_pipeline.config.dataset import DatasetConfig, TimestampRule
+from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.errors import DataError
 from basis_pipeline.files import sha256
-from basis_pipeline.market.csv_file import parse_csv, shown
-from basis_pipeline.market.json_file import parse_json
-from basis_pipeline.market.plausibility import require_limits, require_plausible
+from basis_pipeline.market.increments import (
+    drop_unfinished,
+    hourly_bars,
+    last_announcements,
+    require_one_symbol,
+    settled_rates,
+)
+from basis_pipeline.market.plausibility import require_plausible
+from basis_pipeline.market.raw_file import RawFile, categories, read_file
 from basis_pipeline.market.rejection import RejectedDataError, unexpected
 from basis_pipeline.market.rows import (
     DistinctRows,
     distinct_rows,
     require_agreement,
     require_growth,
-    require_values,
 )
-from basis_pipeline.market.timestamps import UNREADABLE, Int64, parse_timestamps, to_index
-from basis_pipeline.times import DAY_NS
+from basis_pipeline.market.timestamps import to_index
 
-# A line at most twice as long is within what the csv module reads (131,072 characters a value).
-LONGEST_LINE = 64 * 1024
 SHOWN_FILES = 8
-LARGEST_DOCUMENT = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class RawFile:
-    """One file as it was read: its path below the data directory, content hash, bytes, rows."""
-
-    path: str
-    sha256: str
-    size: int
-    rows: int
 
 
 @dataclass(frozen=True)
@@ -54,11 +42,13 @@ class RawFeed:
     frame: raw column names, rows in the order of the files; timestamps as datetime64[ns, UTC],
         values as float64, identity columns and `file` (the path) as categories.
     files: what was read, sorted by path.
+    remarks: what was left out or made coarser on the way, for a person.
     """
 
     config: DatasetConfig
     frame: pd.DataFrame
     files: tuple[RawFile, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -88,7 +78,8 @@ class RawFeed:
         column = self.config.interval_column
         if column is None or column not in self.frame:
             return None
-        return self.frame[column].to_numpy()[self.distinct.rows]
+        # Minutes in all: a factor from minutes to hours is rounded.
+        return np.round(self.frame[column].to_numpy()[self.distinct.rows] * 60.0) / 60.0
 
     @property
     def exact_duplicates(self) -> int:
@@ -134,12 +125,13 @@ def read_feed(data_dir: Path, config: DatasetConfig) -> RawFeed:
                 "searched": str(data_dir),
             },
         )
-    parts = [_read_file(path, path.relative_to(data_dir).as_posix(), config) for path in paths]
-    origin = np.repeat(np.arange(len(parts)), [len(frame) for frame, _ in parts])
-    frame = pd.concat([part for part, _ in parts], ignore_index=True)
-    frame["file"] = _categories(origin, [file.path for _, file in parts])
-    feed = RawFeed(config, frame, tuple(file for _, file in parts))
+    frame, files = _join(data_dir, paths, config)
+    require_one_symbol(frame, config)
+    frame, given_way = drop_unfinished(frame, config)
+    frame, unsettled = settled_rates(frame, config)
     require_agreement(frame, config)
+    frame, short_hours = hourly_bars(frame, config)
+    feed = RawFeed(config, frame, files, (*given_way, *unsettled, *short_hours))
     require_growth(feed.distinct, config, feed.paths)
     require_plausible(feed.distinct, config, feed.paths)
     return feed
@@ -163,6 +155,28 @@ def read_feeds(
         return {c.name: feed for c, feed in zip(wanted, pool.map(attempt, wanted), strict=True)}
 
 
+def _join(
+    data_dir: Path, paths: list[Path], config: DatasetConfig
+) -> tuple[pd.DataFrame, tuple[RawFile, ...]]:
+    """Read the files one by one into one frame; a column at a time, to hold no rows twice."""
+    parts: list[dict[str, pd.Series]] = []
+    files: list[RawFile] = []
+    for path in paths:
+        frame, file = read_file(path, path.relative_to(data_dir).as_posix(), config)
+        frame = last_announcements(frame, config)
+        parts.append({str(name): column for name, column in frame.items()})
+        files.append(file)
+    counts = [len(next(iter(part.values()))) for part in parts]
+    names = [name for name in parts[0] if all(name in part for part in parts)]
+    columns: dict[str, object] = {
+        name: pd.concat([part.pop(name) for part in parts], ignore_index=True) for name in names
+    }
+    columns["file"] = categories(
+        np.repeat(np.arange(len(parts)), counts), [file.path for file in files]
+    )
+    return pd.DataFrame(columns, copy=False), tuple(files)
+
+
 def _neighbours(data_dir: Path, glob: str) -> str:
     """What lies where the feed was looked for."""
     if not data_dir.is_dir():
@@ -170,110 +184,3 @@ def _neighbours(data_dir: Path, glob: str) -> str:
     folder = (data_dir / glob).parent
     names = sorted(path.name for path in folder.glob("*")) if folder.is_dir() else []
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "") or "nothing there"
-
-
-def _read_file(path: Path, name: str, config: DatasetConfig) -> tuple[pd.DataFrame, RawFile]:
-    shown = name.encode(errors="backslashreplace").decode()
-    if shown != name:
-        what = f"the name of the file {shown} is not UTF-8"
-        raise RejectedDataError("DATA-004", what, where=shown)
-    try:
-        with path.open("rb") as file:
-            data = _read_document(file, name) if config.is_document else _read_lines(file, name)
-    except OSError as error:
-        raise RejectedDataError(
-            "DATA-004", f"{name} cannot be read: {error.strerror}", where=name
-        ) from None
-    if config.is_document:
-        frame = parse_json(data, name, config)
-        require_limits(frame, config, name, None)
-    else:
-        frame = _parse_table(data, name, config)
-    return frame, RawFile(name, sha256(data), len(data), len(frame))
-
-
-def _read_lines(file: BinaryIO, name: str) -> bytes:
-    """Read in pieces, and stop where one has no line end: a broken file must not fill memory."""
-    pieces, lines = [], 0
-    while piece := file.read(LONGEST_LINE):
-        ends = piece.count(b"\n")
-        if not ends and len(piece) == LONGEST_LINE:
-            what = f"{name}: line {lines + 1} is longer than {LONGEST_LINE // 1024} kB"
-            raise RejectedDataError("DATA-015", what, where=name)
-        lines += ends
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _read_document(file: BinaryIO, name: str) -> bytes:
-    data = file.read(LARGEST_DOCUMENT + 1)
-    if len(data) > LARGEST_DOCUMENT:
-        what = f"{name} is larger than {LARGEST_DOCUMENT // 1024**2} MB"
-        raise RejectedDataError("DATA-015", what, where=name)
-    return data
-
-
-def _parse_table(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
-    rule = config.timestamp
-    assert rule is not None  # the model asks for one in every CSV feed
-    kinds: dict[str, pa.DataType] = {rule.column: pa.string()}
-    for raw, column in config.columns.items():
-        kinds[raw] = pa.string() if column.values == "date" else pa.float64()
-    kinds |= dict.fromkeys(config.identity, pa.dictionary(pa.int32(), pa.string()))
-    optional = {config.interval_column: pa.float64()} if config.interval_column else {}
-    table, first_line = parse_csv(data, file, kinds, optional)
-    kinds |= {name: kind for name, kind in optional.items() if name in table.column_names}
-    for name, expected in config.identity.items():
-        _require_identity(table[name], name, expected, file, first_line)
-    values: dict[str, object] = {}
-    for raw, kind in kinds.items():
-        if kind == pa.string():
-            values[raw] = to_index(_timestamps(table[raw], raw, rule, file, first_line))
-        elif kind == pa.float64():
-            values[raw] = _floats(table[raw])
-        else:
-            values[raw] = _categories(np.zeros(len(table), dtype=np.int64), [config.identity[raw]])
-    frame = pd.DataFrame(values)
-    require_values(frame, config, file, first_line)
-    require_limits(frame, config, file, first_line)
-    return frame
-
-
-def _categories(codes: Int64, names: list[str]) -> "pd.Categorical[str]":
-    return pd.Categorical.from_codes(codes, categories=pd.Index(names))
-
-
-def _floats(column: "pa.ChunkedArray") -> npt.NDArray[np.float64]:
-    return np.asarray(column.cast(pa.float64()).to_numpy(), dtype=np.float64)
-
-
-def _timestamps(
-    texts: "pa.ChunkedArray", column: str, rule: TimestampRule, file: str, first_line: int
-) -> Int64:
-    timestamps = parse_timestamps(texts)
-    wrong = timestamps == UNREADABLE
-    if rule.format == "date" and column == rule.column:
-        wrong |= timestamps % DAY_NS != 0
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        value = shown(texts[at].as_py() or "")
-        what = f"{file} is unreadable: line {first_line + at}, {column} is {value}"
-        raise RejectedDataError("DATA-004", what, where=file)
-    return timestamps
-
-
-def _require_identity(
-    column: "pa.ChunkedArray", name: str, expected: str, file: str, first_line: int
-) -> None:
-    values = pc.unique(column.cast(pa.string())).to_pylist()
-    if values == [expected]:
-        return
-    others = [shown(value) for value in values if value != expected]
-    rows = column.to_pylist()
-    at = next(i for i, value in enumerate(rows) if value != expected)
-    raise RejectedDataError(
-        "DATA-011",
-        f"{file} holds {name} {', '.join(others[:3])} from line {first_line + at} on "
-        f"in {sum(value != expected for value in rows)} rows, where {expected!r} belongs",
-        where=file,
-    )

@@ -1,5 +1,6 @@
 """What must hold of raw rows before anything is made of them, and their canonical form."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,15 +40,22 @@ class DistinctRows:
 
 def distinct_rows(frame: pd.DataFrame, config: DatasetConfig) -> DistinctRows:
     """Order the rows by time and keep the first of those that repeat a key."""
+    first, timestamps = first_of_each(frame, config)
+    values, columns = _values(frame, config)
+    has_time = config.kind is not Kind.RISK_PARAMS
+    return DistinctRows(timestamps, values[first], columns, first, has_time)
+
+
+def first_of_each(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, Int64]:
+    """Return the position of the first row of each key, in order of time, and their times [ns]."""
     order, same = _order(frame, config)
     first = order[np.concatenate(([True], ~same))] if len(order) else order
-    values, columns = _values(frame, config)
-    timestamps = _timestamps(frame, config)
-    has_time = config.kind is not Kind.RISK_PARAMS
-    return DistinctRows(timestamps[first], values[first], columns, first, has_time)
+    return first, row_times(frame, config)[first]
 
 
-def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_line: int) -> None:
+def require_values(
+    frame: pd.DataFrame, config: DatasetConfig, file: str, place: Callable[[int], str]
+) -> None:
     """Reject missing, non-positive (DATA-008) and infinite or missing other values (DATA-004)."""
     for raw, column in config.columns.items():
         if column.values == "date":
@@ -58,11 +66,11 @@ def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_
         if not wrong.any():
             continue
         at = int(np.argmax(wrong))
-        at_time = format_time(int(_timestamps(frame.iloc[[at]], config)[0]))
+        at_time = format_time(int(row_times(frame.iloc[[at]], config)[0]))
         kind = "no price" if positive else "no number"
         raise RejectedDataError(
             "DATA-008" if positive else "DATA-004",
-            f"{file}: line {first_line + at}, {at_time}: {raw} is {values[at]}, {kind}; "
+            f"{file}: {place(at)}, {at_time}: {raw} is {values[at]}, {kind}; "
             f"{int(wrong.sum())} such rows",
             where=file,
             offending=frame[wrong].head(SHOWN_ROWS),
@@ -72,9 +80,9 @@ def require_values(frame: pd.DataFrame, config: DatasetConfig, file: str, first_
 def require_agreement(frame: pd.DataFrame, config: DatasetConfig) -> None:
     """Reject one key with two different rows: DATA-006 within a file, DATA-007 between files."""
     order, same = _order(frame, config)
-    values, _ = _values(frame, config)
     first, second = order[:-1][same], order[1:][same]
-    differ = (values[first] != values[second]).any(axis=1)
+    values = [_values(frame.iloc[rows], config)[0] for rows in (first, second)]
+    differ = (values[0] != values[1]).any(axis=1)
     if not differ.any():
         return
     pair = frame.iloc[[first[differ][0], second[differ][0]]]
@@ -124,6 +132,8 @@ def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> Non
 def _order(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, npt.NDArray[np.bool_]]:
     """Rows by time and key, and whether each row but the first has the key of the one before."""
     keys = _keys(frame, config)
+    if len(keys) == 1 and (np.diff(keys[0]) > 0).all():
+        return np.arange(len(keys[0]), dtype=np.int64), np.zeros(max(len(keys[0]) - 1, 0), bool)
     order = np.lexsort(tuple(reversed(keys)))
     same = np.ones(max(len(order) - 1, 0), dtype=bool)
     for key in keys:
@@ -136,16 +146,17 @@ def _keys(frame: pd.DataFrame, config: DatasetConfig) -> list[Int64]:
     if config.kind is Kind.EXECUTION_COSTS:
         pairs = pd.factorize(frame["pair"], sort=True)[0]
         buckets = frame["size_bucket_usd"].to_numpy().astype(np.int64)
-        return [pairs.astype(np.int64), buckets, _timestamps(frame, config)]
+        return [pairs.astype(np.int64), buckets, row_times(frame, config)]
     if config.kind is Kind.RISK_PARAMS:
         return [pd.factorize(frame["parameter"], sort=True)[0].astype(np.int64)]
     if config.kind is Kind.REWARDS:
         starts = [raw for raw, column in config.columns.items() if column.to == "period_start"]
         return [_nanoseconds(frame[starts[0]])]
-    return [_timestamps(frame, config)]
+    return [row_times(frame, config)]
 
 
-def _timestamps(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
+def row_times(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
+    """Return the time of each row [ns], on its hour within the rule; zeros without time."""
     if config.kind is Kind.RISK_PARAMS:
         return np.zeros(len(frame), dtype=np.int64)
     if config.timestamp is None:

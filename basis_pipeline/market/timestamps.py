@@ -18,35 +18,95 @@ LATEST = pd.Timestamp("2100-01-01", tz="UTC").value
 UNREADABLE = np.iinfo(np.int64).min
 
 
-def parse_timestamps(texts: "pa.ChunkedArray[Any]") -> Int64:
-    """Nanoseconds since the epoch for each text, UNREADABLE where it is not a time.
+UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
-    Reads unix seconds and milliseconds and ISO 8601 with `Z`, an offset, both (`+00:00Z`, a
-    downloader's habit) or none, which means UTC.
+
+def parse_timestamps(
+    column: "pa.ChunkedArray[Any]", unit: str | None = None, utc_offset_hours: int = 0
+) -> Int64:
+    """Nanoseconds since the epoch for each value, UNREADABLE where it is not a time.
+
+    Reads typed times and whole numbers, and of texts: unix seconds, milliseconds, microseconds and
+    nanoseconds, each row by its own number of digits where no unit is stated, and ISO 8601 with
+    `Z`, ` UTC`, an offset, both (`+00:00Z`, a downloader's habit) or none, which means UTC.
+
+    Parameters
+    ----------
+    utc_offset_hours: the clock of times without a zone, less UTC.
     """
-    try:
-        zoned = pc.cast(texts, pa.timestamp("us", tz="UTC"))
-        timestamps = np.asarray(zoned.cast(pa.int64()).fill_null(UNREADABLE))
-    except pa.ArrowInvalid:
-        timestamps = _parse_mixed(texts)
+    microseconds = _microseconds(column, unit) - utc_offset_hours * HOUR_NS // 1000
     # Microseconds until here: a year far off would wrap round to a plausible one in nanoseconds.
-    plausible = (timestamps >= EARLIEST // 1000) & (timestamps < LATEST // 1000)
-    return np.where(plausible, timestamps * 1000, UNREADABLE)
+    plausible = (microseconds >= EARLIEST // 1000) & (microseconds < LATEST // 1000)
+    return np.where(plausible, microseconds * 1000, UNREADABLE)
 
 
-def _parse_mixed(texts: "pa.ChunkedArray[Any]") -> Int64:
-    """Microseconds by each text's own form: slower, for files that are not plain zoned ISO."""
+def _microseconds(column: "pa.ChunkedArray[Any]", unit: str | None) -> Int64:
+    kind = column.type
+    if pa.types.is_temporal(kind):
+        zoned = column.cast(pa.timestamp("us", kind.tz if pa.types.is_timestamp(kind) else None))
+        return _filled(zoned.cast(pa.int64()))
+    if pa.types.is_floating(kind):
+        return _of_numbers(_filled(pc.floor(pc.fill_null(column, 0.0)).cast(pa.int64())), unit)
+    if pa.types.is_integer(kind):
+        return _of_numbers(_filled(column.cast(pa.int64())), unit)
+    try:
+        return _of_numbers(_filled(column.cast(pa.string()).cast(pa.int64())), unit)
+    except pa.ArrowInvalid:
+        texts = pc.replace_substring_regex(column, r"[ ]?UTC$", "Z")
+    for text in (texts, pc.replace_substring_regex(texts, r"^(\d{4})\.(\d\d)\.", r"\1-\2-")):
+        for zone in ("UTC", None):
+            try:
+                return _filled(pc.cast(text, pa.timestamp("us", zone)).cast(pa.int64()))
+            except pa.ArrowInvalid:
+                continue
+    return _parse_mixed(texts, unit)
+
+
+def _filled(numbers: "pa.ChunkedArray[Any]") -> Int64:
+    return np.asarray(numbers.fill_null(UNREADABLE), dtype=np.int64)
+
+
+def _of_numbers(numbers: Int64, unit: str | None) -> Int64:
+    """Microseconds; what would overflow is unreadable."""
+    if unit == "ns":
+        return numbers // 1000
+    if unit is not None:
+        per = UNITS[unit]
+        return np.where(np.abs(numbers) < LATEST // per, numbers, UNREADABLE // per) * per
+    scale = np.select([numbers < 10**11, numbers < 10**14], [10**6, 10**3], 1)
+    return np.where(numbers < 10**17, np.maximum(numbers, 0) * scale, numbers // 1000)
+
+
+def unit_of_digits(text: str) -> str | None:
+    """Return the unit that a number of seconds since 1970 of so many digits is in."""
+    digits = text.strip().partition(".")[0]
+    if not digits.isdigit() or not 9 <= len(digits) <= 19:
+        return None
+    return next(
+        u for u, most in (("s", 11), ("ms", 14), ("us", 17), ("ns", 19)) if len(digits) <= most
+    )
+
+
+def _parse_mixed(texts: "pa.ChunkedArray[Any]", unit: str | None) -> Int64:
+    """Microseconds by each text's own form: slower, for files of several forms."""
     series = pd.Series(texts.to_pylist(), dtype="object").fillna("").str.strip()
-    digits = series.str.fullmatch(r"\d{9,14}(\.0*)?").to_numpy(dtype=bool)
+    digits = series.str.fullmatch(r"(\d{9,18}|[1-4]\d{18})(\.\d*)?").to_numpy(dtype=bool)
     timestamps = np.full(len(series), UNREADABLE, dtype=np.int64)
-    numbers = series[digits].str.split(".").str[0].astype(np.int64).to_numpy()
-    timestamps[digits] = numbers * np.where(numbers < 10**11, 10**6, 10**3)
+    numbers = np.asarray(series[digits].str.split(".").str[0].to_numpy(), dtype=np.int64)
+    timestamps[digits] = _of_numbers(numbers, unit)
     iso = series[~digits].str.replace(r"([+-]\d\d:?\d\d)Z$", r"\1", regex=True)
     parsed = pd.to_datetime(iso, utc=True, format="ISO8601", errors="coerce")
     whole_day = iso.str.match(r"\d{4}-\d\d-\d\d").to_numpy(dtype=bool)
     microseconds = parsed.dt.as_unit("us").astype(np.int64).to_numpy()
     timestamps[~digits] = np.where(whole_day & parsed.notna(), microseconds, UNREADABLE)
     return timestamps
+
+
+def opens(closes: Int64, step: int) -> Int64:
+    """Turn close times into open times, ns; 00:59:59.999 closes the bar that 01:00 does."""
+    last = closes % SECOND_NS >= SECOND_NS - 1_000_000
+    return np.where(last, closes // SECOND_NS * SECOND_NS + SECOND_NS, closes) - step
 
 
 def snap(timestamps: Int64, rule: TimestampRule) -> Int64:

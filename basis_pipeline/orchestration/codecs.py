@@ -22,7 +22,8 @@ from basis_pipeline.files import write_atomically
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.findings import Findings
 from basis_pipeline.market.panel_file import read_panel, write_panel
-from basis_pipeline.market.raw import RawFeed, RawFile
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.raw_file import RawFile
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window
 from basis_pipeline.orchestration.failures import error_metadata
@@ -75,7 +76,8 @@ def _of_table(
 
 
 def _decoded_feed(config: DatasetConfig, frame: pd.DataFrame, rest: dict[str, Any]) -> RawFeed:
-    return RawFeed(config, frame, tuple(RawFile(**file) for file in rest["files"]))
+    files = tuple(RawFile(**file) for file in rest["files"])
+    return RawFeed(config, frame, files, tuple(rest["remarks"]))
 
 
 def _facts_of_dataset(dataset: Dataset) -> dict[str, Any]:
@@ -116,7 +118,10 @@ def _decoded_rejection(content: str) -> BasisError:
     return error_from_code(**parts)
 
 
-RAW = _of_table(lambda feed: {"files": [asdict(file) for file in feed.files]}, _decoded_feed)
+RAW = _of_table(
+    lambda feed: {"files": [asdict(file) for file in feed.files], "remarks": feed.remarks},
+    _decoded_feed,
+)
 DATASET = _of_table(_facts_of_dataset, _decoded_dataset)
 SLICE = _of_text(".json", lambda value: value.canonical, ModeSlice.model_validate_json)
 PANEL = Codec(".parquet", lambda path, value: write_panel(value, path), read_panel)
