@@ -129,6 +129,6 @@ def scenario_checks(rows: pd.DataFrame, scenarios: ScenarioSet) -> list[Verdict]
 
     Parameters
     ----------
-    rows: all of them, with the figures `JUDGED`, as `runs.sweep.read_rows` gives them.
+    rows: all of them, with the figures `JUDGED`, as `backtests.sweep.read_rows` gives them.
     """
     return [reconciles(rows), within_limits(rows, scenarios)]

@@ -51,6 +51,7 @@ def write_report(
         keys=[key for key in study.scenarios.keys if key in rows],
         worst=first,
         verdicts=verdicts,
+        inputs=study.verdicts,
         links=links,
         folds=folds,
     )

@@ -14,7 +14,7 @@ from basis_pipeline.reports.plot_theme import css, figure
 from basis_pipeline.reports.table import Link, Table
 from basis_pipeline.results.definitions import DASH, FIGURES, percent
 from basis_pipeline.results.metrics import Floats
-from basis_pipeline.verdict import Status, Verdict
+from basis_pipeline.verdict import Status, Verdict, input_warnings
 
 FIGURE = "total_return"  # what the key charts show
 SPREAD = ("total_return", "max_drawdown")
@@ -32,6 +32,7 @@ def scenarios_html(
     keys: Sequence[str],
     worst: pd.DataFrame,
     verdicts: Sequence[Verdict],
+    inputs: Sequence[Verdict],
     links: Mapping[int, str],
     folds: pd.DataFrame | None = None,
 ) -> str:
@@ -39,8 +40,9 @@ def scenarios_html(
 
     Parameters
     ----------
-    rows: of `runs.sweep.read_rows`. keys: the numbers swept, columns of `rows`.
-    worst: the rows to look at first, as `runs.scenario_checks.worst` orders them.
+    rows: of `backtests.sweep.read_rows`. keys: the numbers swept, columns of `rows`.
+    worst: the rows to look at first, as `backtests.scenario_checks.worst` orders them.
+    verdicts: of the study. inputs: of the datasets that it read.
     links: addresses of the full tear sheets of scenarios, by index.
     folds: of a walk-forward, as its result has them.
     """
@@ -66,8 +68,11 @@ def scenarios_html(
         title=title,
         what=f"{what} {len(rows):,} scenarios.",
         banners=[
-            Banner(LEVELS[verdict.status], verdict.check, verdict.message)
-            for verdict in in_order(with_status(verdicts, *LEVELS))
+            *(
+                Banner(LEVELS[verdict.status], verdict.check, verdict.message)
+                for verdict in in_order(with_status(verdicts, *LEVELS))
+            ),
+            *([Banner("warn", "Inputs", warned)] if (warned := input_warnings(inputs)) else []),
         ],
         sections=sections,
         footer=(

@@ -47,6 +47,7 @@ def page(rows: pd.DataFrame, **more: Any) -> tuple[str, dict[str, Any]]:
             judge("worst_case", "ERROR", False, "outside 3"),
             judge("other", "ERROR", True, ""),
         ],
+        "inputs": [],
         "links": {},
     }
     html = scenarios_html(rows, WRITTEN, **{**options, **more})
@@ -86,6 +87,14 @@ def test_the_worst_are_linked_and_failed_gates_cannot_be_overlooked() -> None:
     assert f'<a href="sheet-{first}.html">{first}</a>' in html
     assert html.count('href="sheet-') == 1
     assert html.index('role="alert"') < html.index("<h2")
+
+
+def test_warnings_of_the_inputs_are_on_the_page() -> None:
+    """A reader of the page learns what the figures rest on without looking at the data audit."""
+    warning = judge("outliers", "WARN", False, "3 steps", asset="dataset/binance_funding")
+    html, _ = page(rows_of(), inputs=[warning])
+    assert "Inputs with warnings: binance_funding (outliers)." in html
+    assert "Inputs with warnings" not in page(rows_of())[0]
 
 
 def test_a_set_without_numbers_has_a_page_too() -> None:

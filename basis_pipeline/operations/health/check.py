@@ -175,7 +175,7 @@ def _mode(configs: Configs, mode: str) -> Finding:
 
 
 def _datasets_of(configs: Configs, mode: str) -> Iterable[str]:
-    """List the feeds a mode reads; of a broken one nobody knows."""
+    """List the feeds that a mode reads; none where its configuration is broken."""
     try:
         return slice_mode(configs, mode).datasets
     except BasisError:
