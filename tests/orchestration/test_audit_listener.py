@@ -41,9 +41,9 @@ def of_the_platform(event: Event) -> bool:
     return event.component.startswith(("health", "platform"))
 
 
-def test_a_run_is_explained_by_its_trail(place: Place) -> None:
+def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place: Place) -> None:
     """Request, configuration, data, verdicts and result of a mode, found by mode and by run."""
-    outcome = place.run(*MODES)
+    place = shared_place
     started = trail(place, "run_started", mode="btc_basis")
     (run_id,) = {event.run_id for event in started}
     assert {event.run_id for event in trail(place, mode="btc_basis")} == {run_id}

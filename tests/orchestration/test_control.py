@@ -53,10 +53,9 @@ def fingerprints(directory: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_a_broken_delivery_alerts_then_halts_and_a_person_brings_work_back(place: Place) -> None:
+def test_a_broken_delivery_alerts_then_halts_and_a_person_brings_work_back(ran: Place) -> None:
     """Results stay as they are; reports still run; three failures in a row are a halt."""
-    settings = place.request().settings
-    assert place.run(MODE).modes[0].run_id
+    place, settings = ran, ran.request().settings
     assert emergency.read_state(settings).version == 0
     before = fingerprints(place.results / "runs")
     (rates,) = place.data.glob(RATES)
@@ -113,10 +112,9 @@ def test_after_a_shutdown_nothing_is_read_nor_written(place: Place) -> None:
     assert shown(place)[1].startswith("SHUTDOWN since")
 
 
-def test_a_state_that_cannot_be_read_refuses_and_is_seen(place: Place) -> None:
+def test_a_state_that_cannot_be_read_refuses_and_is_seen(ran: Place) -> None:
     """Nobody knows whether work may go on: the backtest does not, and the check says why."""
-    settings = place.request().settings
-    assert place.run(MODE).modes[0].run_id
+    place, settings = ran, ran.request().settings
     emergency.halt(settings, reason="odd fills", by="ann")
     for suffix in ("", "-wal", "-shm"):
         (place.results / f"runs.sqlite{suffix}").unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
-from basis_pipeline.orchestration.metadata import equity_plot, headlines, table, version_of
+from basis_pipeline.orchestration.metadata import headlines, table, version_of
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of, input_gates
 from basis_pipeline.orchestration.resources import RunOptions
@@ -82,7 +82,6 @@ def _tear_sheet(
             data_version=dg.DataVersion(result.run_id),
             metadata={
                 "page": dg.MetadataValue.path(page),
-                "equity": equity_plot(result),
                 "gates": worst(verdicts).value,
                 **headlines(result),
             },
