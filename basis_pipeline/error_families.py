@@ -34,7 +34,7 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "CONFIG": Family(13, 1, "environment and configuration files"),
+    "CONFIG": Family(14, 1, "environment and configuration files"),
     "CONFIG-MGR": Family(
         8,
         1,

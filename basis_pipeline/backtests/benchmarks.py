@@ -1,4 +1,4 @@
-"""What the same money would have grown to elsewhere: the lending rate, and Ethena's sUSDe."""
+"""What the same money would have grown to elsewhere: at the lending rate, or in a benchmark."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from basis_pipeline.config import Configs, ModeSlice
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
@@ -19,12 +20,12 @@ LENDING = "lending"
 def benchmark_names(mode_slice: ModeSlice, configs: Configs) -> dict[str, str]:
     """Benchmark → dataset, of the slice's share class. None of them has to exist."""
     share_class = mode_slice.share_class
-    names = {LENDING: f"aave_{share_class.lending_token.lower()}_rates"}
-    if share_class.benchmark_dataset is not None:
-        names[share_class.benchmark_dataset.removesuffix("_benchmark")] = (
-            share_class.benchmark_dataset
-        )
-    return {label: name for label, name in names.items() if name in configs.datasets}
+    lent = {"venue": mode_slice.mode.lending.protocol, "token": share_class.lending_token}
+    names = {LENDING: configs.matching(Kind.LENDING_RATES, **lent)}
+    if share_class.benchmark is not None:
+        label = share_class.benchmark.lower()
+        names[label] = configs.matching(Kind.BENCHMARK, token=share_class.benchmark)
+    return {label: found[0] for label, found in names.items() if len(found) == 1}
 
 
 def benchmark_table(
@@ -50,7 +51,7 @@ def benchmark_table(
 
 def _growth(label: str, dataset: Dataset, window: Window) -> Floats:
     if label == LENDING:
-        token = dataset.name.removeprefix("aave_").removesuffix("_rates").upper()
+        token = str(dataset.config.of.token)
         index = MarketValues({dataset.name: dataset}).liquidity_index(token, window.hours.asi8)
         growth: Floats = index / index[0]
         return growth

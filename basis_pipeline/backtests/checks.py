@@ -213,7 +213,8 @@ def _pool_share(run: Finished) -> Found:
     per_unit = {
         f"{protocol}:aToken:a{mode.lending.token}": panel.lending_index / panel.pool_supplied,
         f"{protocol}:aToken:a{mode.staking.lst}": panel.collateral_index / panel.pool_collateral,
-        f"{protocol}:debtToken:debtWETH": panel.borrow_index / panel.pool_borrowed,
+        f"{protocol}:debtToken:debt{run.mode_slice.debt_token}": panel.borrow_index
+        / panel.pool_borrowed,
     }
     shares = {key: held[key].to_numpy() * unit for key, unit in per_unit.items() if key in held}
     if not shares:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from basis_pipeline.backtests.benchmarks import benchmark_names
 from basis_pipeline.config import Configs, ModeSlice
-from basis_pipeline.config.dataset import Kind
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
-from basis_pipeline.market.peers import compare_all, venue_of
+from basis_pipeline.market.peers import compare_all
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.window import Window
 
@@ -69,5 +69,5 @@ def parameter_files(configs: Configs, mode_slice: ModeSlice) -> list[str]:
     return [
         name
         for name, config in configs.datasets.items()
-        if config.kind is Kind.RISK_PARAMS and venue_of(config, mode_slice.venues)
+        if config.kind is Kind.RISK_PARAMS and config.of.venue in mode_slice.venues
     ]

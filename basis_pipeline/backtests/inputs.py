@@ -113,6 +113,7 @@ def plain_run(mode_slice: ModeSlice) -> ModeSlice:
         share_class=mode_slice.share_class,
         venues=mode_slice.venues,
         datasets=mode_slice.datasets,
+        counts_as=mode_slice.counts_as,
     )
 
 

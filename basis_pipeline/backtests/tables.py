@@ -61,13 +61,14 @@ def positions_table(
     if mode.allocation.staking > 0:
         columns[_staked_key(mode_slice)] = rows["staked"]
     if mode.is_leveraged:
-        columns[f"{mode.lending.protocol}:debtToken:debtWETH"] = rows["debt"]
+        columns[f"{mode.lending.protocol}:debtToken:debt{mode_slice.debt_token}"] = rows["debt"]
     for r, token in enumerate(panel.reward_tokens):
         columns[f"wallet:BaseToken:{token}"] = tokens[:, r]
     for v, venue in enumerate(panel.venues):
-        columns[f"{venue}:Perp:{coin}USDT"] = perps["quantity"][:, v]
-        columns[f"{venue}:BaseToken:USDT"] = perps["balance"][:, v]
-        columns[f"{venue}:EntryPrice:{coin}USDT"] = perps["entry"][:, v]
+        quote = mode_slice.perp_quote(venue)
+        columns[f"{venue}:Perp:{coin}{quote}"] = perps["quantity"][:, v]
+        columns[f"{venue}:BaseToken:{quote}"] = perps["balance"][:, v]
+        columns[f"{venue}:EntryPrice:{coin}{quote}"] = perps["entry"][:, v]
     return pd.DataFrame({"timestamp": times, **columns})
 
 
@@ -96,14 +97,17 @@ def _legs(mode_slice: ModeSlice, panel: Panel) -> dict[np.int64, tuple[str, str]
     legs = {
         LEG_NONE: ("wallet", mode.share_class),
         LEG_LENDING: (mode.lending.protocol, f"a{mode.lending.token}"),
-        LEG_DEBT: (mode.lending.protocol, "debtWETH"),
-        LEG_SPOT: (mode.spot.venue, f"{mode.asset}USDT"),
+        LEG_DEBT: (mode.lending.protocol, f"debt{mode_slice.debt_token}"),
+        LEG_SPOT: (mode.spot.venue, f"{mode.asset}{mode_slice.spot_quote}"),
         LEG_LST: (issuer, mode.staking.lst),
     }
     for r, token in enumerate(panel.reward_tokens):
         legs[LEG_REWARD + r] = (issuer, token)
     for v, venue in enumerate(panel.venues):
-        legs[LEG_REWARD + len(panel.reward_tokens) + v] = (venue, f"{mode.asset}USDT-PERP")
+        legs[LEG_REWARD + len(panel.reward_tokens) + v] = (
+            venue,
+            f"{mode.asset}{mode_slice.perp_quote(venue)}-PERP",
+        )
     return legs
 
 

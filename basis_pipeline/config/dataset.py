@@ -1,33 +1,16 @@
 """The catalogue's model: what a feed of raw files is, and what may be done about its defects."""
 
-from enum import StrEnum
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from basis_pipeline.config.base import Hours, Name, StrictModel
 from basis_pipeline.config.file_format import FileFormat
+from basis_pipeline.config.universe import BARS, Kind, Of
 
 MAX_INTERPOLATION_HOURS = 3
 
 
-class Kind(StrEnum):
-    """What a dataset holds; its frame, its grid of timestamps and its checks follow from it."""
-
-    PERP_BARS = "perp_bars"
-    SPOT_BARS = "spot_bars"
-    FUNDING = "funding"
-    AAVE_RATES = "aave_rates"
-    ORACLE = "oracle"
-    PEG = "peg"
-    GAS = "gas"
-    EXECUTION_COSTS = "execution_costs"
-    REWARDS = "rewards"
-    BENCHMARK = "benchmark"
-    RISK_PARAMS = "risk_params"
-
-
-BARS = (Kind.PERP_BARS, Kind.SPOT_BARS)
 DOCUMENTS = (Kind.EXECUTION_COSTS, Kind.RISK_PARAMS)
 
 
@@ -196,6 +179,7 @@ class DatasetConfig(StrictModel):
 
     Parameters
     ----------
+    of: what the dataset is of; what reads it finds it by that.
     glob: the feed's files, below the data directory.
     preset, format: how the files are written: the name of a publisher's form in `presets/`, and
         what differs from it, or from a plain CSV file.
@@ -211,7 +195,7 @@ class DatasetConfig(StrictModel):
     """
 
     name: Name
-    kind: Kind
+    of: Of
     description: str
     owner: str
     glob: str
@@ -229,6 +213,11 @@ class DatasetConfig(StrictModel):
     outliers: tuple[OutlierBounds, ...] = ()
     limits: dict[Name, tuple[float, float]] = Field(default_factory=dict)
     agreement: Agreement | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the dataset holds."""
+        return self.of.kind
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -299,13 +288,13 @@ REWARD_TOTALS = (
     "tokens_total",
     "units_restaked",
     "units_not_restaked",
-    "stated_per_eeth",
+    "stated_per_unit",
 )
 _CANONICAL: dict[Kind, tuple[str, ...]] = {
     Kind.PERP_BARS: ("open", "high", "low", "close", "volume"),
     Kind.SPOT_BARS: ("open", "high", "low", "close", "volume"),
     Kind.FUNDING: ("funding_rate",),
-    Kind.AAVE_RATES: (
+    Kind.LENDING_RATES: (
         "liquidity_index",
         "variable_borrow_index",
         "liquidity_rate",
@@ -317,6 +306,6 @@ _CANONICAL: dict[Kind, tuple[str, ...]] = {
     Kind.ORACLE: ("oracle_rate",),
     Kind.PEG: ("market_rate",),
     Kind.GAS: ("base_fee_gwei", "priority_fee_p50_gwei"),
-    Kind.REWARDS: ("period_start", "period_end", "tokens_per_eeth"),
+    Kind.REWARDS: ("period_start", "period_end", "tokens_per_unit"),
     Kind.BENCHMARK: ("apr",),
 }

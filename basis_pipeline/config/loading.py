@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.mode import ModeConfig
+from basis_pipeline.config.universe import Kind, Of, Wanted, find, matching
 from basis_pipeline.config.venue import ShareClass, Venue
 from basis_pipeline.errors import ConfigError, error_from_code
 
@@ -32,6 +33,7 @@ class Configs:
     modes: the files, unsliced.
     broken: file below the directory, as `modes/x.yaml` → why it cannot be used. What needs such a
         file raises that error; everything else is as if the file were not there.
+    broken_of: what a broken dataset file is of, as far as that can be read.
     """
 
     modes: Mapping[str, ModeConfig]
@@ -39,6 +41,7 @@ class Configs:
     share_classes: Mapping[str, ShareClass]
     datasets: Mapping[str, DatasetConfig]
     broken: Mapping[str, ConfigError] = field(default_factory=dict)
+    broken_of: Mapping[str, Of] = field(default_factory=dict)
 
     @property
     def mode_names(self) -> list[str]:
@@ -63,6 +66,37 @@ class Configs:
                 context={"required": f"mode {name}", "expected": f"configs/modes/{name}.yaml"},
             )
         return self.modes[name]
+
+    def find(self, kind: Kind, **keys: Wanted) -> DatasetConfig:
+        """Return the dataset that is of this; several values for a key in order of preference.
+
+        Raises
+        ------
+        ConfigError: CONFIG-009 when there is none, CONFIG-014 when there are several. The error of
+            a broken file, when what is looked for is in it or may be.
+        """
+        try:
+            return self.datasets[find(self.of, kind, keys)]
+        except ConfigError as error:
+            if error.code == "CONFIG-009":
+                self._raise_if_broken_file_fits(kind, keys)
+            raise
+
+    def matching(self, kind: Kind, **keys: Wanted) -> list[str]:
+        """Names of all datasets that are of this, sorted."""
+        return matching(self.of, kind, keys)
+
+    @property
+    def of(self) -> dict[str, Of]:
+        """What each dataset is of."""
+        return {name: config.of for name, config in self.datasets.items()}
+
+    def _raise_if_broken_file_fits(self, kind: Kind, keys: Mapping[str, Wanted]) -> None:
+        files = [file for file in self.broken if file.startswith("datasets/")]
+        known = [f for f in files if f in self.broken_of and self.broken_of[f].fits(kind, keys)]
+        unknown = [file for file in files if file not in self.broken_of]
+        for file in (*known, *unknown):
+            self.raise_if_broken("datasets", Path(file).stem)
 
     def raise_if_broken(self, directory: str, name: str) -> None:
         """Raise the error of a file that cannot be used."""
@@ -246,7 +280,18 @@ def load_configs(config_dir: Path) -> Configs:
             broken_datasets[file] = ConfigError("CONFIG-009", what, where=file)
             del datasets[name]
     broken = {**broken_modes, **broken_venues, **broken_classes, **broken_datasets}
-    return Configs(modes, venues, classes, datasets, broken)
+    of = {file: _of(config_dir / file) for file in broken_datasets}
+    broken_of = {file: known for file, known in of.items() if known is not None}
+    return Configs(modes, venues, classes, datasets, broken, broken_of)
+
+
+def _of(path: Path) -> Of | None:
+    """What a dataset file that cannot be used says it is of; None when even that is unreadable."""
+    try:
+        content = parse_yaml(path.read_text(), path.name)
+        return validate(Of, content["of"], path.name)
+    except (ConfigError, OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def canonical_json(model: BaseModel) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from basis_pipeline.config.base import Name, Positive, Share, StrictModel
+from basis_pipeline.config.universe import Symbol
 
 
 class Allocation(StrictModel):
@@ -30,7 +31,7 @@ class Allocation(StrictModel):
 class Lending(StrictModel):
     """What is supplied to a lending protocol, and to which."""
 
-    token: Literal["USDT", "WETH"]
+    token: Symbol
     protocol: str
 
 
@@ -43,7 +44,7 @@ class Spot(StrictModel):
 class Staking(StrictModel):
     """The liquid staking token held, and the leverage on it."""
 
-    lst: str
+    lst: Symbol
     target_ltv: Annotated[float, Field(ge=0.0, lt=1.0)]
     max_ltv: Annotated[float, Field(gt=0.0, lt=1.0)]
     flash_fee_bps: Annotated[float, Field(ge=0.0, le=100.0)]
@@ -160,8 +161,8 @@ class ModeConfig(StrictModel):
 
     mode: Name
     description: str
-    share_class: Literal["USDT", "ETH"]
-    asset: Literal["USDT", "BTC", "ETH"]
+    share_class: Symbol
+    asset: Symbol
     allocation: Allocation
     lending: Lending
     spot: Spot
@@ -182,7 +183,7 @@ class ModeConfig(StrictModel):
 
     @property
     def is_leveraged(self) -> bool:
-        """Whether the mode borrows against its staked ETH."""
+        """Whether the mode borrows against what it has staked."""
         return self.allocation.staking > 0.0 and self.staking.target_ltv > 0.0
 
     @property

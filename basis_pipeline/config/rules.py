@@ -29,19 +29,23 @@ def staking_venue(lst: str, configs: Configs) -> StakingProtocol | None:
 
 def _share_class_fits(mode: ModeConfig, configs: Configs) -> Iterator[str]:
     share_class = configs.share_classes[mode.share_class]
-    if mode.allocation.lending > 0 and mode.lending.token != share_class.lending_token:
-        yield f"lending.token must be {share_class.lending_token} in the {mode.share_class} class"
-    if mode.share_class == "ETH" and mode.asset != "ETH":
-        yield f"asset {mode.asset} cannot be held in the ETH class"
-    if mode.share_class == "ETH" and mode.allocation.spot > 0:
-        yield "allocation.spot buys the asset with the share class's currency: ETH buys no ETH"
+    lender, token = configs.venues.get(mode.lending.protocol), mode.lending.token
+    coin = lender.tokens.get(token, token) if isinstance(lender, LendingProtocol) else token
+    if mode.allocation.lending > 0 and coin not in share_class.currencies:
+        yield f"lending.token {token} counts as {coin}, which is not at par with {mode.share_class}"
+    if mode.allocation.spot > 0 and mode.asset in share_class.currencies:
+        yield (
+            f"allocation.spot buys the asset with the share class's currency: {mode.share_class} "
+            f"buys no {mode.asset}"
+        )
 
 
 def _exposure_has_an_asset(mode: ModeConfig, configs: Configs) -> Iterator[str]:
-    if mode.allocation.staking > 0 and mode.asset != "ETH":
-        yield f"allocation.staking stakes ETH, asset says {mode.asset}"
-    if mode.allocation.spot > 0 and mode.asset == "USDT":
-        yield "allocation.spot needs an asset other than USDT"
+    issuer = staking_venue(mode.staking.lst, configs)
+    if mode.allocation.staking > 0 and issuer and issuer.underlying != mode.asset:
+        yield (
+            f"staking.lst {mode.staking.lst} stakes {issuer.underlying}, asset says {mode.asset}"
+        )
     if mode.buys_asset:
         venue = configs.venues.get(mode.spot.venue)
         if not isinstance(venue, Exchange | DecentralisedExchange):
@@ -55,10 +59,10 @@ def _hedge_is_whole(mode: ModeConfig, configs: Configs) -> Iterator[str]:
     total = sum(mode.hedge.venues.values())
     if abs(total - 1.0) > _TOLERANCE:
         yield f"hedge.venues weights sum to {total:g}, not 1"
-    if mode.share_class != "USDT":
-        yield "hedge.ratio > 0 needs the USDT class: perpetuals are margined in USDT"
     if weights.spot + weights.staking <= 0:
         yield "hedge.ratio > 0 with neither spot nor staking: there is nothing to hedge"
+    if mode.asset in configs.share_classes[mode.share_class].currencies:
+        yield f"hedge.ratio > 0 in the {mode.share_class} class: {mode.asset} needs no hedge there"
     if weights.lending + weights.spot + weights.staking >= 1:
         yield "a hedged mode needs allocation.lending + spot + staking < 1: the rest is margin"
     for name in mode.hedge.venues:

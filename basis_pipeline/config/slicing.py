@@ -11,6 +11,7 @@ from basis_pipeline.config.loading import Configs, canonical_json
 from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.config.overrides import apply_overrides
 from basis_pipeline.config.rules import require_sound, staking_venue
+from basis_pipeline.config.universe import USD, Kind, Of, Wanted, find
 from basis_pipeline.config.venue import (
     Exchange,
     LendingProtocol,
@@ -20,18 +21,24 @@ from basis_pipeline.config.venue import (
 )
 from basis_pipeline.errors import ConfigError
 
+Need = tuple[Kind, dict[str, Wanted]]
+
 
 class ModeSlice(StrictModel):
     """A mode with its share class, the venues it touches and the datasets it reads.
 
-    `datasets` holds the datasets read directly; what a repair may substitute from is named in
-    their policies and is read only where there is a hole.
+    Parameters
+    ----------
+    datasets: those read directly; what a repair may substitute from is named in their policies and
+        is read only where there is a gap.
+    counts_as: token or currency → the coin or currency of which it counts as one unit.
     """
 
     mode: ModeConfig
     share_class: ShareClass
     venues: dict[str, Venue]
     datasets: dict[str, DatasetConfig]
+    counts_as: dict[str, str]
 
     @property
     def name(self) -> str:
@@ -62,9 +69,36 @@ class ModeSlice(StrictModel):
 
     @property
     def reward_tokens(self) -> tuple[str, ...]:
-        """Tokens credited to the staked ETH; empty when rewards are off."""
+        """Tokens credited to what is staked, sorted; empty when rewards are off."""
         protocol = self.staking_protocol
-        return protocol.reward_tokens if protocol and self.mode.rewards.enabled else ()
+        return tuple(sorted(protocol.rewards)) if protocol and self.mode.rewards.enabled else ()
+
+    @property
+    def debt_token(self) -> str:
+        """The token borrowed against what is staked; empty when nothing is."""
+        protocol = self.lending_protocol if self.mode.is_leveraged else None
+        return protocol.emode[self.mode.staking.lst].debt if protocol else ""
+
+    @cached_property
+    def of(self) -> dict[str, Of]:
+        """What each dataset is of."""
+        return {name: config.of for name, config in self.datasets.items()}
+
+    def find(self, kind: Kind, **keys: Wanted) -> Of:
+        """What the one dataset of this is of. Raises ConfigError as `universe.find`."""
+        return self.of[find(self.of, kind, keys)]
+
+    @property
+    def spot_quote(self) -> str:
+        """The currency in which the asset's spot price is quoted; the numeraire without one."""
+        if not self.mode.buys_asset:
+            return self.mode.share_class
+        venue = self.mode.spot.venue
+        return str(self.find(Kind.SPOT_BARS, venue=venue, base=self.mode.asset).quote)
+
+    def perp_quote(self, venue: str) -> str:
+        """The currency in which the perpetual at a hedge venue is quoted and margined."""
+        return str(self.find(Kind.PERP_BARS, venue=venue, base=self.mode.asset).quote)
 
     @property
     def hedge_exchanges(self) -> tuple[Exchange, ...]:
@@ -85,30 +119,111 @@ def _venues(mode: ModeConfig, configs: Configs) -> Iterator[str]:
     yield from mode.hedge_venues
 
 
-def _datasets(mode: ModeConfig, reward_tokens: tuple[str, ...]) -> Iterator[str]:
-    coin, lst, weights = mode.asset.lower(), mode.staking.lst.lower(), mode.allocation
+def _needs(mode: ModeConfig, configs: Configs, venues: Mapping[str, Venue]) -> Iterator[Need]:
+    """What the mode's datasets must be of, but for what its costs need."""
+    lst, weights = mode.staking.lst, mode.allocation
+    protocol = {"venue": mode.lending.protocol}
+    market: dict[str, Wanted] = {
+        "base": mode.asset,
+        "quote": configs.share_classes[mode.share_class].currencies,
+    }
     if weights.lending > 0:
-        yield f"aave_{mode.lending.token.lower()}_rates"
+        yield Kind.LENDING_RATES, {**protocol, "token": mode.lending.token}
     if mode.buys_asset:
-        yield f"{mode.spot.venue}_{coin}usdt_spot"
+        yield Kind.SPOT_BARS, {"venue": mode.spot.venue, **market}
     if weights.staking > 0:
-        yield f"{lst}_oracle"
-        yield f"{lst}_peg"
+        yield Kind.ORACLE, {"lst": lst}
+        yield Kind.PEG, {"lst": lst}
     if mode.is_leveraged:
-        yield f"aave_{lst}_rates"
-        yield "aave_weth_rates"
+        lender = venues[mode.lending.protocol]
+        assert isinstance(lender, LendingProtocol)  # a rule of the configuration
+        yield Kind.LENDING_RATES, {**protocol, "token": lst}
+        yield Kind.LENDING_RATES, {**protocol, "token": lender.emode[lst].debt}
     for venue in mode.hedge_venues:
-        yield f"{venue}_{coin}usdt_perp"
-        yield f"{venue}_{coin}usdt_funding"
-    for token in reward_tokens:
-        yield f"{token.lower()}_rewards"
-        yield f"uniswapv3_{token.lower()}weth_spot"
-    if mode.costs.enabled:
-        yield "ethereum_gas"
-        if mode.costs.model == "table" and weights.spot + weights.staking > 0:
-            yield "execution_costs"
-        if not (mode.asset == "ETH" and mode.buys_asset):
-            yield "aave_weth_rates"  # gas is paid in ETH; without a spot series, at Aave's price
+        yield Kind.PERP_BARS, {"venue": venue, **market}
+        yield Kind.FUNDING, {"venue": venue, **market}
+    issuer = staking_venue(lst, configs) if weights.staking > 0 and mode.rewards.enabled else None
+    for token, venue in issuer.rewards.items() if issuer else ():
+        yield Kind.REWARDS, {"token": token}
+        yield Kind.SPOT_BARS, {"venue": venue, "base": token}
+
+
+def _cost_datasets(
+    mode: ModeConfig, configs: Configs, venues: Mapping[str, Venue]
+) -> Iterator[DatasetConfig]:
+    """Gas and execution costs, and what prices gas and the currency in USD.
+
+    Without a spot series of its own, a coin has the price that the lending protocol gives it, or
+    that of a spot series where the protocol has no rates of it.
+    """
+    if not mode.costs.enabled:
+        return
+    share_class = configs.share_classes[mode.share_class]
+    on_chain = [v.chain for v in venues.values() if not isinstance(v, Exchange)]
+    gas = configs.find(Kind.GAS, chain=next(iter(on_chain), share_class.chain))
+    yield gas
+    if mode.costs.model == "table" and mode.allocation.spot + mode.allocation.staking > 0:
+        yield configs.find(Kind.EXECUTION_COSTS)
+    known = {USD, *(share_class.currencies if USD in share_class.at_par else ())}
+    known |= {mode.asset} if mode.buys_asset else set()
+    for coin in dict.fromkeys((str(gas.of.token), mode.share_class)):
+        if coin not in known:
+            yield _priced_in_usd(coin, mode, configs)
+
+
+def _priced_in_usd(coin: str, mode: ModeConfig, configs: Configs) -> DatasetConfig:
+    lender = configs.venues[mode.lending.protocol]
+    reserves = lender.tokens.items() if isinstance(lender, LendingProtocol) else ()
+    tokens = tuple(token for token, counts_as in reserves if counts_as == coin)
+    try:
+        return configs.find(Kind.LENDING_RATES, venue=lender.venue, token=tokens)
+    except ConfigError as error:
+        quotes = (*configs.share_classes[mode.share_class].currencies, USD)
+        if error.code != "CONFIG-009" or not configs.matching(
+            Kind.SPOT_BARS, base=coin, quote=quotes
+        ):
+            raise
+    return configs.find(Kind.SPOT_BARS, base=coin, quote=quotes)
+
+
+def _datasets(
+    mode: ModeConfig, configs: Configs, venues: Mapping[str, Venue]
+) -> dict[str, DatasetConfig]:
+    """Find every dataset the mode needs; what is missing is reported together."""
+    found, missing = list[DatasetConfig](), list[ConfigError]()
+    for kind, keys in _needs(mode, configs, venues):
+        try:
+            found.append(configs.find(kind, **keys))
+        except ConfigError as error:
+            if error.code != "CONFIG-009":
+                raise
+            missing.append(error)
+    if len(missing) > 1:
+        raise ConfigError(
+            "CONFIG-009",
+            f"mode {mode.mode} lacks {len(missing)} datasets: "
+            + "; ".join(error.what for error in missing),
+            where="configs/datasets/",
+            available="; ".join(error.available for error in missing),
+            action="; ".join(error.action for error in missing),
+        )
+    if missing:
+        raise missing[0]
+    found += _cost_datasets(mode, configs, venues)
+    return {config.name: config for config in sorted(found, key=lambda config: config.name)}
+
+
+def _counts_as(
+    mode: ModeConfig, configs: Configs, datasets: Mapping[str, DatasetConfig]
+) -> dict[str, str]:
+    lender = configs.venues[mode.lending.protocol]
+    reserves = lender.tokens if isinstance(lender, LendingProtocol) else {}
+    tokens = {config.of.token for config in datasets.values()}
+    wrapped = {t: coin for t, coin in reserves.items() if t in tokens and t != coin}
+    return {
+        **dict.fromkeys(configs.share_classes[mode.share_class].at_par, mode.share_class),
+        **wrapped,
+    }
 
 
 def slice_mode(
@@ -120,31 +235,16 @@ def slice_mode(
     ------
     ConfigError: that of a broken file the mode needs, CONFIG-007 unknown mode, CONFIG-010,
         CONFIG-MGR-003 or CONFIG-005 an unusable override, CONFIG-008 an unknown venue, CONFIG-006 a
-        broken rule, CONFIG-009 a dataset missing from the catalogue.
+        broken rule, CONFIG-009 a dataset that no file describes, CONFIG-014 one that several do.
     """
     mode = apply_overrides(configs.mode(name), overrides or {})
     require_sound(mode, configs)
     venues = {venue: configs.venues[venue] for venue in sorted(set(_venues(mode, configs)))}
-    stakers = [v for v in venues.values() if isinstance(v, StakingProtocol)]
-    rewards = stakers[0].reward_tokens if stakers and mode.rewards.enabled else ()
-    needed = sorted(set(_datasets(mode, rewards)))
-    missing = [dataset for dataset in needed if dataset not in configs.datasets]
-    for dataset in missing:
-        configs.raise_if_broken("datasets", dataset)
-    if missing:
-        raise ConfigError(
-            "CONFIG-009",
-            f"mode {name} needs {', '.join(missing)}, which the catalogue does not hold",
-            where="configs/datasets/",
-            available=", ".join(sorted(configs.datasets)),
-            context={
-                "required": ", ".join(missing),
-                "expected": ", ".join(f"configs/datasets/{dataset}.yaml" for dataset in missing),
-            },
-        )
+    datasets = _datasets(mode, configs, venues)
     return ModeSlice(
         mode=mode,
         share_class=configs.share_classes[mode.share_class],
         venues=venues,
-        datasets={dataset: configs.datasets[dataset] for dataset in needed},
+        datasets=datasets,
+        counts_as=_counts_as(mode, configs, datasets),
     )

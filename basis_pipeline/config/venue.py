@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from basis_pipeline.config.base import Name, Share, StrictModel
+from basis_pipeline.config.universe import Symbol
 
 Bps = Annotated[float, Field(ge=0.0, lt=10_000.0)]
 
@@ -40,12 +41,14 @@ class DecentralisedExchange(StrictModel):
 
     kind: Literal["dex"]
     venue: Name
+    chain: Name
     spot_taker_fee_bps: Bps
 
 
 class CollateralTerms(StrictModel):
-    """Terms of one collateral against WETH debt."""
+    """Terms of one collateral against the debt that it is meant for."""
 
+    debt: Symbol
     max_ltv: Share
     liquidation_threshold: Share
     liquidation_bonus: Share
@@ -61,21 +64,36 @@ class CollateralTerms(StrictModel):
 
 
 class LendingProtocol(StrictModel):
-    """A lending protocol: the tokens it lends and its e-mode terms by collateral token."""
+    """A lending protocol.
+
+    Parameters
+    ----------
+    tokens: each token it lends → the coin that one unit of it counts as.
+    emode: collateral token → its e-mode terms.
+    """
 
     kind: Literal["lending_protocol"]
     venue: Name
-    tokens: tuple[str, ...]
-    emode: dict[str, CollateralTerms]
+    chain: Name
+    tokens: dict[Symbol, Symbol]
+    emode: dict[Symbol, CollateralTerms]
 
 
 class StakingProtocol(StrictModel):
-    """The issuer of a liquid staking token, and the reward tokens its stakers receive."""
+    """The issuer of a liquid staking token.
+
+    Parameters
+    ----------
+    underlying: the coin that is staked, in which the token's rates are quoted.
+    rewards: each token its stakers receive beside → the venue where that is sold.
+    """
 
     kind: Literal["staking_protocol"]
     venue: Name
-    lst: str
-    reward_tokens: tuple[str, ...]
+    chain: Name
+    lst: Symbol
+    underlying: Symbol
+    rewards: dict[Symbol, Name]
 
 
 Venue = Annotated[
@@ -85,10 +103,25 @@ Venue = Annotated[
 
 
 class ShareClass(StrictModel):
-    """The currency investors put in and are paid in: the numeraire."""
+    """The currency investors put in and are paid in: the numeraire.
 
-    share_class: Literal["USDT", "ETH"]
+    Parameters
+    ----------
+    at_par: currencies of which one unit counts as one of the share class's, without a price.
+    chain: where its wallet is, when no venue of a mode is on a chain.
+    lending_token: what is lent in the plain-lending benchmark.
+    benchmark: the token whose yield stands beside the results, null for none.
+    """
+
+    share_class: Symbol
+    at_par: tuple[Symbol, ...]
+    chain: Name
     initial_capital: Annotated[float, Field(gt=0.0)]
-    lending_token: Literal["USDT", "WETH"]
+    lending_token: Symbol
     max_leverage: Annotated[float, Field(ge=1.0)]
-    benchmark_dataset: str | None
+    benchmark: Symbol | None
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """Its currency, then those that are at par with it."""
+        return (self.share_class, *self.at_par)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from basis_pipeline.config.dataset import BARS, Agreement, Kind
+from basis_pipeline.config.dataset import Agreement
+from basis_pipeline.config.universe import BARS, Kind
 from basis_pipeline.market.timestamps import Int64
 from basis_pipeline.times import HOUR_NS
 
@@ -22,7 +23,7 @@ UNITS: dict[Kind, tuple[tuple[str, float], ...]] = {
     Kind.FUNDING: _SHARES,
     Kind.BENCHMARK: _SHARES,
     Kind.RISK_PARAMS: _SHARES,
-    Kind.AAVE_RATES: (*_SHARES, *_TOKENS),
+    Kind.LENDING_RATES: (*_SHARES, *_TOKENS),
     Kind.ORACLE: _TOKENS,
     Kind.PEG: _TOKENS,
     Kind.REWARDS: _TOKENS,

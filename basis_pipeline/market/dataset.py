@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.events import cost_rows, reward_rows
 from basis_pipeline.market.findings import Findings, find_in_dataset

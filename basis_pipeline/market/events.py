@@ -27,7 +27,7 @@ def reward_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd
     _require_apart(config, raw, begins, ends)
     if "tokens_total" in values:
         units = values["units_restaked"] + values["units_not_restaked"]
-        values["tokens_per_eeth"] = values["tokens_total"] / units
+        values["tokens_per_unit"] = values["tokens_total"] / units
         _require_unbroken(config, raw, begins, ends)
     share = _reward_coverage(config, raw, begins, ends, window)
     dates = {"period_start": to_index(begins), "period_end": to_index(ends)}
@@ -35,7 +35,7 @@ def reward_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd
     frame = pd.DataFrame({"timestamp": paid, **values, **dates})
     inside = frame["timestamp"].between(window.start, window.end)
     rows = frame[inside].sort_values("timestamp", kind="stable")
-    names = dict.fromkeys((*config.value_columns, "tokens_per_eeth"))
+    names = dict.fromkeys((*config.value_columns, "tokens_per_unit"))
     return rows[["timestamp", *names]], share
 
 
@@ -45,11 +45,11 @@ def stated_difference(config: DatasetConfig, raw: RawFeed) -> Floats:
         return np.zeros(0)
     own = raw.distinct
     values = {name: own.values[:, i] for i, name in enumerate(own.columns)}
-    rate = next(c for c in config.columns.values() if c.to == "stated_per_eeth")
+    rate = next(c for c in config.columns.values() if c.to == "stated_per_unit")
     days = (values["period_end"] - values["period_start"]) / DAY_NS + 1.0
     periods = days / rate.per_days if rate.per_days else 1.0
     per_unit = values["tokens_total"] / (values["units_restaked"] + values["units_not_restaked"])
-    return np.abs(values["stated_per_eeth"] * periods / per_unit - 1.0)
+    return np.abs(values["stated_per_unit"] * periods / per_unit - 1.0)
 
 
 def _require_apart(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import BARS, Kind, OutlierBounds
+from basis_pipeline.config.dataset import OutlierBounds
+from basis_pipeline.config.universe import BARS, Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.events import COST_BUCKETS_USD, stated_difference
 from basis_pipeline.market.grid import Grid, lay_grid
@@ -228,7 +229,7 @@ def _outliers(
 
 def _growth(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Days on which an Aave index grew otherwise than the rate in its own row says."""
-    if raw.config.kind is Kind.AAVE_RATES:
+    if raw.config.kind is Kind.LENDING_RATES:
         bound = f"growth within {GROWTH_UNUSUAL:g} a year of its rate"
         for index, difference in growth_differences(frame):
             yield _beyond(frame, index, bound, np.abs(difference) / GROWTH_UNUSUAL)

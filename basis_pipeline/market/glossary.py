@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from basis_pipeline.config.dataset import Kind
+from basis_pipeline.config.universe import Kind
 
 
 class Meaning(NamedTuple):
@@ -35,7 +35,7 @@ MEANINGS: dict[Kind, Meaning] = {
         "the main income of the basis modes: a flipped sign turns carry into cost, a missing row "
         "taken for zero hides income, an invented rate makes it.",
     ),
-    Kind.AAVE_RATES: Meaning(
+    Kind.LENDING_RATES: Meaning(
         "Daily snapshots of a lending reserve. A balance is its scaled amount times the index; "
         "between two snapshots the index grows geometrically. Only the indices earn, the rates are "
         "for people.",

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.timestamps import Int64, format_time, to_index
@@ -57,7 +58,7 @@ def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
         start = max(start, began(raw))
     if config.kind is Kind.FUNDING:
         timestamps, steps = settlements(own.timestamps, start, end, step, raw.intervals)
-    elif config.kind is Kind.AAVE_RATES:
+    elif config.kind is Kind.LENDING_RATES:
         timestamps = regular(start // step * step, -(-end // step) * step, step)
     else:
         timestamps = regular(start // step * step, end, step)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import BARS, DatasetConfig
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.universe import BARS
 from basis_pipeline.market.raw_file import MINUTE_NS
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.rows import SHOWN_ROWS, first_of_each, row_times

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.market.rejection import RejectedDataError
 
 COST_COLUMNS = ("timestamp", "pair", "size_bucket_usd", "cost_bps")

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import Kind
 from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.config.slicing import ModeSlice
+from basis_pipeline.config.universe import USD, Kind
 from basis_pipeline.config.venue import DecentralisedExchange, Exchange
 from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
@@ -17,7 +17,7 @@ from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.rewards import reward_arrays
 from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, format_time, to_index
-from basis_pipeline.market.values import ETH_PRICE_WITHOUT_SPOT, MarketValues
+from basis_pipeline.market.values import MarketValues
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import HOUR_NS
 
@@ -26,22 +26,22 @@ Flags = npt.NDArray[np.bool_]
 BUCKETS = tuple(f"{size:.0f}" for size in COST_BUCKETS_USD)
 POSITIVE = {
     "spot": "the asset's price [numeraire per unit]; 1.0 where the asset is the numeraire",
-    "perp_mark": "price of the perpetual [USDT]",
-    "perp_extreme": "high of the bar known at the hour [USDT]",
+    "perp_mark": "price of the perpetual [its quote currency]",
+    "perp_extreme": "high of the bar known at the hour [its quote currency]",
     "lending_index": "liquidity index of the lent token [ratio]",
     "collateral_index": "liquidity index of the staked token [ratio]; 1.0 when not supplied",
-    "borrow_index": "variable borrow index of WETH [ratio]",
-    "oracle_rate": "redemption rate of the staked token [ETH per token]",
-    "market_rate": "what decentralised exchanges pay for the staked token [ETH per token]",
+    "borrow_index": "variable borrow index of the debt token [ratio]",
+    "oracle_rate": "redemption rate of the staked token [coins per token]",
+    "market_rate": "what decentralised exchanges pay for the staked token [coins per token]",
     "numeraire_usd": "price of the numeraire [USD], for the size buckets of costs",
 }
 NOT_NEGATIVE = {
     "pool_supplied": "lent tokens that the pool holds in all [tokens]; 1.0 when none are lent",
     "pool_collateral": "staked tokens that the pool holds in all [tokens]; 1.0 when not supplied",
-    "pool_borrowed": "WETH that is borrowed from the pool in all [WETH]; 1.0 when none is",
+    "pool_borrowed": "debt tokens borrowed from the pool in all [tokens]; 1.0 when none are",
     "gas_price": "price of a unit of gas [numeraire]; 0.0 when costs are off",
     "cost_bps": "cost of a trade by leg and size bucket [bp of notional]; 0.0 when costs are off",
-    "reward_tokens_per_unit": "earned over the hour that ends here [tokens per staked ETH unit]",
+    "reward_tokens_per_unit": "earned over the hour that ends here [tokens per staked coin]",
     "reward_slot": "slot that keeps what the hour earns until it is paid [number]",
 }
 # Every array with its meaning and unit.
@@ -67,21 +67,21 @@ class Panel:
     reward_tokens: tuple[str, ...]
     timestamps: Int64  # (n,) ns UTC, every hour of the window, both ends included
     spot: Floats  # (n,) numeraire per unit of the asset; 1.0 where the asset is the numeraire
-    perp_mark: Floats  # (n, K) USDT
+    perp_mark: Floats  # (n, K) in the quote currency
     perp_extreme: Floats  # (n, K) high of the bar known at t (SEMANTICS 1 and 7)
     funding_rate: Floats  # (n, K) settled at t, 0.0 where nothing settles
     lending_index: Floats  # (n,) liquidity index of the lent token
     collateral_index: Floats  # (n,) liquidity index of the LST; 1.0 when it is not supplied
-    borrow_index: Floats  # (n,) variable borrow index of WETH
-    oracle_rate: Floats  # (n,) ETH per LST, redemption
-    market_rate: Floats  # (n,) ETH per LST, decentralised exchanges
+    borrow_index: Floats  # (n,) variable borrow index of the debt token
+    oracle_rate: Floats  # (n,) coins per LST, redemption
+    market_rate: Floats  # (n,) coins per LST, decentralised exchanges
     gas_price: Floats  # (n,) numeraire per unit of gas; 0.0 when costs are off
     pool_supplied: Floats  # (n,) lent tokens in the pool; 1.0 when none are lent
     pool_collateral: Floats  # (n,) staked tokens in the pool; 1.0 when not supplied
-    pool_borrowed: Floats  # (n,) WETH borrowed from the pool; 1.0 when none is
+    pool_borrowed: Floats  # (n,) debt tokens borrowed from the pool; 1.0 when none is
     numeraire_usd: Floats  # (n,) USD per unit of numeraire, for the size buckets of costs
     cost_bps: Floats  # (n, 2 + R + K, 3) by leg and size bucket; 0.0 when costs are off
-    reward_tokens_per_unit: Floats  # (n, R) earned by a staked ETH unit over the hour ending at t
+    reward_tokens_per_unit: Floats  # (n, R) earned by a staked coin over the hour ending at t
     reward_slot: Floats  # (n, R) slot that keeps what the hour earns until it is paid
     reward_payout: Floats  # (n, R) slot paid at t, -1 where none is
     reward_price: Floats  # (n, R) numeraire per token, NaN before its first quote
@@ -180,10 +180,10 @@ def build_panel(
     BacktestError: BT-003, an array is unfit for the engine.
     """
     mode, hours, needed = mode_slice.mode, window.hours.asi8, _needed(mode_slice, datasets)
-    # Without a spot series of its own a mode knows ETH's price from Aave's oracle.
-    eth_venue = mode.spot.venue if mode.asset == "ETH" and mode.buys_asset else None
-    values = MarketValues(needed, eth_venue, mode.pricing.price_field)
     stakes, borrows, lst = mode.allocation.staking > 0, mode.is_leveraged, mode.staking.lst
+    issuer, debt = mode_slice.staking_protocol, mode_slice.debt_token
+    underlying = {issuer.lst: issuer.underlying} if issuer else {}
+    values = MarketValues(needed, mode_slice.counts_as, underlying, mode.pricing.price_field)
 
     def ones() -> Floats:
         return np.ones(len(hours))
@@ -194,9 +194,7 @@ def build_panel(
         venues=mode.hedge_venues,
         reward_tokens=mode_slice.reward_tokens,
         timestamps=hours.copy(),
-        spot=values.price(mode.asset, mode.share_class, hours, mode.spot.venue)
-        if mode.buys_asset
-        else ones(),
+        spot=values.price(mode.asset, mode.share_class, hours) if mode.buys_asset else ones(),
         perp_mark=_by_venue(mode, values.perp_price, hours),
         perp_extreme=_perp_extreme(mode, values, hours),
         funding_rate=_by_venue(mode, values.funding_rate, hours),
@@ -204,22 +202,20 @@ def build_panel(
         if mode.allocation.lending > 0
         else ones(),
         collateral_index=values.liquidity_index(lst, hours) if borrows else ones(),
-        borrow_index=values.variable_borrow_index("WETH", hours) if borrows else ones(),
+        borrow_index=values.variable_borrow_index(debt, hours) if borrows else ones(),
         pool_supplied=values.pool_total(mode.lending.token, "total_a_token", hours)
         if mode.allocation.lending > 0
         else ones(),
         pool_collateral=values.pool_total(lst, "total_a_token", hours) if borrows else ones(),
-        pool_borrowed=values.pool_total("WETH", "total_variable_debt", hours)
-        if borrows
-        else ones(),
+        pool_borrowed=values.pool_total(debt, "total_variable_debt", hours) if borrows else ones(),
         oracle_rate=values.oracle_rate(lst, hours) if stakes else ones(),
         market_rate=values.market_rate(lst, hours) if stakes else ones(),
         gas_price=values.gas_price(mode.share_class, hours)
         if mode.costs.enabled
         else np.zeros(len(hours)),
-        # Without costs an ETH mode may know no price of ETH, and has no size bucket to choose.
-        numeraire_usd=values.price("ETH", "USDT", hours)
-        if mode.share_class == "ETH" and ETH_PRICE_WITHOUT_SPOT in needed
+        # Without costs a mode may know no price of its currency, and has no size bucket to choose.
+        numeraire_usd=values.price(mode.share_class, USD, hours)
+        if values.has_price(mode.share_class, USD)
         else ones(),
         cost_bps=_cost_bps(mode_slice, values, hours),
         **reward_arrays(
@@ -296,11 +292,11 @@ def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: Int64) -> Floa
         in_pool = isinstance(venue, DecentralisedExchange) and values.has_costs(pair)
         bps[:, 0] = values.cost_buckets(pair, hours) if in_pool else fee
     if mode.allocation.staking > 0:
-        bps[:, 1] = values.cost_buckets(f"ETH_{mode.staking.lst}", hours)
+        bps[:, 1] = values.cost_buckets(f"{mode.asset}_{mode.staking.lst}", hours)
     for leg, token in enumerate(tokens, start=2):
         bps[:, leg] = values.cost_buckets(f"{token}_{mode.share_class}", hours)
-    pair = f"{mode.asset}USDT-PERP"
     for leg, exchange in enumerate(mode_slice.hedge_exchanges, start=2 + len(tokens)):
+        pair = f"{mode.asset}{mode_slice.perp_quote(exchange.venue)}-PERP"
         known = values.has_costs(pair)
         bps[:, leg] = values.cost_buckets(pair, hours) if known else exchange.perp_taker_fee_bps
     return bps

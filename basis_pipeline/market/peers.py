@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from basis_pipeline.config.dataset import BARS, Agreement, DatasetConfig
+from basis_pipeline.config.dataset import Agreement
+from basis_pipeline.config.universe import BARS
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.causes import Relation, Series, relation
 from basis_pipeline.market.dataset import Dataset
@@ -122,15 +123,9 @@ def _compared(
     if config.kind in BARS:
         others = findings.outliers[findings.outliers["bound"] != WICK]
         findings = replace(findings, outliers=outlier_rows([others, *_wicks(dataset, peers)]))
-    venue = venue_of(config, venues)
+    venue = venues.get(config.of.venue or "")
     verdicts = dataset_verdicts(config, dataset.frame, dataset.own_share, findings, venue)
     return replace(dataset, findings=findings, verdicts=verdicts)
-
-
-def venue_of(config: DatasetConfig, venues: Mapping[str, object]) -> object | None:
-    """Return the configuration of the venue that a feed's name begins with."""
-    owner = config.name.partition("_")[0]
-    return next((v for n, v in venues.items() if n == owner or n.startswith(f"{owner}_")), None)
 
 
 def _wicks(dataset: Dataset, peers: list[Dataset]) -> Iterator[pd.DataFrame]:

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import BARS, DatasetConfig, Kind, OutlierBounds
+from basis_pipeline.config.dataset import DatasetConfig, OutlierBounds
+from basis_pipeline.config.universe import BARS, Kind
 from basis_pipeline.market.causes import unit_of
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.rows import SHOWN_ROWS, DistinctRows
@@ -26,7 +27,7 @@ PRICES = ("open", "high", "low", "close")
 LIMITS: dict[Kind, dict[str, tuple[float, float]]] = {
     **dict.fromkeys(BARS, dict.fromkeys(PRICES, (1e-9, 1e7))),
     Kind.FUNDING: {"funding_rate": (-0.03, 0.03)},
-    Kind.AAVE_RATES: {
+    Kind.LENDING_RATES: {
         "liquidity_index": (0.99, 100.0),
         "variable_borrow_index": (0.99, 100.0),
         "liquidity_rate": (0.0, 10.0),
@@ -37,14 +38,14 @@ LIMITS: dict[Kind, dict[str, tuple[float, float]]] = {
     Kind.PEG: {"market_rate": (0.2, 5.0)},
     Kind.GAS: {"base_fee_gwei": (1e-5, 2e4), "priority_fee_p50_gwei": (0.0, 2e4)},
     Kind.EXECUTION_COSTS: {"cost_bps": (0.0, 2_000.0)},
-    Kind.REWARDS: dict.fromkeys(("tokens_per_eeth", "stated_per_eeth"), (0.0, 100.0)),
+    Kind.REWARDS: dict.fromkeys(("tokens_per_unit", "stated_per_unit"), (0.0, 100.0)),
     Kind.BENCHMARK: {"apr": (-0.5, 2.0)},
     Kind.RISK_PARAMS: {"value": (0.0, 1.0)},
 }
 # Largest change of the logarithm between two rows at most two days apart.
 STEPS: dict[Kind, dict[str, float]] = {
     **{kind: {"open": 1.0} for kind in BARS},
-    Kind.AAVE_RATES: {"price_usd": 1.5},
+    Kind.LENDING_RATES: {"price_usd": 1.5},
     Kind.ORACLE: {"oracle_rate": 0.1},
     Kind.PEG: {"market_rate": 0.7},
 }
@@ -134,7 +135,7 @@ def require_plausible(rows: DistinctRows, config: DatasetConfig, files: str) -> 
         _require_steps(frame, column, limit, config, files)
     for bounds in config.outliers:
         _require_usual(frame, bounds, config, files)
-    if config.kind is Kind.AAVE_RATES:
+    if config.kind is Kind.LENDING_RATES:
         _require_growth_at_rates(frame, config, files)
 
 

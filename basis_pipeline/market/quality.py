@@ -9,7 +9,8 @@ from functools import partial
 
 import pandas as pd
 
-from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.findings import Findings
 from basis_pipeline.market.rejection import RejectedDataError

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from basis_pipeline.config.dataset import BARS, DatasetConfig, MeanOf, Substitution
+from basis_pipeline.config.dataset import DatasetConfig, MeanOf, Substitution
+from basis_pipeline.config.universe import BARS
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.grid import Grid, locate
 from basis_pipeline.market.raw import RawFeed

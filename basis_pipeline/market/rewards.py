@@ -20,7 +20,7 @@ def reward_arrays(programmes: Sequence[pd.DataFrame], hours: Int64) -> dict[str,
     Parameters
     ----------
     programmes: of each token the periods: period_start, period_end (its last day), timestamp (the
-        payout) and tokens_per_eeth, of the whole period. Periods of one token do not overlap.
+        payout) and tokens_per_unit, of the whole period. Periods of one token do not overlap.
     hours: every hour of the window, in ns.
     """
     shape = (len(hours), len(programmes))
@@ -42,7 +42,7 @@ def _add_periods(arrays: dict[str, Floats], periods: pd.DataFrame, hours: Int64)
         pd.DatetimeIndex(ordered[name]).asi8 for name in ("period_start", "period_end", "timestamp")
     )
     ends = ends + DAY_NS
-    rates = ordered["tokens_per_eeth"].to_numpy() / ((ends - begins) / HOUR_NS)
+    rates = ordered["tokens_per_unit"].to_numpy() / ((ends - begins) / HOUR_NS)
     # A period's first hour ends one hour after its 00:00.
     firsts, lasts = (np.searchsorted(hours, stamps, side="right") for stamps in (begins, ends))
     rows = np.searchsorted(hours, payouts)

@@ -79,7 +79,7 @@ def _pairs(
     if isinstance(venue, LendingProtocol):
         for token, terms in venue.emode.items():
             for term, block in TERMS.items():
-                file = stated.get(f"emode.{block}.{token}_WETH")
+                file = stated.get(f"emode.{block}.{token}_{terms.debt}")
                 own = float(getattr(terms, term))
                 # A bonus is what the liquidator takes, a limit what the borrower may use.
                 is_bonus = term == "liquidation_bonus"

@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.timestamps import Int64, format_time, snap, to_index
 

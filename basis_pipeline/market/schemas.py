@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from basis_pipeline.config.dataset import Column, DatasetConfig, Kind
+from basis_pipeline.config.dataset import Column, DatasetConfig
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.repairs import REPAIRS, allowed_sources
 
@@ -65,9 +66,9 @@ def _table_columns(config: DatasetConfig) -> dict[str, pa.Column]:
     columns = {"timestamp": _stamp("when the row holds, UTC", config.kind is not Kind.REWARDS)}
     for column in config.columns.values():
         columns[column.to] = _value(column)
-    if config.kind is Kind.REWARDS and "tokens_per_eeth" not in columns:
+    if config.kind is Kind.REWARDS and "tokens_per_unit" not in columns:
         description = "tokens of the whole period per unit, total over all units"
-        columns["tokens_per_eeth"] = pa.Column(
+        columns["tokens_per_unit"] = pa.Column(
             "float64", [_finite(), pa.Check.ge(0.0)], description=description
         )
     return columns

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from basis_pipeline.backtests.ingest import inputs_of
 from basis_pipeline.config import Configs, DatasetConfig, slice_mode
-from basis_pipeline.config.dataset import Kind
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.glossary import MEANINGS
 

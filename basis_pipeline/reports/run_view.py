@@ -216,7 +216,8 @@ class RunView:
         """
         events = self.events[self.events["kind"] != "liquidation"]
         paid = events[(events["fee"] != 0.0) | (events["gas"] != 0.0)]
-        kinds = [self._kind_of(k, i) for k, i in zip(paid["kind"], paid["instrument"], strict=True)]
+        rows = zip(paid["kind"], paid["venue"], paid["instrument"], strict=True)
+        kinds = [self._kind_of(*row) for row in rows]
         costs = (
             paid.assign(kind=kinds, notional=paid["notional"].abs())
             .groupby("kind")
@@ -230,13 +231,12 @@ class RunView:
         costs["total"] = costs["execution"] + costs["gas"]
         return costs.sort_values("total", ascending=False, kind="stable")
 
-    def _kind_of(self, kind: str, instrument: str) -> str:
+    def _kind_of(self, kind: str, venue: str, instrument: str) -> str:
         if kind != "trade":
             return KINDS.get(kind, kind.capitalize())
-        asset = self.mode_config.get("asset", "")
         if instrument.endswith("-PERP"):
             return "Perpetual trades"
-        if instrument == f"{asset}USDT":
+        if venue == self.mode_config.get("spot", {}).get("venue"):
             return "Spot trades"
         staked = self.mode_config.get("staking", {}).get("lst")
         return "Staking token trades" if instrument == staked else "Reward sales"

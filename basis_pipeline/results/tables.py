@@ -129,7 +129,8 @@ def _position(key: str) -> Column:
         case "Perp":
             return Column("{asset}", f"signed quantity of the perpetual {instrument} at {venue}")
         case "EntryPrice":
-            return Column("USDT", f"size-weighted average entry of {instrument} at {venue}")
+            what = f"size-weighted average entry of {instrument} at {venue}"
+            return Column("currency of the quote", what)
         case "aToken" | "debtToken":
             side = "supplied to" if kind == "aToken" else "borrowed from"
             what = f"scaled balance {side} {venue}: times the index it is the underlying"

@@ -7,7 +7,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.universe import Kind
 
 CATALOGUE = Path(__file__).parents[2] / "configs" / "datasets"
 

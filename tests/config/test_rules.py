@@ -27,17 +27,15 @@ class Case(NamedTuple):
 
 TABLE = """
 pure_lending |  | lending.token: WETH
-    lending.token must be USDT in the USDT class
+    lending.token WETH counts as ETH, which is not at par with USDT
 pure_lending_eth |  | lending.token: USDT
-    lending.token must be WETH in the ETH class
-pure_lending_eth |  | asset: BTC
-    asset BTC cannot be held in the ETH class
+    lending.token USDT counts as USDT, which is not at par with ETH
 pure_lending_eth | allocation.lending: 0.5 | allocation.spot: 0.5
     allocation.spot buys the asset with the share class's currency: ETH buys no ETH
 btc_basis | allocation.spot: 0.25, rebalance.margin_ratio.max: 5.0 | allocation.staking: 0.25
-    allocation.staking stakes ETH, asset says BTC
+    staking.lst weETH stakes ETH, asset says BTC
 pure_lending | allocation.lending: 0.5 | allocation.spot: 0.5
-    allocation.spot needs an asset other than USDT
+    allocation.spot buys the asset with the share class's currency: USDT buys no USDT
 btc_basis |  | spot.venue: aave_v3
     spot.venue 'aave_v3' is no exchange
 eth_basis |  | spot.venue: lido
@@ -47,7 +45,7 @@ eth_basis |  | hedge.venues.okx: 0.2
 eth_basis |  | hedge.venues: {}
     hedge.venues weights sum to 0, not 1
 eth_staking_only | allocation.staking: 0.5 | hedge: {ratio: 1.0, venues: {bybit: 1.0}}
-    hedge.ratio > 0 needs the USDT class: perpetuals are margined in USDT
+    hedge.ratio > 0 in the ETH class: ETH needs no hedge there
 pure_lending | allocation.lending: 0.5 | hedge: {ratio: 1.0, venues: {bybit: 1.0}}
     hedge.ratio > 0 with neither spot nor staking: there is nothing to hedge
 eth_basis | hedge.venues: {bybit: 1.0}, rebalance.enabled: false | allocation.lending: 0.5

@@ -111,20 +111,50 @@ def test_a_slice_holds_the_venues_it_touches(configs: Configs) -> None:
     }
 
 
-def test_a_dataset_the_catalogue_lacks_is_told(configs: Configs) -> None:
-    """CONFIG-009 names it, whether the file is gone or no such market was ever catalogued."""
+def test_a_dataset_that_no_file_describes_is_named(configs: Configs) -> None:
+    """CONFIG-009 says what was looked for, what is nearest, and what to write."""
     kept = {name: d for name, d in configs.datasets.items() if name != "weeth_oracle"}
-    with pytest.raises(ConfigError, match="weeth_oracle, which the catalogue") as raised:
+    with pytest.raises(ConfigError) as raised:
         slice_mode(replace(configs, datasets=kept), "eth_leveraged")
     assert raised.value.code == "CONFIG-009"
-    for mode, overrides, name in (
-        ("eth_basis", {"spot.venue": "binance"}, "binance_ethusdt_spot"),
-        ("btc_basis", {"hedge.venues": {"okx": 1.0}}, "okx_btcusdt_perp"),
-    ):
-        with pytest.raises(ConfigError, match=name) as raised:
-            slice_mode(configs, mode, overrides)
-        assert raised.value.code == "CONFIG-009"
-        assert "bybit_ethusdt_spot" in raised.value.available
+    assert raised.value.what == "no dataset is of {kind: oracle, lst: weETH}"
+    assert "wsteth_oracle: {kind: oracle, lst: wstETH}" in raised.value.available
+    assert "`of: {kind: oracle, lst: weETH}`" in raised.value.action
+    with pytest.raises(ConfigError, match="CONFIG-009") as raised:
+        slice_mode(configs, "eth_basis", {"spot.venue": "binance"})
+    assert raised.value.what.endswith("venue: binance, base: ETH, quote: USDT or USD or USDC}")
+    assert "bybit_ethusdt_spot" in raised.value.available
+
+
+def test_all_datasets_a_mode_lacks_are_named_at_once(configs: Configs) -> None:
+    """Nobody adds one file only to learn of the next."""
+    with pytest.raises(ConfigError, match="lacks 5 datasets") as raised:
+        slice_mode(configs, "btc_basis", {"asset": "SOL"})
+    assert raised.value.code == "CONFIG-009"
+    for kind in ("spot_bars", "perp_bars", "funding"):
+        assert f"{{kind: {kind}, venue: binance, base: SOL, quote: USDT}}" in raised.value.action
+
+
+def test_names_of_datasets_mean_nothing(configs: Configs) -> None:
+    """A slice finds its datasets by what they are of, whatever they are called."""
+    plain = slice_mode(configs, "usdt_market_neutral")
+    names = {name: f"x{i}" for i, name in enumerate(configs.datasets)}
+    renamed = {
+        names[name]: config.model_copy(update={"name": names[name]})
+        for name, config in configs.datasets.items()
+    }
+    found = slice_mode(replace(configs, datasets=renamed), "usdt_market_neutral").datasets
+    assert set(found) == {names[name] for name in plain.datasets}
+
+
+def test_two_files_of_the_same_thing_are_rejected(configs: Configs) -> None:
+    """CONFIG-014 names both: a run must not depend on which of them is read."""
+    copy = configs.datasets["weeth_peg"].model_copy(update={"name": "peg_copy"})
+    double = replace(configs, datasets={**configs.datasets, "peg_copy": copy})
+    slice_mode(double, "eth_basis")
+    with pytest.raises(ConfigError, match="peg_copy, weeth_peg") as raised:
+        slice_mode(double, "eth_leveraged")
+    assert raised.value.code == "CONFIG-014"
 
 
 @pytest.mark.parametrize(
@@ -172,7 +202,7 @@ def test_what_is_spelled_alike_hashes_alike(configs: Configs) -> None:
 
 _WORDS = (
     "USDT", "ETH", "WETH", "BTC", "table", "flat", "open", "close", "oracle", "market", "extreme",
-    "finite", "date", "positive", "instant", "2025-01-01T00:00:00Z",
+    "finite", "date", "positive", "instant", "2025-01-01T00:00:00Z", ";", "latin-1", "jsonl",
 )  # fmt: skip
 _POLICIES = (
     {"source": "another", "max_hours": 1},
@@ -227,6 +257,6 @@ def test_every_field_of_a_slice_is_in_its_hash(configs: Configs) -> None:
     # Only what decides its model takes no other value, and what another kind of dataset may have.
     bound = {path for path, value in fixed.items() if value not in (None, [], {})}
     assert {path[-1] for path in bound} == {
-        "kind", "to", "column", "method", "payout_delay_days",
+        "kind", "to", "column", "method", "payout_delay_days", "header", "settlements",
     }  # fmt: skip
     assert {path[0] for path in fixed.keys() - bound} == {"datasets"}

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.config.dataset import BARS, DatasetConfig, Kind
+from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.loading import Configs, load_configs
+from basis_pipeline.config.universe import BARS, Kind
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.events import COST_BUCKETS_USD
 from basis_pipeline.market.window import Window, parse_window
@@ -88,7 +89,7 @@ def rewards(name: str) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["timestamp", "period_start", "period_end", "tokens"])
     for column in ("timestamp", "period_start", "period_end"):
         frame[column] = pd.to_datetime(frame[column], format="ISO8601", utc=True).dt.as_unit("ns")
-    return frame.rename(columns={"tokens": "tokens_per_eeth"})
+    return frame.rename(columns={"tokens": "tokens_per_unit"})
 
 
 def hourly(name: str) -> pd.DataFrame:
@@ -107,7 +108,7 @@ def made_frame(config: DatasetConfig) -> pd.DataFrame:
     if config.kind in BARS:
         return bars(config.name)
     makers: dict[Kind, Callable[[str], pd.DataFrame]] = {
-        Kind.AAVE_RATES: aave,
+        Kind.LENDING_RATES: aave,
         Kind.FUNDING: funding,
         Kind.REWARDS: rewards,
         Kind.EXECUTION_COSTS: lambda _: execution_costs(),

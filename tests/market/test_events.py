@@ -33,7 +33,7 @@ def test_eigen_is_the_total_over_all_units(put: Put, build: Callable[..., Datase
     dataset = build("eigen_rewards", parse_window("2024-09-01", "2024-10-24"))
     frame = dataset.frame
     expected = [2478088 / (1480684 + 532110), 358681 / (1531605 + 474149)]
-    assert frame["tokens_per_eeth"].tolist() == pytest.approx(expected)
+    assert frame["tokens_per_unit"].tolist() == pytest.approx(expected)
     assert frame["timestamp"].dt.strftime("%m-%d").tolist() == ["10-17", "10-24"]
     assert frame["period_start"].dt.day.tolist() == [15, 6]
     (remark,) = [text for text in dataset.findings.remarks if "stated rate" in text]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from basis_pipeline.config.dataset import BARS, Kind
 from basis_pipeline.config.slicing import ModeSlice, slice_mode
+from basis_pipeline.config.universe import BARS, Kind
 from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel import ARRAYS, Panel, build_panel, require_fit
@@ -64,12 +64,13 @@ def same(one: Panel, other: Panel, rows: slice = slice(None)) -> list[str]:
 def test_the_panel_holds_the_values_of_its_hours(mode: str) -> None:
     """Every array is to the bit what the values answer; what the mode does not need is 1.0."""
     panel, config = made(mode), configs().modes[mode]
-    own = config.asset == "ETH" and config.buys_asset
-    values, hours = MarketValues(DATASETS, config.spot.venue if own else None), HOURS.asi8
+    sliced, hours = slice_mode(configs(), mode), HOURS.asi8
+    mine = {name: DATASETS[name] for name in sliced.datasets}
+    values = MarketValues(mine, sliced.counts_as, {"weETH": "ETH"})
     lst, currency = config.staking.lst, config.share_class
     expected = {"gas_price": values.gas_price(currency, hours)}
     if config.buys_asset:
-        expected["spot"] = values.price(config.asset, currency, hours, config.spot.venue)
+        expected["spot"] = values.price(config.asset, currency, hours)
     if config.allocation.lending:
         expected["lending_index"] = values.liquidity_index(config.lending.token, hours)
         supplied = values.pool_total(config.lending.token, "total_a_token", hours)
@@ -83,7 +84,7 @@ def test_the_panel_holds_the_values_of_its_hours(mode: str) -> None:
         expected["pool_collateral"] = values.pool_total(lst, "total_a_token", hours)
         expected["pool_borrowed"] = values.pool_total("WETH", "total_variable_debt", hours)
     if currency == "ETH":
-        expected["numeraire_usd"] = values.price("ETH", "USDT", hours)
+        expected["numeraire_usd"] = values.price("ETH", "USD", hours)
     for name in (name for name in ARRAYS if getattr(panel, name).ndim == 1):
         wanted = expected.get(name, np.ones(len(hours)))
         np.testing.assert_array_equal(getattr(panel, name), wanted, err_msg=name)
@@ -134,7 +135,7 @@ def known_at(dataset: Dataset, at: pd.Timestamp, factor: float) -> Dataset:
         frame.loc[frame["timestamp"] > at, "open"] *= factor
         return replace(dataset, frame=frame)
     later = frame["timestamp"] > at
-    if kind is Kind.AAVE_RATES:
+    if kind is Kind.LENDING_RATES:
         frame.loc[later, "price_usd"] *= factor
         later = frame["timestamp"] > at.ceil("D")
     numbers = [

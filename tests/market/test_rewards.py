@@ -10,7 +10,7 @@ from basis_pipeline.market.rewards import reward_arrays
 def programme(*periods: tuple[str, str, str, float]) -> pd.DataFrame:
     """Periods by first day, last day, payout and tokens per unit."""
     frame = pd.DataFrame(
-        periods, columns=["period_start", "period_end", "timestamp", "tokens_per_eeth"]
+        periods, columns=["period_start", "period_end", "timestamp", "tokens_per_unit"]
     )
     for name in ("period_start", "period_end", "timestamp"):
         frame[name] = pd.to_datetime(frame[name], utc=True).dt.as_unit("ns")

@@ -87,7 +87,7 @@ def test_a_payout_before_its_period_ends_breaks_the_schema(
             "timestamp": STAMPS,
             "period_start": STAMPS - pd.Timedelta(days=7),
             "period_end": STAMPS + late,
-            "tokens_per_eeth": 0.1,
+            "tokens_per_unit": 0.1,
         }
     )
     with pytest.raises(RejectedDataError, match="period_ends_before_payout"):

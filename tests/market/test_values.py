@@ -1,12 +1,15 @@
 """Values: indices that grow, quotes that hold, events at their own time; nothing made up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
+from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.timestamps import Int64
 from basis_pipeline.market.values import MarketValues
 from basis_pipeline.times import HOUR_NS
@@ -24,12 +27,27 @@ def ns(*times: str) -> Int64:
     return pd.DatetimeIndex(times).tz_localize("UTC").as_unit("ns").asi8
 
 
-DATASETS = make_datasets()
-VALUES = MarketValues(DATASETS, spot_venue="bybit")
+# One series of ETH: a slice has the one of its spot venue.
+DATASETS = {n: d for n, d in make_datasets().items() if n != "uniswapv3_ethusdt_spot"}
+COUNTS_AS = {"USD": "USDT", "USDC": "USDT", "WETH": "ETH"}
+UNDERLYING = {"weETH": "ETH", "wstETH": "ETH"}
+
+
+def values_of(
+    datasets: Mapping[str, Dataset], field: Literal["open", "close"] = "open"
+) -> MarketValues:
+    """Values of some datasets."""
+    return MarketValues(datasets, COUNTS_AS, UNDERLYING, field)
+
+
+VALUES = values_of(DATASETS)
+BY_LENDER = values_of(
+    {name: d for name, d in DATASETS.items() if d.config.kind is not Kind.SPOT_BARS}
+)
 NOON = ns("2024-10-06T12:00")
 LOOKUPS: dict[str, Callable[[Int64], object]] = {
     "price": lambda at: VALUES.price("weETH", "USDT", at),
-    "ETH at Aave": lambda at: VALUES.price("ETH", "USDT", at, "aave_v3"),
+    "ETH by the lender": lambda at: BY_LENDER.price("ETH", "USDT", at),
     "perp": lambda at: VALUES.perp_price("okx", "ETH", at),
     "funding": lambda at: VALUES.funding_rate("binance", "BTC", at),
     "index": lambda at: VALUES.liquidity_index("weETH", at),
@@ -75,7 +93,7 @@ def test_a_quote_holds_until_the_next_one() -> None:
 
 def test_the_price_of_a_bar_is_its_open_unless_the_close_is_configured() -> None:
     """The field applies to spot, perpetuals and pools alike; the high is always the bar's high."""
-    closes = MarketValues(DATASETS, "bybit", "close")
+    closes = values_of(DATASETS, "close")
     assert VALUES.perp_price("okx", "ETH", NOON) == column("okx_ethusdt_perp", "open")
     assert closes.perp_price("okx", "ETH", NOON) == column("okx_ethusdt_perp", "close")
     assert closes.price("ETH", "USDT", NOON) == column("bybit_ethusdt_spot", "close")
@@ -93,18 +111,19 @@ def test_prices_go_through_eth_or_usdt() -> None:
     assert VALUES.price("weETH", "USDT", NOON) == oracle * spot
     assert VALUES.price("EIGEN", "WETH", NOON) == eigen
     assert VALUES.price("EIGEN", "USDT", NOON) == eigen * spot
-    assert VALUES.price("BTC", "USDT", NOON, "binance") == btc
+    assert VALUES.price("BTC", "USDC", NOON) == btc
     assert VALUES.price("USDT", "ETH", NOON) == 1.0 / spot
     assert VALUES.price("weETH", "EIGEN", NOON) == oracle / eigen
     assert VALUES.price("WETH", "ETH", NOON) == VALUES.price("USDT", "USDT", NOON) == 1.0
 
 
-def test_without_a_spot_venue_eth_is_priced_by_aave() -> None:
-    """Aave's oracle price is the last snapshot's, never a later one's and never interpolated."""
+def test_without_a_spot_series_a_coin_is_priced_by_its_lender() -> None:
+    """The lender's price is the last snapshot's, never a later one's and never interpolated."""
     late = ns("2024-10-06T23:59")
     expected = column("aave_weth_rates", "price_usd", ns("2024-10-06"))
-    assert MarketValues(DATASETS).price("ETH", "USDT", late) == expected
-    assert VALUES.price("ETH", "USDT", late, "aave_v3") == expected
+    assert BY_LENDER.price("ETH", "USDT", late) == expected
+    assert BY_LENDER.price("WETH", "USD", late) == expected
+    assert VALUES.price("ETH", "USDT", late) != expected
 
 
 def test_funding_settles_at_its_own_times_only() -> None:
@@ -153,7 +172,7 @@ def test_a_gap_in_a_dataset_is_not_bridged() -> None:
     dataset = DATASETS["bybit_ethusdt_spot"]
     noon = pd.Timestamp("2024-10-06T12:00", tz="UTC")
     gappy = make_dataset(dataset.config, dataset.frame[dataset.frame["timestamp"] != noon])
-    values = MarketValues({"bybit_ethusdt_spot": gappy}, "bybit")
+    values = values_of({"bybit_ethusdt_spot": gappy})
     rejection("DATA-012", lambda: values.price("ETH", "USDT", NOON))
     assert values.price("ETH", "USDT", NOON + HOUR_NS) > 0
 
@@ -164,7 +183,7 @@ def test_an_empty_dataset_has_no_values() -> None:
         name: make_dataset(DATASETS[name].config, DATASETS[name].frame.iloc[:0])
         for name in ("uniswapv3_eigenweth_spot", "eigen_rewards", "okx_ethusdt_funding")
     }
-    values = MarketValues(empty)
+    values = values_of(empty)
     assert "no rows" in rejection("DATA-012", lambda: values.price("EIGEN", "ETH", NOON))
     assert values.first_quote("EIGEN") is None
     assert values.reward_periods("EIGEN").empty
@@ -175,7 +194,6 @@ def test_an_empty_dataset_has_no_values() -> None:
 UNKNOWN: dict[str, tuple[Callable[[], object], str]] = {
     "asset": (lambda: VALUES.price("DOGE", "USDT", NOON), "bybit_ethusdt_spot"),
     "currency": (lambda: VALUES.price("ETH", "EUR", NOON), "bybit_ethusdt_spot"),
-    "venue": (lambda: VALUES.price("ETH", "USDT", NOON, "kraken"), "uniswapv3_ethusdt_spot"),
     "perp": (lambda: VALUES.perp_price("okx", "BTC", NOON), "okx_ethusdt_perp"),
     "reserve": (lambda: VALUES.liquidity_index("DAI", NOON), "aave_usdt_rates"),
     "lst": (lambda: VALUES.oracle_rate("rETH", NOON), "weeth_oracle"),
@@ -188,11 +206,3 @@ def test_what_is_unknown_is_rejected_with_what_is_known(thing: str) -> None:
     """A thing no dataset knows is no 1.0 and no KeyError: the message lists what there is."""
     call, known = UNKNOWN[thing]
     assert known in rejection("DATA-001", call).split("available:")[1]
-
-
-def test_a_rejected_dataset_raises_its_own_error() -> None:
-    """The error recorded when the dataset was built is raised where it is used."""
-    broken = DataError("DATA-013", "a gap of 30 hours", where="weeth.csv")
-    values = MarketValues({**DATASETS, "weeth_oracle": broken}, "bybit")
-    assert "weeth.csv" in rejection("DATA-013", lambda: values.price("weETH", "USDT", NOON))
-    assert values.price("ETH", "USDT", NOON) == VALUES.price("ETH", "USDT", NOON)

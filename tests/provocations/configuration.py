@@ -49,6 +49,14 @@ def lacking_dataset(place: Path) -> None:
     slice_mode(load_configs(copy), "eth_basis")
 
 
+def copied_dataset(place: Path) -> None:
+    """A copy of a dataset's file under another name."""
+    copy = copy_tree(place / "configs")
+    text = (copy / "datasets" / "weeth_peg.yaml").read_text()
+    (copy / "datasets" / "peg_copy.yaml").write_text(text.replace("weeth_peg", "peg_copy", 1))
+    slice_mode(load_configs(copy), "eth_leveraged")
+
+
 def overridden(key: str, value: object) -> None:
     """Slice a mode with one override."""
     slice_mode(committed(), "eth_basis", {key: value})
@@ -68,6 +76,7 @@ PROVOCATIONS = {
     "CONFIG-011": lambda _: parse_window("2024-06-02", "2024-06-01"),
     "CONFIG-012": lambda _: capital_of(slice_mode(committed(), "eth_basis"), -1.0),
     "CONFIG-013": dangling_link,
+    "CONFIG-014": copied_dataset,
     "CONFIG-MGR-001": lambda _: parse_assignments(["costs.model"]),
     "CONFIG-MGR-002": lambda _: parse_assignments(["costs.model=flat", "costs.model=table"]),
     "CONFIG-MGR-003": lambda _: overridden("mode", "btc_basis"),
