@@ -114,7 +114,7 @@ def headlines(summary: Mapping[str, Any]) -> list[str]:
         str(summary["share_class"]),
         number(summary["final_equity"]),
         number(summary["closed_equity"]),
-        "not annualised" if summary["not_annualised"] else percent(summary["apy"]),
+        "not annualised" if summary.get("not_annualised") else percent(summary["apy"]),
         percent(lending.get("apy")),
         percent(summary["max_drawdown"]),
         number(summary["rebalances"], 0),
