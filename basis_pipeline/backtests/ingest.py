@@ -43,19 +43,47 @@ def ingest(
     return compare_all(built, peers, configs.venues)
 
 
+class Feeds:
+    """A data directory whose feeds are read once, and whose datasets are built once a window.
+
+    Parameters
+    ----------
+    configs: the catalogue. data_dir: directory of the raw files.
+    """
+
+    def __init__(self, configs: Configs, data_dir: Path) -> None:
+        self.configs = configs
+        self._data_dir = data_dir
+        self._read: dict[str, RawFeed | DataError] = {}
+        self._built: dict[Window, dict[str, Dataset | DataError]] = {}
+
+    def read(self, names: Collection[str]) -> dict[str, RawFeed | DataError]:
+        """Return the raw feeds named; one that is absent or rejected is its error."""
+        wanted = [self.configs.datasets[name] for name in names if name not in self._read]
+        self._read |= read_feeds(self._data_dir, wanted)
+        return {name: self._read[name] for name in names}
+
+    def datasets(self, names: Collection[str], window: Window) -> dict[str, Dataset | DataError]:
+        """Build the datasets named and compare them with the quotes their files name.
+
+        One that is absent or rejected is its error. A feed that only repairs or comparisons draw on
+        is read where it exists.
+        """
+        built = self._built.setdefault(window, {})
+        missing = set(names) - built.keys()
+        quoted = quoted_by(self.configs, missing) - missing
+        feeds = self.read(feeds_for(self.configs, missing | quoted))
+        quotes = [self.configs.datasets[name] for name in sorted(quoted)]
+        peers = build_datasets(quotes, feeds, window)
+        built |= ingest(self.configs, sorted(missing), feeds, window, peers)
+        return {name: built[name] for name in names}
+
+
 def load_datasets(
     names: Collection[str], configs: Configs, data_dir: Path, window: Window
 ) -> dict[str, Dataset | DataError]:
-    """Read the datasets named, build them and compare them with the quotes their files name.
-
-    One that is absent or rejected is its error. A feed that only repairs or comparisons draw on is
-    read where it exists.
-    """
-    quoted = quoted_by(configs, names) - set(names)
-    wanted = feeds_for(configs, {*names, *quoted})
-    feeds = read_feeds(data_dir, [configs.datasets[name] for name in wanted])
-    built = build_datasets([configs.datasets[name] for name in sorted(quoted)], feeds, window)
-    return ingest(configs, sorted(names), feeds, window, built)
+    """Read, build and compare the datasets named, as `Feeds.datasets` does."""
+    return Feeds(configs, data_dir).datasets(names, window)
 
 
 def inputs_of(configs: Configs, mode_slice: ModeSlice) -> set[str]:

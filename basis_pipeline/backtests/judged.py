@@ -13,11 +13,11 @@ from typing import Any
 from basis_pipeline.backtests.backtest import capital_of, run_backtest
 from basis_pipeline.backtests.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.backtests.checks import BLOCKING, backtest_checks
-from basis_pipeline.backtests.ingest import load_datasets, parameter_files
-from basis_pipeline.config import Configs, slice_mode
+from basis_pipeline.backtests.ingest import Feeds, parameter_files
+from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
-from basis_pipeline.market.panel import build_panel
+from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.quality import rejected_verdicts
 from basis_pipeline.market.risk_parameters import SAFE
 from basis_pipeline.market.window import Window
@@ -29,9 +29,10 @@ SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class JudgedRun:
-    """A finished run, and the verdicts on the data it read and on its result."""
+    """A finished run, the panel it is made of, and the verdicts on its data and its result."""
 
     result: RunResult
+    panel: Panel
     verdicts: list[Verdict]
 
     def write(self, directory: Path) -> Path:
@@ -73,21 +74,46 @@ def judged_backtest(
     mode_slice = slice_mode(configs, mode, overrides)
     invested = capital_of(mode_slice, capital)
     benchmarks = benchmark_names(mode_slice, configs)
+    feeds = Feeds(configs, data_dir)
+    return judged_slice(mode_slice, feeds, window, invested, benchmarks, run_id=run_id)
+
+
+def judged_slice(
+    mode_slice: ModeSlice,
+    feeds: Feeds,
+    window: Window,
+    capital: float,
+    benchmarks: Mapping[str, str],
+    *,
+    run_id: str = "",
+) -> JudgedRun:
+    """Backtest a slice on feeds that other runs share, and judge the result.
+
+    Parameters
+    ----------
+    benchmarks: name → dataset, of those to stand beside the run.
+
+    Raises
+    ------
+    As `judged_backtest`.
+    """
+    configs, mode = feeds.configs, mode_slice.name
     parameters = parameter_files(configs, mode_slice)
     names = sorted({*mode_slice.datasets, *benchmarks.values(), *parameters})
-    datasets = load_datasets(names, configs, data_dir, window)
+    datasets = feeds.datasets(names, window)
     of_data = {name: _data_verdicts(configs, name, datasets[name]) for name in names}
     panel = build_panel(mode_slice, datasets, window)
     required = [v for name in mode_slice.datasets for v in of_data[name]]
     required += [v for name in parameters for v in of_data[name] if v.check == SAFE]
     _require_passing_data(mode, required)
     beside = benchmark_table(benchmarks, datasets, window)
-    result = run_backtest(mode_slice, panel, window, invested, beside)
+    result = run_backtest(mode_slice, panel, window, capital, beside)
     gates = backtest_checks(result, mode_slice, panel)
     _require_sound_result(mode, gates)
     verdicts = [*(verdict for name in names for verdict in of_data[name]), *gates]
     now = datetime.now(UTC)
-    return JudgedRun(result, [v.at(evaluated_at=now, run_id=run_id) for v in verdicts])
+    judged = [v.at(evaluated_at=now, run_id=run_id) for v in verdicts]
+    return JudgedRun(result, panel, judged)
 
 
 def _data_verdicts(configs: Configs, name: str, outcome: Dataset | DataError) -> list[Verdict]:

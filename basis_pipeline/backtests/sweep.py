@@ -145,7 +145,7 @@ def run_point(study: Study, index: int) -> JudgedRun:
     result = run_backtest(mode_slice, panel, study.windows[chosen.window], capital)
     require_reconciled(result)
     gates = backtest_checks(result, mode_slice, panel)
-    return JudgedRun(result, [*study.verdicts, *gates])
+    return JudgedRun(result, panel, [*study.verdicts, *gates])
 
 
 def identity_of(study: Study) -> str:

@@ -31,6 +31,7 @@ class AlertKind(StrEnum):
     CONTROL_CHANGED = "control_changed"
     TICK_FAILED = "tick_failed"
     HEALTH_DEGRADED = "health_degraded"
+    ORDERS_DUE = "orders_due"
 
 
 class AlertSeverity(StrEnum):

@@ -192,6 +192,8 @@ class DatasetConfig(StrictModel):
         no payout date.
     limits: canonical column (`price`: those of a bar) → lowest and highest value that is believed;
         what is not stated here has the limits of its kind.
+    max_age_hours: from the last hour that the feed can speak for, after which an account finds it
+        stale; null for that of its kind.
     """
 
     name: Name
@@ -213,6 +215,7 @@ class DatasetConfig(StrictModel):
     outliers: tuple[OutlierBounds, ...] = ()
     limits: dict[Name, tuple[float, float]] = Field(default_factory=dict)
     agreement: Agreement | None = None
+    max_age_hours: Hours | None = None
 
     @property
     def kind(self) -> Kind:

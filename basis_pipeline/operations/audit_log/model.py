@@ -81,6 +81,16 @@ class EventType(StrEnum):
     RESULTS_BACKED_UP = "results_backed_up", Category.AUDIT
     # backup, runs
     RESULTS_RESTORED = "results_restored", Category.AUDIT
+    # account, leg, start, capital
+    LEG_STARTED = "leg_started", Category.AUDIT
+    # account, and the fields of a `Revision`: as the next
+    REVISION_FOUND = "revision_found", Category.AUDIT, Level.WARNING
+    REVISION_ACCEPTED = "revision_accepted", Category.AUDIT
+    # account, dataset, reason
+    FEED_STALE = "feed_stale", Category.DATA, Level.WARNING
+    FEED_CAUGHT_UP = "feed_caught_up", Category.DATA
+    # account, hour, leg, action, trigger, orders
+    SIGNAL = "signal", Category.BUSINESS
     # dataset, rows, span, files
     FEED_READ = "feed_read", Category.DATA
     # dataset, code, reason

@@ -188,3 +188,17 @@ CONTROL_BREACHES = Table(
     METADATA,
     Column("content", Text, primary_key=True),  # JSON
 )
+
+# What each account was to do at an hour.
+ACCOUNT_SIGNALS = Table(
+    "account_signals",
+    METADATA,
+    Column("account", Text, primary_key=True),
+    Column("hour", UtcTime, primary_key=True),
+    Column("leg", Integer, nullable=False),
+    *_texts("action", "trigger"),
+    Column("orders", Integer, nullable=False),
+    Column("equity", Double, nullable=False),
+    *_times("made_at"),
+    *_texts("content"),  # the whole signal, JSON
+)

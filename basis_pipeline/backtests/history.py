@@ -1,0 +1,141 @@
+"""Whether the past of an account is as it was: two runs compared bit by bit, and the first cause.
+
+The tables say whether a result has changed, the markets of the two runs say why.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.backtests.inputs import market_arrays
+from basis_pipeline.config import ModeSlice
+from basis_pipeline.config.dataset import Kind
+from basis_pipeline.engine.model import Floats
+from basis_pipeline.market.panel import Panel, axes
+from basis_pipeline.results.store import RunResult
+
+COMPARED = ("equity", "attribution", "positions")
+# What a staked unit earns is known when its period has ended, and counts when it is paid.
+KNOWN_LATER = ("reward_tokens_per_unit", "reward_slot")
+ENGINE, FLOWS = "engine", "flows"
+
+Series = dict[str, Floats]  # an hourly series each, by name: `perp_mark.binance`
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The first difference between two runs of an account.
+
+    Parameters
+    ----------
+    hour: UTC, the first hour at which an input of the engine differs; without one, a result.
+    changed_from: UTC, the first hour at which the result differs.
+    feed: dataset of that input; `flows`, or `engine` where the inputs are the same.
+    value: the input, or the column of the result.
+    before, after: what it was and what it is.
+    """
+
+    hour: pd.Timestamp
+    changed_from: pd.Timestamp
+    feed: str
+    value: str
+    before: float
+    after: float
+
+    @property
+    def description(self) -> str:
+        """Return the change in words."""
+        text = f"{self.value} at {self.hour:%Y-%m-%d %H:%M} was {self.before!r} and is "
+        text += f"{self.after!r} ({self.feed})"
+        if self.changed_from != self.hour:
+            text += f"; the result differs from {self.changed_from:%Y-%m-%d %H:%M} on"
+        return text
+
+
+def market_series(panel: Panel, mode_slice: ModeSlice) -> Series:
+    """Return every hourly series that the engine reads, by name, (n,) each."""
+    found: Series = {}
+    for name, array in market_arrays(panel, mode_slice)._asdict().items():
+        flat = np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float64)
+        labels = product(*axes(name, panel.venues, panel.reward_tokens))
+        for column, label in enumerate(labels):
+            found[".".join([name, *label])] = flat[:, column].copy()
+    return found
+
+
+def first_change(
+    before: RunResult, after: RunResult, series: Series, panel: Panel, mode_slice: ModeSlice
+) -> Change | None:
+    """Return the first difference in the hours that two runs share; None where there is none.
+
+    Parameters
+    ----------
+    before, after: runs that begin at the same hour; the later one is at least as long.
+    series: of the earlier run, as `market_series` gave them. panel, mode_slice: of the later one.
+    """
+    found = list(_differences(_results(before), _results(after)))
+    if not found:
+        return None
+    row, _, name, was, now = min(found)
+    hours = panel.hours
+    inputs = list(_differences(series, market_series(panel, mode_slice)))
+    relevant = [one for one in inputs if not one[2].startswith(KNOWN_LATER)] or inputs
+    if not relevant:
+        return Change(hours[row], hours[row], ENGINE, name, was, now)
+    first, _, what, was, now = min(relevant)
+    return Change(hours[first], hours[row], feed_of(what, mode_slice), what, was, now)
+
+
+def feed_of(series: str, mode_slice: ModeSlice) -> str:
+    """Return the dataset that a series of the market comes from."""
+    array, _, label = series.partition(".")
+    if array == "flow":
+        return FLOWS
+    kinds = {
+        "spot": Kind.SPOT_BARS,
+        "perp_mark": Kind.PERP_BARS,
+        "perp_extreme": Kind.PERP_BARS,
+        "funding_rate": Kind.FUNDING,
+        "lending_index": Kind.AAVE_RATES,
+        "collateral_index": Kind.AAVE_RATES,
+        "borrow_index": Kind.AAVE_RATES,
+        "oracle_rate": Kind.ORACLE,
+        "market_rate": Kind.PEG,
+        "lst_mark": Kind.ORACLE if mode_slice.mode.pricing.mark_lst == "oracle" else Kind.PEG,
+        "gas_price": Kind.GAS,  # where the price of ETH is the same
+        "numeraire_usd": Kind.AAVE_RATES,
+        "cost_bps": Kind.EXECUTION_COSTS,
+        "reward_price": Kind.SPOT_BARS,
+    }
+    kind = kinds.get(array, Kind.REWARDS)
+    named = [name for name, config in mode_slice.datasets.items() if config.kind is kind]
+    tokens = {
+        "lending_index": mode_slice.mode.lending.token,
+        "collateral_index": mode_slice.mode.staking.lst,
+        "borrow_index": "WETH",
+    }
+    part = (tokens.get(array) or label.partition(".")[0]).lower()
+    return next((name for name in named if part in name), ", ".join(named) or array)
+
+
+def _results(run: RunResult) -> Series:
+    return {
+        f"{table}.{column}": run.frames[table][column].to_numpy(dtype=np.float64)
+        for table in COMPARED
+        for column in run.frames[table].columns
+        if column != "timestamp"
+    }
+
+
+def _differences(before: Series, after: Series) -> Iterator[tuple[int, int, str, float, float]]:
+    """First row, place, name and both values of every series that differs in rows both have."""
+    for place, (name, old) in enumerate(before.items()):
+        shared = min(len(old), len(after[name]))
+        was, now = (np.ascontiguousarray(series[:shared]) for series in (old, after[name]))
+        differs = was.view(np.int64) != now.view(np.int64)
+        if differs.any():
+            row = int(np.argmax(differs))
+            yield row, place, name, float(was[row]), float(now[row])

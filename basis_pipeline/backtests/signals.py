@@ -1,0 +1,223 @@
+"""What an account does at its last hour: read off the engine, never worked out beside it.
+
+The engine runs one hour further than the data, an hour in which nothing moves, settles or is paid.
+The orders are its events of the hours that are due, and of that hour: what it would do next.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.backtests.backtest import simulate_slice
+from basis_pipeline.backtests.distances import Distance, distances
+from basis_pipeline.config import ModeSlice
+from basis_pipeline.market.panel import ARRAYS, Panel
+from basis_pipeline.times import HOUR_NS
+
+# Kinds of events that are done by whoever holds the account, with what a quantity above zero means
+# and what one below.
+SIDES = {
+    "trade": ("buy", "sell"),
+    "supply": ("supply", "withdraw"),
+    "withdraw": ("supply", "withdraw"),
+    "stake": ("stake", "unstake"),
+    "borrow": ("borrow", "borrow"),
+    "repay": ("repay", "repay"),
+    "transfer": ("deposit", "withdraw"),
+}
+PRICE_OF_ENTRY = ":EntryPrice:"
+
+
+class Action(StrEnum):
+    """What is to be done."""
+
+    HOLD = "hold"
+    ENTER = "enter"
+    REBALANCE = "rebalance"
+    EXIT = "exit"
+    HALT = "halt"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One step of a rebalance.
+
+    Parameters
+    ----------
+    at: UTC, the hour whose prices it is worked out at; after the account's last hour: the next.
+    quantity: above zero, in units of the instrument; of a transfer in the account's currency.
+    limit_price: the worst price that the expected cost allows for.
+    cost, gas: expected, in the account's currency, as the notional.
+    """
+
+    at: pd.Timestamp
+    venue: str
+    instrument: str
+    side: str
+    quantity: float
+    price: float
+    limit_price: float
+    notional: float
+    cost: float
+    gas: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Units held by a key of SEMANTICS 2: before the orders, and after them."""
+
+    key: str
+    current: float
+    target: float
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What an account does at its last hour.
+
+    Parameters
+    ----------
+    since: UTC, the hour after which orders are due; those up to it were due before.
+    trigger: reason of the latest entry or rebalance; empty when there is none.
+    """
+
+    account: str
+    leg: int
+    mode: str
+    since: pd.Timestamp
+    hour: pd.Timestamp
+    action: Action
+    trigger: str
+    equity: float
+    positions: tuple[Position, ...]
+    orders: tuple[Order, ...]
+    distances: tuple[Distance, ...]
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a person has something to do."""
+        return bool(self.orders)
+
+    def halted(self) -> "Signal":
+        """Return the signal while emergency control stops work: nothing is traded."""
+        still = tuple(replace(one, target=one.current) for one in self.positions)
+        return replace(self, action=Action.HALT, orders=(), positions=still)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values; times in ISO 8601, what is not defined as None."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+
+def standing_still(panel: Panel) -> Panel:
+    """Return the panel with one hour more: the last one's values, and nothing that happens."""
+    still: dict[str, Any] = {
+        name: np.concatenate([array := getattr(panel, name), array[-1:]]) for name in ARRAYS
+    }
+    still["funding_rate"][-1] = 0.0
+    still["perp_extreme"][-1] = still["perp_mark"][-1]
+    still["reward_tokens_per_unit"][-1] = 0.0
+    still["reward_payout"][-1] = -1.0
+    return replace(
+        panel,
+        timestamps=np.append(panel.timestamps, panel.timestamps[-1] + HOUR_NS),
+        repaired=np.append(panel.repaired, False),
+        repairs={name: np.append(flags, False) for name, flags in panel.repairs.items()},
+        **still,
+    )
+
+
+def signal_of(
+    mode_slice: ModeSlice,
+    panel: Panel,
+    capital: float,
+    since: pd.Timestamp | None,
+    *,
+    account: str,
+    leg: int,
+) -> Signal:
+    """Return what an account does after `since`, up to the hour after the panel's last.
+
+    Parameters
+    ----------
+    since: hour of the signal before, None where there is none. Orders of more than a day ago are
+        not due any more: whoever holds the account later compares it with what is held.
+
+    Raises
+    ------
+    ConfigError: as `simulate_slice`.
+    """
+    ahead = standing_still(panel)
+    simulation, frames = simulate_slice(mode_slice, ahead, capital)
+    hours, events = ahead.hours, frames["events"]
+    a_day_ago = panel.hours[-1] - pd.Timedelta(days=1)
+    entry = hours[0] - pd.Timedelta(hours=1)
+    since = max(a_day_ago, entry if since is None else since)
+    due = events[events["timestamp"] > since]
+    positions = tuple(_positions(frames["positions"], since))
+    steps = due[due["kind"].isin(["entry", "rebalance"])]
+    return Signal(
+        account=account,
+        leg=leg,
+        mode=mode_slice.name,
+        since=since,
+        hour=panel.hours[-1],
+        action=_action(steps, positions),
+        trigger=str(steps["reason"].iloc[-1]) if len(steps) else "",
+        equity=float(simulation.equity[-2]),
+        positions=positions,
+        orders=tuple(_orders(due)),
+        distances=tuple(distances(mode_slice, panel, simulation)),
+    )
+
+
+def _action(steps: pd.DataFrame, positions: tuple[Position, ...]) -> Action:
+    """Name what is done; a book whose positions all go is left."""
+    held = [one for one in positions if not one.key.startswith("wallet:")]
+    if any(one.current for one in held) and not any(one.target for one in held):
+        return Action.EXIT
+    if (steps["kind"] == "entry").any():
+        return Action.ENTER
+    return Action.REBALANCE if len(steps) else Action.HOLD
+
+
+def _positions(table: pd.DataFrame, since: pd.Timestamp) -> Iterator[Position]:
+    rows = int((table["timestamp"] <= since).sum())
+    for key in map(str, table.columns[1:]):
+        if PRICE_OF_ENTRY not in key:
+            units = table[key].to_numpy()
+            yield Position(key, float(units[rows - 1]) if rows else 0.0, float(units[-1]))
+
+
+def _orders(events: pd.DataFrame) -> Iterator[Order]:
+    for row in events[events["kind"].isin(list(SIDES))].to_dict("records"):
+        sign = 1.0 if row["quantity"] > 0.0 else -1.0
+        share = row["fee"] / row["notional"] if row["notional"] else 0.0
+        yield Order(
+            at=row["timestamp"],
+            venue=row["venue"],
+            instrument=row["instrument"],
+            side=SIDES[row["kind"]][0 if sign > 0.0 else 1],
+            quantity=abs(row["quantity"]),
+            price=row["price"],
+            limit_price=row["price"] * (1.0 + sign * share),
+            notional=row["notional"],
+            cost=row["fee"],
+            gas=row["gas"],
+            reason=row["reason"],
+        )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value

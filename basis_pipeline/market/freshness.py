@@ -1,0 +1,114 @@
+"""How far a feed reaches, and how old it is at the present hour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.errors import DataError
+from basis_pipeline.market.grid import settlements
+from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.timestamps import format_time
+from basis_pipeline.times import DAY_NS, HOUR_NS
+
+# Hours that a feed may lag behind the present, where its dataset file states none. A bar is
+# delivered when it has ended, an index of Aave is known between two snapshots, and reward
+# programmes publish their payouts late.
+MAX_AGE_HOURS = {
+    Kind.PERP_BARS: 2,
+    Kind.SPOT_BARS: 2,
+    Kind.FUNDING: 2,
+    Kind.AAVE_RATES: 26,
+    Kind.ORACLE: 2,
+    Kind.PEG: 2,
+    Kind.GAS: 2,
+    Kind.EXECUTION_COSTS: 48,
+    Kind.REWARDS: 14 * 24,
+}
+TIMELESS = (Kind.RISK_PARAMS, Kind.BENCHMARK)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How old a feed is.
+
+    Parameters
+    ----------
+    last: ns, the last full hour that the feed can speak for; None when it is absent or rejected.
+    now: ns, the present hour.
+    error: why it cannot be read; empty otherwise.
+    """
+
+    feed: str
+    last: int | None
+    now: int
+    max_age_hours: int
+    error: str = ""
+
+    @property
+    def age_hours(self) -> float:
+        """Hours from the last full hour that it can speak for to the present one."""
+        return float("inf") if self.last is None else max(0, (self.now - self.last) // HOUR_NS)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is older than it may be."""
+        return self.age_hours > self.max_age_hours
+
+    @property
+    def description(self) -> str:
+        """Return the age in words."""
+        if self.last is None:
+            return f"{self.feed} cannot be read: {self.error}"
+        reaches = f"{self.feed} reaches {format_time(self.last)}, {self.age_hours:.0f} h ago"
+        return f"{reaches}; its limit is {self.max_age_hours} h"
+
+
+def freshness(
+    configs: Mapping[str, DatasetConfig], feeds: Mapping[str, RawFeed | DataError], now: int
+) -> list[Freshness]:
+    """Return how old each feed is at the present hour, the oldest first.
+
+    Parameters
+    ----------
+    configs: the datasets asked for, by name. now: ns, a full hour.
+    """
+    found = []
+    for name, config in configs.items():
+        if config.kind in TIMELESS:
+            continue
+        feed, allowed = feeds[name], config.max_age_hours or MAX_AGE_HOURS[config.kind]
+        if isinstance(feed, DataError):
+            found.append(Freshness(name, None, now, allowed, f"{feed.code}: {feed.what}"))
+        else:
+            found.append(Freshness(name, min(last_hour(feed), now), now, allowed))
+    return sorted(found, key=lambda one: (-one.age_hours, one.feed))
+
+
+def last_hour(feed: RawFeed) -> int:
+    """Return the last full hour at which a feed's value is known and will not change, in ns.
+
+    A quote holds until the next one is due, and no settlement or payout happens before the next is
+    due; an index of Aave needs the snapshot after the hour.
+    """
+    config, own = feed.config, feed.distinct
+    last = int(own.timestamps[-1])
+    if config.kind is Kind.REWARDS:
+        return _next_payout(feed) - HOUR_NS
+    if config.kind is Kind.AAVE_RATES:
+        return last
+    step = (config.frequency_hours or 1) * HOUR_NS
+    if config.kind is Kind.FUNDING:
+        due, _ = settlements(own.timestamps, last, last + step, step, feed.intervals)
+        return int(due[due > last][0]) - HOUR_NS
+    return last + step - HOUR_NS
+
+
+def _next_payout(feed: RawFeed) -> int:
+    """When the payout after the last one is due: after as long as that one's period."""
+    own, delay = feed.distinct, feed.config.payout_delay_days * DAY_NS
+    begins, ends = (own.values[:, own.columns.index(f"period_{at}")] for at in ("start", "end"))
+    latest = int(np.argmax(own.timestamps))
+    length = int(ends[latest] - begins[latest]) + DAY_NS
+    return int(own.timestamps[latest]) + delay + length

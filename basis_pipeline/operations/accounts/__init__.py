@@ -1,0 +1,13 @@
+"""Accounts: modes run to the present hour, what they do there, and whether their past holds.
+
+files.py      the directory of an account: its legs, their latest run, its revisions
+tick.py       one account at one hour: run, compare with the past, record, signal
+gates.py      the gates of an account's run
+signals.py    signals in the results database, and the alert when something is to be done
+reconcile.py  an account against what is really held
+"""
+
+from basis_pipeline.operations.accounts.files import AccountFiles, Leg, Revision
+from basis_pipeline.operations.accounts.tick import AccountRun, run_account, run_accounts
+
+__all__ = ["AccountFiles", "AccountRun", "Leg", "Revision", "run_account", "run_accounts"]

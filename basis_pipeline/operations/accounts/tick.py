@@ -1,0 +1,251 @@
+"""One account at one hour: run it from its beginning, compare it with its past, record, signal."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from basis_pipeline.backtests.benchmarks import benchmark_names
+from basis_pipeline.backtests.history import first_change, market_series
+from basis_pipeline.backtests.ingest import Feeds
+from basis_pipeline.backtests.judged import JudgedRun, judged_slice
+from basis_pipeline.backtests.signals import Signal, signal_of
+from basis_pipeline.config import Configs, ModeSlice, slice_mode
+from basis_pipeline.config.account import AccountConfig
+from basis_pipeline.config.loading import canonical_json
+from basis_pipeline.errors import BasisError, ConfigError
+from basis_pipeline.files import sha256
+from basis_pipeline.market.freshness import Freshness, freshness
+from basis_pipeline.market.window import Window
+from basis_pipeline.operations.accounts.files import AccountFiles, Leg, Revision
+from basis_pipeline.operations.accounts.gates import ASSET, fresh, history_unchanged, sound
+from basis_pipeline.operations.accounts.signals import last_signal, record_signal
+from basis_pipeline.results.store import RunResult, write_run
+from basis_pipeline.settings import Settings
+from basis_pipeline.times import HOUR_NS
+from basis_pipeline.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRun:
+    """What a tick of an account came to.
+
+    Parameters
+    ----------
+    now: UTC, the present hour. ages: of its feeds, the oldest first.
+    leg, result: the latest there is, made now or before; None before the first.
+    signal: at the result's last hour; None before the first.
+    verdicts: of the account's gates, of its data and of its result; those of the latter two of a
+        run made now.
+    error: why no run was made now.
+    """
+
+    account: AccountConfig
+    now: datetime
+    ages: Sequence[Freshness] = ()
+    leg: Leg | None = None
+    result: RunResult | None = None
+    signal: Signal | None = None
+    verdicts: list[Verdict] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
+    error: BasisError | None = None
+
+
+def run_accounts(
+    settings: Settings,
+    configs: Configs,
+    accounts: Iterable[AccountConfig],
+    now: datetime,
+    *,
+    run_id: str = "",
+) -> list[AccountRun]:
+    """Run accounts to the present hour; they share their feeds, and one stops no other."""
+    feeds = Feeds(configs, settings.data_dir)
+    return [run_account(settings, feeds, account, now, run_id=run_id) for account in accounts]
+
+
+def run_account(
+    settings: Settings, feeds: Feeds, account: AccountConfig, now: datetime, *, run_id: str = ""
+) -> AccountRun:
+    """Run one account to the last full hour that all its feeds have, and record what comes of it.
+
+    Parameters
+    ----------
+    now: UTC; its full hour is the present one. run_id: the Dagster run that asks.
+
+    Raises
+    ------
+    ResultsError: the directory of the account or the results database cannot be used.
+    """
+    files = AccountFiles(settings, account.name)
+    present = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    tick = AccountRun(account, present)
+    with files.held():
+        try:
+            sliced = _slice(feeds.configs, account)
+            ages = freshness(
+                sliced.datasets, feeds.read(list(sliced.datasets)), _nanoseconds(present)
+            )
+            tick = replace(tick, ages=ages)
+            files.note_stale({one.feed: one.description for one in ages if one.is_stale})
+            if (made := _run(files, feeds, account, sliced, ages, run_id)) is not None:
+                tick = _record(files, tick, *made)
+        except BasisError as error:
+            tick = replace(tick, error=error)
+        return _judged(files, tick, run_id)
+
+
+def _slice(configs: Configs, account: AccountConfig, flows: Sequence[Any] = ()) -> ModeSlice:
+    """The account's mode with its overrides and the flows given."""
+    moved = [{"date": flow.date.isoformat(), "amount": flow.amount} for flow in flows]
+    return slice_mode(configs, account.mode, {**account.overrides, "flows": moved})
+
+
+def configuration_hash(mode_slice: ModeSlice) -> str:
+    """Hash of what decides a leg: not of gates and figures, nor of how its files are read."""
+    mode = mode_slice.mode.model_dump_json(exclude={"gates", "metrics", "flows", "description"})
+    venues = [canonical_json(venue) for venue in mode_slice.venues.values()]
+    return hashlib.sha256("\n".join([mode, *venues]).encode()).hexdigest()
+
+
+def _run(
+    files: AccountFiles,
+    feeds: Feeds,
+    account: AccountConfig,
+    sliced: ModeSlice,
+    ages: Sequence[Freshness],
+    run_id: str,
+) -> tuple[Leg, ModeSlice, JudgedRun] | None:
+    """Run the account's leg; None where its feeds do not reach beyond what has been run."""
+    if (hour := _last_hour(ages)) is None:
+        return None
+    leg, before = _leg(files, account, sliced)
+    if hour <= leg.start or (before is not None and hour < before.identity.end):
+        return None
+    mine = [
+        flow
+        for flow in account.flows
+        if leg.start <= flow.date <= hour and (leg.number == 1 or flow.date > leg.start)
+    ]
+    sliced = _slice(feeds.configs, account, mine)
+    reach = _nanoseconds(hour)
+    names = benchmark_names(sliced, feeds.configs)
+    found = freshness(
+        {n: feeds.configs.datasets[n] for n in names.values()}, feeds.read(names.values()), reach
+    )
+    late = {one.feed for one in found if one.last is None or one.last < reach}
+    beside = {label: name for label, name in names.items() if name not in late}
+    window = Window(pd.Timestamp(leg.start), pd.Timestamp(hour))
+    judged = judged_slice(sliced, feeds, window, leg.capital, beside, run_id=run_id)
+    return leg, sliced, judged
+
+
+def _last_hour(ages: Sequence[Freshness]) -> datetime | None:
+    reached = [one.last for one in ages]
+    if not reached or any(last is None for last in reached):
+        return None
+    last = min(one for one in reached if one is not None)
+    return pd.Timestamp(last, tz="UTC").to_pydatetime()
+
+
+def _leg(
+    files: AccountFiles, account: AccountConfig, sliced: ModeSlice
+) -> tuple[Leg, RunResult | None]:
+    """The leg that is run, and its latest run: a new one where the configuration has changed.
+
+    A new leg begins at the last hour of the one before, with what closing that one leaves.
+    """
+    legs, wanted = files.legs(), configuration_hash(sliced)
+    if not legs:
+        return Leg(1, account.since, account.capital, wanted), None
+    first, last = legs[0], legs[-1]
+    if (first.start, first.capital) != (account.since, account.capital):
+        raise ConfigError(
+            "CONFIG-006",
+            f"since and capital of the account {account.name} are {account.since:%Y-%m-%d %H:%M} "
+            f"and {account.capital:g}, but it has begun",
+            where=f"accounts/{account.name}.yaml",
+            available=f"{first.start:%Y-%m-%d %H:%M} and {first.capital:g}",
+            action="give a new account another name, or enter a flow",
+        )
+    before = files.run(last.number)
+    if last.config_hash == wanted or before is None:
+        return last, before
+    capital = float(before.summary["closed_equity"])
+    return Leg(last.number + 1, before.identity.end, capital, wanted), None
+
+
+def _record(
+    files: AccountFiles, tick: AccountRun, leg: Leg, sliced: ModeSlice, judged: JudgedRun
+) -> AccountRun:
+    """Keep the run, name a change of the past, and say what is to be done."""
+    result = judged.result
+    if leg.number not in [one.number for one in files.legs()]:
+        files.add_leg(leg)
+    before = files.run(leg.number)
+    if before is None or before.run_id != result.run_id:
+        if before is not None:
+            _compare(files, leg, before, sliced, judged)
+        files.keep_market(result.run_id, market_series(judged.panel, sliced))
+        write_run(result, files.run_directory(leg.number), judged.verdicts)
+        files.drop_markets(result.run_id)
+    last = last_signal(files.settings, tick.account.name, before=result.identity.end)
+    since = None
+    if last is not None and last.leg == leg.number:
+        since = pd.Timestamp(last.hour)
+    signal = signal_of(
+        sliced, judged.panel, leg.capital, since, account=tick.account.name, leg=leg.number
+    )
+    signal = record_signal(files.settings, signal)
+    return replace(tick, leg=leg, result=result, signal=signal, verdicts=judged.verdicts)
+
+
+def _compare(
+    files: AccountFiles, leg: Leg, before: RunResult, sliced: ModeSlice, judged: JudgedRun
+) -> None:
+    series = files.market(before.run_id)
+    change = first_change(before, judged.result, series, judged.panel, sliced)
+    if change is None:
+        return
+    files.add_revision(
+        Revision(
+            id=sha256(before.run_id, judged.result.run_id)[:16],
+            found_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            leg=leg.number,
+            hour=change.hour.isoformat(),
+            changed_from=change.changed_from.isoformat(),
+            feed=change.feed,
+            value=change.value,
+            before=change.before,
+            after=change.after,
+            description=change.description,
+        )
+    )
+
+
+def _judged(files: AccountFiles, tick: AccountRun, run_id: str) -> AccountRun:
+    """Add the account's gates, and what there is of an account that was not run now."""
+    leg, result = tick.leg, tick.result
+    if result is None and (legs := files.legs()):
+        leg = legs[-1]
+        result = files.run(leg.number)
+    revisions = files.revisions()
+    gates = [
+        fresh(tick.ages),
+        history_unchanged(revisions, has_run=result is not None),
+        sound(tick.error),
+    ]
+    at = datetime.now(UTC)
+    own = [
+        gate.at(asset=ASSET, mode=tick.account.name, evaluated_at=at, run_id=run_id)
+        for gate in gates
+    ]
+    verdicts = [*own, *tick.verdicts]
+    return replace(tick, leg=leg, result=result, revisions=revisions, verdicts=verdicts)
+
+
+def _nanoseconds(hour: datetime) -> int:
+    return pd.Timestamp(hour).value // HOUR_NS * HOUR_NS
