@@ -12,7 +12,7 @@ import pandas as pd
 
 from basis_pipeline.backtests.inputs import market_arrays
 from basis_pipeline.config import ModeSlice
-from basis_pipeline.config.dataset import Kind
+from basis_pipeline.config.universe import Kind, matching
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.market.panel import Panel, axes
 from basis_pipeline.results.store import RunResult
@@ -94,31 +94,29 @@ def feed_of(series: str, mode_slice: ModeSlice) -> str:
     array, _, label = series.partition(".")
     if array == "flow":
         return FLOWS
-    kinds = {
-        "spot": Kind.SPOT_BARS,
-        "perp_mark": Kind.PERP_BARS,
-        "perp_extreme": Kind.PERP_BARS,
-        "funding_rate": Kind.FUNDING,
-        "lending_index": Kind.AAVE_RATES,
-        "collateral_index": Kind.AAVE_RATES,
-        "borrow_index": Kind.AAVE_RATES,
-        "oracle_rate": Kind.ORACLE,
-        "market_rate": Kind.PEG,
-        "lst_mark": Kind.ORACLE if mode_slice.mode.pricing.mark_lst == "oracle" else Kind.PEG,
-        "gas_price": Kind.GAS,  # where the price of ETH is the same
-        "numeraire_usd": Kind.AAVE_RATES,
-        "cost_bps": Kind.EXECUTION_COSTS,
-        "reward_price": Kind.SPOT_BARS,
+    mode, part = mode_slice.mode, label.partition(".")[0]
+    venue, rates = {"venue": part}, Kind.LENDING_RATES
+    marks = Kind.ORACLE if mode.pricing.mark_lst == "oracle" else Kind.PEG
+    sources: dict[str, tuple[Kind, dict[str, str]]] = {
+        "spot": (Kind.SPOT_BARS, {"base": mode.asset}),
+        "perp_mark": (Kind.PERP_BARS, venue),
+        "perp_extreme": (Kind.PERP_BARS, venue),
+        "funding_rate": (Kind.FUNDING, venue),
+        "lending_index": (rates, {"token": mode.lending.token}),
+        "collateral_index": (rates, {"token": mode.staking.lst}),
+        "borrow_index": (rates, {"token": "WETH"}),
+        "oracle_rate": (Kind.ORACLE, {}),
+        "market_rate": (Kind.PEG, {}),
+        "lst_mark": (marks, {}),
+        # Where the price of ETH is the same.
+        "gas_price": (Kind.GAS, {}),
+        "numeraire_usd": (rates, {}),
+        "cost_bps": (Kind.EXECUTION_COSTS, {}),
+        "reward_price": (Kind.SPOT_BARS, {"base": part}),
     }
-    kind = kinds.get(array, Kind.REWARDS)
-    named = [name for name, config in mode_slice.datasets.items() if config.kind is kind]
-    tokens = {
-        "lending_index": mode_slice.mode.lending.token,
-        "collateral_index": mode_slice.mode.staking.lst,
-        "borrow_index": "WETH",
-    }
-    part = (tokens.get(array) or label.partition(".")[0]).lower()
-    return next((name for name in named if part in name), ", ".join(named) or array)
+    kind, keys = sources.get(array, (Kind.REWARDS, {"token": part}))
+    catalogue = {name: config.of for name, config in mode_slice.datasets.items()}
+    return ", ".join(matching(catalogue, kind, keys) or matching(catalogue, kind, {})) or array
 
 
 def _results(run: RunResult) -> Series:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from basis_pipeline.config.dataset import DatasetConfig, Kind
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.grid import settlements
 from basis_pipeline.market.raw import RawFeed
@@ -13,13 +14,13 @@ from basis_pipeline.market.timestamps import format_time
 from basis_pipeline.times import DAY_NS, HOUR_NS
 
 # Hours that a feed may lag behind the present, where its dataset file states none. A bar is
-# delivered when it has ended, an index of Aave is known between two snapshots, and reward
+# delivered when it has ended, a lending index is known between two snapshots, and reward
 # programmes publish their payouts late.
 MAX_AGE_HOURS = {
     Kind.PERP_BARS: 2,
     Kind.SPOT_BARS: 2,
     Kind.FUNDING: 2,
-    Kind.AAVE_RATES: 26,
+    Kind.LENDING_RATES: 26,
     Kind.ORACLE: 2,
     Kind.PEG: 2,
     Kind.GAS: 2,
@@ -90,13 +91,13 @@ def last_hour(feed: RawFeed) -> int:
     """Return the last full hour at which a feed's value is known and will not change, in ns.
 
     A quote holds until the next one is due, and no settlement or payout happens before the next is
-    due; an index of Aave needs the snapshot after the hour.
+    due; a lending index needs the snapshot after the hour.
     """
     config, own = feed.config, feed.distinct
     last = int(own.timestamps[-1])
     if config.kind is Kind.REWARDS:
         return _next_payout(feed) - HOUR_NS
-    if config.kind is Kind.AAVE_RATES:
+    if config.kind is Kind.LENDING_RATES:
         return last
     step = (config.frequency_hours or 1) * HOUR_NS
     if config.kind is Kind.FUNDING:
