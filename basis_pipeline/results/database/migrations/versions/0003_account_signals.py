@@ -4,8 +4,8 @@ from alembic import op
 
 from basis_pipeline.results.database.tables import ACCOUNT_SIGNALS
 
-revision = "0002_account_signals"
-down_revision = "0001_tables"
+revision = "0003_account_signals"
+down_revision = "0002_correlation"
 
 
 def upgrade() -> None:
