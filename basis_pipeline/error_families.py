@@ -43,7 +43,6 @@ FAMILIES: dict[str, Family] = {
         "or migrates it while it is in use, so nothing else can go wrong",
     ),
     "DATA": Family(16, 2, "raw files and datasets"),
-    "FETCH": Family(12, 2, "fetching raw files"),
     "MATH": Family(
         13,
         3,

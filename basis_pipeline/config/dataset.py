@@ -6,7 +6,6 @@ from pydantic import Field, field_validator, model_validator
 
 from basis_pipeline.config.base import Hours, Name, StrictModel
 from basis_pipeline.config.file_format import FileFormat
-from basis_pipeline.config.source import Source
 from basis_pipeline.config.universe import BARS, Kind, Of
 
 MAX_INTERPOLATION_HOURS = 3
@@ -195,7 +194,6 @@ class DatasetConfig(StrictModel):
         what is not stated here has the limits of its kind.
     max_age_hours: from the last hour that the feed can speak for, after which an account finds it
         stale; null for that of its kind.
-    source: where `basis data fetch` gets the files; null for files that a person delivers.
     """
 
     name: Name
@@ -218,8 +216,6 @@ class DatasetConfig(StrictModel):
     limits: dict[Name, tuple[float, float]] = Field(default_factory=dict)
     agreement: Agreement | None = None
     max_age_hours: Hours | None = None
-    # Not a part of what a run computes: its identity knows the files by their content.
-    source: Annotated[Source | None, Field(exclude=True)] = None
 
     @property
     def kind(self) -> Kind:
@@ -250,6 +246,15 @@ class DatasetConfig(StrictModel):
         if any("**" in part and part != "**" for part in parts) or parts[-1] == "**":
             raise ValueError("`**` stands for whole folders: write `folder/**/name_*.csv`")
         return glob
+
+    @model_validator(mode="after")
+    def _fits_its_format(self) -> Self:
+        for raw in self.columns:
+            if reason := self.format.unusable.get(raw):
+                raise ValueError(f"{raw} must not be used: {reason}")
+        if self.format.interval_minutes and self.kind not in BARS:
+            raise ValueError("format.interval_minutes is a key of bars")
+        return self
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

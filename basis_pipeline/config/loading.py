@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.mode import ModeConfig
+from basis_pipeline.config.preset import Preset, complete
 from basis_pipeline.config.universe import Kind, Of, Wanted, find, matching
 from basis_pipeline.config.venue import ShareClass, Venue
 from basis_pipeline.errors import ConfigError, error_from_code
@@ -218,11 +219,31 @@ def load_file(path: Path, model: type[T] | TypeAdapter[T], key: str = "", where:
         is_absent = isinstance(error, FileNotFoundError) and not path.is_symlink()
         what = f"the file cannot be read: {error.strerror}"
         raise ConfigError("CONFIG-003" if is_absent else "CONFIG-013", what, where=where) from error
-    value = validate(model, parse_yaml(text, where), where)
+    document = parse_yaml(text, where)
+    if model is DatasetConfig and isinstance(document, dict):
+        document = complete(document, _preset_of(document, path, where))
+    value = validate(model, document, where)
     if key and getattr(value, key) != path.stem:
         what = f"{key} says {getattr(value, key)!r}, its file {path.stem!r}"
         raise ConfigError("CONFIG-005", what, where=where)
     return value
+
+
+def _preset_of(document: dict[str, Any], path: Path, where: str) -> Preset | None:
+    """The preset that a dataset's file names; CONFIG-005 when there is none of that name."""
+    name = document.get("preset")
+    if name is None:
+        return None
+    directory = path.parents[1] / "presets"
+    file = directory / f"{name}.yaml"
+    if not isinstance(name, str) or not file.is_file():
+        raise ConfigError(
+            "CONFIG-005",
+            f"preset: there is no preset {name!r}",
+            where=where,
+            available=", ".join(sorted(other.stem for other in directory.glob("[!.]*.yaml"))),
+        )
+    return load_file(file, Preset, "preset")
 
 
 def load_directory(

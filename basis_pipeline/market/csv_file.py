@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from basis_pipeline.config.file_format import FileFormat
-from basis_pipeline.market.file_content import PARQUET, unlike
+from basis_pipeline.market.file_content import unlike
 from basis_pipeline.market.file_rows import (
     FileRows,
     Kinds,
@@ -42,11 +42,11 @@ def parse_csv(
     """
     if form.encoding != "utf-8":
         data = data.decode(form.encoding, errors="replace").encode()
-    if data.startswith(PARQUET):
-        raise unreadable(file, unlike(data, "csv"))
+    if cause := unlike(data, "csv"):
+        raise unreadable(file, cause)
     names, rows, first_line = _split_header(data.removeprefix(BYTE_ORDER_MARK), file, form)
     names = spelled([*columns, *(optional or {})], names)
-    require_columns(columns, names, file, form, _likely_cause(data, names, form))
+    require_columns(columns, names, file, form, _likely_cause(names, form))
     columns = {**columns, **{n: kind for n, kind in (optional or {}).items() if n in names}}
     _require_closed_quotes(rows, first_line, file)
     _require_whole_last_line(rows, len(names), first_line, file, form.delimiter)
@@ -95,10 +95,8 @@ def _is_figure(text: str) -> bool:
     return bool(text.strip()) and (is_number(text) or text.strip()[:4].isdigit())
 
 
-def _likely_cause(data: bytes, names: list[str], form: FileFormat) -> str:
+def _likely_cause(names: list[str], form: FileFormat) -> str:
     """Why the columns asked for are not there, where the file shows it."""
-    if cause := unlike(data, "csv"):
-        return cause
     other = [mark for mark in ";\t|," if mark != form.delimiter and mark in "".join(names)]
     if len(names) == 1 and other:
         return f"its values are separated by {other[0]!r}: set `delimiter`"

@@ -12,12 +12,15 @@ from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.universe import Kind
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.rows import DistinctRows
 from basis_pipeline.market.timestamps import Int64, format_time, to_index
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import HOUR_NS
 
 # Rows that span less of a window than this are a sliver: the files are short, not the window wrong.
 SLIVER = 0.5
+# Between two rows further apart nothing is said to have accrued evenly.
+LONGEST_ACCRUAL_NS = 48 * HOUR_NS
 # So many intervals show the rhythm of a venue's settlements.
 RHYTHM = 5
 
@@ -51,8 +54,8 @@ def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
     """
     assert config.frequency_hours is not None  # feeds without a frequency have no grid
     step = config.frequency_hours * HOUR_NS
-    own = raw.distinct
-    _require_on_grid(raw, own.timestamps, HOUR_NS if config.kind is Kind.FUNDING else step)
+    own = _resampled(raw.distinct, config, step) if config.format.resample else raw.distinct
+    _require_on_grid(raw, own, HOUR_NS if config.kind is Kind.FUNDING else step)
     start, end = window.start.value, window.end.value
     if config.coverage.starts_late:
         start = max(start, began(raw))
@@ -126,11 +129,32 @@ def require_coverage(config: DatasetConfig, raw: RawFeed, grid: Grid, window: Wi
     )
 
 
-def _require_on_grid(raw: RawFeed, timestamps: Int64, step: int) -> None:
+def _resampled(rows: DistinctRows, config: DatasetConfig, step: int) -> DistinctRows:
+    """Rows at regular times: what accrues grows geometrically between two rows, the rest is held.
+
+    A time is left out where the rows around it are further apart than `LONGEST_ACCRUAL_NS`.
+    """
+    own = rows.timestamps
+    times = regular(-(-int(own[0]) // step) * step, int(own[-1]) // step * step, step)
+    before = np.searchsorted(own, times, side="right") - 1
+    after = np.minimum(before + (own[before] < times), len(own) - 1)
+    length = own[after] - own[before]
+    share = np.where(length > 0, (times - own[before]) / np.maximum(length, 1), 0.0)
+    values = rows.values[before]
+    for place, column in enumerate(config.columns.values()):
+        if column.grows is not None:
+            growth = rows.values[after, place] / rows.values[before, place]
+            values[:, place] *= growth**share
+    kept = length <= LONGEST_ACCRUAL_NS
+    return DistinctRows(times[kept], values[kept], rows.columns, rows.rows[before[kept]], True)
+
+
+def _require_on_grid(raw: RawFeed, own: DistinctRows, step: int) -> None:
+    timestamps = own.timestamps
     beside = timestamps % step != 0
     if not beside.any():
         return
-    rows = raw.frame.iloc[raw.distinct.rows[beside][:50]]
+    rows = raw.frame.iloc[own.rows[beside][:50]]
     raise RejectedDataError(
         "DATA-014",
         f"{raw.name} has {int(beside.sum())} rows beside their full "

@@ -157,12 +157,14 @@ def _keys(frame: pd.DataFrame, config: DatasetConfig) -> list[Int64]:
 
 
 def row_times(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
-    """Return the time of each row [ns], on its hour within the rule; zeros without time."""
+    """Return the time of each row, ns, on its hour within the rule; zeros without time."""
     if config.kind is Kind.RISK_PARAMS:
         return np.zeros(len(frame), dtype=np.int64)
     if config.timestamp is None:
         return _nanoseconds(frame["timestamp"])
-    return snap(_nanoseconds(frame[config.timestamp.column]), config.timestamp)
+    times = _nanoseconds(frame[config.timestamp.column])
+    # Bars of minutes are on their hour only when they are made hours.
+    return times if config.format.interval_minutes else snap(times, config.timestamp)
 
 
 def _values(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Float64, tuple[str, ...]]:
