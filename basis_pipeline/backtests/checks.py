@@ -110,8 +110,8 @@ def _no_liquidation(run: Finished) -> Found:
         message = f"{count_of(len(rows), 'liquidation')}, the first at {first['venue']} on "
         message += f"{first['timestamp']:%Y-%m-%d %H:%M} UTC"
     if wicks := int((rows["reason"] == "wick").sum()):
-        message += f"; {wicks} at a high of more than {WICK:g} times the bar's open and close that "
-        message += "no other venue shows"
+        message += f"; {wicks} at a wick, beyond {WICK:g} times the bar's open and close, that "
+        message += "no other venue on the same side shows"
     facts = {"measured": len(rows), "limit": 0, "unit": "liquidations"}
     return rows.empty, message, facts, rows.head(SHOWN_ROWS)
 

@@ -64,7 +64,13 @@ def parameters_of(mode_slice: ModeSlice) -> Parameters:
     terms = protocol.emode.get(mode.staking.lst) if protocol else None
     leveraged = terms if mode.is_leveraged else None
     names = [exchange.venue for exchange in exchanges]
-    at_spot = names.index(mode.spot.venue) if mode.spot.venue in names else -1
+    carry = np.array([mode.hedge.carry.get(name, 0.0) for name in names], dtype=np.float64)
+    if mode.hedge.carry:
+        weights = np.abs(carry) / np.abs(carry).sum()
+    else:
+        weights = np.array([mode.hedge.venues[name] for name in names], dtype=np.float64)
+    spot_venue = mode.spot.venue if mode.buys_asset else None
+    at_spot = names.index(spot_venue) if spot_venue in names else -1
     return Parameters(
         lending_weight=mode.allocation.lending,
         spot_weight=mode.allocation.spot,
@@ -72,7 +78,8 @@ def parameters_of(mode_slice: ModeSlice) -> Parameters:
         target_ltv=mode.staking.target_ltv if mode.is_leveraged else 0.0,
         flash_fee=mode.staking.flash_fee_bps * 1e-4 if mode.costs.enabled else 0.0,
         hedge_ratio=mode.hedge.ratio,
-        hedge_weights=np.array([mode.hedge.venues[name] for name in names], dtype=np.float64),
+        hedge_weights=weights,
+        carry=carry,
         initial_margin=np.array([e.perp_margin.initial for e in exchanges], dtype=float),
         maintenance_margin=np.array([e.perp_margin.maintenance for e in exchanges], dtype=float),
         liquidation_fee=np.array([e.perp_margin.liquidation_fee for e in exchanges], dtype=float),
@@ -89,7 +96,7 @@ def parameters_of(mode_slice: ModeSlice) -> Parameters:
         drift_band=np.inf if mode.rebalance.drift_band is None else mode.rebalance.drift_band,
         costs_enabled=mode.costs.enabled,
         gas_multiplier=mode.costs.gas_multiplier,
-        buys_asset=mode.buys_asset,
+        trades_asset=mode.trades_asset,
         swaps_on_chain=isinstance(mode_slice.venues.get(mode.spot.venue), DecentralisedExchange),
         margin_at_spot_venue=at_spot,
     )

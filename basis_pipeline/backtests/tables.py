@@ -149,18 +149,21 @@ def events_table(
     )
 
 
-WICK = 1.2  # a high of so many times the bar's open and close
+WICK = 1.2  # a high of so many times the bar's open and close, or a low of so small a part
 
 
 def _at_wick(events: Records, panel: Panel) -> NDArray[np.bool_]:
-    """Liquidations at a wick that no other venue with the same bar shows (SEMANTICS 7)."""
+    """Liquidations at a wick that no other venue on the same side shows (SEMANTICS 7)."""
     found = np.zeros(len(events), dtype=bool)
     first_perp = LEG_REWARD + len(panel.reward_tokens)
     liquidated = (events["kind"] == EventKind.LIQUIDATION) & (events["leg"] >= first_perp)
     for place in np.flatnonzero(liquidated & (events["hour"] > 0)):
         t, venue = events["hour"][place], events["leg"][place] - first_perp
-        ends = np.maximum(panel.perp_mark[t - 1], panel.perp_mark[t])
-        wicks = panel.perp_extreme[t] > WICK * ends
+        marks, extremes = panel.perp_mark[t - 1 : t + 1], panel.perp_extreme[t]
+        if events["quantity"][place] > 0.0:  # a short was bought back, at the high
+            wicks = extremes > WICK * marks.max(axis=0)
+        else:
+            wicks = extremes < marks.min(axis=0) / WICK
         found[place] = wicks[venue] and wicks.sum() == 1
     return found
 

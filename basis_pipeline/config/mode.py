@@ -56,10 +56,20 @@ class Staking(StrictModel):
 
 
 class Hedge(StrictModel):
-    """Short perpetuals: `ratio` times the net asset, split over venues by weight."""
+    """Perpetuals: a hedge, or a carry between venues.
+
+    The hedge shorts `ratio` times the net asset, split over venues by weight. The carry is signed
+    notional by venue as a share of equity, below zero for a short; it sums to zero, or is empty.
+    """
 
     ratio: Annotated[float, Field(ge=0.0, le=2.0)]
     venues: dict[str, Annotated[float, Field(gt=0.0, le=1.0)]]
+    carry: dict[str, Annotated[float, Field(ge=-10.0, le=10.0)]]
+
+    @property
+    def gross_carry(self) -> float:
+        """Sum of the carry legs' sizes, as a share of equity."""
+        return sum(map(abs, self.carry.values()))
 
 
 class MarginRatioBand(StrictModel):
@@ -178,8 +188,8 @@ class ModeConfig(StrictModel):
 
     @property
     def is_hedged(self) -> bool:
-        """Whether the mode holds short perpetuals."""
-        return self.hedge.ratio > 0.0
+        """Whether the mode holds perpetuals: what its allocation leaves is their margin."""
+        return self.hedge.ratio > 0.0 or bool(self.hedge.carry)
 
     @property
     def is_leveraged(self) -> bool:
@@ -193,6 +203,15 @@ class ModeConfig(StrictModel):
         return exposed and self.asset != self.share_class
 
     @property
+    def trades_asset(self) -> bool:
+        """Whether the asset or its perpetual is traded for another currency."""
+        return self.buys_asset or self.is_hedged
+
+    @property
     def hedge_venues(self) -> tuple[str, ...]:
-        """Venues that hold a short, sorted by name; empty when unhedged."""
-        return tuple(sorted(self.hedge.venues)) if self.is_hedged else ()
+        """Venues that hold a perpetual, sorted by name; empty when unhedged."""
+        return tuple(sorted(self.hedge.carry or self.hedge.venues)) if self.is_hedged else ()
+
+    def is_long_at(self, venue: str) -> bool:
+        """Whether the perpetual at a venue is held long: a carry leg above zero."""
+        return self.hedge.carry.get(venue, 0.0) > 0.0

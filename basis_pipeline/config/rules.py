@@ -53,7 +53,7 @@ def _exposure_has_an_asset(mode: ModeConfig, configs: Configs) -> Iterator[str]:
 
 
 def _hedge_is_whole(mode: ModeConfig, configs: Configs) -> Iterator[str]:
-    if not mode.is_hedged:
+    if mode.hedge.ratio <= 0:
         return
     weights = mode.allocation
     total = sum(mode.hedge.venues.values())
@@ -70,13 +70,36 @@ def _hedge_is_whole(mode: ModeConfig, configs: Configs) -> Iterator[str]:
             yield f"hedge.venues: {name!r} has no perpetuals"
 
 
+def _carry_is_whole(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    carry, weights = mode.hedge.carry, mode.allocation
+    if not carry:
+        return
+    if abs(sum(carry.values())) > _TOLERANCE:
+        yield f"hedge.carry sums to {sum(carry.values()):g}, not 0"
+    if len(carry) < 2:
+        yield "hedge.carry needs two venues: one that is long, one that is short"
+    for name, leg in carry.items():
+        if leg == 0:
+            yield f"hedge.carry: {name} has a leg of 0; leave it out"
+        if not isinstance(configs.venues.get(name), Exchange):
+            yield f"hedge.carry: {name!r} has no perpetuals"
+    if mode.hedge.ratio > 0:
+        yield "hedge.carry and hedge.ratio > 0 exclude each other"
+    if weights.spot + weights.staking > 0:
+        yield "hedge.carry leaves allocation.spot and allocation.staking unhedged: they must be 0"
+    if weights.lending >= 1:
+        yield "hedge.carry needs allocation.lending < 1: the rest is margin"
+    if mode.asset in configs.share_classes[mode.share_class].currencies:
+        yield f"hedge.carry in the {mode.share_class} class: {mode.asset} has no price there"
+
+
 def _margin_holds(mode: ModeConfig, configs: Configs) -> Iterator[str]:
     weights = mode.allocation
-    notional = mode.hedge.ratio * (weights.spot + weights.staking)
+    notional = mode.hedge.gross_carry or mode.hedge.ratio * (weights.spot + weights.staking)
     if notional <= 0:
         return
     target = (1.0 - weights.lending - weights.spot - weights.staking) / notional
-    for name in mode.hedge.venues:
+    for name in mode.hedge_venues:
         venue = configs.venues.get(name)
         if isinstance(venue, Exchange) and target < venue.perp_margin.initial:
             yield f"margin of {target:.3g} of notional is below {name}'s initial margin"
@@ -133,6 +156,7 @@ RULES: tuple[Rule, ...] = (
     _share_class_fits,
     _exposure_has_an_asset,
     _hedge_is_whole,
+    _carry_is_whole,
     _margin_holds,
     _staking_is_known,
     _borrowing_is_allowed,
@@ -155,7 +179,8 @@ def require_sound(mode: ModeConfig, configs: Configs) -> None:
     A venue or share class whose file is broken raises the error of that file.
     """
     _require(mode, configs, "share_classes", mode.share_class, configs.share_classes)
-    for name in (mode.spot.venue, mode.lending.protocol, *mode.hedge.venues):  # used or not
+    perps = (*mode.hedge.venues, *mode.hedge.carry)
+    for name in (mode.spot.venue, mode.lending.protocol, *perps):  # used or not
         _require(mode, configs, "venues", name, configs.venues)
     if mode.allocation.staking > 0 and staking_venue(mode.staking.lst, configs) is None:
         # The issuer is known by its token, so that any broken venue may be the one.

@@ -102,7 +102,7 @@ class ModeSlice(StrictModel):
 
     @property
     def hedge_exchanges(self) -> tuple[Exchange, ...]:
-        """Exchanges that hold a short, sorted by name."""
+        """Exchanges that hold a perpetual, sorted by name."""
         venues = [self.venues[name] for name in self.mode.hedge_venues]
         return tuple(venue for venue in venues if isinstance(venue, Exchange))
 
@@ -162,7 +162,8 @@ def _cost_datasets(
     on_chain = [v.chain for v in venues.values() if not isinstance(v, Exchange)]
     gas = configs.find(Kind.GAS, chain=next(iter(on_chain), share_class.chain))
     yield gas
-    if mode.costs.model == "table" and mode.allocation.spot + mode.allocation.staking > 0:
+    trades = mode.allocation.spot + mode.allocation.staking > 0 or mode.is_hedged
+    if mode.costs.model == "table" and trades:
         yield configs.find(Kind.EXECUTION_COSTS)
     known = {USD, *(share_class.currencies if USD in share_class.at_par else ())}
     known |= {mode.asset} if mode.buys_asset else set()

@@ -12,7 +12,7 @@ from basis_pipeline.engine.model import LEG_REWARD, Book, EventKind, Reason, Rec
 
 @compiled
 def settle_funding(book: Book, hours: HourCoefficients, t: int) -> float:
-    """Settle funding on the positions held and return its sum: a short receives rate x notional."""
+    """Settle funding and return its sum: a short receives rate x notional, a long pays it."""
     funding = 0.0
     for v in range(len(book.perps)):
         perp, quote = book.perps[v], hours.quotes[t, v]
@@ -73,6 +73,12 @@ def venue_equity(book: Book, hours: HourCoefficients, t: int, v: int) -> float:
 
 
 @hot
+def is_hedged(parameters: Record) -> bool:
+    """Whether perpetuals are held: what the weights leave is their margin."""
+    return (parameters.hedge_ratio > 0.0) | (parameters.gross_carry > 0.0)
+
+
+@hot
 def loan_is_due(parameters: Record, collateral: float, debt: float) -> bool:
     """Whether a loan's health factor is below 1, and there is collateral to seize."""
     threshold = parameters.liquidation_threshold * collateral
@@ -95,11 +101,11 @@ class Valuation(NamedTuple):
     staked_value: float  # ETH, the same at the rate that values holdings
     debt: float  # ETH
     long: float  # units of the asset, net of the debt, at the rate that values holdings
-    short: float  # units of the asset
+    short: float  # units of the asset in perpetuals, less what they are long of
     perp_change: float  # of the perpetuals' value since the hour before
     rewards_change: float  # of the reward tokens' value since the hour before
     largest_reward: float  # value of the reward token that is worth most
-    margin_fits: bool  # every venue holds its short, at a margin ratio within the band
+    margin_fits: bool  # every venue holds its position, at a margin ratio within the band
     margin_ratio: float  # lowest over the venues, where it is a new low of the run
     liquidation_due: bool  # of the loan or of a position
 
@@ -131,7 +137,8 @@ def value_book(
         # A venue that a liquidation emptied is outside its band.
         empty = quantity == 0.0
         inside = (margin >= least * notional) & (margin <= most * notional)
-        fits &= (empty & (long <= 0.0)) | (~empty & inside)
+        idle = (long <= 0.0) & (venues[v].carry == 0.0)
+        fits &= (empty & idle) | (~empty & inside)
         due |= ~empty & (margin <= venues[v].maintenance_margin * notional)
         if quantity != 0.0 and not margin >= bound * notional:
             ratio = min(ratio, margin / notional)

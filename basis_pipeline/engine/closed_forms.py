@@ -26,10 +26,11 @@ def closed_form_equity(market: MarketArrays, parameters: Parameters, capital: fl
     owed = (leverage - 1.0) * market.borrow_index / market.borrow_index[0]
     sleeve = staking * capital * price / first * (staked - owed)
     short = parameters.hedge_ratio * (spot_share + staking) * capital / first
-    quantity = short * parameters.hedge_weights  # (K,)
-    price_loss = (market.perp_mark - market.perp_mark[0]) @ quantity
+    # (K,) signed; of the hedge and the carry one is zero.
+    quantity = parameters.carry * capital / first - short * parameters.hedge_weights
+    price_gain = (market.perp_mark - market.perp_mark[0]) @ quantity
     payments = market.funding_rate * market.perp_mark
     payments[0] = 0.0  # nothing is held before the first trades
-    funding: Floats = np.cumsum(payments, axis=0) @ quantity
+    funding: Floats = np.cumsum(-payments, axis=0) @ quantity
     cash = (1.0 - lending - spot_share - staking) * capital
-    return cash + lent + held + sleeve - price_loss + funding
+    return cash + lent + held + sleeve + price_gain + funding

@@ -42,7 +42,7 @@ def exit_cost(book: Book, hours: HourCoefficients, parameters: Record) -> float:
             units += GAS_ATOMIC_DELEVERAGE_TWO_SWAPS
         else:
             units += GAS_ATOMIC_DELEVERAGE
-    if parameters.buys_asset and asset > 0.0:
+    if parameters.trades_asset and asset > 0.0:
         sold = asset * hours.asset[t].spot
         cost += sold * cost_share(hours, t, LEG_SPOT, sold) + spot_gas(hours, parameters, t)
     for r in range(len(book.tokens)):

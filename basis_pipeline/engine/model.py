@@ -28,9 +28,9 @@ def record_type(names: Sequence[str], **others: type) -> np.dtype[np.void]:
 class MarketArrays(NamedTuple):
     """The market a run sees, one row an hour (SEMANTICS 1 and 3)."""
 
-    spot: Floats  # (n,) numeraire per unit of the asset
+    spot: Floats  # (n,) numeraire per unit of the asset; carry: weighted mean of its marks
     perp_mark: Floats  # (n, K) perpetual price
-    perp_extreme: Floats  # (n, K) adverse intrabar extreme known at the hour
+    perp_extreme: Floats  # (n, K) adverse intrabar extreme: high for a short, low for a long
     funding_rate: Floats  # (n, K) rate settled at the hour, 0 where none settles
     lending_index: Floats  # (n,) liquidity index of the lent token
     collateral_index: Floats  # (n,) liquidity index of the LST; 1 when it is held, not supplied
@@ -57,7 +57,8 @@ class Parameters(NamedTuple):
     target_ltv: float
     flash_fee: float  # share of the flash loan
     hedge_ratio: float
-    hedge_weights: Floats  # (K,) sum to 1
+    hedge_weights: Floats  # (K,) shares of the hedge, and of all margin; sum to 1
+    carry: Floats  # (K,) signed notional as a share of equity, sums to 0; 0 without carry
     initial_margin: Floats  # (K,) share of notional
     maintenance_margin: Floats  # (K,) share of notional
     liquidation_fee: Floats  # (K,) share of notional
@@ -74,7 +75,7 @@ class Parameters(NamedTuple):
     drift_band: float  # infinite when drift is left alone
     costs_enabled: bool  # without costs a staking token sells at its redemption rate
     gas_multiplier: float
-    buys_asset: bool  # the asset is bought for the numeraire, at the spot leg's cost
+    trades_asset: bool  # the asset, or its perpetual, is not the numeraire but traded for it
     swaps_on_chain: bool  # the spot venue is a decentralised exchange
     margin_at_spot_venue: int  # index of the hedge venue that is the spot venue, -1 if none
 
@@ -82,17 +83,18 @@ class Parameters(NamedTuple):
 # The parameters as the compiled code reads them: one record of those that are one number, and one
 # record a venue.
 _NUMBERS = {name: kind for name, kind in Parameters.__annotations__.items() if kind != Floats}
-PARAMETERS = record_type((), **_NUMBERS)
+PARAMETERS = record_type(("gross_carry",), **_NUMBERS)
 VENUE_TERMS = record_type(
-    ("hedge_weight", "initial_margin", "maintenance_margin", "liquidation_fee")
+    ("hedge_weight", "carry", "initial_margin", "maintenance_margin", "liquidation_fee")
 )
 
 
 def parameter_record(parameters: Parameters) -> Record:
-    """The parameters that are one number each."""
+    """The parameters that are one number each, and the sum of the carry legs' sizes."""
     record: Record = np.zeros(1, PARAMETERS)[0]
     for name in _NUMBERS:
         record[name] = getattr(parameters, name)
+    record.gross_carry = np.abs(parameters.carry).sum()
     return record
 
 
@@ -100,6 +102,7 @@ def venue_terms(parameters: Parameters) -> Records:
     """The parameters by venue, (K,)."""
     terms = np.zeros(len(parameters.hedge_weights), VENUE_TERMS)
     terms["hedge_weight"] = parameters.hedge_weights
+    terms["carry"] = parameters.carry
     terms["initial_margin"] = parameters.initial_margin
     terms["maintenance_margin"] = parameters.maintenance_margin
     terms["liquidation_fee"] = parameters.liquidation_fee
@@ -123,7 +126,7 @@ COMPONENTS: tuple[str, ...] = (
 # (scaled by the collateral index when supplied), scaled WETH debt.
 BALANCES = ("cash", "supply", "spot", "staked", "debt")
 HOLDINGS = record_type(BALANCES, approved=np.bool_)  # whether approvals have been given
-# A perpetual: signed quantity, negative for a short; margin balance; size-weighted entry price.
+# A perpetual: signed quantity, below zero for a short; margin balance; size-weighted entry price.
 PERP = record_type(("quantity", "balance", "entry"))
 # A row of the hourly table: `residual` is what the components leave unexplained; equity and the
 # balances are those after trades, `equity_before` is what flows and trades found.

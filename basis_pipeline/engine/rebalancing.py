@@ -1,6 +1,6 @@
 """Step 7: when to rebalance, and restoring what the trigger concerns (SEMANTICS 5 and 6)."""
 
-from basis_pipeline.engine.accounting import Valuation, value_book
+from basis_pipeline.engine.accounting import Valuation, is_hedged, value_book
 from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.ledger import record
@@ -15,6 +15,7 @@ from basis_pipeline.engine.model import (
 )
 from basis_pipeline.engine.staking import restore_loan, restore_staking
 from basis_pipeline.engine.trading import (
+    carry_drift,
     cover_wallet,
     hedge_fits,
     restore_lending,
@@ -28,7 +29,12 @@ from basis_pipeline.engine.trading import (
 
 @hot
 def trigger(
-    book: Book, hours: HourCoefficients, parameters: Record, t: int, seen: Valuation
+    book: Book,
+    hours: HourCoefficients,
+    parameters: Record,
+    venues: Records,
+    t: int,
+    seen: Valuation,
 ) -> Reason:
     """Return the first trigger of SEMANTICS 6 that fires, NONE when all is within its bands.
 
@@ -40,16 +46,19 @@ def trigger(
     long = held.spot + collateral - debt
     ltv_error = abs(debt - parameters.target_ltv * collateral)
     safe = parameters.liquidation_threshold * collateral >= parameters.health_factor_floor * debt
-    # With a hedge ratio of 1 this is the net delta itself; any other ratio wants a net delta.
+    # With a hedge ratio of 1 this is the net delta itself; any other ratio wants a net delta, and
+    # a carry, whose ratio is 0, wants none.
     delta_error = abs(parameters.hedge_ratio * long - seen.short) * spot
     lending, bought = parameters.lending_weight, parameters.spot_weight
     staking = parameters.staking_weight
     # What no sleeve takes is margin in a hedged mode, and belongs into the wallet in any other.
-    wanted = 0.0 if parameters.hedge_ratio > 0.0 else (1.0 - lending - bought - staking) * total
+    hedged = is_hedged(parameters)
+    wanted = 0.0 if hedged else (1.0 - lending - bought - staking) * total
     drift = max(
         abs(held.supply * hour.lending_index - lending * total),
         abs(held.spot * spot - bought * total),
         abs((seen.staked_value - debt) * spot - staking * total),
+        carry_drift(book, hours, parameters, venues, t, total),
     )
     reason = Reason.NONE
     if not seen.margin_fits:
@@ -58,7 +67,7 @@ def trigger(
         reason = Reason.HEALTH_FACTOR
     elif parameters.target_ltv > 0.0 and ltv_error > parameters.ltv_band * collateral:
         reason = Reason.LTV
-    elif parameters.hedge_ratio > 0.0 and delta_error > parameters.delta_band * total:
+    elif hedged and delta_error > parameters.delta_band * total:
         reason = Reason.DELTA
     elif held.cash - wanted > parameters.idle_band * total:
         reason = Reason.IDLE_CASH
@@ -88,13 +97,13 @@ def restore(
     """
     kind = EventKind.ENTRY if reason == Reason.ENTRY else EventKind.REBALANCE
     record(book, t, kind, LEG_NONE, 0.0, 0.0, total, 0.0, 0.0, reason)
-    is_hedged = parameters.hedge_ratio > 0.0
+    hedged = is_hedged(parameters)
     if reason == Reason.REWARDS:
         sell_rewards(book, hours, parameters, t, total, row)
         return
     if reason == Reason.LTV or reason == Reason.HEALTH_FACTOR:
         restore_loan(book, hours, parameters, t, total, reason, row)
-        if is_hedged and book.holdings.cash < 0.0:
+        if hedged and book.holdings.cash < 0.0:
             cover_wallet(book, venues, t, reason)
         return
     hedge_alone = reason == Reason.DELTA and hedge_fits(book, hours, parameters, venues, t, total)
@@ -105,7 +114,7 @@ def restore(
             restore_spot(book, hours, parameters, t, total, reason, row)
         if parameters.staking_weight > 0.0:
             restore_staking(book, hours, parameters, t, total, reason, row)
-    if is_hedged:
+    if hedged:
         restore_perps(book, hours, parameters, venues, t, total, reason, row)
         if not hedge_alone:
             spread_margin(book, hours, parameters, venues, t, total, reason, row)

@@ -93,7 +93,7 @@ def measure_before(
         out.health_factor_before = parameters.liquidation_threshold / out.ltv_before
     out.min_margin_ratio_before = lowest if lowest < np.inf else np.nan
     out.margin_ratio_extreme = lowest_extreme if lowest_extreme < np.inf else np.nan
-    out.net_delta_before = (long - debt - short) if parameters.buys_asset else 0.0
+    out.net_delta_before = (long - debt - short) if parameters.trades_asset else 0.0
     out.net_delta_ratio_before = out.net_delta_before * hour.spot / hourly.rows[t].equity_before
 
 
@@ -115,25 +115,26 @@ def measure_hours(
         price = hour.spot
         bp_per_price = 1e4 / price
         collateral, debt = row.staked * hour.lst_redemption, row.debt * hour.borrow_index
-        short, lowest = 0.0, np.inf
+        short, gross, lowest = 0.0, 0.0, np.inf
         for v in range(len(venues)):
             perp, mark, venue = hourly.perps[t, v], hours.quotes[t, v].mark, by_venue[t, v]
             if perp.quantity != 0.0:
                 venue.margin_ratio = margin_ratio(perp, mark)
                 lowest = min(lowest, venue.margin_ratio)
                 short -= perp.quantity
+                gross += abs(perp.quantity)
             venue.basis_bp = (mark - price) * bp_per_price
         long = row.spot + collateral
-        net = (long - debt - short) if parameters.buys_asset else 0.0
+        net = (long - debt - short) if parameters.trades_asset else 0.0
         if debt > 0.0:
             ltv = loan_to_value(collateral, debt)
             out.ltv = ltv
             out.health_factor = parameters.liquidation_threshold / ltv
             out.liquidation_distance = 1.0 - ltv * per_threshold
-        out.min_margin_ratio = lowest if short != 0.0 else np.nan
+        out.min_margin_ratio = lowest if gross != 0.0 else np.nan
         out.net_delta = net
         out.net_delta_ratio = net * price / row.equity
-        out.gross_exposure = (long + debt + short) * price
+        out.gross_exposure = (long + debt + gross) * price
         out.net_exposure = net * price
         if row.staked != 0.0:
             out.peg_deviation = hour.market_rate / hour.oracle_rate - 1.0

@@ -60,12 +60,17 @@ def write_holdings(book: Book, t: int, hourly: Hourly) -> None:
 
 @hot
 def is_due(
-    book: Book, hours: HourCoefficients, parameters: Record, t: int, seen: Valuation
+    book: Book,
+    hours: HourCoefficients,
+    parameters: Record,
+    venues: Records,
+    t: int,
+    seen: Valuation,
 ) -> bool:
     """Whether anything is done at hour t beyond accruing and settling."""
     due = seen.liquidation_due or hours.asset[t].has_external_event or t == 0
     if parameters.rebalance_enabled and seen.equity > 0.0:
-        due |= trigger(book, hours, parameters, t, seen) != Reason.NONE
+        due |= trigger(book, hours, parameters, venues, t, seen) != Reason.NONE
     return due
 
 
@@ -100,7 +105,7 @@ def trade_hour(
     if t == 0:
         reason = Reason.ENTRY
     elif parameters.rebalance_enabled and seen.equity > 0.0:
-        reason = trigger(book, hours, parameters, t, seen)
+        reason = trigger(book, hours, parameters, venues, t, seen)
     if reason != Reason.NONE:
         seen = rebalance(book, hours, parameters, venues, t, seen.equity, reason, row)
     return seen
@@ -143,7 +148,7 @@ def run_hours(
         accrue(book, hours, t, seen, funding, row)
         if hours.asset[t].earns_rewards:
             earn_rewards(book, hours, t, seen.collateral)
-        if is_due(book, hours, parameters, t, seen):
+        if is_due(book, hours, parameters, venues, t, seen):
             seen = trade_hour(book, hours, parameters, venues, t, seen, row)
         accumulate(book, hours.asset[t].spot, parameters, seen, t == 0, t == midnight, row)
         if t == midnight:

@@ -1,6 +1,6 @@
 """The staking leg of a rebalance: bring the staked position to its weight and its loan to value."""
 
-from basis_pipeline.engine.accounting import collateral_eth, debt_eth
+from basis_pipeline.engine.accounting import collateral_eth, debt_eth, is_hedged
 from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.ledger import cost_share, gas_cost, pay_gas, record
@@ -67,7 +67,7 @@ def restore_staking(
     bought = 0.0
     if amount > 0.0:
         bought = eth = buy_asset(book, hours, parameters, t, amount, reason, row)
-    elif parameters.hedge_ratio > 0.0:
+    elif is_hedged(parameters):
         eth = amount / price * max(sale_rate - ltv * (1.0 + fee), 0.0) / (1.0 - ltv)
     else:
         eth = amount / price
@@ -90,7 +90,7 @@ def restore_loan(
     """
     sale_rate, gas = terms_of(book, hours, parameters, t, 0.0, False)
     eth = 0.0
-    if parameters.hedge_ratio == 0.0:
+    if not is_hedged(parameters):
         eth = min(book.holdings.cash - gas, 0.0) / hours.asset[t].spot
     move_position(book, hours, parameters, t, total, eth, 0.0, sale_rate, gas, reason, row)
 

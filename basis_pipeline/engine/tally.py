@@ -90,7 +90,7 @@ def update_risk(
         update_max_ltv(book, seen.debt, seen.collateral)
     if seen.margin_ratio < tally.min_margin_ratio:
         tally.min_margin_ratio = seen.margin_ratio
-    if parameters.buys_asset:
+    if parameters.trades_asset:
         value = (book.holdings.spot + seen.collateral - seen.debt - seen.short) * spot
         if not abs(value) <= tally.max_delta * BELOW * equity:
             update_delta(book, value, equity)

@@ -5,7 +5,13 @@ margin, which is spread again at the end; any other mode can spend only what its
 its gas comes out of the amount it moves.
 """
 
-from basis_pipeline.engine.accounting import Valuation, collateral_eth, debt_eth, venue_equity
+from basis_pipeline.engine.accounting import (
+    Valuation,
+    collateral_eth,
+    debt_eth,
+    is_hedged,
+    venue_equity,
+)
 from basis_pipeline.engine.compiled import compiled, hot
 from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.ledger import cost_share, gas_cost, pay_gas, record, record_trade
@@ -31,7 +37,7 @@ from basis_pipeline.engine.model import (
 @compiled
 def movable(book: Book, parameters: Record, difference: float, gas: float) -> float:
     """How much of a leg's difference can be moved, given the gas of its transaction."""
-    if parameters.hedge_ratio > 0.0:
+    if is_hedged(parameters):
         return difference
     return min(difference, book.holdings.cash - gas)
 
@@ -71,7 +77,7 @@ def restore_lending(
 @compiled
 def spot_gas(hours: HourCoefficients, parameters: Record, t: int) -> float:
     """Gas of a spot trade: the swap on chain, or the transfer to or from the exchange."""
-    if not parameters.buys_asset:
+    if not parameters.trades_asset:
         return 0.0
     units = GAS_SWAP if parameters.swaps_on_chain else GAS_TRANSFER
     return gas_cost(hours, parameters, t, units)
@@ -89,7 +95,7 @@ def buy_asset(
 ) -> float:
     """Spend `amount` of the numeraire at the spot venue; return the units of the asset received."""
     book.holdings.cash -= amount
-    if not parameters.buys_asset:
+    if not parameters.trades_asset:
         return amount
     price = hours.asset[t].spot
     share = cost_share(hours, t, LEG_SPOT, amount)
@@ -112,7 +118,7 @@ def sell_asset(
     """Sell `quantity` units of the asset at the spot venue into the wallet."""
     price = hours.asset[t].spot
     notional = quantity * price
-    if not parameters.buys_asset:
+    if not parameters.trades_asset:
         book.holdings.cash += notional
         return
     fee = notional * cost_share(hours, t, LEG_SPOT, notional)
@@ -146,6 +152,39 @@ def restore_spot(
 
 
 @hot
+def target_quantity(
+    book: Book,
+    hours: HourCoefficients,
+    parameters: Record,
+    venues: Records,
+    t: int,
+    v: int,
+    total: float,
+) -> float:
+    """Signed units that venue v should hold: its carry leg, or its share of the hedge.
+
+    Carry legs are sized at one price, so that their units sum to zero (SEMANTICS 5).
+    """
+    if parameters.gross_carry > 0.0:
+        return venues[v].carry * total / hours.asset[t].spot
+    long = book.holdings.spot + collateral_eth(book, hours, t) - debt_eth(book, hours, t)
+    return -max(parameters.hedge_ratio * venues[v].hedge_weight * long, 0.0)
+
+
+@hot
+def carry_drift(
+    book: Book, hours: HourCoefficients, parameters: Record, venues: Records, t: int, total: float
+) -> float:
+    """How far the notional of a carry leg is from its target at most; 0 without carry."""
+    drift = 0.0
+    if parameters.gross_carry > 0.0:
+        for v in range(len(venues)):
+            notional = book.perps[v].quantity * hours.asset[t].spot
+            drift = max(drift, abs(notional - venues[v].carry * total))
+    return drift
+
+
+@hot
 def hedge_fits(
     book: Book,
     hours: HourCoefficients,
@@ -155,16 +194,15 @@ def hedge_fits(
     total: float,
 ) -> bool:
     """Whether the hedge alone can be restored: every venue keeps its initial margin."""
-    long = book.holdings.spot + collateral_eth(book, hours, t) - debt_eth(book, hours, t)
     fits = True
     for v in range(len(book.perps)):
         price = hours.quotes[t, v].mark
-        target = max(parameters.hedge_ratio * venues[v].hedge_weight * long, 0.0)
-        added = (target + book.perps[v].quantity) * price
+        target = target_quantity(book, hours, parameters, venues, t, v, total)
+        added = (target - book.perps[v].quantity) * price
         leg = LEG_REWARD + len(book.tokens) + v
         fee = abs(added) * cost_share(hours, t, leg, added)
         left = venue_equity(book, hours, t, v) - fee
-        if abs(added) > DUST * total and left < venues[v].initial_margin * target * price:
+        if abs(added) > DUST * total and left < venues[v].initial_margin * abs(target) * price:
             fits = False
     return fits
 
@@ -192,26 +230,25 @@ def restore_perps(
     reason: Reason,
     row: Record,
 ) -> None:
-    """Short the hedge ratio times the net asset, split by venue weight (SEMANTICS 5)."""
-    long = book.holdings.spot + collateral_eth(book, hours, t) - debt_eth(book, hours, t)
+    """Bring every venue's position to its target, which never has the other sign."""
     for v in range(len(book.perps)):
         perp, price = book.perps[v], hours.quotes[t, v].mark
-        short = -perp.quantity
-        target = max(parameters.hedge_ratio * venues[v].hedge_weight * long, 0.0)
-        added = target - short
+        quantity = perp.quantity
+        target = target_quantity(book, hours, parameters, venues, t, v, total)
+        added = target - quantity
         if abs(added) * price <= DUST * total:
             continue
         leg = LEG_REWARD + len(book.tokens) + v
         fee = abs(added) * price * cost_share(hours, t, leg, added * price)
         perp.balance -= fee
-        if added > 0.0:
-            perp.entry = (short * perp.entry + added * price) / target
+        if abs(target) > abs(quantity):
+            perp.entry = (quantity * perp.entry + added * price) / target
         else:
-            perp.balance += added * (price - perp.entry)
+            perp.balance -= added * (price - perp.entry)
             if target == 0.0:
                 perp.entry = 0.0
-        perp.quantity = -target
-        record_trade(book, hours, t, leg, -added, price, fee, 0.0, reason, row)
+        perp.quantity = target
+        record_trade(book, hours, t, leg, added, price, fee, 0.0, reason, row)
 
 
 @hot

@@ -18,7 +18,7 @@ MEANINGS: dict[Kind, Meaning] = {
         "The price of a perpetual future. The open of the bar labelled t is the mark at t; the "
         "extreme of the bar before is what a liquidation looks at.",
         "hourly candles of the exchange",
-        "the short leg gains or loses what the market never moved: perp_price, margin ratios and "
+        "the perpetual gains or loses what the market never moved: perp_price, margin ratios and "
         "liquidations of every mode hedged at the venue, and the basis in bp.",
     ),
     Kind.SPOT_BARS: Meaning(
@@ -32,8 +32,8 @@ MEANINGS: dict[Kind, Meaning] = {
         "What longs pay to shorts at each settlement, as a share of the notional at that time; "
         "positive is income to a short. Settlements keep their own times, whatever the interval.",
         "settled rates as the exchange publishes them",
-        "the main income of the basis modes: a flipped sign turns carry into cost, a missing row "
-        "taken for zero hides income, an invented rate makes it.",
+        "the main income of modes with perpetuals: a flipped sign turns carry into cost, a missing "
+        "row taken for zero hides income, an invented rate makes it.",
     ),
     Kind.LENDING_RATES: Meaning(
         "Daily snapshots of a lending reserve. A balance is its scaled amount times the index; "

@@ -25,9 +25,10 @@ Flags = npt.NDArray[np.bool_]
 
 BUCKETS = tuple(f"{size:.0f}" for size in COST_BUCKETS_USD)
 POSITIVE = {
-    "spot": "the asset's price [numeraire per unit]; 1.0 where the asset is the numeraire",
+    "spot": "the asset's price [numeraire per unit]; of a carry the mean of its perpetuals, "
+    "weighted by the legs; 1.0 where the asset is the numeraire",
     "perp_mark": "price of the perpetual [its quote currency]",
-    "perp_extreme": "high of the bar known at the hour [its quote currency]",
+    "perp_extreme": "high of the bar known at the hour, low for a long [its quote currency]",
     "lending_index": "liquidity index of the lent token [ratio]",
     "collateral_index": "liquidity index of the staked token [ratio]; 1.0 when not supplied",
     "borrow_index": "variable borrow index of the debt token [ratio]",
@@ -68,7 +69,7 @@ class Panel:
     timestamps: Int64  # (n,) ns UTC, every hour of the window, both ends included
     spot: Floats  # (n,) numeraire per unit of the asset; 1.0 where the asset is the numeraire
     perp_mark: Floats  # (n, K) in the quote currency
-    perp_extreme: Floats  # (n, K) high of the bar known at t (SEMANTICS 1 and 7)
+    perp_extreme: Floats  # (n, K) adverse extreme of the bar known at t (SEMANTICS 1 and 7)
     funding_rate: Floats  # (n, K) settled at t, 0.0 where nothing settles
     lending_index: Floats  # (n,) liquidity index of the lent token
     collateral_index: Floats  # (n,) liquidity index of the LST; 1.0 when it is not supplied
@@ -189,13 +190,14 @@ def build_panel(
         return np.ones(len(hours))
 
     repairs = _repairs(mode, values, needed, hours)
+    perp_mark = _by_venue(mode, values.perp_price, hours)
     panel = Panel(
         mode=mode_slice.name,
         venues=mode.hedge_venues,
         reward_tokens=mode_slice.reward_tokens,
         timestamps=hours.copy(),
-        spot=values.price(mode.asset, mode.share_class, hours) if mode.buys_asset else ones(),
-        perp_mark=_by_venue(mode, values.perp_price, hours),
+        spot=_asset_price(mode, values, hours, perp_mark),
+        perp_mark=perp_mark,
         perp_extreme=_perp_extreme(mode, values, hours),
         funding_rate=_by_venue(mode, values.funding_rate, hours),
         lending_index=values.liquidity_index(mode.lending.token, hours)
@@ -262,16 +264,26 @@ def _by_venue(
     return table
 
 
-def _perp_extreme(mode: ModeConfig, values: MarketValues, hours: Int64) -> Floats:
-    """Worst price for a short that is known at t: on opens that of the bar before (SEMANTICS 7)."""
+def _asset_price(mode: ModeConfig, values: MarketValues, hours: Int64, perp_mark: Floats) -> Floats:
+    """Numeraire per unit of the asset, (n,); a carry prices it by its legs (SEMANTICS 5)."""
+    if mode.buys_asset:
+        return values.price(mode.asset, mode.share_class, hours)
+    if mode.hedge.carry:
+        sizes = [abs(mode.hedge.carry[venue]) for venue in mode.hedge_venues]
+        return np.average(perp_mark, axis=1, weights=sizes)
+    return np.ones(len(hours))
 
-    def high(venue: str, asset: str, at: Int64) -> Floats:
-        return values.perp_price(venue, asset, at, "high")
+
+def _perp_extreme(mode: ModeConfig, values: MarketValues, hours: Int64) -> Floats:
+    """Worst price known at t for the side held: on opens that of the bar before (SEMANTICS 7)."""
+
+    def extreme(venue: str, asset: str, at: Int64) -> Floats:
+        return values.perp_price(venue, asset, at, "low" if mode.is_long_at(venue) else "high")
 
     if mode.pricing.price_field == "close":
-        return _by_venue(mode, high, hours)
+        return _by_venue(mode, extreme, hours)
     first = _by_venue(mode, values.perp_price, hours[:1])
-    return np.concatenate([first, _by_venue(mode, high, hours[:-1])])
+    return np.concatenate([first, _by_venue(mode, extreme, hours[:-1])])
 
 
 def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: Int64) -> Floats:

@@ -69,7 +69,7 @@ def _one(panel: Panel, shock: Shock, mode: ModeConfig) -> Panel:
         return _gas(panel, shock, first)
     if isinstance(shock, BorrowRateSpike):
         return _borrowing(panel, shock, first)
-    return _outage(panel, shock, first)
+    return _outage(panel, shock, first, mode)
 
 
 def first_mark(shock: Moment, timestamps: Int64, mode: str) -> int:
@@ -141,19 +141,22 @@ def _ramp(marks: int, first: int, hours: int | None) -> Floats:
 def _repriced(panel: Panel, factor: Floats, mode: ModeConfig) -> Panel:
     """The panel with the asset's price times `factor`, (n,), and everything quoted in it.
 
-    The extreme known at a mark lies between the mark before and it: it takes the larger factor.
+    The extreme known at a mark lies between the mark before and it: a high takes the larger factor
+    of the two, a low the smaller one.
     """
     if mode.share_class == "ETH":  # ETH is the numeraire: only what it is worth in USD changes
         return replace(panel, numeraire_usd=panel.numeraire_usd * factor)
-    if not mode.buys_asset:
+    if not mode.trades_asset:
         return panel
     before = np.concatenate([factor[:1], factor[:-1]])
+    is_long = np.array([mode.is_long_at(venue) for venue in panel.venues], dtype=bool)
+    larger, smaller = np.maximum(before, factor), np.minimum(before, factor)
     in_eth = factor if mode.asset == "ETH" else np.ones_like(factor)
     return replace(
         panel,
         spot=panel.spot * factor,
         perp_mark=panel.perp_mark * factor[:, None],
-        perp_extreme=panel.perp_extreme * np.maximum(before, factor)[:, None],
+        perp_extreme=panel.perp_extreme * np.where(is_long, smaller[:, None], larger[:, None]),
         gas_price=panel.gas_price * in_eth,
         reward_price=panel.reward_price * in_eth[:, None],
     )
@@ -209,7 +212,7 @@ def _borrowing(panel: Panel, shock: BorrowRateSpike, first: int) -> Panel:
     return replace(panel, borrow_index=panel.borrow_index * growth)
 
 
-def _outage(panel: Panel, shock: VenueOutage, first: int) -> Panel:
+def _outage(panel: Panel, shock: VenueOutage, first: int, mode: ModeConfig) -> Panel:
     """The mark and the extreme known at it stay as they were; trades still meet that stale price.
 
     At the mark it is back, the extreme is the worst that it missed.
@@ -222,5 +225,7 @@ def _outage(panel: Panel, shock: VenueOutage, first: int) -> Panel:
     extremes[first:last, column] = extremes[max(first - 1, 0), column]
     rates[first:last, column] = 0.0
     if last < len(marks):
-        extremes[last, column] = panel.perp_extreme[first : last + 1, column].max()
+        missed = panel.perp_extreme[first : last + 1, column]
+        is_long = mode.is_long_at(panel.venues[column])
+        extremes[last, column] = missed.min() if is_long else missed.max()
     return replace(panel, perp_mark=marks, perp_extreme=extremes, funding_rate=rates)

@@ -93,7 +93,7 @@ class Explanation:
 
     @cached_property
     def liquidations(self) -> list[Row]:
-        """Every liquidation, and whether it was at a wick that no other venue shows."""
+        """Every liquidation, and whether it was at a wick that no other venue on its side shows."""
         columns = ["venue", "instrument", "quantity", "price", "notional", "fee"]
         return [
             {
@@ -130,6 +130,7 @@ class Explanation:
         return [
             self._on_result(),
             self._on_equity(),
+            *self._on_funding(),
             self._on_rebalances(),
             self._on_days(),
             self._on_liquidations(),
@@ -198,6 +199,15 @@ class Explanation:
             f"{money(equity['lending_equity'])}: the run is {open_}, {closed} when closed."
         )
 
+    def _on_funding(self) -> list[str]:
+        """What each venue's position received or paid; nothing where no perpetual is held."""
+        named = [
+            f"{venue} ({row['side']}) {'paid' if row['received'] < 0.0 else 'received'} "
+            f"{self._money(abs(row['received']))}"
+            for venue, row in self.run.funding_by_venue.iterrows()
+        ]
+        return [f"Funding by venue: {', '.join(named)}."] if named else []
+
     def _on_rebalances(self) -> str:
         entry = sum(row["cost"] for row in self.triggers if row["trigger"] == "entry")
         others = [row for row in self.triggers if row["trigger"] != "entry"]
@@ -236,7 +246,7 @@ class Explanation:
         lost = self._money(self.run.summary["attribution"]["liquidation"])
         named = [
             f"{row['venue']} {row['instrument']} on {row['at']} UTC at {amount(row['price'])}"
-            + (", at a wick that no other venue shows" if row["wick"] else "")
+            + (", at a wick that no other venue on its side shows" if row["wick"] else "")
             for row in self.liquidations[:SHOWN]
         ]
         if len(self.liquidations) > SHOWN:

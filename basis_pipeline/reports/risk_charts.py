@@ -130,7 +130,8 @@ def basis_chart(run: RunView) -> Chart:
     return Chart(
         "basis",
         "Basis and peg" if len(rows) > 1 else rows[0].title.partition(",")[0],
-        "Basis: perpetual over spot price less one. Peg: the staking token's market over its "
+        "Basis: perpetual over spot price less one; where no spot is held, over the mean of the "
+        "perpetuals weighted by their legs. Peg: the staking token's market over its "
         f"redemption rate less one. Both in basis points. {HOURLY}",
         over_run(run, traces, rows),
         height=200 + 140 * len(rows),

@@ -169,9 +169,9 @@ def funding_chart(run: RunView) -> Chart:
         traces.append(line(str(venue), run.stamps[at], so_far, nth(place), **options))
     return Chart(
         "funding",
-        f"Funding received by venue, {run.currency}",
-        "Funding settled since the start on the position held before each settlement; a short "
-        f"receives a positive rate. In {run.currency}. {DAILY}",
+        f"Funding by venue, {run.currency}",
+        "Funding settled since the start on the position held before each settlement: a short "
+        f"receives a positive rate and a long pays it. In {run.currency}. {DAILY}",
         over_run(run, traces, [Row("Cumulative")]),
     )
 

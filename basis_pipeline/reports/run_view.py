@@ -243,16 +243,19 @@ class RunView:
 
     @cached_property
     def funding_by_venue(self) -> pd.DataFrame:
-        """`settlements, received, rate` by venue; the amounts add up to the component.
+        """`side, settlements, received, rate` by venue; the amounts add up to the component.
 
-        The rate is what was received over the average notional at settlement and the years; NaN
-        where nothing is annualised.
+        `received` is below zero where funding was paid. The rate is what was received over the
+        average notional at settlement and the years; NaN where nothing is annualised.
         """
         funding = self.events_of("funding").groupby("venue", sort=True)
         received = funding["amount"].sum()
         length = np.nan if self.not_annualised else metrics.years(self.stamps)
         rate = received / funding["notional"].mean() / (length or np.nan)
-        return pd.DataFrame({"settlements": funding.size(), "received": received, "rate": rate})
+        # A position never changes its side.
+        side = funding["quantity"].first().map(lambda held: "short" if held < 0.0 else "long")
+        settled = {"settlements": funding.size(), "received": received, "rate": rate}
+        return pd.DataFrame({"side": side, **settled})
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

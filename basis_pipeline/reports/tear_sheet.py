@@ -218,19 +218,21 @@ def _funding(run: RunView) -> Table:
     rows = [
         (
             str(venue),
+            str(row["side"]),
             f"{row['settlements']:,.0f}",
             run.money(row["received"]),
             run.written("funding_per_year", finite(row["rate"])),
         )
         for venue, row in funding.iterrows()
     ]
+    received_title = Term(f">received, {run.currency}", "Below zero where funding was paid.")
     rate = Term(">rate a year", "Received over the average notional at settlement and the years.")
     received = run.money(run.summary["attribution"]["funding"])
     return Table(
-        ("venue", ">settlements", f">received, {run.currency}", rate),
+        ("venue", "side", ">settlements", received_title, rate),
         rows,
         "Funding by venue",
-        foot=("funding", f"{funding['settlements'].sum():,.0f}", received, ""),
+        foot=("funding", "", f"{funding['settlements'].sum():,.0f}", received, ""),
         wide=False,
     )
 

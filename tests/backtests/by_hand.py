@@ -81,6 +81,21 @@ def ratio(series: Floats) -> Floats:
     return series / series[0]
 
 
+def carried(files: Files, mode: ModeConfig, capital: float) -> Floats:
+    """What the legs of a carry earn: `q ΔP` less funding, with signed units (SEMANTICS 12)."""
+    legs = mode.hedge.carry
+    marks = {venue: files.bars(PERPS, venue, mode.asset) for venue in legs}
+    gross = sum(abs(leg) for leg in legs.values())
+    price = sum(abs(leg) * marks[venue][0] for venue, leg in legs.items()) / gross
+    earned = np.zeros(len(files.hours))
+    for venue, leg in legs.items():
+        quantity, mark = leg * capital / price, marks[venue]
+        paid = quantity * files.funding(venue, mode.asset) * mark
+        paid[0] = 0.0  # what settles at the first hour settles before the entry
+        earned += quantity * (mark - mark[0]) - np.cumsum(paid)
+    return earned
+
+
 def equity_by_hand(files: Files, mode: ModeConfig, capital: float) -> Floats:
     """Equity at every hour of a mode held still and free of cost, formula by formula."""
     weights, lst = mode.allocation, mode.staking.lst
@@ -96,6 +111,12 @@ def equity_by_hand(files: Files, mode: ModeConfig, capital: float) -> Floats:
             growth = leverage * supplied * growth - (leverage - 1.0) * owed
     if mode.share_class == "ETH":
         return capital * growth
+    if mode.hedge.carry:
+        equity = capital + carried(files, mode, capital)
+        if weights.lending:
+            grown = ratio(files.index(mode.lending.token, "liquidityIndex")) - 1.0
+            equity += weights.lending * capital * grown
+        return equity
     price = files.bars(SPOT[mode.asset], mode.spot.venue, mode.asset)
     share = weights.spot + weights.staking
     quantity = share * capital / price[0]

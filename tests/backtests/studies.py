@@ -8,7 +8,7 @@ from basis_pipeline.backtests.scenarios import Study
 from basis_pipeline.config.loading import validate
 from basis_pipeline.config.scenario import ScenarioSet
 from basis_pipeline.market.window import Window
-from tests.backtests.trees import CONFIGS, Tree, is_hedged, is_leveraged, stakes
+from tests.backtests.trees import CONFIGS, Tree, carries, is_hedged, is_leveraged, stakes
 
 RANDOM = {"method": "random", "points": 40, "seed": 5}
 
@@ -46,6 +46,10 @@ def keys_of(mode: str) -> dict[str, Any]:
         keys["hedge.ratio"] = span(0.8, 1.0)
         keys["rebalance.margin_ratio.min"] = span(0.1, 0.4)
         keys["rebalance.delta_band"] = span(0.005, 0.05)
+    if carries(mode):
+        legs = [{"binance": size, "bybit": -size} for size in (-0.8, -0.4, 0.6)]
+        keys["hedge.carry"] = {"values": legs}
+        keys["rebalance.margin_ratio.min"] = span(0.1, 0.4)
     return keys
 
 

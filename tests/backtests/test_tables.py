@@ -11,7 +11,7 @@ from basis_pipeline.backtests.checks import Finished
 from basis_pipeline.results.tables import encode
 from tests.backtests.by_hand import Floats
 from tests.backtests.test_reconciliation import SCENARIOS
-from tests.backtests.trees import MODES, Tree, is_hedged, variants
+from tests.backtests.trees import CONFIGS, MODES, Tree, variants
 
 
 def perps(coin: str, *venues: str) -> list[str]:
@@ -26,6 +26,7 @@ def perps(coin: str, *venues: str) -> list[str]:
 REWARDS = ["wallet:BaseToken:EIGEN", "wallet:BaseToken:ETHFI"]
 ALL = ("binance", "bybit", "okx")
 KEYS = {
+    "funding_arbitrage": ["wallet:BaseToken:USDT", *perps("BTC", "binance", "bybit")],
     "pure_lending": ["wallet:BaseToken:USDT", "aave_v3:aToken:aUSDT"],
     "pure_lending_eth": ["wallet:BaseToken:ETH", "aave_v3:aToken:aWETH"],
     "btc_basis": [
@@ -108,7 +109,8 @@ def test_a_sound_book_is_long_what_it_owns_and_short_what_it_hedges(tree: Tree, 
     for key in positions.columns.drop("timestamp"):
         held = positions[key].to_numpy()
         if ":Perp:" in key:
-            assert (held < 0.0).all()
+            is_long = tree.run(mode).mode_slice.mode.is_long_at(key.partition(":")[0])
+            assert ((held > 0.0) if is_long else (held < 0.0)).all()
         elif key in ("wallet:BaseToken:USDT", "wallet:BaseToken:ETH"):
             assert (held > -1e-9 * equity).all()
         else:
@@ -193,22 +195,22 @@ def test_events_say_what_moved_where(sample: Tree, mode: str) -> None:
     assert (given.loc[given["kind"] == "reward", "amount"] > 0.0).all()
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if is_hedged(mode)])
-def test_a_short_is_paid_the_rate_on_what_it_held(tree: Tree, mode: str) -> None:
-    """SEMANTICS 3: + rate × |quantity| × price at each settlement, before any trade of the hour."""
+@pytest.mark.parametrize("mode", [mode for mode in MODES if CONFIGS.mode(mode).is_hedged])
+def test_a_short_is_paid_the_rate_on_what_it_held_and_a_long_pays_it(tree: Tree, mode: str) -> None:
+    """SEMANTICS 3: - rate × quantity × price at each settlement, before any trade of the hour."""
     run = tree.run(mode)
     panel, positions = run.panel, run.result.frames["positions"]
     funding = events_of(run, "funding")
     for column, venue in enumerate(panel.venues):
         key = f"{venue}:Perp:{run.mode_slice.mode.asset}USDT"
         held = positions[key].shift(fill_value=0.0).to_numpy()
-        due = panel.funding_rate[:, column] * np.abs(held) * panel.perp_mark[:, column]
+        due = -panel.funding_rate[:, column] * held * panel.perp_mark[:, column]
         own = funding[funding["venue"] == venue]
         np.testing.assert_allclose(by_hour(run, own, own["amount"]), due, rtol=1e-12, atol=1e-12)
         assert len(own) == np.count_nonzero(due)
 
 
-class Short(NamedTuple):
+class Perpetual(NamedTuple):
     """A perpetual's position by the rules of SEMANTICS 2."""
 
     quantity: float
@@ -216,22 +218,24 @@ class Short(NamedTuple):
     entry: float
 
 
-def after(held: Short, event: pd.Series) -> Short:
+def after(held: Perpetual, event: pd.Series) -> Perpetual:
     """The position after one event of its venue."""
     if event["kind"] == "transfer":
         return held._replace(balance=held.balance + event["quantity"])
     if event["kind"] == "funding":
         return held._replace(balance=held.balance + event["amount"])
     quantity = held.quantity + event["quantity"]
-    if event["quantity"] < 0.0:  # sold: a larger short, entered at the average price
+    if held.quantity * event["quantity"] >= 0.0:  # opened or grown: entered at the average price
         paid = held.quantity * held.entry + event["quantity"] * event["price"]
-        return Short(quantity, held.balance - event["fee"], paid / quantity)
+        return Perpetual(quantity, held.balance - event["fee"], paid / quantity)
     realised = -event["quantity"] * (event["price"] - held.entry)
-    return Short(quantity, held.balance + realised - event["fee"], held.entry)
+    return Perpetual(quantity, held.balance + realised - event["fee"], held.entry)
 
 
 @pytest.mark.parametrize("name", ["as committed", "flows", "three quarters", "held still"])
-@pytest.mark.parametrize("mode", ["btc_basis", "eth_basis", "usdt_market_neutral"])
+@pytest.mark.parametrize(
+    "mode", ["btc_basis", "eth_basis", "usdt_market_neutral", "funding_arbitrage"]
+)
 def test_perpetuals_follow_from_their_events(tree: Tree, mode: str, name: str) -> None:
     """Quantity, margin balance and average entry price replayed from the ledger, at every hour."""
     run = tree.run(mode, "whole", variants(mode, tree.windows["whole"])[name])
@@ -239,7 +243,7 @@ def test_perpetuals_follow_from_their_events(tree: Tree, mode: str, name: str) -
     coin = run.mode_slice.mode.asset
     for venue in run.panel.venues:
         events = trades(run, f"{coin}USDT-PERP", "trade", "transfer", "funding", "liquidation")
-        replayed, held = np.empty((len(hours), 3)), Short(0.0, 0.0, 0.0)
+        replayed, held = np.empty((len(hours), 3)), Perpetual(0.0, 0.0, 0.0)
         own = events[events["venue"] == venue]
         bounds = np.searchsorted(pd.DatetimeIndex(own["timestamp"]), hours, side="right")
         for hour, (first, last) in enumerate(pairwise([0, *bounds])):

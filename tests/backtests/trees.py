@@ -34,8 +34,13 @@ def stakes(mode: str) -> bool:
 
 
 def is_hedged(mode: str) -> bool:
-    """Whether a committed mode is short perpetuals."""
-    return CONFIGS.mode(mode).is_hedged
+    """Whether a committed mode is short perpetuals against what it owns."""
+    return CONFIGS.mode(mode).hedge.ratio > 0
+
+
+def carries(mode: str) -> bool:
+    """Whether a committed mode holds the perpetual of one venue against that of another."""
+    return bool(CONFIGS.mode(mode).hedge.carry)
 
 
 @dataclass(frozen=True)
@@ -110,5 +115,14 @@ def variants(mode: str, window: Window) -> dict[str, dict[str, Any]]:
         found["flat costs"] = {"costs.model": "flat", "costs.flat_bps": 7.0}
         found["closes"] = {"pricing.price_field": "close"}
         found["held still"] = {"rebalance.enabled": False}
+    if carries(mode):
+        found["three quarters"] = {"hedge.carry": {"binance": -0.75, "bybit": 0.75}}
+        found["the other way round"] = {"hedge.carry": {"binance": 1.2, "bybit": -1.2}}
+        found["lending beside"] = {"allocation.lending": 0.3}
+        found["tight bands"] = {"rebalance.margin_ratio": {"min": 0.6, "max": 0.65}}
+        found["flat costs"] = {"costs.model": "flat", "costs.flat_bps": 7.0}
+        found["closes"] = {"pricing.price_field": "close"}
+        found["held still"] = {"rebalance.enabled": False}
+    if is_hedged(mode):
         found["half a hedge"] = {"hedge.ratio": 0.6, "pricing.liquidation_price": "open"}
     return found

@@ -23,12 +23,13 @@ STAKING = {
 
 
 def test_the_committed_configuration_loads_and_is_complete(configs: Configs) -> None:
-    """Eight modes, seven venues, two share classes and the catalogue, each under its own name."""
+    """Nine modes, seven venues, two share classes and the catalogue, each under its own name."""
     assert list(configs.modes) == [
         "btc_basis",
         "eth_basis",
         "eth_leveraged",
         "eth_staking_only",
+        "funding_arbitrage",
         "pure_lending",
         "pure_lending_eth",
         "usdt_market_neutral",
@@ -198,7 +199,7 @@ def test_a_mode_file_with_an_unusable_name_is_rejected_by_itself(tmp_path: Path,
     (copy / "modes" / f"{name}.yaml").write_text(text)
     configs = load_configs(copy)
     assert [error.code for error in configs.broken.values()] == ["CONFIG-005"]
-    assert len(configs.modes) == 8
+    assert len(configs.modes) == 9
     assert set(configs.mode_names) - set(configs.modes) <= {"BTC"}
 
 
@@ -220,7 +221,7 @@ def test_a_broken_mode_file_stops_that_mode_only(tmp_path: Path, content: str) -
     ("file", "stopped"),
     [
         ("datasets/susde_benchmark.yaml", set()),
-        ("datasets/bybit_btcusdt_perp.yaml", {"btc_basis"}),
+        ("datasets/bybit_btcusdt_perp.yaml", {"btc_basis", "funding_arbitrage"}),
         ("datasets/wsteth_oracle.yaml", set()),
         ("venues/lido.yaml", set()),
         ("datasets/weeth_oracle.yaml", STAKING),

@@ -44,9 +44,9 @@ eth_basis |  | hedge.venues.okx: 0.2
     hedge.venues weights sum to 0.9, not 1
 eth_basis |  | hedge.venues: {}
     hedge.venues weights sum to 0, not 1
-eth_staking_only | allocation.staking: 0.5 | hedge: {ratio: 1.0, venues: {bybit: 1.0}}
+eth_staking_only | allocation.staking: 0.5 | hedge: {ratio: 1.0, venues: {bybit: 1.0}, carry: {}}
     hedge.ratio > 0 in the ETH class: ETH needs no hedge there
-pure_lending | allocation.lending: 0.5 | hedge: {ratio: 1.0, venues: {bybit: 1.0}}
+pure_lending | allocation.lending: 0.5 | hedge: {ratio: 1.0, venues: {bybit: 1.0}, carry: {}}
     hedge.ratio > 0 with neither spot nor staking: there is nothing to hedge
 eth_basis | hedge.venues: {bybit: 1.0}, rebalance.enabled: false | allocation.lending: 0.5
     a hedged mode needs allocation.lending + spot + staking < 1: the rest is margin; margin of 0 of
@@ -58,6 +58,30 @@ eth_basis |  | allocation.spot: 0.15
     the allocation's margin ratio 5.67 lies outside rebalance.margin_ratio [0.3, 4]
 eth_basis |  | rebalance.margin_ratio.min: 1.0
     the allocation's margin ratio 1 lies outside rebalance.margin_ratio [1, 4]: every hour would
+funding_arbitrage |  | hedge.carry.bybit: 0.7
+    hedge.carry sums to -0.1, not 0
+funding_arbitrage |  | hedge.carry: {bybit: 0.5}
+    hedge.carry sums to 0.5, not 0; hedge.carry needs two venues: one that is long, one that
+funding_arbitrage |  | hedge.carry: {binance: -0.5, bybit: 0.5, okx: 0.0}
+    hedge.carry: okx has a leg of 0; leave it out
+funding_arbitrage |  | hedge.carry: {binance: -0.5, uniswapv3: 0.5}
+    hedge.carry: 'uniswapv3' has no perpetuals
+funding_arbitrage | allocation.lending: 0.1 | hedge.ratio: 1.0
+    hedge.venues weights sum to 0, not 1; hedge.ratio > 0 with neither spot nor staking: there is
+btc_basis |  | hedge.carry: {binance: -0.5, bybit: 0.5}
+    hedge.carry and hedge.ratio > 0 exclude each other
+funding_arbitrage | allocation.lending: 0.4 | allocation.spot: 0.1
+    hedge.carry leaves allocation.spot and allocation.staking unhedged: they must be 0
+funding_arbitrage | rebalance.enabled: false | allocation.lending: 1.0
+    hedge.carry needs allocation.lending < 1: the rest is margin; margin of 0 of notional is below
+pure_lending_eth | allocation.lending: 0.4 | hedge.carry: {binance: -0.3, bybit: 0.3}
+    hedge.carry in the ETH class: ETH has no price there
+pure_lending | allocation.lending: 0.4 | hedge.carry: {binance: -0.3, bybit: 0.3}
+    hedge.carry in the USDT class: USDT has no price there
+funding_arbitrage | rebalance.margin_ratio.min: 0.05 | hedge.carry: {binance: -6.0, bybit: 6.0}
+    margin of 0.0833 of notional is below binance's initial margin
+funding_arbitrage |  | hedge.carry: {binance: -2.0, bybit: 2.0}
+    the allocation's margin ratio 0.25 lies outside rebalance.margin_ratio [0.3, 4]
 eth_staking_only |  | staking.lst: rETH
     staking.lst 'rETH' is issued by no venue in configs/venues/
 eth_leveraged |  | lending.protocol: bybit
@@ -123,7 +147,12 @@ def test_every_committed_mode_is_sound(configs: Configs) -> None:
         ("pure_lending", {"lending.protocol": "compound"}, "compound"),
         ("eth_leveraged", {"lending.protocol": "compound"}, "compound"),
         ("pure_lending", {"spot.venue": "kraken"}, "kraken"),
-        ("pure_lending", {"hedge": {"ratio": 0.0, "venues": {"kraken": 1.0}}}, "kraken"),
+        ("funding_arbitrage", {"hedge.carry": {"bybit": -0.5, "kraken": 0.5}}, "kraken"),
+        (
+            "pure_lending",
+            {"hedge": {"ratio": 0.0, "venues": {"kraken": 1.0}, "carry": {}}},
+            "kraken",
+        ),
     ],
 )
 def test_a_venue_that_does_not_exist_is_named_with_those_that_do(

@@ -35,6 +35,14 @@ NEEDED = {
         "execution_costs",
         *GAS,
     ],
+    "funding_arbitrage": [
+        "binance_btcusdt_funding",
+        "binance_btcusdt_perp",
+        "bybit_btcusdt_funding",
+        "bybit_btcusdt_perp",
+        "execution_costs",
+        *GAS,
+    ],
     "eth_basis": [*ETH_PERPS, "bybit_ethusdt_spot", "ethereum_gas", "execution_costs"],
     "eth_staking_only": [*WEETH, *REWARDS, *GAS, "execution_costs"],
     "eth_leveraged": [*WEETH, *REWARDS, *GAS, "aave_weeth_rates", "execution_costs"],
@@ -104,6 +112,7 @@ def test_a_slice_holds_the_venues_it_touches(configs: Configs) -> None:
         "eth_basis": ["binance", "bybit", "okx"],
         "eth_leveraged": ["aave_v3", "etherfi"],
         "eth_staking_only": ["etherfi"],
+        "funding_arbitrage": ["binance", "bybit"],
         "pure_lending": ["aave_v3"],
         "pure_lending_eth": ["aave_v3"],
         "usdt_market_neutral": ["aave_v3", "binance", "bybit", "etherfi", "okx"],
@@ -197,7 +206,7 @@ def test_what_is_spelled_alike_hashes_alike(configs: Configs) -> None:
     plain = slice_mode(configs, "eth_basis").config_hash
     same = {"staking.flash_fee_bps": 0, "allocation.spot": 0.5, "spot": {"venue": "bybit"}}
     assert slice_mode(configs, "eth_basis", same).config_hash == plain
-    assert len({slice_mode(configs, name).config_hash for name in configs.modes}) == 8
+    assert len({slice_mode(configs, name).config_hash for name in configs.modes}) == 9
 
 
 _WORDS = (

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from basis_pipeline.engine.model import Floats, MarketArrays, Parameters
+from tests.engine.markets import for_carry
 
 MODES = (
     "pure_lending",
@@ -16,8 +17,9 @@ MODES = (
     "eth_leveraged",
     "usdt_market_neutral_no_leverage",
     "usdt_market_neutral",
+    "funding_arbitrage",
 )
-ODDS = (0.05, 0.05, 0.12, 0.12, 0.1, 0.2, 0.14, 0.22)
+ODDS = (0.05, 0.05, 0.1, 0.1, 0.08, 0.17, 0.12, 0.18, 0.15)
 OFF = 1e9  # a band so wide that it never fires
 THRESHOLD = 0.95
 
@@ -76,7 +78,7 @@ def _market(
 ) -> MarketArrays:
     hours = notes["hours"]
     venues = len(fields["hedge_weights"])
-    in_asset, leveraged = not fields["buys_asset"], fields["target_ltv"] > 0.0
+    in_asset, leveraged = not fields["trades_asset"], fields["target_ltv"] > 0.0
     volatility = notes["volatility"] = _log_uniform(rng, 5e-4, 0.04)
     steps = rng.normal(0.0, volatility, hours)
     if _chance(rng, 0.4):
@@ -146,6 +148,8 @@ def _allocation(rng: np.random.Generator, mode: str) -> dict[str, Any]:
     in_eth = mode in ("pure_lending_eth", "eth_staking_only", "eth_leveraged")
     hedged = mode.endswith("_basis") or mode.startswith("usdt_")
     leveraged = mode in ("eth_leveraged", "usdt_market_neutral")
+    if mode == "funding_arbitrage":
+        return _carry(rng)
     share = float(rng.uniform(0.2, 0.8))
     staking = share if mode.startswith("usdt_") else 1.0 if mode.startswith("eth_") else 0.0
     venues = int(rng.integers(1, 4)) if hedged else 0
@@ -159,9 +163,32 @@ def _allocation(rng: np.random.Generator, mode: str) -> dict[str, Any]:
         "target_ltv": ltv if leveraged else 0.0,
         "hedge_ratio": (0.9 if _chance(rng, 0.15) else 1.0) if hedged else 0.0,
         "hedge_weights": weights,
-        "buys_asset": not in_eth,
+        "carry": np.zeros(venues),
+        "trades_asset": not in_eth,
         "swaps_on_chain": _chance(rng, 0.4),
         "margin_at_spot_venue": int(rng.integers(-1, venues)) if venues else -1,
+    }
+
+
+def _carry(rng: np.random.Generator) -> dict[str, Any]:
+    """Two to four legs that sum to zero, from much margin to hardly any; perhaps some lending."""
+    venues = int(rng.integers(2, 5))
+    longs = int(rng.integers(1, venues))
+    half = _log_uniform(rng, 0.15, 3.0)
+    legs = [half * rng.dirichlet(np.full(longs, 4.0))]
+    legs.append(-half * rng.dirichlet(np.full(venues - longs, 4.0)))
+    carry = rng.permutation(np.concatenate(legs))
+    return {
+        "lending_weight": float(rng.uniform(0.0, 0.6)) if _chance(rng, 0.3) else 0.0,
+        "spot_weight": 0.0,
+        "staking_weight": 0.0,
+        "target_ltv": 0.0,
+        "hedge_ratio": 0.0,
+        "hedge_weights": np.abs(carry) / np.abs(carry).sum(),
+        "carry": carry,
+        "trades_asset": True,
+        "swaps_on_chain": False,
+        "margin_at_spot_venue": -1,
     }
 
 
@@ -173,6 +200,8 @@ def _bands(rng: np.random.Generator, fields: dict[str, Any]) -> dict[str, Any]:
 
     invested = fields["spot_weight"] + fields["staking_weight"]
     target = (1.0 - invested) / invested if 0.0 < invested < 1.0 else 1.0
+    if fields["carry"].any():
+        target = (1.0 - fields["lending_weight"]) / np.abs(fields["carry"]).sum()
     target /= fields["hedge_ratio"] or 1.0
     room = THRESHOLD / fields["target_ltv"] - 1.0 if fields["target_ltv"] > 0.0 else 0.0
     return {
@@ -210,8 +239,8 @@ def draw(seed: int) -> tuple[MarketArrays, Parameters, float, str]:
     }
     small = _chance(rng, 0.2)
     usd = _log_uniform(rng, 20.0, 2_000.0) if small else _log_uniform(rng, 2_000.0, 3e6)
-    market = _market(rng, fields, usd, notes)
-    capital = usd if fields["buys_asset"] else usd / float(market.numeraire_usd[0])
+    market = for_carry(_market(rng, fields, usd, notes), fields["carry"])
+    capital = usd if fields["trades_asset"] else usd / float(market.numeraire_usd[0])
     notes |= {name: fields[name] for name in ("costs_enabled", "rebalance_enabled", "target_ltv")}
     notes |= {"usd": usd, "venues": venues}
     line = " ".join(

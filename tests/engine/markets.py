@@ -1,4 +1,4 @@
-"""Made-up markets for the engine, and the eight modes as its parameters."""
+"""Made-up markets for the engine, and the modes as its parameters."""
 
 from typing import Any
 
@@ -72,6 +72,7 @@ def made_parameters(venues: int = VENUES, **changes: Any) -> Parameters:
         "flash_fee": 0.0,
         "hedge_ratio": 1.0,
         "hedge_weights": np.array(WEIGHTS[venues]),
+        "carry": np.zeros(venues),
         "initial_margin": np.full(venues, 0.1),
         "maintenance_margin": np.full(venues, 0.05),
         "liquidation_fee": np.full(venues, 0.0125),
@@ -88,7 +89,7 @@ def made_parameters(venues: int = VENUES, **changes: Any) -> Parameters:
         "drift_band": 0.15,
         "costs_enabled": True,
         "gas_multiplier": 1.2,
-        "buys_asset": True,
+        "trades_asset": True,
         "swaps_on_chain": False,
         "margin_at_spot_venue": 1,
     }
@@ -96,7 +97,7 @@ def made_parameters(venues: int = VENUES, **changes: Any) -> Parameters:
 
 
 UNHEDGED = {"hedge_ratio": 0.0, "margin_at_spot_venue": -1, "venues": 0}
-IN_ETH = {**UNHEDGED, "buys_asset": False, "staking_weight": 1.0}
+IN_ETH = {**UNHEDGED, "trades_asset": False, "staking_weight": 1.0}
 MODES: dict[str, dict[str, Any]] = {
     "pure_lending": {**UNHEDGED, "lending_weight": 1.0, "staking_weight": 0.0, "target_ltv": 0.0},
     "pure_lending_eth": {
@@ -111,13 +112,21 @@ MODES: dict[str, dict[str, Any]] = {
     "eth_leveraged": IN_ETH,
     "usdt_market_neutral_no_leverage": {"target_ltv": 0.0},
     "usdt_market_neutral": {},
+    "funding_arbitrage": {
+        "hedge_ratio": 0.0,
+        "carry": np.array([-0.8, 0.5, 0.3]),
+        "hedge_weights": np.array([0.5, 0.3125, 0.1875]),
+        "staking_weight": 0.0,
+        "target_ltv": 0.0,
+        "margin_at_spot_venue": -1,
+    },
 }
 
 
 def mode_case(
     mode: str, seed: int = 0, hours: int = 600, volatility: float = 0.006, **changes: Any
 ) -> tuple[MarketArrays, Parameters, float]:
-    """Market, parameters and capital of one of the eight modes."""
+    """Market, parameters and capital of one of the modes."""
     fields = MODES[mode] | changes
     venues = fields.pop("venues", VENUES)
     parameters = made_parameters(venues, **fields)
@@ -126,10 +135,27 @@ def mode_case(
         hours,
         volatility=volatility,
         leveraged=parameters.target_ltv > 0.0,
-        numeraire_is_asset=not parameters.buys_asset,
+        numeraire_is_asset=not parameters.trades_asset,
         venues=venues,
     )
-    return market, parameters, 100_000.0 if parameters.buys_asset else 100.0
+    market = for_carry(market, parameters.carry)
+    return market, parameters, 100_000.0 if parameters.trades_asset else 100.0
+
+
+def for_carry(market: MarketArrays, carry: Floats) -> MarketArrays:
+    """The market as a carry sees it: its price is the mean of its legs', a long's extreme a low.
+
+    A low is as far below the lower of its two marks as the high was above the higher one.
+    """
+    if not carry.any():
+        return market
+    marks, high = market.perp_mark, market.perp_extreme
+    before = np.concatenate([marks[:1], marks[:-1]])
+    low = np.minimum(marks, before) * np.maximum(marks, before) / high
+    return market._replace(
+        spot=np.average(marks, axis=1, weights=np.abs(carry)),
+        perp_extreme=np.where(carry > 0.0, low, high),
+    )
 
 
 def free(market: MarketArrays) -> MarketArrays:

@@ -99,6 +99,6 @@ class Risk:
             ltv = b.owed(x) / b.collateral(x) if b.collateral(x) > 0.0 else math.inf
             self.ltv = ltv if math.isnan(self.ltv) else max(self.ltv, ltv)
         equity = b.equity(x)
-        if p.buys_asset and equity != 0.0:
+        if p.trades_asset and equity != 0.0:
             delta = (b.net_asset(x) + sum(b.quantity)) * x.spot / equity
             self.delta = max(self.delta, abs(delta))

@@ -22,7 +22,8 @@ class Trades:
     def __post_init__(self) -> None:
         """The hedge venues."""
         self.venues = range(len(self.p.hedge_weights))
-        self.hedged = self.p.hedge_ratio > 0.0
+        self.carries = any(self.p.carry)
+        self.hedged = self.p.hedge_ratio > 0.0 or self.carries
 
     # 8: costs.
 
@@ -47,7 +48,7 @@ class Trades:
     def spot_gas_units(self) -> float:
         """8 Gas of a trade at the spot venue."""
         on_chain = m.GAS_SWAP if self.p.swaps_on_chain else m.GAS_TRANSFER
-        return on_chain if self.p.buys_asset else 0.0
+        return on_chain if self.p.trades_asset else 0.0
 
     def dust(self, value: float) -> bool:
         """Whether a difference is rounding and no trade."""
@@ -81,7 +82,7 @@ class Trades:
 
     def buy_spot(self, value: float) -> float:
         """5 Buy the asset for a value, its fee taken out of the quantity; the units bought."""
-        if not self.p.buys_asset:
+        if not self.p.trades_asset:
             self.b.cash -= value
             return value / self.x.spot
         fee = value * self.share(0, value)
@@ -93,7 +94,7 @@ class Trades:
 
     def sell_spot(self, value: float) -> None:
         """6 Sell a value of the asset; what is left of it after the fee comes to the wallet."""
-        if self.p.buys_asset:
+        if self.p.trades_asset:
             fee = value * self.share(0, value)
             self.pay_gas(self.spot_gas_units())
             self.b.cash -= fee
@@ -183,50 +184,64 @@ class Trades:
         self.change_position(eth, 0.0, sale_rate, units, stakes)
         if self.hedged and b.cash < 0.0:
             for v in self.venues:
-                b.balance[v] += self.p.hedge_weights[v] * b.cash
+                b.balance[v] += self.margin_shares()[v] * b.cash
             b.cash = 0.0
 
-    def target_short(self, v: int) -> float:
-        """5 Units a venue should be short of."""
-        return max(self.p.hedge_ratio * self.p.hedge_weights[v] * self.b.net_asset(self.x), 0.0)
+    def carry_price(self) -> float:
+        """5 The one price that sizes carry legs: mean of the marks, weighted by the shares."""
+        sizes = [abs(c) for c in self.p.carry]
+        return sum(s * m for s, m in zip(sizes, self.x.perp_mark, strict=True)) / sum(sizes)
+
+    def target(self, v: int) -> float:
+        """5 Units a venue should hold, below zero for a short."""
+        if self.carries:
+            return self.p.carry[v] * self.total / self.carry_price()
+        return -max(self.p.hedge_ratio * self.p.hedge_weights[v] * self.b.net_asset(self.x), 0.0)
 
     def perp_trade(self, v: int) -> tuple[float, float]:
-        """5 Units to be added to a venue's short, and the fee; (0, 0) for dust."""
-        added, price = self.target_short(v) + self.b.quantity[v], self.x.perp_mark[v]
-        if self.dust(added * price):
+        """5 Signed units to be traded at a venue, and the fee; (0, 0) for dust."""
+        traded, price = self.target(v) - self.b.quantity[v], self.x.perp_mark[v]
+        if self.dust(traded * price):
             return 0.0, 0.0
-        notional = abs(added) * price
-        return added, notional * self.share(self.perp_leg(v), notional)
+        notional = abs(traded) * price
+        return traded, notional * self.share(self.perp_leg(v), notional)
 
     def restore_perps(self) -> None:
-        """5 Every venue's short at its target, fees from its balance."""
+        """5 Every venue's position at its target, fees from its balance."""
         b, x = self.b, self.x
         for v in self.venues:
-            added, fee = self.perp_trade(v)
-            short, target, price = -b.quantity[v], self.target_short(v), x.perp_mark[v]
-            if added > 0.0:
-                b.entry[v] = (short * b.entry[v] + added * price) / target
-            elif added < 0.0:
-                b.balance[v] += -added * (b.entry[v] - price)
-            if added != 0.0:
-                b.quantity[v] = -target
-                b.entry[v] = b.entry[v] if target > 0.0 else 0.0
-                b.balance[v] -= fee
-                self.pnl["execution_cost"] -= fee
-                self.traded += abs(added) * price
+            traded, fee = self.perp_trade(v)
+            if traded == 0.0:
+                continue
+            held, target, price = b.quantity[v], self.target(v), x.perp_mark[v]
+            if held * traded >= 0.0:  # opened or grown: the entry is weighted by size
+                b.entry[v] = (abs(held) * b.entry[v] + abs(traded) * price) / abs(target)
+            else:  # shrunk: what is closed is realised
+                b.balance[v] += -traded * (price - b.entry[v])
+            b.quantity[v] = target
+            b.entry[v] = b.entry[v] if target != 0.0 else 0.0
+            b.balance[v] -= fee
+            self.pnl["execution_cost"] -= fee
+            self.traded += abs(traded) * price
+
+    def margin_shares(self) -> list[float]:
+        """5, 6 Shares of all margin by venue: the hedge's weights, or the sizes of carry legs."""
+        if not self.carries:
+            return list(self.p.hedge_weights)
+        return [abs(c) / sum(map(abs, self.p.carry)) for c in self.p.carry]
 
     def spread_margin(self) -> None:
         """6 The wallet and all margin, spread by the venue weights, a transfer for each moved."""
         b, x = self.b, self.x
-        pool = b.cash + sum(b.venue_equity(x, v) for v in self.venues)
+        pool, shares = b.cash + sum(b.venue_equity(x, v) for v in self.venues), self.margin_shares()
         moved = 0
         for v in self.venues:
-            stays = self.dust(self.p.hedge_weights[v] * pool - b.venue_equity(x, v))
+            stays = self.dust(shares[v] * pool - b.venue_equity(x, v))
             moved += 0 if stays or v == self.p.margin_at_spot_venue else 1
         self.pay_gas(moved * m.GAS_TRANSFER)
         pool -= self.gas(moved * m.GAS_TRANSFER)
         for v in self.venues:
-            move = self.p.hedge_weights[v] * pool - b.venue_equity(x, v)
+            move = shares[v] * pool - b.venue_equity(x, v)
             b.balance[v] += move
             b.cash -= move
 

@@ -122,18 +122,18 @@ class Desk(Trades):
             if b.quantity[v] != 0.0:
                 if not p.margin_ratio_min <= b.margin_ratio(x, v) <= p.margin_ratio_max:
                     return True
-            elif (
-                p.hedge_ratio * self.p.hedge_weights[v] > 0.0 and b.spot + b.valued_staking(x) > 0.0
-            ):
+                continue
+            hedges = p.hedge_ratio * p.hedge_weights[v] > 0.0
+            if p.carry[v] != 0.0 or (hedges and b.spot + b.valued_staking(x) > 0.0):
                 return True
         return False
 
     def hedge_fits(self) -> bool:
         """6 Whether every venue that would trade keeps its initial margin."""
         for v in self.venues:
-            added, fee = self.perp_trade(v)
-            needed = self.p.initial_margin[v] * self.target_short(v) * self.x.perp_mark[v]
-            if added != 0.0 and self.b.venue_equity(self.x, v) - fee < needed:
+            traded, fee = self.perp_trade(v)
+            needed = self.p.initial_margin[v] * abs(self.target(v)) * self.x.perp_mark[v]
+            if traded != 0.0 and self.b.venue_equity(self.x, v) - fee < needed:
                 return False
         return True
 
@@ -161,6 +161,9 @@ class Desk(Trades):
         weights = [p.lending_weight, p.spot_weight, p.staking_weight]
         wanted = 0.0 if self.hedged else (1.0 - sum(weights)) * total
         drift = max(abs(value - w * total) for value, w in zip(b.sleeves(x), weights, strict=True))
+        if self.carries:
+            legs = zip(b.quantity, p.carry, strict=True)
+            drift = max(drift, *(abs(q * self.carry_price() - c * total) for q, c in legs))
         if self.margin_is_outside():
             return "margin_ratio", self.restore_everything
         if p.target_ltv > 0.0:
@@ -168,7 +171,8 @@ class Desk(Trades):
                 return "health_factor", self.restore_loan
             if abs(debt - p.target_ltv * collateral) > p.ltv_band * collateral:
                 return "ltv", self.restore_loan
-        if abs(p.hedge_ratio * b.net_asset(x) + sum(b.quantity)) * x.spot > p.delta_band * total:
+        price = self.carry_price() if self.carries else x.spot
+        if abs(p.hedge_ratio * b.net_asset(x) + sum(b.quantity)) * price > p.delta_band * total:
             return "delta", self.restore_perps if self.hedge_fits() else self.restore_everything
         if b.cash - wanted > p.idle_band * total:
             return "idle_cash", self.restore_everything
@@ -193,7 +197,7 @@ class Desk(Trades):
             two = m.GAS_ATOMIC_DELEVERAGE_TWO_SWAPS if p.swaps_on_chain else m.GAS_ATOMIC_DELEVERAGE
             cost += self.gas(two if debt > 0.0 else m.GAS_SWAP)
         asset = b.net_asset(x) * x.spot
-        if p.buys_asset and asset > 0.0:
+        if p.trades_asset and asset > 0.0:
             cost += asset * self.share(0, asset) + self.gas(self.spot_gas_units())
         for r, value in enumerate(b.token_values(x)):
             cost += min(value, value * self.share(2 + r, value) + self.gas(m.GAS_REWARD_SALE))

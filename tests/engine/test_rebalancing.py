@@ -61,6 +61,9 @@ OFF: dict[str, Any] = {
             {"oracle_rate": 1.05, "lst_mark": 1.05},
         ),
         ("drift", "btc_basis", {"drift_band": 0.02}, _prices(1.05)),
+        ("drift", "funding_arbitrage", {"drift_band": 0.02}, _prices(1.05)),
+        ("margin_ratio", "funding_arbitrage", {"margin_ratio_min": 0.6}, _prices(1.05)),
+        ("margin_ratio", "funding_arbitrage", {"margin_ratio_max": 0.64}, _prices(1.05)),
     ],
 )
 def test_each_trigger_fires_alone_and_at_once(
@@ -127,7 +130,9 @@ def test_restoring_the_staked_position_lands_on_its_targets() -> None:
     assert short == pytest.approx(net[:, None] * parameters.hedge_weights, rel=1e-12)
 
 
-@pytest.mark.parametrize("mode", ["pure_lending", "eth_leveraged", "usdt_market_neutral"])
+@pytest.mark.parametrize(
+    "mode", ["pure_lending", "eth_leveraged", "usdt_market_neutral", "funding_arbitrage"]
+)
 @pytest.mark.parametrize("share", [0.5, -0.4])
 def test_a_flow_is_no_profit_and_is_put_to_work(mode: str, share: float) -> None:
     """Protects flows: equity moves by the flow, the book follows, the wallet is not overdrawn."""

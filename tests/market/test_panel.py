@@ -31,7 +31,7 @@ from tests.market.made_datasets import (
 DATASETS = make_datasets()
 MODES = tuple(configs().modes)
 LEVERAGED = ("eth_leveraged", "usdt_market_neutral")
-HEDGED = ("btc_basis", "eth_basis", "usdt_market_neutral_no_leverage", "usdt_market_neutral")
+HEDGED = tuple(name for name, mode in configs().modes.items() if mode.is_hedged)
 STAKED = ("eth_staking_only", *LEVERAGED, "usdt_market_neutral_no_leverage")
 ETH_CLASS = ("pure_lending_eth", "eth_staking_only", "eth_leveraged")
 
@@ -71,6 +71,9 @@ def test_the_panel_holds_the_values_of_its_hours(mode: str) -> None:
     expected = {"gas_price": values.gas_price(currency, hours)}
     if config.buys_asset:
         expected["spot"] = values.price(config.asset, currency, hours)
+    if config.hedge.carry:
+        sizes = np.abs([config.hedge.carry[venue] for venue in panel.venues])
+        expected["spot"] = np.average(panel.perp_mark, axis=1, weights=sizes)
     if config.allocation.lending:
         expected["lending_index"] = values.liquidity_index(config.lending.token, hours)
         supplied = values.pool_total(config.lending.token, "total_a_token", hours)
@@ -111,7 +114,7 @@ def test_arrays_are_what_the_engine_reads(mode: str) -> None:
     n, k, r = len(HOURS), len(panel.venues), len(panel.reward_tokens)
     assert panel.timestamps.tolist() == HOURS.asi8.tolist()
     assert panel.hours.equals(HOURS)
-    assert panel.venues == tuple(sorted(configs().modes[mode].hedge.venues))
+    assert panel.venues == configs().modes[mode].hedge_venues
     assert panel.reward_tokens == (("EIGEN", "ETHFI") if mode in STAKED else ())
     assert panel.cost_bps.shape == (n, 2 + r + k, 3)
     assert panel.perp_mark.shape == panel.funding_rate.shape == (n, k)
@@ -160,16 +163,20 @@ def test_no_look_ahead(mode: str, row: int, factor: float) -> None:
 
 
 @pytest.mark.parametrize("mode", HEDGED)
-def test_the_extreme_is_the_high_of_the_bar_known_at_its_hour(mode: str) -> None:
-    """On opens the high of the bar before, on closes that of the bar itself; entry has the mark."""
+def test_the_extreme_is_that_of_the_bar_known_at_its_hour(mode: str) -> None:
+    """On opens that of the bar before, on closes of the bar itself; entry has the mark.
+
+    It is the high for a short and the low for a long.
+    """
     opens, closes = made(mode), made(mode, pricing__price_field="close")
     asset = configs().modes[mode].asset.lower()
     for column, venue in enumerate(opens.venues):
         bars = DATASETS[f"{venue}_{asset}usdt_perp"].frame
-        high, extreme = bars["high"].to_numpy(), opens.perp_extreme[:, column]
+        is_long = configs().modes[mode].is_long_at(venue)
+        adverse, extreme = bars["low" if is_long else "high"], opens.perp_extreme[:, column]
         assert extreme[0] == opens.perp_mark[0, column] == bars["open"].iloc[0]
-        assert extreme[1:].tolist() == high[:-1].tolist()
-        assert closes.perp_extreme[:, column].tolist() == high.tolist()
+        assert extreme[1:].tolist() == adverse[:-1].tolist()
+        assert closes.perp_extreme[:, column].tolist() == adverse.tolist()
         assert closes.perp_mark[:, column].tolist() == bars["close"].tolist()
 
 

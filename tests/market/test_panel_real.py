@@ -141,7 +141,7 @@ class RawFiles:
 def expected_arrays(mode: str, raw: RawFiles) -> dict[str, np.ndarray]:
     """What a mode's panel must hold; arrays not named are all ones."""
     config = configs().modes[mode]
-    usdt, coin, venues = config.share_class == "USDT", config.asset, sorted(config.hedge.venues)
+    usdt, coin, venues = config.share_class == "USDT", config.asset, config.hedge_venues
     staked, leveraged = config.allocation.staking > 0, config.staking.target_ltv > 0
     spot = raw.spot(config.spot.venue, coin) if config.buys_asset else np.ones(len(HOURS))
     eth = spot if coin == "ETH" and usdt else raw.eth_at_aave()
@@ -157,8 +157,11 @@ def expected_arrays(mode: str, raw: RawFiles) -> dict[str, np.ndarray]:
         found["borrow_index"] = raw.index("WETH", "variableBorrowIndex")
     if venues:
         found["perp_mark"] = np.stack([raw.perp(v, coin, "open") for v in venues], axis=1)
-        high = np.stack([raw.perp(v, coin, "high") for v in venues], axis=1)
-        found["perp_extreme"] = np.vstack([found["perp_mark"][:1], high[:-1]])
+        sides = ["low" if config.is_long_at(v) else "high" for v in venues]
+        extreme = [raw.perp(v, coin, side) for v, side in zip(venues, sides, strict=True)]
+        found["perp_extreme"] = np.vstack([found["perp_mark"][:1], np.stack(extreme, axis=1)[:-1]])
+        if config.hedge.carry:  # both legs are of one size
+            found["spot"] = found["perp_mark"].mean(axis=1)
         found["funding_rate"] = np.stack([raw.funding(v, coin) for v in venues], axis=1)
     tokens = ("EIGEN", "ETHFI") if staked else ()
     if tokens:

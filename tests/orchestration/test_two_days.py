@@ -42,7 +42,8 @@ FUNDING = (
     "market_data/derivatives/funding_rates/bybit_BTCUSDT_funding_rates_2024-01-01_2024-02-29.csv"
 )
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
-RUNNABLE = {"btc_basis", "pure_lending", "pure_lending_eth"}
+RUNNABLE = {"btc_basis", "funding_arbitrage", "pure_lending", "pure_lending_eth"}
+READERS = ("btc_basis", "funding_arbitrage")  # of the files that are changed
 PATIENCE_SECONDS = 240.0
 
 
@@ -50,7 +51,7 @@ PATIENCE_SECONDS = 240.0
 def platform(
     tmp_path: Path, sample: Path, defs: dg.Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Platform]:
-    """A small tree: what three modes need; the other five are refused, and say so."""
+    """A small tree: what some modes need; the others are rejected, and say so."""
     data = tmp_path / "data"
     for file in sample.rglob("*.*"):
         relative = str(file.relative_to(sample))
@@ -167,18 +168,18 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     assert {r.tags["dagster/partition"] for r in one[1:-1] if r.is_success} == RUNNABLE
     (data / PERP).write_text((sample / PERP).read_text() + "\n")
     aged(data)
-    assert stages(platform.settle()) == ["data", "btc_basis", "pages"]
+    assert stages(platform.settle()) == ["data", *READERS, "pages"]
     diary.quiet()
 
     # Day 1: a file is delivered twice, then one comes back shorter, then mended.
     shutil.copy(data / FUNDING, data / FUNDING.replace("2024-02-29", "2024-02-29_2"))
     aged(data)
-    assert stages(platform.settle()) == ["data", "btc_basis", "pages"]
+    assert stages(platform.settle()) == ["data", *READERS, "pages"]
     kept = recorded(runs)
     cut_short(data / PERP)
     aged(data)
     short = platform.settle()
-    assert stages(short) == ["data", "btc_basis", "pages", "pages"]
+    assert stages(short) == ["data", *READERS, "pages", "pages"]
     assert [run.is_success for run in short] == [True, False, True, True]
     shutil.copy(sample / PERP, data / PERP)
     aged(data)

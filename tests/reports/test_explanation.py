@@ -74,7 +74,7 @@ def test_a_liquidation_at_a_wick_is_named(sample_runs: Named) -> None:
     events.loc[place, "reason"] = "wick"
     struck = explained(replace(result, frames={**result.frames, "events": events}))
     assert [row["wick"] for row in struck.liquidations].count(True) == 1
-    assert " ".join(struck.sentences).count("at a wick that no other venue shows") == 1
+    assert " ".join(struck.sentences).count("at a wick that no other venue on its side shows") == 1
 
 
 def test_the_sheet_says_it_and_names_the_warnings_of_its_inputs(sample_runs: Named) -> None:
