@@ -43,6 +43,7 @@ FAMILIES: dict[str, Family] = {
         "or migrates it while it is in use, so nothing else can go wrong",
     ),
     "DATA": Family(16, 2, "raw files and datasets"),
+    "FETCH": Family(12, 2, "fetching raw files"),
     "MATH": Family(
         13,
         3,

@@ -145,6 +145,12 @@ class DataError(BasisError):
     families = ("DATA",)
 
 
+class FetchError(BasisError):
+    """A feed cannot be fetched, or what came is not what was stored."""
+
+    families = ("FETCH",)
+
+
 class MathError(BasisError):
     """Arithmetic left the range of numbers."""
 

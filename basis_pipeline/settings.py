@@ -74,6 +74,7 @@ class Settings(BaseModel, frozen=True):
     alert_webhook_url: where alerts are posted; empty for nowhere.
     api_token: what callers of the HTTP API prove themselves with; empty for none.
     redis_url: the Redis server that processes share their state on; empty for none.
+    ethereum_rpc_url: an archive node of Ethereum, from which feeds are fetched; empty for none.
     """
 
     environment: Literal["dev", "test", "staging", "production"]
@@ -88,6 +89,7 @@ class Settings(BaseModel, frozen=True):
     alert_webhook_url: SecretUrl = SecretUrl("")
     api_token: SecretStr = SecretStr("")
     redis_url: SecretUrl = SecretUrl("")
+    ethereum_rpc_url: SecretUrl = SecretUrl("")
 
     @property
     def results_db_url(self) -> str:
@@ -120,7 +122,7 @@ class Settings(BaseModel, frozen=True):
             pass  # its text would show the password
         raise ValueError("the host or the port cannot be read; a port is 1 to 65535")
 
-    @field_validator("alert_webhook_url")
+    @field_validator("alert_webhook_url", "ethereum_rpc_url")
     @classmethod
     def _is_http(cls, url: SecretUrl) -> SecretUrl:
         if url and not re.match(r"https?://[^/\s]+", url.get_secret_value()):
@@ -152,7 +154,7 @@ class Settings(BaseModel, frozen=True):
         return self
 
 
-SECRETS = ("alert_webhook_url", "api_token")
+SECRETS = ("alert_webhook_url", "api_token", "ethereum_rpc_url")
 NAMES = tuple(info.alias or name for name, info in Settings.model_fields.items())
 FIELDS = tuple(i.alias or n for n, i in Settings.model_fields.items() if i.is_required())
 

@@ -25,6 +25,7 @@ from tests.provocations import (
     configuration,
     data,
     events,
+    fetching,
     health,
     platform,
     store,
@@ -34,7 +35,10 @@ Provocation = Callable[[Path], object]
 
 TABLES: list[dict[str, Provocation]] = [
     module.PROVOCATIONS
-    for module in (configuration, data, backtests, store, health, events, platform, automation)
+    for module in (
+        *(configuration, data, fetching, backtests, store, health, events, platform),
+        automation,
+    )
 ]
 PROVOCATIONS = {code: provoke for table in TABLES for code, provoke in table.items()}
 
@@ -120,7 +124,7 @@ def test_phases_and_severities_are_those_of_the_families() -> None:
     """Configuration is looked at first, data second; only what cannot be relied on is critical."""
     phases = {name: family.phase for name, family in FAMILIES.items()}
     assert {phases[name] for name in ("CONFIG", "CONFIG-MGR")} == {1}
-    assert phases["DATA"] == 2
+    assert phases["DATA"] == phases["FETCH"] == 2
     assert {phases[name] for name in ("MATH", "COMPONENT", "BT")} == {3}
     assert {phases[name] for name in ("RS", "HEALTH", "EVENT", "API", "PLATFORM")} == {4}
     meanings = Counter(entry.meaning for entry in REGISTRY.values())

@@ -11,6 +11,7 @@ from basis_pipeline.commands.data import audit, sample
 from basis_pipeline.commands.errors import errors
 from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import explain
+from basis_pipeline.commands.fetch import fetch
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
 from basis_pipeline.commands.report import compare, tear_sheet
@@ -35,7 +36,7 @@ PANELS = {
 }
 
 app = typer.Typer(name="basis", help=HELP, pretty_exceptions_enable=False)
-data = typer.Typer(help="Make sample data, or audit what a data directory holds.")
+data = typer.Typer(help="Make sample data, fetch real data, or audit a data directory.")
 report = typer.Typer(help="Write the pages of recorded runs: tear sheets and comparisons.")
 for panel, commands in PANELS.items():
     for command in commands:
@@ -45,6 +46,7 @@ app.add_typer(results, name="results", rich_help_panel=OPERATE)
 app.add_typer(data, name="data", rich_help_panel=DATA)
 data.command()(sample)
 data.command()(audit)
+data.command()(fetch)
 report.command()(tear_sheet)
 report.command()(compare)
 

@@ -10,7 +10,14 @@ from typing import Any
 
 from rich.console import Console, JustifyMethod
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from basis_pipeline.errors import BasisError, CommandError
@@ -175,3 +182,27 @@ def share(total: int) -> Iterator[Callable[[int, str], None]]:
     with Progress(*columns, console=drawn, disable=not drawn.is_terminal) as bar:
         task = bar.add_task("", total=total)
         yield lambda done, remark: bar.update(task, completed=done, description=escape(remark))
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, str, int, int], None]]:
+    """A bar for each of several works on stderr, drawn from any thread.
+
+    The function it gives takes the work's name, its next piece, and how many are done of how many.
+    """
+    columns = (
+        TextColumn("{task.fields[name]}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total:.0f} {task.description}"),
+        TimeElapsedColumn(),
+    )
+    drawn = Console(stderr=True)
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=drawn, disable=not drawn.is_terminal) as bar:
+
+        def advance(name: str, piece: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task("", total=total, name=escape(name))
+            bar.update(tasks[name], description=escape(piece), completed=done, total=total)
+
+        yield advance

@@ -83,8 +83,32 @@ class Upkeep(StrictModel):
     runs_a_mode: Count
 
 
+class FetchLimits(StrictModel):
+    """How long a source is asked, and when it is left alone.
+
+    Parameters
+    ----------
+    attempts: of one question; the first is one of them.
+    timeout_seconds: of one attempt, from the question to the last byte of the answer.
+    total_seconds: of one question, waits included; a host that asks for a longer one has failed.
+    first_wait_seconds, longest_wait_seconds: between attempts, doubling, with jitter; what a host
+        asks for by `Retry-After` goes before.
+    failures_to_open: failures in a row after which a host is left alone, for open_seconds.
+    lock_seconds: how long another fetch of the same feed is waited for.
+    """
+
+    attempts: Count
+    timeout_seconds: Positive
+    total_seconds: Positive
+    first_wait_seconds: Positive
+    longest_wait_seconds: Positive
+    failures_to_open: Count
+    open_seconds: Positive
+    lock_seconds: Positive
+
+
 class AutomationLimits(StrictModel):
-    """Every limit of sensors, requests and alerts.
+    """Every limit of sensors, requests, alerts and fetches.
 
     Parameters
     ----------
@@ -102,6 +126,7 @@ class AutomationLimits(StrictModel):
     runs_a_tick: Count
     upkeep: Upkeep
     alerts: AlertLimits
+    fetch: FetchLimits
 
 
 def load_automation_limits(config_dir: Path) -> AutomationLimits:

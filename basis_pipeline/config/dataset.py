@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from basis_pipeline.config.base import Hours, Name, StrictModel
 from basis_pipeline.config.file_format import FileFormat
+from basis_pipeline.config.source import Source
 from basis_pipeline.config.universe import BARS, Kind, Of
 
 MAX_INTERPOLATION_HOURS = 3
@@ -194,6 +195,7 @@ class DatasetConfig(StrictModel):
         what is not stated here has the limits of its kind.
     max_age_hours: from the last hour that the feed can speak for, after which an account finds it
         stale; null for that of its kind.
+    source: where `basis data fetch` gets the files; null for files that a person delivers.
     """
 
     name: Name
@@ -216,6 +218,8 @@ class DatasetConfig(StrictModel):
     limits: dict[Name, tuple[float, float]] = Field(default_factory=dict)
     agreement: Agreement | None = None
     max_age_hours: Hours | None = None
+    # Not a part of what a run computes: its identity knows the files by their content.
+    source: Annotated[Source | None, Field(exclude=True)] = None
 
     @property
     def kind(self) -> Kind:

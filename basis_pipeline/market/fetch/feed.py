@@ -1,0 +1,285 @@
+"""Fetching feeds, each by itself: what is lacking, from where its dataset file says.
+
+Feeds of one host are fetched one after the other, hosts at the same time. A feed that fails stops
+no other.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from itertools import groupby
+
+from basis_pipeline.config import DatasetConfig
+from basis_pipeline.config.automation import FetchLimits
+from basis_pipeline.config.source import (
+    BinanceArchive,
+    Ccxt,
+    CopiedFiles,
+    DefiLlama,
+    EMode,
+    EthereumRpc,
+    Source,
+)
+from basis_pipeline.errors import BasisError, FetchError
+from basis_pipeline.market.fetch.archive import Archive, fetch_archive, zip_name
+from basis_pipeline.market.fetch.chain import Chain
+from basis_pipeline.market.fetch.chain_series import ChainSeries, e_mode_document
+from basis_pipeline.market.fetch.copying import fetch_files, keep
+from basis_pipeline.market.fetch.exchange import Exchange, ExchangeSeries
+from basis_pipeline.market.fetch.http import Web
+from basis_pipeline.market.fetch.series import (
+    MILLISECOND,
+    Progress,
+    Series,
+    Task,
+    fetch_series,
+    months_of,
+    own_until,
+)
+from basis_pipeline.market.fetch.store import Store
+from basis_pipeline.market.fetch.yields import YieldSeries
+from basis_pipeline.settings import PREFIX, SAMPLE, SecretUrl, Settings
+from basis_pipeline.verdict import Status
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+Advance = Callable[[str, str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch of one feed has done.
+
+    Parameters
+    ----------
+    rows, files: how many were added and written; what came before an error is stored.
+    warnings: coded, FETCH-006 and FETCH-010. error: why it did not reach its end.
+    """
+
+    feed: str
+    rows: int
+    files: int
+    warnings: tuple[FetchError, ...]
+    error: BasisError | None
+
+    @property
+    def status(self) -> Status:
+        """FAIL, WARN or PASS."""
+        return Status.FAIL if self.error else Status.WARN if self.warnings else Status.PASS
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of every feed.
+
+    Parameters
+    ----------
+    since, until: the time wanted; the source's own start, and now, when None.
+    now: the present; what has not happened yet is not there.
+    verify: ask again for what is complete too, and compare it with what is stored.
+    accept: let what a source has revised replace what was stored.
+    """
+
+    now: datetime
+    since: datetime | None = None
+    until: datetime | None = None
+    verify: bool = False
+    accept: bool = False
+
+
+def require_sources(
+    datasets: Mapping[str, DatasetConfig], feeds: Sequence[str]
+) -> list[DatasetConfig]:
+    """Return the feeds named, each once; all that have a source when none is.
+
+    Raises
+    ------
+    FetchError: FETCH-001 when one is unknown, or has no source.
+    """
+    sources = [name for name, config in datasets.items() if config.source]
+    for name in feeds:
+        if name not in sources:
+            reason = "has no source in its dataset file" if name in datasets else "is not a dataset"
+            what = f"{name} {reason}"
+            raise FetchError("FETCH-001", what, available=", ".join(sources) or "no feed")
+    return [datasets[name] for name in dict.fromkeys(feeds or sources)]
+
+
+def fetch_feeds(
+    configs: Iterable[DatasetConfig],
+    settings: Settings,
+    limits: FetchLimits,
+    request: Request,
+    advance: Advance = lambda *_: None,
+) -> dict[str, Fetched]:
+    """Fetch what is lacking of each feed.
+
+    Parameters
+    ----------
+    configs: feeds that have a source.
+    advance: called in several threads with a feed, its next piece of work, and how many pieces are
+        done of how many.
+
+    Raises
+    ------
+    FetchError: FETCH-008 when the data directory holds sample data.
+    """
+    require_no_sample(settings)
+    asked = sorted(configs, key=lambda config: (_address(config.source), config.name))
+    groups = [list(group) for _, group in groupby(asked, lambda config: _address(config.source))]
+
+    def fetch(group: list[DatasetConfig]) -> list[Fetched]:
+        session = _Session(settings, limits)
+        return [_fetch(config, session, request, advance) for config in group]
+
+    with ThreadPoolExecutor(max(len(groups), 1), "fetch") as pool:
+        results = {one.feed: one for done in pool.map(fetch, groups) for one in done}
+    return dict(sorted(results.items()))
+
+
+def plan(config: DatasetConfig, settings: Settings, request: Request) -> list[str]:
+    """What a fetch of the feed would ask its source for: months, or files; nothing is asked."""
+    require_no_sample(settings)
+    store = Store(settings.data_dir, config)
+    task = _task(config, store, request)
+    match config.source:
+        case CopiedFiles(path=path):
+            return [path]
+        case EthereumRpc(read=EMode()):
+            return ["the parameters of now"]
+        case BinanceArchive() as source:
+            wanted = months_of(store, task, lambda m: store.place(zip_name(source, str(m))))
+        case _:
+            wanted = months_of(store, task)
+    return [str(month) for month in wanted]
+
+
+def require_no_sample(settings: Settings) -> None:
+    """Raise FETCH-008 where sample data are: rows of a real market do not go on from them."""
+    if (settings.data_dir / SAMPLE).exists():
+        raise FetchError(
+            "FETCH-008",
+            "the data directory holds sample data, to which nothing fetched may be added",
+            where=str(settings.data_dir),
+            action="name another directory with --data-dir or BASIS_DATA_DIR",
+        )
+
+
+@dataclass
+class _Session:
+    """Connections to one host, which its feeds share."""
+
+    settings: Settings
+    limits: FetchLimits
+    exchanges: dict[bool, Exchange] = field(default_factory=dict)
+    chains: dict[int, Chain] = field(default_factory=dict)
+
+    def series(self, config: DatasetConfig) -> Series:
+        """The rows of a feed."""
+        step = timedelta(hours=config.frequency_hours or 1)
+        match config.source:
+            case Ccxt() as source:
+                spot = ":" not in source.symbol
+                if spot not in self.exchanges:
+                    exchange = Exchange(source.exchange, source.url, self.limits, spot=spot)
+                    self.exchanges[spot] = exchange
+                return ExchangeSeries(source, self.exchanges[spot], step)
+            case EthereumRpc() as source:
+                return ChainSeries(source, self.chain(source), step)
+            case DefiLlama() as source:
+                return YieldSeries(source, Web(source.url, self.limits))
+        raise TypeError(f"{config.name} has no series")
+
+    def chain(self, source: EthereumRpc) -> Chain:
+        """The chain of a source."""
+        if source.chain_id not in self.chains:
+            web = Web(self.endpoint(source), self.limits)
+            self.chains[source.chain_id] = Chain(web, source.chain_id)
+        return self.chains[source.chain_id]
+
+    def endpoint(self, source: EthereumRpc) -> str:
+        """The address of an endpoint, key and all. Raises FetchError: FETCH-009."""
+        if source.url is not None:
+            return source.url
+        name = source.url_variable or ""
+        own = getattr(self.settings, name.removeprefix(PREFIX).lower(), "")
+        url = own.get_secret_value() if isinstance(own, SecretUrl) else ""
+        if not (url := url or os.environ.get(name, "")):
+            what = f"{name} is not set: it holds the endpoint of an archive node"
+            action = f"export {name}=https://…, or add it to the environment file"
+            raise FetchError("FETCH-009", what, where="source.url_variable", action=action)
+        return url
+
+
+def _fetch(config: DatasetConfig, session: _Session, request: Request, advance: Advance) -> Fetched:
+    progress, error = Progress(), None
+    try:
+        store = Store(session.settings.data_dir, config)
+        with store.lock(session.limits.lock_seconds):
+            task = _task(config, store, request, advance)
+            _fetch_by_kind(config, session, store, task, progress)
+        advance(config.name, "", 1, 1)
+    except BasisError as failure:
+        error = failure
+    except OSError as failure:
+        what = f"{config.name} cannot be stored: {failure.strerror or failure}"
+        error = FetchError("FETCH-008", what, where=str(failure.filename or store.folder))
+    except Exception as failure:  # noqa: BLE001 - whatever one source answers stops its feed alone
+        reason = " ".join(str(failure).split())[:200]
+        what = f"{config.name}: the answer cannot be used: {type(failure).__name__}: {reason}"
+        error = FetchError("FETCH-004", what)
+    return Fetched(
+        config.name, progress.rows, progress.files, tuple(progress.warnings), error
+    )  # fmt: skip
+
+
+def _fetch_by_kind(
+    config: DatasetConfig, session: _Session, store: Store, task: Task, progress: Progress
+) -> None:
+    match config.source:
+        case BinanceArchive() as source:
+            archive = Archive(source, Web(source.url, session.limits))
+            fetch_archive(archive, store, task, progress)
+        case CopiedFiles(path=path):
+            fetch_files(path, store, task, progress)
+        case EthereumRpc(read=EMode() as read) as source:
+            document = e_mode_document(read, session.chain(source))
+            name = config.glob.rpartition("/")[2].replace("*", "latest")
+            content = json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
+            publisher = f"chain {source.chain_id}"
+            keep(content, store.place(name), publisher, store, task, progress)
+        case _:
+            fetch_series(session.series(config), store, task, progress)
+
+
+def _task(
+    config: DatasetConfig, store: Store, request: Request, advance: Advance = lambda *_: None
+) -> Task:
+    began = getattr(config.source, "since", None)
+    earliest = datetime.combine(began, time(), UTC) if began else EARLIEST
+    if isinstance(config.source, (Ccxt, EthereumRpc, DefiLlama)) and not config.is_document:
+        own = own_until(store)
+        earliest = max(earliest, own + MILLISECOND) if own else earliest
+    return Task(
+        earliest=earliest,
+        since=request.since or earliest,
+        until=request.until or request.now,
+        now=request.now,
+        verify=request.verify,
+        accept=request.accept,
+        advance=lambda piece, done, total: advance(config.name, piece, done, total),
+    )
+
+
+def _address(source: Source | None) -> str:
+    """What feeds of one host have in common."""
+    match source:
+        case Ccxt():
+            return f"{source.exchange} {source.url or ''}"
+        case CopiedFiles():
+            return "files"
+        case None:
+            return ""
+    return str(source.url or getattr(source, "url_variable", ""))

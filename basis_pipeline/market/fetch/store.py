@@ -1,0 +1,263 @@
+"""Fetched files of one feed, and the manifest that says where each came from.
+
+The files lie where the dataset's `glob` finds them. All else is in `fetched/<feed>/` below the data
+directory: `manifest.json`, the lock, and in `revisions/` what came back different from what was
+stored. A file is written first and the manifest after it, each as a whole: after a kill between the
+two the manifest says less than is there, and the next fetch asks for a little again.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from basis_pipeline.config import DatasetConfig
+from basis_pipeline.errors import FetchError
+from basis_pipeline.files import file_sha256, locked, sha256, write_atomically
+from basis_pipeline.market.fetch.months import Month
+from basis_pipeline.market.fetch.rows import Gap, Revision, Rows, from_csv, spell, to_csv
+
+FOLDER = "fetched"
+# What does not change which rows a source gives.
+_ADDRESS = ("url", "url_variable", "since")
+REVISION = ("timestamp", "column", "stored", "offered", "seen_at", "state")
+
+
+class FileEntry(BaseModel):
+    """One fetched file.
+
+    Parameters
+    ----------
+    source: whose rows they are, without any key. first, last: timestamps of its rows.
+    since, until: what has been asked for; until is excluded.
+    complete: it is not asked for again.
+    gaps: stretches for which the source had no rows.
+    """
+
+    source: str
+    rows: int | None = None
+    first: str | None = None
+    last: str | None = None
+    since: datetime
+    until: datetime
+    sha256: str
+    fetched_at: datetime
+    complete: bool = False
+    gaps: tuple[Gap, ...] = ()
+
+
+class Manifest(BaseModel):
+    """What has been fetched of a feed.
+
+    Parameters
+    ----------
+    source: the key `source` of the dataset file, without address and start.
+    files: by path below the data directory.
+    revisions: by path, how many stored values the source has changed since.
+    absent: addresses of files that the publisher does not have.
+    """
+
+    feed: str
+    source: dict[str, Any]
+    files: dict[str, FileEntry] = Field(default_factory=dict)
+    revisions: dict[str, int] = Field(default_factory=dict)
+    absent: tuple[str, ...] = ()
+
+
+class Store:
+    """The fetched files of one feed. Whoever changes it holds its lock.
+
+    Parameters
+    ----------
+    data_dir: of the raw files. config: of the feed; it has a source.
+
+    Raises
+    ------
+    FetchError: FETCH-012 when the manifest cannot be read, or is of another source.
+    """
+
+    def __init__(self, data_dir: Path, config: DatasetConfig) -> None:
+        self.data_dir, self.config = data_dir, config
+        self.folder = data_dir / FOLDER / config.name
+        self.manifest = self._load()
+
+    def _load(self) -> Manifest:
+        file = self.folder / "manifest.json"
+        assert self.config.source is not None
+        source = self.config.source.model_dump(mode="json", exclude=set(_ADDRESS))
+        if not file.exists():
+            return Manifest(feed=self.config.name, source=source)
+        try:
+            manifest = Manifest.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError) as error:
+            what = f"the manifest of {self.config.name} cannot be read"
+            raise FetchError("FETCH-012", what, where=str(file)) from error
+        if manifest.source != source:
+            old, new = manifest.source, source
+            keys = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+            changed = ", ".join(f"{key} {old.get(key)!r}, now {new.get(key)!r}" for key in keys)
+            what = f"{self.config.name} was fetched from another source: {changed}"
+            raise FetchError("FETCH-012", what, where=str(file))
+        return manifest
+
+    @contextmanager
+    def lock(self, seconds: float) -> Iterator[None]:
+        """Hold the feed alone among all processes, and see what the one before has stored.
+
+        Raises
+        ------
+        FetchError: FETCH-007 when another holds it for longer. OSError: it cannot be made.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self.folder / "lock", seconds))
+            except TimeoutError:
+                what = f"{self.config.name} is being fetched by another process"
+                raise FetchError("FETCH-007", what, where=str(self.folder / "lock")) from None
+            self.manifest = self._load()
+            yield
+
+    def place(self, name: str) -> Path:
+        """Where a file of that name belongs; FETCH-001 when the dataset's glob does not find it."""
+        pattern = self.config.glob
+        folder, _, names = pattern.rpartition("/")
+        if "*" in folder or not fnmatch(name, names):
+            what = f"the glob {pattern} of {self.config.name} does not find a fetched {name}"
+            where = f"configs/datasets/{self.config.name}.yaml"
+            action = "give it one folder, and a name with one * for what differs between files"
+            raise FetchError("FETCH-001", what, where=where, action=action)
+        return self.data_dir / folder / name
+
+    def month_file(self, month: Month) -> Path:
+        """The file of one month: the month stands for the * of the glob."""
+        name = self.config.glob.rpartition("/")[2]
+        return self.place(name.replace("*", str(month)) if name.count("*") == 1 else str(month))
+
+    def entry(self, file: Path) -> FileEntry | None:
+        """What the manifest says of a file; None when it has not been fetched, or is gone."""
+        return self.manifest.files.get(self.key(file)) if file.exists() else None
+
+    def key(self, file: Path) -> str:
+        """The path below the data directory."""
+        return file.relative_to(self.data_dir).as_posix()
+
+    def rows(self, file: Path) -> Rows:
+        """Rows of a file that was fetched; none when there is no file.
+
+        Raises
+        ------
+        FetchError: FETCH-012 when the file was changed by others.
+        """
+        if not file.exists():
+            return {}
+        entry = self.manifest.files.get(self.key(file))
+        try:
+            # A file that is not complete may be newer than the manifest: see above.
+            if entry and (not entry.complete or file_sha256(file) == entry.sha256):
+                return from_csv(file.read_bytes(), self.config)
+        except (ValueError, KeyError):
+            pass
+        reason = "is not as it was fetched" if entry else "is in the place of a fetched file"
+        raise FetchError("FETCH-012", f"{self.key(file)} {reason}", where=str(file))
+
+    def write_rows(
+        self,
+        file: Path,
+        rows: Rows,
+        *,
+        source: str,
+        since: datetime,
+        until: datetime,
+        complete: bool,
+        gaps: Sequence[Gap] = (),
+    ) -> bool:
+        """Write rows as a whole, and say so in the manifest; return whether the file changed."""
+        content = to_csv(rows, self.config)
+        changed = not file.exists() or file.read_bytes() != content
+        if changed:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if self.key(file) not in self.manifest.files:
+                # Said before the file is there: a kill in between must not leave a file of nobody.
+                self.record(file, source=source, since=since, until=since, sha256="")
+            write_atomically(file, content)
+        stamps = sorted(rows)
+        self.record(
+            file,
+            source=source,
+            since=since,
+            until=until,
+            complete=complete,
+            sha256=sha256(content),
+            rows=len(rows),
+            first=spell(stamps[0]) if stamps else None,
+            last=spell(stamps[-1]) if stamps else None,
+            gaps=tuple(gaps),
+        )
+        return changed
+
+    def record(self, file: Path, **values: Any) -> None:
+        """Say in the manifest what a file holds: the fields of a `FileEntry`."""
+        entry = FileEntry(fetched_at=datetime.now(UTC), **values)
+        self.manifest.files[self.key(file)] = entry
+        self.save()
+
+    def forget(self, file: Path) -> None:
+        """Remove a file that another one holds the rows of."""
+        file.unlink(missing_ok=True)
+        self.manifest.files.pop(self.key(file), None)
+        self.save()
+
+    def save(self) -> None:
+        """Write the manifest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.manifest.model_dump(mode="json"), indent=1)
+        write_atomically(self.folder / "manifest.json", text.encode() + b"\n")
+
+    def keep_revisions(
+        self, file: Path, found: Sequence[Revision], *, asked: Collection[int], accepted: bool
+    ) -> None:
+        """Keep values that came back different, beside those stored, in a table; each once.
+
+        Parameters
+        ----------
+        asked: timestamps that were asked for now; what was different before and no longer is, is
+            withdrawn.
+        """
+        table = self.revised(file).with_suffix(".csv")
+        lines = list(csv.DictReader(table.read_text().splitlines())) if table.exists() else []
+        known = {tuple(line[name] for name in REVISION[:4]): line for line in lines}
+        again = {spell(stamp) for stamp in asked}
+        for line in lines:
+            if line["state"] == "open" and line["timestamp"] in again:
+                line["state"] = "withdrawn"
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        for one in found:
+            key = (spell(one.timestamp), one.column, repr(one.stored), repr(one.offered))
+            line = known.setdefault(key, dict(zip(REVISION, (*key, now), strict=False)))
+            line["state"] = "accepted" if accepted else "open"
+        if not known:
+            return
+        written = io.StringIO()
+        writer = csv.DictWriter(written, REVISION, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(known.values())
+        table.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(table, written.getvalue().encode())
+        self.count_revisions(file, sum(line["state"] == "open" for line in known.values()))
+
+    def revised(self, file: Path) -> Path:
+        """Where what came back different from a file is kept."""
+        return self.folder / "revisions" / file.name
+
+    def count_revisions(self, file: Path, count: int) -> None:
+        """Say in the manifest how many values of a file the source gives otherwise now."""
+        self.manifest.revisions.pop(self.key(file), None)
+        self.manifest.revisions |= {self.key(file): count} if count else {}
+        self.save()

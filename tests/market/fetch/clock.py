@@ -1,0 +1,35 @@
+"""The time that a server under test lives in: what exists now, and what does not exist yet."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+HOUR_MS = 3_600_000
+
+
+def ms(time: datetime | str) -> int:
+    """Milliseconds since the epoch; a text is ISO 8601, UTC unless it says otherwise."""
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+        time = time.replace(tzinfo=time.tzinfo or UTC)
+    return int(time.timestamp() * 1000)
+
+
+@dataclass
+class MarketClock:
+    """One clock for servers and fetches; a test moves it."""
+
+    now: datetime
+
+    @classmethod
+    def at(cls, text: str) -> "MarketClock":
+        """A clock that stands at a time in UTC."""
+        return cls(datetime.fromisoformat(text).replace(tzinfo=UTC))
+
+    @property
+    def ms(self) -> int:
+        """The present in milliseconds since the epoch."""
+        return ms(self.now)
+
+    def advance(self, *, hours: float = 0, days: float = 0) -> None:
+        """Let time pass."""
+        self.now += timedelta(hours=hours, days=days)
