@@ -21,6 +21,17 @@ settings.register_profile("basis", deadline=None)
 settings.load_profile("basis")
 
 
+# Session fixtures that take longest to make: one worker makes each, for all tests that ask for it.
+COSTLY = ("outcome", "first_night", "after_a_run", "sample_runs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests of one costly fixture on one worker, and else the tests of one file."""
+    for item in items:
+        shared = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.location[0]))
+
+
 @pytest.fixture(scope="session")
 def real_data_dir() -> Path:
     """The tree of real CSVs; the test is skipped where there is none."""
