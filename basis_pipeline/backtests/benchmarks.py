@@ -33,8 +33,8 @@ def benchmark_table(
 ) -> tuple[pd.DataFrame | None, dict[str, str]]:
     """Growth of one unit at every mark of the window, one column a benchmark, and what was read.
 
-    A benchmark whose dataset is absent or rejected is left out: no run depends on one. Returns the
-    table (None when nothing is left) and dataset → content hash.
+    A benchmark whose dataset is absent, rejected or too short is left out: no run depends on one.
+    Returns the table (None when nothing is left) and dataset → content hash.
     """
     growth: dict[str, Floats] = {}
     hashes: dict[str, str] = {}
@@ -42,7 +42,10 @@ def benchmark_table(
         dataset = datasets.get(name)
         if not isinstance(dataset, Dataset):
             continue
-        growth[label] = _growth(label, dataset, window)
+        try:
+            growth[label] = _growth(label, dataset, window)
+        except DataError:  # its rates end before the window does
+            continue
         hashes |= dataset.content_hashes
     if not growth:
         return None, {}

@@ -104,7 +104,7 @@ def feed_of(series: str, mode_slice: ModeSlice) -> str:
         "funding_rate": (Kind.FUNDING, venue),
         "lending_index": (rates, {"token": mode.lending.token}),
         "collateral_index": (rates, {"token": mode.staking.lst}),
-        "borrow_index": (rates, {"token": "WETH"}),
+        "borrow_index": (rates, {"token": mode_slice.debt_token}),
         "oracle_rate": (Kind.ORACLE, {}),
         "market_rate": (Kind.PEG, {}),
         "lst_mark": (marks, {}),
@@ -115,8 +115,8 @@ def feed_of(series: str, mode_slice: ModeSlice) -> str:
         "reward_price": (Kind.SPOT_BARS, {"base": part}),
     }
     kind, keys = sources.get(array, (Kind.REWARDS, {"token": part}))
-    catalogue = {name: config.of for name, config in mode_slice.datasets.items()}
-    return ", ".join(matching(catalogue, kind, keys) or matching(catalogue, kind, {})) or array
+    found = matching(mode_slice.of, kind, keys) or matching(mode_slice.of, kind, {})
+    return ", ".join(found) or array
 
 
 def _results(run: RunResult) -> Series:

@@ -1,6 +1,6 @@
 """How far a feed reaches, and how old it is at the present hour."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,13 +67,17 @@ class Freshness:
 
 
 def freshness(
-    configs: Mapping[str, DatasetConfig], feeds: Mapping[str, RawFeed | DataError], now: int
+    configs: Mapping[str, DatasetConfig],
+    feeds: Mapping[str, RawFeed | DataError],
+    now: int,
+    accruing: Collection[str],
 ) -> list[Freshness]:
     """Return how old each feed is at the present hour, the oldest first.
 
     Parameters
     ----------
     configs: the datasets asked for, by name. now: ns, a full hour.
+    accruing: tokens whose lending index is read, not only their price.
     """
     found = []
     for name, config in configs.items():
@@ -83,21 +87,22 @@ def freshness(
         if isinstance(feed, DataError):
             found.append(Freshness(name, None, now, allowed, f"{feed.code}: {feed.what}"))
         else:
-            found.append(Freshness(name, min(last_hour(feed), now), now, allowed))
+            last = last_hour(feed, accrues=config.of.token in accruing)
+            found.append(Freshness(name, min(last, now), now, allowed))
     return sorted(found, key=lambda one: (-one.age_hours, one.feed))
 
 
-def last_hour(feed: RawFeed) -> int:
+def last_hour(feed: RawFeed, *, accrues: bool = True) -> int:
     """Return the last full hour at which a feed's value is known and will not change, in ns.
 
     A quote holds until the next one is due, and no settlement or payout happens before the next is
-    due; a lending index needs the snapshot after the hour.
+    due; a lending index, where it is read, needs the snapshot after the hour.
     """
     config, own = feed.config, feed.distinct
     last = int(own.timestamps[-1])
     if config.kind is Kind.REWARDS:
         return _next_payout(feed) - HOUR_NS
-    if config.kind is Kind.LENDING_RATES:
+    if config.kind is Kind.LENDING_RATES and accrues:
         return last
     step = (config.frequency_hours or 1) * HOUR_NS
     if config.kind is Kind.FUNDING:

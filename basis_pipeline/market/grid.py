@@ -47,8 +47,9 @@ class Grid:
 def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
     """Lay the feed's rows on the timestamps the window asks for.
 
-    Hourly feeds have every hour of the window; daily ones its days, Aave snapshots also the
-    one after its end; funding its own settlements and the ones missing between them.
+    Hourly feeds have every hour of the window; daily ones its days, snapshots of a lending rate
+    also the one after its end where there is one; funding its own settlements and the ones missing
+    between them.
 
     Raises RejectedDataError: DATA-014 when a row lies beside its hour or day.
     """
@@ -62,7 +63,10 @@ def lay_grid(config: DatasetConfig, raw: RawFeed, window: Window) -> Grid:
     if config.kind is Kind.FUNDING:
         timestamps, steps = settlements(own.timestamps, start, end, step, raw.intervals)
     elif config.kind is Kind.LENDING_RATES:
-        timestamps = regular(start // step * step, -(-end // step) * step, step)
+        # An index needs the snapshot after the end, a price does not: taken where there is one.
+        after = -(-end // step) * step
+        has_it = len(own.timestamps) > 0 and own.timestamps[-1] >= after
+        timestamps = regular(start // step * step, after if has_it else end, step)
     else:
         timestamps = regular(start // step * step, end, step)
     if config.kind is not Kind.FUNDING:

@@ -1,7 +1,7 @@
 """One account at one hour: run it from its beginning, compare it with its past, record, signal."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -86,9 +86,7 @@ def run_account(
     with files.held():
         try:
             sliced = _slice(feeds.configs, account)
-            ages = freshness(
-                sliced.datasets, feeds.read(list(sliced.datasets)), _nanoseconds(present)
-            )
+            ages = _ages(feeds, sliced, sliced.datasets, present)
             tick = replace(tick, ages=ages)
             files.note_stale({one.feed: one.description for one in ages if one.is_stale})
             if (made := _run(files, feeds, account, sliced, ages, run_id)) is not None:
@@ -131,16 +129,20 @@ def _run(
         if leg.start <= flow.date <= hour and (leg.number == 1 or flow.date > leg.start)
     ]
     sliced = _slice(feeds.configs, account, mine)
-    reach = _nanoseconds(hour)
-    names = benchmark_names(sliced, feeds.configs)
-    found = freshness(
-        {n: feeds.configs.datasets[n] for n in names.values()}, feeds.read(names.values()), reach
-    )
-    late = {one.feed for one in found if one.last is None or one.last < reach}
-    beside = {label: name for label, name in names.items() if name not in late}
+    beside = benchmark_names(sliced, feeds.configs)
     window = Window(pd.Timestamp(leg.start), pd.Timestamp(hour))
     judged = judged_slice(sliced, feeds, window, leg.capital, beside, run_id=run_id)
     return leg, sliced, judged
+
+
+def _ages(
+    feeds: Feeds, sliced: ModeSlice, names: Collection[str], present: datetime
+) -> list[Freshness]:
+    mode = sliced.mode
+    accruing = {mode.lending.token} if mode.allocation.lending > 0.0 else set()
+    accruing |= {mode.staking.lst, sliced.debt_token} if mode.is_leveraged else set()
+    configs = {name: feeds.configs.datasets[name] for name in names}
+    return freshness(configs, feeds.read(names), _nanoseconds(present), accruing)
 
 
 def _last_hour(ages: Sequence[Freshness]) -> datetime | None:
