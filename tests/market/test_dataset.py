@@ -10,6 +10,7 @@ from basis_pipeline.config.dataset import DatasetConfig, RepairPolicy
 from basis_pipeline.market.dataset import Dataset, build_dataset, build_datasets
 from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.values import MarketValues
 from basis_pipeline.market.window import parse_window
 from tests.market.conftest import perp, rejection, without
 
@@ -199,7 +200,10 @@ def test_late_settlements_are_snapped_to_their_hour(
 
 
 def test_daily_snapshots_enclose_the_window(put: Put, build: Callable[..., Dataset]) -> None:
-    """From the last one at or before the start to the first at or after the end."""
+    """From the last one at or before the start to the first at or after the end, where it is.
+
+    Without it the quotes of the last snapshot hold, and its index ends there.
+    """
     header = (
         "targetDate,symbol,liquidityIndex,currentLiquidityRate,variableBorrowIndex,"
         "currentVariableBorrowRate,totalAToken,totalVariableDebt,price"
@@ -212,8 +216,13 @@ def test_daily_snapshots_enclose_the_window(put: Put, build: Callable[..., Datas
     put(path, [header, *rows])
     dataset = build("aave_usdt_rates", parse_window("2024-06-02T05:00", "2024-06-04T01:00"))
     assert dataset.frame["timestamp"].dt.day.tolist() == [2, 3, 4, 5]
-    outside = parse_window("2024-06-02", "2024-06-10T01:00")
-    assert rejection(build, "aave_usdt_rates", outside).code == "DATA-012"
+    beyond = parse_window("2024-06-09", "2024-06-10T01:00")
+    dataset = build("aave_usdt_rates", beyond)
+    assert dataset.frame["timestamp"].dt.day.tolist() == [9, 10]
+    values, last = MarketValues({"aave_usdt_rates": dataset}), beyond.hours[-1:].asi8
+    with pytest.raises(DataError, match="no value at 2024-06-10 01:00"):
+        values.liquidity_index("USDT", last)
+    assert values.pool_total("USDT", "total_a_token", last).tolist() == [9.0]
 
 
 def test_a_rejected_feed_rejects_only_its_dataset(
