@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig, RepairPolicy
+from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_dataset, build_datasets
 from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
