@@ -15,12 +15,14 @@ from basis_pipeline.backtests.backtest import run_backtest
 from basis_pipeline.backtests.ingest import feeds_for
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.config.dataset import DatasetConfig
-from basis_pipeline.config.loading import load_file, parse_yaml, validate
+from basis_pipeline.config.loading import load_directory, load_file, parse_yaml, validate
 from basis_pipeline.config.preset import Preset, complete
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.dataset import Dataset, build_dataset, build_datasets
 from basis_pipeline.market.panel import build_panel
+from basis_pipeline.market.proposal import propose
 from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
+from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import parse_window
 from tests.config.trees import COMMITTED
 from tests.market.publishers import FORMS, PLAIN_BARS, Form, answered, put, zipped
@@ -240,3 +242,73 @@ def test_what_cannot_be_read_is_rejected_with_its_cause(case: str, tmp_path: Pat
         read_feed(tmp_path, config_of(name, keys if "preset" in keys else {**PLAIN_BARS, **keys}))
     assert (caught.value.code, message in caught.value.what) == (code, True), caught.value.what
     assert "deliver" not in str(caught.value)
+
+
+# What the command finds in each form: preset, flags that it asks for.
+FOUND: dict[str, tuple[str | None, str]] = {
+    "binance spot klines": ("binance_klines", "--kind"),
+    "binance um klines": ("binance_klines", "--kind"),
+    "binance 1m klines": ("binance_klines", "--kind"),
+    "binance fundingRate": ("binance_funding", ""),
+    "bybit kline": ("bybit_klines", "--kind"),
+    "bybit metatrader": ("bybit_metatrader_klines", ""),
+    "bybit funding": ("bybit_funding", ""),
+    "okx candlesticks": ("okx_candlesticks", "--base --quote"),
+    "okx funding": ("okx_funding", "--base --quote"),
+    "hyperliquid funding": ("hyperliquid_funding", ""),
+    "ccxt ohlcv": ("ccxt_ohlcv", "--kind --venue --base --quote"),
+    "ccxt funding": ("ccxt_funding", "--venue"),
+    "cryptodatadownload": ("cryptodatadownload", "--kind"),
+    "tardis": ("tardis_derivative_ticker", "--venue"),
+    "deribit": ("deribit_funding", "--base --quote"),
+    "aave subgraph": ("aave_subgraph", ""),
+    "defillama": ("defillama_chart", "--token"),
+    "dune": ("dune_gas", "--chain --token"),
+    "parquet": (None, "--kind --venue --base --quote"),
+    "json lines": (None, "--kind --venue --base --quote"),
+}
+GIVEN = {"venue": "kraken", "quote": "USDT", "token": "ETH", "chain": "ethereum"}
+PRESETS = load_directory(COMMITTED / "presets", Preset, "preset")[0]
+
+
+@pytest.mark.parametrize("form", FOUND)
+def test_a_form_is_recognised_and_what_it_lacks_is_asked_for(
+    form: str, market: Market, tmp_path: Path
+) -> None:
+    """With the flags given the proposed file reads the rows; without them they are named."""
+    preset, flags = FOUND[form]
+    written = FORMS[form]
+    paths = put(tmp_path / FOLDER, written.write(market.rows(written.dataset)))
+    args = (paths, tmp_path, PRESETS.values(), ("USDT", "USDC"))
+    proposal = propose(*args, {})
+    assert proposal.document.get("preset") == preset
+    assert [flag.split()[0] for flag in proposal.missing] == flags.split()
+    if form == "aave subgraph":
+        return  # its totals need a scale that nobody but the user knows
+    config = market.configs.datasets[written.dataset]
+    given = GIVEN | {"base": config.of.base or "BTC", "kind": str(config.kind)}
+    asked = {flag.removeprefix("--") for flag in flags.split()}
+    complete_one = propose(*args, {key: value for key, value in given.items() if key in asked})
+    assert not complete_one.missing
+    (tmp_path / "presets").symlink_to(COMMITTED / "presets")
+    file = tmp_path / "datasets" / f"{complete_one.name}.yaml"
+    file.parent.mkdir()
+    file.write_text(complete_one.to_yaml())
+    read = load_file(file, DatasetConfig, "name")
+    assert read == complete_one.config()
+    plain = market.rows(written.dataset)
+    rows = read_feed(tmp_path, read).distinct
+    assert rows.timestamps[0] == plain["timestamp"].iloc[0].value
+    assert len(rows.timestamps) == len(plain)
+    comments = [line for line in complete_one.to_yaml().splitlines() if line.startswith("#")]
+    assert any("Assumed: no gap may be filled" in line for line in comments)
+
+
+def test_files_of_two_feeds_are_not_proposed_as_one(market: Market, tmp_path: Path) -> None:
+    """The one that differs is named."""
+    files = FORMS["binance fundingRate"].write(market.rows("bybit_btcusdt_funding"))
+    content = next(iter(files.values()))
+    files["ETHUSDT-fundingRate-2024-01.zip"] = content
+    paths = put(tmp_path / FOLDER, files)
+    with pytest.raises(RejectedDataError, match=r"ETHUSDT.*they are not one feed"):
+        propose(paths, tmp_path, PRESETS.values(), ("USDT",), {})

@@ -8,6 +8,7 @@ import typer
 from basis_pipeline.commands.backtest import backtest
 from basis_pipeline.commands.control import control, halt, resume
 from basis_pipeline.commands.data import audit, sample
+from basis_pipeline.commands.data_add import add, try_files
 from basis_pipeline.commands.errors import errors
 from basis_pipeline.commands.events import events
 from basis_pipeline.commands.explain import explain
@@ -47,6 +48,8 @@ app.add_typer(data, name="data", rich_help_panel=DATA)
 data.command()(sample)
 data.command()(audit)
 data.command()(fetch)
+data.command()(add)
+data.command("try")(try_files)
 report.command()(tear_sheet)
 report.command()(compare)
 

@@ -80,10 +80,11 @@ class Preset(StrictModel):
     Parameters
     ----------
     title: what the files are. page: address where the publisher describes them.
-    kinds: of the datasets that can be made of them. venue: whose market it is, where it is one.
+    kinds: of the datasets that can be made of them. of: what all of them are of: the venue.
     columns: raw name → canonical name; `{base}` and so on stand for what a dataset is of.
-    symbol: regular expression with the groups base and quote that the beginning of a file's name
-        or the value of `symbol_column` matches, by which files are recognised.
+    symbol: regular expression that the beginning of a file's name matches, or the value of
+        `symbol_column`; its groups are keys of what the dataset is of, or `symbol`, which is base
+        and quote in one. Files are recognised by it.
     note: what a person should know.
     """
 
@@ -91,7 +92,7 @@ class Preset(StrictModel):
     title: str
     page: Annotated[str, Field(pattern=r"^https://")]
     kinds: Annotated[tuple[str, ...], Field(min_length=1)]
-    venue: Name | None = None
+    of: dict[str, str] = Field(default_factory=dict)
     note: str = ""
     symbol: str | None = None
     symbol_column: str | None = None

@@ -84,7 +84,7 @@ def _parse_rows(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
     assert rule is not None  # the model asks for one in every feed of rows
     kinds = _kinds(config, rule)
     optional = {config.interval_column: pa.float64()} if config.interval_column else {}
-    rows = _READERS[form.type](data, file, kinds, optional, form)
+    rows = READERS[form.type](data, file, kinds, optional, form)
     rows = select(rows, form.where, file)
     if form.observed:
         rows = _announcements(rows, rule.column, config)
@@ -107,7 +107,7 @@ def _parse_rows(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
     return frame
 
 
-_READERS: dict[str, Callable[[bytes, str, Any, Any, FileFormat], FileRows]] = {
+READERS: dict[str, Callable[[bytes, str, Any, Any, FileFormat], FileRows]] = {
     "csv": parse_csv,
     "json": parse_records,
     "jsonl": parse_records,

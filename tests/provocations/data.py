@@ -7,6 +7,7 @@ from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.loading import load_directory
 from basis_pipeline.market.dataset import build_dataset
 from basis_pipeline.market.raw import read_feed, read_feeds
+from basis_pipeline.market.recognition import recognise
 from basis_pipeline.market.window import parse_window
 from tests.config.trees import COMMITTED
 
@@ -93,6 +94,11 @@ def falling(place: Path) -> None:
     read_feed(place, CATALOGUE["aave_usdt_rates"])
 
 
+def unrecognised(place: Path) -> None:
+    """A table whose columns nobody knows."""
+    recognise(put(place, ["colour,size", "red,3"]), [], [])
+
+
 PROVOCATIONS = {
     "DATA-001": lambda place: read_feed(place, CATALOGUE["bybit_ethusdt_perp"]),
     "DATA-002": delivered(lambda lines: lines[:1]),
@@ -109,5 +115,6 @@ PROVOCATIONS = {
     "DATA-013": built(lambda lines: lines[:20] + lines[21:], *WINDOW),
     "DATA-015": delivered(lambda lines: [*lines[:9], "x" * 200_000]),
     "DATA-014": built(replaced("T05:00:00Z", "T05:30:00Z"), *WINDOW),
+    "DATA-017": unrecognised,
     "DATA-016": delivered(replaced(",3005.0,", ",3005000.0,")),
 }

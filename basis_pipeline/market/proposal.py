@@ -1,0 +1,234 @@
+"""The dataset file of files that were recognised: what is known, what is assumed, what is missing.
+
+Nothing is guessed silently: what a file does not say stands in the proposal with a comment, and
+what cannot be known is asked for by the name of a flag.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.config.loading import validate
+from basis_pipeline.config.preset import Preset, complete
+from basis_pipeline.config.universe import KEYS, Kind
+from basis_pipeline.market.recognition import Recognised, recognise
+from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.times import HOUR_NS
+from basis_pipeline.verdict import count_of
+
+MINUTE_NS = HOUR_NS // 60
+_DATE = re.compile(r"\d{4}-\d\d(-\d\d)?([_-]\d{4}-\d\d(-\d\d)?)*")
+BARS = ("perp_bars", "spot_bars")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A dataset file, ready to be written.
+
+    document: its keys. comments: by key, what was assumed. missing: flags that must be given.
+    summary: what was recognised, a line each.
+    """
+
+    document: dict[str, Any]
+    preset: Preset | None
+    comments: dict[str, str]
+    missing: tuple[str, ...]
+    summary: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        return str(self.document["name"])
+
+    def config(self) -> DatasetConfig:
+        """The dataset as its file will be read. Raises ConfigError: CONFIG-005."""
+        where = f"datasets/{self.name}.yaml"
+        return validate(DatasetConfig, complete(self.document, self.preset), where)
+
+    def to_yaml(self) -> str:
+        """The text of the file, with a comment above each key of which something was assumed."""
+        parts = []
+        for key, value in self.document.items():
+            if comment := self.comments.get(key):
+                parts.append(f"# {comment}\n")
+            parts.append(_line(key, value))
+        return "".join(parts)
+
+
+def _line(key: str, value: Any) -> str:
+    """A key and its value on one line."""
+    if isinstance(value, dict):
+        flow = yaml.safe_dump(
+            value, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=True
+        )
+        return f"{key}: {flow}"
+    return str(yaml.safe_dump({key: value}, allow_unicode=True, width=10_000))
+
+
+def propose(
+    paths: Sequence[Path],
+    data_dir: Path,
+    presets: Iterable[Preset],
+    quotes: Iterable[str],
+    given: Mapping[str, str],
+) -> Proposal:
+    """Recognise the files of one feed and propose its dataset file.
+
+    Parameters
+    ----------
+    given: what the files do not say, by key: name, kind, and the keys of `of`.
+
+    Raises
+    ------
+    RejectedDataError: as `recognise`; DATA-011 the files are not of one form or one symbol.
+    """
+    presets, quotes = tuple(presets), tuple(quotes)
+    found = [recognise(path, presets, quotes, given.get("base")) for path in paths]
+    first = found[0]
+    _require_one_feed(paths, found)
+    kind, of_path = given.get("kind") or _kind(first, paths[0]), {}
+    if not given.get("kind") and len(first.kinds) > 1 and kind:
+        of_path = {"of": "the kind stands in the path"}
+    of = {"kind": kind} | {
+        key: value
+        for key in (KEYS[Kind(kind)] if kind in set(Kind) else ("venue", "base", "quote"))
+        if (value := given.get(key) or first.of.get(key))
+    }
+    missing = _missing(kind, of, first)
+    times = np.unique(np.concatenate([one.times for one in found]))
+    step = int(np.median(np.diff(times))) if len(times) > 1 else HOUR_NS
+    rhythm, assumed = _rhythm(first, kind, step)
+    document: dict[str, Any] = {
+        "name": given.get("name") or _named(of),
+        "of": of,
+        "description": f"{(kind or 'feed').replace('_', ' ').capitalize()} of "
+        f"{' '.join(v for k, v in of.items() if k != 'kind') or paths[0].name}",
+        "owner": "you",
+        "glob": _glob(paths, data_dir),
+        **({"preset": first.preset.preset} if first.preset else {}),
+        **first.keys,
+        **rhythm,
+        "repair": {"drop_exact_duplicates": True},
+        "coverage": {"min_share": 0.95, "starts_late": False},
+    }
+    if form := {**first.keys.get("format", {}), **rhythm.get("format", {})}:
+        document["format"] = form
+    comments = {
+        "name": f"Written by `basis data add` from {', '.join(path.name for path in paths[:4])}.",
+        "glob": "Assumed: further files of this feed are named alike.",
+        "repair": "Assumed: no gap may be filled. One that a mode needs stops that mode.",
+        "coverage": "Assumed: 95 % of a window must be there.",
+        **{key: f"Assumed: {what}." for key, what in (first.assumed | assumed | of_path).items()},
+    }
+    summary = _summary(first, kind, of, times, step)
+    return Proposal(document, first.preset, comments, missing, summary)
+
+
+def _require_one_feed(paths: Sequence[Path], found: Sequence[Recognised]) -> None:
+    for path, other in zip(paths[1:], found[1:], strict=True):
+        ours, theirs = ((one.preset and one.preset.preset, one.of) for one in (found[0], other))
+        if ours != theirs:
+            raise RejectedDataError(
+                "DATA-011",
+                f"{path.name} is {_spelled(other)}, and {paths[0].name} is {_spelled(found[0])}: "
+                "they are not one feed",
+                where=path.name,
+            )
+
+
+def _spelled(found: Recognised) -> str:
+    form = found.preset.preset if found.preset else "a plain table"
+    return f"{form} of {' '.join(found.of.values()) or 'no known symbol'}"
+
+
+# Folders of archives, and the kind of bars below them.
+_FOLDERS = {"spot": "spot_bars", "um": "perp_bars", "swap": "perp_bars", "futures": "perp_bars"}
+
+
+def _kind(found: Recognised, path: Path) -> str:
+    """The only kind that it can be, or the one that a folder of the path names; else empty."""
+    if len(found.kinds) == 1:
+        return found.kinds[0]
+    named = {_FOLDERS[part] for part in path.parts if part in _FOLDERS} & set(found.kinds)
+    return named.pop() if len(named) == 1 else ""
+
+
+def _missing(kind: str, of: Mapping[str, str], found: Recognised) -> tuple[str, ...]:
+    """Flags that must be given, each with what is there to choose from."""
+    choice = f" (the file holds {', '.join(found.instruments[:8])})" if found.instruments else ""
+    lacking = [key for key in KEYS[Kind(kind or found.kinds[0])] if key not in of]
+    flags = [f"--{key}{choice if key in ('base', 'token') else ''}" for key in lacking]
+    return (*([] if kind else [f"--kind {' or '.join(found.kinds)}"]), *flags)
+
+
+def _rhythm(found: Recognised, kind: str, step: int) -> tuple[dict[str, Any], dict[str, str]]:
+    """Keys that say how far apart the rows are, and what was assumed of them."""
+    hours = max(round(step / HOUR_NS), 1)
+    if kind in BARS or (not kind and set(found.kinds) <= set(BARS)):
+        minutes = round(step / MINUTE_NS)
+        if minutes < 60:
+            return {"frequency_hours": 1, "format": {"interval_minutes": minutes}}, {
+                "format": f"bars of {count_of(minutes, 'minute')} are made hours"
+            }
+        return {"frequency_hours": hours}, {}
+    form = found.preset.format if found.preset else None
+    known = form is not None and (form.resample is not None or form.observed is not None)
+    known |= found.preset is not None and found.preset.frequency_hours == hours
+    if known:
+        return {}, {}
+    return {"frequency_hours": hours}, {
+        "frequency_hours": f"the usual distance of two rows, {count_of(hours, 'hour')}"
+    }
+
+
+def _named(of: Mapping[str, str]) -> str:
+    """The name that the shipped datasets would have."""
+    end = {"perp_bars": "perp", "spot_bars": "spot", "lending_rates": "rates"}
+    kind = of["kind"]
+    pair = of.get("base", "") + of.get("quote", "")
+    parts = [of.get("venue", ""), pair, *(of.get(k, "") for k in ("token", "lst", "chain"))]
+    name = "_".join([*filter(None, parts), end.get(kind, kind)])
+    return re.sub(r"[^a-z0-9_]", "", name.lower()) or "feed"
+
+
+def _glob(paths: Sequence[Path], data_dir: Path) -> str:
+    """What the files have in common, dates aside; a file alone stands for those named alike."""
+    names = sorted({_DATE.sub("*", p.relative_to(data_dir).as_posix()) for p in paths})
+    if len(names) == 1:
+        return names[0]
+    head, tail = _common(names), _common([name[::-1] for name in names])[::-1]
+    folder = head.rpartition("/")[0]
+    return f"{head}*{tail}" if "/" not in tail else f"{folder}/**/*"
+
+
+def _common(texts: Sequence[str]) -> str:
+    least, most = min(texts), max(texts)
+    same = next((i for i, c in enumerate(least) if c != most[i : i + 1]), len(least))
+    return least[:same]
+
+
+def _summary(
+    found: Recognised, kind: str, of: Mapping[str, str], times: np.ndarray[Any, Any], step: int
+) -> tuple[str, ...]:
+    form = f"{found.preset.preset}: {found.preset.title}" if found.preset else "a plain table"
+    first, last = (np.datetime64(int(t), "ns").astype("datetime64[m]") for t in times[[0, -1]])
+    gaps = int((np.diff(times) > 1.5 * step).sum())
+    minutes = step / MINUTE_NS
+    length = f"{minutes / 60:g} h" if minutes >= 60 else f"{minutes:g} min"
+    lines = [
+        f"form      {form}",
+        f"kind      {kind or ' or '.join(found.kinds)}",
+        f"of        {', '.join(f'{k} {v}' for k, v in of.items() if k != 'kind') or 'not known'}",
+        f"rows      {len(times)} times, {length} apart, {count_of(gaps, 'gap')}",
+        f"span      {first} … {last} UTC",
+        f"unit      {found.unit}" if found.unit else "unit      written as dates",
+    ]
+    if found.preset and found.preset.note:
+        lines.append(f"note      {found.preset.note}")
+    return tuple(lines)
