@@ -75,13 +75,7 @@ FAMILIES: dict[str, Family] = {
         "such as DATA-001 or RS-005",
     ),
     "EVENT": Family(8, 4, "the audit log"),
-    "API": Family(
-        10,
-        4,
-        "commands",
-        "the command line is the only interface of the project's own; the web interface and its "
-        "GraphQL belong to Dagster, which reports their failures itself",
-    ),
+    "API": Family(10, 4, "commands and the HTTP API"),
     "PLATFORM": Family(
         5,
         4,

@@ -28,6 +28,7 @@ from tests.provocations import (
     fetching,
     health,
     platform,
+    service,
     store,
 )
 
@@ -37,7 +38,7 @@ TABLES: list[dict[str, Provocation]] = [
     module.PROVOCATIONS
     for module in (
         *(configuration, data, fetching, backtests, store, health, events, platform),
-        automation,
+        *(automation, service),
     )
 ]
 PROVOCATIONS = {code: provoke for table in TABLES for code, provoke in table.items()}

@@ -19,6 +19,7 @@ from basis_pipeline.commands.report import compare, tear_sheet
 from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
+from basis_pipeline.commands.serve import serve
 from basis_pipeline.commands.sweep import montecarlo, stress, sweep
 from basis_pipeline.commands.walk_forward import walk_forward
 
@@ -33,7 +34,7 @@ RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
 PANELS = {
     RUN: (run, backtest, explain, gates, request),
     RESEARCH: (sweep, stress, montecarlo, walk_forward),
-    OPERATE: (health, control, halt, resume, events, errors),
+    OPERATE: (serve, health, control, halt, resume, events, errors),
 }
 
 app = typer.Typer(name="basis", help=HELP, pretty_exceptions_enable=False)

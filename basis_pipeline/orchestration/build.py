@@ -5,11 +5,12 @@ from typing import Any
 
 import dagster as dg
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.orchestration.assets import all_assets
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.jobs import all_jobs, upkeep_job
 from basis_pipeline.orchestration.partitions import mode_partitions
-from basis_pipeline.orchestration.resources import RunOptions, current_configs, part
+from basis_pipeline.orchestration.resources import RunOptions, part
 from basis_pipeline.orchestration.schedules import all_schedules
 from basis_pipeline.orchestration.sensors import all_sensors
 

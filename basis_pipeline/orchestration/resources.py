@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from basis_pipeline.config import Configs, ModeSlice, load_configs, parse_assignments, slice_mode
+from basis_pipeline.config import Configs, ModeSlice, parse_assignments, slice_mode
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.config.scenario import load_scenario_set, set_file
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.market.window import Window
@@ -135,15 +136,3 @@ def part(context: dg.InitResourceContext) -> Part:
         instance.add_run_tags(run.run_id, {"dagster/max_retries": "0"})
         raise as_failure(error) from error
     return named
-
-
-def current_configs() -> Configs:
-    """`configs/` of the project, read again only when a file of it has changed."""
-    directory = config_directory()
-    files = sorted(directory.rglob("*.yaml"))
-    return _loaded(directory, tuple((str(file), file.stat().st_mtime_ns) for file in files))
-
-
-@lru_cache(maxsize=2)
-def _loaded(directory: Path, state: tuple[tuple[str, int], ...]) -> Configs:  # noqa: ARG001
-    return load_configs(directory)

@@ -7,11 +7,11 @@ from typing import Any
 import dagster as dg
 
 from basis_pipeline.config.automation import load_automation_limits
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.file_changes import being_written, take_snapshots
 from basis_pipeline.orchestration.batches import CAUSE, DATA_JOB, data_run
 from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB, UPKEEP_JOB
 from basis_pipeline.orchestration.partitions import own_keys
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings, config_directory
 

@@ -6,7 +6,7 @@ import pytest
 
 from basis_pipeline.backtests.impact import changed, fingerprints, reach_of
 from basis_pipeline.config import slice_mode
-from basis_pipeline.orchestration.resources import current_configs
+from basis_pipeline.config.current import current_configs
 
 CONFIGS = current_configs()
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.market.raw import read_feed
 from basis_pipeline.operations.file_changes import (
     Snapshot,
@@ -18,7 +19,6 @@ from basis_pipeline.operations.file_changes import (
     compare,
     take_snapshots,
 )
-from basis_pipeline.orchestration.resources import current_configs
 from tests.provocations.data import bars
 from tests.provocations.data import put as deliver
 

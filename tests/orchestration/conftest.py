@@ -12,11 +12,12 @@ import dagster as dg
 import pytest
 
 from basis_pipeline.config import slice_mode
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import Launcher, PipelineOutcome
-from basis_pipeline.orchestration.resources import DATA_TAG, RunOptions, current_configs
+from basis_pipeline.orchestration.resources import DATA_TAG, RunOptions
 
 WINDOW = {"start": "2024-01-03", "end": "2024-02-20"}
 EVENT_LOG = {"module": "basis_pipeline.orchestration.storage", "class": "PooledSqliteEventLog"}

@@ -14,10 +14,10 @@ from pathlib import Path
 import dagster as dg
 from dagster import RunsFilter
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.batches import mode_runs
 from basis_pipeline.orchestration.records import all_gates
-from basis_pipeline.orchestration.resources import current_configs
 from tests.orchestration.conftest import Place
 
 SENSOR, RUN_KEY = "dagster/sensor_name", "dagster/run_key"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from basis_pipeline.config import slice_mode
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import EventError, correlation_id
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.launch import PipelineOutcome
-from basis_pipeline.orchestration.resources import current_configs
 from tests import shell
 from tests.orchestration.conftest import WINDOW, Place
 from tests.orchestration.test_refusals import PERP, spoil_price

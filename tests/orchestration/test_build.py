@@ -7,12 +7,12 @@ import dagster as dg
 import pytest
 from dagster_shared.utils.warnings import PreviewWarning
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import project_root
 
 REFERENCE = (project_root() / "docs" / "reference.md").read_text(encoding="utf-8")

@@ -6,11 +6,11 @@ import dagster as dg
 import pandas as pd
 from sqlalchemy import Engine
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import OF_A_MODE, PipelineOutcome
 from basis_pipeline.orchestration.records import all_gates
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.runs import rows_of, run, runs, verify
 from basis_pipeline.results.database.tables import GATE_VERDICTS

@@ -11,13 +11,13 @@ from pathlib import Path
 import dagster as dg
 from dagster._daemon.types import DaemonHeartbeat
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.health.model import Status
 from basis_pipeline.orchestration.assets.health import HEALTH, check_of
 from basis_pipeline.orchestration.checks import PHASE
 from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.jobs import HEALTH_JOB
 from basis_pipeline.orchestration.launch import PipelineOutcome
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import project_root
 from tests import shell
 from tests.orchestration.conftest import Place

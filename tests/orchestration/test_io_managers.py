@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.config import slice_mode
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import BasisError, DataError, PlatformError
 from basis_pipeline.files import write_atomically
 from basis_pipeline.market.dataset import build_dataset
@@ -20,7 +21,7 @@ from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
-from basis_pipeline.orchestration.resources import RunOptions, current_configs
+from basis_pipeline.orchestration.resources import RunOptions
 from tests.orchestration.conftest import Place, materialise
 
 NAMES = sorted(current_configs().datasets)

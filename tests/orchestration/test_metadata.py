@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.market.schemas import schema_for
 from basis_pipeline.orchestration.metadata import column_schema, table
-from basis_pipeline.orchestration.resources import current_configs
 
 
 def test_column_schema_carries_type_unit_and_constraints() -> None:

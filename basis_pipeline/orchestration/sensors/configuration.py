@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 
 from basis_pipeline.backtests.impact import changed, fingerprints, reach_of
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.orchestration.batches import DATA_JOB, MODE_JOB, data_run, mode_runs
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings
 

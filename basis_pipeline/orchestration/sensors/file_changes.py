@@ -8,9 +8,9 @@ import dagster as dg
 
 from basis_pipeline.backtests.impact import reach_of
 from basis_pipeline.config.automation import AutomationLimits
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.file_changes import Watch, compare, take_snapshots
 from basis_pipeline.orchestration.batches import DATA_JOB, data_run
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings
 

@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 
 from basis_pipeline.config.automation import AutomationLimits
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.requests.inbox import empty_inbox
 from basis_pipeline.operations.requests.queue import find, waiting
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB, requests_config
 from basis_pipeline.orchestration.batches import UNFINISHED
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings
 

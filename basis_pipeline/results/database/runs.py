@@ -25,9 +25,14 @@ def runs(
     mode: str | None = None,
     since: datetime | None = None,
     status: str | None = None,
+    before: int | None = None,
     limit: int | None = None,
 ) -> list[RunRecord]:
     """Return recorded runs in the order they were recorded; with a limit only the last so many.
+
+    Parameters
+    ----------
+    since: recorded then or later. before: only those with a smaller number.
 
     Raises
     ------
@@ -38,6 +43,8 @@ def runs(
         conditions.append(RUNS.c.mode == mode)
     if since is not None:
         conditions.append(RUNS.c.created_at >= since)
+    if before is not None:
+        conditions.append(RUNS.c.number < before)
     if status is not None:
         conditions.append(RUNS.c.status == status)
     return _select(engine, *conditions, limit=limit)

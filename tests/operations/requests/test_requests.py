@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import BacktestError, BasisError, ConfigError, correlation
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
@@ -26,7 +27,6 @@ from basis_pipeline.operations.requests.queue import (
     waiting,
 )
 from basis_pipeline.operations.requests.serving import serve
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.settings import Settings
 from tests import shell

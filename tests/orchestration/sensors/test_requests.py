@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.control import halt
 from basis_pipeline.operations.requests import BacktestRequest, Status, submit
 from basis_pipeline.operations.requests.inbox import inbox_of
@@ -11,7 +12,6 @@ from basis_pipeline.operations.requests.queue import begin, requests_of
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.assets.requests import REQUESTS
 from basis_pipeline.orchestration.batches import page_runs
-from basis_pipeline.orchestration.resources import current_configs
 from basis_pipeline.settings import load_settings
 from tests.orchestration.platform_alone import Platform, aged
 

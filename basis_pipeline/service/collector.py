@@ -1,0 +1,226 @@
+"""What only Dagster knows, as one snapshot, read by a process of its own.
+
+Reading some thousand records takes the interpreter for a second: in a process beside it, no call
+waits for that, and the service itself needs none of Dagster's modules.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from basis_pipeline.config import Configs
+from basis_pipeline.config.current import current_configs
+from basis_pipeline.errors import BasisError, EventError
+from basis_pipeline.operations.audit_log import EventType, log_directory, read_events
+from basis_pipeline.operations.health.check import check_health
+from basis_pipeline.operations.health.model import InstanceMetrics
+from basis_pipeline.settings import Settings, load_settings
+from basis_pipeline.verdict import Status, Verdict
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+HISTORY = 100  # latest runs whose steps are measured
+YESTERDAY, LOOK_BACK = timedelta(hours=24), timedelta(days=3)
+FIELDS = (
+    *("check", "severity", "message", "measured", "limit", "unit", "phase", "asset", "mode"),
+    *("scenario_set", "run_id", "cause"),
+)
+
+
+@dataclass
+class Collector:
+    """Makes snapshots, in a process that is started anew when it was killed."""
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _pool: ProcessPoolExecutor | None = None
+
+    def collect(self) -> dict[str, Any]:
+        """Return a snapshot, of JSON values: see `snapshot`."""
+        return dict(self._run(snapshot))
+
+    def show_control(self) -> None:
+        """Bring the state of emergency control to Dagster's UI, where there is one."""
+        self._run(show_control)
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            if self._pool:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, function: Any) -> Any:
+        for attempt in range(2):
+            with self._lock:
+                if self._pool is None:
+                    context = multiprocessing.get_context("spawn")
+                    self._pool = ProcessPoolExecutor(1, context, _end_with_the_service)
+                pool = self._pool
+            try:
+                return pool.submit(function).result()
+            except BrokenProcessPool:
+                with self._lock:
+                    self._pool = None if self._pool is pool else self._pool
+                if attempt:
+                    raise
+        raise AssertionError("the second attempt returns or raises")
+
+
+def _end_with_the_service() -> None:
+    """Leave interrupts to the service, and end when it is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def snapshot() -> dict[str, Any]:
+    """Read everything a snapshot holds; what cannot be read is a fault in its health.
+
+    Returns
+    -------
+    at; health: the report; gates: every gate, `before` its verdict of a day ago where it was
+    another; runs: pipeline runs by state; steps: the latest, with seconds and whether they failed;
+    feeds: when each was last read.
+    """
+    found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "gates": [], "runs": {}}
+    found |= {"steps": [], "feeds": {}}
+    metrics: InstanceMetrics | None = None
+    try:
+        settings, configs = load_settings(), current_configs()
+        metrics = _of_the_instance(settings, configs, found)
+        found["feeds"] = {name: verdict.at.isoformat() for name, verdict in metrics.feeds.items()}
+    except BasisError:
+        pass  # the report says what is wrong with them
+    return found | {"health": check_health(metrics).to_json()}
+
+
+def _home(settings: Settings) -> Path:
+    return Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
+
+
+def _of_the_instance(
+    settings: Settings, configs: Configs, found: dict[str, Any]
+) -> InstanceMetrics:
+    home = _home(settings)
+    if not (home / "dagster.yaml").exists():
+        return InstanceMetrics()
+    from dagster import DagsterRunStatus, RunsFilter
+
+    from basis_pipeline.orchestration.instance import opened_instance
+    from basis_pipeline.orchestration.instance_metrics import instance_metrics
+    from basis_pipeline.orchestration.records import all_gates
+
+    try:
+        with opened_instance(home) as instance:
+            found["runs"] = {
+                status.value.lower(): instance.get_runs_count(RunsFilter(statuses=[status]))
+                for status in DagsterRunStatus
+            }
+            if sum(found["runs"].values()):
+                gates = all_gates(instance, _definitions(configs))
+                found["gates"] = _with_yesterday(settings, gates)
+            found["steps"] = _steps(instance)
+            return instance_metrics(instance, configs.datasets.values(), 1)
+    except BasisError as error:
+        return InstanceMetrics(fault=error)
+
+
+_built: list[tuple[Configs, "dg.Definitions"]] = []
+
+
+def _definitions(configs: Configs) -> "dg.Definitions":
+    """Return the graph of a configuration; it is built anew only for another one."""
+    if not _built or _built[0][0] is not configs:
+        from basis_pipeline.orchestration.build import build_defs
+
+        _built[:] = [(configs, build_defs())]
+    return _built[0][1]
+
+
+def _with_yesterday(settings: Settings, gates: Sequence[Verdict]) -> list[dict[str, Any]]:
+    """Return the gates, each with its verdict of a day ago where it was another one then."""
+    now = datetime.now(UTC)
+    before: dict[tuple[str, str, str], str] = {}
+    try:
+        logged = read_events(
+            log_directory(settings),
+            types=[EventType.GATE_VERDICT],
+            since=now - LOOK_BACK,
+            until=now - YESTERDAY,
+            damages=[],
+        )
+    except EventError:
+        logged = []
+    for event in logged:
+        before[event.component, event.mode, event.fields["gate"]] = event.fields["verdict"]
+    rows = []
+    for gate in gates:
+        at = gate.evaluated_at
+        row = {name: getattr(gate, name) for name in FIELDS}
+        row |= {"name": gate.name, "status": gate.status.value, "fault": gate.fault}
+        row |= {"evaluated_at": at.isoformat() if at else None, "before": None}
+        then = before.get((gate.asset, gate.mode, gate.check))
+        if then not in (None, gate.status.value) and gate.status is not Status.NOT_RUN:
+            row["before"] = then
+        rows.append(row)
+    return rows
+
+
+_ended: dict[str, list[dict[str, Any]]] = {}  # of runs that are over, whose steps stay as they are
+
+
+def _steps(instance: "dg.DagsterInstance") -> list[dict[str, Any]]:
+    """Return the steps of the latest runs that have ended, the latest run first."""
+    from basis_pipeline.orchestration.partitions import PARTITION
+
+    found: list[dict[str, Any]] = []
+    latest = [record.dagster_run for record in instance.get_run_records(limit=HISTORY)]
+    for run in latest:
+        key = run.tags.get(PARTITION)
+        steps = _ended.get(run.run_id)
+        if steps is None:
+            steps = [
+                {
+                    "operation": stats.step_key.replace("__", "/", 1) + (f"[{key}]" if key else ""),
+                    "ended_at": stats.end_time,
+                    "seconds": stats.end_time - stats.start_time,
+                    "failed": stats.status is not None and stats.status.value == "FAILURE",
+                }
+                for stats in instance.get_run_step_stats(run.run_id)
+                if stats.start_time and stats.end_time
+            ]
+            if run.is_finished:
+                _ended[run.run_id] = steps
+        found += steps
+    for run_id in _ended.keys() - {run.run_id for run in latest}:
+        del _ended[run_id]
+    return found
+
+
+def show_control() -> None:
+    """Record the state of emergency control in the Dagster instance, where there is one."""
+    from basis_pipeline.operations.control import read_state
+
+    settings = load_settings()
+    home = _home(settings)
+    if not (home / "dagster.yaml").exists():
+        return
+    from basis_pipeline.orchestration.control import show
+    from basis_pipeline.orchestration.instance import opened_instance
+
+    with opened_instance(home) as instance:
+        show(instance, read_state(settings))

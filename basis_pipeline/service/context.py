@@ -1,0 +1,86 @@
+"""What routes share: settings, configuration, state, and the snapshot of what Dagster knows."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import RLock
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from basis_pipeline.service.collector import Collector
+from basis_pipeline.settings import Settings
+from basis_pipeline.state import State
+
+SNAPSHOT, COLLECTED = "snapshot:", "snapshot.collected"  # the keys, and the topic of a new one
+SNAPSHOT_TTL = 60.0
+
+
+@dataclass
+class Context:
+    """One service.
+
+    Parameters
+    ----------
+    state: shared with the other processes of the API where a Redis server is named.
+    stopping: set when the service is to end, so that streams end by themselves.
+    """
+
+    settings: Settings
+    state: State
+    collector: Collector
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    _collecting: "RLock" = field(default_factory=RLock)
+
+    def __post_init__(self) -> None:
+        """Register what the service counts."""
+        labels = ("method", "route")
+        self.calls = Counter(
+            "basis_http_requests", "Calls", (*labels, "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "basis_http_request_seconds", "Seconds to answer", labels, registry=self.registry
+        )
+        self.lookups = Counter(
+            "basis_state_lookups", "Values asked for", ("result",), registry=self.registry
+        )
+
+    def cached(self, key: str, look: Callable[[], Any], ttl: float | None) -> Any:
+        """Return the value of a key, looked up in the store where the state has none."""
+        found = self.state.get(key)
+        self.lookups.labels("miss" if found is None else "hit").inc()
+        if found is None and (found := look()) is not None:
+            self.state.set(key, found, ttl)
+        return found
+
+    def part(self, name: str) -> Any:
+        """Return a part of the latest snapshot; it is made now where nobody has made one."""
+
+        def look() -> Any:
+            with self._collecting:  # of many that find none, one collects
+                found = self.state.get(SNAPSHOT + name)
+                return self.collect()[name] if found is None else found
+
+        return self.cached(SNAPSHOT + name, look, SNAPSHOT_TTL)
+
+    def collect(self) -> dict[str, Any]:
+        """Make a snapshot now, and let everybody have it."""
+        with self._collecting:
+            found = self.collector.collect()
+            for name, value in found.items():
+                self.state.set(SNAPSHOT + name, value, SNAPSHOT_TTL)
+        self.state.publish(COLLECTED, {"at": found["at"]})
+        return found
+
+
+def context_of(request: Request) -> Context:
+    """Return what the routes of the application share."""
+    context: Context = request.app.state.context
+    return context
+
+
+Shared = Annotated[Context, Depends(context_of)]

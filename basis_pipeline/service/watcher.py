@@ -1,0 +1,73 @@
+"""The loop of a service: it collects snapshots, and hands the audit log to who follows it."""
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from basis_pipeline.operations.audit_log import Event, log_directory
+from basis_pipeline.operations.audit_log.following import Follower
+from basis_pipeline.service.context import Context
+
+LOOK_SECONDS = 0.25
+COLLECT_SECONDS = 15.0
+SOONEST_SECONDS = 2.0  # after an event, so that a night of events does not collect without end
+TOPIC = "events"
+LEADER, LEADER_TTL = "follower", 3.0
+LOG = logging.getLogger("uvicorn.error")
+# What changes health or gates.
+CHANGING = {
+    *("run_finished", "run_blocked", "halted", "resumed", "alerted", "shut_down"),
+    *("data_rejected", "request_served"),
+}
+
+
+async def watch(context: Context, name: str) -> None:
+    """Follow the log and collect, until the task is canceled.
+
+    Of several services on one Redis server one publishes events, the holder of a key; while the
+    server is gone each publishes to itself.
+    """
+    follower = await asyncio.to_thread(Follower, log_directory(context.settings))
+    collected, is_stale = time.monotonic() - COLLECT_SECONDS, False
+    collecting: asyncio.Task[Any] | None = None
+    while True:
+        events = await asyncio.to_thread(follower.read)
+        if await asyncio.to_thread(leads, context, name) and events:
+            messages = [(f"{TOPIC}.{event.category}", as_json(event)) for event in events]
+            await asyncio.to_thread(context.state.publish_batch, messages)
+        is_stale = is_stale or any(event.type in CHANGING for event in events)
+        wait = SOONEST_SECONDS if is_stale else COLLECT_SECONDS
+        is_idle = collecting is None or collecting.done()
+        if is_idle and time.monotonic() - collected >= wait:
+            collecting = asyncio.create_task(_collect(context))
+            collected, is_stale = time.monotonic(), False
+        with suppress(TimeoutError):
+            await asyncio.wait_for(context.stopping.wait(), LOOK_SECONDS)
+            return
+
+
+async def _collect(context: Context) -> None:
+    try:
+        await asyncio.to_thread(context.collect)
+    except Exception:  # the next one may succeed
+        LOG.exception("the snapshot cannot be made")
+
+
+def leads(context: Context, name: str) -> bool:
+    """Return whether this service is the one that publishes events."""
+    state = context.state
+    if state.set_if_absent(LEADER, name, LEADER_TTL):
+        return True
+    if state.get(LEADER) != name:
+        return state.is_degraded
+    state.set(LEADER, name, LEADER_TTL)
+    return True
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """Return an event as JSON values, with the id that a stream resumes by."""
+    at = event.at.isoformat(timespec="microseconds")
+    return {"id": f"{at}/{event.pid}/{event.seq}", **asdict(event), "at": at}

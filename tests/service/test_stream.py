@@ -1,0 +1,159 @@
+"""The stream of events, and what the service collects beside it, on a server that runs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from basis_pipeline.operations.audit_log import EventType, emit
+from basis_pipeline.settings import Settings
+from tests import shell
+from tests.service.conftest import environment
+
+
+@dataclass
+class Server:
+    """A service in a process of its own."""
+
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def lines(self, seen: list[str], last: str = "", query: str = "") -> threading.Thread:
+        """Read the stream into a list, until the server ends it."""
+        headers = {"Last-Event-ID": last} if last else {}
+
+        def read() -> None:
+            address = f"{self.url}/events/stream{query}"
+            with (
+                suppress(httpx.RemoteProtocolError),  # a server that is killed
+                httpx.stream("GET", address, headers=headers, timeout=60.0) as answer,
+            ):
+                for line in answer.iter_lines():
+                    seen.append(line)  # noqa: PERF402 - as it comes
+
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        return thread
+
+
+@contextmanager
+def serving(env: dict[str, str]) -> Iterator[Server]:
+    """`basis serve` on a free port, until it is asked to end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "basis_pipeline", "serve", "--port", str(port)]
+    process = subprocess.Popen(command, env={**shell.clean(), **env}, cwd=shell.ROOT)
+    try:
+        server = Server(port, process)
+        wait_for(lambda: answers(server), 60.0)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers(server: Server) -> bool:
+    """Whether it answers."""
+    try:
+        return httpx.get(f"{server.url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_for(holds: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def ids(lines: list[str]) -> list[str]:
+    """The ids of the events of a stream."""
+    return [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[Server]:
+    """Of the place of the module."""
+    with serving(environment(settings.results_dir, settings.data_dir)) as started:
+        yield started
+
+
+def test_events_arrive_as_they_happen_and_are_resumed(server: Server, settings: Settings) -> None:
+    """By their filters; after an interruption each one that was missed, once and in order."""
+    seen: list[str] = []
+    server.lines(seen, query="?type=message")
+    wait_for(lambda: "retry: 2000" in seen)
+    for number in range(3):
+        emit(settings, EventType.MESSAGE, "test", number=number)
+        emit(settings, EventType.TIMING, "test", number=number)
+    wait_for(lambda: len(ids(seen)) == 3)
+    emit(settings, EventType.MESSAGE, "test", number=3)
+    again: list[str] = []
+    server.lines(again, last=ids(seen)[0], query="?type=message")
+    wait_for(lambda: len(ids(again)) == 3)
+    assert ids(again)[:2] == ids(seen)[1:3]
+    assert '"number":3' in "".join(again)
+
+
+def test_a_collector_that_is_killed_is_started_again(server: Server) -> None:
+    """The service goes on, and collects again."""
+    first = httpx.get(f"{server.url}/health/services", timeout=30).json()["at"]
+    for child in psutil.Process(server.process.pid).children():
+        if "spawn_main" in " ".join(child.cmdline()):
+            child.kill()
+    asked = {"service": "disk"}
+    again = httpx.post(f"{server.url}/health/services", json=asked, timeout=30).json()
+    assert again["last_check"] > first
+
+
+def test_a_broken_feed_shows_with_what_depends_on_it(settings: Settings, tmp_path: Path) -> None:
+    """Without the file of a feed its modes are unhealthy, and the others are not."""
+    env = environment(tmp_path / "results", tmp_path / "data")
+    subprocess.run(["cp", "-r", settings.data_dir, tmp_path / "data"], check=True)
+    for file in (tmp_path / "data").rglob("*USDT_rates*"):
+        file.unlink()
+    with serving(env) as server:
+        found = httpx.get(f"{server.url}/health/services", timeout=60).json()["services"]
+    by_name = {service["service"]: service for service in found}
+    assert by_name["feed/aave_usdt_rates"]["status"] == "unhealthy"
+    assert "mode/pure_lending" in by_name["feed/aave_usdt_rates"]["metadata"]["dependants"]
+    assert by_name["mode/pure_lending"]["status"] == "unhealthy"
+    assert by_name["mode/pure_lending"]["metadata"]["affected_by"] == ["feed/aave_usdt_rates"]
+    assert by_name["mode/btc_basis"]["status"] != "unhealthy"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_it_ends_at_once_and_leaves_nothing(settings: Settings, number: signal.Signals) -> None:
+    """A reader of the stream does not hold it up; its collector ends with it, even when killed."""
+    with serving(environment(settings.results_dir, settings.data_dir)) as server:
+        seen: list[str] = []
+        reading = server.lines(seen)
+        wait_for(lambda: seen)
+        httpx.get(f"{server.url}/health/services", timeout=30)
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        assert children
+        os.kill(server.process.pid, number)
+        code = server.process.wait(10)
+        assert code == (-9 if number is signal.SIGKILL else 0)
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive
+        reading.join(5)
