@@ -14,7 +14,7 @@ from basis_pipeline.times import parse_hour
 from basis_pipeline.verdict import Status
 
 if TYPE_CHECKING:
-    from basis_pipeline.market.fetch import Fetched
+    from basis_pipeline.market.fetch.feed import Fetched
 
 
 def fetch(
@@ -47,7 +47,7 @@ def fetch(
 
     Example: basis data fetch binance_btcusdt_perp --since 2024-06-01
     """
-    from basis_pipeline.market.fetch import Request, fetch_feeds, plan, require_sources
+    from basis_pipeline.market.fetch.feed import Request, fetch_feeds, plan, require_sources
     from basis_pipeline.operations.control import require_open
 
     settings, configs = settings_of(data_dir), project_configs()

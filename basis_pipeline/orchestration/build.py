@@ -31,7 +31,7 @@ def build_defs(
     """
     configs = current_configs()
     partitions = mode_partitions(configs.mode_names)
-    jobs = all_jobs()
+    jobs = all_jobs(configs)
     options = RunOptions.configure_at_launch()
     return dg.Definitions(
         assets=all_assets(configs, partitions),

@@ -1,12 +1,14 @@
-"""Jobs: the whole pipeline, its layers, studies, requests, health and upkeep."""
+"""Jobs: the whole pipeline, its layers, studies, requests, fetches, health and upkeep."""
 
 from typing import Any
 
 import dagster as dg
 
+from basis_pipeline.config import Configs
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.upkeep import keep_up
 from basis_pipeline.orchestration.assets.config import CATALOGUE
+from basis_pipeline.orchestration.assets.fetch import GROUP as FETCH
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB
 from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.control import CONTROL
@@ -17,6 +19,7 @@ from basis_pipeline.settings import config_directory
 HEALTH_JOB = "observe_health"  # the asset itself is called health
 UPKEEP_JOB = "upkeep"
 SWEEP_JOB = "sweeps"
+FETCH_JOB = "fetch"
 
 
 @dg.op(retry_policy=RETRIES, description="Back up the results store, then prune it.")
@@ -40,7 +43,7 @@ def upkeep_job() -> None:
     upkeep_of_the_store()
 
 
-def all_jobs() -> list[Any]:
+def all_jobs(configs: Configs) -> list[Any]:
     """Every job of assets. Those that reach the modes run one mode a run: its partition.
 
     Dagster does not export the type of what `define_asset_job` returns.
@@ -63,4 +66,8 @@ def all_jobs() -> list[Any]:
         (REQUESTS_JOB, groups("request"), "Serve backtest requests of the queue, in order."),
         (HEALTH_JOB, health, "Look at every component, and at emergency control."),
     )
-    return [dg.define_asset_job(name, what, description=text) for name, what, text in jobs]
+    made = [dg.define_asset_job(name, what, description=text) for name, what, text in jobs]
+    if any(config.source for config in configs.datasets.values()):
+        text = "What is lacking of a month, of each feed that has a source."
+        made.append(dg.define_asset_job(FETCH_JOB, groups(FETCH), description=text))
+    return made

@@ -8,6 +8,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from basis_pipeline.backtests.scenario_checks import PHASE as STUDIES
 from basis_pipeline.errors import BasisError
+from basis_pipeline.orchestration.assets.fetch import GROUP as FETCH
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
     history_of,
@@ -30,7 +31,8 @@ def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Verdict]:
 def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Verdict]:
     """The checks given, of every partition they belong to, by phase, mode and asset.
 
-    Of a study those of the partitions that somebody has asked for: no run has to have all of them.
+    Of a study those of the partitions that somebody has asked for, of fetched feeds those that were
+    fetched: no run has to have all of them.
     """
     by_key: dict[str, list[dg.AssetCheckSpec]] = {}
     for spec in specs:
@@ -38,8 +40,12 @@ def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) 
         for key in partitions.get_partition_keys() if partitions else [""]:
             by_key.setdefault(key, []).append(spec)
     gates = [gate for key, own in by_key.items() for gate in gates_of(instance, own, key)]
-    gates = [gate for gate in gates if gate.phase != STUDIES or gate.status is not Status.NOT_RUN]
+    gates = [gate for gate in gates if gate.status is not Status.NOT_RUN or not _is_optional(gate)]
     return sorted(gates, key=lambda gate: (gate.phase, gate.mode, gate.asset, gate.scenario_set))
+
+
+def _is_optional(gate: Verdict) -> bool:
+    return gate.phase == STUDIES or gate.asset.startswith(f"{FETCH}/")
 
 
 def gates_of(

@@ -2,18 +2,22 @@
 
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.config.current import current_configs
+from basis_pipeline.market.fetch.series import GAPS_REPAIRED_FOR
 from basis_pipeline.operations.file_changes import being_written, take_snapshots
 from basis_pipeline.orchestration.batches import CAUSE, DATA_JOB, data_run
-from basis_pipeline.orchestration.jobs import HEALTH_JOB, SWEEP_JOB, UPKEEP_JOB
+from basis_pipeline.orchestration.jobs import FETCH_JOB, HEALTH_JOB, SWEEP_JOB, UPKEEP_JOB
 from basis_pipeline.orchestration.partitions import own_keys
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings, config_directory
+
+ONE_DAY = timedelta(days=1)
 
 
 def all_schedules(jobs: Iterable[Any]) -> list[dg.ScheduleDefinition]:
@@ -29,6 +33,7 @@ def all_schedules(jobs: Iterable[Any]) -> list[dg.ScheduleDefinition]:
         _weekly_sweeps(by_name[SWEEP_JOB]),
         _plain("hourly_health", HEALTH_JOB, "0 * * * *", health),
         _plain("nightly_upkeep", UPKEEP_JOB, "0 5 * * *", upkeep),
+        *([_hourly_fetch(by_name[FETCH_JOB])] if FETCH_JOB in by_name else []),
     ]
 
 
@@ -71,6 +76,32 @@ def _nightly(job: Any) -> dg.ScheduleDefinition:
         return data_run(f"night-{night}", feeds, datasets, configs.mode_names, cause)
 
     return nightly
+
+
+def _hourly_fetch(job: Any) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="hourly_fetch",
+        job=job,
+        cron_schedule="5 * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=(
+            "Every hour what is lacking of the current month, and of the one before until its gaps "
+            "are given up: one run a month. The sensor `raw_files` sees what has come."
+        ),
+    )
+    @while_work_goes_on
+    def hourly_fetch(context: dg.ScheduleEvaluationContext, _: Settings) -> list[dg.RunRequest]:
+        time = context.scheduled_execution_time
+        before = time - GAPS_REPAIRED_FOR - ONE_DAY
+        months = {day.date().replace(day=1).isoformat() for day in (before, time)}
+        tags = {CAUSE: f"fetch of {time:%Y-%m-%d %H:%M}"}
+        return [
+            dg.RunRequest(run_key=f"fetch-{time:%Y-%m-%dT%H}/{key}", partition_key=key, tags=tags)
+            for key in sorted(months)
+        ]
+
+    return hourly_fetch
 
 
 def _weekly_sweeps(job: Any) -> dg.ScheduleDefinition:

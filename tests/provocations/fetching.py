@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from basis_pipeline.market.fetch import Fetched
+from basis_pipeline.market.fetch.feed import Fetched
 from tests.market.fetch.clock import MarketClock
 from tests.market.fetch.exchanges import exchanges
 from tests.market.fetch.feeds import LIMITS, bars, feed, fetch

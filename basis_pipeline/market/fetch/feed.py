@@ -283,3 +283,8 @@ def _address(source: Source | None) -> str:
         case None:
             return ""
     return str(source.url or getattr(source, "url_variable", ""))
+
+
+def open_revisions(config: DatasetConfig, settings: Settings) -> dict[str, int]:
+    """Files of a feed → how many values its source has changed since they were stored."""
+    return dict(Store(settings.data_dir, config).manifest.revisions)

@@ -1,4 +1,4 @@
-"""The asset graph: raw → dataset → panel ← mode ← catalogue; run → record → reports; studies."""
+"""The graph: raw → dataset → panel ← mode ← catalogue; run → record → reports; studies; fetch."""
 
 import dagster as dg
 
@@ -8,6 +8,7 @@ from basis_pipeline.orchestration.assets.backtest import run_asset
 from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
 from basis_pipeline.orchestration.assets.control import control_asset
 from basis_pipeline.orchestration.assets.dataset import dataset_assets
+from basis_pipeline.orchestration.assets.fetch import fetch_assets
 from basis_pipeline.orchestration.assets.health import health_asset
 from basis_pipeline.orchestration.assets.market import panel_asset
 from basis_pipeline.orchestration.assets.platform import results_store
@@ -40,5 +41,6 @@ def all_assets(
         *study_assets(partitions),
         data_audit_asset(configs),
         health_asset(configs),
+        *fetch_assets(configs),
     ]
     return [*assets, gates_asset([check for asset in assets for check in asset.check_specs])]

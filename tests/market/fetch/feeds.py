@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from basis_pipeline.config import DatasetConfig, load_configs
 from basis_pipeline.config.automation import FetchLimits
 from basis_pipeline.config.source import Source
-from basis_pipeline.market.fetch import Fetched, Request, fetch_feeds
+from basis_pipeline.market.fetch.feed import Fetched, Request, fetch_feeds
 from basis_pipeline.settings import Settings, load_settings, project_root
 from tests.market.fetch.clock import MarketClock
 

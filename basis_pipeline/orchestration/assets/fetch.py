@@ -1,0 +1,153 @@
+"""`fetch/<feed>`: the raw files of a feed, fetched from where its dataset file says, by month.
+
+Nothing is downstream of these assets: no run fetches because something else is to be made. What
+they store the sensor `raw_files` sees, as it sees the files that a person delivers.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from basis_pipeline.config import Configs, DatasetConfig
+from basis_pipeline.config.automation import load_automation_limits
+from basis_pipeline.config.source import Ccxt, CopiedFiles, EMode, EthereumRpc
+from basis_pipeline.errors import BasisError
+from basis_pipeline.market.glossary import MEANINGS
+from basis_pipeline.market.quality import PHASE
+from basis_pipeline.operations.control import require_open
+from basis_pipeline.orchestration.checks import check_result, check_spec
+from basis_pipeline.orchestration.failures import as_failure, coded_failures
+from basis_pipeline.orchestration.resources import RunOptions
+from basis_pipeline.settings import config_directory
+from basis_pipeline.verdict import judge
+
+if TYPE_CHECKING:
+    from basis_pipeline.market.fetch.feed import Fetched
+
+GROUP = "fetch"
+UNREVISED = "unrevised"
+CODE_VERSION = "1"
+AS_FETCHED = (
+    "What is complete is not asked for again; the current month is written anew. What comes back "
+    "different is kept beside what was stored."
+)
+# What an outage explains: the source may answer a minute later.
+RETRIED = ("FETCH-002", "FETCH-004", "FETCH-007", "FETCH-011")
+RETRIES = dg.RetryPolicy(max_retries=2, delay=60.0, backoff=dg.Backoff.EXPONENTIAL)
+
+
+class FetchOptions(dg.Config):
+    """How complete months are treated: as fetched, or asked for again and compared."""
+
+    verify: bool = False
+
+
+def fetch_key(feed: str) -> dg.AssetKey:
+    """Asset key of a fetched feed."""
+    return dg.AssetKey([GROUP, feed])
+
+
+def fetch_assets(configs: Configs) -> list[dg.AssetsDefinition]:
+    """One asset a feed that has a source."""
+    feeds = [config for config in configs.datasets.values() if config.source]
+    partitions = month_partitions(feeds)
+    return [_fetch_asset(config, partitions) for config in feeds]
+
+
+def month_partitions(feeds: list[DatasetConfig]) -> dg.MonthlyPartitionsDefinition | None:
+    """Months from the first that any source is asked for to the current one.
+
+    One definition for all: a job of assets has one.
+    """
+    starts = [since for feed in feeds if (since := getattr(feed.source, "since", None))]
+    if not starts:
+        return None
+    return dg.MonthlyPartitionsDefinition(min(starts).replace(day=1).isoformat(), end_offset=1)
+
+
+def _fetch_asset(
+    feed: DatasetConfig, partitions: dg.MonthlyPartitionsDefinition | None
+) -> dg.AssetsDefinition:
+    key, source = fetch_key(feed.name), feed.source
+    assert source is not None
+    is_whole = isinstance(source, CopiedFiles) or (
+        isinstance(source, EthereumRpc) and isinstance(source.read, EMode)
+    )
+    asks = "the source gives what it gave when the files were stored. A warning: it stops nothing."
+
+    @dg.asset(
+        key=key,
+        group_name=GROUP,
+        partitions_def=None if is_whole else partitions,
+        pool=f"{GROUP}_{source.exchange if isinstance(source, Ccxt) else source.kind}",
+        retry_policy=RETRIES,
+        check_specs=[check_spec(key, UNREVISED, "WARN", asks, PHASE)],
+        kinds={"json" if feed.is_document else "csv"},
+        owners=[f"team:{feed.owner}"],
+        code_version=CODE_VERSION,
+        description=_description(feed),
+    )
+    def fetched(
+        context: dg.AssetExecutionContext, config: FetchOptions, options: RunOptions
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        """Fetch what is lacking of the months asked for; a complete month asks for nothing."""
+        # ccxt is large, and no other run needs it.
+        from basis_pipeline.market.fetch.feed import Request, fetch_feeds, open_revisions
+
+        window = context.partition_time_window if context.has_partition_key_range else None
+        request = Request(
+            now=datetime.now(UTC),
+            since=window.start if window else None,
+            until=window.end if window else None,
+            verify=config.verify,
+        )
+        with coded_failures():
+            require_open(options.settings, GROUP)
+            limits = load_automation_limits(config_directory()).fetch
+            done = fetch_feeds([feed], options.settings, limits, request)[feed.name]
+            revised = open_revisions(feed, options.settings)
+        if done.error:
+            raise _failure(done.error)
+        yield _result(key, done, revised)
+
+    return fetched
+
+
+def _result(
+    key: dg.AssetKey, done: "Fetched", revised: dict[str, int]
+) -> dg.MaterializeResult[None]:
+    count = sum(revised.values())
+    message = f"{count} stored values differ from what the source gives now" if count else "none"
+    verdict = judge(UNREVISED, "WARN", not count, message, phase=PHASE, evidence=dict(revised))
+    metadata: dict[str, Any] = {"rows_added": done.rows, "files_written": done.files}
+    for warning in done.warnings:
+        metadata[warning.code] = warning.what
+    return dg.MaterializeResult(
+        key, metadata=metadata, check_results=[check_result(key, verdict)]
+    )  # fmt: skip
+
+
+def _failure(error: BasisError) -> dg.Failure:
+    failure = as_failure(error)
+    failure.allow_retries = error.code in RETRIED
+    return failure
+
+
+def _description(feed: DatasetConfig) -> str:
+    source, meaning = feed.source, MEANINGS[feed.kind]
+    assert source is not None
+    given = ", ".join(
+        f"{name} {value}"
+        for name, value in source.model_dump(mode="json", exclude_none=True).items()
+        if isinstance(value, str) and name not in ("url", "url_variable")
+    )
+    return "\n\n".join(
+        (
+            f"{feed.description}, fetched. {AS_FETCHED}",
+            f"**Units:** as the source states them, in the columns of `{feed.glob}`.",
+            f"**Source:** {given}.",
+            f"**What is at stake:** {meaning.wrong}",
+        )
+    )
