@@ -79,8 +79,10 @@ class Chain:
         ----------
         time: seconds since the epoch, not after `final`.
         """
+        if not self.known:
+            self._block(1)
         at = bisect_right(self.known, time, key=lambda block: block.time)
-        low = self.known[at - 1] if at else self._block(1)
+        low = self.known[at - 1]
         high = self.known[at] if at < len(self.known) else Block(final.number + 1, final.time + 1)
         asked = 0
         while high.number - low.number > 1:

@@ -53,7 +53,7 @@ class Exchange:
 
     def market(self, symbol: str) -> Any:
         """What the exchange says of a symbol. Raises FetchError: FETCH-003 for an unknown one."""
-        if symbol not in self.ask(self.api.load_markets, f"markets of {self.api.id}"):
+        if symbol not in self.ask(self._markets, f"markets of {self.api.id}"):
             base = symbol.partition("/")[0]
             near = sorted(one for one in self.api.markets if one.startswith(f"{base}/"))
             what = f"{self.api.id} has no market {symbol}"
@@ -61,12 +61,16 @@ class Exchange:
             raise FetchError("FETCH-003", what, where="source.symbol", available=available)
         return self.api.market(symbol)
 
+    def _markets(self) -> Any:
+        # Of a page of a proxy ccxt makes an exchange without markets, and remembers it.
+        return self.api.load_markets(reload=not self.api.markets)
+
     def ask(self, call: Any, what: str) -> Any:
         """Return the answer of ccxt. Raises FetchError, as `Host.ask`, and FETCH-003."""
 
         def attempt() -> Any:
             try:
-                return call()
+                answer = call()
             except ccxt.NetworkError as error:
                 headers = self.api.last_response_headers or {}
                 wait = retry_after(headers.get("Retry-After"))
@@ -78,6 +82,9 @@ class Exchange:
                     raise Unavailable(_reason(error), damaged=True) from None
                 message = f"{self.api.id}: {_reason(error)}"
                 raise FetchError("FETCH-003", message, where=what) from None
+            if self.api.last_json_response is None:
+                raise Unavailable("the answer is not JSON", damaged=True)
+            return answer
 
         return self.host.ask(attempt, what)
 
@@ -138,13 +145,8 @@ class ExchangeSeries:
 
         def ask() -> Any:
             if self.is_funding:
-                rows = api.fetch_funding_rate_history(source.symbol, start, limit, params)
-            else:
-                rows = api.fetch_ohlcv(source.symbol, source.timeframe, start, limit, params)
-            if api.last_json_response is None:
-                # ccxt makes no rows of a page of a proxy, and does not complain.
-                raise Unavailable("the answer is not JSON", damaged=True)
-            return rows
+                return api.fetch_funding_rate_history(source.symbol, start, limit, params)
+            return api.fetch_ohlcv(source.symbol, source.timeframe, start, limit, params)
 
         answer = self.exchange.ask(ask, what)
         self._require_symbol(api.last_json_response, market, what)

@@ -94,6 +94,7 @@ class _Answering(BaseHTTPRequestHandler):
     """One connection; a test's server gives it `state` and `respond` by a class of its own."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     state: Server
     respond: Callable[[Asked], Answer]
 
