@@ -126,7 +126,7 @@ def _of_book(
         yield _bounded("delta", delta, high=parameters.delta_band)
     weights = (parameters.lending_weight, parameters.spot_weight, parameters.staking_weight)
     wanted = 0.0 if hedged else 1.0 - sum(weights)
-    yield _bounded("idle_cash", cash / total - wanted, -wanted, parameters.idle_band)
+    yield _bounded("idle_cash", cash / total - wanted, high=parameters.idle_band)
     staked = row["staked"] * market.collateral_index[-1] * market.lst_mark[-1]
     values = (
         row["supply"] * market.lending_index[-1],

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from basis_pipeline.commands.accounts import accounts, signals
 from basis_pipeline.commands.backtest import backtest
 from basis_pipeline.commands.control import control, halt, resume
 from basis_pipeline.commands.data import audit, sample
@@ -34,7 +35,7 @@ RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
 PANELS = {
     RUN: (run, backtest, explain, gates, request),
     RESEARCH: (sweep, stress, montecarlo, walk_forward),
-    OPERATE: (serve, health, control, halt, resume, events, errors),
+    OPERATE: (signals, serve, health, control, halt, resume, events, errors),
 }
 
 app = typer.Typer(name="basis", help=HELP, pretty_exceptions_enable=False)
@@ -44,6 +45,7 @@ for panel, commands in PANELS.items():
     for command in commands:
         app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
 app.add_typer(report, name="report", rich_help_panel=RUN)
+app.add_typer(accounts, name="accounts", rich_help_panel=OPERATE)
 app.add_typer(results, name="results", rich_help_panel=OPERATE)
 app.add_typer(data, name="data", rich_help_panel=DATA)
 data.command()(sample)

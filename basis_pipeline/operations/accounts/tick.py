@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from basis_pipeline.market.window import Window
 from basis_pipeline.operations.accounts.files import AccountFiles, Leg, Revision
 from basis_pipeline.operations.accounts.gates import ASSET, fresh, history_unchanged, sound
 from basis_pipeline.operations.accounts.signals import last_signal, record_signal
+from basis_pipeline.reports.account import AccountView
 from basis_pipeline.results.store import RunResult, write_run
 from basis_pipeline.settings import Settings
 from basis_pipeline.times import HOUR_NS
@@ -40,7 +41,7 @@ class AccountRun:
     signal: at the result's last hour; None before the first.
     verdicts: of the account's gates, of its data and of its result; those of the latter two of a
         run made now.
-    error: why no run was made now.
+    earlier: number and latest run of the legs before. error: why no run was made now.
     """
 
     account: AccountConfig
@@ -51,7 +52,29 @@ class AccountRun:
     signal: Signal | None = None
     verdicts: list[Verdict] = field(default_factory=list)
     revisions: list[Revision] = field(default_factory=list)
+    earlier: list[tuple[int, RunResult]] = field(default_factory=list)
     error: BasisError | None = None
+
+    @property
+    def gates(self) -> list[Verdict]:
+        """The account's own gates."""
+        return [verdict for verdict in self.verdicts if verdict.asset == ASSET]
+
+    @property
+    def view(self) -> AccountView:
+        """What its page shows; there must be a result."""
+        assert self.leg is not None
+        assert self.result is not None
+        return AccountView(
+            name=self.account.name,
+            description=self.account.description,
+            now=self.now,
+            legs=[*self.earlier, (self.leg.number, self.result)],
+            gates=self.gates,
+            signal=self.signal.to_json() if self.signal else None,
+            revisions=[asdict(one) for one in self.revisions],
+            ages=self.ages,
+        )
 
 
 def run_accounts(
@@ -246,7 +269,9 @@ def _judged(files: AccountFiles, tick: AccountRun, run_id: str) -> AccountRun:
         for gate in gates
     ]
     verdicts = [*own, *tick.verdicts]
-    return replace(tick, leg=leg, result=result, revisions=revisions, verdicts=verdicts)
+    earlier = [(one.number, run) for one in files.legs()[:-1] if (run := files.run(one.number))]
+    tick = replace(tick, leg=leg, result=result, revisions=revisions, earlier=earlier)
+    return replace(tick, verdicts=verdicts)
 
 
 def _nanoseconds(hour: datetime) -> int:

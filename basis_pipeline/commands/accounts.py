@@ -1,0 +1,238 @@
+"""`basis accounts` and `basis signals`: modes run to the present hour, and what they do there."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from basis_pipeline.commands import screen
+from basis_pipeline.commands.options import (
+    DataDir,
+    Form,
+    ResultsDir,
+    open_settings,
+    project_configs,
+    require_data,
+    settings_of,
+)
+from basis_pipeline.errors import CommandError
+from basis_pipeline.times import parse_hour
+
+if TYPE_CHECKING:
+    from basis_pipeline.config.account import AccountConfig
+    from basis_pipeline.operations.accounts import AccountRun
+    from basis_pipeline.operations.accounts.signals import SignalRow
+
+HELP = """Accounts: modes run to the present hour, as configs/accounts/ says.
+
+An account is the backtest of its mode from its first hour to the last one that all its feeds have.
+Every run starts from the beginning, so that nothing drifts, and compares the past with what it was.
+"""
+Names = Annotated[
+    list[str] | None, typer.Option("--account", help="An account; all of them otherwise.")
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="An account.")]
+COLUMNS = ("account", "leg", "last hour (UTC)", ">equity", "fresh", "history", "runs", "to do")
+ORDERS = ("at (UTC)", "venue", "instrument", "side", ">quantity", ">limit", ">notional", "reason")
+
+accounts = typer.Typer(help=HELP, no_args_is_help=True)
+
+
+@accounts.command()
+def run(
+    account: Names = None,
+    now: Annotated[
+        str | None, typer.Option(help="The present hour, in UTC; that of the clock otherwise.")
+    ] = None,
+    form: Form = "table",
+    data_dir: DataDir = None,
+    results_dir: ResultsDir = None,
+) -> None:
+    """Run accounts to the last full hour that their feeds have, and write their pages.
+
+    Exit code 1 when a gate of an account fails: a feed that is too old, a past that has changed, or
+    data that do not pass their checks.
+
+    Example: basis accounts run --account btc_carry
+    """
+    from basis_pipeline.operations.accounts import run_accounts
+    from basis_pipeline.operations.control import require_open
+    from basis_pipeline.reports.account import write_account_page
+    from basis_pipeline.reports.page import Provenance
+    from basis_pipeline.verdict import Status
+
+    settings = settings_of(data_dir, results_dir)
+    require_open(settings, "basis accounts run")
+    require_data(settings)
+    wanted, configs = _chosen(account), project_configs()
+    present = parse_hour(now) if now else datetime.now(UTC)
+    runs = run_accounts(settings, configs, wanted, present)
+    for one in runs:
+        page = settings.results_dir / "reports" / f"account_{one.account.name}.html"
+        if one.result is not None:
+            write_account_page(page, one.view, Provenance.now("", settings.environment))
+    if form == "json":
+        print(json.dumps([_json(one) for one in runs], indent=2))
+    else:
+        screen.console().print(screen.table("", COLUMNS, map(_row, runs)))
+        for one in runs:
+            for gate in one.gates:
+                if not gate.passed:
+                    name = f"{one.account.name} {gate.check}"
+                    screen.echo(f"{gate.status.value:4}  {name}: {gate.message}")
+    if any(gate.status is Status.FAIL for one in runs for gate in one.gates):
+        raise typer.Exit(1)
+
+
+@accounts.command()
+def accept(
+    name: Name,
+    by: Annotated[str, typer.Option(help="Who accepts it.")],
+    reason: Annotated[str, typer.Option(help="Why; it is stored and audited.")],
+    results_dir: ResultsDir = None,
+) -> None:
+    """Accept every change of an account's past that is open.
+
+    Example: basis accounts accept btc_carry --by ann --reason "binance corrected the bar"
+    """
+    from basis_pipeline.operations.accounts import AccountFiles
+
+    (account,) = _chosen([name])
+    settings = open_settings("basis accounts accept", results_dir)
+    accepted = AccountFiles(settings, account.name).accept(by=by, reason=reason)
+    for revision in accepted:
+        screen.echo(f"Accepted: {revision.description}")
+    if not accepted:
+        screen.echo("Nothing to accept: no revision is open.")
+
+
+@accounts.command()
+def compare(
+    name: Name,
+    positions: Annotated[
+        Path, typer.Option(help="What is held: CSV with position,quantity, or a JSON object.")
+    ],
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Share of a quantity that is no difference.")
+    ] = 1e-3,
+    form: Form = "table",
+    results_dir: ResultsDir = None,
+) -> None:
+    """Compare an account with what is really held. Exit code 1 when they differ.
+
+    Example: basis accounts compare btc_carry --positions held.csv
+    """
+    from basis_pipeline.operations.accounts import AccountFiles
+    from basis_pipeline.operations.accounts.reconcile import compare_positions, read_positions
+
+    (account,) = _chosen([name])
+    held, files = read_positions(positions), AccountFiles(settings_of(None, results_dir), name)
+    verdict = compare_positions(files, held, tolerance)
+    if form == "json":
+        print(json.dumps(verdict.to_json(), indent=2))
+    else:
+        screen.echo(f"{verdict.status.value}  {account.name}: {verdict.message}")
+        if verdict.rows:
+            rows = [[f"{row[c]}" for c in verdict.rows[0]] for row in verdict.rows]
+            columns = ["position", ">account", ">held", ">difference"]
+            screen.console().print(screen.table("Differences", columns, rows))
+    if not verdict.passed:
+        raise typer.Exit(1)
+
+
+def signals(account: Names = None, form: Form = "table", results_dir: ResultsDir = None) -> None:
+    """Show what each account does at its last hour: the action, its orders, and how near the next.
+
+    Example: basis signals --account btc_carry --format json
+    """
+    from basis_pipeline.operations.accounts.signals import latest_signals
+
+    names = [one.name for one in _chosen(account)]
+    rows = [row for row in latest_signals(settings_of(None, results_dir)) if row.account in names]
+    if form == "json":
+        print(json.dumps([json.loads(row.content) for row in rows], indent=2))
+        return
+    if not rows:
+        screen.echo("No account has a signal: basis accounts run")
+    for row in rows:
+        _show(row)
+
+
+def _show(row: "SignalRow") -> None:
+    signal = json.loads(row.content)
+    why = f" ({signal['trigger']})" if signal["trigger"] else ""
+    hour = f"{row.hour:%Y-%m-%d %H:%M} UTC"
+    screen.echo(f"{row.account} at {hour}, leg {row.leg}: {signal['action']}{why}")
+    if signal["orders"]:
+        screen.console().print(screen.table("Orders", ORDERS, map(_order, signal["orders"])))
+    rows = [
+        [key["key"], f"{key['current']:.8g}", f"{key['target']:.8g}"] for key in signal["positions"]
+    ]
+    screen.console().print(screen.table("Positions", ("position", ">current", ">target"), rows))
+    distances = [
+        [
+            " ".join(filter(None, (one["name"], one["venue"]))),
+            f"{one['value']:.6g}",
+            *(screen.DASH if one[b] is None else f"{one[b]:.6g}" for b in ("low", "high")),
+            f"{one['room']:.6g}",
+            screen.percent(one["price_move"]),
+        ]
+        for one in signal["distances"]
+    ]
+    columns = ("trigger", ">value", ">low", ">high", ">room", ">price move to it")
+    screen.console().print(screen.table("Distances", columns, distances))
+
+
+def _order(order: dict[str, Any]) -> list[str]:
+    return [
+        f"{datetime.fromisoformat(order['at']):%Y-%m-%d %H:%M}",
+        *(order[name] for name in ("venue", "instrument", "side")),
+        f"{order['quantity']:.8g}",
+        *(screen.number(order[name]) for name in ("limit_price", "notional")),
+        order["reason"],
+    ]
+
+
+def _chosen(names: Sequence[str] | None) -> "list[AccountConfig]":
+    """The accounts named; all of them when none is. Raises ConfigError, CommandError API-001."""
+    from basis_pipeline.config.account import load_account, load_accounts
+    from basis_pipeline.settings import config_directory
+
+    directory = config_directory()
+    sound, broken = load_accounts(directory)
+    wanted = list(dict.fromkeys(names or [*sound, *broken]))
+    if not wanted:
+        what = "there is no account"
+        where = str(directory / "accounts")
+        raise CommandError("API-001", what, where=where, action="describe one in a file there")
+    return [load_account(directory, name) for name in wanted]
+
+
+def _row(run: "AccountRun") -> list[str]:
+    statuses = [gate.status.value for gate in run.gates]
+    if run.result is None or run.leg is None:
+        return [run.account.name, screen.DASH, screen.DASH, screen.DASH, *statuses, screen.DASH]
+    equity = screen.number(run.result.summary["final_equity"])
+    hour = f"{run.result.identity.end:%Y-%m-%d %H:%M}"
+    to_do = run.signal.action.value if run.signal else screen.DASH
+    return [run.account.name, str(run.leg.number), hour, equity, *statuses, to_do]
+
+
+def _json(run: "AccountRun") -> dict[str, Any]:
+    result = run.result
+    return {
+        "account": run.account.name,
+        "now": run.now.isoformat(),
+        "leg": run.leg.number if run.leg else None,
+        "hour": result.identity.end.isoformat() if result else None,
+        "equity": result.summary["final_equity"] if result else None,
+        "run_id": result.run_id if result else None,
+        "gates": [gate.to_json() for gate in run.gates],
+        "feeds": [{**asdict(one), "stale": one.is_stale} for one in run.ages],
+        "revisions": [asdict(one) for one in run.revisions],
+        "signal": run.signal.to_json() if run.signal else None,
+    }

@@ -1,0 +1,244 @@
+"""The page of an account: what to do, what it earned, what comes next, and what it rests on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from basis_pipeline.market.freshness import Freshness
+from basis_pipeline.market.timestamps import format_time
+from basis_pipeline.reports.banners import banners, stamp_of
+from basis_pipeline.reports.chart import HOURLY, Chart, Row, line, over_time
+from basis_pipeline.reports.page import Page, Provenance, Section, write_page
+from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.table import Cells, Table, Term
+from basis_pipeline.results.definitions import DASH, percent
+from basis_pipeline.results.store import RunResult
+from basis_pipeline.results.tables import COMPONENT_MEANING, COMPONENTS
+from basis_pipeline.verdict import Verdict, count_of
+
+_MINUTES = "%Y-%m-%d %H:%M"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account as its page shows it.
+
+    Parameters
+    ----------
+    now: UTC, the present hour. legs: number and latest run of each, the latest last; at least one.
+    signal: as JSON values; None before the first. revisions: rows by field name, the latest last.
+    ages: of its feeds, the oldest first.
+    """
+
+    name: str
+    description: str
+    now: datetime
+    legs: Sequence[tuple[int, RunResult]]
+    gates: Sequence[Verdict]
+    signal: Mapping[str, Any] | None
+    revisions: Sequence[Mapping[str, Any]]
+    ages: Sequence[Freshness]
+
+    @property
+    def run(self) -> RunView:
+        """The latest run of the latest leg."""
+        return RunView(self.legs[-1][1])
+
+    @property
+    def today(self) -> dict[str, float]:
+        """Profit and loss by component since 00:00 UTC of the last hour's day, in its currency."""
+        frame = self.run.result.frames["attribution"]
+        midnight = frame["timestamp"].iloc[-1].floor("D")
+        rows = frame[frame["timestamp"] > midnight]
+        return {name: float(rows[name].sum()) for name in COMPONENTS}
+
+
+def write_account_page(page: Path, account: AccountView, provenance: Provenance) -> Path:
+    """Write the page of an account. Raises ResultsError RS-001 when it cannot be written."""
+    return write_page(page, account_html(account, provenance))
+
+
+def account_html(account: AccountView, provenance: Provenance) -> str:
+    """Return the page of an account."""
+    run = account.run
+    first, last = account.legs[0][1].identity, run.result.identity
+    signal = account.signal or {}
+    return Page(
+        title=account.name,
+        what=account.description,
+        stamp=stamp_of(run, account.gates),
+        facts=[
+            ("mode", run.result.mode),
+            ("since", f"{first.start:{_MINUTES}} UTC"),
+            ("last hour", f"{last.end:{_MINUTES}} UTC"),
+            ("present hour", f"{account.now:{_MINUTES}} UTC"),
+            ("leg", str(account.legs[-1][0])),
+        ],
+        banners=banners(run, account.gates),
+        headline=[
+            _figure("action", "To do", "What the account does.", str(signal.get("action", DASH))),
+            _figure("equity", "Equity", "At the last hour.", run.money(last_equity(run)), run),
+            _figure(
+                "today",
+                "Today",
+                "Profit and loss since 00:00 UTC.",
+                run.money(sum(account.today.values())),
+                run,
+            ),
+            _figure(
+                "total", "Since the leg began", "Its return.", percent(run.summary["total_return"])
+            ),
+        ],
+        sections=[
+            Section("What to do", [_orders(signal), _positions(signal)], _to_do(signal)),
+            Section("Next triggers", [_distances(signal)]),
+            Section("Equity", [_equity(account), _legs(account)]),
+            Section("Today", [_today(account)]),
+            Section("Feeds", [_feeds(account)]),
+            Section("Revisions", [_revisions(account)]),
+        ],
+        footer=(
+            "A paper account: the backtest of its mode to the last full hour that all its feeds "
+            "have. It places no orders. Hours are in UTC."
+        ),
+    ).html(provenance)
+
+
+def last_equity(run: RunView) -> float:
+    """Equity at a run's last hour."""
+    return float(run.column("equity", "equity")[-1])
+
+
+def _figure(
+    name: str, label: str, meaning: str, text: str, run: RunView | None = None
+) -> dict[str, Any]:
+    unit = run.currency if run else ""
+    return {"name": name, "term": Term(label, meaning), "text": text, "unit": unit, "beside": ""}
+
+
+def _to_do(signal: Mapping[str, Any]) -> str:
+    if not signal:
+        return "The account has no signal yet."
+    if signal["action"] == "halt":
+        return "Emergency control stops work: nothing is traded."
+    why = f", because of {signal['trigger']}" if signal["trigger"] else ""
+    orders = count_of(len(signal["orders"]), "order")
+    return f"{signal['action']}{why}: {orders} since {_hour(signal['since'])}."
+
+
+def _orders(signal: Mapping[str, Any]) -> Table:
+    titles = ("at", "venue", "instrument", "side", ">quantity", ">limit price", ">notional")
+    rows: list[Cells] = [
+        (
+            _hour(order["at"]),
+            *(str(order[name]) for name in ("venue", "instrument", "side")),
+            f"{order['quantity']:,.8g}",
+            *(f"{order[name]:,.2f}" for name in ("limit_price", "notional", "cost", "gas")),
+            str(order["reason"]),
+        )
+        for order in signal.get("orders", ())
+    ]
+    return Table((*titles, ">cost", ">gas", "reason"), rows, "Orders")
+
+
+def _positions(signal: Mapping[str, Any]) -> Table:
+    rows: list[Cells] = [
+        (one["key"], f"{one['current']:,.8g}", f"{one['target']:,.8g}")
+        for one in signal.get("positions", ())
+    ]
+    return Table(("position", ">current", ">target"), rows, "Positions against targets")
+
+
+def _distances(signal: Mapping[str, Any]) -> Table:
+    def bound(value: float | None) -> str:
+        return DASH if value is None else f"{value:.6g}"
+
+    rows: list[Cells] = [
+        (
+            " ".join(filter(None, (one["name"], one["venue"]))),
+            bound(one["value"]),
+            bound(one["low"]),
+            bound(one["high"]),
+            bound(one["room"]),
+            percent(one["price_move"]),
+        )
+        for one in signal.get("distances", ())
+    ]
+    titles = ("trigger", ">value", ">low", ">high", ">room", ">price move to it")
+    return Table(titles, rows, "Distance to each trigger and to liquidation")
+
+
+def _equity(account: AccountView) -> Chart:
+    run, traces = account.run, []
+    money: dict[str, Any] = {"form": f",.{run.digits}f", "unit": f" {run.currency}"}
+    views = [(number, RunView(result)) for number, result in account.legs]
+    for number, leg in views:
+        colour = "accent" if number == account.legs[-1][0] else "benchmark-0"
+        equity = leg.column("equity", "equity")
+        traces.append(line(f"leg {number}", leg.stamps, equity, colour, width=2.0, **money))
+    stamps = np.array([views[0][1].stamps[0], views[-1][1].stamps[-1]])
+    meaning = f"Equity after the trades of each hour, in {run.currency}, leg by leg. {HOURLY}"
+    drawn = over_time(traces, [Row(f"Equity, {run.currency}")], stamps)
+    return Chart("equity", "Equity since inception", meaning, drawn, height=340, wide=True)
+
+
+def _legs(account: AccountView) -> Table:
+    rows: list[Cells] = []
+    for number, result in account.legs:
+        leg, identity = RunView(result), result.identity
+        span = f"{identity.start:{_MINUTES}}", f"{identity.end:{_MINUTES}}"
+        money = leg.money(identity.capital), leg.money(last_equity(leg))
+        rows.append((str(number), *span, *money, result.run_id))
+    titles = ("leg", "from", "to", ">capital", ">equity", "run")
+    return Table(titles, rows, "Legs: a changed configuration begins a new one")
+
+
+def _today(account: AccountView) -> Table:
+    today = account.today
+    rows: list[Cells] = [
+        (Term(name, COMPONENT_MEANING[name]), account.run.money(value))
+        for name, value in today.items()
+    ]
+    total = ("profit and loss", account.run.money(sum(today.values())))
+    titles = ("component", f">{account.run.currency}")
+    return Table(titles, rows, "Today by component", foot=total, wide=False)
+
+
+def _feeds(account: AccountView) -> Table:
+    rows: list[Cells] = [
+        (
+            one.feed,
+            DASH if one.last is None else format_time(one.last),
+            DASH if one.last is None else f"{one.age_hours:.0f}",
+            str(one.max_age_hours),
+            "stale" if one.is_stale else "fresh",
+        )
+        for one in account.ages
+    ]
+    titles = ("feed", "reaches", ">age, hours", ">limit, hours", "state")
+    return Table(titles, rows, "Freshness of every feed")
+
+
+def _revisions(account: AccountView) -> Table:
+    rows: list[Cells] = [
+        (
+            _hour(one["hour"]),
+            one["feed"],
+            one["value"],
+            f"{one['before']!r}",
+            f"{one['after']!r}",
+            f"{one['by']}: {one['reason']}" if one["by"] else "open",
+        )
+        for one in reversed(account.revisions)
+    ]
+    titles = ("hour", "feed", "value", ">before", ">after", "~accepted by")
+    return Table(titles, rows, "Changes of the past")
+
+
+def _hour(text: str) -> str:
+    return f"{pd.Timestamp(text):{_MINUTES}}"

@@ -1,0 +1,123 @@
+"""Signals: the trades that the engine makes, at the last hour and at the next when all stands."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from basis_pipeline.backtests.backtest import simulate_slice
+from basis_pipeline.backtests.signals import SIDES, Signal, signal_of, standing_still
+from basis_pipeline.config import ModeSlice, slice_mode
+from basis_pipeline.market.panel import ARRAYS, Panel
+from tests.backtests.trees import MODES, Tree, is_hedged, variants
+
+CAPITAL = 100_000.0
+HOUR = pd.Timedelta(hours=1)
+
+
+def until(panel: Panel, hours: int) -> Panel:
+    """The first hours of a panel."""
+    cut = {name: getattr(panel, name)[:hours].copy() for name in ARRAYS}
+    repairs = {name: flags[:hours] for name, flags in panel.repairs.items()}
+    rest = {"timestamps": panel.timestamps[:hours], "repaired": panel.repaired[:hours]}
+    return replace(panel, repairs=repairs, **rest, **cut)
+
+
+def flat_hour(panel: Panel, hours: int) -> Panel:
+    """The first hours of a panel and one more, in which the market stands still."""
+    longer = until(panel, hours + 1)
+    for name in ARRAYS:
+        getattr(longer, name)[-1] = getattr(longer, name)[-2]
+    longer.funding_rate[-1] = 0.0
+    longer.perp_extreme[-1] = longer.perp_mark[-2]
+    longer.reward_tokens_per_unit[-1] = 0.0
+    longer.reward_payout[-1] = -1.0
+    return longer
+
+
+def signal(sliced: ModeSlice, panel: Panel) -> Signal:
+    """The signal of the last hour, and of nothing before it."""
+    since = panel.hours[-1] - HOUR
+    return signal_of(sliced, panel, CAPITAL, since, account="a", leg=1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_signals_are_the_trades_of_the_engine(sample: Tree, mode: str) -> None:
+    """To 1e-9 in every mode: those of the last hour, and of the next when the price stands."""
+    window = sample.windows["middle"]
+    choice = "tight bands" if is_hedged(mode) else "as committed"
+    sliced = slice_mode(sample.configs, mode, variants(mode, window)[choice])
+    panel = sample.run(mode, "middle", variants(mode, window)[choice]).panel
+    events = simulate_slice(sliced, panel, CAPITAL)[1]["events"]
+    traded = events[events["kind"].isin(list(SIDES)) & (events["timestamp"] > panel.hours[0])]
+    busy = [int(row) for row in np.unique(panel.hours.get_indexer(traded["timestamp"]))[:4]]
+    for row in {*busy, 5, len(panel.hours) // 2}:
+        found = signal(sliced, until(panel, row + 1))
+        made = simulate_slice(sliced, flat_hour(panel, row + 1), CAPITAL)[1]["events"]
+        made = made[made["kind"].isin(list(SIDES)) & (made["timestamp"] >= panel.hours[row])]
+        assert len(found.orders) == len(made)
+        assert (found.action == "hold") == (row not in busy)
+        for order, event in zip(found.orders, made.to_dict("records"), strict=True):
+            assert (order.at, order.venue, order.instrument) == (
+                event["timestamp"],
+                event["venue"],
+                event["instrument"],
+            )
+            for name, value in (
+                ("quantity", abs(event["quantity"])),
+                ("price", event["price"]),
+                ("notional", event["notional"]),
+                ("cost", event["fee"]),
+                ("gas", event["gas"]),
+            ):
+                assert getattr(order, name) == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_orders_lead_to_the_targets(sample: Tree, mode: str) -> None:
+    """What is traded of the asset is the difference of the two columns of the positions."""
+    sliced = slice_mode(sample.configs, mode)
+    panel = until(sample.run(mode, "middle").panel, 2)
+    found = signal_of(sliced, panel, CAPITAL, None, account="a", leg=1)
+    assert found.action == "enter"
+    assert all(one.current == 0.0 for one in found.positions)
+    perps = {one.key: one.target for one in found.positions if ":Perp:" in one.key}
+    for key, target in perps.items():
+        orders = [
+            o for o in found.orders if key.startswith(f"{o.venue}:") and "PERP" in o.instrument
+        ]
+        traded = sum({"buy": 1.0, "sell": -1.0}.get(o.side, 0.0) * o.quantity for o in orders)
+        assert traded == pytest.approx(target, rel=1e-12)
+    for order in found.orders:
+        worse = order.limit_price - order.price
+        assert worse * {"buy": 1.0, "sell": -1.0}.get(order.side, 0.0) >= 0.0
+
+
+def test_an_hour_that_stands_still_changes_nothing(sample: Tree) -> None:
+    """Equity, and every position, are those of the hour before."""
+    sliced = slice_mode(sample.configs, "usdt_market_neutral")
+    panel = sample.run("usdt_market_neutral", "middle").panel
+    frames = simulate_slice(sliced, standing_still(panel), CAPITAL)[1]
+    equity = frames["equity"]["equity"].to_numpy()
+    assert equity[-1] == pytest.approx(equity[-2], rel=1e-15)
+    positions = frames["positions"].drop(columns="timestamp").to_numpy()
+    np.testing.assert_array_equal(positions[-1], positions[-2])
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if is_hedged(mode)])
+def test_a_price_beyond_the_move_liquidates(sample: Tree, mode: str) -> None:
+    """A price just short of the stated move leaves a position, one just beyond it closes it."""
+    sliced = slice_mode(sample.configs, mode, {"rebalance.enabled": False})
+    panel = until(sample.run(mode, "middle").panel, 12)
+    found = signal(sliced, panel)
+    nearest = {one.venue: one for one in found.distances if one.name == "liquidation" and one.venue}
+    for place, venue in enumerate(panel.venues):
+        for share, closed in ((0.999, False), (1.001, True)):
+            moved = standing_still(panel)
+            move = 1.0 + share * (nearest[venue].price_move or 0.0)
+            moved.perp_mark[-1, place] *= move
+            moved.perp_extreme[-1] = moved.perp_mark[-1]
+            held = simulate_slice(sliced, moved, CAPITAL)[1]["positions"]
+            key = next(k for k in held.columns if k.startswith(f"{venue}:Perp:"))
+            assert bool(held[key].iloc[-1] == 0.0) is closed
