@@ -2,12 +2,13 @@
 
 import argparse
 
-from benchmarks import engine, gates, million, panels, pipeline, sensors, store, sweep
+from benchmarks import engine, formats, gates, million, panels, pipeline, sensors, store, sweep
 from benchmarks.measuring import describe_machine
 
 BENCHMARKS = {
     "engine": engine.main,
     "panels": panels.main,
+    "formats": formats.main,
     "pipeline": pipeline.main,
     "gates": gates.main,
     "sweep": sweep.main,

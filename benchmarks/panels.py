@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.measuring import Timing, child_environment, figures_of_child, market_data
 
 REPEATS = 5
-TARGET = 3.0
+TARGET = 1.0
 STAGES = ("read", "build", "panel")
 
 

@@ -24,6 +24,10 @@ Quote = Annotated[str | None, typer.Option(help="What it is priced in.")]
 Token = Annotated[str | None, typer.Option(help="Reserve, reward or coin, of a kind that has one.")]
 Lst = Annotated[str | None, typer.Option(help="Liquid staking token, of a kind that has one.")]
 Chain = Annotated[str | None, typer.Option(help="Chain, of gas prices.")]
+Decimals = Annotated[
+    int | None,
+    typer.Option(min=0, max=36, help="Of the token, if totals are in its smallest unit."),
+]
 Preset = Annotated[str | None, typer.Option(help="Read the files by this preset only.")]
 
 
@@ -41,6 +45,7 @@ def add(
     token: Token = None,
     lst: Lst = None,
     chain: Chain = None,
+    decimals: Decimals = None,
     preset: Preset = None,
 ) -> None:
     """Recognise files, show what they hold, and write their dataset file.
@@ -52,6 +57,7 @@ def add(
     settings, configs = settings_of(data_dir), project_configs()
     given = {"name": name, "kind": kind, "venue": venue, "base": base, "quote": quote}
     given |= {"token": token, "lst": lst, "chain": chain}
+    given["decimals"] = None if decimals is None else str(decimals)
     proposal = _proposed(files, settings.data_dir, configs, given, preset)
     _require_complete(proposal)
     _require_new(proposal, configs, out)
@@ -74,6 +80,7 @@ def try_files(
     token: Token = None,
     lst: Lst = None,
     chain: Chain = None,
+    decimals: Decimals = None,
     preset: Preset = None,
 ) -> None:
     """Show what files are and what their dataset would be, and write nothing.
@@ -82,6 +89,7 @@ def try_files(
     """
     given = {"kind": kind, "venue": venue, "base": base, "quote": quote}
     given |= {"token": token, "lst": lst, "chain": chain}
+    given["decimals"] = None if decimals is None else str(decimals)
     folder = files[0].absolute().parent
     proposal = _proposed(files, folder, project_configs(), given, preset)
     if proposal.missing:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.mode import ModeConfig
-from basis_pipeline.config.preset import Preset, complete
+from basis_pipeline.config.preset import Preset, complete, unscaled
 from basis_pipeline.config.universe import Kind, Of, Wanted, find, matching
 from basis_pipeline.config.venue import ShareClass, Venue
 from basis_pipeline.errors import ConfigError, error_from_code
@@ -221,7 +221,12 @@ def load_file(path: Path, model: type[T] | TypeAdapter[T], key: str = "", where:
         raise ConfigError("CONFIG-003" if is_absent else "CONFIG-013", what, where=where) from error
     document = parse_yaml(text, where)
     if model is DatasetConfig and isinstance(document, dict):
-        document = complete(document, _preset_of(document, path, where))
+        preset = _preset_of(document, path, where)
+        document = complete(document, preset)
+        if preset and (lacking := unscaled(document, preset)):
+            what = f"format.scale lacks {', '.join(lacking)}, in the token's smallest unit"
+            action = "give 1.0e-6 for a token of 6 decimals, 1.0e-18 for one of 18"
+            raise ConfigError("CONFIG-005", what, where=where, action=action)
     value = validate(model, document, where)
     if key and getattr(value, key) != path.stem:
         what = f"{key} says {getattr(value, key)!r}, its file {path.stem!r}"

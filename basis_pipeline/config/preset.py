@@ -85,6 +85,7 @@ class Preset(StrictModel):
     symbol: regular expression that the beginning of a file's name matches, or the value of
         `symbol_column`; its groups are keys of what the dataset is of, or `symbol`, which is base
         and quote in one. Files are recognised by it.
+    smallest_units: columns in the token's smallest unit, whose scale a dataset's file must give.
     note: what a person should know.
     """
 
@@ -101,14 +102,15 @@ class Preset(StrictModel):
     columns: dict[str, str]
     identity: dict[str, str] = Field(default_factory=dict)
     interval_column: str | None = None
+    smallest_units: tuple[str, ...] = ()
     format: FileFormat = FileFormat()
 
 
 def complete(document: dict[str, Any], preset: Preset | None) -> dict[str, Any]:
     """Return a dataset's file with what its preset says, and with its short columns written out.
 
-    What stands in the file wins over the preset; of `format`, key by key. A column may be given as
-    its canonical name alone. What is not of the right form is left for the model to reject.
+    What stands in the file wins over the preset; of `format` and its mappings key by key. A column
+    may be given as its canonical name alone. What has another form the model rejects later.
     """
     found = dict(document)
     given = found.get("of")
@@ -118,7 +120,7 @@ def complete(document: dict[str, Any], preset: Preset | None) -> dict[str, Any]:
         taken = ("frequency_hours", "timestamp", "columns", "identity", "interval_column")
         form = found.get("format") or {}
         if isinstance(form, Mapping):
-            found["format"] = {**_filled(stated.get("format", {}), of), **form}
+            found["format"] = _merged(_filled(stated.get("format", {}), of), form)
         for key in taken:
             if key in stated:
                 found.setdefault(key, _filled(stated[key], of))
@@ -127,6 +129,22 @@ def complete(document: dict[str, Any], preset: Preset | None) -> dict[str, Any]:
     if isinstance(columns, Mapping):
         found["columns"] = {raw: _written_out(column, of) for raw, column in columns.items()}
     return found
+
+
+def unscaled(document: Mapping[str, Any], preset: Preset) -> list[str]:
+    """Return the columns of a completed file that are in a smallest unit and have no scale."""
+    scale = document.get("format", {}).get("scale", {})
+    return [raw for raw in preset.smallest_units if raw in document["columns"] and raw not in scale]
+
+
+def _merged(stated: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given over what the preset states; mappings key by key."""
+    both = {
+        key: {**stated[key], **value}
+        for key, value in given.items()
+        if isinstance(value, Mapping) and isinstance(stated.get(key), Mapping)
+    }
+    return {**stated, **given, **both}
 
 
 def _written_out(column: Any, of: Mapping[str, str]) -> Any:

@@ -113,13 +113,13 @@ def _short_hours(hours: Int64, bars: Int64, opened: npt.NDArray[np.bool_], whole
         at = int(np.argmax(short & opened))
         missing = int((whole - bars[short & opened]).sum())
         found.append(
-            f"{count_of(int((short & opened).sum()), 'hour')} lack {count_of(missing, 'bar')}, the "
-            f"first is {format_time(int(hours[at]))} with {bars[at]} of {whole}"
+            f"{count_of(int((short & opened).sum()), 'hour')} with {count_of(missing, 'bar')} "
+            f"missing, the first is {format_time(int(hours[at]))} with {bars[at]} of {whole}"
         )
     if not opened.all():
         at = int(np.argmin(opened))
         found.append(
-            f"{count_of(int((~opened).sum()), 'hour')} without their first bar are gaps, the first "
+            f"{count_of(int((~opened).sum()), 'hour')} without the first bar made gaps, the first "
             f"is {format_time(int(hours[at]))} with {bars[at]} of {whole}"
         )
     return found
@@ -144,7 +144,7 @@ def settled_rates(frame: pd.DataFrame, config: DatasetConfig) -> tuple[pd.DataFr
     if not known.all():
         unknown = format_time(int(at[np.argmin(known)]))
         count = count_of(int((~known).sum()), "settlement")
-        said = [f"{count} announced last over 10 minutes before left out, the first at {unknown}"]
+        said = [f"{count} left out, announced over 10 minutes before, the first at {unknown}"]
     return frame[known].drop(columns=observed).reset_index(drop=True), said
 
 

@@ -82,7 +82,7 @@ def propose(
 
     Parameters
     ----------
-    given: what the files do not say, by key: name, kind, and the keys of `of`.
+    given: what the files do not say, by key: name, kind, decimals, and the keys of `of`.
 
     Raises
     ------
@@ -101,6 +101,10 @@ def propose(
         if (value := given.get(key) or first.of.get(key))
     }
     missing = _missing(kind, of, first)
+    scale, decimals = {}, given.get("decimals")
+    if units := first.preset.smallest_units if first.preset else ():
+        missing += () if decimals else ("--decimals",)
+        scale = {"scale": dict.fromkeys(units, 10.0 ** -int(decimals or 0))}
     times = np.unique(np.concatenate([one.times for one in found]))
     step = int(np.median(np.diff(times))) if len(times) > 1 else HOUR_NS
     rhythm, assumed = _rhythm(first, kind, step)
@@ -117,7 +121,7 @@ def propose(
         "repair": {"drop_exact_duplicates": True},
         "coverage": {"min_share": 0.95, "starts_late": False},
     }
-    if form := {**first.keys.get("format", {}), **rhythm.get("format", {})}:
+    if form := {**first.keys.get("format", {}), **rhythm.get("format", {}), **scale}:
         document["format"] = form
     comments = {
         "name": f"Written by `basis data add` from {', '.join(path.name for path in paths[:4])}.",

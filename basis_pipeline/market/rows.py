@@ -163,8 +163,9 @@ def row_times(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
     if config.timestamp is None:
         return _nanoseconds(frame["timestamp"])
     times = _nanoseconds(frame[config.timestamp.column])
-    # Bars of minutes are on their hour only when they are made hours.
-    return times if config.format.interval_minutes else snap(times, config.timestamp)
+    # What becomes regular later stays where it is until then.
+    irregular = config.format.interval_minutes or config.format.resample
+    return times if irregular else snap(times, config.timestamp)
 
 
 def _values(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Float64, tuple[str, ...]]:

@@ -403,24 +403,7 @@ PLAIN_BARS: dict[str, Any] = {
 PERP, FUNDING = "bybit_btcusdt_perp", "bybit_btcusdt_funding"
 SUBGRAPH: dict[str, Any] = {
     "preset": "aave_subgraph",
-    "columns": {
-        "liquidityIndex": "liquidity_index",
-        "variableBorrowIndex": "variable_borrow_index",
-        "liquidityRate": "liquidity_rate",
-        "variableBorrowRate": "variable_borrow_rate",
-        "totalATokenSupply": "total_a_token",
-        "totalCurrentVariableDebt": "total_variable_debt",
-        "priceInUsd": "price_usd",
-    },
-    "format": {
-        "scale": {
-            **dict.fromkeys(
-                ("liquidityIndex", "variableBorrowIndex", "liquidityRate", "variableBorrowRate"),
-                1e-27,
-            ),
-            **dict.fromkeys(("totalATokenSupply", "totalCurrentVariableDebt"), 1e-6),
-        }
-    },
+    "format": {"scale": dict.fromkeys(("totalATokenSupply", "totalCurrentVariableDebt"), 1e-6)},
 }
 FORMS: dict[str, Form] = {
     "binance spot klines": Form("binance_btcusdt_spot", binance_spot, {"preset": "binance_klines"}),
