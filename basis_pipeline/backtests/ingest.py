@@ -53,14 +53,14 @@ class Feeds:
 
     def __init__(self, configs: Configs, data_dir: Path) -> None:
         self.configs = configs
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self._read: dict[str, RawFeed | DataError] = {}
         self._built: dict[Window, dict[str, Dataset | DataError]] = {}
 
     def read(self, names: Collection[str]) -> dict[str, RawFeed | DataError]:
         """Return the raw feeds named; one that is absent or rejected is its error."""
         wanted = [self.configs.datasets[name] for name in names if name not in self._read]
-        self._read |= read_feeds(self._data_dir, wanted)
+        self._read |= read_feeds(self.data_dir, wanted)
         return {name: self._read[name] for name in names}
 
     def datasets(self, names: Collection[str], window: Window) -> dict[str, Dataset | DataError]:

@@ -21,6 +21,7 @@ from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.quality import rejected_verdicts
 from basis_pipeline.market.risk_parameters import SAFE
 from basis_pipeline.market.window import Window
+from basis_pipeline.results.origin import Origin, write_origin
 from basis_pipeline.results.store import RunResult, write_run
 from basis_pipeline.verdict import Verdict, failing
 
@@ -29,20 +30,24 @@ SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class JudgedRun:
-    """A finished run, the panel it is made of, and the verdicts on its data and its result."""
+    """A finished run, its panel, the verdicts on its data and its result, and its origin."""
 
     result: RunResult
     panel: Panel
     verdicts: list[Verdict]
+    origin: Origin | None = None
 
     def write(self, directory: Path) -> Path:
-        """Write the run and its `verdicts.json`, all of it or nothing; the directory.
+        """Write the run and its `verdicts.json`, all of it or nothing, then its origin.
 
         Raises
         ------
         ResultsError: as `write_run`.
         """
-        return write_run(self.result, directory, self.verdicts)
+        written = write_run(self.result, directory, self.verdicts)
+        if self.origin is not None:
+            write_origin(written, self.origin)
+        return written
 
 
 def judged_backtest(
@@ -113,7 +118,7 @@ def judged_slice(
     verdicts = [*(verdict for name in names for verdict in of_data[name]), *gates]
     now = datetime.now(UTC)
     judged = [v.at(evaluated_at=now, run_id=run_id) for v in verdicts]
-    return JudgedRun(result, panel, judged)
+    return JudgedRun(result, panel, judged, Origin.of(feeds.data_dir))
 
 
 def _data_verdicts(configs: Configs, name: str, outcome: Dataset | DataError) -> list[Verdict]:

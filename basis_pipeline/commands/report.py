@@ -45,9 +45,12 @@ def tear_sheet(
             from basis_pipeline.reports.page import Provenance
             from basis_pipeline.reports.print_pdf import page_pdf
             from basis_pipeline.reports.tear_sheet import tear_sheet_html
+            from basis_pipeline.results.database.runs import directory_of
+            from basis_pipeline.results.origin import read_origin
 
             provenance = Provenance.now(environment=settings.environment)
-            html = tear_sheet_html(result, verdicts, provenance)
+            origin = read_origin(directory_of(settings.results_db_url, run))
+            html = tear_sheet_html(result, verdicts, provenance, origin)
             content = page_pdf(html) if form == "pdf" else html.encode()
         screen.write(out, content)
     screen.echo(f"Run {result.run_id}: {out}")

@@ -128,8 +128,8 @@ class Explanation:
     def sentences(self) -> list[str]:
         """What a person has to know first, a sentence or two on each subject."""
         return [
-            self._on_result(),
-            self._on_equity(),
+            self.on_result(),
+            self.on_equity(),
             *self._on_funding(),
             self._on_rebalances(),
             self._on_days(),
@@ -176,7 +176,8 @@ class Explanation:
     def _money(self, value: float) -> str:
         return f"{self.run.money(value)} {self.run.currency}"
 
-    def _on_result(self) -> str:
+    def on_result(self) -> str:
+        """What was earned, and from what most of it came."""
         pnl = self.run.summary["pnl"]
         parts = [row for row in self.components if row["component"] not in GROUPS["basis"]]
         largest = ", ".join(
@@ -186,7 +187,8 @@ class Explanation:
         result += f"{percent(abs(self._share(pnl)))} of its capital."
         return f"{result} The largest parts: {largest}." if largest else result
 
-    def _on_equity(self) -> str:
+    def on_equity(self) -> str:
+        """What the book is worth, open and closed, beside plain lending."""
         equity, money = self.equity, self.run.money
         sentence = f"Its equity is {self._money(self.run.summary['final_equity'])}, or "
         sentence += f"{money(equity['closed_equity'])} with everything closed at the market."

@@ -21,8 +21,10 @@ from basis_pipeline.errors import ResultsError
 from basis_pipeline.files import write_atomically
 from basis_pipeline.reports.banners import Banner
 from basis_pipeline.reports.chart import Chart
+from basis_pipeline.reports.downloads import Download
 from basis_pipeline.reports.plot_theme import DARK, LIGHT, custom_properties
 from basis_pipeline.reports.table import Table
+from basis_pipeline.results.tables import columns_of
 from basis_pipeline.verdict import Status
 
 TEMPLATES = Environment(
@@ -79,7 +81,8 @@ class Page:
     """What a page of figures holds, from top to bottom.
 
     stamp: a word for the whole, and its level: alarm, warn or good. facts: label and value of what
-    was looked at. counts: verdicts by status. headline: figures in large type.
+    was looked at. answer: what a reader who stops there has to know. counts: verdicts by status.
+    headline: figures in large type. downloads: tables of a run that go into the page.
     """
 
     title: str
@@ -91,6 +94,13 @@ class Page:
     banners: Sequence[Banner] = ()
     counts: Mapping[Status, int] = field(default_factory=dict)
     headline: Sequence[Mapping[str, Any]] = ()
+    answer: Sequence[str] = ()
+    downloads: Sequence[Download] = ()
+
+    @property
+    def ledger_titles(self) -> list[str]:
+        """Columns of the events, for the list that is searched."""
+        return ["timestamp", *columns_of("events")]
 
     def html(self, provenance: Provenance) -> str:
         """Return the page."""

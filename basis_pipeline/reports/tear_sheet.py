@@ -9,18 +9,22 @@ import pandas as pd
 
 from basis_pipeline.reports.banners import banners, in_order, stamp_of
 from basis_pipeline.reports.chart import Chart
+from basis_pipeline.reports.downloads import downloads
 from basis_pipeline.reports.explanation import Explanation
 from basis_pipeline.reports.gates import measured
 from basis_pipeline.reports.page import Page, Provenance, Section, write_page
+from basis_pipeline.reports.returns import explained_ratios, returns_parts
 from basis_pipeline.reports.risk_charts import risk_charts
+from basis_pipeline.reports.risk_tables import capacity_table, extremes_table, worst_risk
 from basis_pipeline.reports.run_charts import run_charts
 from basis_pipeline.reports.run_view import RunView, flattened
 from basis_pipeline.reports.table import Cells, Table, Term
-from basis_pipeline.results.definitions import FIGURES, amount, percent
+from basis_pipeline.results.definitions import DASH, FIGURES, amount, percent
+from basis_pipeline.results.origin import Origin, read_origin
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts
 from basis_pipeline.results.summary import finite
 from basis_pipeline.results.tables import COMPONENT_MEANING, GROUPS
-from basis_pipeline.verdict import Verdict
+from basis_pipeline.verdict import Verdict, tally
 
 HEADLINE = (
     "total_return", "apy", "sharpe", "max_drawdown",
@@ -62,32 +66,37 @@ def write_tear_sheet(
     ResultsError: RS-001 when the page cannot be written; as `read_run` when the run cannot be read.
     """
     known = read_verdicts(directory) if verdicts is None else verdicts
-    return write_page(page, tear_sheet_html(read_run(directory), known, provenance))
+    html = tear_sheet_html(read_run(directory), known, provenance, read_origin(directory))
+    return write_page(page, html)
 
 
-def tear_sheet_html(result: RunResult, verdicts: Sequence[Verdict], provenance: Provenance) -> str:
+def tear_sheet_html(
+    result: RunResult,
+    verdicts: Sequence[Verdict],
+    provenance: Provenance,
+    origin: Origin | None = None,
+) -> str:
     """Return one page over one run.
 
     Parameters
     ----------
     verdicts: of the run's gates, and of its input datasets, whose warnings the page names; without
         any gate it says that the run was not judged.
+    origin: where the run comes from, where that is known.
     """
-    run, identity = RunView(result), result.identity
+    run = RunView(result)
     gates = [verdict for verdict in verdicts if not verdict.dataset]
+    explanation = Explanation(run, verdicts)
     return Page(
         title=result.mode,
         what=str(run.mode_config.get("description", "")),
         stamp=stamp_of(run, gates),
-        facts=[
-            ("from", f"{identity.start:{_MINUTES}} UTC"),
-            ("to", f"{identity.end:{_MINUTES}} UTC"),
-            ("capital", f"{run.money(identity.capital)} {run.currency}"),
-            ("run", result.run_id),
-        ],
+        facts=_facts(run, origin),
+        answer=_answer(run, gates, explanation),
         banners=banners(run, gates),
         headline=[_headline(run, name) for name in HEADLINE],
-        sections=_sections(run, gates, Explanation(run, verdicts)),
+        sections=_sections(run, gates, explanation),
+        downloads=downloads(result.frames),
         footer=(
             "Simulated on historical data; hours are in UTC. Every figure is computed from the "
             f"run's own tables, which {result.run_id} names. A dash means: not defined for this "
@@ -96,21 +105,52 @@ def tear_sheet_html(result: RunResult, verdicts: Sequence[Verdict], provenance: 
     ).html(provenance)
 
 
+def _facts(run: RunView, origin: Origin | None) -> list[tuple[str, str]]:
+    """What the run is: data, window, capital, when and by which program it was made."""
+    identity = run.result.identity
+    made = ("data", "not recorded with the run"), ("created", "not recorded"), ("program", DASH)
+    if origin is not None:
+        created = f"{origin.created_at:{_MINUTES}} UTC"
+        made = ("data", origin.data), ("created", created), ("program", origin.program)
+    return [
+        made[0],
+        ("from", f"{identity.start:{_MINUTES}} UTC"),
+        ("to", f"{identity.end:{_MINUTES}} UTC"),
+        ("capital", f"{run.money(identity.capital)} {run.currency}"),
+        *made[1:],
+        ("engine", identity.engine_version),
+        ("data hash", identity.data_hash[:12]),
+        ("run", run.result.run_id),
+    ]
+
+
+def _answer(run: RunView, gates: Sequence[Verdict], explanation: Explanation) -> list[str]:
+    """What was earned, what is left beside lending, at which risk, and whether it passed."""
+    judged = f"Gates: {tally(gates)}." if gates else "No gate has judged the run."
+    return [explanation.on_result(), explanation.on_equity(), worst_risk(run), judged]
+
+
 def _sections(run: RunView, gates: Sequence[Verdict], explanation: Explanation) -> list[Section]:
     charts, risk = run_charts(run), risk_charts(run)
     flows = _flows(run)
     timeline = [charts["timeline"]] if "timeline" in charts else []
     earned: list[Chart | Table] = [charts["attribution"], charts["waterfall"], _components(run)]
     carry = [charts[key] for key in ("carry", "funding") if key in charts]
+    tables = [t for t in (extremes_table(run), capacity_table(run, gates)) if t.rows]
     no_risk = "The run holds no loan, no perpetual and no exposure: none of the measures applies."
     no_events = "After its entry nothing was rebalanced, liquidated, deposited or withdrawn."
     unjudged = "No gate verdict is recorded for this run."
     return [
-        Section("Performance", [charts["equity"], _beside(run), *_figure_lists(run), _months(run)]),
-        Section("What moved the result", explanation.tables, sentences=explanation.sentences),
+        Section(
+            "Performance",
+            [charts["equity"], _beside(run), *_figure_lists(run), _months(run)],
+            explained_ratios(run),
+        ),
+        Section("Returns and drawdowns", returns_parts(run)),
+        Section("What moved the result", explanation.tables, sentences=explanation.sentences[2:]),
         Section("Attribution", earned),
         Section("Carry and cost", [*carry, *_cost_tables(run)]),
-        Section("Risk", risk, "" if risk else no_risk),
+        Section("Risk", [*risk, *tables], "" if risk else no_risk),
         Section("Events", [*timeline, *flows], "" if timeline else no_events),
         Section("Gates", [_gates(gates)] if gates else [], "" if gates else unjudged),
         Section("Data and configuration", [*_basis(run), *_settings(run)]),
@@ -130,7 +170,8 @@ def _headline(run: RunView, name: str) -> dict[str, Any]:
     for label, growth in run.benchmarks.items():
         final = float(run.benchmark_equity(growth)[-1])
         gained = final - run.result.identity.capital - run.summary["net_flows"]
-        figures = {**run.figures_of(growth), "final_equity": final, "pnl": gained}
+        ends = {"final_equity": final, "closed_equity": final, "pnl": gained}
+        figures = {**run.figures_of(growth), **ends}
         if figures.get(name) is not None:
             beside.append(f"{label} {run.written(name, figures[name])}")
     return {

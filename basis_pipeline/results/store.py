@@ -4,7 +4,8 @@ A run's directory holds `summary.json`, `config.json` and one Parquet file a tab
 records the hash of every other file, the database (`basis_pipeline.results.database`) that of
 `summary.json`. Nothing in them depends on when or where the run was made: the same run gives the
 same bytes. Beside them lies `verdicts.json`, the verdicts of the run's gates. They may come later
-and be renewed, and say when they were given: no hash of the run covers them.
+and be renewed, and say when they were given: no hash of the run covers them. `origin.json` says
+when and from which directory the run was made.
 """
 
 import json
@@ -22,6 +23,7 @@ import pandas as pd
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.files import sha256, sync_directory, write_atomically
+from basis_pipeline.results.origin import ORIGIN
 from basis_pipeline.results.tables import REQUIRED_TABLES, TABLES, decode, encode
 from basis_pipeline.verdict import Verdict
 
@@ -213,10 +215,10 @@ def summary_hash(directory: Path) -> str:
 
 
 def run_files(directory: Path) -> list[Path]:
-    """Return every file of a run, its verdicts among them. Raises as `summary_hash`."""
+    """Return every file of a run, with verdicts and origin. Raises as `summary_hash`."""
     names = (SUMMARY, *_summary(directory)["files"])
-    judged = [VERDICTS] if (directory / VERDICTS).is_file() else []
-    return [directory / name for name in (*names, *judged)]
+    beside = [name for name in (VERDICTS, ORIGIN) if (directory / name).is_file()]
+    return [directory / name for name in (*names, *beside)]
 
 
 def verdicts_hash(directory: Path) -> str | None:
@@ -264,7 +266,7 @@ def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
         summary = _summary(directory)
     except ResultsError as error:
         there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-        if error.code == "RS-003" and there <= {*files, VERDICTS}:
+        if error.code == "RS-003" and there <= {*files, VERDICTS, ORIGIN}:
             return False
         raise ResultsError(
             "RS-001",

@@ -69,6 +69,11 @@ _TYPES = {"sequence": pa.int64()} | dict.fromkeys(
 )
 
 
+def columns_of(table: str) -> tuple[str, ...]:
+    """Return the columns of a table after its timestamp."""
+    return tuple(_COLUMNS[table])
+
+
 def schema(table: str, columns: Sequence[str]) -> pa.Schema:
     """Arrow schema of a table whose columns are `columns`, in that order.
 

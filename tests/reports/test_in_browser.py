@@ -4,13 +4,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from basis_pipeline.market.audit import FeedAudit
 from basis_pipeline.reports.audit_tables import feeds_table
 from basis_pipeline.reports.print_pdf import page_pdf
+from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.results import returns
+from basis_pipeline.results.definitions import amount, percent
 from basis_pipeline.results.store import write_run
 from tests import shell
 from tests.browser import (
@@ -107,6 +111,81 @@ def test_the_audit_shows_what_its_tables_say(
             texts = [" ".join(text.split()) for text in row.locator("th, td").all_text_contents()]
             texts[1] = texts[1].lstrip("✕○!✓ ")
             assert texts == [" ".join(str(cell).split()) for cell in cells]
+
+
+def test_every_table_is_saved_from_the_page(
+    browser: Browser, pages: Path, sample_runs: Named, tmp_path: Path
+) -> None:
+    """As Parquet and as CSV, value for value: whole tables, or their rows at 00:00 UTC."""
+    frames = sample_runs["usdt_market_neutral"][0].frames
+    with opened(browser, pages / "usdt_market_neutral.html") as page:
+        for name, frame in frames.items():
+            read = {}
+            for form, reader in {"parquet": pd.read_parquet, "csv": pd.read_csv}.items():
+                with page.expect_download() as started:
+                    page.locator(f"button[data-table={name}][data-form={form}]").click()
+                started.value.save_as(tmp_path / f"{name}.{form}")
+                read[form] = reader(tmp_path / f"{name}.{form}")
+            at = frame["timestamp"].dt
+            daily = frame[at.hour == 0].reset_index(drop=True)
+            expected = frame if len(read["parquet"]) == len(frame) else daily
+            pd.testing.assert_frame_equal(read["parquet"], expected)
+            stamps = pd.to_datetime(read["csv"]["timestamp"]).astype("datetime64[ns, UTC]")
+            texts = read["csv"].assign(timestamp=stamps)
+            pd.testing.assert_frame_equal(texts, expected, check_dtype=False, rtol=1e-15)
+
+
+def test_events_are_searched(browser: Browser, pages: Path, sample_runs: Named) -> None:
+    """Every word has to be in a row; what is found stands in the ledger's own columns."""
+    events = sample_runs["usdt_market_neutral"][0].frames["events"]
+    sought = events[(events["kind"] == "trade") & (events["venue"] == "bybit")]
+    with opened(browser, pages / "usdt_market_neutral.html") as page:
+        page.get_by_label("Search the events").fill("trade BYBIT")
+        rows = page.locator("#found-events tbody tr")
+        page.wait_for_function(
+            "document.getElementById('count-events').textContent.includes(' of ')"
+        )
+        assert rows.count() == min(len(sought), 100) > 0
+        assert page.locator("#count-events").inner_text().startswith(f"{len(sought):,} of ")
+        first = rows.first.locator("td").all_inner_texts()
+        at, reason = sought["timestamp"].iloc[0], sought["reason"].iloc[0]
+        assert (first[0], first[-1]) == (f"{at:%Y-%m-%d %H:%M}", reason)
+
+
+def test_the_worst_of_the_run_and_its_drawdowns_are_those_of_the_tables(
+    browser: Browser, pages: Path, sample_runs: Named
+) -> None:
+    """Read back from the page: margins by venue and time, the deepest drawdown, the best day."""
+    result = sample_runs["usdt_market_neutral"][0]
+    run, risk = RunView(result), result.frames["risk"]
+    deepest = returns.drawdowns(run.stamps, run.growth)[0]
+    days = returns.distribution(returns.daily(run.stamps, run.growth))
+    with opened(browser, pages / "usdt_market_neutral.html") as page:
+        worst, falls, daily = (
+            _cells(page, label)
+            for label in ("Worst of the run, against its limits", "Drawdowns", "Daily returns")
+        )
+    for venue in ("binance", "bybit", "okx"):
+        names = (f"margin_ratio{time}:{venue}" for time in ("_before", "", "_extreme"))
+        least = [amount(float(risk[name].min()), 3) for name in names]
+        assert worst[f"Margin ratio, {venue}"][:3] == least
+    assert falls["1"][0] == percent(deepest.depth, 3) == percent(result.summary["max_drawdown"], 3)
+    assert falls["1"][1] == f"{pd.Timestamp(deepest.start):%Y-%m-%d %H:%M}"
+    assert daily["Best day"][0] == percent(days["best"], 3)
+    assert daily["CVaR 95 %"][0] == percent(days["cvar"], 3)
+
+
+def _cells(page: Page, label: str) -> dict[str, list[str]]:
+    """Cells of a table of the page by the first of each row, without definitions."""
+    rows = page.locator(f"[aria-label^='{label}'] tbody tr")
+    read = rows.evaluate_all(
+        """all => all.map(row => [...row.cells].map(cell => {
+            const own = cell.cloneNode(true);
+            own.querySelectorAll('.tip').forEach(tip => tip.remove());
+            return own.textContent.trim();
+        }))"""
+    )
+    return {first: others for first, *others in read}
 
 
 def test_the_command_prints_a_page_with_its_charts(sample_runs: Named, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def _serve(settings: Settings, configs: Configs, served: Served) -> None:
             run_id=served.pipeline_run,
         )
         archive = Archive(settings.results_dir, settings.results_db_url)
-        archive.keep(judged.result, judged.verdicts)
+        archive.keep(judged.result, judged.verdicts, judged.origin)
         status, known = Status.DONE, {"run_id": judged.result.run_id}
     except BasisError as error:
         status, known = Status.REJECTED, {"code": error.code, "message": str(error)}

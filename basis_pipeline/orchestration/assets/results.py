@@ -17,6 +17,7 @@ from basis_pipeline.orchestration.records import gates_of, input_gates
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.runs import run, verify
+from basis_pipeline.results.origin import Origin
 from basis_pipeline.results.store import RunResult, verify_run
 from basis_pipeline.verdict import Verdict, judge
 
@@ -73,7 +74,7 @@ def record_asset(
             archive = Archive(options.settings.results_dir, options.settings.results_db_url)
             _start(archive, context.log)
             directory = archive.runs / result.run_id
-            waits = archive.keep(result, gates)
+            waits = archive.keep(result, gates, Origin.of(options.settings.data_dir))
             found = _integrity(archive, result.run_id, directory, waits, asks)
             own = found.at(asset=RECORD.to_user_string(), mode=result.mode)
             own = own.at(run_id=context.run.run_id, evaluated_at=datetime.now(UTC))

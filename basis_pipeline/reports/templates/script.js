@@ -1,6 +1,6 @@
 (async () => {
   "use strict";
-  const charts = JSON.parse(document.getElementById("charts").textContent);
+  const charts = JSON.parse(document.getElementById("charts")?.textContent ?? "[]");
   const place = (chart) => document.getElementById("chart-" + chart.key);
   const options = { displayModeBar: false, responsive: false, doubleClick: false };
   const PAPER = 690; // width of a printed page in CSS pixels

@@ -29,6 +29,7 @@ from basis_pipeline.results.database.connection import connect, reading, writing
 from basis_pipeline.results.database.migration import migrate
 from basis_pipeline.results.database.recording import RunRows, record, run_rows
 from basis_pipeline.results.database.tables import MISSING, RECORDED, RUNS
+from basis_pipeline.results.origin import Origin, write_origin
 from basis_pipeline.results.store import (
     SUMMARY,
     RunResult,
@@ -131,7 +132,10 @@ class Archive:
         return done
 
     def keep(
-        self, result: RunResult, verdicts: Iterable[Verdict] | None = None
+        self,
+        result: RunResult,
+        verdicts: Iterable[Verdict] | None = None,
+        origin: Origin | None = None,
     ) -> ResultsError | None:
         """Write a run with its verdicts, accept it and record it; why it waits, None if recorded.
 
@@ -139,7 +143,9 @@ class Archive:
         ------
         ResultsError: as `write_run` and `accept`.
         """
-        write_run(result, self.runs / result.run_id, verdicts)
+        directory = write_run(result, self.runs / result.run_id, verdicts)
+        if origin is not None:
+            write_origin(directory, origin)
         return self.record(result.run_id)
 
     def judge(self, run_id: str, verdicts: Iterable[Verdict]) -> ResultsError | None:
