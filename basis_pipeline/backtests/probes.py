@@ -43,6 +43,7 @@ STRUCTURAL = (
     "allocation.staking",
     "staking.target_ltv",
     "hedge.ratio",
+    "costs.gas_multiplier",
 )
 # No rule ties these to another key: their own bounds are all there is to check.
 FREE = (

@@ -98,10 +98,15 @@ class Rebalance(StrictModel):
 
 
 class Costs(StrictModel):
-    """Execution and gas costs (SEMANTICS 8)."""
+    """Execution and gas costs (SEMANTICS 8).
+
+    model: the execution-cost table, the same basis points for every trade, or the taker fee of the
+        venue where each leg is traded.
+    gas_multiplier: times the gas of every transaction; 0 reads no gas at all.
+    """
 
     enabled: bool
-    model: Literal["table", "flat"]
+    model: Literal["table", "flat", "fees"]
     flat_bps: Annotated[float, Field(ge=0.0, lt=10_000.0)]
     gas_multiplier: Annotated[float, Field(ge=0.0)]
 

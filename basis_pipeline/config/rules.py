@@ -111,6 +111,18 @@ def _margin_holds(mode: ModeConfig, configs: Configs) -> Iterator[str]:
         )
 
 
+def _venues_are_on_one_chain(mode: ModeConfig, configs: Configs) -> Iterator[str]:
+    names = {mode.spot.venue} if mode.buys_asset else set()
+    names |= {mode.lending.protocol} if mode.allocation.lending > 0 or mode.is_leveraged else set()
+    venues = [configs.venues.get(name) for name in sorted(names)]
+    if mode.allocation.staking > 0:
+        venues.append(staking_venue(mode.staking.lst, configs))
+    chains = {v.venue: v.chain for v in venues if v and not isinstance(v, Exchange)}
+    if len(set(chains.values())) > 1:
+        listed = ", ".join(f"{venue} on {chain}" for venue, chain in chains.items())
+        yield f"the venues of a mode are on one chain, not {listed}"
+
+
 def _staking_is_known(mode: ModeConfig, configs: Configs) -> Iterator[str]:
     if mode.allocation.staking > 0 and staking_venue(mode.staking.lst, configs) is None:
         yield f"staking.lst {mode.staking.lst!r} is issued by no venue in configs/venues/"
@@ -158,6 +170,7 @@ RULES: tuple[Rule, ...] = (
     _hedge_is_whole,
     _carry_is_whole,
     _margin_holds,
+    _venues_are_on_one_chain,
     _staking_is_known,
     _borrowing_is_allowed,
     _lending_is_offered,
@@ -179,10 +192,12 @@ def require_sound(mode: ModeConfig, configs: Configs) -> None:
     A venue or share class whose file is broken raises the error of that file.
     """
     _require(mode, configs, "share_classes", mode.share_class, configs.share_classes)
+    issuer = staking_venue(mode.staking.lst, configs) if mode.allocation.staking > 0 else None
+    sellers = (issuer.sold_at, *issuer.rewards.values()) if issuer else ()
     perps = (*mode.hedge.venues, *mode.hedge.carry)
-    for name in (mode.spot.venue, mode.lending.protocol, *perps):  # used or not
+    for name in (mode.spot.venue, mode.lending.protocol, *perps, *sellers):  # used or not
         _require(mode, configs, "venues", name, configs.venues)
-    if mode.allocation.staking > 0 and staking_venue(mode.staking.lst, configs) is None:
+    if mode.allocation.staking > 0 and issuer is None:
         # The issuer is known by its token, so that any broken venue may be the one.
         for file in configs.broken:
             configs.raise_if_broken("venues", file.removeprefix("venues/").removesuffix(".yaml"))

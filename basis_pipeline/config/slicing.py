@@ -112,10 +112,13 @@ def _venues(mode: ModeConfig, configs: Configs) -> Iterator[str]:
         yield mode.spot.venue
     if mode.allocation.lending > 0 or mode.is_leveraged:
         yield mode.lending.protocol
-    if mode.allocation.staking > 0:
-        protocol = staking_venue(mode.staking.lst, configs)
-        if protocol is not None:
-            yield protocol.venue
+    staked = mode.allocation.staking > 0
+    protocol = staking_venue(mode.staking.lst, configs) if staked else None
+    if protocol is not None:
+        yield protocol.venue
+    if mode.costs.enabled and mode.costs.model == "fees" and protocol is not None:
+        yield protocol.sold_at
+        yield from protocol.rewards.values() if mode.rewards.enabled else ()
     yield from mode.hedge_venues
 
 
@@ -131,9 +134,10 @@ def _needs(mode: ModeConfig, configs: Configs, venues: Mapping[str, Venue]) -> I
         yield Kind.LENDING_RATES, {**protocol, "token": mode.lending.token}
     if mode.buys_asset:
         yield Kind.SPOT_BARS, {"venue": mode.spot.venue, **market}
-    if weights.staking > 0:
+    issuer = staking_venue(lst, configs) if weights.staking > 0 else None
+    if issuer is not None:
         yield Kind.ORACLE, {"lst": lst}
-        yield Kind.PEG, {"lst": lst}
+        yield Kind.PEG, {"lst": lst, "venue": issuer.sold_at}
     if mode.is_leveraged:
         lender = venues[mode.lending.protocol]
         assert isinstance(lender, LendingProtocol)  # a rule of the configuration
@@ -142,8 +146,7 @@ def _needs(mode: ModeConfig, configs: Configs, venues: Mapping[str, Venue]) -> I
     for venue in mode.hedge_venues:
         yield Kind.PERP_BARS, {"venue": venue, **market}
         yield Kind.FUNDING, {"venue": venue, **market}
-    issuer = staking_venue(lst, configs) if weights.staking > 0 and mode.rewards.enabled else None
-    for token, venue in issuer.rewards.items() if issuer else ():
+    for token, venue in issuer.rewards.items() if issuer and mode.rewards.enabled else ():
         yield Kind.REWARDS, {"token": token}
         yield Kind.SPOT_BARS, {"venue": venue, "base": token}
 
@@ -159,15 +162,18 @@ def _cost_datasets(
     if not mode.costs.enabled:
         return
     share_class = configs.share_classes[mode.share_class]
-    on_chain = [v.chain for v in venues.values() if not isinstance(v, Exchange)]
-    gas = configs.find(Kind.GAS, chain=next(iter(on_chain), share_class.chain))
-    yield gas
+    coins = [mode.share_class]
+    if mode.costs.gas_multiplier > 0:
+        on_chain = [v.chain for v in venues.values() if not isinstance(v, Exchange)]
+        gas = configs.find(Kind.GAS, chain=next(iter(on_chain), share_class.chain))
+        coins.append(str(gas.of.token))
+        yield gas
     trades = mode.allocation.spot + mode.allocation.staking > 0 or mode.is_hedged
     if mode.costs.model == "table" and trades:
         yield configs.find(Kind.EXECUTION_COSTS)
     known = {USD, *(share_class.currencies if USD in share_class.at_par else ())}
     known |= {mode.asset} if mode.buys_asset else set()
-    for coin in dict.fromkeys((str(gas.of.token), mode.share_class)):
+    for coin in dict.fromkeys(coins):
         if coin not in known:
             yield _priced_in_usd(coin, mode, configs)
 
@@ -205,7 +211,7 @@ def _datasets(
             f"mode {mode.mode} lacks {len(missing)} datasets: "
             + "; ".join(error.what for error in missing),
             where="configs/datasets/",
-            available="; ".join(error.available for error in missing),
+            available="; ".join(dict.fromkeys(error.available for error in missing)),
             action="; ".join(error.action for error in missing),
         )
     if missing:

@@ -85,6 +85,7 @@ class StakingProtocol(StrictModel):
     Parameters
     ----------
     underlying: the coin that is staked, in which the token's rates are quoted.
+    sold_at: the venue whose market rate the token is sold at.
     rewards: each token its stakers receive beside → the venue where that is sold.
     """
 
@@ -93,6 +94,7 @@ class StakingProtocol(StrictModel):
     chain: Name
     lst: Symbol
     underlying: Symbol
+    sold_at: Name
     rewards: dict[Symbol, Name]
 
 

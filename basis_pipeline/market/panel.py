@@ -23,6 +23,7 @@ from basis_pipeline.times import HOUR_NS
 
 Flags = npt.NDArray[np.bool_]
 
+PERP = "-PERP"  # what ends the name of a perpetual in the cost table
 BUCKETS = tuple(f"{size:.0f}" for size in COST_BUCKETS_USD)
 POSITIVE = {
     "spot": "the asset's price [numeraire per unit]; of a carry the mean of its perpetuals, "
@@ -213,7 +214,7 @@ def build_panel(
         oracle_rate=values.oracle_rate(lst, hours) if stakes else ones(),
         market_rate=values.market_rate(lst, hours) if stakes else ones(),
         gas_price=values.gas_price(mode.share_class, hours)
-        if mode.costs.enabled
+        if mode.costs.enabled and mode.costs.gas_multiplier > 0
         else np.zeros(len(hours)),
         # Without costs a mode may know no price of its currency, and has no size bucket to choose.
         numeraire_usd=values.price(mode.share_class, USD, hours)
@@ -296,21 +297,28 @@ def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: Int64) -> Floa
     if mode.costs.model == "flat":
         bps[:] = mode.costs.flat_bps
         return bps
+    from_table, issuer = mode.costs.model == "table", mode_slice.staking_protocol
+
+    def cost(pair: str, venue: str, *, always_fee: bool = False) -> Floats | float:
+        seller = mode_slice.venues.get(venue)
+        if from_table and not always_fee and (seller is None or values.has_costs(pair)):
+            return values.cost_buckets(pair, hours)
+        if pair.endswith(PERP) and isinstance(seller, Exchange):
+            return seller.perp_taker_fee_bps
+        assert isinstance(seller, Exchange | DecentralisedExchange)  # a rule of the configuration
+        return seller.spot_taker_fee_bps
+
     if mode.buys_asset:
-        venue = mode_slice.venues[mode.spot.venue]
-        assert isinstance(venue, Exchange | DecentralisedExchange)  # a rule of the configuration
-        pair, fee = f"{mode.asset}_{mode.share_class}", venue.spot_taker_fee_bps
         # The table's spot pairs are pools: an exchange charges its own fee.
-        in_pool = isinstance(venue, DecentralisedExchange) and values.has_costs(pair)
-        bps[:, 0] = values.cost_buckets(pair, hours) if in_pool else fee
-    if mode.allocation.staking > 0:
-        bps[:, 1] = values.cost_buckets(f"{mode.asset}_{mode.staking.lst}", hours)
-    for leg, token in enumerate(tokens, start=2):
-        bps[:, leg] = values.cost_buckets(f"{token}_{mode.share_class}", hours)
-    for leg, exchange in enumerate(mode_slice.hedge_exchanges, start=2 + len(tokens)):
-        pair = f"{mode.asset}{mode_slice.perp_quote(exchange.venue)}-PERP"
-        known = values.has_costs(pair)
-        bps[:, leg] = values.cost_buckets(pair, hours) if known else exchange.perp_taker_fee_bps
+        is_exchange = isinstance(mode_slice.venues[mode.spot.venue], Exchange)
+        pair = f"{mode.asset}_{mode.share_class}"
+        bps[:, 0] = cost(pair, mode.spot.venue, always_fee=is_exchange)
+    if issuer is not None:
+        bps[:, 1] = cost(f"{mode.asset}_{issuer.lst}", issuer.sold_at)
+        for leg, token in enumerate(tokens, start=2):
+            bps[:, leg] = cost(f"{token}_{mode.share_class}", issuer.rewards[token])
+    for leg, name in enumerate(mode.hedge_venues, start=2 + len(tokens)):
+        bps[:, leg] = cost(f"{mode.asset}{mode_slice.perp_quote(name)}{PERP}", name)
     return bps
 
 

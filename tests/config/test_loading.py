@@ -23,7 +23,7 @@ STAKING = {
 
 
 def test_the_committed_configuration_loads_and_is_complete(configs: Configs) -> None:
-    """Nine modes, seven venues, two share classes and the catalogue, each under its own name."""
+    """Modes, venues, share classes and the catalogue, each under its own name."""
     assert list(configs.modes) == [
         "btc_basis",
         "eth_basis",
@@ -32,14 +32,16 @@ def test_the_committed_configuration_loads_and_is_complete(configs: Configs) -> 
         "funding_arbitrage",
         "pure_lending",
         "pure_lending_eth",
+        "sol_basis",
         "usdt_market_neutral",
         "usdt_market_neutral_no_leverage",
     ]
     assert list(configs.venues) == [
-        "aave_v3", "binance", "bybit", "etherfi", "lido", "okx", "uniswapv3",
+        "aave_v3", "binance", "bybit", "curve", "etherfi", "hyperliquid", "jito", "lido", "okx",
+        "orca", "uniswapv3",
     ]  # fmt: skip
-    assert list(configs.share_classes) == ["ETH", "USDT"]
-    assert len(configs.datasets) == 34
+    assert list(configs.share_classes) == ["BTC", "ETH", "USDC", "USDT"]
+    assert len(configs.datasets) == len(list((COMMITTED / "datasets").glob("*.yaml")))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +201,7 @@ def test_a_mode_file_with_an_unusable_name_is_rejected_by_itself(tmp_path: Path,
     (copy / "modes" / f"{name}.yaml").write_text(text)
     configs = load_configs(copy)
     assert [error.code for error in configs.broken.values()] == ["CONFIG-005"]
-    assert len(configs.modes) == 9
+    assert len(configs.modes) == len(load_configs(COMMITTED).modes)
     assert set(configs.mode_names) - set(configs.modes) <= {"BTC"}
 
 

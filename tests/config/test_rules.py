@@ -96,6 +96,8 @@ eth_leveraged |  | rebalance.health_factor_floor: 1.5
     the target's health factor 1.462 is not above rebalance.health_factor_floor 1.5
 pure_lending |  | lending.protocol: bybit
     lending.protocol 'bybit' does not lend USDT
+sol_basis | allocation: {lending: 0.2, spot: 0.4, staking: 0.0} | spot.venue: orca
+    the venues of a mode are on one chain, not aave_v3 on ethereum, orca on solana
 eth_basis | rebalance.enabled: false | flows: [{date: '2024-07-01', amount: -10.0}]
     withdrawals need rebalance.enabled: nothing else frees the cash
 """

@@ -19,7 +19,7 @@ from basis_pipeline.market.window import Window, parse_window
 WINDOW = parse_window("2024-10-04T06:00", "2024-10-08T18:00")
 DAYS = pd.date_range("2024-10-04", "2024-10-09", freq="D", unit="ns", tz="UTC")
 HOURS = WINDOW.hours
-LEVELS = {"btc": 60_000.0, "eth": 2_500.0, "eigen": 0.0015, "ethfi": 0.0006}
+LEVELS = {"btc": 60_000.0, "sol": 150.0, "eth": 2_500.0, "eigen": 0.0015, "ethfi": 0.0006}
 EIGEN_LISTED = pd.Timestamp("2024-10-05", tz="UTC")
 PAIRS = ("ETH_USDT", "ETH_weETH", "ETH_wstETH", "EIGEN_USDT", "EIGEN_ETH")
 PAIRS += ("ETHFI_USDT", "ETHFI_ETH", "ETHUSDT-PERP", "BTCUSDT-PERP")
@@ -62,8 +62,8 @@ def aave(name: str) -> pd.DataFrame:
 
 
 def funding(name: str) -> pd.DataFrame:
-    """A settlement every eight hours, some below zero."""
-    stamps = HOURS[HOURS.hour % 8 == 0]
+    """A settlement every eight hours, or every hour, some below zero."""
+    stamps = HOURS[HOURS.hour % (1 if name.startswith("hyperliquid") else 8) == 0]
     return pd.DataFrame({"timestamp": stamps, "funding_rate": 1e-3 * (wave(len(stamps), name) - 1)})
 
 

@@ -32,6 +32,7 @@ DATASETS = make_datasets()
 MODES = tuple(configs().modes)
 LEVERAGED = ("eth_leveraged", "usdt_market_neutral")
 HEDGED = tuple(name for name, mode in configs().modes.items() if mode.is_hedged)
+GASLESS = ("sol_basis",)
 STAKED = ("eth_staking_only", *LEVERAGED, "usdt_market_neutral_no_leverage")
 ETH_CLASS = ("pure_lending_eth", "eth_staking_only", "eth_leveraged")
 
@@ -60,6 +61,13 @@ def same(one: Panel, other: Panel, rows: slice = slice(None)) -> list[str]:
     return [name for name, (a, b) in pairs.items() if a.tobytes() != b.tobytes()]
 
 
+def gas_price(mode: str, values: MarketValues) -> np.ndarray:
+    """What gas costs a mode, (n,); nothing where it reads none."""
+    if mode in GASLESS:
+        return np.zeros(len(HOURS))
+    return values.gas_price(configs().modes[mode].share_class, HOURS.asi8)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_the_panel_holds_the_values_of_its_hours(mode: str) -> None:
     """Every array is to the bit what the values answer; what the mode does not need is 1.0."""
@@ -68,7 +76,7 @@ def test_the_panel_holds_the_values_of_its_hours(mode: str) -> None:
     mine = {name: DATASETS[name] for name in sliced.datasets}
     values = MarketValues(mine, sliced.counts_as, {"weETH": "ETH"})
     lst, currency = config.staking.lst, config.share_class
-    expected = {"gas_price": values.gas_price(currency, hours)}
+    expected = {"gas_price": gas_price(mode, values)}
     if config.buys_asset:
         expected["spot"] = values.price(config.asset, currency, hours)
     if config.hedge.carry:
@@ -169,9 +177,10 @@ def test_the_extreme_is_that_of_the_bar_known_at_its_hour(mode: str) -> None:
     It is the high for a short and the low for a long.
     """
     opens, closes = made(mode), made(mode, pricing__price_field="close")
-    asset = configs().modes[mode].asset.lower()
+    asset = configs().modes[mode].asset
     for column, venue in enumerate(opens.venues):
-        bars = DATASETS[f"{venue}_{asset}usdt_perp"].frame
+        of = {"venue": venue, "base": asset}
+        bars = DATASETS[configs().find(Kind.PERP_BARS, **of).name].frame
         is_long = configs().modes[mode].is_long_at(venue)
         adverse, extreme = bars["low" if is_long else "high"], opens.perp_extreme[:, column]
         assert extreme[0] == opens.perp_mark[0, column] == bars["open"].iloc[0]
@@ -210,7 +219,7 @@ def test_the_numeraire_is_the_share_class(mode: str) -> None:
     else:
         assert set(panel.numeraire_usd) == {1.0}
         in_usdt = panel.gas_price / (gwei * 1e-9)
-        assert (in_usdt > 2_000).all()
+        assert (in_usdt == 0.0 if mode in GASLESS else in_usdt > 2_000).all()
     if mode in STAKED:
         eigen = DATASETS["uniswapv3_eigenweth_spot"].frame["open"].to_numpy()
         rate = panel.reward_price[HOURS >= EIGEN_LISTED, 0] / eigen

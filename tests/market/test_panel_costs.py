@@ -10,7 +10,7 @@ from tests.market.made_datasets import (
     WINDOW,
     make_dataset,
 )
-from tests.market.test_panel import DATASETS, MODES, made, sliced
+from tests.market.test_panel import DATASETS, GASLESS, MODES, made, sliced
 
 
 def bps(pair: str) -> np.ndarray:
@@ -38,6 +38,16 @@ def test_each_leg_costs_its_pair_by_day_and_bucket(mode: str) -> None:
     assert len(panel.legs) == len(LEGS[mode])
 
 
+def test_with_the_fee_model_every_leg_pays_its_venue() -> None:
+    """No table is read: the LST pays the fee of the pool it is sold in, rewards those of theirs."""
+    fees = sliced("usdt_market_neutral", costs__model="fees")
+    assert "execution_costs" not in fees.datasets
+    panel = build_panel(fees, {name: DATASETS[name] for name in fees.datasets}, WINDOW)
+    assert np.unique(panel.cost_bps, axis=0).tolist() == [
+        [[bps] * 3 for bps in (10.0, 4.0, 30.0, 30.0, 5.0, 5.5, 5.0)]
+    ]
+
+
 def test_a_pool_costs_what_the_table_says() -> None:
     """On a decentralised exchange the spot leg is the table's pair, not a taker fee."""
     panel = made("eth_basis", spot__venue="uniswapv3")
@@ -61,7 +71,7 @@ def test_flat_costs_are_flat(mode: str) -> None:
     flat = sliced(mode, costs__model="flat", costs__flat_bps=12.5)
     panel = build_panel(flat, without, WINDOW)
     assert np.unique(panel.cost_bps).tolist() == [12.5]
-    assert (panel.gas_price > 0).all()
+    assert (panel.gas_price > 0).all() == (mode not in GASLESS)
 
 
 @pytest.mark.parametrize("mode", MODES)

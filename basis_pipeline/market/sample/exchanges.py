@@ -20,14 +20,34 @@ PERP_MARKETS = (
     ("bybit", "BTC"),
     ("bybit", "ETH"),
     ("okx", "ETH"),
+    ("binance", "SOL"),
+    ("hyperliquid", "SOL"),
 )
-SPOT_MARKETS = (("binance", "BTC"), ("bybit", "BTC"), ("bybit", "ETH"))
-FUNDING_HOURS = 8
-FUNDING_TIMES_A_YEAR = 1095
-FUNDING_SOURCE = {"binance": "binance_futures", "bybit": "bybit", "okx": "okx"}
-FUNDING_DECIMALS = {"binance": 8, "bybit": 8, "okx": 13}
-HOURLY_RANGE = {"BTC": 0.45 / sqrt(8760.0), "ETH": 0.60 / sqrt(8760.0)}
-DECIMALS = {("perp", "BTC"): 1, ("perp", "ETH"): 2, ("spot", "BTC"): 2, ("spot", "ETH"): 2}
+SPOT_MARKETS = (("binance", "BTC"), ("bybit", "BTC"), ("bybit", "ETH"), ("binance", "SOL"))
+FUNDING_MARKETS = (
+    *((venue, coin) for venue in ("binance", "bybit", "okx") for coin in ("BTC", "ETH")),
+    ("binance", "SOL"),
+    ("hyperliquid", "SOL"),
+)
+QUOTE = {"binance": "USDT", "bybit": "USDT", "okx": "USDT", "hyperliquid": "USDC"}
+FUNDING_HOURS = {"binance": 8, "bybit": 8, "okx": 8, "hyperliquid": 1}
+HOURS_A_YEAR = 8760
+SOURCE = {
+    "binance": "binance_futures",
+    "bybit": "bybit",
+    "okx": "okx",
+    "hyperliquid": "hyperliquid",
+}
+FUNDING_DECIMALS = {"binance": 8, "bybit": 8, "okx": 13, "hyperliquid": 10}
+HOURLY_RANGE = {
+    "BTC": 0.45 / sqrt(8760.0),
+    "ETH": 0.60 / sqrt(8760.0),
+    "SOL": 0.80 / sqrt(8760.0),
+}
+LOT = {"BTC": 3000.0, "ETH": 40000.0, "SOL": 500_000.0}
+PERP_DECIMALS = {"BTC": 1, "ETH": 2, "SOL": 3}
+SPOT_DECIMALS = {"BTC": 2, "ETH": 2, "SOL": 2}
+MARGIN_FILES = ("binance", "bybit", "okx")
 POOLS = {
     "WETH": "0x4e68ccd3e89f51c3074ca5072bbac773960dfa36",
     "EIGEN": "0xc2c390c6cd3c4e6c2b70727d35a45e8a072f18ca",
@@ -45,16 +65,16 @@ class Bars:
 
 
 def exchange_files(market: MarketPaths) -> list[SampleFile]:
-    """Every file of binance, bybit, okx and uniswap."""
+    """Every file of the exchanges and of Uniswap."""
     files = [_perp(market, venue, coin) for venue, coin in PERP_MARKETS]
     files += [_spot(market, venue, coin) for venue, coin in SPOT_MARKETS]
-    files += [_funding(market, venue, coin) for venue in FUNDING_SOURCE for coin in ("BTC", "ETH")]
+    files += [_funding(market, venue, coin) for venue, coin in FUNDING_MARKETS]
     files += [
         _pool_weth(market),
         _pool_token(market, "EIGEN", crises.EIGEN_FIRST_DAY),
         _pool_token(market, "ETHFI", crises.ETHFI_FIRST_DAY),
     ]
-    files += [_margin_requirements(venue) for venue in FUNDING_SOURCE]
+    files += [_margin_requirements(venue) for venue in MARGIN_FILES]
     return files
 
 
@@ -79,9 +99,10 @@ def _coin_bars(market: MarketPaths, venue: str, kind: str, coin: str) -> Bars:
         flutter = 1.2e-4 * market.streams.mean_reverting(f"{name} basis", hours + 1, 4.0)
         quote = quote - 1e-4 + 5e-3 * (market.carry[coin] - 0.10) + flutter
     reach = 0.45 * HOURLY_RANGE[coin] * np.sqrt(market.volatility)
-    lot = {"BTC": 3000.0, "ETH": 40000.0}[coin] * (1.0 if kind == "perp" else 0.1)
+    lot = LOT[coin] * (1.0 if kind == "perp" else 0.1)
+    decimals = (PERP_DECIMALS if kind == "perp" else SPOT_DECIMALS)[coin]
     path = market.price[coin] * (1.0 + quote)
-    return _bars(market, name, path, reach, DECIMALS[kind, coin], lot)
+    return _bars(market, name, path, reach, decimals, lot)
 
 
 def _timestamps(market: MarketPaths) -> list[str]:
@@ -96,8 +117,9 @@ def _binance_extras(bars: Bars) -> list[Column]:
 
 def _perp(market: MarketPaths, venue: str, coin: str) -> SampleFile:
     bars = _coin_bars(market, venue, "perp", coin)
-    path = f"{PERPS}/{venue}_{coin}USDT_perp_1h_{market.calendar.span()}.csv"
-    labels: list[Column] = [FUNDING_SOURCE[venue], f"{coin}USDT", "futures"]
+    symbol = f"{coin}{QUOTE[venue]}"
+    path = f"{PERPS}/{venue}_{symbol}_perp_1h_{market.calendar.span()}.csv"
+    labels: list[Column] = [SOURCE[venue], symbol, "futures"]
     front = "timestamp,open,high,low,close,volume"
     back = "source,symbol,data_type"
     columns = [_timestamps(market), *bars.text, *labels]
@@ -126,11 +148,12 @@ def _spot(market: MarketPaths, venue: str, coin: str) -> SampleFile:
 
 def _funding(market: MarketPaths, venue: str, coin: str) -> SampleFile:
     """Settled rates: the yearly carry at the settlement, with the venue's own dispersion."""
-    carry = market.carry[coin][: market.calendar.hours : FUNDING_HOURS]
-    own = 0.03 * market.streams.mean_reverting(f"{venue} {coin} funding", len(carry), 4.0)
-    rate = numbers((carry + own) / FUNDING_TIMES_A_YEAR, FUNDING_DECIMALS[venue])
-    path = f"{FUNDING}/{venue}_{coin}USDT_funding_rates_{market.calendar.span()}.csv"
-    text = rows([_timestamps(market)[::FUNDING_HOURS], rate, f"{coin}USDT", FUNDING_SOURCE[venue]])
+    every, symbol = FUNDING_HOURS[venue], f"{coin}{QUOTE[venue]}"
+    carry = market.carry[coin][: market.calendar.hours : every]
+    own = 0.03 * market.streams.mean_reverting(f"{venue} {coin} funding", len(carry), 32.0 / every)
+    rate = numbers((carry + own) / (HOURS_A_YEAR / every), FUNDING_DECIMALS[venue])
+    path = f"{FUNDING}/{venue}_{symbol}_funding_rates_{market.calendar.span()}.csv"
+    text = rows([_timestamps(market)[::every], rate, symbol, SOURCE[venue]])
     return SampleFile(path, "funding_timestamp,funding_rate,symbol,source", text)
 
 
@@ -172,7 +195,7 @@ def _margin_requirements(venue: str) -> SampleFile:
         "liquidation_threshold": 0.05,
         "max_leverage": 20,
         "margin_call_threshold": 0.15,
-        "funding_rate_interval_hours": FUNDING_HOURS,
+        "funding_rate_interval_hours": FUNDING_HOURS[venue],
         "position_size_limits": {"max_position_usdt": 10000000, "min_position_usdt": 1},
     }
     path = f"market_data/derivatives/risk_params/{venue}_margin_requirements.json"

@@ -11,6 +11,7 @@ from basis_pipeline.market.sample.random_walks import Floats, RandomStreams, anc
 
 ETH_ON_BTC, ETH_ALONE = 0.8, 0.6
 """Weights of ETH's return on BTC's draw and on its own: a correlation of 0.8."""
+SOL_ON_BTC, SOL_ALONE = 0.6, 0.8
 
 FLIPPED_CARRY = -0.35
 ORACLE_YIELD = {"weETH": 0.031, "wstETH": 0.030}
@@ -60,11 +61,13 @@ def _prices(calendar: Calendar, streams: RandomStreams, volatility: Floats) -> d
     btc = streams.normal("btc", calendar.hours)
     own = streams.normal("eth", calendar.hours)
     eth = ETH_ON_BTC * btc + ETH_ALONE * own
+    sol = SOL_ON_BTC * btc + SOL_ALONE * streams.normal("sol", calendar.hours)
     crash, ordinary = crises.crash_returns(calendar)
     hourly = ordinary * np.sqrt(volatility) / sqrt(8760.0)
     return {
         "BTC": anchored_path(42283.0, 0.75, 0.45 * hourly * btc + crash, 1.5),
         "ETH": anchored_path(2282.0, 0.45, 0.60 * hourly * eth + crash, 1.5),
+        "SOL": anchored_path(101.0, 0.55, 0.80 * hourly * sol + crash, 1.5),
     }
 
 
@@ -81,7 +84,7 @@ def _carry(calendar: Calendar, streams: RandomStreams) -> dict[str, Floats]:
     common = streams.mean_reverting("carry", count, 140.0)
     flip, crash = crises.flip_weight(calendar), crises.crash_weight(calendar)
     carry = {}
-    for coin in ("BTC", "ETH"):
+    for coin in ("BTC", "ETH", "SOL"):
         own = streams.mean_reverting(f"carry {coin}", count, 60.0)
         mood = 0.9 * common + 0.436 * own
         usual = 0.105 + 0.075 * mood + 0.02 * (mood * mood - 1.0) - 0.25 * crash
