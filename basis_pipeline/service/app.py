@@ -18,6 +18,7 @@ from basis_pipeline.service.problems import handle_problems
 from basis_pipeline.service.routes import (
     backtests,
     control,
+    dashboard,
     events,
     gates,
     health,
@@ -28,7 +29,7 @@ from basis_pipeline.service.watcher import watch
 from basis_pipeline.settings import Settings
 from basis_pipeline.state import open_state
 
-RESOURCES = (health, backtests, runs, gates, events, control, metrics)
+RESOURCES = (health, backtests, runs, gates, events, control, metrics, dashboard)
 GRACE_SECONDS = 10
 ABOUT = (
     "What the pipeline has done, and backtests on request. 422: a call does not fit its form. "

@@ -1,0 +1,248 @@
+"""The dashboard: one page, whose parts are fetched again as events and snapshots arrive."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
+from jinja2 import ChoiceLoader, PackageLoader
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from basis_pipeline.config.automation import AlertKind
+from basis_pipeline.operations.audit_log import Category, EventType
+from basis_pipeline.operations.requests.queue import counts, page
+from basis_pipeline.reports.chart import Chart, bars, horizontal_bars
+from basis_pipeline.reports.gates import phase_name
+from basis_pipeline.reports.page import TEMPLATES, Provenance
+from basis_pipeline.reports.plot_theme import DARK, LIGHT, custom_properties
+from basis_pipeline.reports.table import Link, Table
+from basis_pipeline.results.database.migration import existing
+from basis_pipeline.results.database.runs import runs
+from basis_pipeline.service.answers import without_paths
+from basis_pipeline.service.context import Context, Shared
+from basis_pipeline.service.forms import EventFilters
+from basis_pipeline.service.routes.control import control_document
+from basis_pipeline.service.routes.events import logged
+from basis_pipeline.service.routes.health import health_document, latencies
+from basis_pipeline.verdict import WORST_FIRST
+
+routes = APIRouter(include_in_schema=False)
+PAGES = TEMPLATES.overlay(
+    loader=ChoiceLoader(
+        [PackageLoader(f"basis_pipeline.{name}") for name in ("service", "reports")]
+    )
+)
+SHOWN = 20
+SLOWEST = 12
+DAY = 86_400.0
+FAILING = ("FAIL", "BLOCKED")
+DASH = "–"
+SCRIPT, HTML = "text/javascript; charset=utf-8", "text/html; charset=utf-8"
+Name = Literal["control", "services", "backtests", "gates", "latency", "events"]
+
+
+@routes.get("/")
+def dashboard(request: Request, context: Shared) -> Response:
+    """Show the page, with every part as it is now."""
+    parts = {name: _part(name, request, context) for name in SECTIONS}
+    return _page(
+        context,
+        "dashboard.html.j2",
+        sections=parts,
+        types=[*EventType, *AlertKind],
+        categories=list(Category),
+        given={**dict.fromkeys(EventFilters.model_fields, ""), **request.query_params},
+    )
+
+
+@routes.get("/sections/{name}")
+def section(request: Request, context: Shared, name: Name) -> Response:
+    """Show one part, to be put in place of the one on the page."""
+    return _html(context, _part(name, request, context))
+
+
+@routes.get("/docs")
+def documentation(request: Request, context: Shared) -> Response:
+    """Show every call of the API, from its OpenAPI document."""
+    return _page(context, "docs.html.j2", document=request.app.openapi())
+
+
+@routes.get("/favicon.ico")
+def icon() -> Response:
+    """Return no icon: browsers ask for one."""
+    return Response(status_code=204)
+
+
+@routes.get("/static/dashboard.js")
+def script() -> Response:
+    """Return the script of the page."""
+    content = files("basis_pipeline.service").joinpath("static", "dashboard.js").read_bytes()
+    return Response(content, media_type=SCRIPT, headers={"cache-control": "no-cache"})
+
+
+@routes.get("/static/plotly.js")
+def plotly() -> Response:
+    """Return the chart library."""
+    content = files("plotly").joinpath("package_data", "plotly.min.js").read_bytes()
+    return Response(content, media_type=SCRIPT, headers={"cache-control": "max-age=86400"})
+
+
+def _page(context: Context, template: str, **values: Any) -> Response:
+    provenance = Provenance.now(environment=context.settings.environment)
+    colours = {"light": LIGHT, "dark": DARK}
+    schemes = {name: Markup(custom_properties(scheme)) for name, scheme in colours.items()}
+    made = PAGES.get_template(template)
+    return _html(context, made.render(plotly="", provenance=provenance, **schemes, **values))
+
+
+def _html(context: Context, text: str) -> Response:
+    body = without_paths(context.settings, text.encode())
+    return Response(body, media_type=HTML, headers={"cache-control": "no-store"})
+
+
+def _part(name: str, request: Request, context: Context) -> Markup:
+    values = SECTIONS[name](context, request)
+    return Markup(PAGES.get_template(f"{name}.html.j2").render(**values))
+
+
+def _control(context: Context, _: Request) -> dict[str, Any]:
+    document = control_document(context)
+    rows = [
+        (_at(change["at"]), change["previous"], change["state"], change["by"], change["reason"])
+        for change in document["changes"]
+    ]
+    changes = Table(("at (UTC)", "from", "to", "by", "~why"), rows, "Changes", folded=True)
+    return {"control": document, "changes": changes}
+
+
+def _services(context: Context, _: Request) -> dict[str, Any]:
+    return {"health": health_document(context)}
+
+
+def _latency(context: Context, _: Request) -> dict[str, Any]:
+    found = latencies(context, datetime.now(UTC).timestamp() - DAY)[:SLOWEST]
+    names = [entry["operation"] for entry in found]
+    series = (("p50", "series-0"), ("p95", "series-1"), ("p99", "series-4"))
+    drawn = [
+        bars(name, names, [entry[name] for entry in found], colour, "%{x:.2f} s")
+        for name, colour in series
+    ]
+    figure = horizontal_bars(drawn, xaxis={"title": {"text": "seconds"}})
+    what = "Seconds that the slowest operations of pipeline runs took in the last day."
+    chart = Chart(
+        "latency", "Latency of operations", what, figure, 120 + 46 * len(found), wide=True
+    )
+    rows = [
+        (
+            entry["operation"],
+            str(entry["count"]),
+            *(f"{entry[name]:.2f}" for name, _ in series),
+            f"{100.0 * entry['error_rate']:.0f} %",
+            entry["trend"],
+        )
+        for entry in found
+    ]
+    titles = ("operation", ">count", ">p50 s", ">p95 s", ">p99 s", ">errors", "trend")
+    table = Table(titles, rows, "Operations of the last day", folded=True)
+    return {"chart": chart, "table": table, "figure": figure.to_json(), "any": bool(found)}
+
+
+def _backtests(context: Context, _: Request) -> dict[str, Any]:
+    asked = [
+        (
+            str(served.sequence),
+            served.request.request_id,
+            served.request.mode,
+            served.status.value,
+            Link(served.run_id, f"/runs/{served.run_id}") if served.run_id else "",
+            _short(served.message),
+        )
+        for served in page(context.settings, limit=SHOWN)
+    ]
+    titles = (">number", "request", "mode", "state", "result", "~why there is none")
+    requests = Table(titles, asked, "Requests, the latest first")
+    engine = existing(context.settings.results_db_url)
+    rows = [
+        (
+            Link(row.run_id, f"/runs/{row.run_id}"),
+            row.mode,
+            f"{row.created_at:%Y-%m-%d %H:%M}",
+            f"{row.final_equity:,.2f}",
+            DASH if row.apy is None else f"{100.0 * row.apy:.2f} %".replace("-", "−"),
+            f"{100.0 * row.max_drawdown:.2f} %",
+        )
+        for row in (runs(engine, limit=SHOWN)[::-1] if engine else [])
+    ]
+    titles = ("run", "mode", "recorded (UTC)", ">equity", ">APY", ">drawdown")
+    recorded = Table(titles, rows, "Recorded runs, the latest first")
+    queue = {status.value: count for status, count in counts(context.settings).items()}
+    states = {name: count for name, count in context.part("runs").items() if count}
+    return {"queue": queue, "states": states, "requests": requests, "runs": recorded}
+
+
+def _gates(context: Context, _: Request) -> dict[str, Any]:
+    gates = context.part("gates")
+    phases = {
+        phase: Counter(gate["status"] for gate in gates if gate["phase"] == phase)
+        for phase in sorted({gate["phase"] for gate in gates})
+    }
+    words = [status.value for status in WORST_FIRST]
+    rows = [
+        (phase_name(phase), next(w for w in words if count[w]), *(str(count[w]) for w in words))
+        for phase, count in phases.items()
+    ]
+    overview = Table(("phase", "verdict", *(f">{w}" for w in words)), rows, "Gates by phase")
+    changed = [(g["name"], g["before"], g["status"], g["message"]) for g in gates if g["before"]]
+    titles = ("gate", "a day ago", "verdict", "~message")
+    changes = Table(titles, changed, "Changed since yesterday")
+    red = [(g["name"], g["status"], g["message"]) for g in gates if g["status"] in FAILING]
+    failing = Table(("gate", "verdict", "~message"), red[:SHOWN], "Failing")
+    return {"tables": (overview, changes, failing)}
+
+
+def _events(context: Context, request: Request) -> dict[str, Any]:
+    given = {name: request.query_params.getlist(name) for name in EventFilters.model_fields}
+    values: dict[str, Any] = {}
+    for name, texts in given.items():
+        if texts := [text for text in texts if text]:
+            values[name] = texts if name in ("type", "category") else texts[0]
+    try:
+        asked = EventFilters.model_validate(values)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+    rows = [
+        (
+            _at(event["at"]),
+            event["level"],
+            event["type"],
+            event["mode"],
+            event["run_id"][:8],
+            event["component"],
+            _short(", ".join(f"{name} {value}" for name, value in event["fields"].items())),
+        )
+        for event in reversed(logged(context, asked))
+    ]
+    titles = ("at (UTC)", "level", "type", "mode", "run", "component", "~fields")
+    return {"table": Table(titles, rows, "Events, the latest first")}
+
+
+def _at(text: str) -> str:
+    return text[:19].replace("T", " ")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 160 else f"{text[:160]}…"
+
+
+SECTIONS: dict[str, Callable[[Context, Request], dict[str, Any]]] = {
+    "control": _control,
+    "services": _services,
+    "backtests": _backtests,
+    "gates": _gates,
+    "latency": _latency,
+    "events": _events,
+}

@@ -1,0 +1,106 @@
+(() => {
+  "use strict";
+  const live = (name) => document.querySelector(`[data-live="${name}"]`);
+  const status = document.getElementById("live");
+  const filters = document.getElementById("filters");
+
+  const query = () => {
+    const given = new URLSearchParams(new FormData(filters));
+    return new URLSearchParams([...given].filter(([, value]) => value)).toString();
+  };
+
+  // A colour is the name of a custom property of the style; the scheme in force decides.
+  const coloured = (text) => {
+    const style = getComputedStyle(document.documentElement);
+    return JSON.parse(text.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
+  };
+
+  const draw = () => {
+    for (const target of document.querySelectorAll("[data-figure]")) {
+      const { data, layout } = coloured(target.dataset.figure);
+      layout.width = target.clientWidth;
+      layout.height = target.clientHeight;
+      window.Plotly.react(target, data, layout, { displayModeBar: false });
+    }
+  };
+
+  // What a reader has opened or holds stays as it is while the part around it is renewed.
+  const put = (name, html) => {
+    const place = live(name);
+    const opened = [...place.querySelectorAll("details")].map((part) => part.open);
+    const held = place.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+    place.innerHTML = html;
+    place.querySelectorAll("details").forEach((part, at) => { part.open = opened[at] ?? false; });
+    if (held) place.querySelector(`[aria-label="${CSS.escape(held)}"]`)?.focus();
+    if (name === "latency") draw();
+  };
+
+  const renew = async (name) => {
+    const answer = await fetch(`/sections/${name}${name === "events" ? `?${query()}` : ""}`);
+    const text = await answer.text();
+    if (answer.ok) put(name, text);
+    else if (name === "events") live(name).textContent = JSON.parse(text).message;
+  };
+
+  const waiting = new Set();
+  let timer = 0;
+  const soon = (...names) => {
+    names.forEach((name) => waiting.add(name));
+    timer ||= setTimeout(() => {
+      timer = 0;
+      const now = [...waiting];
+      waiting.clear();
+      now.forEach((name) => renew(name).catch(() => {}));
+    }, 400);
+  };
+
+  const say = (word, level) => { status.textContent = word; status.className = `stamp ${level}`; };
+  const stream = new EventSource("/events/stream");
+  stream.onopen = () => { say("live", "good"); soon("control", "services", "backtests", "gates", "events"); };
+  stream.onerror = () => say("not connected", "warn");
+  stream.addEventListener("snapshot", () => soon("services", "gates", "latency", "backtests"));
+  stream.addEventListener("log", () => soon("events", "backtests", "control"));
+  addEventListener("pagehide", () => stream.close());
+
+  filters.addEventListener("submit", (event) => {
+    event.preventDefault();
+    renew("events");
+  });
+
+  const QUESTIONS = {
+    halt: ["Halt work?", "Backtests are blocked, and nothing is requested until somebody resumes."],
+    shutdown: ["Shut everything down?", "Ingestion and reports stop too; only gates and health go on."],
+    resume: ["Resume work?", "Every open breach is accepted as it is."],
+  };
+  const form = document.getElementById("control-form");
+  const dialog = document.getElementById("confirm");
+  const error = document.getElementById("control-error");
+  let asked = "";
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    asked = event.submitter.value;
+    const [title, text] = QUESTIONS[asked];
+    document.getElementById("confirm-title").textContent = title;
+    document.getElementById("confirm-text").textContent = text;
+    error.textContent = "";
+    dialog.returnValue = "";
+    dialog.showModal();
+  });
+  dialog.addEventListener("close", async () => {
+    if (dialog.returnValue !== "yes") return;
+    const body = { by: form.elements.by.value, reason: form.elements.reason.value };
+    if (asked === "shutdown") body.shutdown = true;
+    const answer = await fetch(`/control/${asked === "resume" ? "resume" : "halt"}`, {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+    });
+    if (answer.ok) form.elements.reason.value = "";
+    else error.textContent = (await answer.json()).message;
+    renew("control");
+  });
+
+  let resizing = 0;
+  addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(draw, 100); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  draw();
+  document.documentElement.dataset.drawn = "yes";
+})();
