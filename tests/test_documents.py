@@ -32,8 +32,8 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 MANY = re.compile(r"\b(points|paths): \d+")
 # Names of commands, without the arguments that they need.
 NAMES = re.compile(
-    r"basis (run|backtest|sweep|request|data|report|report compare|results|resume"
-    r"|halt)|.*(MODE|NAME|CODE|FILE|RUN).*"
+    r"basis (run|backtest|sweep|request|data|data (add|try|fetch)|report|report compare|results"
+    r"|resume|halt)|.*(MODE|NAME|CODE|FILE|RUN).*"
 )
 VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run")  # 1 is an answer too
 

@@ -7,6 +7,7 @@ import pytest
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.loading import load_directory, load_file
 from basis_pipeline.config.preset import Preset
+from basis_pipeline.config.preset_page import presets_page
 from basis_pipeline.errors import ConfigError
 from tests.config.trees import COMMITTED
 
@@ -42,6 +43,13 @@ def test_every_preset_names_its_publishers_page_in_its_first_line(name: str) -> 
     """Whoever doubts a column can look it up."""
     first, _, _ = (COMMITTED / "presets" / f"{name}.yaml").read_text().partition("\n")
     assert first == f"# {PRESETS[name].page}"
+
+
+def test_the_page_of_presets_is_current() -> None:
+    """`python -m basis_pipeline.config.preset_page > docs/presets.md` writes it."""
+    page = (COMMITTED.parent / "docs" / "presets.md").read_text(encoding="utf-8")
+    assert page == presets_page(PRESETS.values())
+    assert page.count("\n| `") == len(PRESETS) + page.partition("## The key")[2].count("\n| `")
 
 
 def test_a_file_is_completed_by_its_preset(tmp_path: Path) -> None:

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from basis_pipeline.config.dataset import TimestampRule
-from basis_pipeline.market.timestamps import SECOND_NS, UNREADABLE, parse_timestamps, snap
+from basis_pipeline.market.timestamps import (
+    SECOND_NS,
+    UNREADABLE,
+    opens,
+    parse_timestamps,
+    snap,
+)
 
 INSTANTS = st.integers(1_420_070_400, 4_070_908_800).map(lambda s: datetime.fromtimestamp(s, UTC))
 
@@ -17,7 +23,7 @@ INSTANTS = st.integers(1_420_070_400, 4_070_908_800).map(lambda s: datetime.from
 @settings(max_examples=25)
 @given(INSTANTS, st.integers(-12, 14))
 def test_every_form_of_an_instant_reads_alike(at: datetime, offset: int) -> None:
-    """Unix seconds, milliseconds, Z, +00:00, both, an offset, a blank for the T."""
+    """Unix numbers of four units, Z, UTC, +00:00, both, an offset, a blank for the T."""
     plain = at.strftime("%Y-%m-%dT%H:%M:%S")
     elsewhere = at.astimezone(timezone(timedelta(hours=offset)))
     seconds = int(at.timestamp())
@@ -31,6 +37,10 @@ def test_every_form_of_an_instant_reads_alike(at: datetime, offset: int) -> None
         elsewhere.isoformat(),
         str(seconds),
         str(seconds * 1000),
+        str(seconds * 10**6),
+        str(seconds * 10**9),
+        f"{plain.replace('T', ' ')}.000 UTC",
+        f"{plain.replace('T', ' ')} UTC",
     ]
     for form in forms:
         assert parse_timestamps(pa.chunked_array([[form]])).tolist() == [seconds * SECOND_NS], form
@@ -57,3 +67,31 @@ def test_only_stamps_within_the_tolerance_snap(seconds: int) -> None:
     snapped = snap(landed, rule)
     assert (snapped % (3600 * SECOND_NS) == 0).all() == near
     assert near or (snapped == landed).all()
+
+
+@pytest.mark.parametrize(("unit", "per"), [("s", 1), ("ms", 1000), ("us", 10**6), ("ns", 10**9)])
+def test_a_stated_unit_holds_for_every_row(unit: str, per: int) -> None:
+    """Numbers that are plausible in another unit only are unreadable, not taken for that."""
+    second = 1_717_200_000
+    texts = pa.chunked_array([[str(second * per), str(second * per * 1000)]])
+    stamps = parse_timestamps(texts, unit)
+    assert stamps[0] == second * SECOND_NS
+    assert unit == "ns" or stamps[1] == UNREADABLE
+
+
+def test_typed_times_and_clocks_ahead_of_utc() -> None:
+    """Parquet has its own types; a clock of UTC+3 shows 03:00 at midnight."""
+    at = datetime(2024, 6, 1, 3, tzinfo=UTC)
+    for kind in (pa.timestamp("s", "UTC"), pa.timestamp("ms"), pa.timestamp("ns", "Asia/Tokyo")):
+        column = pa.chunked_array([pa.array([at.replace(tzinfo=None)]).cast(pa.timestamp("us"))])
+        typed = column.cast(pa.timestamp("us", "UTC")).cast(kind)
+        assert parse_timestamps(typed).tolist() == [1_717_210_800 * SECOND_NS], kind
+    texts = pa.chunked_array([["2024.06.01 03:00"]])
+    assert parse_timestamps(texts, None, 3).tolist() == [1_717_200_000 * SECOND_NS]
+
+
+def test_close_times_become_open_times() -> None:
+    """The last millisecond of an hour closes the bar that the next full hour closes."""
+    hour = 3600 * SECOND_NS
+    closes = np.array([5 * hour, 5 * hour - 1_000_000, 5 * hour - 1800 * SECOND_NS])
+    assert opens(closes, hour).tolist() == [4 * hour, 4 * hour, 4 * hour - 1800 * SECOND_NS]
