@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from basis_pipeline.config.account import load_accounts
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.orchestration.assets import all_assets
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
@@ -13,6 +14,7 @@ from basis_pipeline.orchestration.partitions import mode_partitions
 from basis_pipeline.orchestration.resources import RunOptions, part
 from basis_pipeline.orchestration.schedules import all_schedules
 from basis_pipeline.orchestration.sensors import all_sensors
+from basis_pipeline.settings import config_directory
 
 
 def build_defs(
@@ -31,12 +33,13 @@ def build_defs(
     """
     configs = current_configs()
     partitions = mode_partitions(configs.mode_names)
-    jobs = all_jobs(configs)
+    accounts = sorted({name for found in load_accounts(config_directory()) for name in found})
+    jobs = all_jobs(configs, accounts)
     options = RunOptions.configure_at_launch()
     return dg.Definitions(
-        assets=all_assets(configs, partitions),
+        assets=all_assets(configs, partitions, accounts),
         jobs=[*jobs, upkeep_job],
-        schedules=all_schedules(jobs),
+        schedules=all_schedules(jobs, accounts),
         sensors=all_sensors(configs, jobs),
         resources={
             "options": options,

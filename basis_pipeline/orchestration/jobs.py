@@ -1,5 +1,6 @@
 """Jobs: the whole pipeline, its layers, studies, requests, fetches, health and upkeep."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -7,6 +8,7 @@ import dagster as dg
 from basis_pipeline.config import Configs
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.upkeep import keep_up
+from basis_pipeline.orchestration.assets.account import GROUP as ACCOUNTS
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 from basis_pipeline.orchestration.assets.fetch import GROUP as FETCH
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB
@@ -20,6 +22,7 @@ HEALTH_JOB = "observe_health"  # the asset itself is called health
 UPKEEP_JOB = "upkeep"
 SWEEP_JOB = "sweeps"
 FETCH_JOB = "fetch"
+ACCOUNTS_JOB = "accounts"
 
 
 @dg.op(retry_policy=RETRIES, description="Back up the results store, then prune it.")
@@ -43,7 +46,7 @@ def upkeep_job() -> None:
     upkeep_of_the_store()
 
 
-def all_jobs(configs: Configs) -> list[Any]:
+def all_jobs(configs: Configs, accounts: Sequence[str]) -> list[Any]:
     """Every job of assets. Those that reach the modes run one mode a run: its partition.
 
     Dagster does not export the type of what `define_asset_job` returns.
@@ -70,4 +73,7 @@ def all_jobs(configs: Configs) -> list[Any]:
     if any(config.source for config in configs.datasets.values()):
         text = "What is lacking of a month, of each feed that has a source."
         made.append(dg.define_asset_job(FETCH_JOB, groups(FETCH), description=text))
+    if accounts:
+        text = "An account to the present hour: fetch, run, signal, page."
+        made.append(dg.define_asset_job(ACCOUNTS_JOB, groups(ACCOUNTS), description=text))
     return made

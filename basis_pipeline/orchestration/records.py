@@ -8,6 +8,7 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from basis_pipeline.backtests.scenario_checks import PHASE as STUDIES
 from basis_pipeline.errors import BasisError
+from basis_pipeline.orchestration.assets.account import GROUP as ACCOUNTS
 from basis_pipeline.orchestration.assets.fetch import GROUP as FETCH
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
@@ -31,8 +32,8 @@ def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Verdict]:
 def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Verdict]:
     """The checks given, of every partition they belong to, by phase, mode and asset.
 
-    Of a study those of the partitions that somebody has asked for, of fetched feeds those that were
-    fetched: no run has to have all of them.
+    Of a study those of the partitions that somebody has asked for, of fetched feeds and of accounts
+    those that were fetched and run: no run has to have all of them.
     """
     by_key: dict[str, list[dg.AssetCheckSpec]] = {}
     for spec in specs:
@@ -45,7 +46,7 @@ def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) 
 
 
 def _is_optional(gate: Verdict) -> bool:
-    return gate.phase == STUDIES or gate.asset.startswith(f"{FETCH}/")
+    return gate.phase == STUDIES or gate.asset.startswith((f"{FETCH}/", f"{ACCOUNTS}/"))
 
 
 def gates_of(

@@ -1,7 +1,7 @@
 """Schedules, all shipped switched off: whoever runs the platform decides."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,13 @@ from basis_pipeline.config.current import current_configs
 from basis_pipeline.market.fetch.series import GAPS_REPAIRED_FOR
 from basis_pipeline.operations.file_changes import being_written, take_snapshots
 from basis_pipeline.orchestration.batches import CAUSE, DATA_JOB, data_run
-from basis_pipeline.orchestration.jobs import FETCH_JOB, HEALTH_JOB, SWEEP_JOB, UPKEEP_JOB
+from basis_pipeline.orchestration.jobs import (
+    ACCOUNTS_JOB,
+    FETCH_JOB,
+    HEALTH_JOB,
+    SWEEP_JOB,
+    UPKEEP_JOB,
+)
 from basis_pipeline.orchestration.partitions import own_keys
 from basis_pipeline.orchestration.sensors.working import while_work_goes_on
 from basis_pipeline.settings import Settings, config_directory
@@ -20,7 +26,7 @@ from basis_pipeline.settings import Settings, config_directory
 ONE_DAY = timedelta(days=1)
 
 
-def all_schedules(jobs: Iterable[Any]) -> list[dg.ScheduleDefinition]:
+def all_schedules(jobs: Iterable[Any], accounts: Sequence[str]) -> list[dg.ScheduleDefinition]:
     """Every schedule; `jobs` are those they may request runs of."""
     by_name = {job.name: job for job in jobs}
     health = "Look at every component once an hour, also while work is halted."
@@ -34,6 +40,7 @@ def all_schedules(jobs: Iterable[Any]) -> list[dg.ScheduleDefinition]:
         _plain("hourly_health", HEALTH_JOB, "0 * * * *", health),
         _plain("nightly_upkeep", UPKEEP_JOB, "0 5 * * *", upkeep),
         *([_hourly_fetch(by_name[FETCH_JOB])] if FETCH_JOB in by_name else []),
+        *([_hourly_accounts(by_name[ACCOUNTS_JOB], accounts)] if accounts else []),
     ]
 
 
@@ -126,3 +133,29 @@ def _weekly_sweeps(job: Any) -> dg.ScheduleDefinition:
         ]
 
     return weekly_sweeps
+
+
+def _hourly_accounts(job: Any, accounts: Sequence[str]) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name="hourly_accounts",
+        job=job,
+        cron_schedule="5 * * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=(
+            "Every hour every account to the present hour: fetch, run, signal, page; one run an "
+            "account, each hour once. Hours that were missed are caught up by the next run. Also "
+            "while work is halted: then the action is halt."
+        ),
+    )
+    def hourly_accounts(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        time = context.scheduled_execution_time
+        tags = {CAUSE: f"accounts of {time:%Y-%m-%d %H:%M}"}
+        return [
+            dg.RunRequest(
+                run_key=f"accounts-{time:%Y-%m-%dT%H}/{key}", partition_key=key, tags=tags
+            )
+            for key in accounts
+        ]
+
+    return hourly_accounts

@@ -10,7 +10,7 @@ from basis_pipeline.verdict import Severity, Verdict, cause_of, count_of, judge
 
 PHASE = 3
 ASSET = "account/run"
-FRESH, HISTORY, SOUND = "fresh", "history_unchanged", "sound"
+FRESH, HISTORY, SOUND, ACTIONABLE = "fresh", "history_unchanged", "sound", "actionable"
 FAILS_AFTER = 2  # times the limit of a feed
 GATES: dict[str, tuple[Severity, str]] = {
     FRESH: ("ERROR", "no feed of the account is older than its max_age_hours"),
@@ -65,3 +65,11 @@ def sound(error: BasisError | None) -> Verdict:
     evidence = {"code": error.code, "where": error.where}
     what = f"{error.code}: {error.what}"
     return judge(SOUND, "ERROR", False, what, evidence=evidence, cause=cause, phase=PHASE)
+
+
+def actionable(gates: Sequence[Verdict]) -> Verdict:
+    """Judge whether a signal may be followed as it is: every gate of its account passes."""
+    left = [gate for gate in gates if not gate.passed]
+    message = "; ".join(f"{gate.check}: {gate.message}" for gate in left)
+    message = message or "the gates of the account pass"
+    return judge(ACTIONABLE, "WARN", not left, message, phase=PHASE)

@@ -1,8 +1,11 @@
-"""The graph: raw → dataset → panel ← mode ← catalogue; run → record → reports; studies; fetch."""
+"""The graph: raw → dataset → panel ← mode; run → record → reports; studies; fetch; accounts."""
+
+from collections.abc import Sequence
 
 import dagster as dg
 
 from basis_pipeline.config import Configs
+from basis_pipeline.orchestration.assets.account import account_assets
 from basis_pipeline.orchestration.assets.audit import data_audit_asset, gates_asset
 from basis_pipeline.orchestration.assets.backtest import run_asset
 from basis_pipeline.orchestration.assets.config import catalogue, mode_asset
@@ -20,9 +23,9 @@ from basis_pipeline.orchestration.assets.studies import study_assets
 
 
 def all_assets(
-    configs: Configs, partitions: dg.StaticPartitionsDefinition
+    configs: Configs, partitions: dg.StaticPartitionsDefinition, accounts: Sequence[str]
 ) -> list[dg.AssetsDefinition]:
-    """Every asset of the pipeline, in partitions of modes, or of modes and scenario sets."""
+    """Every asset of the pipeline, by mode, by mode and scenario set, or by account."""
     before = [mode_asset(partitions), panel_asset(configs, partitions), run_asset(partitions)]
     checks = [check for asset in before for check in asset.check_specs]
     datasets = dataset_assets(configs)
@@ -42,5 +45,6 @@ def all_assets(
         data_audit_asset(configs),
         health_asset(configs),
         *fetch_assets(configs),
+        *account_assets(configs, accounts),
     ]
     return [*assets, gates_asset([check for asset in assets for check in asset.check_specs])]
