@@ -24,6 +24,7 @@ from tests.backtests.trees import (
 
 REFERENCE = {
     "pure_lending": 104342.25754557,
+    "funding_arbitrage": 99909.43636311,
     "pure_lending_eth": 101.53951404,
     "btc_basis": 103902.14962672,
     "eth_basis": 102990.82736242,

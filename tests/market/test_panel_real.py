@@ -198,8 +198,9 @@ def closed_forms(panels: dict[str, Panel]) -> dict[str, float]:
     def growth(series: np.ndarray) -> float:
         return float(series[-1] / series[0])
 
-    def hedge(panel: Panel, quantity: float) -> float:
-        mark, rate = panel.perp_mark[:, 0], panel.funding_rate[:, 0]
+    def hedge(panel: Panel, quantity: float, venue: int = 0) -> float:
+        """What a short of this size earns."""
+        mark, rate = panel.perp_mark[:, venue], panel.funding_rate[:, venue]
         settled = float(np.sum((rate * mark)[1:]))
         return quantity * (settled - float(mark[-1] - mark[0]))
 
@@ -211,7 +212,10 @@ def closed_forms(panels: dict[str, Panel]) -> dict[str, float]:
             leverage = 1.0 / 0.35
             collateral = leverage * growth(panel.collateral_index) * staked
             staked = collateral - (leverage - 1.0) * growth(panel.borrow_index)
-        if mode.startswith("pure_lending"):
+        if legs := configs().modes[mode].hedge.carry:
+            units = [legs[venue] * capital / float(panel.spot[0]) for venue in panel.venues]
+            found[mode] = capital - sum(hedge(panel, q, v) for v, q in enumerate(units))
+        elif mode.startswith("pure_lending"):
             found[mode] = capital * growth(panel.lending_index)
         elif capital == 100.0:
             found[mode] = capital * staked
@@ -229,12 +233,13 @@ def test_the_panels_give_the_closed_forms(datasets: dict[str, Dataset | DataErro
     for mode in MODES:
         config = configs().modes[mode]
         on_bybit: dict[str, object] = {"spot__venue": "bybit"} if config.buys_asset else {}
-        if config.is_hedged:
+        if config.hedge.ratio > 0:
             on_bybit |= {"hedge__venues": {"bybit": 1.0}}
         panels[mode] = panel_of(mode, datasets, **overrides, **on_bybit)
     expected = {
         "pure_lending": 104342.25754557,
         "pure_lending_eth": 101.53951404,
+        "funding_arbitrage": 99758.49696830,
         "btc_basis": 103902.14962672,
         "eth_basis": 102990.82736242,
         "eth_staking_only": 102.08082726,
