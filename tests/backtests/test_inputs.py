@@ -107,6 +107,17 @@ def test_parameters_follow_the_venues_in_the_order_of_the_panel(sample: Tree) ->
         assert getattr(parameters, field).tolist() == terms
 
 
+def test_the_legs_of_a_carry_share_its_margin_by_their_size() -> None:
+    """Signs stay with the legs; no spot is traded, so that every change of margin is a transfer."""
+    legs = {"okx": 0.3, "bybit": 0.5, "binance": -0.8}
+    mode_slice = slice_mode(CONFIGS, "funding_arbitrage", {"asset": "ETH", "hedge.carry": legs})
+    parameters = parameters_of(mode_slice)
+    assert parameters.carry.tolist() == [-0.8, 0.5, 0.3]
+    assert parameters.hedge_weights.tolist() == pytest.approx([0.5, 0.3125, 0.1875], rel=1e-15)
+    assert parameters.hedge_ratio == 0.0
+    assert parameters.margin_at_spot_venue == -1
+
+
 def test_what_a_mode_does_not_do_is_neutral_in_its_numbers() -> None:
     """No loan to value without staking, no fee without costs, no venue without a hedge."""
     plain = {name: parameters_of(slice_mode(CONFIGS, name)) for name in MODES}
@@ -114,7 +125,8 @@ def test_what_a_mode_does_not_do_is_neutral_in_its_numbers() -> None:
         "eth_leveraged", "usdt_market_neutral",
     }  # fmt: skip
     assert {name for name, p in plain.items() if len(p.hedge_weights)} == {
-        "btc_basis", "eth_basis", "usdt_market_neutral", "usdt_market_neutral_no_leverage",
+        "btc_basis", "eth_basis", "funding_arbitrage", "usdt_market_neutral",
+        "usdt_market_neutral_no_leverage",
     }  # fmt: skip
     assert {name: p.margin_at_spot_venue for name, p in plain.items() if p.hedge_ratio} == {
         "btc_basis": 0, "eth_basis": 1, "usdt_market_neutral": 1,

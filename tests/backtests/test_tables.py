@@ -1,5 +1,6 @@
 """The result tables: what a position and an event is called, and that both add up to the equity."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from basis_pipeline.backtests.backtest import run_backtest
 from basis_pipeline.backtests.checks import Finished
 from basis_pipeline.results.tables import encode
 from tests.backtests.by_hand import Floats
@@ -208,6 +210,23 @@ def test_a_short_is_paid_the_rate_on_what_it_held_and_a_long_pays_it(tree: Tree,
         own = funding[funding["venue"] == venue]
         np.testing.assert_allclose(by_hour(run, own, own["amount"]), due, rtol=1e-12, atol=1e-12)
         assert len(own) == np.count_nonzero(due)
+
+
+@pytest.mark.parametrize(("venue", "wick"), [("bybit", 1.0 / 2.6), ("binance", 1.6)])
+def test_a_liquidation_at_a_wick_is_named_on_both_sides(
+    sample: Tree, venue: str, wick: float
+) -> None:
+    """A low that the marks around it do not show ends a long, such a high a short."""
+    plain = sample.run("funding_arbitrage", "middle")
+    panel, sliced = plain.panel, plain.mode_slice
+    extremes = panel.perp_extreme.copy()
+    extremes[40, panel.venues.index(venue)] *= wick
+    struck = replace(panel, perp_extreme=extremes)
+    run = run_backtest(sliced, struck, sample.windows["middle"], 100_000.0)
+    events = run.frames["events"]
+    (found,) = events[events["kind"] == "liquidation"].itertuples()
+    assert (found.venue, found.reason) == (venue, "wick")
+    assert (found.quantity < 0.0) == (venue == "bybit")
 
 
 class Perpetual(NamedTuple):

@@ -190,6 +190,23 @@ def test_a_venue_that_is_out_stands_still_and_comes_back_to_the_worst_it_missed(
     assert np.array_equal(changed.perp_mark[42:], panel.perp_mark[42:])
 
 
+def test_a_long_is_shocked_at_its_low() -> None:
+    """A gap takes the low with it where the price falls, an outage ends at the lowest it missed."""
+    sliced, panel = case("funding_arbitrage")
+    short, long = panel.venues.index("binance"), panel.venues.index("bybit")
+    changed = shocked(panel, [shock({**OUTAGE, "venue": "bybit"})], sliced.mode)
+    assert changed.perp_extreme[42, long] == panel.perp_extreme[30:43, long].min()
+    for size in (-0.3, 0.3):
+        gap = {"shock": "price_gap", "at": 40, "size": size, "recovery_hours": None}
+        changed = shocked(panel, [shock(gap)], sliced.mode)
+        ratio = changed.perp_extreme / panel.perp_extreme
+        assert ratio[40, short] == pytest.approx(max(1.0, 1.0 + size), rel=1e-15)
+        assert ratio[40, long] == pytest.approx(min(1.0, 1.0 + size), rel=1e-15)
+        assert np.allclose(changed.perp_mark[40:] / panel.perp_mark[40:], 1.0 + size, rtol=1e-14)
+        mean = changed.perp_mark.mean(axis=1)
+        assert np.allclose(changed.spot, mean, rtol=1e-14)
+
+
 def test_borrowing_costs_more_for_its_hours_and_keeps_the_debt() -> None:
     """A year at 20 % more would grow the index by that; afterwards it grows as before."""
     sliced, panel = case("eth_leveraged")
