@@ -17,6 +17,7 @@ from basis_pipeline.market.fetch.http import Web
 from basis_pipeline.market.fetch.months import Month
 from basis_pipeline.market.fetch.series import SHOWN, Progress, Task, months_of
 from basis_pipeline.market.fetch.store import Store
+from basis_pipeline.verdict import count_of
 
 DAY = timedelta(days=1)
 PUBLISHED_AFTER = timedelta(days=3)  # a day's zip comes on the next day, mostly
@@ -175,9 +176,8 @@ class _ZipFetch:
             return
         self.store.count_revisions(file, len(differing))
         shown = "; ".join(f"{old!r}, now {new!r}" for old, new in differing[:SHOWN])
-        what = (
-            f"{self.archive.publisher} has changed {len(differing)} lines of {file.name}: {shown}"
-        )
+        count = count_of(len(differing), "line")
+        what = f"{self.archive.publisher} has changed {count} of {file.name}: {shown}"
         self._warn("FETCH-006", f"{what}; the new file is {kept}", file)
 
     def _replace_days(self, month: Month) -> None:
@@ -199,7 +199,8 @@ class _ZipFetch:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_bytes(file.read_bytes())
                 store.count_revisions(file, len(other))
-                lines = f"{len(other)} lines of {file.name}: {'; '.join(map(repr, other[:SHOWN]))}"
+                shown = "; ".join(map(repr, other[:SHOWN]))
+                lines = f"{count_of(len(other), 'line')} of {file.name}: {shown}"
                 what = f"{self.archive.publisher} gives otherwise in the zip of the month {lines}"
                 self._warn("FETCH-006", f"{what}; the day is kept as {kept}", file)
             store.forget(file)

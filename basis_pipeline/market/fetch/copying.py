@@ -6,8 +6,9 @@ from pathlib import Path
 
 from basis_pipeline.errors import FetchError
 from basis_pipeline.files import file_sha256, write_atomically
-from basis_pipeline.market.fetch.series import Progress, Task
+from basis_pipeline.market.fetch.series import SHOWN, Progress, Task
 from basis_pipeline.market.fetch.store import Store
+from basis_pipeline.verdict import count_of
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,7 +46,8 @@ def keep(
         write_atomically(kept, content)
         lines = _changed_lines(stored, content)
         store.count_revisions(file, len(lines))
-        what = f"{source} has changed {len(lines)} lines: {'; '.join(lines[:3])}; it is {kept}"
+        count, shown = count_of(len(lines), "line"), "; ".join(lines[:SHOWN])
+        what = f"{source} has changed {count}: {shown}; the new file is {kept}"
         progress.warnings.append(FetchError("FETCH-006", what, where=store.key(file)))
         return
     if stored != content:

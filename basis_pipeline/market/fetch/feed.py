@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
@@ -131,8 +132,9 @@ def fetch_feeds(
     groups = [list(group) for _, group in groupby(asked, lambda config: _address(config.source))]
 
     def fetch(group: list[DatasetConfig]) -> list[Fetched]:
-        session = _Session(settings, limits)
-        return [_fetch(config, session, request, advance) for config in group]
+        with ExitStack() as opened:
+            session = _Session(settings, limits, opened)
+            return [_fetch(config, session, request, advance) for config in group]
 
     with ThreadPoolExecutor(max(len(groups), 1), "fetch") as pool:
         results = {one.feed: one for done in pool.map(fetch, groups) for one in done}
@@ -173,6 +175,7 @@ class _Session:
 
     settings: Settings
     limits: FetchLimits
+    opened: ExitStack
     exchanges: dict[bool, Exchange] = field(default_factory=dict)
     chains: dict[int, Chain] = field(default_factory=dict)
 
@@ -185,17 +188,24 @@ class _Session:
                 if spot not in self.exchanges:
                     exchange = Exchange(source.exchange, source.url, self.limits, spot=spot)
                     self.exchanges[spot] = exchange
+                    self.opened.callback(exchange.api.session.close)
                 return ExchangeSeries(source, self.exchanges[spot], step)
             case EthereumRpc() as source:
                 return ChainSeries(source, self.chain(source), step)
             case DefiLlama() as source:
-                return YieldSeries(source, Web(source.url, self.limits))
+                return YieldSeries(source, self.web(source.url))
         raise TypeError(f"{config.name} has no series")
+
+    def web(self, url: str) -> Web:
+        """A host that is asked by HTTP, until the session ends."""
+        web = Web(url, self.limits)
+        self.opened.callback(web.client.close)
+        return web
 
     def chain(self, source: EthereumRpc) -> Chain:
         """The chain of a source."""
         if source.chain_id not in self.chains:
-            web = Web(self.endpoint(source), self.limits)
+            web = self.web(self.endpoint(source))
             self.chains[source.chain_id] = Chain(web, source.chain_id)
         return self.chains[source.chain_id]
 
@@ -240,7 +250,7 @@ def _fetch_by_kind(
 ) -> None:
     match config.source:
         case BinanceArchive() as source:
-            archive = Archive(source, Web(source.url, session.limits))
+            archive = Archive(source, session.web(source.url))
             fetch_archive(archive, store, task, progress)
         case CopiedFiles(path=path):
             fetch_files(path, store, task, progress)

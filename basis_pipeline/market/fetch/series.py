@@ -26,6 +26,7 @@ from basis_pipeline.market.fetch.rows import (
 )
 from basis_pipeline.market.fetch.store import Store
 from basis_pipeline.market.raw import feed_files, read_feed
+from basis_pipeline.verdict import count_of
 
 OVERLAP_ROWS = 24
 CHECKPOINT_SECONDS = 10.0  # a kill costs at most the answers of so long
@@ -264,6 +265,6 @@ class _MonthFetch:
 
 def listed(found: list[Revision] | list[Gap], name: str) -> str:
     """Count what was found, and write the first ones out."""
-    count = f"{len(found)} {name}{'s' if len(found) > 1 else ''}"
+    count = count_of(len(found), name)
     more = "; …" if len(found) > SHOWN else ""
     return f"{count}: {'; '.join(map(str, found[:SHOWN]))}{more}"

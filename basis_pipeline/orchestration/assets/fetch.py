@@ -96,7 +96,7 @@ def _fetch_asset(
         # ccxt is large, and no other run needs it.
         from basis_pipeline.market.fetch.feed import Request, fetch_feeds, open_revisions
 
-        window = context.partition_time_window if context.has_partition_key_range else None
+        window = None if is_whole else context.partition_time_window
         request = Request(
             now=datetime.now(UTC),
             since=window.start if window else None,

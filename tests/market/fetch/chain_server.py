@@ -125,7 +125,7 @@ class Node:
         function = SELECTORS.get(call["data"][:10], "")
         answers: dict[str, Callable[[str, int], bytes]] = {
             POOL: self._pool,
-            ORACLE: lambda _, __: encode(["uint256"], [2000 * 10**8]),
+            ORACLE: lambda _, __: encode(["uint256"], [10**8]),
             TOKEN: lambda _, __: encode(["uint8"], [6]),
             LST: lambda _, time: encode(["uint256"], [self._rate(time)]),
             A_TOKEN: lambda _, time: encode(["uint256"], [int(5e12 * self.grown(0.03, time))]),
