@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_ROWS = 50
+WAIVED_STATUS = "waived"  # evidence of a waived verdict: its status without the waiver
 DATASET = "dataset/"  # begins the asset of a verdict on a dataset
 Severity = Literal["ERROR", "WARN"]
 Value = float | int | str
@@ -29,6 +30,7 @@ class Status(StrEnum):
     FAIL = "FAIL"
     BLOCKED = "BLOCKED"  # not evaluated, because something it depends on failed
     NOT_RUN = "NOT RUN"  # never evaluated
+    WAIVED = "WAIVED"  # a person has accepted a warning or a failure, until a moment
     NOT_APPLICABLE = "N/A"  # there is nothing here that it could judge
 
 
@@ -36,6 +38,7 @@ WORST_FIRST = (
     Status.FAIL,
     Status.BLOCKED,
     Status.NOT_RUN,
+    Status.WAIVED,
     Status.WARN,
     Status.PASS,
     Status.NOT_APPLICABLE,
@@ -306,8 +309,13 @@ def tally(verdicts: Iterable[Verdict]) -> str:
 def failing(verdicts: Iterable[Verdict], *, strict: bool = False) -> list[Verdict]:
     """Return the verdicts that let nothing through: failed and blocked ones.
 
-    strict: a check that was never evaluated counts too. A warning never does: it is a true
-    statement about the data that a person has to weigh.
+    strict: a check that was never evaluated counts too, and so does a failure that is waived. A
+    warning never does: it is a true statement about the data that a person has to weigh.
     """
     stopping = {Status.FAIL, Status.BLOCKED} | ({Status.NOT_RUN} if strict else set())
-    return [verdict for verdict in verdicts if verdict.status in stopping]
+    return [
+        verdict
+        for verdict in verdicts
+        if verdict.status in stopping
+        or (strict and verdict.evidence.get(WAIVED_STATUS) == Status.FAIL)
+    ]

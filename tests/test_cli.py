@@ -306,6 +306,28 @@ def test_gates_can_be_narrowed_and_made_strict(results: Path) -> None:
     assert of_modes.returncode == 0, of_modes.stdout
 
 
+def test_a_gate_is_waived_until_a_moment(results: Path) -> None:
+    """By a person with a reason; it is counted apart, and the event log has it."""
+    command = ("gates", "--results-dir", results)
+    gates = json.loads(shell.call(*command, "--format", "json").stdout)["gates"]
+    warned = next(
+        f"{g['asset']}[{g['mode']}] {g['check']}"
+        for g in gates
+        if g["mode"] and g["status"] == "WARN"
+    )
+    terms = ("--by", "ann", "--reason", "known", "--results-dir", results)
+    done = shell.call("gates", "waive", warned, *terms, "--until", "2090-01-01")
+    assert done.returncode == 0, done.stderr
+    assert f"{warned}: WARN waived by ann until 2090-01-01 00:00 UTC" in done.stdout
+    document = json.loads(shell.call(*command, "--format", "json").stdout)
+    assert document["counts"]["WAIVED"] == 1
+    past = shell.call("gates", "waive", warned, *terms, "--until", "2020-01-01")
+    assert (past.returncode, past.stderr[:7]) == (2, "API-001")
+    events = shell.call("events", "--results-dir", results, "--type", "gate_waived")
+    assert "gate_waived" in events.stdout
+    (results / "waivers.jsonl").unlink()
+
+
 def test_events_explains_a_run(results: Path) -> None:
     """Found by type, category, mode, run and time; a table to read, JSON with everything."""
     command = ("events", "--results-dir", results)

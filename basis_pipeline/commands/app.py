@@ -33,7 +33,7 @@ carries a code that `basis errors` explains.
 """
 RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
 PANELS = {
-    RUN: (run, backtest, explain, gates, request),
+    RUN: (run, backtest, explain, request),
     RESEARCH: (sweep, stress, montecarlo, walk_forward),
     OPERATE: (signals, serve, health, control, halt, resume, events, errors),
 }
@@ -44,6 +44,7 @@ report = typer.Typer(help="Write the pages of recorded runs: tear sheets and com
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
+app.add_typer(gates, name="gates", rich_help_panel=RUN)
 app.add_typer(report, name="report", rich_help_panel=RUN)
 app.add_typer(accounts, name="accounts", rich_help_panel=OPERATE)
 app.add_typer(results, name="results", rich_help_panel=OPERATE)

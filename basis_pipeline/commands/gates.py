@@ -1,7 +1,7 @@
 """`basis gates`: the verdict of every gate, from the latest records."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,6 +23,8 @@ from basis_pipeline.commands.options import (
 from basis_pipeline.commands.run import launched
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.errors import CommandError, PlatformError
+from basis_pipeline.operations.waivers import read_waivers, waive, waived
+from basis_pipeline.times import parse_hour
 from basis_pipeline.verdict import (
     WORST_FIRST,
     Status,
@@ -40,20 +42,27 @@ if TYPE_CHECKING:
     from basis_pipeline.orchestration.launch import Launcher
     from basis_pipeline.settings import Settings
 
+History = Mapping[str, Sequence[Verdict]]
 PIPELINE = range(1, 4)  # phases whose gates the pipeline's own runs evaluate
+gates = typer.Typer()
 Form = Annotated[
     Literal["table", "json", "html"],
     typer.Option("--format", help="A table to read, or a document."),
 ]
 
 
-def gates(
+@gates.callback(invoke_without_command=True)
+def show(
+    context: typer.Context,
     phase: Annotated[
         str | None,
         typer.Option(help="A phase, or several as 1-3: " + ", ".join(map(str, PHASES)) + "."),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="A gate that was never evaluated fails too.")
+        bool,
+        typer.Option(
+            "--strict", help="A gate never evaluated, or waived after a failure, fails too."
+        ),
     ] = False,
     mode: Modes = None,
     form: Form = "table",
@@ -73,39 +82,76 @@ def gates(
     Phases: 1 environment and configuration, 2 data, 3 components and engine, 4 platform and
     interfaces, 6 scenarios: by mode and scenario set. Code and documents are checked by make lint.
 
-    PASS, WARN, FAIL; BLOCKED where something it depends on failed; NOT RUN where it was never
-    evaluated; N/A where there is nothing to judge. What one fault stops is one line. A study has
-    gates once it was run. A warning fails nothing. Exit code 1 when a gate is FAIL or BLOCKED.
+    PASS, WARN, FAIL; WAIVED where a person accepted a warning or a failure (basis gates waive);
+    BLOCKED where something it depends on failed; NOT RUN where it was never evaluated; N/A where
+    there is nothing to judge. What one fault stops is one line. A study has gates once it was run.
+    A warning fails nothing. Exit code 1 when a gate is FAIL or BLOCKED; with --strict also when one
+    was never evaluated, or is waived after a failure.
 
     --execute first runs the pipeline on the data of the environment; for phase 4 alone it only
     looks at the platform. Phase 6 is evaluated by the jobs of stress, montecarlo, sweep and
     walk-forward.
     """
+    if context.invoked_subcommand:
+        return
     settings, configs = settings_of(results_dir=results_dir), project_configs()
     phases, modes = _phases(phase), set(chosen(configs, mode) if mode else ())
     if execute:
         _execute(settings, chosen(configs, mode), phases)
+    recorded, history = _recorded(settings)
     found = [
         gate
-        for gate in _recorded(settings)
+        for gate in waived(recorded, read_waivers(settings))
         if gate.phase in phases and (not modes or not gate.mode or gate.mode in modes)
     ]
     if form == "table" and out is None:
         _show(found, screen.console(), strict=strict)
     else:
-        screen.deliver(_document(found, form, strict=strict, ui=ui), out)
+        screen.deliver(_document(found, history, form, strict=strict, ui=ui), out)
     if failing(found, strict=strict):
         raise typer.Exit(1)
 
 
-def _document(found: Sequence[Verdict], form: str, *, strict: bool, ui: str) -> str:
+@gates.command("waive")
+def waive_gate(
+    check: Annotated[
+        str, typer.Argument(help="A gate as `basis gates` names it, or its check alone.")
+    ],
+    by: Annotated[str, typer.Option(help="Who accepts it.")],
+    reason: Annotated[str, typer.Option(help="Why; it is stored and audited.")],
+    until: Annotated[str, typer.Option(help="The date or hour (UTC) from which it stands again.")],
+    results_dir: ResultsDir = None,
+) -> None:
+    """Accept a gate that is WARN or FAIL, until a moment: it is shown as WAIVED, never as PASS.
+
+    It lets no blocked backtest run, and a warning that fails later is not covered.
+
+    Example: basis gates waive beats_lending --by ann --reason "new mode" --until 2030-01-01
+    """
+    settings = settings_of(results_dir=results_dir)
+    at = parse_hour(until)
+    recorded, _ = _recorded(settings)
+    given = waive(settings, recorded, check, by=by, reason=reason, until=at)
+    end = f"{given.until:%Y-%m-%d %H:%M} UTC"
+    screen.echo(f"{given.gate}: {given.status.value} waived by {given.by} until {end}")
+
+
+def _document(
+    found: Sequence[Verdict], history: History, form: str, *, strict: bool, ui: str
+) -> str:
+    from basis_pipeline.config.control import load_control_limits
     from basis_pipeline.operations.gate_reports import gates_json
     from basis_pipeline.reports.gates import gates_html
     from basis_pipeline.reports.page import Provenance
+    from basis_pipeline.settings import config_directory
 
     match form:
         case "html":
-            return gates_html(found, Provenance.now(), strict=strict, ui=ui)
+            limits = load_control_limits(config_directory())
+            provenance = Provenance.now()
+            return gates_html(
+                found, provenance, strict=strict, ui=ui, history=history, control=limits
+            )
         case "json":
             return gates_json(found, strict=strict)
     return screen.on_paper(lambda paper: _show(found, paper, strict=strict))
@@ -132,8 +178,11 @@ def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> Non
         screen.echo_error(problem)
 
 
-def _recorded(settings: "Settings") -> list[Verdict]:
-    """Read the instance that the runs wrote; a place where nothing ran is not made into one."""
+def _recorded(settings: "Settings") -> tuple[list[Verdict], History]:
+    """Read the instance that the runs wrote; a place where nothing ran is not made into one.
+
+    Returns the gates, and the evaluations of those that are not passed by their names.
+    """
     home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     if not (home / "dagster.yaml").exists():
         raise _nothing_ran(home)
@@ -141,12 +190,13 @@ def _recorded(settings: "Settings") -> list[Verdict]:
         advance("reading the records")
         from basis_pipeline.orchestration.build import build_defs
         from basis_pipeline.orchestration.instance import opened_instance
-        from basis_pipeline.orchestration.records import all_gates
+        from basis_pipeline.orchestration.records import all_gates, evaluations
 
         with opened_instance(home) as instance:
             if not instance.get_runs_count():
                 raise _nothing_ran(home)
-            return all_gates(instance, build_defs())
+            found = all_gates(instance, build_defs())
+            return found, evaluations(instance, found)
 
 
 def _nothing_ran(home: Path) -> PlatformError:

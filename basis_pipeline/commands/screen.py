@@ -26,7 +26,14 @@ from basis_pipeline.verdict import WORST_FIRST, Verdict, input_warnings, tally
 
 PLAIN_WIDTH = 160  # where there is no terminal to ask
 DASH = "–"
-COLOURS = {"PASS": "green", "WARN": "yellow", "FAIL": "red", "BLOCKED": "red", "NOT RUN": "dim"}
+COLOURS = {
+    "PASS": "green",
+    "WARN": "yellow",
+    "FAIL": "red",
+    "WAIVED": "yellow",
+    "BLOCKED": "red",
+    "NOT RUN": "dim",
+}
 
 Advance = Callable[[str], None]
 

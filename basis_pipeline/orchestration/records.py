@@ -18,8 +18,10 @@ from basis_pipeline.orchestration.check_history import (
 )
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
 from basis_pipeline.orchestration.failures import TELLING, fault_of, reasons
-from basis_pipeline.orchestration.partitions import part_of_key
+from basis_pipeline.orchestration.partitions import Part, part_of_key
 from basis_pipeline.verdict import Status, Verdict
+
+EVALUATIONS = 60  # of a gate: more than one a night, over 30 nights
 
 
 def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Verdict]:
@@ -79,6 +81,26 @@ def input_gates(
     read = {dg.AssetKey(["dataset", name]) for name in names}
     gates = gates_of(instance, [spec for spec in data_checks if spec.asset_key in read])
     return [gate for gate in gates if gate.evaluated]
+
+
+def evaluations(
+    instance: DagsterInstance, gates: Iterable[Verdict], limit: int = EVALUATIONS
+) -> dict[str, list[Verdict]]:
+    """The last evaluations of the gates that are not passed, by name, the latest first."""
+    found = {}
+    for gate in gates:
+        if gate.status in (Status.WARN, Status.FAIL):
+            key = Part(gate.mode, gate.scenario_set).key if gate.mode else ""
+            check = dg.AssetCheckKey(dg.AssetKey.from_user_string(gate.asset), gate.check)
+            records = history_of(instance, check, limit, key or None)
+            found[gate.name] = [
+                verdict_of(record.event.get_dagster_event().asset_check_evaluation_data).at(
+                    evaluated_at=datetime.fromtimestamp(record.event.timestamp, UTC)
+                )
+                for record in records
+                if record.event is not None
+            ]
+    return found
 
 
 def _latest(spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None) -> Verdict:

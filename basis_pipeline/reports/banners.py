@@ -50,6 +50,9 @@ def banners(run: RunView, verdicts: Sequence[Verdict]) -> list[Banner]:
     if missing := with_status(verdicts, Status.BLOCKED, Status.NOT_RUN):
         title = f"{count_of(len(missing), 'gate')} not evaluated"
         found.append(Banner("warn", title, _messages(missing)))
+    if accepted := with_status(verdicts, Status.WAIVED):
+        title = f"{count_of(len(accepted), 'gate')} waived"
+        found.append(Banner("warn", title, _messages(accepted)))
     if warned := with_status(verdicts, Status.WARN):
         found.append(Banner("warn", count_of(len(warned), "warning"), _messages(warned)))
     return sorted(found, key=lambda banner: LEVELS.index(banner.level))
@@ -68,6 +71,8 @@ def stamp_of(run: RunView, verdicts: Sequence[Verdict]) -> tuple[str, str]:
         return "NOT JUDGED", "warn"
     if with_status(verdicts, Status.BLOCKED, Status.NOT_RUN):
         return "GATES NOT EVALUATED", "warn"
+    if with_status(verdicts, Status.WAIVED):
+        return "GATES WAIVED", "warn"
     warned = worst(verdicts) is Status.WARN
     return ("GATES WARN", "warn") if warned else ("ALL GATES PASS", "good")
 

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
+from basis_pipeline.config.control import ControlLimits
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.reports.banners import in_order, with_status
+from basis_pipeline.reports.gate_tables import History, gate_tables, measured
 from basis_pipeline.reports.page import Provenance, render, write_page
 from basis_pipeline.verdict import (
     WORST_FIRST,
@@ -49,13 +52,22 @@ def write_gates_page(
     *,
     strict: bool = False,
     ui: str = "",
+    history: History = MappingProxyType({}),
+    control: ControlLimits | None = None,
 ) -> Path:
     """Write the page of all gates; RS-001 when it cannot be written."""
-    return write_page(page, gates_html(verdicts, provenance, strict=strict, ui=ui))
+    html = gates_html(verdicts, provenance, strict=strict, ui=ui, history=history, control=control)
+    return write_page(page, html)
 
 
 def gates_html(
-    verdicts: Sequence[Verdict], provenance: Provenance, *, strict: bool = False, ui: str = ""
+    verdicts: Sequence[Verdict],
+    provenance: Provenance,
+    *,
+    strict: bool = False,
+    ui: str = "",
+    history: History = MappingProxyType({}),
+    control: ControlLimits | None = None,
 ) -> str:
     """Return the page of all gates.
 
@@ -66,6 +78,8 @@ def gates_html(
     ----------
     strict: whether a gate that was never evaluated fails.
     ui: address of the Dagster UI, where each gate's history is; without one there are no links.
+    history: evaluations of the gates that are not passed, by name, the latest first.
+    control: the limits of emergency control.
     """
     dated = [verdict.evaluated_at for verdict in verdicts if verdict.evaluated_at]
     phases = by_phase(verdicts)
@@ -81,6 +95,7 @@ def gates_html(
         overview=[(phase_name(n), worst(part), counts(part)) for n, part in phases.items()],
         faults=faults(failing(verdicts, strict=strict)),
         warnings=with_status(verdicts, Status.WARN),
+        tables=gate_tables(verdicts, history, control),
         phases={phase_name(n): _by_asset(part) for n, part in phases.items()},
         matrix=_matrix([verdict for verdict in verdicts if verdict.mode]),
         evidence=_evidence,
@@ -154,12 +169,3 @@ def _evidence(verdict: Verdict) -> Mapping[str, str]:
     if verdict.evaluated_at:
         facts["evaluated"] = f"{verdict.evaluated_at:{_SECONDS}}"
     return facts | ({"run": verdict.run_id[:8]} if verdict.run_id else {})
-
-
-def measured(verdict: Verdict) -> dict[str, str]:
-    """Return the figure of a verdict, its limit, and how far apart they are, with their unit."""
-    facts = {"measured": verdict.measured_text, "limit": verdict.limit_text}
-    if verdict.measured is not None and verdict.limit is not None:
-        name = "headroom" if verdict.passed else "beyond by"
-        facts[name] = amount(abs(verdict.measured - verdict.limit), verdict.unit)
-    return {name: text for name, text in facts.items() if text}

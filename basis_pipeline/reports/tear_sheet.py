@@ -11,7 +11,7 @@ from basis_pipeline.reports.banners import banners, in_order, stamp_of
 from basis_pipeline.reports.chart import Chart
 from basis_pipeline.reports.downloads import downloads
 from basis_pipeline.reports.explanation import Explanation
-from basis_pipeline.reports.gates import measured
+from basis_pipeline.reports.gate_tables import measured
 from basis_pipeline.reports.page import Page, Provenance, Section, write_page
 from basis_pipeline.reports.returns import explained_ratios, returns_parts
 from basis_pipeline.reports.risk_charts import risk_charts

@@ -51,6 +51,8 @@ class EventType(StrEnum):
     DATA_READ = "data_read", Category.AUDIT
     # gate, verdict, evidence, figures
     GATE_VERDICT = "gate_verdict", Category.AUDIT
+    # gate, status, by, reason, at, until
+    GATE_WAIVED = "gate_waived", Category.AUDIT, Level.WARNING
     # options, assets, tags
     RUN_REQUESTED = "run_requested", Category.AUDIT
     RUN_STARTED = "run_started", Category.AUDIT

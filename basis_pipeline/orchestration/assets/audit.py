@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from basis_pipeline.config import Configs
+from basis_pipeline.config.control import load_control_limits
 from basis_pipeline.errors import BasisError, DataError
 from basis_pipeline.market.audit import (
     FeedAudit,
@@ -15,17 +16,19 @@ from basis_pipeline.market.audit import (
     worst_first,
 )
 from basis_pipeline.operations.control import require_open
+from basis_pipeline.operations.waivers import read_waivers, waived
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.metadata import table
-from basis_pipeline.orchestration.records import gates_of_all
+from basis_pipeline.orchestration.records import evaluations, gates_of_all
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.reports.data_audit import write_data_audit
 from basis_pipeline.reports.gates import write_gates_page
 from basis_pipeline.reports.page import Provenance
+from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import counts, failing
 
 DATA_AUDIT = dg.AssetKey(["report", "data_audit"])
@@ -122,11 +125,18 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
     )
     def gates(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult[None]:
         """Write the page from the records as they stand."""
-        verdicts = gates_of_all(context.instance, checks)
+        recorded = gates_of_all(context.instance, checks)
         with coded_failures():
             require_open(options.settings, "report/gates")
             provenance = Provenance.now(context.run.run_id, options.settings.environment)
-            page = write_gates_page(options.reports / "gates.html", verdicts, provenance)
+            verdicts = waived(recorded, read_waivers(options.settings))
+            page = write_gates_page(
+                options.reports / "gates.html",
+                verdicts,
+                provenance,
+                history=evaluations(context.instance, recorded),
+                control=load_control_limits(config_directory()),
+            )
         return dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.path(page),

@@ -8,6 +8,7 @@ import pandas as pd
 from basis_pipeline.backtests.ingest import inputs_of
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.operations.control import require_open
+from basis_pipeline.operations.waivers import read_waivers, waived
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
@@ -77,7 +78,8 @@ def _tear_sheet(
             page, run = options.reports / f"{mode}.html", options.runs / result.run_id
             read = inputs_of(options.configs, options.slice(mode))
             inputs = input_gates(context.instance, data_checks, read)
-            write_tear_sheet(page, run, provenance, [*_shown(verdicts), *inputs])
+            shown = waived([*_shown(verdicts), *inputs], read_waivers(options.settings))
+            write_tear_sheet(page, run, provenance, shown)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.run_id),
             metadata={
@@ -122,7 +124,11 @@ def _comparison(
         with coded_failures():
             require_open(options.settings, "report/comparison")
             results = _comparable(context.instance, options, modes)
-            gates = {r.mode: gates_of(context.instance, mode_checks, r.mode) for r in results}
+            accepted = read_waivers(options.settings)
+            gates = {
+                r.mode: waived(gates_of(context.instance, mode_checks, r.mode), accepted)
+                for r in results
+            }
             entries = [Entry(r, _shown(gates[r.mode]), f"{r.mode}.html") for r in results]
             provenance = Provenance.now(context.run.run_id, options.settings.environment)
             page = write_comparison(options.reports / "comparison.html", entries, provenance)
