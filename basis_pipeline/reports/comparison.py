@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from basis_pipeline.reports.banners import REPAIRED_LIMIT, Banner, stamp_of, with_status
 from basis_pipeline.reports.chart import DAILY, Chart, Row, bars, horizontal_bars, line, over_time
 from basis_pipeline.reports.differences import differences
+from basis_pipeline.reports.mixes import together
 from basis_pipeline.reports.page import Page, Provenance, Section, write_page
 from basis_pipeline.reports.plot_theme import SERIES, css, nth
 from basis_pipeline.reports.run_charts import NETTED
@@ -19,7 +20,7 @@ from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.sampling import days
 from basis_pipeline.reports.table import Cells, Link, Table, Term
 from basis_pipeline.results import metrics
-from basis_pipeline.results.definitions import FIGURES, amount, percent
+from basis_pipeline.results.definitions import DASH, FIGURES, amount, percent
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Status, Verdict
@@ -113,6 +114,7 @@ def comparison_html(
             "defined for the run.",
         ),
         Section("Growth", [_growth_chart(entries, names)]),
+        *together([entry.run for entry in entries], names),
         Section("Components", [_parts_chart(entries, names), *_parts_tables(entries, names)]),
         *([Section("Effect of the differences", effect)] if reference else []),
         *([Section("Benchmarks", [against])] if against.rows else []),
@@ -194,22 +196,41 @@ def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
 
 
 def _leaderboard(entries: Sequence[Entry], names: Sequence[str], rank_by: str) -> Table:
-    rows: list[Cells] = []
-    for rank, place in enumerate(ranking(entries, rank_by), start=1):
+    ranked: list[tuple[float | None, Cells]] = []
+    for place in ranking(entries, rank_by):
         entry, summary = entries[place], entries[place].result.summary
         word, level = stamp_of(entry.run, entry.gates)
         checks = [v.check for v in with_status(entry.gates, Status.FAIL, Status.WARN)]
         figures = [entry.run.written(name, summary.get(name)) for name in SHOWN]
         stamp = ": ".join(filter(None, (word, ", ".join(checks))))
-        run = (str(rank), Link(names[place], entry.link), entry.run.currency, MARKS[level], stamp)
-        rows.append(
-            (*run, percent(entry.over_lending), *figures, percent(entry.run.repaired_share, 1))
-        )
+        run = (Link(names[place], entry.link), entry.run.currency, MARKS[level], stamp)
+        repaired_share = percent(entry.run.repaired_share, 1)
+        cells: Cells = (*run, percent(entry.over_lending), *figures, repaired_share)
+        ranked.append((summary.get(rank_by), cells))
+    ranked += _lending_rows(entries, rank_by)
+    better = FIGURES[rank_by].better
+    ranked.sort(key=lambda row: (row[0] is None, -better * (row[0] or 0.0)))
+    rows: list[Cells] = [(str(rank), *cells) for rank, (_, cells) in enumerate(ranked, start=1)]
     repaired = Term(">Repaired", "Share of the hours with an input that was repaired.")
     figures_titles = (Term(f">{FIGURES[n].label}", FIGURES[n].description) for n in SHOWN)
     over = Term(">Over lending", "Return less that of plain lending in the run's share class.")
     titles: Cells = ("#", "run", "in", "verdict", "~gates", over, *figures_titles, repaired)
     return Table(titles, rows, "Leaderboard")
+
+
+def _lending_rows(entries: Sequence[Entry], rank_by: str) -> list[tuple[float | None, Cells]]:
+    """Return plain lending of each share class among the runs: its figures, in their columns."""
+    rows: dict[str, tuple[float | None, Cells]] = {}
+    for run in (entry.run for entry in entries):
+        growth = run.benchmarks.get(LENDING)
+        if growth is None or run.currency in rows:
+            continue
+        found = {**run.figures_of(growth), "closed_equity": float(run.benchmark_equity(growth)[-1])}
+        figures = (run.written(n, found[n]) if n in found else DASH for n in SHOWN)
+        name = Term("plain lending", f"The same money lent in {run.currency}: the benchmark.")
+        cells: Cells = (name, run.currency, "N/A", "benchmark", percent(0.0), *figures, DASH)
+        rows[run.currency] = (found.get(rank_by), cells)
+    return list(rows.values())
 
 
 def _parts_tables(entries: Sequence[Entry], names: Sequence[str]) -> list[Table]:
