@@ -168,7 +168,7 @@ class _Value(NamedTuple):
 
 
 def project_root() -> Path:
-    """Directory that holds `configs/`: this package's checkout, else the nearest above the caller.
+    """Directory that holds `configs/`: the nearest above the caller, else this package's checkout.
 
     Raises
     ------
@@ -176,14 +176,14 @@ def project_root() -> Path:
     """
     cwd = Path.cwd()
     checkout = Path(__file__).resolve().parent.parent
-    for candidate in (checkout, cwd, *cwd.parents):
+    for candidate in (cwd, *cwd.parents, checkout):
         if (candidate / "configs" / "modes").is_dir():
             return candidate
     raise ConfigError(
         "CONFIG-003",
         "no directory with configs/modes was found",
-        where=f"{checkout}, then {cwd} and above",
-        action="run the command inside a checkout of the project",
+        where=f"{cwd} and above, then {checkout}",
+        action="run the command inside a project; `basis init` makes one",
     )
 
 

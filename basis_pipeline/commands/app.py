@@ -16,6 +16,7 @@ from basis_pipeline.commands.explain import explain
 from basis_pipeline.commands.fetch import fetch
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
+from basis_pipeline.commands.init import init
 from basis_pipeline.commands.report import compare, tear_sheet
 from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
@@ -33,7 +34,7 @@ carries a code that `basis errors` explains.
 """
 RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
 PANELS = {
-    RUN: (run, backtest, explain, request),
+    RUN: (init, run, backtest, explain, request),
     RESEARCH: (sweep, stress, montecarlo, walk_forward),
     OPERATE: (signals, serve, health, control, halt, resume, events, errors),
 }

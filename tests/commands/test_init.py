@@ -1,0 +1,60 @@
+"""`basis init`: a project of one's own, in which the commands work."""
+
+from pathlib import Path
+
+import pytest
+
+from basis_pipeline.config import load_configs, slice_mode
+from basis_pipeline.market.sample import write_sample
+from tests import shell
+
+BASIS = "basis_pipeline"
+
+
+def test_a_project_holds_what_its_modes_need_and_runs(tmp_path: Path) -> None:
+    """Its own configuration is used inside it: nothing of the checkout's modes is left."""
+    project = tmp_path / "mine"
+    made = shell.run(BASIS, "init", project, "--mode", "sol_basis")
+    assert made.returncode == 0, made.stderr
+    configs = load_configs(project / "configs")
+    assert list(configs.modes) == ["sol_basis"]
+    assert not configs.broken
+    slice_mode(configs, "sol_basis")
+    assert "modes: {}" in (project / "configs/control/limits.yaml").read_text()
+    write_sample(project / "data", days=60)
+    env = {**shell.clean(), "PYTHONPATH": str(shell.ROOT)}
+    window = ("--start", "2024-01-05", "--end", "2024-01-20")
+    ran = shell.run(BASIS, "backtest", "sol_basis", "--out", "mine", *window, env=env, cwd=project)
+    assert ran.returncode == 0, ran.stderr
+    assert (project / "mine" / "summary.json").exists()
+    below = project / "data"
+    other = shell.run(BASIS, "backtest", "btc_basis", "--out", "b", *window, env=env, cwd=below)
+    assert other.returncode == 2
+    assert "there is no mode 'btc_basis'" in other.stderr
+
+
+def test_by_default_it_has_the_carry_modes(tmp_path: Path) -> None:
+    """Both default modes can be sliced from what was written."""
+    assert shell.call("init", tmp_path / "mine").returncode == 0
+    configs = load_configs(tmp_path / "mine" / "configs")
+    assert list(configs.modes) == ["funding_arbitrage", "sol_basis"]
+    for mode in configs.modes:
+        slice_mode(configs, mode)
+
+
+@pytest.mark.parametrize("name", ["modes.yaml", ".env"])
+def test_nothing_is_written_over(tmp_path: Path, name: str) -> None:
+    """A directory that holds anything at all is left as it is."""
+    (tmp_path / name).write_text("mine")
+    refused = shell.call("init", tmp_path)
+    assert refused.returncode == 2
+    assert "API-001" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_an_unknown_mode_writes_nothing(tmp_path: Path) -> None:
+    """The message lists the modes there are."""
+    unknown = shell.call("init", tmp_path / "mine", "--mode", "doge_basis")
+    assert unknown.returncode == 2
+    assert "sol_basis" in unknown.stderr
+    assert not (tmp_path / "mine").exists()
