@@ -7,7 +7,7 @@ INSTANCE := from basis_pipeline.settings import dagster_home, load_settings; pri
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 
 .DEFAULT_GOAL := help
-.PHONY: help run ui test coverage lint format bench lock clean
+.PHONY: help run ui up down test coverage lint format bench lock clean
 
 help: ## show these lines
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf 'make %-8s %s\n' "$$name" "$$what"; done
@@ -37,6 +37,12 @@ run: $(READY) ## backtest every mode on sample data, or on $BASIS_DATA_DIR
 ui: $(READY) ## open the Dagster UI on what the runs recorded, at http://localhost:$PORT (3000)
 	@DAGSTER_HOME="$$($(BIN)/python -c '$(INSTANCE)')" && export DAGSTER_HOME && \
 		VIRTUAL_ENV="$(abspath $(VENV))" PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dg dev --port $(PORT)
+
+up: $(READY) ## start web interface, daemon, API and dashboard, and wait until they work
+	@$(BIN)/basis platform start
+
+down: $(READY) ## stop them
+	@$(BIN)/basis platform stop
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest -n auto --maxprocesses 8

@@ -345,6 +345,9 @@ _ENTRIES = (
     ("PLATFORM-004", _W, "alerts", "an alert cannot be delivered to the webhook",
      "a receiver that is down, slow or answers an error, or a misspelt BASIS_ALERT_WEBHOOK_URL",
      "see the receiver; the alert stands in the event log: basis events --type alert"),
+    ("PLATFORM-005", _E, "platform", "a process of the platform does not start or does not end",
+     "a port that another program holds, or a program that is not installed",
+     "see the end of its log in the message; free the port, or name another one"),
 )
 # fmt: on
 

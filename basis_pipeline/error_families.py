@@ -76,11 +76,5 @@ FAMILIES: dict[str, Family] = {
     ),
     "EVENT": Family(8, 4, "the audit log"),
     "API": Family(10, 4, "commands and the HTTP API"),
-    "PLATFORM": Family(
-        5,
-        4,
-        "the Dagster instance",
-        "daemon, sensors and schedules are processes of Dagster, which reports their failures "
-        "itself",
-    ),
+    "PLATFORM": Family(5, 4, "the Dagster instance and the platform's processes"),
 }

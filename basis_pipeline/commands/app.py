@@ -17,6 +17,7 @@ from basis_pipeline.commands.fetch import fetch
 from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
 from basis_pipeline.commands.init import init
+from basis_pipeline.commands.platform import platform
 from basis_pipeline.commands.report import compare, tear_sheet
 from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
@@ -49,6 +50,7 @@ app.add_typer(gates, name="gates", rich_help_panel=RUN)
 app.add_typer(report, name="report", rich_help_panel=RUN)
 app.add_typer(accounts, name="accounts", rich_help_panel=OPERATE)
 app.add_typer(results, name="results", rich_help_panel=OPERATE)
+app.add_typer(platform, name="platform", rich_help_panel=OPERATE)
 app.add_typer(data, name="data", rich_help_panel=DATA)
 data.command()(sample)
 data.command()(audit)

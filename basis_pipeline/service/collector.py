@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from basis_pipeline.config import Configs
 from basis_pipeline.config.current import current_configs
-from basis_pipeline.errors import BasisError, EventError
+from basis_pipeline.errors import BasisError, EventError, PlatformError
 from basis_pipeline.operations.audit_log import EventType, log_directory, read_events
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.model import InstanceMetrics
@@ -120,6 +120,7 @@ def _of_the_instance(
         return InstanceMetrics()
     from dagster import DagsterRunStatus, RunsFilter
 
+    from basis_pipeline.orchestration.build import build_defs
     from basis_pipeline.orchestration.instance import opened_instance
     from basis_pipeline.orchestration.instance_metrics import instance_metrics
     from basis_pipeline.orchestration.records import all_gates
@@ -131,24 +132,20 @@ def _of_the_instance(
                 for status in DagsterRunStatus
             }
             if sum(found["runs"].values()):
-                gates = all_gates(instance, _definitions(configs))
+                if not _built or _built[0][0] is not configs:  # built anew for other files
+                    _built[:] = [(configs, build_defs())]
+                gates = all_gates(instance, _built[0][1])
                 found["gates"] = _with_yesterday(settings, gates)
             found["steps"] = _steps(instance)
             return instance_metrics(instance, configs.datasets.values(), 1)
     except BasisError as error:
         return InstanceMetrics(fault=error)
+    except Exception as error:  # noqa: BLE001 - health says what it is, and shows the rest
+        what = f"the Dagster instance cannot be read: {type(error).__name__}: {error}"
+        return InstanceMetrics(fault=PlatformError("PLATFORM-001", what, where=str(home)))
 
 
 _built: list[tuple[Configs, "dg.Definitions"]] = []
-
-
-def _definitions(configs: Configs) -> "dg.Definitions":
-    """Return the graph of a configuration; it is built anew only for another one."""
-    if not _built or _built[0][0] is not configs:
-        from basis_pipeline.orchestration.build import build_defs
-
-        _built[:] = [(configs, build_defs())]
-    return _built[0][1]
 
 
 def _with_yesterday(settings: Settings, gates: Sequence[Verdict]) -> list[dict[str, Any]]:

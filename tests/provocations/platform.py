@@ -1,6 +1,7 @@
 """Failures of commands and of the Dagster instance; commands are run as a person runs them."""
 
 import os
+import socket
 from pathlib import Path
 
 import dagster as dg
@@ -53,6 +54,14 @@ def no_browser(place: Path) -> None:
         os.environ["PATH"] = path
 
 
+def port_in_use(place: Path) -> str:
+    """A start while another program listens on the port of the web interface."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        words = ("platform", "start", "--web-port", port, "--results-dir", str(place / "results"))
+        return command(*words)
+
+
 PROVOCATIONS = {
     "API-001": lambda _: command("errors", "DATA-099"),
     "API-002": sample_in_the_way,
@@ -60,4 +69,5 @@ PROVOCATIONS = {
     "PLATFORM-001": instance_in_the_way,
     "PLATFORM-002": lambda place: command("gates", "--results-dir", str(place / "nothing")),
     "PLATFORM-003": damaged_value,
+    "PLATFORM-005": port_in_use,
 }
