@@ -45,7 +45,7 @@ def fetch(
     comes back different is reported and kept beside the stored one. What was fetched before a
     failure stays, and the next fetch goes on from there. Exit code 1 when a feed failed.
 
-    Example: basis data fetch binance_btcusdt_perp --since 2024-06-01
+    Example: basis data fetch binance_btcusdt_perp --since 2024-06-01 --data-dir data/own --dry-run
     """
     from basis_pipeline.market.fetch.feed import Request, fetch_feeds, plan, require_sources
     from basis_pipeline.operations.control import require_open
