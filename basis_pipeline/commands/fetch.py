@@ -16,6 +16,9 @@ from basis_pipeline.verdict import Status
 if TYPE_CHECKING:
     from basis_pipeline.market.fetch.feed import Fetched
 
+# A settlement of the last hour may be stamped some milliseconds after it.
+LATE = timedelta(minutes=1)
+
 
 def fetch(
     feeds: Annotated[
@@ -56,7 +59,7 @@ def fetch(
     request = Request(
         now=datetime.now(UTC),
         since=parse_hour(since) if since else None,
-        until=parse_hour(until) + timedelta(milliseconds=1) if until else None,
+        until=parse_hour(until) + LATE if until else None,
         verify=verify,
         accept=accept_revisions,
     )

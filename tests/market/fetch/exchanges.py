@@ -51,7 +51,8 @@ class Exchanges:
         return Answer(route(asked)) if route else NOT_FOUND
 
     def _of(self, venue: str) -> list[Market]:
-        return sorted(market for market in self.quotes.bars if market.venue == venue)
+        every = self.quotes.bars.keys() | self.quotes.funding.keys()
+        return sorted(market for market in every if market.venue == venue)
 
     def _market(self, venue: str, name: str, *, perpetual: bool) -> Market:
         return next(
