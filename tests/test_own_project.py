@@ -25,6 +25,7 @@ MODES = ("sol_basis", "funding_arbitrage")
 SINCE, UNTIL = "2024-01-01", "2024-02-06"
 WINDOW = ("--start", "2024-01-03", "--end", UNTIL)
 # An outage of the exchange is waited for a moment, not for minutes.
+BYBIT_BARS = "/v5/market/kline"
 SHORT = {"attempts": 2, "first_wait_seconds": 0.01, "longest_wait_seconds": 0.02}
 
 
@@ -79,8 +80,8 @@ def test_four_commands_from_nothing_and_an_outage_in_the_middle(
     desk: Desk, sample: Path, tmp_path: Path
 ) -> None:
     """What failed is fetched again; gaps are named; both modes are as on the files themselves."""
-    desk.server.fail(Fault(path="klines"), Fault(path="klines"))
-    desk.server.fail(Fault(status=503, path="klines"), times=2)
+    desk.server.fail(Fault(path=BYBIT_BARS))
+    desk.server.fail(Fault(status=503, path=BYBIT_BARS), times=2)
     first = desk.basis("data", "fetch", "--until", UNTIL)
     assert first.returncode == 1
     assert "FETCH-002" in first.stderr
