@@ -13,6 +13,7 @@ from basis_pipeline.config.automation import FetchLimits
 from basis_pipeline.config.source import Ccxt
 from basis_pipeline.errors import FetchError
 from basis_pipeline.market.fetch.attempts import Host, Unavailable, retry_after
+from basis_pipeline.market.fetch.http import is_passing
 from basis_pipeline.market.fetch.rows import Rows
 
 BARS = ("open", "high", "low", "close", "volume")
@@ -78,8 +79,8 @@ class Exchange:
             except (ccxt.BadResponse, RequestException, ValueError, KeyError, TypeError) as error:
                 raise Unavailable(_reason(error), damaged=True) from None
             except ccxt.BaseError as error:
-                if isinstance(error.__cause__, RequestException) and not _is_answered(error):
-                    raise Unavailable(_reason(error), damaged=True) from None
+                if _is_outage(error):
+                    raise Unavailable(_reason(error)) from None
                 message = f"{self.api.id}: {_reason(error)}"
                 raise FetchError("FETCH-003", message, where=what) from None
             if self.api.last_json_response is None:
@@ -201,9 +202,12 @@ def _moved(urls: Any, base: str) -> Any:
     return base.rstrip("/") + urlsplit(urls).path if isinstance(urls, str) else urls
 
 
-def _is_answered(error: ccxt.BaseError) -> bool:
-    """Whether the exchange answered with an error of its own: a status, and a whole body."""
-    return getattr(error.__cause__, "response", None) is not None
+def _is_outage(error: BaseException) -> bool:
+    """Whether an error is about the host: what ccxt makes of a status depends on the exchange."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, RequestException):
+        return cause.response is None or is_passing(cause.response.status_code)
+    return cause is not None and _is_outage(cause)
 
 
 def _reason(error: Exception) -> str:

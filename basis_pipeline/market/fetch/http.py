@@ -106,9 +106,14 @@ class Web:
             raise Unavailable(reason, damaged=True)
 
 
+def is_passing(status: int) -> bool:
+    """Whether another attempt may be answered otherwise."""
+    return status in PASSING or status >= 500
+
+
 def _require_success(answer: httpx.Response, where: str) -> None:
     status = answer.status_code
-    if status in PASSING or status >= 500:
+    if is_passing(status):
         wait = retry_after(answer.headers.get("Retry-After"))
         raise Unavailable(f"answered {status}", retry_after=wait)
     if not answer.is_success:

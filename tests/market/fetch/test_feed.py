@@ -14,6 +14,7 @@ from tests.market.fetch.conftest import Binance
 from tests.market.fetch.exchanges import exchanges
 from tests.market.fetch.feeds import LIMITS, bars, feed, fetch, settings_in
 from tests.market.fetch.quotes import Market, Quotes
+from tests.market.fetch.server import Fault
 
 
 @pytest.mark.parametrize(
@@ -118,3 +119,17 @@ def test_a_plan_asks_nobody(binance: Binance, tmp_path: Path) -> None:
     assert binance.server.asked == []
     fetch(tmp_path, config, binance.clock)
     assert plan(config, settings, request) == ["2024-02"]
+
+
+def test_an_outage_is_one_whatever_ccxt_makes_of_it(tmp_path: Path) -> None:
+    """Of a status of 503 with a body of JSON ccxt makes an error of the exchange, for some."""
+    quotes, clock = Quotes(), MarketClock.at("2024-02-03T05:30")
+    quotes.make(Market("bybit", "SOL", "USDT", "USDT"), "2024-01-01", "2024-02-20", 90.0)
+    with exchanges(quotes, clock) as server:
+        perp = bars(server.url, exchange="bybit", symbol="SOL/USDT:USDT", since="2024-02-01")
+        server.fail(Fault(status=503, path="kline"))
+        assert fetch(tmp_path, perp, clock).error is None
+        server.fail(Fault(status=503, path="kline"), times=LIMITS.attempts)
+        error = fetch(tmp_path, perp, clock).error
+    assert error is not None
+    assert error.code == "FETCH-002"
