@@ -209,14 +209,17 @@ def _pool_share(run: Finished) -> Found:
         return None, "the mode states no gates.max_pool_share", {}, NOTHING
     panel, held = run.panel, run.result.frames["positions"]
     protocol = mode.lending.protocol
-    # A scaled balance's share of its pool.
-    per_unit = {
-        f"{protocol}:aToken:a{mode.lending.token}": panel.lending_index / panel.pool_supplied,
-        f"{protocol}:aToken:a{mode.staking.lst}": panel.collateral_index / panel.pool_collateral,
-        f"{protocol}:debtToken:debt{run.mode_slice.debt_token}": panel.borrow_index
-        / panel.pool_borrowed,
+    debt = run.mode_slice.debt_token
+    # Index of a scaled balance, and its pool.
+    pools = {
+        f"{protocol}:aToken:a{mode.lending.token}": (panel.lending_index, panel.pool_supplied),
+        f"{protocol}:aToken:a{mode.staking.lst}": (panel.collateral_index, panel.pool_collateral),
+        f"{protocol}:debtToken:debt{debt}": (panel.borrow_index, panel.pool_borrowed),
     }
-    shares = {key: held[key].to_numpy() * unit for key, unit in per_unit.items() if key in held}
+    pools = {key: pool for key, pool in pools.items() if key in held}
+    if not all((total > 0.0).all() for _, total in pools.values()):
+        return None, "the rates files do not state the totals of the pools", {}, NOTHING
+    shares = {key: held[key].to_numpy() * (i / total) for key, (i, total) in pools.items()}
     if not shares:
         return None, "the mode neither supplies nor borrows", {}, NOTHING
     worst = max(shares, key=lambda key: float(shares[key].max()))

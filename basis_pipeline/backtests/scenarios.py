@@ -112,9 +112,9 @@ class Study:
 
     def _altered(self, panel: Panel, mode_slice: ModeSlice, chosen: Point) -> Panel:
         if chosen.path is not None and self.scenarios.bootstrap is not None:
-            panel = bootstrapped(panel, self.scenarios.bootstrap, chosen.path, mode_slice.mode)
+            panel = bootstrapped(panel, self.scenarios.bootstrap, chosen.path, mode_slice)
         shocks = (self.scenarios.markets or {}).get(chosen.market or "", ())
-        return shocked(panel, shocks, mode_slice.mode)
+        return shocked(panel, shocks, mode_slice)
 
     def _prepared(self, chosen: Point) -> Prepared:
         """What the group of a point shares; kept for the next batch, the latest few alone."""

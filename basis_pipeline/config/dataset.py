@@ -274,18 +274,22 @@ class DatasetConfig(StrictModel):
                 raise ValueError(f"repair.{policy} is not a repair of {self.kind}")
         if self.is_document != (self.timestamp is None) or self.is_document == bool(self.columns):
             raise ValueError("timestamp and columns are given for CSV feeds, and only for them")
-        wanted = _CANONICAL.get(self.kind, ())
+        wanted, others = REQUIRED.get(self.kind, ()), OPTIONAL.get(self.kind, ())
         if self.kind is Kind.REWARDS and "tokens_total" in self.value_columns:
-            wanted = REWARD_TOTALS
+            wanted, others = REWARD_TOTALS, ("stated_per_unit",)
         if self.payout_delay_days and self.kind is not Kind.REWARDS:
             raise ValueError(f"payout_delay_days is a key of rewards, not of {self.kind}")
-        if set(wanted) != set(self.value_columns) or len(self.columns) != len(wanted):
-            raise ValueError(f"columns of {self.kind} must map to {', '.join(wanted) or 'none'}")
+        given = set(self.value_columns)
+        if len(given) < len(self.columns) or not set(wanted) <= given <= {*wanted, *others}:
+            may = f", and may to {', '.join(others)}" if others else ""
+            must = ", ".join(wanted) or "none"
+            raise ValueError(f"columns of {self.kind} must map to {must}{may}, each once")
         named = {bounds.column for bounds in self.outliers}
         named |= {self.agreement.column} if self.agreement else set()
-        if not self.is_document and not named <= set(wanted):
+        if not self.is_document and not named <= given:
             raise ValueError("outliers and agreement name canonical columns")
-        limited = {*wanted, "price"} if self.kind in BARS else {*wanted, "value", "cost_bps"}
+        limited = {*wanted, *others, "price"} if self.kind in BARS else {*wanted, *others}
+        limited |= {"value", "cost_bps"} if self.is_document else set()
         if not set(self.limits) <= limited or any(
             low >= high for low, high in self.limits.values()
         ):
@@ -297,6 +301,30 @@ class DatasetConfig(StrictModel):
         return self
 
 
+# Canonical columns by kind: those that every file must have, and those that are used where given.
+REQUIRED: dict[Kind, tuple[str, ...]] = {
+    Kind.PERP_BARS: ("open", "high", "low", "close"),
+    Kind.SPOT_BARS: ("open", "high", "low", "close"),
+    Kind.FUNDING: ("funding_rate",),
+    Kind.LENDING_RATES: ("liquidity_index", "variable_borrow_index"),
+    Kind.ORACLE: ("oracle_rate",),
+    Kind.PEG: ("market_rate",),
+    Kind.GAS: ("base_fee_gwei",),
+    Kind.REWARDS: ("period_start", "period_end", "tokens_per_unit"),
+    Kind.BENCHMARK: ("apr",),
+}
+OPTIONAL: dict[Kind, tuple[str, ...]] = {
+    Kind.PERP_BARS: ("volume",),
+    Kind.SPOT_BARS: ("volume",),
+    Kind.LENDING_RATES: (
+        "liquidity_rate",
+        "variable_borrow_rate",
+        "total_a_token",
+        "total_variable_debt",
+        "price_usd",
+    ),
+    Kind.GAS: ("priority_fee_p50_gwei",),
+}
 # A programme that states what a period paid in all: per unit it is the total over all units.
 REWARD_TOTALS = (
     "period_start",
@@ -304,24 +332,4 @@ REWARD_TOTALS = (
     "tokens_total",
     "units_restaked",
     "units_not_restaked",
-    "stated_per_unit",
 )
-_CANONICAL: dict[Kind, tuple[str, ...]] = {
-    Kind.PERP_BARS: ("open", "high", "low", "close", "volume"),
-    Kind.SPOT_BARS: ("open", "high", "low", "close", "volume"),
-    Kind.FUNDING: ("funding_rate",),
-    Kind.LENDING_RATES: (
-        "liquidity_index",
-        "variable_borrow_index",
-        "liquidity_rate",
-        "variable_borrow_rate",
-        "total_a_token",
-        "total_variable_debt",
-        "price_usd",
-    ),
-    Kind.ORACLE: ("oracle_rate",),
-    Kind.PEG: ("market_rate",),
-    Kind.GAS: ("base_fee_gwei", "priority_fee_p50_gwei"),
-    Kind.REWARDS: ("period_start", "period_end", "tokens_per_unit"),
-    Kind.BENCHMARK: ("apr",),
-}

@@ -79,6 +79,22 @@ class ModeSlice(StrictModel):
         protocol = self.lending_protocol if self.mode.is_leveraged else None
         return protocol.emode[self.mode.staking.lst].debt if protocol else ""
 
+    @property
+    def gas_token(self) -> str:
+        """The coin in which gas is paid; empty when none is read."""
+        found = [str(of.token) for of in self.of.values() if of.kind is Kind.GAS]
+        return found[0] if found else ""
+
+    @property
+    def reward_quotes(self) -> tuple[str, ...]:
+        """What each reward token is quoted in."""
+        return tuple(str(self.find(Kind.SPOT_BARS, base=t).quote) for t in self.reward_tokens)
+
+    @property
+    def holds_its_currency(self) -> bool:
+        """Whether the asset is the share class's currency, and has a price in USD that moves."""
+        return self.mode.asset == self.mode.share_class and USD not in self.share_class.at_par
+
     @cached_property
     def of(self) -> dict[str, Of]:
         """What each dataset is of."""

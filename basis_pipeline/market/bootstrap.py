@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.config.scenario import Bootstrap
+from basis_pipeline.config.slicing import ModeSlice
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.files import sha256
 from basis_pipeline.market.panel import Panel, require_fit
@@ -51,7 +51,7 @@ def source_rows(marks: int, bootstrap: Bootstrap, path: int) -> Rows:
     return rows
 
 
-def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode: ModeConfig) -> Panel:
+def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode_slice: ModeSlice) -> Panel:
     """One path of the panel's hours; deterministic in the seed and the path's number.
 
     Raises ConfigError CONFIG-011 as `source_rows`, BacktestError BT-003 for an unfit panel.
@@ -63,11 +63,10 @@ def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode: ModeConfig
         ratio[0] = level[0]
         return np.cumprod(ratio, dtype=np.float64)
 
-    in_eth = mode.share_class == "ETH"
     spot, oracle = regrown(panel.spot), regrown(panel.oracle_rate)
     usd = regrown(panel.numeraire_usd)
     asset: Floats = spot / panel.spot[rows]  # (n,) what an hour's price is worth on the path
-    follows = asset if mode.asset == "ETH" and not in_eth else np.ones(len(rows))
+    follows = asset if mode_slice.gas_token == mode_slice.mode.asset else np.ones(len(rows))
     quotes = _known(panel.reward_price / panel.spot[:, None])[rows]
     drawn = replace(
         panel,

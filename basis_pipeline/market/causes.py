@@ -27,7 +27,7 @@ UNITS: dict[Kind, tuple[tuple[str, float], ...]] = {
     Kind.ORACLE: _TOKENS,
     Kind.PEG: _TOKENS,
     Kind.REWARDS: _TOKENS,
-    Kind.GAS: (("wei", 1e9), ("ETH", 1e-9)),
+    Kind.GAS: (("wei", 1e9), ("whole coins", 1e-9)),
     **dict.fromkeys(BARS, (("thousandths", 1e3), ("thousands", 1e-3), *_TOKENS)),
 }
 FOLLOWS = 0.4  # correlation of changes from which quotes move together

@@ -41,7 +41,7 @@ def reward_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd
 
 def stated_difference(config: DatasetConfig, raw: RawFeed) -> Floats:
     """Relative difference of each period's stated rate to total over units, (n,); may be empty."""
-    if "tokens_total" not in config.value_columns:
+    if not {"tokens_total", "stated_per_unit"} <= set(config.value_columns):
         return np.zeros(0)
     own = raw.distinct
     values = {name: own.values[:, i] for i, name in enumerate(own.columns)}

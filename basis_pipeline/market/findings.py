@@ -237,7 +237,7 @@ def _growth(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _stale(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The last bar of every stretch of identical bars without volume that is a day long."""
-    if raw.config.kind not in BARS or frame.empty:
+    if raw.config.kind not in BARS or frame.empty or "volume" not in frame:
         return
     prices = frame[["open", "high", "low", "close"]].to_numpy()
     changed = (np.diff(prices, axis=0, prepend=0.0) != 0.0).any(axis=1)

@@ -218,7 +218,7 @@ def build_panel(
         else np.zeros(len(hours)),
         # Without costs a mode may know no price of its currency, and has no size bucket to choose.
         numeraire_usd=values.price(mode.share_class, USD, hours)
-        if values.has_price(mode.share_class, USD)
+        if mode.costs.enabled or values.has_price(mode.share_class, USD)
         else ones(),
         cost_bps=_cost_bps(mode_slice, values, hours),
         **reward_arrays(

@@ -216,12 +216,14 @@ def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Float64:
 
 
 def growth_differences(frame: pd.DataFrame) -> Iterator[tuple[str, Float64]]:
-    """Yearly growth of each Aave index less the rate stated for it, (n,); 0.0 at the first row.
+    """Yearly growth of each index less the rate stated beside it, (n,); 0.0 at the first row.
 
     The rate of a day is the mean of those in the rows around it.
     """
     days = np.diff(pd.DatetimeIndex(frame["timestamp"]).asi8) / DAY_NS
     for index, rate in _INDICES:
+        if rate not in frame:
+            continue
         growth = np.diff(np.log(frame[index].to_numpy())) * 365.0 / days
         stated = frame[rate].to_numpy()
         yield index, np.append(0.0, growth - (stated[1:] + stated[:-1]) / 2.0)[: len(frame)]

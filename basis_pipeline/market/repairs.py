@@ -171,7 +171,10 @@ def _mean_of(
         at, present = locate(source.distinct.timestamps, timestamps)
         if not present.all():
             return f"{name} itself lacks {int((~present).sum())} of these hours"
-        wanted = [source.distinct.columns.index(c) for c in columns or source.distinct.columns]
+        own = source.distinct.columns
+        if lacking := [column for column in columns or () if column not in own]:
+            return f"{name} has no {', '.join(lacking)}"
+        wanted = [own.index(column) for column in columns or own]
         parts.append(source.distinct.values[at][:, wanted])
     return np.asarray(np.mean(parts, axis=0))
 
@@ -197,7 +200,8 @@ def _carry_last(config: DatasetConfig, raw: RawFeed, gap: Gap) -> Float64 | None
     if config.kind in BARS:
         columns = raw.distinct.columns
         last[:] = last[columns.index("close")]
-        last[columns.index("volume")] = 0.0
+        if "volume" in columns:
+            last[columns.index("volume")] = 0.0
     return np.tile(last, (gap.rows, 1))
 
 

@@ -2,7 +2,7 @@
 
 A shock changes the hours from its moment on and none before it; one of no size gives the panel
 back. Several are applied one after the other. Whatever a price is quoted in follows it: the asset's
-price moves the perpetuals, and ETH's also gas and reward tokens, so that a shock tells one story.
+price moves the perpetuals, gas paid in it and rewards quoted in it: a shock tells one story.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from basis_pipeline.config.scenario import (
     SpotPath,
     VenueOutage,
 )
+from basis_pipeline.config.slicing import ModeSlice
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.files import sha256
 from basis_pipeline.market.panel import Panel, require_fit
@@ -34,7 +35,7 @@ from basis_pipeline.times import HOUR_NS
 HOURS_PER_YEAR = 8760.0
 
 
-def shocked(panel: Panel, shocks: Sequence[Shock], mode: ModeConfig) -> Panel:
+def shocked(panel: Panel, shocks: Sequence[Shock], mode_slice: ModeSlice) -> Panel:
     """The panel with the shocks, in their order; the panel given is unchanged.
 
     What was done to it stands among its data hashes, so that no run on it passes for a plain one.
@@ -46,7 +47,7 @@ def shocked(panel: Panel, shocks: Sequence[Shock], mode: ModeConfig) -> Panel:
     """
     changed = panel
     for shock in shocks:
-        changed = _one(changed, shock, mode)
+        changed = _one(changed, shock, mode_slice)
     if changed is panel:
         return panel
     digest = sha256(*(shock.model_dump_json() for shock in shocks))
@@ -55,12 +56,12 @@ def shocked(panel: Panel, shocks: Sequence[Shock], mode: ModeConfig) -> Panel:
     return changed
 
 
-def _one(panel: Panel, shock: Shock, mode: ModeConfig) -> Panel:
+def _one(panel: Panel, shock: Shock, mode_slice: ModeSlice) -> Panel:
     if isinstance(shock, SpotPath):
-        return _spot_path(panel, shock, mode)
+        return _spot_path(panel, shock, mode_slice)
     first = first_mark(shock, panel.timestamps, panel.mode)
     if isinstance(shock, PriceGap):
-        return _price_gap(panel, shock, first, mode)
+        return _price_gap(panel, shock, first, mode_slice)
     if isinstance(shock, FundingShock):
         return _funding(panel, shock, first)
     if isinstance(shock, LstDepeg):
@@ -69,7 +70,7 @@ def _one(panel: Panel, shock: Shock, mode: ModeConfig) -> Panel:
         return _gas(panel, shock, first)
     if isinstance(shock, BorrowRateSpike):
         return _borrowing(panel, shock, first)
-    return _outage(panel, shock, first, mode)
+    return _outage(panel, shock, first, mode_slice.mode)
 
 
 def first_mark(shock: Moment, timestamps: Int64, mode: str) -> int:
@@ -138,42 +139,44 @@ def _ramp(marks: int, first: int, hours: int | None) -> Floats:
     return left
 
 
-def _repriced(panel: Panel, factor: Floats, mode: ModeConfig) -> Panel:
+def _repriced(panel: Panel, factor: Floats, mode_slice: ModeSlice) -> Panel:
     """The panel with the asset's price times `factor`, (n,), and everything quoted in it.
 
     The extreme known at a mark lies between the mark before and it: a high takes the larger factor
     of the two, a low the smaller one.
     """
-    if mode.share_class == "ETH":  # ETH is the numeraire: only what it is worth in USD changes
+    mode = mode_slice.mode
+    if mode_slice.holds_its_currency:  # only what the numeraire is worth in USD changes
         return replace(panel, numeraire_usd=panel.numeraire_usd * factor)
     if not mode.trades_asset:
         return panel
     before = np.concatenate([factor[:1], factor[:-1]])
     is_long = np.array([mode.is_long_at(venue) for venue in panel.venues], dtype=bool)
     larger, smaller = np.maximum(before, factor), np.minimum(before, factor)
-    in_eth = factor if mode.asset == "ETH" else np.ones_like(factor)
+    gas = factor if mode_slice.gas_token == mode.asset else np.ones_like(factor)
+    in_asset = np.array([quote == mode.asset for quote in mode_slice.reward_quotes], dtype=bool)
     return replace(
         panel,
         spot=panel.spot * factor,
         perp_mark=panel.perp_mark * factor[:, None],
         perp_extreme=panel.perp_extreme * np.where(is_long, smaller[:, None], larger[:, None]),
-        gas_price=panel.gas_price * in_eth,
-        reward_price=panel.reward_price * in_eth[:, None],
+        gas_price=panel.gas_price * gas,
+        reward_price=panel.reward_price * np.where(in_asset, factor[:, None], 1.0),
     )
 
 
-def _spot_path(panel: Panel, shock: SpotPath, mode: ModeConfig) -> Panel:
+def _spot_path(panel: Panel, shock: SpotPath, mode_slice: ModeSlice) -> Panel:
     if shock.size == 0.0:
         return panel
-    price = panel.numeraire_usd if mode.share_class == "ETH" else panel.spot
-    return _repriced(panel, (price / price[0]) ** shock.size, mode)
+    price = panel.numeraire_usd if mode_slice.holds_its_currency else panel.spot
+    return _repriced(panel, (price / price[0]) ** shock.size, mode_slice)
 
 
-def _price_gap(panel: Panel, shock: PriceGap, first: int, mode: ModeConfig) -> Panel:
+def _price_gap(panel: Panel, shock: PriceGap, first: int, mode_slice: ModeSlice) -> Panel:
     if shock.size == 0.0:
         return panel
     left = _ramp(len(panel.timestamps), first, shock.recovery_hours)
-    return _repriced(panel, 1.0 + shock.size * left, mode)
+    return _repriced(panel, 1.0 + shock.size * left, mode_slice)
 
 
 def _funding(panel: Panel, shock: FundingShock, first: int) -> Panel:

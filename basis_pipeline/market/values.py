@@ -19,6 +19,7 @@ from basis_pipeline.times import DAY_NS, HOUR_NS
 
 GWEI = 1e-9
 PRICE_USD = "price_usd"
+TIP = "priority_fee_p50_gwei"
 
 
 class Quote(NamedTuple):
@@ -101,8 +102,12 @@ class MarketValues:
         return self._grown(token, "variable_borrow_index", at)
 
     def pool_total(self, token: str, column: str, at: Int64) -> Floats:
-        """Tokens that the pool holds (`total_a_token`) or lends (`total_variable_debt`)."""
-        return self._held(self._find(Kind.LENDING_RATES, token=token), column, at)
+        """Tokens that the pool holds (`total_a_token`) or lends (`total_variable_debt`).
+
+        0.0 where the rates file does not state them.
+        """
+        name = self._find(Kind.LENDING_RATES, token=token)
+        return self._held(name, column, at) if self._has(name, column) else np.zeros(at.shape)
 
     def oracle_rate(self, lst: str, at: Int64) -> Floats:
         """Coins that one unit of a liquid staking token redeems for."""
@@ -116,7 +121,7 @@ class MarketValues:
         """Units of `currency` per unit of gas: base fee plus median priority fee."""
         name = self._find(Kind.GAS)
         base = self._held(name, "base_fee_gwei", at)
-        tip = self._held(name, "priority_fee_p50_gwei", at)
+        tip = self._held(name, TIP, at) if self._has(name, TIP) else np.zeros(at.shape)
         return (base + tip) * GWEI * self.price(str(self._of[name].token), currency, at)
 
     def cost_buckets(self, pair: str, at: Int64) -> Floats:
@@ -173,7 +178,9 @@ class MarketValues:
             elif of.kind is Kind.ORACLE:
                 lst = str(of.lst)
                 yield Quote(lst, self._underlying.get(lst, lst), name, "oracle_rate")
-            elif of.kind is Kind.LENDING_RATES and of.token not in self._underlying:
+            elif of.kind is Kind.LENDING_RATES and self._has(name, PRICE_USD):
+                if of.token in self._underlying:
+                    continue  # it is worth what it redeems for
                 token = self._counted(str(of.token))
                 yield Quote(token, self._counted(USD), name, PRICE_USD)
 
@@ -230,6 +237,9 @@ class MarketValues:
 
     def _dates(self, name: str, column: str) -> Int64:
         return pd.DatetimeIndex(self._datasets[name].frame[column]).asi8
+
+    def _has(self, name: str, column: str) -> bool:
+        return column in self._datasets[name].config.value_columns
 
     def _column(self, name: str, column: str) -> Floats:
         return self._datasets[name].frame[column].to_numpy()

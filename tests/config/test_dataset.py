@@ -85,7 +85,9 @@ def test_a_column_too_few_is_refused() -> None:
     """The canonical columns of a kind are all there or the entry is wrong."""
     entry = _entry("bybit_ethusdt_perp")
     del entry["columns"]["high"]
-    with pytest.raises(ValidationError, match="must map to open, high, low, close, volume"):
+    with pytest.raises(
+        ValidationError, match="must map to open, high, low, close, and may to volume"
+    ):
         DatasetConfig.model_validate(entry)
 
 

@@ -49,9 +49,10 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
             "what the slice needs, with the mask of repaired hours. What the mode does not need is "
             "1.0 where it multiplies and 0.0 where it adds. It is blocked while a check of one of "
             "its datasets fails, whichever run found it.\n\n"
-            "**Units:** prices in the share class's currency or USDT, rates as shares, indices as "
-            "ratios. **Source:** the datasets of the slice. **What is at stake:** the engine sees "
-            "nothing else; a value at the wrong hour is a look into the future."
+            "**Units:** prices in the share class's currency or that of the quote, rates as "
+            "shares, indices as ratios. **Source:** the datasets of the slice. **What is at "
+            "stake:** the engine sees nothing else; a value at the wrong hour is a look into the "
+            "future."
         ),
         metadata={"dagster/column_schema": plain_schema(_columns())},
     )
