@@ -2,7 +2,18 @@
 
 import argparse
 
-from benchmarks import engine, formats, gates, million, panels, pipeline, sensors, store, sweep
+from benchmarks import (
+    accounts,
+    engine,
+    formats,
+    gates,
+    million,
+    panels,
+    pipeline,
+    sensors,
+    store,
+    sweep,
+)
 from benchmarks.measuring import describe_machine
 
 BENCHMARKS = {
@@ -14,6 +25,7 @@ BENCHMARKS = {
     "sweep": sweep.main,
     "sensors": sensors.main,
     "store": store.main,
+    "accounts": accounts.main,
 }
 LONG = {"million": million.main}  # only when named
 

@@ -32,11 +32,11 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 MANY = re.compile(r"\b(points|paths): \d+")
 # Names of commands, without the arguments that they need.
 NAMES = re.compile(
-    r"basis (serve.*|platform.*|run|backtest|sweep|request|data|data (add|try|fetch)|report"
-    r"|report compare|results"
-    r"|resume|halt)|.*(MODE|NAME|CODE|FILE|RUN).*"
+    r"basis (serve.*|platform.*|accounts|run|backtest|sweep|request|data|data (add|try|fetch)"
+    r"|report|report compare|results|resume|halt)|.*(MODE|NAME|CODE|FILE|RUN).*"
 )
-VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run")  # 1 is an answer too
+# 1 is an answer too.
+VERDICTS = ("basis gates", "basis health", "basis data audit", "basis run", "basis accounts")
 
 
 def blocks(page: str) -> Iterator[tuple[str, str]]:

@@ -105,6 +105,3 @@ def test_a_broken_account_stops_itself_alone(desk: Place) -> None:
     result = tick(desk, "carry", "2024-02-20T08:00")
     assert not result.success
     assert tick(desk, "lent", "2024-02-20T08:00").success
-    # Its rates are daily: the last hour that they speak for is midnight.
-    (row,) = figures(desk, RUN, "lent")
-    assert row["oldest_feed_hours"] == 8.0

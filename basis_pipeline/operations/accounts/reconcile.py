@@ -17,6 +17,7 @@ CHECK = "positions_match"
 ASSET = "account/positions"
 HELD = ("position", "quantity")  # columns of a CSV file
 NOT_HELD = ":EntryPrice:"
+DUST = 1e-6  # units, of whatever it is
 
 
 def compare_positions(files: AccountFiles, held: Mapping[str, float], tolerance: float) -> Verdict:
@@ -45,7 +46,7 @@ def compare_positions(files: AccountFiles, held: Mapping[str, float], tolerance:
     rows = []
     for key, units in wanted.items():
         real = held.get(key, 0.0)
-        if abs(real - units) > tolerance * max(abs(real), abs(units)):
+        if abs(real - units) > max(tolerance * max(abs(real), abs(units)), DUST):
             difference = real - units
             row = {"position": key, "account": units, "held": real, "difference": difference}
             rows.append(row)
@@ -104,6 +105,8 @@ def read_positions(file: Path) -> dict[str, float]:
             rows = list(json.loads(text).items())
         else:
             table = csv.DictReader(io.StringIO(text))
+            if not set(HELD) <= set(table.fieldnames or ()):
+                raise ValueError(f"the first line does not name {' and '.join(HELD)}")
             rows = [(row[HELD[0]].strip(), row[HELD[1]]) for row in table]
         held = {str(position): float(quantity) for position, quantity in rows}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
