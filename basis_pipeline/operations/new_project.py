@@ -27,6 +27,8 @@ BASIS_DATA_END_DATE={end}
 BASIS_LOG_LEVEL=INFO
 BASIS_DEBUG=false
 BASIS_ALERT_WEBHOOK_URL=
+# An archive node of Ethereum: lending rates and gas are fetched from it.
+BASIS_ETHEREUM_RPC_URL=
 """
 WORKSPACE = "load_from:\n  - python_module: basis_pipeline.definitions\n"
 

@@ -42,6 +42,7 @@ from basis_pipeline.market.fetch.series import (
 )
 from basis_pipeline.market.fetch.store import Store
 from basis_pipeline.market.fetch.yields import YieldSeries
+from basis_pipeline.market.raw import feed_files
 from basis_pipeline.settings import PREFIX, SAMPLE, SecretUrl, Settings
 from basis_pipeline.verdict import Status
 
@@ -255,6 +256,11 @@ def _fetch_by_kind(
         case CopiedFiles(path=path):
             fetch_files(path, store, task, progress)
         case EthereumRpc(read=EMode() as read) as source:
+            if own := [name for name in map(store.key, feed_files(store.data_dir, config))
+                       if name not in store.manifest.files]:  # fmt: skip
+                what = f"{own[0]} was not fetched, and says the same as what would be"
+                action = "remove the file, or fetch into another data directory"
+                raise FetchError("FETCH-012", what, where=own[0], action=action)
             document = e_mode_document(read, session.chain(source))
             name = config.glob.rpartition("/")[2].replace("*", "latest")
             content = json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"

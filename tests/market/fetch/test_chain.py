@@ -139,6 +139,18 @@ def test_e_mode_parameters_are_one_document(node: tuple[Server, Node], tmp_path:
     assert document["standard"]["liquidation_thresholds"] == {"weETH_WETH": 0.8}
 
 
+def test_a_document_of_ones_own_is_left_alone(node: tuple[Server, Node], tmp_path: Path) -> None:
+    """Beside it another one would contradict it."""
+    server, chain_node = node
+    file = tmp_path / "data" / "protocol_data" / "aave" / "risk_params" / "own.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    error = fetch(tmp_path, of(server, "aave_risk_params", E_MODE), chain_node.clock).error
+    assert error is not None
+    assert error.code == "FETCH-012"
+    assert [path.name for path in file.parent.iterdir()] == ["own.json"]
+
+
 def test_a_key_in_the_address_is_written_nowhere(node: tuple[Server, Node], tmp_path: Path) -> None:
     """Neither in a message nor in the manifest, whatever goes wrong."""
     server, chain_node = node
