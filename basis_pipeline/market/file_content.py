@@ -19,6 +19,7 @@ from basis_pipeline.verdict import count_of
 LONGEST_LINE = 64 * 1024
 LARGEST_DOCUMENT = 64 * 1024 * 1024
 LARGEST_FILE = 2 * 1024**3
+LARGEST_JSON = 256 * 1024**2
 ZIP, GZIP, PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
 
 

@@ -118,7 +118,7 @@ def read_feed(data_dir: Path, config: DatasetConfig) -> RawFeed:
             f"{config.name} has no file",
             where=f"{config.glob} below the data directory {data_dir}",
             available=_neighbours(data_dir, config.glob),
-            action=f"deliver {config.name}, or leave out the modes that need it",
+            action="put the files there, or leave out the modes that need them",
             context={
                 "required": config.name,
                 "expected": config.glob,

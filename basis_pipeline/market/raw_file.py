@@ -17,6 +17,7 @@ from basis_pipeline.market.csv_file import parse_csv
 from basis_pipeline.market.file_content import (
     LARGEST_DOCUMENT,
     LARGEST_FILE,
+    LARGEST_JSON,
     read_content,
     require_symbol,
 )
@@ -68,7 +69,8 @@ def read_file(path: Path, name: str, config: DatasetConfig) -> tuple[pd.DataFram
         raise RejectedDataError("DATA-004", what, where=printable)
     form = config.format
     in_lines = not config.is_document and form.type in ("csv", "jsonl")
-    largest = LARGEST_DOCUMENT if config.is_document else LARGEST_FILE
+    largest = LARGEST_JSON if form.type == "json" else LARGEST_FILE
+    largest = LARGEST_DOCUMENT if config.is_document else largest
     content = read_content(path, name, lines=in_lines, largest=largest)
     require_symbol(content.names, form.file_name, name)
     if config.is_document:
