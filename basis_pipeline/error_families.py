@@ -42,7 +42,7 @@ FAMILIES: dict[str, Family] = {
         "a configuration is files plus the overrides of a call or a point: nothing reloads, merges "
         "or migrates it while it is in use, so nothing else can go wrong",
     ),
-    "DATA": Family(16, 2, "raw files and datasets"),
+    "DATA": Family(17, 2, "raw files and datasets"),
     "FETCH": Family(12, 2, "fetching raw files"),
     "MATH": Family(
         13,

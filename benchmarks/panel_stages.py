@@ -16,7 +16,7 @@ from pyarrow import csv
 
 from basis_pipeline.backtests.ingest import feeds_for
 from basis_pipeline.config import Configs, load_configs, slice_mode
-from basis_pipeline.market.dataset import build_datasets
+from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import parse_window
@@ -35,7 +35,8 @@ def stages(configs: Configs, data_dir: Path, start: str, end: str) -> dict[str, 
     datasets = build_datasets([configs.datasets[name] for name in sorted(names)], families, window)
     clock.append(time.perf_counter())
     for mode_slice in slices:
-        build_panel(mode_slice, datasets, window)
+        if all(isinstance(datasets[name], Dataset) for name in mode_slice.datasets):
+            build_panel(mode_slice, datasets, window)
     clock.append(time.perf_counter())
     seconds = [later - earlier for earlier, later in pairwise(clock)]
     return dict(zip(("read", "build", "panel"), seconds, strict=True))

@@ -250,6 +250,8 @@ def _stale(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 
 def _beyond(frame: pd.DataFrame, column: str, bound: str, times: Float64) -> pd.DataFrame:
+    if not (times > 1.0).any():
+        return NONE["outliers"]
     rows = frame.loc[times > 1.0, ["timestamp", column]]
     rows = rows.set_axis(["timestamp", "value"], axis=1)
     return rows.assign(column=column, bound=bound, times=times[times > 1.0])

@@ -169,7 +169,10 @@ def _join(
     counts = [len(next(iter(part.values()))) for part in parts]
     names = [name for name in parts[0] if all(name in part for part in parts)]
     columns: dict[str, object] = {
-        name: pd.concat([part.pop(name) for part in parts], ignore_index=True) for name in names
+        name: pd.concat([part.pop(name) for part in parts], ignore_index=True)
+        if len(parts) > 1
+        else parts[0][name]
+        for name in names
     }
     columns["file"] = categories(
         np.repeat(np.arange(len(parts)), counts), [file.path for file in files]

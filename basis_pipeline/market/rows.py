@@ -81,6 +81,8 @@ def require_values(
 def require_agreement(frame: pd.DataFrame, config: DatasetConfig) -> None:
     """Reject one key with two different rows: DATA-006 within a file, DATA-007 between files."""
     order, same = _order(frame, config)
+    if not same.any():
+        return
     first, second = order[:-1][same], order[1:][same]
     values = [_values(frame.iloc[rows], config)[0] for rows in (first, second)]
     differ = (values[0] != values[1]).any(axis=1)

@@ -51,15 +51,19 @@ def _microseconds(column: "pa.ChunkedArray[Any]", unit: str | None) -> Int64:
     if pa.types.is_integer(kind):
         return _of_numbers(_filled(column.cast(pa.int64())), unit)
     try:
-        return _of_numbers(_filled(column.cast(pa.string()).cast(pa.int64())), unit)
+        return _filled(pc.cast(column, pa.timestamp("us", "UTC")).cast(pa.int64()))
     except pa.ArrowInvalid:
-        texts = pc.replace_substring_regex(column, r"[ ]?UTC$", "Z")
-    for text in (texts, pc.replace_substring_regex(texts, r"^(\d{4})\.(\d\d)\.", r"\1-\2-")):
-        for zone in ("UTC", None):
-            try:
-                return _filled(pc.cast(text, pa.timestamp("us", zone)).cast(pa.int64()))
-            except pa.ArrowInvalid:
-                continue
+        pass
+    try:
+        return _of_numbers(_filled(column.cast(pa.int64())), unit)
+    except pa.ArrowInvalid:
+        texts = pc.replace_substring_regex(column.cast(pa.string()), r"[ ]?UTC$", "Z")
+    dashes = pc.replace_substring_regex(texts, r"^(\d{4})\.(\d\d)\.", r"\1-\2-")
+    for zone in ("UTC", None):
+        try:
+            return _filled(pc.cast(dashes, pa.timestamp("us", zone)).cast(pa.int64()))
+        except pa.ArrowInvalid:
+            continue
     return _parse_mixed(texts, unit)
 
 
