@@ -61,14 +61,12 @@ class Manifest(BaseModel):
     source: the key `source` of the dataset file, without address and start.
     files: by path below the data directory.
     revisions: by path, how many stored values the source has changed since.
-    absent: addresses of files that the publisher does not have.
     """
 
     feed: str
     source: dict[str, Any]
     files: dict[str, FileEntry] = Field(default_factory=dict)
     revisions: dict[str, int] = Field(default_factory=dict)
-    absent: tuple[str, ...] = ()
 
 
 class Store:
