@@ -139,8 +139,11 @@ def _run(
     sliced: ModeSlice,
     ages: Sequence[Freshness],
     run_id: str,
-) -> tuple[Leg, ModeSlice, JudgedRun] | None:
-    """Run the account's leg; None where its feeds do not reach beyond what has been run."""
+) -> tuple[Leg, RunResult | None, ModeSlice, JudgedRun] | None:
+    """Run the account's leg, and return it with the leg's run before.
+
+    None where its feeds do not reach as far as what has been run.
+    """
     if (hour := _last_hour(ages)) is None:
         return None
     leg, before = _leg(files, account, sliced)
@@ -155,7 +158,7 @@ def _run(
     beside = benchmark_names(sliced, feeds.configs)
     window = Window(pd.Timestamp(leg.start), pd.Timestamp(hour))
     judged = judged_slice(sliced, feeds, window, leg.capital, beside, run_id=run_id)
-    return leg, sliced, judged
+    return leg, before, sliced, judged
 
 
 def _ages(
@@ -204,18 +207,22 @@ def _leg(
 
 
 def _record(
-    files: AccountFiles, tick: AccountRun, leg: Leg, sliced: ModeSlice, judged: JudgedRun
+    files: AccountFiles,
+    tick: AccountRun,
+    leg: Leg,
+    before: RunResult | None,
+    sliced: ModeSlice,
+    judged: JudgedRun,
 ) -> AccountRun:
     """Keep the run, name a change of the past, and say what is to be done."""
     result = judged.result
     if leg.number not in [one.number for one in files.legs()]:
         files.add_leg(leg)
-    before = files.run(leg.number)
     if before is None or before.run_id != result.run_id:
         if before is not None:
             _compare(files, leg, before, sliced, judged)
         files.keep_market(result.run_id, market_series(judged.panel, sliced))
-        write_run(result, files.run_directory(leg.number), judged.verdicts)
+        write_run(result, files.run_directory(leg.number))
         files.drop_markets(result.run_id)
     last = last_signal(files.settings, tick.account.name, before=result.identity.end)
     since = None
