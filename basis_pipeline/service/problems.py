@@ -1,5 +1,6 @@
 """Errors as the one JSON shape, each with a code of the registry."""
 
+import re
 import traceback
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -101,7 +102,20 @@ def handle_problems(app: FastAPI, settings: Settings) -> None:
         what = f"{request.method} {request.url.path[:200]}: {error.detail}"
         code = "API-004" if error.status_code in (404, 405) else "API-005"
         made = CommandError(code, what, component="HTTP API")
-        return problem(settings, made, status=error.status_code, headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers = {"allow": _methods(app, request)}
+        return problem(settings, made, status=error.status_code, headers=headers)
+
+
+def _methods(app: FastAPI, request: Request) -> str:
+    """Return the methods of every route of a path; Starlette names those of the first alone."""
+    found: set[str] = set()
+    for path, methods in app.openapi()["paths"].items():
+        pattern = re.sub(r"\{\w+\}", "[^/]+", path)
+        if re.fullmatch(pattern, request.url.path):
+            found |= {method.upper() for method in methods}
+    return ", ".join(sorted(found))
 
 
 def misfit(errors: Sequence[Mapping[str, Any]]) -> CommandError:
