@@ -18,7 +18,7 @@ from basis_pipeline.commands.gates import gates
 from basis_pipeline.commands.health import health
 from basis_pipeline.commands.init import init
 from basis_pipeline.commands.platform import platform
-from basis_pipeline.commands.report import compare, tear_sheet
+from basis_pipeline.commands.report import compare, signoff, tear_sheet, verify
 from basis_pipeline.commands.request import request
 from basis_pipeline.commands.results import results
 from basis_pipeline.commands.run import run
@@ -42,7 +42,7 @@ PANELS = {
 
 app = typer.Typer(name="basis", help=HELP, pretty_exceptions_enable=False)
 data = typer.Typer(help="Make sample data, fetch real data, or audit a data directory.")
-report = typer.Typer(help="Write the pages of recorded runs: tear sheets and comparisons.")
+report = typer.Typer(help="Write the pages of recorded runs: tear sheets, comparisons, sign-offs.")
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(command.__name__.replace("_", "-"), rich_help_panel=panel)(command)
@@ -59,6 +59,8 @@ data.command()(add)
 data.command("try")(try_files)
 report.command()(tear_sheet)
 report.command()(compare)
+report.command()(signoff)
+report.command()(verify)
 
 
 def _show_version(wanted: bool) -> None:

@@ -84,6 +84,44 @@ def compare(
     screen.echo(f"{len(runs)} runs: {out}")
 
 
+def signoff(
+    period: Annotated[str, typer.Option(help="A month: 2024-06.")],
+    out: Annotated[Path, typer.Option(help="Directory for the page, its print and manifest.")],
+    results_dir: ResultsDir = None,
+) -> None:
+    """Bundle a month for signature: a page, its print, and a manifest of hashes.
+
+    Results, gates, data, limits, waivers, versions and hashes of the latest recorded run of every
+    mode with hours in the month, with a block for names and dates.
+
+    Example: basis report signoff --period 2024-06 --out signed
+    """
+    from basis_pipeline.operations.signoff import sign_off
+
+    settings = open_settings("basis report signoff", results_dir)
+    with screen.progress(1) as advance:
+        advance(f"sign-off of {period}")
+        files = sign_off(settings, period, out)
+    screen.echo(f"Sign-off {period}: {', '.join(str(file) for file in files.values())}")
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="The page, the print or the manifest.")],
+    results_dir: ResultsDir = None,
+) -> None:
+    """Compare a sign-off with its manifest: page, print and runs. Exit code 1 when one differs.
+
+    Example: basis report verify signed/signoff-2024-06.html
+    """
+    from basis_pipeline.operations.signoff import verify_signoff
+
+    found = verify_signoff(file, open_settings("basis report verify", results_dir))
+    for what, difference in found.items():
+        screen.echo(f"{what}: {difference or 'matches'}")
+    if any(found.values()):
+        raise typer.Exit(1)
+
+
 def stored_run(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":
     """Read a run and the verdicts stored with it; none where it was never judged.
 

@@ -6,8 +6,8 @@ milliseconds, which take a third of the room of dates as text.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import plotly.graph_objects as go
@@ -50,6 +50,10 @@ class Chart:
     def id(self) -> str:
         """The key as a part of ids of the page."""
         return re.sub(r"[^\w-]", "-", self.key)
+
+    def named(self, key: str) -> Self:
+        """Return the chart under another key: a page draws each key once."""
+        return replace(self, key=key)
 
     def to_json(self) -> str:
         """Return what the page's script draws the chart from."""

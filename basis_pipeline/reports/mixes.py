@@ -18,8 +18,8 @@ from basis_pipeline.results.mix import Mix, efficient_frontier, mix_of
 FROM_DAYS = 30
 TABLED = 5  # mixes of the frontier
 CAUTION = (
-    "The weights look back: they are chosen on the returns that they are shown with, so the next "
-    "months will be worse than the curve. Liquidations and defaults that did not happen in the "
+    "The weights look back: they are chosen on the returns that they are shown with, and what "
+    "follows may lie far from the curve. Liquidations and defaults that did not happen in the "
     "window are not in it, each run is in its own currency, and moving money between modes costs "
     "nothing here."
 )

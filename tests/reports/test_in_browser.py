@@ -68,6 +68,18 @@ def test_a_page_opened_in_the_dark_prints_on_light_paper(browser: Browser, pages
         assert set(widths) == {690}
 
 
+@pytest.mark.parametrize("name", ["comparison", "usdt_market_neutral"])
+def test_no_table_is_clipped_on_paper(browser: Browser, pages: Path, name: str) -> None:
+    """What is wider than a page is printed smaller, as the leaderboard is."""
+    with opened(browser, pages / f"{name}.html", 695) as page:
+        page.emulate_media(media="print")
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        ends = page.locator("main table").evaluate_all(
+            "all => all.map(table => table.getBoundingClientRect().right)"
+        )
+        assert max(ends) <= 696
+
+
 def test_the_page_is_under_three_megabytes(pages: Path) -> None:
     """Chart library included."""
     sizes = {file.name: file.stat().st_size for file in pages.iterdir()}

@@ -27,6 +27,16 @@
   };
   const drawAll = (width) => charts.map((chart) => draw(chart, width));
 
+  // Paper does not scroll: a table that is wider is printed smaller.
+  const tables = document.querySelectorAll("main table");
+  const grow = () => tables.forEach((table) => { table.style.zoom = ""; });
+  const shrink = () => tables.forEach((table) => {
+    table.style.width = "min-content";
+    const ratio = PAPER / Math.max(table.offsetWidth, 1);
+    table.style.width = "";
+    if (ratio < 1) table.style.zoom = ratio;
+  });
+
   const listen = () => {
     let width = innerWidth;
     let waiting = 0;
@@ -38,8 +48,8 @@
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
     const printing = (now) => document.documentElement.classList.toggle("printing", now);
-    addEventListener("beforeprint", () => { printing(true); drawAll(PAPER); });
-    addEventListener("afterprint", () => { printing(false); drawAll(); });
+    addEventListener("beforeprint", () => { printing(true); shrink(); drawAll(PAPER); });
+    addEventListener("afterprint", () => { printing(false); grow(); drawAll(); });
   };
 
   // A definition stands below its name, inside the window, whatever scrolls around it.
