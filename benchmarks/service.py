@@ -25,7 +25,7 @@ READS = (
     *("/static/dashboard.js", "/health", "/health/ready", "/health/services", "/health/latency"),
     *("/backtests", "/backtests/one", "/backtests/one/result", "/backtests/one/verdicts"),
     *("/backtests/one/tables/equity?limit=500", "/runs", "/runs/{run}", "/gates?phase=2"),
-    *("/gates/inputs", "/events?limit=50", "/control", "/metrics"),
+    *("/events?limit=50", "/control", "/metrics"),
 )
 BODY = {"mode": "pure_lending", "start": "2024-06-01", "end": "2024-06-08"}
 
