@@ -97,7 +97,8 @@ def test_everything_is_shipped_switched_off(platform: Platform) -> None:
     for schedule in repository.schedule_defs:
         assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
     names = {schedule.name for schedule in repository.schedule_defs}
-    assert names == {"nightly", "nightly_upkeep", "hourly_health", "weekly_sweeps"}
+    hourly = {"hourly_accounts", "hourly_fetch", "hourly_health"}
+    assert names == {"nightly", "nightly_upkeep", "weekly_sweeps", *hourly}
 
 
 def test_the_week_ends_with_a_sweep_of_every_mode(platform: Platform) -> None:
