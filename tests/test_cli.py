@@ -69,7 +69,7 @@ def test_every_command_explains_itself() -> None:
 BAD_INPUT = [
     (("run", "--mode", "nope"), "CONFIG-007", "available: btc_basis"),
     (("run", "--set", "nope"), "CONFIG-MGR-001", "key=value"),
-    (("run", "--set", "hedge.nope=1"), "CONFIG-010", "available: ratio, venues"),
+    (("run", "--set", "hedge.nope=1"), "CONFIG-010", "available: carry, ratio, venues"),
     (("run", "--set", "costs.enabled=perhaps"), "CONFIG-005", "costs.enabled"),
     (("run", "--set", "costs.enabled={"), "CONFIG-MGR-004", "costs.enabled"),
     (("run", "--mode", "btc_basis", "--set", "hedge.venues={bybit: 0.4}"), "CONFIG-006", "0.4"),

@@ -62,7 +62,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> "Reader":
     place = tmp_path_factory.mktemp("checkout")
     for name in COPIED:
         shutil.copytree(ROOT / name, place / name)
-    shutil.copy(ROOT / "workspace.yaml", place)
+    for name in ("dagster.yaml", "workspace.yaml"):
+        shutil.copy(ROOT / name, place)
     for file in (place / "configs" / "scenarios").glob("*.yaml"):
         file.write_text(MANY.sub(r"\1: 32", file.read_text()))
     reader = Reader(place)

@@ -181,7 +181,7 @@ def test_a_failed_gate_states_the_fact_its_limit_and_the_margin() -> None:
     )
     assert f"apy: {message}" in page.text
     assert page.text.count(message) == 1  # in the table; the banner has the check's name before it
-    for cell in ("-10.88 %", "5 %", "−15.88 %"):
+    for cell in ("-10.88 %", "≥ 5 %", "−15.88 %"):
         assert cell in page.text
     assert "reaches" not in page.all
 

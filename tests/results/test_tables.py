@@ -92,4 +92,9 @@ def test_units_are_those_of_the_share_class_and_the_position() -> None:
         assert figure_units(currency=currency)["final_equity"] == currency
     keys = ["timestamp", "aave_v3:aToken:aUSDT", "bybit:Perp:BTCUSDT", "bybit:EntryPrice:BTCUSDT"]
     columns = explained("positions", keys, currency="USDT", asset="BTC").values()
-    assert [column.unit for column in columns] == ["UTC", "scaled aUSDT", "BTC", "USDT"]
+    assert [column.unit for column in columns] == [
+        "UTC",
+        "scaled aUSDT",
+        "BTC",
+        "currency of the quote",
+    ]

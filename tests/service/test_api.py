@@ -181,7 +181,8 @@ def test_gates_without_a_pipeline_run(api: TestClient) -> None:
 
 def test_metrics_can_be_read_by_prometheus(api: TestClient) -> None:
     """Calls by route, the queue, health and the state of control."""
-    api.get("/health")
+    for path in ("/health", "/no/such/place"):
+        api.get(path)
     families = {f.name: f for f in text_string_to_metric_families(api.get("/metrics").text)}
     assert {"basis_http_requests", "basis_http_request_seconds", "basis_state_lookups"} <= set(
         families
