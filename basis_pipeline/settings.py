@@ -142,7 +142,7 @@ class Settings(BaseModel, frozen=True):
         if url and not re.fullmatch(
             r"rediss?://([^@/\s]*@)?[\w.-]+(:\d{1,5})?(/\d{1,2})?", url.get_secret_value()
         ):
-            raise ValueError("write it as redis://user:password@host:port/0")
+            raise ValueError("write it as redis://host:port/0, with user and password before @")
         return url
 
     @model_validator(mode="after")
