@@ -88,7 +88,8 @@ class Reader:
     def follow(self, line: str) -> None:
         """Execute one line; an answer is wanted, no traceback."""
         words = shlex.split(line.replace("$PWD", str(self.place)), comments=True)
-        if not words or line in self.seen:
+        # A waiver needs a gate that warns just then; its own tests have one.
+        if not words or line in self.seen or line.startswith("basis gates waive"):
             return
         self.seen.add(line)
         if words[0] == "export":
