@@ -10,6 +10,7 @@ import httpx
 import psutil
 import pytest
 
+from basis_pipeline.service import processes
 from tests import shell
 from tests.service.conftest import environment
 
@@ -59,7 +60,9 @@ def test_the_platform_starts_survives_and_stops(env: dict[str, str], tmp_path: P
             done = subprocess.run(["bash", "-ec", address], capture_output=True, check=False)
             assert done.returncode == 0, f"{call}\n{done.stderr.decode()}"
 
-        psutil.Process(first["api"][0]).kill()
+        killed = psutil.Process(first["api"][0])
+        killed.kill()
+        assert processes._wait_for_end([killed], 30.0) == []
         assert "stopped" in platform(env, "status", code=1)
         platform(env, "start")
         again = json.loads(register.read_text())["processes"]

@@ -6,7 +6,8 @@
     link.href = URL.createObjectURL(new Blob(parts, { type }));
     link.download = name;
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    // A browser that is busy begins to save well after the click.
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   };
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const csv = (rows) => rows.map((row) => row.map((cell) => quoted(String(cell))).join(",")).join("\n") + "\n";
