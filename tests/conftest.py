@@ -25,6 +25,8 @@ settings.load_profile("basis")
 COSTLY = ("outcome", "first_night", "after_a_run", "sample_runs")
 
 
+# First: the plugin that spreads tests over workers reads the marks in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests of one costly fixture on one worker, and else the tests of one file."""
     for item in items:
