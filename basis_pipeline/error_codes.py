@@ -6,42 +6,11 @@ reserved, and `RESERVED` says why. Codes are only ever added at the end of their
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from basis_pipeline.error_families import FAMILIES, PHASES, Family, Severity
+from basis_pipeline.error_families import FAMILIES, PHASES, ErrorCode, Family, Severity
 
 __all__ = ["FAMILIES", "PHASES", "REGISTRY", "RESERVED", "ErrorCode", "Severity"]
 __all__ += ["markdown", "why_reserved"]
-
-DOCUMENT = "docs/errors.md"
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorCode:
-    """One entry of the registry."""
-
-    code: str
-    severity: Severity
-    component: str
-    meaning: str
-    cause: str
-    remedy: str
-
-    @property
-    def family(self) -> str:
-        """The code without its number."""
-        return self.code.rpartition("-")[0]
-
-    @property
-    def phase(self) -> int:
-        """The quality-gate phase, a key of `PHASES`."""
-        return FAMILIES[self.family].phase
-
-    @property
-    def document(self) -> str:
-        """Where the reference page explains the code."""
-        return f"{DOCUMENT}#{self.code.lower()}"
-
 
 _W, _E, _C = Severity.WARNING, Severity.ERROR, Severity.CRITICAL
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+DOCUMENT = "docs/errors.md"
 PHASES = {
     1: "environment and configuration",
     2: "data",
@@ -78,3 +79,30 @@ FAMILIES: dict[str, Family] = {
     "API": Family(10, 4, "commands and the HTTP API"),
     "PLATFORM": Family(5, 4, "the Dagster instance and the platform's processes"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One entry of the registry."""
+
+    code: str
+    severity: Severity
+    component: str
+    meaning: str
+    cause: str
+    remedy: str
+
+    @property
+    def family(self) -> str:
+        """The code without its number."""
+        return self.code.rpartition("-")[0]
+
+    @property
+    def phase(self) -> int:
+        """The quality-gate phase, a key of `PHASES`."""
+        return FAMILIES[self.family].phase
+
+    @property
+    def document(self) -> str:
+        """Where the reference page explains the code."""
+        return f"{DOCUMENT}#{self.code.lower()}"

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from basis_pipeline.backtests.backtest import TOLERANCE, require_reconciled, run_backtest
 from basis_pipeline.backtests.checks import backtest_checks
-from basis_pipeline.backtests.fan_out import Executor, Piece, in_threads, run_figures
+from basis_pipeline.backtests.fan_out import Executor, Piece, in_threads
 from basis_pipeline.backtests.judged import JudgedRun
 from basis_pipeline.backtests.probes import is_direct
 from basis_pipeline.backtests.scenarios import Study, numbers
@@ -75,11 +75,6 @@ class Progress:
     def seconds_left(self) -> float:
         """At that rate; infinite before the first point."""
         return (self.total - self.done) / self.rate if self.rate > 0.0 else float("inf")
-
-
-def run_batch(study: Study, indices: Indices, threads: int = 1) -> pa.Table:
-    """One row a point, in the order of the indices, computed here; as `table_of`."""
-    return table_of(study, indices, *run_figures(study, indices, threads))
 
 
 def table_of(study: Study, indices: Indices, figures: Floats, capitals: Column) -> pa.Table:

@@ -29,7 +29,6 @@ from basis_pipeline.orchestration.partitions import PARTITION
 BATCH, STAGE, MODES, CAUSE = "basis/batch", "basis/stage", "basis/modes", "basis/cause"
 DATA, MODE, PAGES = "data", "mode", "pages"
 DATA_JOB, MODE_JOB, PAGES_JOB = "datasets", "full_pipeline", "reports"
-WILL_RETRY = "dagster/will_retry"
 OF_A_MODE = (CONFIG_MODE, PANEL, SIMULATION, RECORD, TEAR_SHEET)
 UNFINISHED = [
     DagsterRunStatus.QUEUED,

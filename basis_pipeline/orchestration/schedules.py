@@ -1,4 +1,4 @@
-"""Schedules, all shipped switched off: whoever runs the platform decides."""
+"""Schedules in UTC, all shipped switched off, as Dagster has it: whoever runs them decides."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -49,19 +49,14 @@ def _plain(name: str, job: str, cron: str, description: str) -> dg.ScheduleDefin
         name=name,
         job_name=job,
         cron_schedule=cron,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
         description=description,
     )
 
 
 def _nightly(job: Any) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name="nightly",
         job=job,
         cron_schedule="0 2 * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
         description=(
             "Every night a batch of everything: the data, then every mode (the sensor `batches`), "
             "then the pages. A feed that is being delivered at that moment is left to the sensor "
@@ -87,11 +82,8 @@ def _nightly(job: Any) -> dg.ScheduleDefinition:
 
 def _hourly_fetch(job: Any) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name="hourly_fetch",
         job=job,
         cron_schedule="5 * * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
         description=(
             "Every hour what is lacking of the current month, and of the one before until its gaps "
             "are given up: one run a month. The sensor `raw_files` sees what has come."
@@ -113,11 +105,8 @@ def _hourly_fetch(job: Any) -> dg.ScheduleDefinition:
 
 def _weekly_sweeps(job: Any) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name="weekly_sweeps",
         job=job,
         cron_schedule="0 6 * * 6",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
         description=(
             "Every Saturday the sweep of each mode that has a scenario set of its name, on the "
             "datasets of the night: one run a mode."
@@ -137,11 +126,8 @@ def _weekly_sweeps(job: Any) -> dg.ScheduleDefinition:
 
 def _hourly_accounts(job: Any, accounts: Sequence[str]) -> dg.ScheduleDefinition:
     @dg.schedule(
-        name="hourly_accounts",
         job=job,
         cron_schedule="5 * * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.STOPPED,
         description=(
             "Every hour every account to the present hour: fetch, run, signal, page; one run an "
             "account, each hour once. Hours that were missed are caught up by the next run. Also "

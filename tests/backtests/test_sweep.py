@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from basis_pipeline.backtests import sweep as sweeping
-from basis_pipeline.backtests.fan_out import in_threads
+from basis_pipeline.backtests.fan_out import in_threads, run_figures
 from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.backtests.probes import probes
 from basis_pipeline.backtests.scenario_report import write_report
@@ -22,9 +23,9 @@ from basis_pipeline.backtests.sweep import (
     Progress,
     batches,
     identity_of,
-    run_batch,
     run_point,
     sweep,
+    table_of,
 )
 from basis_pipeline.config.points import columns, places, size
 from basis_pipeline.config.scenario import CAPITAL
@@ -51,8 +52,10 @@ OUTAGE_ELSEWHERE = {"shock": "venue_outage", "at": 1, "hours": 2, "venue": "deri
 
 def rows_of(study: Study, indices: list[int], threads: int = 1) -> list[dict[str, Any]]:
     """Rows of some points."""
-    found: list[dict[str, Any]] = run_batch(study, np.array(indices), threads).to_pylist()
-    return found
+    found = np.array(indices)
+    table = table_of(study, found, *run_figures(study, found, threads))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def same(counted: Any, found: Any) -> bool:
@@ -91,8 +94,7 @@ def test_a_row_is_the_single_run_to_the_bit(sample: Tree, mode: str) -> None:
 def test_the_sheet_of_a_point_shows_its_gates(sample: Tree, tmp_path: Path) -> None:
     """A single point is judged as every run is."""
     study = study_over(sample, "pure_lending", made_set())
-    rows = run_batch(study, np.array([0])).to_pandas()
-    write_report(study, tmp_path, rows, [])
+    write_report(study, tmp_path, pd.DataFrame(rows_of(study, [0])), [])
     sheet = (tmp_path / "sheet-0.html").read_text("utf-8")
     assert "NOT JUDGED" not in sheet
     assert "closed_form" in sheet
