@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from basis_pipeline.errors import CommandError
+from basis_pipeline.results.database.migration import POOLING
 from basis_pipeline.service.collector import Collector
 from basis_pipeline.service.context import Context
 from basis_pipeline.service.guard import Guard, is_this_machine
@@ -92,6 +93,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
         what = f"{host} can be reached by other machines, and there is no token"
         action = "set BASIS_API_TOKEN, or listen on 127.0.0.1"
         raise CommandError("API-001", what, where="--host", action=action)
+    POOLING.set()
     app, context = create_app(settings)
     config = uvicorn.Config(
         app,

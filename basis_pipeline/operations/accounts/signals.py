@@ -12,8 +12,8 @@ from basis_pipeline.config.automation import AlertKind, AlertSeverity, load_auto
 from basis_pipeline.operations.alerts import Alert, raise_alerts
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import read_state
-from basis_pipeline.results.database.connection import connect, reading, writing
-from basis_pipeline.results.database.migration import existing, migrate
+from basis_pipeline.results.database.connection import reading, writing
+from basis_pipeline.results.database.migration import existing, opened
 from basis_pipeline.results.database.tables import ACCOUNT_SIGNALS as SIGNALS
 from basis_pipeline.settings import Settings, config_directory
 
@@ -69,8 +69,7 @@ def record_signal(settings: Settings, signal: Signal) -> Signal:
     """
     if read_state(settings).stops_work:
         signal = signal.halted()
-    engine = connect(settings.results_db_url)
-    migrate(engine)
+    engine = opened(settings.results_db_url)
     content = json.dumps(signal.to_json(), sort_keys=True)
     mine = (SIGNALS.c.account == signal.account) & (SIGNALS.c.hour == signal.hour.to_pydatetime())
     with writing(engine, exclusive="signals") as connection:

@@ -32,8 +32,8 @@ from basis_pipeline.operations.control.model import (
     Transition,
     describe,
 )
-from basis_pipeline.results.database.connection import connect, place, reading, writing
-from basis_pipeline.results.database.migration import existing, migrate
+from basis_pipeline.results.database.connection import place, reading, writing
+from basis_pipeline.results.database.migration import existing, opened
 from basis_pipeline.results.database.tables import CONTROL_BREACHES as BREACHES
 from basis_pipeline.results.database.tables import CONTROL_TRANSITIONS as TRANSITIONS
 from basis_pipeline.settings import Settings, config_directory
@@ -219,8 +219,7 @@ def _require_words(reason: str, by: str) -> None:
 @contextmanager
 def _changing(settings: Settings) -> Iterator[tuple[Connection, ControlState]]:
     """Hold the lock on the state and give the state as it stands."""
-    engine = connect(settings.results_db_url)
-    migrate(engine)
+    engine = opened(settings.results_db_url)
     with writing(engine, exclusive="control") as connection:
         yield connection, _state(connection, engine)
 

@@ -16,8 +16,8 @@ from basis_pipeline.errors import BacktestError, correlation_id
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.operations.control import require_work
 from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
-from basis_pipeline.results.database.connection import connect, reading, writing
-from basis_pipeline.results.database.migration import existing, migrate
+from basis_pipeline.results.database.connection import reading, writing
+from basis_pipeline.results.database.migration import existing, opened
 from basis_pipeline.results.database.tables import BACKTEST_REQUESTS as REQUESTS
 from basis_pipeline.settings import Settings, config_directory
 
@@ -42,8 +42,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
     require_work(settings, f"request {request.request_id}")
     request.sliced(configs or load_configs(config_directory()))
     request.window(settings)
-    engine = connect(settings.results_db_url)
-    migrate(engine)
+    engine = opened(settings.results_db_url)
     content = canonical_json(request)
     with writing(engine, exclusive=REQUESTS.name) as connection:
         if row := _row(connection, request.request_id):
@@ -108,7 +107,7 @@ def counts(settings: Settings) -> dict[Status, int]:
 
 def ahead_of(settings: Settings, sequence: int) -> int:
     """Return how many open requests come before a number. Raises ResultsError."""
-    engine = connect(settings.results_db_url)
+    engine = opened(settings.results_db_url)
     is_ahead = and_(REQUESTS.c.status.in_(OPEN), REQUESTS.c.sequence < sequence)
     with reading(engine) as connection:
         return connection.scalar(select(func.count()).where(is_ahead)) or 0
@@ -176,7 +175,7 @@ def _update(
 ) -> bool:
     """Change a request that is still open; whether there was such a one."""
     chosen = and_(REQUESTS.c.sequence == sequence, REQUESTS.c.status.in_(OPEN), *conditions)
-    with writing(connect(settings.results_db_url), exclusive=REQUESTS.name) as connection:
+    with writing(opened(settings.results_db_url), exclusive=REQUESTS.name) as connection:
         return connection.execute(update(REQUESTS).where(chosen).values(**values)).rowcount == 1
 
 

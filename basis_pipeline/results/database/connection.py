@@ -14,7 +14,18 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, exc, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    NullPool,
+    QueuePool,
+    create_engine,
+    event,
+    exc,
+    make_url,
+    text,
+)
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from basis_pipeline.errors import ResultsError
@@ -29,22 +40,25 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _LOCK_STATES = ("55P03", "40001", "40P01")  # lock not available, serialization, deadlock
 
 
-def connect(url: str, *, busy_seconds: float = BUSY_SECONDS) -> Engine:
+def connect(url: str, *, busy_seconds: float = BUSY_SECONDS, pooled: bool = False) -> Engine:
     """Return the engine of a database, SQLite (`sqlite:///path`) or PostgreSQL.
 
     Nothing is opened yet, but the directory of a SQLite file is made. A file that cannot be written
-    is opened for reading alone. Connections are not pooled: an engine can be carried into forked
-    processes.
+    is opened for reading alone. An engine can be carried into forked processes, unless its
+    connections are pooled.
 
     Raises
     ------
     ResultsError: RS-001 when the directory of a SQLite file cannot be made, RS-008 when the URL
         cannot be read.
     """
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if pooled:
+        pool = {"poolclass": QueuePool, "max_overflow": -1, "pool_pre_ping": True}
     if file := sqlite_file(url):
-        return _sqlite(file, busy_seconds)
+        return _sqlite(file, busy_seconds, pool)
     try:
-        return _postgresql(url, busy_seconds)
+        return _postgresql(url, busy_seconds, pool)
     except (exc.ArgumentError, ValueError):
         raise _malformed("it is not postgresql://user:password@host:port/database") from None
 
@@ -146,7 +160,7 @@ def _malformed(why: str) -> ResultsError:
     return ResultsError("RS-008", f"the URL of the results database cannot be read: {why}")
 
 
-def _postgresql(url: str, busy_seconds: float) -> Engine:
+def _postgresql(url: str, busy_seconds: float, pool: dict[str, Any]) -> Engine:
     parsed = make_url(str(url))
     if isinstance(password := parsed.query.get("password"), str):  # where it is never shown
         parsed = parsed.set(password=password).difference_update_query(["password"])
@@ -154,12 +168,12 @@ def _postgresql(url: str, busy_seconds: float) -> Engine:
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
         connect_args={"connect_timeout": CONNECT_SECONDS, "options": patience},
-        poolclass=NullPool,
         hide_parameters=True,
+        **pool,
     )
 
 
-def _sqlite(file: Path, busy_seconds: float) -> Engine:
+def _sqlite(file: Path, busy_seconds: float, pool: dict[str, Any]) -> Engine:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -169,8 +183,8 @@ def _sqlite(file: Path, busy_seconds: float) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         connect_args={"timeout": busy_seconds},
-        poolclass=NullPool,
         hide_parameters=True,
+        **pool,
     )
     if read_only:
         event.listen(engine, "do_connect", lambda *_: _open_read_only(file))

@@ -6,7 +6,7 @@ before it. (Alembic's recipe "Building an Up to Date Database from Scratch".)
 """
 
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from sqlalchemy import Engine, inspect, text
 
@@ -16,7 +16,10 @@ from basis_pipeline.results.database.tables import METADATA, RUNS
 
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "alembic_version"
+POOLING = Event()  # set in a process that reads all the time, and does not fork
 _one_at_a_time = Lock()  # alembic keeps what it works on in its module
+# By URL: what was brought up to date last, with the file it was. To look costs more than to read.
+_existing: dict[str, tuple[tuple[int, int] | None, Engine]] = {}
 
 
 def revisions() -> list[str]:
@@ -35,17 +38,36 @@ def revision_of(engine: Engine) -> str:
 def existing(url: str) -> Engine | None:
     """Return the database a URL names, brought up to date; None where none has been made.
 
+    It is looked at once in a process, and again when another file has taken its place.
+
     Raises
     ------
     ResultsError: as `connect` and `migrate`.
     """
-    file = sqlite_file(url)
-    if file and not file.exists():
-        return None
-    engine = connect(url)
+    file, identity = sqlite_file(url), None
+    if file:
+        try:
+            identity = file.stat().st_dev, file.stat().st_ino
+        except FileNotFoundError:
+            _existing.pop(url, None)
+            return None
+    seen, engine = _existing.get(url, (None, None))
+    if engine and seen == identity:
+        return engine
+    engine = connect(url, pooled=POOLING.is_set())
     with reading(engine) as connection:
         if not {RUNS.name, VERSION_TABLE}.intersection(inspect(connection).get_table_names()):
             return None
+    migrate(engine)
+    _existing[url] = identity, engine
+    return engine
+
+
+def opened(url: str) -> Engine:
+    """Return the database a URL names, made where there is none. Raises as `existing`."""
+    if engine := existing(url):
+        return engine
+    engine = connect(url)
     migrate(engine)
     return engine
 

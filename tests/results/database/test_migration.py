@@ -1,6 +1,7 @@
 """Any database is brought to the same place, whoever asks and however often."""
 
 import multiprocessing
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -11,7 +12,14 @@ from sqlalchemy import Engine, text
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.results.database.connection import connect, reading, writing
-from basis_pipeline.results.database.migration import SCRIPTS, migrate, revision_of, revisions
+from basis_pipeline.results.database.migration import (
+    SCRIPTS,
+    existing,
+    migrate,
+    opened,
+    revision_of,
+    revisions,
+)
 from basis_pipeline.results.database.tables import METADATA
 
 
@@ -61,3 +69,18 @@ def test_tables_of_another_make_are_rejected_as_a_whole(database_url: str) -> No
     with pytest.raises(ResultsError, match="RS-005"):
         migrate(engine)
     assert revision_of(engine) == ""
+
+
+def test_a_database_is_looked_at_again_when_another_file_took_its_place(tmp_path: Path) -> None:
+    """And only then; one without tables is none."""
+    file = tmp_path / "runs.sqlite"
+    url = f"sqlite:///{file}"
+    assert existing(url) is None
+    first = opened(url)
+    assert existing(url) is existing(url)
+    file.rename(tmp_path / "aside.sqlite")
+    assert existing(url) is None
+    file.touch()
+    assert existing(url) is None
+    assert opened(url) is not first
+    assert revision_of(opened(url)) == revisions()[-1]
