@@ -33,9 +33,11 @@ def basis(
 def results(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     """A results directory in which one lending and one hedged mode have run."""
     directory = tmp_path_factory.mktemp("cli") / "results"
-    modes = ("--mode", "pure_lending", "--mode", "btc_basis")
+    named = ("pure_lending", "btc_basis", "sol_basis")
+    modes = (*(word for mode in named for word in ("--mode", mode)), "--without", "sol_basis")
     done = basis("run", *modes, "--data-dir", sample, "--results-dir", directory, *WINDOW)
     assert done.returncode == 0, done.stderr
+    assert "Left out, as asked: sol_basis" in done.stdout
     assert "PASS" in done.stdout
     assert str(directory / "reports" / "comparison.html") in done.stdout
     return directory
@@ -68,6 +70,8 @@ def test_every_command_explains_itself() -> None:
 
 BAD_INPUT = [
     (("run", "--mode", "nope"), "CONFIG-007", "available: btc_basis"),
+    (("run", "--without", "nope"), "CONFIG-007", "available: btc_basis"),
+    (("run", "--mode", "btc_basis", "--without", "btc_basis"), "API-001", "every mode is left out"),
     (("run", "--set", "nope"), "CONFIG-MGR-001", "key=value"),
     (("run", "--set", "hedge.nope=1"), "CONFIG-010", "available: carry, ratio, venues"),
     (("run", "--set", "costs.enabled=perhaps"), "CONFIG-005", "costs.enabled"),

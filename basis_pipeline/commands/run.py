@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -21,6 +21,7 @@ from basis_pipeline.commands.options import (
     takes_run_options,
     unsound_modes,
 )
+from basis_pipeline.errors import CommandError
 from basis_pipeline.settings import config_directory, project_root
 from basis_pipeline.verdict import Status, failing, tally, worst
 
@@ -29,11 +30,19 @@ if TYPE_CHECKING:
     from basis_pipeline.settings import Settings
 
 T = TypeVar("T")
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODE",
+        help="A mode to leave out, such as one of a coin that is not in the data; "
+        "may be given several times.",
+    ),
+]
 SHOWN_GATES = 12
 
 
 @takes_run_options
-def run(options: Options, mode: Modes = None) -> None:
+def run(options: Options, mode: Modes = None, without: Without = None) -> None:
     """Run the whole graph: raw files, datasets, backtests, records, reports.
 
     Every step and every check is recorded in the Dagster instance below the results directory,
@@ -47,8 +56,12 @@ def run(options: Options, mode: Modes = None) -> None:
     from basis_pipeline.operations.control import require_work
 
     settings, configs = options.settings(), project_configs()
-    unsound = unsound_modes(configs, mode)
-    sound = [name for name in chosen(configs, mode) if name not in unsound]
+    left_out = chosen(configs, without) if without else []
+    wanted = [name for name in chosen(configs, mode) if name not in left_out]
+    if not wanted:
+        raise CommandError("API-001", "every mode is left out", available=", ".join(left_out))
+    unsound = unsound_modes(configs, wanted)
+    sound = [name for name in wanted if name not in unsound]
     slices = sliced(configs, sound, options.overrides, options.capital) if sound else []
     require_data(settings)
     limits = load_control_limits(config_directory())  # before hours of work
@@ -64,6 +77,8 @@ def run(options: Options, mode: Modes = None) -> None:
             lambda launcher: launcher.run(slices, before_modes=compiled, unsound=unsound),
         )
     _show(outcome, settings)
+    if left_out:
+        screen.echo(f"Left out, as asked: {', '.join(left_out)}")
     for error in configs.broken.values():
         screen.echo_error(error)
     if configs.broken or not _is_good(outcome):

@@ -37,7 +37,7 @@ from basis_pipeline.market.window import parse_window
 from basis_pipeline.results.overfitting import sharpe_ratio
 from basis_pipeline.settings import project_root
 from tests.backtests.studies import made_set, span, study_over
-from tests.backtests.trees import CONFIGS, MODES, Tree
+from tests.backtests.trees import SHIPPED, Tree
 
 FREE = {"max_liquidations": None, "max_drawdown": None, "min_health_factor": None}
 FREE["min_margin_ratio"] = None
@@ -162,14 +162,14 @@ def test_a_grid_without_steps_and_an_unknown_natural_edge_are_rejected() -> None
             plan_of(**parts)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", SHIPPED.modes)
 def test_every_mode_has_a_plan_that_fits_it(mode: str) -> None:
     """Its grid breaks no rule of the mode, its folds fit the data's window."""
     from basis_pipeline.backtests.probes import checked_slices
 
-    plan = load_walk_forward(project_root() / "configs", CONFIGS, mode)
+    plan = load_walk_forward(project_root() / "configs", SHIPPED, mode)
     scenarios = scenario_set(plan, parse_window("2024-05-13", "2025-03-01"))
-    assert list(checked_slices(CONFIGS, mode, scenarios, None, {}))
+    assert list(checked_slices(SHIPPED, mode, scenarios, None, {}))
     assert len(scenarios.windows or {}) == 1 + 2 * 6
 
 

@@ -1,7 +1,7 @@
 """Data trees read once, the runs made on them, and the windows and overrides that tests share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,15 @@ from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.window import Window, parse_window
 
-CONFIGS = load_configs(Path(__file__).parents[2] / "configs")
-# Those whose coins the real data have too; `test_other_coins` is of the others.
+SHIPPED = load_configs(Path(__file__).parents[2] / "configs")
+# The real data have no SOL: the carry is tried on BTC here, on SOL in `test_other_coins`.
+CARRY = {
+    "asset": "BTC",
+    "hedge.carry": {"binance": -0.8, "bybit": 0.8},
+    "costs": {"enabled": True, "model": "table", "flat_bps": 0.0, "gas_multiplier": 1.2},
+}
+ON_BTC = slice_mode(SHIPPED, "funding_arbitrage", CARRY).mode
+CONFIGS = replace(SHIPPED, modes={**SHIPPED.modes, "funding_arbitrage": ON_BTC})
 MODES = tuple(name for name, mode in CONFIGS.modes.items() if mode.asset != "SOL")
 HELD = {"rebalance.enabled": False, "costs.enabled": False, "rewards.enabled": False}
 

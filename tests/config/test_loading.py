@@ -223,7 +223,8 @@ def test_a_broken_mode_file_stops_that_mode_only(tmp_path: Path, content: str) -
     ("file", "stopped"),
     [
         ("datasets/susde_benchmark.yaml", set()),
-        ("datasets/bybit_btcusdt_perp.yaml", {"btc_basis", "funding_arbitrage"}),
+        ("datasets/bybit_btcusdt_perp.yaml", {"btc_basis"}),
+        ("datasets/hyperliquid_solusdc_perp.yaml", {"sol_basis", "funding_arbitrage"}),
         ("datasets/wsteth_oracle.yaml", set()),
         ("venues/lido.yaml", set()),
         ("datasets/weeth_oracle.yaml", STAKING),

@@ -58,7 +58,7 @@ eth_basis |  | allocation.spot: 0.15
     the allocation's margin ratio 5.67 lies outside rebalance.margin_ratio [0.3, 4]
 eth_basis |  | rebalance.margin_ratio.min: 1.0
     the allocation's margin ratio 1 lies outside rebalance.margin_ratio [1, 4]: every hour would
-funding_arbitrage |  | hedge.carry.bybit: 0.7
+funding_arbitrage |  | hedge.carry.binance: 0.7
     hedge.carry sums to -0.1, not 0
 funding_arbitrage |  | hedge.carry: {bybit: 0.5}
     hedge.carry sums to 0.5, not 0; hedge.carry needs two venues: one that is long, one that

@@ -32,7 +32,7 @@ DATASETS = make_datasets()
 MODES = tuple(configs().modes)
 LEVERAGED = ("eth_leveraged", "usdt_market_neutral")
 HEDGED = tuple(name for name, mode in configs().modes.items() if mode.is_hedged)
-GASLESS = ("sol_basis",)
+GASLESS = ("funding_arbitrage", "sol_basis")
 STAKED = ("eth_staking_only", *LEVERAGED, "usdt_market_neutral_no_leverage")
 ETH_CLASS = ("pure_lending_eth", "eth_staking_only", "eth_leveraged")
 

@@ -158,11 +158,8 @@ def expected_arrays(mode: str, raw: RawFiles) -> dict[str, np.ndarray]:
         found["borrow_index"] = raw.index("WETH", "variableBorrowIndex")
     if venues:
         found["perp_mark"] = np.stack([raw.perp(v, coin, "open") for v in venues], axis=1)
-        sides = ["low" if config.is_long_at(v) else "high" for v in venues]
-        extreme = [raw.perp(v, coin, side) for v, side in zip(venues, sides, strict=True)]
-        found["perp_extreme"] = np.vstack([found["perp_mark"][:1], np.stack(extreme, axis=1)[:-1]])
-        if config.hedge.carry:  # both legs are of one size
-            found["spot"] = found["perp_mark"].mean(axis=1)
+        extreme = np.stack([raw.perp(v, coin, "high") for v in venues], axis=1)
+        found["perp_extreme"] = np.vstack([found["perp_mark"][:1], extreme[:-1]])
         found["funding_rate"] = np.stack([raw.funding(v, coin) for v in venues], axis=1)
     tokens = ("EIGEN", "ETHFI") if staked else ()
     if tokens:
@@ -198,9 +195,9 @@ def closed_forms(panels: dict[str, Panel]) -> dict[str, float]:
     def growth(series: np.ndarray) -> float:
         return float(series[-1] / series[0])
 
-    def hedge(panel: Panel, quantity: float, venue: int = 0) -> float:
+    def hedge(panel: Panel, quantity: float) -> float:
         """What a short of this size earns."""
-        mark, rate = panel.perp_mark[:, venue], panel.funding_rate[:, venue]
+        mark, rate = panel.perp_mark[:, 0], panel.funding_rate[:, 0]
         settled = float(np.sum((rate * mark)[1:]))
         return quantity * (settled - float(mark[-1] - mark[0]))
 
@@ -212,10 +209,7 @@ def closed_forms(panels: dict[str, Panel]) -> dict[str, float]:
             leverage = 1.0 / 0.35
             collateral = leverage * growth(panel.collateral_index) * staked
             staked = collateral - (leverage - 1.0) * growth(panel.borrow_index)
-        if legs := configs().modes[mode].hedge.carry:
-            units = [legs[venue] * capital / float(panel.spot[0]) for venue in panel.venues]
-            found[mode] = capital - sum(hedge(panel, q, v) for v, q in enumerate(units))
-        elif mode.startswith("pure_lending"):
+        if mode.startswith("pure_lending"):
             found[mode] = capital * growth(panel.lending_index)
         elif capital == 100.0:
             found[mode] = capital * staked
@@ -239,7 +233,6 @@ def test_the_panels_give_the_closed_forms(datasets: dict[str, Dataset | DataErro
     expected = {
         "pure_lending": 104342.25754557,
         "pure_lending_eth": 101.53951404,
-        "funding_arbitrage": 99758.49696830,
         "btc_basis": 103902.14962672,
         "eth_basis": 102990.82736242,
         "eth_staking_only": 102.08082726,

@@ -193,8 +193,8 @@ def test_a_venue_that_is_out_stands_still_and_comes_back_to_the_worst_it_missed(
 def test_a_long_is_shocked_at_its_low() -> None:
     """A gap takes the low with it where the price falls, an outage ends at the lowest it missed."""
     sliced, panel = case("funding_arbitrage")
-    short, long = panel.venues.index("binance"), panel.venues.index("bybit")
-    changed = shocked(panel, [shock({**OUTAGE, "venue": "bybit"})], sliced)
+    long, short = panel.venues.index("binance"), panel.venues.index("hyperliquid")
+    changed = shocked(panel, [shock({**OUTAGE, "venue": "binance"})], sliced)
     assert changed.perp_extreme[42, long] == panel.perp_extreme[30:43, long].min()
     for size in (-0.3, 0.3):
         gap = {"shock": "price_gap", "at": 40, "size": size, "recovery_hours": None}

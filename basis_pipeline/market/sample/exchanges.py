@@ -31,6 +31,8 @@ FUNDING_MARKETS = (
 )
 QUOTE = {"binance": "USDT", "bybit": "USDT", "okx": "USDT", "hyperliquid": "USDC"}
 FUNDING_HOURS = {"binance": 8, "bybit": 8, "okx": 8, "hyperliquid": 1}
+FUNDING_PREMIUM = {"hyperliquid": 0.08}
+"""What longs of a venue pay a year beyond those of the others: a carry between venues earns it."""
 HOURS_A_YEAR = 8760
 SOURCE = {
     "binance": "binance_futures",
@@ -149,7 +151,7 @@ def _spot(market: MarketPaths, venue: str, coin: str) -> SampleFile:
 def _funding(market: MarketPaths, venue: str, coin: str) -> SampleFile:
     """Settled rates: the yearly carry at the settlement, with the venue's own dispersion."""
     every, symbol = FUNDING_HOURS[venue], f"{coin}{QUOTE[venue]}"
-    carry = market.carry[coin][: market.calendar.hours : every]
+    carry = market.carry[coin][: market.calendar.hours : every] + FUNDING_PREMIUM.get(venue, 0.0)
     own = 0.03 * market.streams.mean_reverting(f"{venue} {coin} funding", len(carry), 32.0 / every)
     rate = numbers((carry + own) / (HOURS_A_YEAR / every), FUNDING_DECIMALS[venue])
     path = f"{FUNDING}/{venue}_{symbol}_funding_rates_{market.calendar.span()}.csv"

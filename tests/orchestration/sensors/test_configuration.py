@@ -58,7 +58,7 @@ def test_a_changed_file_runs_the_modes_it_touches(watching: Platform, configs: P
     assert len({request.tags["basis/batch"] for request in requests}) == 1
     edit(configs / "datasets" / "bybit_btcusdt_perp.yaml", "max_log_change", "max_abs")
     (data,) = watching.look("configuration")
-    assert set(data.tags["basis/modes"].split(",")) == {"btc_basis", "funding_arbitrage"}
+    assert data.tags["basis/modes"] == "btc_basis"
     keys = {key.to_user_string() for key in data.asset_selection or ()}
     assert {"raw/bybit_btcusdt_perp", "dataset/bybit_btcusdt_perp"} <= keys
 

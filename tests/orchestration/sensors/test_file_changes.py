@@ -17,7 +17,6 @@ from tests.orchestration.test_refusals import (
 )
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
-READERS = ("btc_basis", "funding_arbitrage")  # of both files
 LONGER = (
     "market_data/derivatives/funding_rates/bybit_BTCUSDT_funding_rates_2024-01-01_2024-02-29.csv"
 )
@@ -42,7 +41,7 @@ def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) ->
     (running.place.data / LONGER).write_text("\n".join([*changed, changed[-1], ""]))
     aged(running.place.data)
     runs = running.settle()
-    assert stages(runs) == ["data", *READERS, "pages"]
+    assert stages(runs) == ["data", "btc_basis", "pages"]
     assert runs[0].tags["basis/cause"].endswith("bybit_btcusdt_funding changed")
     read = {key.to_user_string() for key in runs[0].asset_selection or ()}
     assert {key for key in read if key.startswith("raw/")} == {"raw/bybit_btcusdt_funding"}
@@ -61,7 +60,7 @@ def test_a_vanished_file_stops_its_modes_and_touches_no_result(
     (running.place.data / PERP).unlink()
     aged(running.place.data)
     runs = running.settle()
-    assert stages(runs) == ["data", *READERS, "pages", "pages"]
+    assert stages(runs) == ["data", "btc_basis", "pages", "pages"]
     assert runs[1].status is dg.DagsterRunStatus.FAILURE
     gates = {g.name: g for g in all_gates(running.instance, running.place.defs)}
     blocking = gates["market/panel[btc_basis] inputs"]
@@ -75,7 +74,7 @@ def test_a_vanished_file_stops_its_modes_and_touches_no_result(
     assert running.settle() == []  # the same broken file is not asked for again
     shutil.copy2(sample / PERP, running.place.data / PERP)
     aged(running.place.data)
-    assert stages(running.settle()) == ["data", *READERS, "pages"]
+    assert stages(running.settle()) == ["data", "btc_basis", "pages"]
     assert before.items() <= recorded(runs_kept).items()
 
 
@@ -108,5 +107,5 @@ def test_a_halt_stops_requests_and_forgets_nothing(running: Platform) -> None:
     resume(settings, reason="it was right", by="ben")
     runs = running.settle()
     work = [stage for stage in stages(runs) if stage != "pages"]
-    assert sorted(work) == sorted([*READERS, *READERS, "data"])
+    assert sorted(work) == sorted(["btc_basis", "btc_basis", "data"])
     assert "pages" in stages(runs)
