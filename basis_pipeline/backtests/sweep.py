@@ -147,10 +147,6 @@ def identity_of(study: Study) -> str:
     """Hash of everything the rows depend on: configuration, set, data, windows, capital, engine."""
     configs = study.configs
     mode_slice = slice_mode(configs, study.mode, study.overrides)
-    data = {
-        name: dataset.content_hashes if not isinstance(dataset, DataError) else dataset.code
-        for name, dataset in sorted(study.datasets.items())
-    }
     facts = {
         "format": FORMAT,
         "batch": BATCH,
@@ -164,9 +160,21 @@ def identity_of(study: Study) -> str:
         "scenarios": canonical_json(study.scenarios),
         "windows": {str(name): str(window) for name, window in study.windows.items()},
         "capital": study.capital,
-        "data": data,
+        "data": _contents(study),
     }
     return sha256(json.dumps(facts, sort_keys=True))
+
+
+def data_hash(study: Study) -> str:
+    """Hash of the data that the rows depend on."""
+    return sha256(json.dumps(_contents(study), sort_keys=True))
+
+
+def _contents(study: Study) -> dict[str, object]:
+    return {
+        name: dataset.content_hashes if not isinstance(dataset, DataError) else dataset.code
+        for name, dataset in sorted(study.datasets.items())
+    }
 
 
 def place_of(study: Study, results_dir: Path, kind: str) -> Path:

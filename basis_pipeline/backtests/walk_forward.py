@@ -62,7 +62,7 @@ NAMED = {
     "deflated_sharpe": "the deflated Sharpe ratio",
     "overfitting_probability": "the probability of overfitting",
 }
-SUMMARY, FOLDS = "walk_forward.json", "folds.parquet"
+SUMMARY, FOLDS, GROWTH = "walk_forward.json", "folds.parquet", "growth.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,8 @@ class Walked:
     folds: a row a fold: its windows, its choice and its figures on both.
     chosen: the row of `points` that the whole window chooses; -1 when none keeps the constraints.
     returns: daily, of every point over the whole window, (days, points).
+    growth: of one unit since the first test, by the 00:00 UTC that ends each day: `out_of_sample`,
+        the choices on their tests one after the other, and `whole_window`, the chosen point.
     unsound: rows of any window for which a single run would be rejected.
     """
 
@@ -92,6 +94,7 @@ class Walked:
     folds: pd.DataFrame
     chosen: int
     returns: Floats
+    growth: pd.DataFrame
     unsound: pd.DataFrame
 
 
@@ -207,14 +210,49 @@ def walk(plan: WalkForward, study: Study, out: Path) -> Walked:
         _fold_row(plan, number, fold, by_window, steps)
         for number, fold in enumerate(folds_of(plan, study.window))
     ]
+    chosen = choose(points["value"].to_numpy(), points["kept"].to_numpy(), steps)
+    returns = daily_returns(study, points["index"].to_numpy())
+    tests = {
+        f"test_{number:03d}": fold["chosen"]
+        for number, fold in enumerate(folds)
+        if fold["chosen"] != NONE
+    }
+    parts = [
+        _by_day(daily_returns(study, by_window[name]["index"].to_numpy()[[place]])[:, 0], window)
+        for name, place in tests.items()
+        for window in [study.windows[name]]
+    ]
+    whole = returns[:, chosen] if chosen != NONE else np.full(len(returns), np.nan)
     return Walked(
         plan=plan,
         points=points,
         folds=pd.DataFrame(folds),
-        chosen=choose(points["value"].to_numpy(), points["kept"].to_numpy(), steps),
-        returns=daily_returns(study, points["index"].to_numpy()),
+        chosen=chosen,
+        returns=returns,
+        growth=growth_of(parts, _by_day(whole, study.window)),
         unsound=rows[rows["status"] != ""],
     )
+
+
+def _by_day(returns: Floats, window: Window) -> pd.Series:
+    """Daily returns by the 00:00 UTC that ends each day."""
+    ends = window.hours[1:]
+    return pd.Series(returns, ends[ends.hour == 0])
+
+
+def growth_of(tests: Sequence[pd.Series], whole: pd.Series) -> pd.DataFrame:
+    """Growth since the first test, as `Walked.growth`; a day of two tests is of the earlier one."""
+    if not tests:
+        return pd.DataFrame(columns=["out_of_sample", "whole_window"])
+    joined = pd.concat(tests)
+    joined = joined[~joined.index.duplicated()].sort_index()
+    begin = joined.index[0] - pd.Timedelta(days=1)
+    columns = {
+        "out_of_sample": joined,
+        "whole_window": whole.loc[joined.index[0] : joined.index[-1]],
+    }
+    grown = pd.DataFrame({name: (1.0 + one).cumprod() for name, one in columns.items()})
+    return pd.concat([pd.DataFrame(dict.fromkeys(columns, 1.0), [begin]), grown])
 
 
 def _fold_row(
@@ -292,11 +330,12 @@ def _plain(value: Any) -> Any:
 
 
 def write_walk(walked: Walked, out: Path) -> Sequence[Path]:
-    """Write the summary and the folds beside the sweep's batches; the files."""
+    """Write summary, folds and growth beside the sweep's batches; the files."""
     text = json.dumps(summary_of(walked), indent=2, sort_keys=True) + "\n"
     (out / SUMMARY).write_text(text, "utf-8")
     walked.folds.to_parquet(out / FOLDS, index=False)
-    return [out / SUMMARY, out / FOLDS]
+    walked.growth.rename_axis("timestamp").reset_index().to_parquet(out / GROWTH, index=False)
+    return [out / SUMMARY, out / FOLDS, out / GROWTH]
 
 
 def walk_forward_checks(walked: Walked) -> list[Verdict]:

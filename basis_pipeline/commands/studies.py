@@ -16,6 +16,9 @@ from basis_pipeline.verdict import Status
 if TYPE_CHECKING:
     from basis_pipeline.backtests.scenarios import Study
     from basis_pipeline.backtests.sweep import Progress
+    from basis_pipeline.reports.page import Provenance
+    from basis_pipeline.results.origin import Origin
+    from basis_pipeline.settings import Settings
     from basis_pipeline.verdict import Verdict
 
 Mode = Annotated[str, typer.Argument(help="The mode, named as its file in configs/modes/.")]
@@ -97,3 +100,11 @@ def show_verdicts(verdicts: "Sequence[Verdict]") -> bool:
     rows = [[gate.check, gate.status.value, gate.message] for gate in verdicts]
     screen.console().print(screen.table("Gates", ("gate", "verdict", "result"), rows))
     return any(gate.status is Status.FAIL for gate in verdicts)
+
+
+def written_by(settings: "Settings") -> "tuple[Origin, Provenance]":
+    """Return what a page says of its data and its program, and of when it was written."""
+    from basis_pipeline.reports.page import Provenance
+    from basis_pipeline.results.origin import Origin
+
+    return Origin.of(settings.data_dir), Provenance.now(environment=settings.environment)

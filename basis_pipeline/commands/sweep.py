@@ -19,6 +19,7 @@ from basis_pipeline.errors import CommandError
 if TYPE_CHECKING:
     from basis_pipeline.backtests.scenarios import Study
     from basis_pipeline.config.scenario import ScenarioSet
+    from basis_pipeline.settings import Settings
 
 SetNames = Annotated[
     list[str] | None,
@@ -129,12 +130,12 @@ def _run(
             overrides=options.assigned(),
         )
         place = out or place_of(study, settings.results_dir, kind)
-        failed.append(_run_set(study, place, executor))
+        failed.append(_run_set(study, place, executor, settings))
     if any(failed):
         raise typer.Exit(1)
 
 
-def _run_set(study: "Study", out: Path, executor: studies.Executor) -> bool:
+def _run_set(study: "Study", out: Path, executor: studies.Executor, settings: "Settings") -> bool:
     """Run one set and judge it; whether a gate of severity ERROR failed."""
     from basis_pipeline.backtests.scenario_checks import JUDGED, scenario_checks, worst
     from basis_pipeline.backtests.scenario_report import write_report
@@ -161,5 +162,6 @@ def _run_set(study: "Study", out: Path, executor: studies.Executor) -> bool:
     gates = scenario_checks(rows, chosen)
     screen.show_input_warnings(study.verdicts)
     failed = studies.show_verdicts(gates)
-    screen.echo(f"Report: {write_report(study, out, rows, gates)}")
+    page = write_report(study, out, rows, gates, *studies.written_by(settings))
+    screen.echo(f"Report: {page}")
     return failed

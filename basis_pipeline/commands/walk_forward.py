@@ -35,7 +35,7 @@ def walk_forward(
     settings, configs = options.settings(), project_configs()
     plan = load_walk_forward(config_directory(), configs, mode)
     require_data(settings)
-    from basis_pipeline.backtests.scenario_report import write_report
+    from basis_pipeline.backtests.scenario_report import write_walk_report
     from basis_pipeline.backtests.scenarios import raw_loader, study_of
     from basis_pipeline.backtests.sweep import place_of
     from basis_pipeline.backtests.walk_forward import (
@@ -80,6 +80,7 @@ def walk_forward(
     gates = walk_forward_checks(walked)
     screen.show_input_warnings(study.verdicts)
     failed = studies.show_verdicts(gates)
-    screen.echo(f"Report: {write_report(study, place, walked.points, gates, walked.folds)}")
+    page = write_walk_report(walked, study, place, gates, *studies.written_by(settings))
+    screen.echo(f"Report: {page}")
     if failed:
         raise typer.Exit(1)

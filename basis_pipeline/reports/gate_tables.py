@@ -32,6 +32,18 @@ def gate_tables(
     return [table for table in made if table.rows]
 
 
+def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    """List the gates of a run or a study: figure, limit, headroom, and the sentence."""
+    rows = []
+    for verdict in in_order(verdicts):
+        facts = measured(verdict)
+        margin = f"−{facts['beyond by']}" if "beyond by" in facts else facts.get("headroom", "")
+        figures = (facts.get("measured", ""), facts.get("limit", ""), margin)
+        rows.append((verdict.check, str(verdict.status), *figures, verdict.message))
+    titles = ("gate", "verdict", ">measured", ">limit", ">headroom", "~result")
+    return Table(titles, rows, "Gate verdicts")
+
+
 def open_table(verdicts: Sequence[Verdict], history: History) -> Table:
     """List the gates that failed, warn or are waived: figure, limit, since when, their nights."""
     rows: list[Cells] = []

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from basis_pipeline.reports.banners import banners, in_order, stamp_of
+from basis_pipeline.reports.banners import banners, stamp_of
 from basis_pipeline.reports.chart import Chart
 from basis_pipeline.reports.downloads import downloads
 from basis_pipeline.reports.explanation import Explanation
-from basis_pipeline.reports.gate_tables import measured
+from basis_pipeline.reports.gate_tables import verdict_table
 from basis_pipeline.reports.page import Page, Provenance, Section, write_page
 from basis_pipeline.reports.returns import explained_ratios, returns_parts
 from basis_pipeline.reports.risk_charts import risk_charts
@@ -152,7 +152,7 @@ def _sections(run: RunView, gates: Sequence[Verdict], explanation: Explanation) 
         Section("Carry and cost", [*carry, *_cost_tables(run)]),
         Section("Risk", [*risk, *tables], "" if risk else no_risk),
         Section("Events", [*timeline, *flows], "" if timeline else no_events),
-        Section("Gates", [_gates(gates)] if gates else [], "" if gates else unjudged),
+        Section("Gates", [verdict_table(gates)] if gates else [], "" if gates else unjudged),
         Section("Data and configuration", [*_basis(run), *_settings(run)]),
     ]
 
@@ -317,17 +317,6 @@ def _flows(run: RunView) -> list[Table]:
     ]
     caption = f"Deposits and withdrawals, {run.currency}"
     return [Table(("UTC", ">amount"), flows, caption, wide=False)] if flows else []
-
-
-def _gates(verdicts: Sequence[Verdict]) -> Table:
-    rows = []
-    for verdict in in_order(verdicts):
-        facts = measured(verdict)
-        margin = f"−{facts['beyond by']}" if "beyond by" in facts else facts.get("headroom", "")
-        figures = (facts.get("measured", ""), facts.get("limit", ""), margin)
-        rows.append((verdict.check, str(verdict.status), *figures, verdict.message))
-    titles = ("gate", "verdict", ">measured", ">limit", ">headroom", "~result")
-    return Table(titles, rows, "Gate verdicts")
 
 
 def _basis(run: RunView) -> list[Table]:

@@ -33,6 +33,8 @@ from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import parameter_record
 from basis_pipeline.errors import BasisError, ConfigError, ResultsError
 from basis_pipeline.market.window import parse_window
+from basis_pipeline.reports.page import Provenance
+from basis_pipeline.results.origin import Origin
 from basis_pipeline.settings import project_root
 from tests.backtests.studies import RANDOM, keys_of, made_set, span, study_over
 from tests.backtests.trees import CONFIGS, MODES, Tree
@@ -94,7 +96,8 @@ def test_a_row_is_the_single_run_to_the_bit(sample: Tree, mode: str) -> None:
 def test_the_sheet_of_a_point_shows_its_gates(sample: Tree, tmp_path: Path) -> None:
     """A single point is judged as every run is."""
     study = study_over(sample, "pure_lending", made_set())
-    write_report(study, tmp_path, pd.DataFrame(rows_of(study, [0])), [])
+    rows = pd.DataFrame(rows_of(study, [0]))
+    write_report(study, tmp_path, rows, [], Origin.of(tmp_path), Provenance.now())
     sheet = (tmp_path / "sheet-0.html").read_text("utf-8")
     assert "NOT JUDGED" not in sheet
     assert "closed_form" in sheet

@@ -22,6 +22,7 @@ from basis_pipeline.backtests.walk_forward import (
     edges,
     folds_of,
     grid_steps,
+    growth_of,
     out_of_sample,
     scenario_set,
     summary_of,
@@ -212,6 +213,21 @@ def test_daily_returns_are_those_the_figures_were_counted_from(walked: Walked) -
     np.testing.assert_allclose(sharpe_ratio(walked.returns) * np.sqrt(365), expected, rtol=1e-9)
 
 
+def test_the_tests_are_stitched_and_the_whole_window_begins_with_them(walked: Walked) -> None:
+    """Of overlapping tests the first is whole; each day counts once."""
+    grown, folds = walked.growth, walked.folds
+    first, last = folds["test_start"].iloc[0], folds["test_end"].iloc[-1]
+    assert (grown.index[0], grown.index[-1]) == (first, last)
+    assert (grown.iloc[0] == 1.0).all()
+    assert grown.index.is_unique
+    one = grown["out_of_sample"].loc[folds["test_end"].iloc[0]] - 1.0
+    assert one == pytest.approx(folds["test_total_return"].iloc[0], rel=1e-9)
+    days = (last - first).days
+    expected = np.prod(1.0 + walked.returns[-days:, walked.chosen])
+    assert grown["whole_window"].iloc[-1] == pytest.approx(expected, rel=1e-12)
+    assert growth_of([], pd.Series()).empty
+
+
 def test_degradation_is_the_share_that_is_lost(walked: Walked) -> None:
     """Half of the objective lost on every fold; a fold without a choice does not count."""
     folds = walked.folds.assign(train_value=2.0, test_value=1.0, test_total_return=0.01)
@@ -256,4 +272,6 @@ def test_a_walk_forward_is_written_as_json_and_folds(walked: Walked, tmp_path: P
     assert summary["deflated_sharpe"] is None
     assert summary["points"] == 9
     assert len(pd.read_parquet(tmp_path / "folds.parquet")) == summary["folds"] == 2
+    grown = pd.read_parquet(tmp_path / "growth.parquet").set_index("timestamp")
+    assert (grown.to_numpy() == walked.growth.to_numpy()).all()
     assert summary_of(walked)["chosen"].keys() == walked.plan.keys.keys()

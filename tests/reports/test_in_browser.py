@@ -26,8 +26,11 @@ from tests.browser import (
     require_whole,
 )
 from tests.reports.conftest import WRITTEN, Named
+from tests.reports.made_studies import folds_of, rows_of
 
+STUDIES = ["sweep", "walk_forward"]
 KINDS = ["usdt_market_neutral", "liquidated", "comparison", "runs", "gates", "data_audit"]
+KINDS += STUDIES
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_a_page_opened_in_the_dark_prints_on_light_paper(browser: Browser, pages
         assert set(widths) == {690}
 
 
-@pytest.mark.parametrize("name", ["comparison", "usdt_market_neutral"])
+@pytest.mark.parametrize("name", ["comparison", "usdt_market_neutral", *STUDIES])
 def test_no_table_is_clipped_on_paper(browser: Browser, pages: Path, name: str) -> None:
     """What is wider than a page is printed smaller, as the leaderboard is."""
     with opened(browser, pages / f"{name}.html", 695) as page:
@@ -188,6 +191,61 @@ def test_the_worst_of_the_run_and_its_drawdowns_are_those_of_the_tables(
     assert falls["1"][1] == f"{pd.Timestamp(deepest.start):%Y-%m-%d %H:%M}"
     assert daily["Best day"][0] == percent(days["best"], 3)
     assert daily["CVaR 95 %"][0] == percent(days["cvar"], 3)
+
+
+def test_the_points_of_a_sweep_are_its_rows(browser: Browser, pages: Path) -> None:
+    """Best, worst, frontier, spread and rejected points, cell by cell; keys explained on hover."""
+    rows = rows_of()
+    sound = rows[rows["status"] == ""].set_index("index")
+    with opened(browser, pages / "sweep.html") as page:
+        best, worst, line, spread, rejected = (
+            _cells(page, label)
+            for label in ("Best points", "Worst points", "Frontier", "Spread", "Rejected points")
+        )
+        assert page.locator(".headline, .facts").inner_text().count("0f517a643b79") == 1
+        term = page.locator("[aria-label^='Best points'] thead .term").last
+        term.focus()
+        assert "Unit: token." in term.locator(".tip").inner_text()
+    by_return = sound.sort_values("total_return")
+    assert list(worst) == [str(i) for i in by_return.index[:10]]
+    assert list(best) == [str(i) for i in by_return.index[::-1][:10]]
+    assert list(line)[-1] == next(iter(best))
+    for point, cells in {**best, **worst, **line}.items():
+        row = sound.loc[int(point)]
+        assert cells == [
+            percent(row["total_return"]),
+            percent(row["max_drawdown"]),
+            amount(row["min_health_factor"], 3),
+            amount(row["min_margin_ratio"], 3),
+            "0",
+            f"{row['staking.target_ltv']:.4g}",
+            f"{row['hedge.ratio']:.4g}",
+            row["staking.lst"].strip('"'),
+        ]
+    ends = sound["total_return"].quantile([0.0, 0.05, 0.5, 0.95, 1.0])
+    assert spread["Return"] == [percent(value) for value in ends]
+    assert rejected["BT-004"][:2] == ["4", "1.0 %"]
+    assert rejected["BT-004"][3] == "7"
+
+
+def test_the_folds_of_a_walk_forward_are_its_table(browser: Browser, pages: Path) -> None:
+    """Dates, verdict, objective on both, what the test found, the choice; and the headline."""
+    with opened(browser, pages / "walk_forward.html") as page:
+        found = _cells(page, "Folds")
+        heads = page.locator(".headline dd > span:first-child").all_inner_texts()
+    assert heads == ["8.12 %", "60.0 %", "81.0 %", "66.7 %"]
+    for number, fold in enumerate(folds_of().to_dict("records"), start=1):
+        start, split, end = (
+            f"{fold[at]:%Y-%m-%d}" for at in ("train_start", "test_start", "test_end")
+        )
+        expected = [f"{start} to {split}", f"{split} to {end}", "○ N/A", *["–"] * 7]
+        if fold["chosen"] >= 0:
+            figures = [amount(fold[f"{part}_value"]) for part in ("train", "test")]
+            names = ("total_return", "apy", "max_drawdown")
+            figures += [percent(fold[f"test_{name}"]) for name in names]
+            kept = "✓ PASS" if fold["test_kept"] else "✕ FAIL"
+            expected[2:] = [kept, *figures, "0.6", "0.95"]
+        assert found[str(number)] == expected
 
 
 def _cells(page: Page, label: str) -> dict[str, list[str]]:

@@ -1,60 +1,19 @@
 """The page of many scenarios: what it shows are the rows it was given."""
 
 import base64
-import json
-import re
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from basis_pipeline.reports.scenarios import scenarios_html
+from basis_pipeline.config.scenario import load_scenario_set, sets_in
+from basis_pipeline.reports.points import RISKS, explained, frontier, pair_medians
+from basis_pipeline.reports.study import KEYS as EXPLAINED
+from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import judge
+from tests.backtests.studies import made_set
 from tests.reports.conftest import WRITTEN
-
-KEYS = ["staking.target_ltv", "hedge.ratio", "staking.lst"]
-
-
-def rows_of(count: int = 400) -> pd.DataFrame:
-    """Scenarios whose return falls with the first key and knows nothing of the second."""
-    random = np.random.default_rng(1)
-    ltv = random.uniform(0.3, 0.9, count)
-    return pd.DataFrame(
-        {
-            "index": np.arange(count),
-            "window": "",
-            "market": "",
-            "path": -1,
-            "status": "",
-            "staking.target_ltv": ltv,
-            "hedge.ratio": random.uniform(0.9, 1.0, count),
-            "staking.lst": np.where(ltv > 0.6, "weETH", "wstETH"),
-            "total_return": 0.1 - 0.2 * ltv,
-            "max_drawdown": 0.1 * ltv,
-            "liquidations": 0,
-        }
-    )
-
-
-def page(rows: pd.DataFrame, **more: Any) -> tuple[str, dict[str, Any]]:
-    """A page, and its charts by key."""
-    options: dict[str, Any] = {
-        "title": "a mode",
-        "what": "made up.",
-        "keys": KEYS,
-        "worst": rows.sort_values("total_return").head(3),
-        "verdicts": [
-            judge("worst_case", "ERROR", False, "outside 3"),
-            judge("other", "ERROR", True, ""),
-        ],
-        "inputs": [],
-        "links": {},
-    }
-    html = scenarios_html(rows, WRITTEN, **{**options, **more})
-    data = re.search(r'id="charts">(.*?)</script>', html, re.DOTALL)
-    assert data
-    charts = {chart["key"]: chart["figure"]["data"] for chart in json.loads(data[1])}
-    return html, charts
+from tests.reports.made_studies import KEYS, charts_of, rows_of, sweep_page
 
 
 def numbers(packed: dict[str, str]) -> np.ndarray:
@@ -62,53 +21,83 @@ def numbers(packed: dict[str, str]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(packed["bdata"]), dtype="<f8")
 
 
-def test_every_scenario_is_counted_in_the_distribution() -> None:
-    """The bars add up to the rows, over return and over drawdown."""
-    _, charts = page(rows_of())
+def test_every_sound_point_is_counted_in_the_distribution() -> None:
+    """The bars add up to the points that were not rejected, over return and over drawdown."""
+    charts = charts_of(sweep_page(rows_of(), WRITTEN))
     for name in ("total_return", "max_drawdown"):
-        assert numbers(charts[f"spread-{name}"][0]["y"]).sum() == 400
+        assert numbers(charts[f"spread-{name}"][0]["y"]).sum() == 396
 
 
 def test_sensitivity_shows_what_moves_the_return_and_what_does_not() -> None:
-    """Only numbers have a chart; the median falls with the one that matters."""
-    _, charts = page(rows_of(4000))
+    """Only numbers have a chart; the median falls with the one that matters, which comes first."""
+    rows = rows_of(4000)
+    charts = charts_of(sweep_page(rows, WRITTEN))
     ltv, ratio = (
         numbers(charts[f"sensitivity-{key.replace('.', '-')}"][2]["y"]) for key in KEYS[:2]
     )
     assert (np.diff(ltv) < 0.0).all()
     assert np.ptp(ratio) < 0.25 * np.ptp(ltv)
+    shares = explained(rows, KEYS)
+    assert list(shares) == [KEYS[0], KEYS[2], KEYS[1]]
+    assert shares[KEYS[0]] > 0.98
+    assert shares[KEYS[1]] < 0.01
 
 
-def test_the_worst_are_linked_and_failed_gates_cannot_be_overlooked() -> None:
-    """A sheet's address where there is one; a failing gate as a banner on top."""
+def test_a_cell_of_two_keys_is_the_median_of_its_points() -> None:
+    """On a grid, where every cell's points are known; with an empty cell."""
+    rows = pd.DataFrame(
+        {"a": [1.0, 1.0, 2.0, 2.0], "b": ["x", "x", "x", "y"], "r": [0.1, 0.3, 0.5, 0.7]}
+    )
+    found = pair_medians(rows, "a", "b", "r")
+    assert (list(found.columns), list(found.index)) == (["1", "2"], ["x", "y"])
+    np.testing.assert_allclose(found.to_numpy(), [[0.2, 0.5], [np.nan, 0.7]])
+    charts = charts_of(sweep_page(rows_of(), WRITTEN))
+    assert sum(key.startswith("pair-") for key in charts) == 3
+
+
+@pytest.mark.parametrize("risk", RISKS)
+def test_no_point_beats_one_of_the_frontier(risk: str) -> None:
+    """In return and in risk at once; and every other point is beaten or equalled by one of it."""
     rows = rows_of()
-    first = int(rows.sort_values("total_return")["index"].iloc[0])
-    html, _ = page(rows, links={first: f"sheet-{first}.html"})
+    sign = 1.0 if RISKS[risk][0] else -1.0
+    safety, gain = sign * rows[risk].to_numpy(), rows["total_return"].to_numpy()
+    beaten = [
+        bool(((safety >= s) & (gain >= g) & ((safety > s) | (gain > g))).any())
+        for s, g in zip(safety, gain, strict=True)
+    ]
+    assert sorted(frontier(rows, risk)["index"]) == rows.index[~np.array(beaten)].tolist()
+
+
+def test_links_failed_gates_and_warnings_of_the_inputs_are_on_the_page() -> None:
+    """A sheet's address where there is one; what must not be overlooked comes before the rest."""
+    rows = rows_of()
+    first = int(rows[rows["status"] == ""].sort_values("total_return")["index"].iloc[0])
+    warning = judge("outliers", "WARN", False, "3 steps", asset="dataset/binance_funding")
+    html = sweep_page(rows, WRITTEN, links={first: f"sheet-{first}.html"}, inputs=[warning])
     assert f'<a href="sheet-{first}.html">{first}</a>' in html
     assert html.count('href="sheet-') == 1
     assert html.index('role="alert"') < html.index("<h2")
-
-
-def test_warnings_of_the_inputs_are_on_the_page() -> None:
-    """A reader of the page learns what the figures rest on without looking at the data audit."""
-    warning = judge("outliers", "WARN", False, "3 steps", asset="dataset/binance_funding")
-    html, _ = page(rows_of(), inputs=[warning])
     assert "Inputs with warnings: binance_funding (outliers)." in html
-    assert "Inputs with warnings" not in page(rows_of())[0]
 
 
-def test_a_set_without_numbers_has_a_page_too() -> None:
-    """Shocks alone: the distribution alone."""
-    _, charts = page(rows_of(8), keys=[])
-    assert charts.keys() == {"spread-total_return", "spread-max_drawdown"}
+def test_a_sweep_of_which_every_point_was_rejected_says_so_and_why() -> None:
+    """No chart and no best point, but the code, its meaning and between which keys."""
+    rows = rows_of(8).assign(status="BT-004", total_return=np.nan)
+    html = sweep_page(rows, WRITTEN)
+    assert "Every point was rejected" in html
+    assert "8 points rejected: 8 with BT-004" in html
+    assert "Best points" not in html
+    assert 'id="charts"' not in html
 
 
-def test_folds_stand_side_by_side() -> None:
-    """Train beside test; a fold without a choice leaves a gap."""
-    stamps = pd.date_range("2024-05-01", periods=2, freq="30D", tz="UTC")
-    folds = pd.DataFrame(
-        {"test_start": stamps, "train_value": [2.0, None], "test_value": [1.0, None]}
-    )
-    _, charts = page(rows_of(), folds=folds)
-    train, test = (numbers(bars["y"]) for bars in charts["folds"])
-    np.testing.assert_array_equal([train, test], [[2.0, np.nan], [1.0, np.nan]])
+def test_a_set_without_keys_and_with_few_points_has_a_page_too() -> None:
+    """No distribution of eight points, and nothing over keys."""
+    charts = charts_of(sweep_page(rows_of(7), WRITTEN, scenarios=made_set()))
+    assert charts.keys() == {"frontier"}
+
+
+def test_every_key_that_a_set_of_the_project_sweeps_is_explained() -> None:
+    """Its unit and what it decides, on hover."""
+    directory = project_root() / "configs" / "scenarios"
+    for name in sets_in(directory):
+        assert load_scenario_set(directory / f"{name}.yaml").keys.keys() <= EXPLAINED.keys()

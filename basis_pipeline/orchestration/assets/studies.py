@@ -16,7 +16,7 @@ from pydantic import Field
 from basis_pipeline.backtests import scenario_checks, walk_forward
 from basis_pipeline.backtests.checks import BLOCKING
 from basis_pipeline.backtests.fan_out import executor
-from basis_pipeline.backtests.scenario_report import write_report
+from basis_pipeline.backtests.scenario_report import write_report, write_walk_report
 from basis_pipeline.backtests.scenarios import Study, inside, nothing_inside, study_of
 from basis_pipeline.backtests.sweep import identity_of, place_of, read_rows, sweep
 from basis_pipeline.config import parse_assignments
@@ -37,6 +37,8 @@ from basis_pipeline.orchestration.metadata import table, version_of
 from basis_pipeline.orchestration.partitions import Part, of_the_same_mode, study_partitions
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.upstream_gate import require_passing
+from basis_pipeline.reports.page import Provenance
+from basis_pipeline.results.origin import Origin
 from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import Verdict
 
@@ -140,7 +142,7 @@ def _sets_asset(kind: str, modes: dg.StaticPartitionsDefinition) -> dg.AssetsDef
             study, place = _swept(inner, kind, part.mode, options, warehouse, config)
             rows = read_rows(study, place, scenario_checks.JUDGED).to_pandas()
             verdicts = scenario_checks.scenario_checks(rows, inner)
-            page = write_report(study, place, rows, verdicts)
+            page = write_report(study, place, rows, verdicts, *_written_by(context, options))
         worst = scenario_checks.worst(rows, SHOWN)[list(scenario_checks.SHOWN)]
         metadata = {
             "points": len(rows),
@@ -171,7 +173,8 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
             walked = walk_forward.walk(plan, study, place)
             walk_forward.write_walk(walked, place)
             verdicts = walk_forward.walk_forward_checks(walked)
-            page = write_report(study, place, walked.points, verdicts, walked.folds)
+            written_by = _written_by(context, options)
+            page = write_walk_report(walked, study, place, verdicts, *written_by)
         summary = walk_forward.summary_of(walked)
         metadata = {
             **{n: v for n, v in summary.items() if isinstance(v, (int, float, str))},
@@ -220,6 +223,14 @@ def _swept(
     with executor(None, config.workers, config.scheduler) as run:
         sweep(study, place, run=run)
     return study, place
+
+
+def _written_by(
+    context: dg.AssetExecutionContext, options: RunOptions
+) -> tuple[Origin, Provenance]:
+    """Return what a page says of its data and its program, and of the run that wrote it."""
+    provenance = Provenance.now(context.run.run_id, options.settings.environment)
+    return Origin.of(options.settings.data_dir), provenance
 
 
 def _result(
