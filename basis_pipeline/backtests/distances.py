@@ -8,7 +8,7 @@ import numpy as np
 from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import MarketArrays, Parameters, Simulation
-from basis_pipeline.engine.model import GAS_REWARD_SALE, Record
+from basis_pipeline.engine.model import GAS_REWARD_SALE, Floats, Record
 from basis_pipeline.market.panel import Panel
 
 LIQUIDATION = "liquidation"
@@ -44,7 +44,7 @@ def distances(mode_slice: ModeSlice, panel: Panel, simulation: Simulation) -> It
     yield from _of_perps(panel.venues, market, parameters, perps[-1])
     yield from _of_loan(market, parameters, rows[-1])
     if mode_slice.mode.rebalance.enabled:
-        yield from _of_book(mode_slice, market, parameters, rows[-1], perps[-1]["quantity"].sum())
+        yield from _of_book(mode_slice, market, parameters, rows[-1], perps[-1]["quantity"])
         yield from _of_rewards(market, parameters, rows[-1], tokens[-1])
 
 
@@ -115,14 +115,14 @@ def _of_book(
     market: MarketArrays,
     parameters: Parameters,
     row: Record,
-    perps: float,
+    perps: Floats,
 ) -> Iterator[Distance]:
     total, spot = float(row["equity"]), float(market.spot[-1])
     debt, cash = float(row["debt"] * market.borrow_index[-1]), float(row["cash"])
     hedged = mode_slice.mode.is_hedged
     if hedged:
         long = float(row["spot"]) + _collateral(market, row) - debt
-        delta = abs(parameters.hedge_ratio * long + perps) * spot / total
+        delta = abs(parameters.hedge_ratio * long + perps.sum()) * spot / total
         yield _bounded("delta", delta, high=parameters.delta_band)
     weights = (parameters.lending_weight, parameters.spot_weight, parameters.staking_weight)
     wanted = 0.0 if hedged else 1.0 - sum(weights)
@@ -133,7 +133,9 @@ def _of_book(
         row["spot"] * spot,
         (staked - debt) * spot,
     )
-    drift = max(abs(float(v) / total - w) for v, w in zip(values, weights, strict=True))
+    legs = perps * spot if parameters.carry.any() else 0.0 * perps
+    targets = np.append(weights, parameters.carry)
+    drift = np.abs(np.append(values, legs) / total - targets).max()
     if np.isfinite(parameters.drift_band):
         yield _bounded("drift", drift, high=parameters.drift_band)
 

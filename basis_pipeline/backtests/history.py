@@ -3,7 +3,7 @@
 The tables say whether a result has changed, the markets of the two runs say why.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -67,21 +67,26 @@ def market_series(panel: Panel, mode_slice: ModeSlice) -> Series:
 
 
 def first_change(
-    before: RunResult, after: RunResult, series: Series, panel: Panel, mode_slice: ModeSlice
+    before: RunResult,
+    after: RunResult,
+    series: Callable[[], Series],
+    panel: Panel,
+    mode_slice: ModeSlice,
 ) -> Change | None:
     """Return the first difference in the hours that two runs share; None where there is none.
 
     Parameters
     ----------
     before, after: runs that begin at the same hour; the later one is at least as long.
-    series: of the earlier run, as `market_series` gave them. panel, mode_slice: of the later one.
+    series: gives those of the earlier run, as `market_series` made them.
+    panel, mode_slice: of the later one.
     """
     found = list(_differences(_results(before), _results(after)))
     if not found:
         return None
     row, _, name, was, now = min(found)
     hours = panel.hours
-    inputs = list(_differences(series, market_series(panel, mode_slice)))
+    inputs = list(_differences(series(), market_series(panel, mode_slice)))
     relevant = [one for one in inputs if not one[2].startswith(KNOWN_LATER)] or inputs
     if not relevant:
         return Change(hours[row], hours[row], ENGINE, name, was, now)

@@ -8,6 +8,7 @@ from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
+from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.peers import compare_all
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.market.window import Window
@@ -44,7 +45,7 @@ def ingest(
 
 
 class Feeds:
-    """A data directory whose feeds are read once, and whose datasets are built once a window.
+    """A data directory whose feeds are read once, and datasets and panels built once a window.
 
     Parameters
     ----------
@@ -56,6 +57,7 @@ class Feeds:
         self.data_dir = data_dir
         self._read: dict[str, RawFeed | DataError] = {}
         self._built: dict[Window, dict[str, Dataset | DataError]] = {}
+        self._panels: dict[tuple[str, Window], Panel] = {}
 
     def read(self, names: Collection[str]) -> dict[str, RawFeed | DataError]:
         """Return the raw feeds named; one that is absent or rejected is its error."""
@@ -77,6 +79,14 @@ class Feeds:
         peers = build_datasets(quotes, feeds, window)
         built |= ingest(self.configs, sorted(missing), feeds, window, peers)
         return {name: built[name] for name in names}
+
+    def panel(self, mode_slice: ModeSlice, window: Window) -> Panel:
+        """Build the panel of a slice, once for all that trade alike. Raises as `build_panel`."""
+        key = mode_slice.trading_hash, window
+        if key not in self._panels:
+            datasets = self.datasets(list(mode_slice.datasets), window)
+            self._panels[key] = build_panel(mode_slice, datasets, window)
+        return self._panels[key]
 
 
 def load_datasets(

@@ -17,7 +17,7 @@ from basis_pipeline.backtests.ingest import Feeds, parameter_files
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
-from basis_pipeline.market.panel import Panel, build_panel
+from basis_pipeline.market.panel import Panel
 from basis_pipeline.market.quality import rejected_verdicts
 from basis_pipeline.market.risk_parameters import SAFE
 from basis_pipeline.market.window import Window
@@ -107,7 +107,7 @@ def judged_slice(
     names = sorted({*mode_slice.datasets, *benchmarks.values(), *parameters})
     datasets = feeds.datasets(names, window)
     of_data = {name: _data_verdicts(configs, name, datasets[name]) for name in names}
-    panel = build_panel(mode_slice, datasets, window)
+    panel = feeds.panel(mode_slice, window)
     required = [v for name in mode_slice.datasets for v in of_data[name]]
     required += [v for name in parameters for v in of_data[name] if v.check == SAFE]
     _require_passing_data(mode, required)

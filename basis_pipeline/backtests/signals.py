@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from basis_pipeline.backtests.backtest import simulate_slice
 from basis_pipeline.backtests.distances import Distance, distances
+from basis_pipeline.backtests.inputs import first_midnight, market_arrays, parameters_of
+from basis_pipeline.backtests.tables import events_table, positions_table
 from basis_pipeline.config import ModeSlice
+from basis_pipeline.engine import simulate
 from basis_pipeline.market.panel import ARRAYS, Panel
 from basis_pipeline.times import HOUR_NS
 
@@ -147,19 +149,18 @@ def signal_of(
     ----------
     since: hour of the signal before, None where there is none. Orders of more than a day ago are
         not due any more: whoever holds the account later compares it with what is held.
-
-    Raises
-    ------
-    ConfigError: as `simulate_slice`.
     """
     ahead = standing_still(panel)
-    simulation, frames = simulate_slice(mode_slice, ahead, capital)
-    hours, events = ahead.hours, frames["events"]
+    market, parameters = market_arrays(ahead, mode_slice), parameters_of(mode_slice)
+    simulation = simulate(market, parameters, capital, first_midnight=first_midnight(ahead))
+    hours = ahead.hours
+    events = events_table(hours, simulation, mode_slice, ahead)
+    table = positions_table(hours, simulation, mode_slice, ahead)
     a_day_ago = panel.hours[-1] - pd.Timedelta(days=1)
     entry = hours[0] - pd.Timedelta(hours=1)
     since = max(a_day_ago, entry if since is None else since)
     due = events[events["timestamp"] > since]
-    positions = tuple(_positions(frames["positions"], since))
+    positions = tuple(_positions(table, since))
     steps = due[due["kind"].isin(["entry", "rebalance"])]
     return Signal(
         account=account,

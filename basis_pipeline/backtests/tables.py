@@ -125,6 +125,8 @@ def events_table(
     (out of it, when negative): payments, rewards and flows. `price` is in the numeraire.
     """
     events, legs = simulation.events, _legs(mode_slice, panel)
+    venues, instruments = np.array([legs[code] for code in sorted(legs)]).T
+    leg = events["leg"] - min(legs)
     kind = _names(EventKind)[events["kind"]]
     received = np.isin(kind, ("funding", "reward", "flow"))
     moved = np.where(kind == "flow", events["quantity"], events["notional"])
@@ -135,8 +137,8 @@ def events_table(
             "timestamp": times[events["hour"]],
             "sequence": np.arange(len(events)),
             "kind": kind,
-            "venue": [legs[i][0] for i in events["leg"]],
-            "instrument": [legs[i][1] for i in events["leg"]],
+            "venue": venues[leg],
+            "instrument": instruments[leg],
             "quantity": events["quantity"],
             "price": events["price"],
             # Of a rebalance that was not done, what it would have cost.

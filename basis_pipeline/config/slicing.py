@@ -55,6 +55,13 @@ class ModeSlice(StrictModel):
         """Sha256 of the canonical JSON."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()
 
+    @cached_property
+    def trading_hash(self) -> str:
+        """Sha256 of what decides its trades: not of gates and figures, flows, or files' formats."""
+        mode = self.mode.model_dump_json(exclude={"gates", "metrics", "flows", "description"})
+        venues = [canonical_json(venue) for venue in self.venues.values()]
+        return hashlib.sha256("\n".join([mode, *venues]).encode()).hexdigest()
+
     @property
     def lending_protocol(self) -> LendingProtocol | None:
         """The lending protocol in use, if any."""

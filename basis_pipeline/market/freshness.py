@@ -27,6 +27,7 @@ MAX_AGE_HOURS = {
     Kind.EXECUTION_COSTS: 48,
     Kind.REWARDS: 14 * 24,
 }
+LAST_FEW = 50
 TIMELESS = (Kind.RISK_PARAMS, Kind.BENCHMARK)
 
 
@@ -106,7 +107,9 @@ def last_hour(feed: RawFeed, *, accrues: bool = True) -> int:
         return last
     step = (config.frequency_hours or 1) * HOUR_NS
     if config.kind is Kind.FUNDING:
-        due, _ = settlements(own.timestamps, last, last + step, step, feed.intervals)
+        # The rhythm of the last few tells when the next is due.
+        stated = None if feed.intervals is None else feed.intervals[-LAST_FEW:]
+        due, _ = settlements(own.timestamps[-LAST_FEW:], last, last + step, step, stated)
         return int(due[due > last][0]) - HOUR_NS
     return last + step - HOUR_NS
 

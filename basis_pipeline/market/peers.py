@@ -73,7 +73,7 @@ def _relations(dataset: Dataset, quotes: Mapping[str, Dataset]) -> list[Relation
 
 def _series(dataset: Dataset, column: str) -> Series:
     """The rows that are the feed's own."""
-    own = dataset.frame[dataset.frame["repair"] == AS_READ]
+    own = dataset.frame.loc[dataset.frame["repair"] == AS_READ, ["timestamp", column]]
     timestamps = pd.DatetimeIndex(own["timestamp"]).asi8
     return Series(dataset.name, timestamps, own[column].to_numpy(dtype=np.float64))
 
@@ -179,11 +179,10 @@ def with_spreads(
 
 def _differences(frame: pd.DataFrame, other: pd.DataFrame, rule: Agreement) -> pd.DataFrame:
     """`timestamp` and `bp`, of every timestamp at which both have a row of their own."""
-    own, peer = (f[f["repair"] == AS_READ] for f in (frame, other))
-    both = pd.merge(
-        own[["timestamp", rule.column]].set_axis(["timestamp", "own"], axis=1),
-        peer[["timestamp", rule.peer_column]].set_axis(["timestamp", "peer"], axis=1),
-        on="timestamp",
+    own, peer = (
+        f.loc[f["repair"] == AS_READ, ["timestamp", column]].set_axis(["timestamp", side], axis=1)
+        for f, column, side in ((frame, rule.column, "own"), (other, rule.peer_column, "peer"))
     )
+    both = pd.merge(own, peer, on="timestamp")
     scale = both["peer"] if rule.relative else 1.0
     return both.assign(bp=((both["own"] - both["peer"]) / scale).abs() * 1e4)

@@ -128,7 +128,7 @@ class MarketValues:
         """Basis points by size bucket (10k, 100k, 1M USD) on the day of `at`; shape (n, 3)."""
         name = self._find(Kind.EXECUTION_COSTS)
         frame = self._datasets[name].frame
-        rows = frame[frame["pair"] == pair]
+        rows = frame.loc[frame["pair"] == pair, ["timestamp", "size_bucket_usd", "cost_bps"]]
         if rows.empty:
             raise _unknown(f"execution costs of {pair}", frame["pair"].unique())
         columns = []

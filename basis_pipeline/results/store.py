@@ -12,7 +12,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -137,8 +137,8 @@ def write_run(
     return directory
 
 
-def read_run(directory: Path) -> RunResult:
-    """Read a run and check every file against its recorded hash.
+def read_run(directory: Path, tables: Collection[str] = TABLES) -> RunResult:
+    """Read a run, with the tables named, and check every file against its recorded hash.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def read_run(directory: Path) -> RunResult:
         summary={name: value for name, value in summary.items() if name not in ADDED},
         frames={
             table: decode(contents[file])
-            for table in TABLES
+            for table in tables
             if (file := f"{table}.parquet") in contents
         },
     )

@@ -164,9 +164,13 @@ def to_arrow(table: str, frame: pd.DataFrame) -> pa.Table:
     for field in list(target)[1:]:
         column = frame[field.name]
         if field.type == pa.string():
-            if not all(isinstance(text, str) for text in column):
+            try:
+                texts = pa.array(column, field.type)
+            except (pa.ArrowTypeError, pa.ArrowInvalid):
+                texts = None
+            if texts is None or texts.null_count:
                 raise _misfit(f"{table}: {field.name} holds something that is not text")
-            arrays.append(pa.array(column.tolist(), field.type))
+            arrays.append(texts)
         else:
             kind = np.int64 if field.type == pa.int64() else np.float64
             arrays.append(pa.array(column.to_numpy(dtype=kind), field.type, from_pandas=False))

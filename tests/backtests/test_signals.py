@@ -9,8 +9,9 @@ import pytest
 from basis_pipeline.backtests.backtest import simulate_slice
 from basis_pipeline.backtests.signals import SIDES, Signal, signal_of, standing_still
 from basis_pipeline.config import ModeSlice, slice_mode
-from basis_pipeline.market.panel import ARRAYS, Panel
-from tests.backtests.trees import MODES, Tree, is_hedged, variants
+from basis_pipeline.market.panel import ARRAYS, Panel, build_panel
+from tests.backtests.trees import MODES, Tree, carries, is_hedged, variants
+from tests.market.made_datasets import WINDOW, configs, make_datasets
 
 CAPITAL = 100_000.0
 HOUR = pd.Timedelta(hours=1)
@@ -42,13 +43,8 @@ def signal(sliced: ModeSlice, panel: Panel) -> Signal:
     return signal_of(sliced, panel, CAPITAL, since, account="a", leg=1)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_signals_are_the_trades_of_the_engine(sample: Tree, mode: str) -> None:
-    """To 1e-9 in every mode: those of the last hour, and of the next when the price stands."""
-    window = sample.windows["middle"]
-    choice = "tight bands" if is_hedged(mode) else "as committed"
-    sliced = slice_mode(sample.configs, mode, variants(mode, window)[choice])
-    panel = sample.run(mode, "middle", variants(mode, window)[choice]).panel
+def assert_signals_are_trades(sliced: ModeSlice, panel: Panel) -> None:
+    """At the first hours with trades, and at some without: order by order, to 1e-9."""
     events = simulate_slice(sliced, panel, CAPITAL)[1]["events"]
     traded = events[events["kind"].isin(list(SIDES)) & (events["timestamp"] > panel.hours[0])]
     busy = [int(row) for row in np.unique(panel.hours.get_indexer(traded["timestamp"]))[:4]]
@@ -72,6 +68,24 @@ def test_signals_are_the_trades_of_the_engine(sample: Tree, mode: str) -> None:
                 ("gas", event["gas"]),
             ):
                 assert getattr(order, name) == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_signals_are_the_trades_of_the_engine(sample: Tree, mode: str) -> None:
+    """In every mode those of the last hour, and of the next when the price stands."""
+    window = sample.windows["middle"]
+    choice = "tight bands" if is_hedged(mode) or carries(mode) else "as committed"
+    overrides = variants(mode, window)[choice]
+    sliced = slice_mode(sample.configs, mode, overrides)
+    assert_signals_are_trades(sliced, sample.run(mode, "middle", overrides).panel)
+
+
+def test_signals_of_another_coin_are_the_trades_of_the_engine() -> None:
+    """SOL on two exchanges, of which one settles its funding every hour."""
+    sliced = slice_mode(
+        configs(), "sol_basis", {"rebalance.margin_ratio": {"min": 0.9, "max": 1.1}}
+    )
+    assert_signals_are_trades(sliced, build_panel(sliced, make_datasets(), WINDOW))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -103,6 +117,22 @@ def test_an_hour_that_stands_still_changes_nothing(sample: Tree) -> None:
     assert equity[-1] == pytest.approx(equity[-2], rel=1e-15)
     positions = frames["positions"].drop(columns="timestamp").to_numpy()
     np.testing.assert_array_equal(positions[-1], positions[-2])
+
+
+def test_carry_drifts_from_its_shares(sample: Tree) -> None:
+    """The distance of `drift` is that of the leg farthest from its share of equity."""
+    sliced = slice_mode(sample.configs, "funding_arbitrage", {"rebalance.drift_band": 10.0})
+    panel = until(sample.run("funding_arbitrage", "middle").panel, 200)
+    panel.spot[100:] *= 1.15
+    panel.perp_mark[100:] *= 1.15
+    panel.perp_extreme[100:] *= 1.15
+    found = signal(sliced, panel)
+    (drift,) = (one for one in found.distances if one.name == "drift")
+    carry = sliced.mode.hedge.carry
+    legs = {p.key.split(":")[0]: p.current for p in found.positions if ":Perp:" in p.key}
+    shares = {venue: units * panel.spot[-1] / found.equity for venue, units in legs.items()}
+    assert drift.value == pytest.approx(max(abs(shares[v] - carry[v]) for v in carry), rel=1e-12)
+    assert drift.value > 0.05
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if is_hedged(mode)])

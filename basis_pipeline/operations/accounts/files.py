@@ -13,7 +13,7 @@ next tick finds what is missing.
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from basis_pipeline.errors import CommandError, ResultsError
 from basis_pipeline.files import locked, write_atomically
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.results.store import SUMMARY, RunResult, read_run
+from basis_pipeline.results.tables import TABLES
 from basis_pipeline.settings import Settings
 
 LOCK_SECONDS = 60.0
@@ -121,10 +122,10 @@ class AccountFiles:
         """Directory of the latest run of a leg."""
         return self.directory / f"leg-{leg:04d}"
 
-    def run(self, leg: int) -> RunResult | None:
-        """Return the latest run of a leg; None before its first."""
+    def run(self, leg: int, tables: Collection[str] = TABLES) -> RunResult | None:
+        """Return the latest run of a leg, with the tables named; None before its first."""
         directory = self.run_directory(leg)
-        return read_run(directory) if (directory / SUMMARY).exists() else None
+        return read_run(directory, tables) if (directory / SUMMARY).exists() else None
 
     def market(self, run_id: str) -> Series:
         """Return the hourly series that a run was made of; none where they are gone."""

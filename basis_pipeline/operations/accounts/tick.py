@@ -1,21 +1,20 @@
 """One account at one hour: run it from its beginning, compare it with its past, record, signal."""
 
-import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from basis_pipeline.backtests.benchmarks import benchmark_names
-from basis_pipeline.backtests.history import first_change, market_series
+from basis_pipeline.backtests.history import COMPARED, first_change, market_series
 from basis_pipeline.backtests.ingest import Feeds
 from basis_pipeline.backtests.judged import JudgedRun, judged_slice
 from basis_pipeline.backtests.signals import Signal, signal_of
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.account import AccountConfig
-from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.files import sha256
 from basis_pipeline.market.freshness import Freshness, freshness
@@ -24,7 +23,7 @@ from basis_pipeline.operations.accounts.files import AccountFiles, Leg, Revision
 from basis_pipeline.operations.accounts.gates import ASSET, fresh, history_unchanged, sound
 from basis_pipeline.operations.accounts.signals import last_signal, record_signal
 from basis_pipeline.reports.account import AccountView
-from basis_pipeline.results.store import RunResult, write_run
+from basis_pipeline.results.store import RunResult
 from basis_pipeline.settings import Settings
 from basis_pipeline.times import HOUR_NS
 from basis_pipeline.verdict import Verdict
@@ -125,13 +124,6 @@ def _slice(configs: Configs, account: AccountConfig, flows: Sequence[Any] = ()) 
     return slice_mode(configs, account.mode, {**account.overrides, "flows": moved})
 
 
-def configuration_hash(mode_slice: ModeSlice) -> str:
-    """Hash of what decides a leg: not of gates and figures, nor of how its files are read."""
-    mode = mode_slice.mode.model_dump_json(exclude={"gates", "metrics", "flows", "description"})
-    venues = [canonical_json(venue) for venue in mode_slice.venues.values()]
-    return hashlib.sha256("\n".join([mode, *venues]).encode()).hexdigest()
-
-
 def _run(
     files: AccountFiles,
     feeds: Feeds,
@@ -186,7 +178,7 @@ def _leg(
 
     A new leg begins at the last hour of the one before, with what closing that one leaves.
     """
-    legs, wanted = files.legs(), configuration_hash(sliced)
+    legs, wanted = files.legs(), sliced.trading_hash
     if not legs:
         return Leg(1, account.since, account.capital, wanted), None
     first, last = legs[0], legs[-1]
@@ -199,7 +191,7 @@ def _leg(
             available=f"{first.start:%Y-%m-%d %H:%M} and {first.capital:g}",
             action="give a new account another name, or enter a flow",
         )
-    before = files.run(last.number)
+    before = files.run(last.number, COMPARED)
     if last.config_hash == wanted or before is None:
         return last, before
     capital = float(before.summary["closed_equity"])
@@ -222,7 +214,7 @@ def _record(
         if before is not None:
             _compare(files, leg, before, sliced, judged)
         files.keep_market(result.run_id, market_series(judged.panel, sliced))
-        write_run(result, files.run_directory(leg.number))
+        judged.write(files.run_directory(leg.number))
         files.drop_markets(result.run_id)
     last = last_signal(files.settings, tick.account.name, before=result.identity.end)
     since = None
@@ -238,7 +230,7 @@ def _record(
 def _compare(
     files: AccountFiles, leg: Leg, before: RunResult, sliced: ModeSlice, judged: JudgedRun
 ) -> None:
-    series = files.market(before.run_id)
+    series = partial(files.market, before.run_id)
     change = first_change(before, judged.result, series, judged.panel, sliced)
     if change is None:
         return
@@ -276,7 +268,8 @@ def _judged(files: AccountFiles, tick: AccountRun, run_id: str) -> AccountRun:
         for gate in gates
     ]
     verdicts = [*own, *tick.verdicts]
-    earlier = [(one.number, run) for one in files.legs()[:-1] if (run := files.run(one.number))]
+    numbers = [one.number for one in files.legs()[:-1]]
+    earlier = [(number, run) for number in numbers if (run := files.run(number, ("equity",)))]
     tick = replace(tick, leg=leg, result=result, revisions=revisions, earlier=earlier)
     return replace(tick, verdicts=verdicts)
 
