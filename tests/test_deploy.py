@@ -4,12 +4,15 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 import yaml
 
 from basis_pipeline.settings import NAMES, project_root
+from tests import postgres
 
 DEPLOY = project_root() / "deploy"
 METRIC = re.compile(r"\bbasis_[a-z_]+")
@@ -69,6 +72,35 @@ def test_the_image_copies_what_there_is() -> None:
     services = read("compose.yaml")["services"].values()
     commands = {service["command"][0] for service in services if "command" in service}
     assert commands == {"basis", "dagster", "dagster-webserver", "dagster-daemon", "redis-server"}
+
+
+def test_dagster_stores_on_postgresql(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instance is that of the checkout but for its storage, and a run on it is recorded."""
+    own, there = (
+        yaml.safe_load((project_root() / "dagster.yaml").read_text()),
+        read("dagster.yaml"),
+    )
+    assert own.pop("event_log_storage")
+    assert there.pop("storage")
+    assert own == there
+    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+    with postgres.database(postgres_url) as url:
+        address = url.replace("postgresql://", "postgresql+psycopg2://")
+        monkeypatch.setenv("DAGSTER_POSTGRES_URL", address)
+
+        @dg.asset
+        def made() -> int:
+            return 1
+
+        with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+            done = dg.materialize([made], instance=instance)
+        with dg.DagsterInstance.from_config(str(tmp_path)) as again:
+            run = again.get_run_by_id(done.run_id)
+            assert run is not None
+            assert run.is_success
+            assert again.get_latest_materialization_event(dg.AssetKey("made"))
 
 
 def test_promtool_takes_the_rules() -> None:

@@ -8,13 +8,12 @@ import dagster as dg
 from basis_pipeline.config import Configs
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.operations.upkeep import keep_up
-from basis_pipeline.orchestration.assets.account import GROUP as ACCOUNTS
 from basis_pipeline.orchestration.assets.config import CATALOGUE
-from basis_pipeline.orchestration.assets.fetch import GROUP as FETCH
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB
 from basis_pipeline.orchestration.assets.studies import study_key
 from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
+from basis_pipeline.orchestration.groups import ACCOUNTS, FETCH
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.settings import config_directory
 

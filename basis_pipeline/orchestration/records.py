@@ -8,8 +8,6 @@ from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 
 from basis_pipeline.backtests.scenario_checks import PHASE as STUDIES
 from basis_pipeline.errors import BasisError
-from basis_pipeline.orchestration.assets.account import GROUP as ACCOUNTS
-from basis_pipeline.orchestration.assets.fetch import GROUP as FETCH
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
     history_of,
@@ -18,6 +16,7 @@ from basis_pipeline.orchestration.check_history import (
 )
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
 from basis_pipeline.orchestration.failures import TELLING, fault_of, reasons
+from basis_pipeline.orchestration.groups import ACCOUNTS, FETCH
 from basis_pipeline.orchestration.partitions import Part, part_of_key
 from basis_pipeline.verdict import Status, Verdict
 

@@ -17,6 +17,7 @@ from basis_pipeline.service.context import Context
 from basis_pipeline.service.guard import Guard, is_this_machine
 from basis_pipeline.service.problems import handle_problems
 from basis_pipeline.service.routes import (
+    accounts,
     backtests,
     control,
     dashboard,
@@ -30,7 +31,7 @@ from basis_pipeline.service.watcher import watch
 from basis_pipeline.settings import Settings
 from basis_pipeline.state import open_state
 
-RESOURCES = (health, backtests, runs, gates, events, control, metrics, dashboard)
+RESOURCES = (health, backtests, runs, gates, accounts, events, control, metrics, dashboard)
 GRACE_SECONDS = 10
 ABOUT = (
     "What the pipeline has done, and backtests on request. 422: a call does not fit its form. "

@@ -16,6 +16,7 @@ from basis_pipeline.state import State
 
 SNAPSHOT, COLLECTED = "snapshot:", "snapshot.collected"  # the keys, and the topic of a new one
 SNAPSHOT_TTL = 60.0
+ACCOUNTS = "accounts:"  # what is known of accounts and their signals
 
 
 @dataclass

@@ -135,6 +135,19 @@ class TableFilters(Filters):
     limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
 
 
+class AccountFilters(Filters):
+    """Which accounts or signals: those of an hour or later."""
+
+    since: Moment | None = None
+
+
+class SignalFilters(AccountFilters):
+    """Which signals: the latest first; the next page is `before` the last hour of this one."""
+
+    before: Moment | None = None
+    limit: Limit = 50
+
+
 class GateFilters(Filters):
     """Which gates; `changed`: only those whose verdict was another one a day ago."""
 

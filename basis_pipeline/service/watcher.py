@@ -9,7 +9,8 @@ from typing import Any
 
 from basis_pipeline.operations.audit_log import Event, log_directory
 from basis_pipeline.operations.audit_log.following import Follower
-from basis_pipeline.service.context import Context
+from basis_pipeline.service.context import ACCOUNTS, Context
+from basis_pipeline.state import State
 
 LOOK_SECONDS = 0.25
 COLLECT_SECONDS = 15.0
@@ -22,6 +23,8 @@ CHANGING = {
     *("run_finished", "run_blocked", "halted", "resumed", "alerted", "shut_down"),
     *("data_rejected", "request_served"),
 }
+# What changes where an account stands.
+OF_ACCOUNTS = {"signal", "leg_started", "revision_found", "revision_accepted"}
 
 
 async def watch(context: Context, name: str) -> None:
@@ -35,6 +38,8 @@ async def watch(context: Context, name: str) -> None:
     collecting: asyncio.Task[Any] | None = None
     while True:
         events = await asyncio.to_thread(follower.read)
+        if any(event.type in OF_ACCOUNTS for event in events):
+            await asyncio.to_thread(_forget_accounts, context.state)
         if await asyncio.to_thread(leads, context, name) and events:
             messages = [(f"{TOPIC}.{event.category}", as_json(event)) for event in events]
             await asyncio.to_thread(context.state.publish_batch, messages)
@@ -47,6 +52,10 @@ async def watch(context: Context, name: str) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(context.stopping.wait(), LOOK_SECONDS)
             return
+
+
+def _forget_accounts(state: State) -> None:
+    state.delete(*state.keys(f"{ACCOUNTS}*"))
 
 
 async def _collect(context: Context) -> None:

@@ -58,6 +58,30 @@ def latest_signals(settings: Settings, account: str | None = None) -> list[Signa
     return sorted((SignalRow(*tuple(row)) for row in rows), key=lambda row: row.account)
 
 
+def signal_history(
+    settings: Settings,
+    account: str,
+    *,
+    since: datetime | None = None,
+    before: datetime | None = None,
+    limit: int,
+) -> list[SignalRow]:
+    """Return signals of an account, the latest first. Raises ResultsError.
+
+    Parameters
+    ----------
+    since: of this hour or later. before: only those of earlier hours.
+    """
+    if (engine := existing(settings.results_db_url)) is None:
+        return []
+    conditions = [SIGNALS.c.account == account]
+    conditions += [SIGNALS.c.hour >= since] if since else []
+    conditions += [SIGNALS.c.hour < before] if before else []
+    query = select(SIGNALS).where(*conditions).order_by(SIGNALS.c.hour.desc()).limit(limit)
+    with reading(engine) as connection:
+        return [SignalRow(*row) for row in connection.execute(query)]
+
+
 def record_signal(settings: Settings, signal: Signal) -> Signal:
     """Store a signal, one an account and hour; under a halt it is one that trades nothing.
 

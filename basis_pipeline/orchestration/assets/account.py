@@ -24,6 +24,7 @@ from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
+from basis_pipeline.orchestration.groups import ACCOUNTS
 from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.partitions import unnamed
 from basis_pipeline.orchestration.resources import RunOptions
@@ -32,8 +33,7 @@ from basis_pipeline.reports.page import Provenance
 from basis_pipeline.settings import Settings, config_directory
 from basis_pipeline.times import parse_hour
 
-GROUP = "account"
-RUN, SIGNALS, PAGE = (dg.AssetKey([GROUP, name]) for name in ("run", "signals", "page"))
+RUN, SIGNALS, PAGE = (dg.AssetKey([ACCOUNTS, name]) for name in ("run", "signals", "page"))
 OWNERS = ["team:strategy"]
 
 
@@ -50,7 +50,7 @@ def account_assets(configs: Configs, accounts: Sequence[str]) -> list[dg.AssetsD
     partitions = dg.StaticPartitionsDefinition(sorted(accounts))
 
     @dg.multi_asset(
-        name=GROUP,
+        name=ACCOUNTS,
         specs=_specs(configs),
         partitions_def=partitions,
         check_specs=[
@@ -70,7 +70,7 @@ def account_assets(configs: Configs, accounts: Sequence[str]) -> list[dg.AssetsD
         """Fetch, run, signal, and write the page."""
         name = context.partition_key if context.has_partition_key else ""
         if not name:
-            raise dg.Failure(str(unnamed("account", min(accounts), GROUP)))
+            raise dg.Failure(str(unnamed("account", min(accounts), ACCOUNTS)))
         now = parse_hour(config.now) if config.now else datetime.now(UTC)
         settings = options.settings
         with coded_failures():
@@ -163,7 +163,11 @@ def _signal(run: AccountRun) -> dict[str, Any]:
 
 
 def _specs(configs: Configs) -> list[dg.AssetSpec]:
-    common: dict[str, Any] = {"group_name": GROUP, "owners": OWNERS, "code_version": ENGINE_VERSION}
+    common: dict[str, Any] = {
+        "group_name": ACCOUNTS,
+        "owners": OWNERS,
+        "code_version": ENGINE_VERSION,
+    }
     raw = [raw_key(name) for name in configs.datasets]
     return [
         dg.AssetSpec(

@@ -19,6 +19,7 @@ from basis_pipeline.market.quality import PHASE
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures
+from basis_pipeline.orchestration.groups import FETCH
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import judge
@@ -26,7 +27,6 @@ from basis_pipeline.verdict import judge
 if TYPE_CHECKING:
     from basis_pipeline.market.fetch.feed import Fetched
 
-GROUP = "fetch"
 UNREVISED = "unrevised"
 CODE_VERSION = "1"
 AS_FETCHED = (
@@ -46,7 +46,7 @@ class FetchOptions(dg.Config):
 
 def fetch_key(feed: str) -> dg.AssetKey:
     """Asset key of a fetched feed."""
-    return dg.AssetKey([GROUP, feed])
+    return dg.AssetKey([FETCH, feed])
 
 
 def fetch_assets(configs: Configs) -> list[dg.AssetsDefinition]:
@@ -79,9 +79,9 @@ def _fetch_asset(
 
     @dg.asset(
         key=key,
-        group_name=GROUP,
+        group_name=FETCH,
         partitions_def=None if is_whole else partitions,
-        pool=f"{GROUP}_{source.exchange if isinstance(source, Ccxt) else source.kind}",
+        pool=f"{FETCH}_{source.exchange if isinstance(source, Ccxt) else source.kind}",
         retry_policy=RETRIES,
         check_specs=[check_spec(key, UNREVISED, "WARN", asks, PHASE)],
         kinds={"json" if feed.is_document else "csv"},
@@ -104,7 +104,7 @@ def _fetch_asset(
             verify=config.verify,
         )
         with coded_failures():
-            require_open(options.settings, GROUP)
+            require_open(options.settings, FETCH)
             limits = load_automation_limits(config_directory()).fetch
             done = fetch_feeds([feed], options.settings, limits, request)[feed.name]
             revised = open_revisions(feed, options.settings)

@@ -25,10 +25,11 @@ from basis_pipeline.results.database.runs import runs
 from basis_pipeline.service.answers import without_paths
 from basis_pipeline.service.context import Context, Shared
 from basis_pipeline.service.forms import EventFilters
+from basis_pipeline.service.routes.accounts import gates_of, overview, signals
 from basis_pipeline.service.routes.control import control_document
 from basis_pipeline.service.routes.events import logged
 from basis_pipeline.service.routes.health import health_document, latencies
-from basis_pipeline.verdict import WORST_FIRST
+from basis_pipeline.verdict import WORST_FIRST, Status
 
 routes = APIRouter(include_in_schema=False)
 PAGES = TEMPLATES.overlay(
@@ -42,7 +43,7 @@ DAY = 86_400.0
 FAILING = ("FAIL", "BLOCKED")
 DASH = "–"
 SCRIPT, HTML = "text/javascript; charset=utf-8", "text/html; charset=utf-8"
-Name = Literal["control", "services", "backtests", "gates", "latency", "events"]
+Name = Literal["control", "services", "accounts", "backtests", "gates", "latency", "events"]
 
 
 @routes.get("/")
@@ -106,7 +107,8 @@ def _html(context: Context, text: str) -> Response:
 
 def _part(name: str, request: Request, context: Context) -> Markup:
     values = SECTIONS[name](context, request)
-    return Markup(PAGES.get_template(f"{name}.html.j2").render(**values))
+    template = "tables" if "tables" in values else name
+    return Markup(PAGES.get_template(f"{template}.html.j2").render(**values))
 
 
 def _control(context: Context, _: Request) -> dict[str, Any]:
@@ -121,6 +123,28 @@ def _control(context: Context, _: Request) -> dict[str, Any]:
 
 def _services(context: Context, _: Request) -> dict[str, Any]:
     return {"health": health_document(context)}
+
+
+def _accounts(context: Context, _: Request) -> dict[str, Any]:
+    latest = {signal["account"]: signal for signal in signals(context)}
+    rows, orders = [], []
+    for one in overview(context):
+        statuses = [Status(gate["status"]) for gate in gates_of(context, one["account"])]
+        verdict = min(statuses, key=WORST_FIRST.index).value if statuses else ""
+        signal = latest.get(one["account"])
+        row = [one["account"], one["mode"] or "", str(one["leg"] or DASH), _at(one["hour"] or DASH)]
+        row += [DASH if one["equity"] is None else f"{one['equity']:,.2f}", _percent(one["apy"])]
+        to_do = "" if signal is None else f"{signal['action']} {signal['trigger']}".strip()
+        rows.append((*row, verdict, to_do, _short(one["error"])))
+        for order in signal["orders"] if signal else ():
+            words = (order[name] for name in ("venue", "instrument", "side"))
+            figures = (f"{order['quantity']:,.6g}", f"{order['notional']:,.2f}")
+            orders.append((one["account"], _at(order["at"]), *words, *figures, order["reason"]))
+    titles = ("account", "mode", ">leg", "last hour (UTC)", ">equity", ">APY", "verdict")
+    accounts = Table((*titles, "to do", "~error"), rows, "Accounts")
+    titles = ("account", "at (UTC)", "venue", "instrument", "side", ">quantity", ">notional")
+    due = Table((*titles, "~reason"), orders, "Orders of the latest signals")
+    return {"tables": (accounts, due)}
 
 
 def _latency(context: Context, _: Request) -> dict[str, Any]:
@@ -172,7 +196,7 @@ def _backtests(context: Context, _: Request) -> dict[str, Any]:
             row.mode,
             f"{row.created_at:%Y-%m-%d %H:%M}",
             f"{row.final_equity:,.2f}",
-            DASH if row.apy is None else f"{100.0 * row.apy:.2f} %".replace("-", "−"),
+            _percent(row.apy),
             f"{100.0 * row.max_drawdown:.2f} %",
         )
         for row in (runs(engine, limit=SHOWN)[::-1] if engine else [])
@@ -227,11 +251,15 @@ def _events(context: Context, request: Request) -> dict[str, Any]:
         for event in reversed(logged(context, asked))
     ]
     titles = ("at (UTC)", "level", "type", "mode", "run", "component", "~fields")
-    return {"table": Table(titles, rows, "Events, the latest first")}
+    return {"tables": (Table(titles, rows, "Events, the latest first"),)}
 
 
 def _at(text: str) -> str:
     return text[:19].replace("T", " ")
+
+
+def _percent(share: float | None) -> str:
+    return DASH if share is None else f"{100.0 * share:.2f} %".replace("-", "−")
 
 
 def _short(text: str) -> str:
@@ -241,6 +269,7 @@ def _short(text: str) -> str:
 SECTIONS: dict[str, Callable[[Context, Request], dict[str, Any]]] = {
     "control": _control,
     "services": _services,
+    "accounts": _accounts,
     "backtests": _backtests,
     "gates": _gates,
     "latency": _latency,

@@ -14,6 +14,7 @@ from basis_pipeline.operations.control import State, read_state
 from basis_pipeline.operations.requests.queue import counts
 from basis_pipeline.service.context import Context, Shared
 from basis_pipeline.service.routes import router
+from basis_pipeline.service.routes.accounts import overview
 
 routes = router("metrics")
 
@@ -49,6 +50,12 @@ class PipelineMetrics:
         components = part("health")["components"]
         statuses = {c["name"]: float(c["status"] == "healthy") for c in components}
         yield _gauge("basis_component_healthy", "1 when healthy", ("component",), statuses)
+        for name, what in (
+            ("equity", "Equity of an account"),
+            ("apy", "APY of its leg, 0.1 is 10 %"),
+        ):
+            values = {a["account"]: a[name] for a in overview(self._context) if a[name] is not None}
+            yield _gauge(f"basis_account_{name}", what, ("account",), values)
         try:
             queued = {str(s): float(count) for s, count in counts(self._context.settings).items()}
             state = read_state(self._context.settings).name

@@ -15,8 +15,17 @@
     return JSON.parse(text.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
   };
 
-  const draw = () => {
-    for (const target of document.querySelectorAll("[data-figure]")) {
+  // The chart library is large: a page without a chart does not load it.
+  let library;
+  const plotly = () => library ||= new Promise((resolve, reject) => {
+    const script = Object.assign(document.createElement("script"), { src: "/static/plotly.js", onload: resolve, onerror: reject });
+    document.head.append(script);
+  });
+
+  const draw = async () => {
+    const targets = document.querySelectorAll("[data-figure]");
+    if (targets.length) await plotly();
+    for (const target of targets) {
       const { data, layout } = coloured(target.dataset.figure);
       layout.width = target.clientWidth;
       layout.height = target.clientHeight;
@@ -56,10 +65,10 @@
 
   const say = (word, level) => { status.textContent = word; status.className = `stamp ${level}`; };
   const stream = new EventSource("/events/stream");
-  stream.onopen = () => { say("live", "good"); soon("control", "services", "backtests", "gates", "events"); };
+  stream.onopen = () => { say("live", "good"); soon("control", "services", "accounts", "backtests", "gates", "events"); };
   stream.onerror = () => say("not connected", "warn");
-  stream.addEventListener("snapshot", () => soon("services", "gates", "latency", "backtests"));
-  stream.addEventListener("log", () => soon("events", "backtests", "control"));
+  stream.addEventListener("snapshot", () => soon("services", "accounts", "gates", "latency", "backtests"));
+  stream.addEventListener("log", () => soon("events", "accounts", "backtests", "control"));
   addEventListener("pagehide", () => stream.close());
 
   filters.addEventListener("submit", (event) => {
@@ -101,6 +110,5 @@
   let resizing = 0;
   addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(draw, 100); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  draw();
-  document.documentElement.dataset.drawn = "yes";
+  draw().finally(() => { document.documentElement.dataset.drawn = "yes"; });
 })();

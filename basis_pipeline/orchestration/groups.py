@@ -1,0 +1,4 @@
+"""Groups of assets whose checks and jobs are told apart by them."""
+
+ACCOUNTS = "account"
+FETCH = "fetch"
