@@ -21,16 +21,19 @@ def parse_hour(text: str) -> datetime:
     ------
     ConfigError: CONFIG-011 when it is neither.
     """
-    examples = "2024-06-01, 2024-06-01T08:00"
     try:
         time = datetime.fromisoformat(text.strip())
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
-        what = f"{text!r} is neither a date nor an hour"
-        raise ConfigError("CONFIG-011", what, available=examples) from None
+        raise _not_an_hour(f"{text!r} is neither a date nor an hour") from None
     if (time.minute, time.second, time.microsecond) != (0, 0, 0):
-        raise ConfigError("CONFIG-011", f"{text!r} is not a whole hour", available=examples)
+        raise _not_an_hour(f"{text!r} is not a whole hour")
     return time
+
+
+def _not_an_hour(what: str) -> ConfigError:
+    hint = "give a date or a whole hour"
+    return ConfigError("CONFIG-011", what, available="2024-06-01, 2024-06-01T08:00", action=hint)
 
 
 def parse_since(text: str, now: datetime) -> datetime:

@@ -1,4 +1,4 @@
-"""An hourly tick of twenty accounts on a year of hourly data, and the memory of many ticks."""
+"""An hourly tick of twenty accounts on a year of hourly data, and the memory and disk of many."""
 
 import gc
 import os
@@ -15,11 +15,11 @@ from basis_pipeline.market.sample import write_sample
 from basis_pipeline.operations.accounts import run_accounts
 from basis_pipeline.settings import Settings, load_settings
 
-ACCOUNTS, TARGET_SECONDS, TICKS = 20, 5.0, 500
+ACCOUNTS, TARGET_SECONDS = 20, 5.0
 SINCE, DAYS = datetime(2024, 1, 3, tzinfo=UTC), 400
 # What carries an hour in the middle of a day: the index of a lending protocol is daily.
 MODES = ("btc_basis", "eth_basis", "eth_staking_only", "usdt_market_neutral_no_leverage")
-FEW_TICKS, SHORT_DAYS, FLAT = 50, 60, 1.05
+TICKS, SHORT_DAYS, FLAT = (50, 250, 500), 60, 1.05
 
 
 def accounts(count: int) -> list[AccountConfig]:
@@ -58,9 +58,8 @@ def resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def main() -> None:
-    """Print processor seconds of a tick, and memory after a few ticks and after many."""
-    os.environ["OMP_NUM_THREADS"] = "1"
+def measure_time() -> None:
+    """Print processor seconds of a tick."""
     with tempfile.TemporaryDirectory() as name:
         settings = load_settings(data_dir=f"{name}/data", results_dir=f"{name}/results")
         write_sample(settings.data_dir, days=DAYS)
@@ -72,14 +71,29 @@ def main() -> None:
         f"a tick of {ACCOUNTS} accounts on a year   {min(seconds):.2f} s of processor time, least"
     )
     print(f"target {TARGET_SECONDS} s: {met}")
+
+
+def measure_memory() -> None:
+    """Print the memory of the process and the disk space of the account after some ticks."""
     with tempfile.TemporaryDirectory() as name:
         settings = load_settings(data_dir=f"{name}/data", results_dir=f"{name}/results")
         write_sample(settings.data_dir, days=SHORT_DAYS)
-        (one, *_), start, early = accounts(1), SINCE + timedelta(days=2), 0.0
-        for number in range(TICKS):
+        (one, *_), start, found = accounts(1), SINCE + timedelta(days=2), []
+        for number in range(1, max(TICKS) + 1):
             tick(settings, [one], start + timedelta(hours=number))
-            if number == FEW_TICKS:
-                early = resident_mb()
-        late = resident_mb()
-    flat = "flat" if late <= FLAT * early else "GROWS"
-    print(f"memory {early:.0f} MB after {FEW_TICKS} ticks, {late:.0f} MB after {TICKS}: {flat}")
+            if number in TICKS:
+                files = [file for file in settings.results_dir.rglob("*") if file.is_file()]
+                size = sum(file.stat().st_size for file in files) / 1e6
+                found.append(resident_mb())
+                print(
+                    f"after {number} ticks   {found[-1]:.0f} MB of memory, {size:.1f} MB on disk "
+                    f"in {len(files)} files"
+                )
+    print(f"memory: {'flat' if found[-1] <= FLAT * found[0] else 'GROWS'}")
+
+
+def main() -> None:
+    """Print processor seconds of a tick, and memory and disk space over many."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    measure_time()
+    measure_memory()

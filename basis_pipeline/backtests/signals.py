@@ -160,7 +160,10 @@ def signal_of(
     entry = hours[0] - pd.Timedelta(hours=1)
     since = max(a_day_ago, entry if since is None else since)
     due = events[events["timestamp"] > since]
-    positions = tuple(_positions(table, since))
+    orders = tuple(_orders(due))
+    # Interest and funding until the first order belong to what is held.
+    before = orders[0].at - pd.Timedelta(hours=1) if orders else hours[-1]
+    positions = tuple(_positions(table, before))
     steps = due[due["kind"].isin(["entry", "rebalance"])]
     return Signal(
         account=account,
@@ -172,7 +175,7 @@ def signal_of(
         trigger=str(steps["reason"].iloc[-1]) if len(steps) else "",
         equity=float(simulation.equity[-2]),
         positions=positions,
-        orders=tuple(_orders(due)),
+        orders=orders,
         distances=tuple(distances(mode_slice, panel, simulation)),
     )
 
@@ -187,8 +190,8 @@ def _action(steps: pd.DataFrame, positions: tuple[Position, ...]) -> Action:
     return Action.REBALANCE if len(steps) else Action.HOLD
 
 
-def _positions(table: pd.DataFrame, since: pd.Timestamp) -> Iterator[Position]:
-    rows = int((table["timestamp"] <= since).sum())
+def _positions(table: pd.DataFrame, before: pd.Timestamp) -> Iterator[Position]:
+    rows = int((table["timestamp"] <= before).sum())
     for key in map(str, table.columns[1:]):
         if PRICE_OF_ENTRY not in key:
             units = table[key].to_numpy()

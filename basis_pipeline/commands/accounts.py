@@ -170,13 +170,14 @@ def _show(row: "SignalRow") -> None:
     if signal["orders"]:
         screen.console().print(screen.table("Orders", ORDERS, map(_order, signal["orders"])))
     rows = [
-        [key["key"], f"{key['current']:.8g}", f"{key['target']:.8g}"] for key in signal["positions"]
+        [key["key"], *(f"{round(key[name], 9) + 0.0:.8g}" for name in ("current", "target"))]
+        for key in signal["positions"]
     ]
     screen.console().print(screen.table("Positions", ("position", ">current", ">target"), rows))
     distances = [
         [
             " ".join(filter(None, (one["name"], one["venue"]))),
-            f"{one['value']:.6g}",
+            f"{round(one['value'], 9) + 0.0:.6g}",
             *(screen.DASH if one[b] is None else f"{one[b]:.6g}" for b in ("low", "high")),
             f"{one['room']:.6g}",
             screen.percent(one["price_move"]),

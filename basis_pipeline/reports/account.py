@@ -126,9 +126,11 @@ def _to_do(signal: Mapping[str, Any]) -> str:
         return "The account has no signal yet."
     if signal["action"] == "halt":
         return "Emergency control stops work: nothing is traded."
+    if not signal["orders"]:
+        return f"No order is due since {_hour(signal['since'])} UTC."
     why = f", because of {signal['trigger']}" if signal["trigger"] else ""
     orders = count_of(len(signal["orders"]), "order")
-    return f"{signal['action']}{why}: {orders} since {_hour(signal['since'])}."
+    return f"{signal['action'].capitalize()}{why}: {orders} since {_hour(signal['since'])} UTC."
 
 
 def _orders(signal: Mapping[str, Any]) -> Table:
@@ -137,7 +139,7 @@ def _orders(signal: Mapping[str, Any]) -> Table:
         (
             _hour(order["at"]),
             *(str(order[name]) for name in ("venue", "instrument", "side")),
-            f"{order['quantity']:,.8g}",
+            _quantity(order["quantity"]),
             *(f"{order[name]:,.2f}" for name in ("limit_price", "notional", "cost", "gas")),
             str(order["reason"]),
         )
@@ -148,23 +150,17 @@ def _orders(signal: Mapping[str, Any]) -> Table:
 
 def _positions(signal: Mapping[str, Any]) -> Table:
     rows: list[Cells] = [
-        (one["key"], f"{one['current']:,.8g}", f"{one['target']:,.8g}")
+        (one["key"], _quantity(one["current"]), _quantity(one["target"]))
         for one in signal.get("positions", ())
     ]
     return Table(("position", ">current", ">target"), rows, "Positions against targets")
 
 
 def _distances(signal: Mapping[str, Any]) -> Table:
-    def bound(value: float | None) -> str:
-        return DASH if value is None else f"{value:.6g}"
-
     rows: list[Cells] = [
         (
             " ".join(filter(None, (one["name"], one["venue"]))),
-            bound(one["value"]),
-            bound(one["low"]),
-            bound(one["high"]),
-            bound(one["room"]),
+            *(_quantity(one[name], 6) for name in ("value", "low", "high", "room")),
             percent(one["price_move"]),
         )
         for one in signal.get("distances", ())
@@ -238,6 +234,13 @@ def _revisions(account: AccountView) -> Table:
     ]
     titles = ("hour", "feed", "value", ">before", ">after", "~accepted by")
     return Table(titles, rows, "Changes of the past")
+
+
+def _quantity(value: float | None, digits: int = 8) -> str:
+    """A number of so many digits; what rounding has left of nothing is 0."""
+    if value is None:
+        return DASH
+    return f"{round(value, 9) + 0.0:,.{digits}g}".replace("-", "−")
 
 
 def _hour(text: str) -> str:

@@ -123,7 +123,12 @@ def _fetch(
         fetched = fetch_feeds(wanted, settings, limits, Request(now=now, since=account.since))
     except BasisError as error:
         return [str(error)]
-    return [f"{one.feed}: {one.error}" for one in fetched.values() if one.error]
+    return [
+        f"{one.feed}: {problem}"
+        for one in fetched.values()
+        for problem in (*one.warnings, one.error)
+        if problem
+    ]
 
 
 def _figures(run: AccountRun) -> dict[str, Any]:

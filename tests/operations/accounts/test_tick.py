@@ -1,8 +1,5 @@
 """Accounts hour by hour: the same as in one go, and what disturbs them is named."""
 
-import os
-import signal
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -181,54 +178,3 @@ def test_a_signal_is_one_an_account_and_hour(desk: Callable[..., Desk]) -> None:
     assert types.count("signal") == 2
     assert types.count("alert") == 1
     assert np.isfinite([d.room for d in second.signal.distances]).all()
-
-
-def test_a_week_with_everything_that_goes_wrong(desk: Callable[..., Desk]) -> None:
-    """An outage, a late settlement, a revised bar, a killed process: no hour is lost or doubled.
-
-    Hours at which nothing happens are run some at a time: each run has all of them.
-    """
-    at, start, seen = desk(CARRY), hour(SINCE), []
-    perps = "binance_ethusdt_perp"
-    for offset in (6, 12, 13, 18, 30, 36, 37, 60, 61, 96, 97, 168):
-        now = start + pd.Timedelta(hours=offset)
-        at.delivery.held_back = {perps: start + pd.Timedelta(hours=7)} if offset == 12 else {}
-        if offset == 36:
-            at.delivery.held_back = {FUNDING: start + pd.Timedelta(hours=30)}
-        if offset >= 60:
-            at.delivery.changed[perps] = revise
-        if offset == 96:
-            kill_while_recording(at, now)
-        (run,) = at.tick(now, CARRY)
-        assert run.result is not None
-        seen.append((run.result.identity.end, run.result.frames["equity"]))
-        expected = at.one_shot(CARRY, pd.Timestamp(run.result.identity.end))
-        assert expected.frames["equity"].equals(run.result.frames["equity"])
-    ends = [end for end, _ in seen]
-    assert ends == sorted(ends)
-    assert ends[-1] == start + pd.Timedelta(hours=167)
-    assert len(seen[-1][1]) == 168
-    # What was run after the bar was revised is a beginning of the last run, to the bit.
-    for end, frame in seen:
-        same = frame["equity"].equals(seen[-1][1]["equity"].iloc[: len(frame)])
-        assert same or end < start + pd.Timedelta(hours=59)
-    assert [one.feed for one in run.revisions] == [perps]
-    stale = [event for event in at.events() if event in ("feed_stale", "feed_caught_up")]
-    assert stale == ["feed_stale", "feed_caught_up"] * 2
-    assert at.events().count("revision_found") == 1
-
-
-def kill_while_recording(at: Desk, now: pd.Timestamp) -> None:
-    """Run the account in a process that is killed when it has written a part of its files."""
-    at.delivery.up_to(now)
-    before = set(at.files("carry").directory.glob("market-*.npz"))
-    child = os.fork()
-    if child == 0:
-        at.tick(now, CARRY)
-        os._exit(0)
-    deadline = time.monotonic() + 120.0
-    while set(at.files("carry").directory.glob("market-*.npz")) == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
