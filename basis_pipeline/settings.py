@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
@@ -41,6 +41,7 @@ SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql://"
 
 _ARGUMENT = "the command's arguments"
+DEPLOYMENT = r"[A-Za-z0-9_-]*"
 _PROCESS = "the process environment"
 
 
@@ -51,7 +52,9 @@ class SecretUrl(SecretStr):
         return re.sub(r"(//)(?:.*@)?([^/?#]*).*", r"\1\2/***", self.get_secret_value())
 
 
-def _hour(text: str) -> datetime:
+def _hour(text: Any) -> datetime:
+    if not isinstance(text, str):
+        raise ValueError("a date or an hour is a text")
     try:
         return parse_hour(text)
     except ConfigError as error:
@@ -85,7 +88,7 @@ class Settings(BaseModel, frozen=True):
     data_end_date: Hour
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
     debug: bool
-    deployment_mode: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
+    deployment_mode: Annotated[str, Field(pattern=f"^{DEPLOYMENT}$")] = ""
     alert_webhook_url: SecretUrl = SecretUrl("")
     api_token: SecretStr = SecretStr("")
     redis_url: SecretUrl = SecretUrl("")
@@ -139,9 +142,9 @@ class Settings(BaseModel, frozen=True):
     @field_validator("redis_url")
     @classmethod
     def _names_a_redis_server(cls, url: SecretUrl) -> SecretUrl:
-        if url and not re.fullmatch(
-            r"rediss?://([^@/\s]*@)?[\w.-]+(:\d{1,5})?(/\d{1,2})?", url.get_secret_value()
-        ):
+        form = r"rediss?://([^@/\s]*@)?[\w.-]+(?::(\d{1,5}))?(/\d{1,2})?"
+        found = re.fullmatch(form, url.get_secret_value())
+        if url and not (found and 0 < int(found[2] or 1) < 2**16):
             raise ValueError("write it as redis://host:port/0, with user and password before @")
         return url
 
@@ -216,7 +219,8 @@ def load_settings(
     Raises
     ------
     ConfigError: CONFIG-001 when a variable is nowhere, CONFIG-002 when a value is unusable,
-        CONFIG-003 when the file that `BASIS_ENV_FILE` names is missing, CONFIG-013 when a file
+        CONFIG-003 when the file that `BASIS_ENV_FILE` or `BASIS_DEPLOYMENT_MODE` names is missing,
+        CONFIG-013 when a file
         cannot be read, CONFIG-011 when the window is empty, or a bound of it given as an override
         cannot be read.
     """
@@ -317,6 +321,10 @@ def _layers(
     found = ChainMap(arguments, exported, *map(_read, files))
     if (deployment := found.get("deployment_mode")) and deployment.text:
         files.insert(-1, root / f".env.{deployment.text}")
+        if re.fullmatch(DEPLOYMENT, deployment.text) and not files[-2].is_file():
+            what = f"BASIS_DEPLOYMENT_MODE is {deployment.text!r}, and its file is missing"
+            action = "write it, or name another deployment"
+            raise ConfigError("CONFIG-003", what, where=str(files[-2]), action=action)
         found.maps.insert(-1, _read(files[-2]))
     if not named:
         files.append(config_directory(process) / "env" / "local.env")

@@ -70,11 +70,15 @@ def test_each_layer_wins_over_the_next(tmp_path: Path, monkeypatch: pytest.Monke
         return load_settings(environ).log_level
 
     assert level() == "INFO"
-    (tmp_path / ".env").write_text("BASIS_LOG_LEVEL=DEBUG\nBASIS_DEPLOYMENT_MODE=docker\n")
+    (tmp_path / ".env").write_text("BASIS_LOG_LEVEL=DEBUG\n")
     assert level() == "DEBUG"
+    (tmp_path / ".env").write_text("BASIS_LOG_LEVEL=DEBUG\nBASIS_DEPLOYMENT_MODE=docker\n")
     (tmp_path / ".env.docker").write_text("BASIS_LOG_LEVEL=WARNING\n")
     assert level() == "WARNING"
     environ["BASIS_DEPLOYMENT_MODE"] = "local"
+    with pytest.raises(ConfigError, match=r"CONFIG-003.*file is missing"):
+        level()
+    (tmp_path / ".env.local").touch()
     assert level() == "DEBUG"
     (tmp_path / "own.env").write_text(shipped.replace("LEVEL=INFO", "LEVEL=ERROR"))
     environ["BASIS_ENV_FILE"] = "own.env"
@@ -162,6 +166,7 @@ def test_no_variable_has_a_default(field: str, empty_file: Path) -> None:
         ("BASIS_DEBUG", "perhaps"),
         ("BASIS_API_TOKEN", "p@h"),
         ("BASIS_REDIS_URL", "http://u:p@h:6379"),
+        ("BASIS_REDIS_URL", "redis://u:p@h:99999/0"),
     ],
 )
 def test_unusable_values_are_named(variable: str, value: str) -> None:

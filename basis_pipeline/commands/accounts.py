@@ -20,10 +20,12 @@ from basis_pipeline.commands.options import (
     settings_of,
 )
 from basis_pipeline.errors import CommandError
+from basis_pipeline.settings import config_directory
 from basis_pipeline.times import parse_hour
 
 if TYPE_CHECKING:
     from basis_pipeline.config.account import AccountConfig
+    from basis_pipeline.errors import ConfigError
     from basis_pipeline.operations.accounts import AccountRun
     from basis_pipeline.operations.accounts.signals import SignalRow
 
@@ -68,9 +70,9 @@ def run(
     settings = settings_of(data_dir, results_dir)
     require_open(settings, "basis accounts run")
     require_data(settings)
-    wanted, configs = _chosen(account), project_configs()
+    wanted, broken = _chosen(account)
     present = parse_hour(now) if now else datetime.now(UTC)
-    runs = run_accounts(settings, configs, wanted, present)
+    runs = run_accounts(settings, project_configs(), wanted, present)
     for one in runs:
         page = settings.results_dir / "reports" / f"account_{one.account.name}.html"
         if one.result is not None:
@@ -84,7 +86,9 @@ def run(
                 if not gate.passed:
                     name = f"{one.account.name} {gate.check}"
                     screen.echo(f"{gate.status.value:4}  {name}: {gate.message}")
-    if any(gate.status is Status.FAIL for one in runs for gate in one.gates):
+    for error in broken:
+        screen.echo_error(error)
+    if broken or any(gate.status is Status.FAIL for one in runs for gate in one.gates):
         raise typer.Exit(1)
 
 
@@ -99,9 +103,10 @@ def accept(
 
     Example: basis accounts accept btc_carry --by ann --reason "binance corrected the bar"
     """
+    from basis_pipeline.config.account import load_account
     from basis_pipeline.operations.accounts import AccountFiles
 
-    (account,) = _chosen([name])
+    account = load_account(config_directory(), name)
     settings = open_settings("basis accounts accept", results_dir)
     accepted = AccountFiles(settings, account.name).accept(by=by, reason=reason)
     for revision in accepted:
@@ -126,10 +131,11 @@ def compare(
 
     Example: basis accounts compare btc_carry --positions held.csv
     """
+    from basis_pipeline.config.account import load_account
     from basis_pipeline.operations.accounts import AccountFiles
     from basis_pipeline.operations.accounts.reconcile import compare_positions, read_positions
 
-    (account,) = _chosen([name])
+    account = load_account(config_directory(), name)
     held, files = read_positions(positions), AccountFiles(settings_of(None, results_dir), name)
     verdict = compare_positions(files, held, tolerance)
     if form == "json":
@@ -151,15 +157,20 @@ def signals(account: Names = None, form: Form = "table", results_dir: ResultsDir
     """
     from basis_pipeline.operations.accounts.signals import latest_signals
 
-    names = [one.name for one in _chosen(account)]
+    wanted, broken = _chosen(account)
+    names = [one.name for one in wanted]
     rows = [row for row in latest_signals(settings_of(None, results_dir)) if row.account in names]
     if form == "json":
         print(json.dumps([json.loads(row.content) for row in rows], indent=2))
-        return
-    if not rows:
-        screen.echo("No account has a signal: basis accounts run")
-    for row in rows:
-        _show(row)
+    else:
+        if not rows:
+            screen.echo("No account has a signal: basis accounts run")
+        for row in rows:
+            _show(row)
+    for error in broken:
+        screen.echo_error(error)
+    if broken:
+        raise typer.Exit(1)
 
 
 def _show(row: "SignalRow") -> None:
@@ -198,19 +209,25 @@ def _order(order: dict[str, Any]) -> list[str]:
     ]
 
 
-def _chosen(names: Sequence[str] | None) -> "list[AccountConfig]":
-    """The accounts named; all of them when none is. Raises ConfigError, CommandError API-001."""
+def _chosen(names: Sequence[str] | None) -> "tuple[list[AccountConfig], list[ConfigError]]":
+    """The accounts named; all of them when none is, with the errors of files that are broken.
+
+    Raises
+    ------
+    ConfigError: an account that is named is broken, or is not there.
+    CommandError: API-001 when there is no account at all.
+    """
     from basis_pipeline.config.account import load_account, load_accounts
-    from basis_pipeline.settings import config_directory
 
     directory = config_directory()
+    if names:
+        return [load_account(directory, name) for name in dict.fromkeys(names)], []
     sound, broken = load_accounts(directory)
-    wanted = list(dict.fromkeys(names or [*sound, *broken]))
-    if not wanted:
+    if not sound and not broken:
         what = "there is no account"
         where = str(directory / "accounts")
         raise CommandError("API-001", what, where=where, action="describe one in a file there")
-    return [load_account(directory, name) for name in wanted]
+    return list(sound.values()), list(broken.values())
 
 
 def _row(run: "AccountRun") -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from basis_pipeline.config.base import Name, Positive, StrictModel
-from basis_pipeline.config.loading import load_directory
+from basis_pipeline.config.loading import FILE_NAME, load_directory
 from basis_pipeline.config.mode import Flow
 from basis_pipeline.errors import ConfigError, error_from_code
 from basis_pipeline.settings import Hour
@@ -42,6 +42,12 @@ def load_accounts(
         return {}, {}
     sound, broken = load_directory(config_dir / DIRECTORY, AccountConfig, "name")
     return sound, {Path(file).stem: error for file, error in broken.items()}
+
+
+def account_names(config_dir: Path) -> list[str]:
+    """Names of all accounts, sorted; those whose file is broken too, unless the name itself is."""
+    sound, broken = load_accounts(config_dir)
+    return sorted({*sound, *filter(FILE_NAME.fullmatch, broken)})
 
 
 def load_account(config_dir: Path, name: str) -> AccountConfig:

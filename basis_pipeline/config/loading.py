@@ -22,7 +22,7 @@ T = TypeVar("T")
 MAX_BYTES = 262_144
 MAX_DEPTH = 32
 SHOWN_PROBLEMS = 8
-_FILE_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+FILE_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Configs:
     def mode_names(self) -> list[str]:
         """Names of all modes, sorted; those whose file is broken too, unless the name itself is."""
         files = (Path(file) for file in self.broken if file.startswith("modes/"))
-        return sorted({*self.modes, *(f.stem for f in files if _FILE_NAME.fullmatch(f.stem))})
+        return sorted({*self.modes, *(f.stem for f in files if FILE_NAME.fullmatch(f.stem))})
 
     def mode(self, name: str) -> ModeConfig:
         """Return the mode of that name.
@@ -171,7 +171,10 @@ def parse_yaml(text: str, where: str, code: str = "CONFIG-004") -> Any:
         # A safe loader, which the scanner does not recognise.
         return yaml.load(text, Loader=_Loader)  # nosec B506
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(code, " ".join(str(error).split()), where=where) from None
+        what = " ".join(str(error).split())
+        if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark):
+            what = f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+        raise ConfigError(code, what, where=where) from None
 
 
 def validate(model: type[T] | TypeAdapter[T], value: Any, where: str) -> T:
@@ -205,9 +208,30 @@ def load_file(path: Path, model: type[T] | TypeAdapter[T], key: str = "", where:
         CONFIG-005 its name is not one, or its content does not fit the model.
     """
     where = where or f"{path.parent.name}/{path.name}"
-    if key and not _FILE_NAME.fullmatch(path.stem):
+    if key and not FILE_NAME.fullmatch(path.stem):
         what = f"the file name {path.stem[:80]!r} is not of a-z, 0-9 and _, at most 64 characters"
         raise ConfigError("CONFIG-005", what, where=where, action="rename the file")
+    document, preset = _read_yaml(path, where), None
+    if model is DatasetConfig and isinstance(document, dict):
+        preset = _preset_of(document, path, where)
+        document = complete(document, preset)
+    value = validate(model, document, where)
+    lacking = (
+        unscaled(value.columns, value.format.scale, preset)
+        if isinstance(value, DatasetConfig) and preset
+        else []
+    )
+    if lacking:
+        what = f"format.scale lacks {', '.join(lacking)}, in the token's smallest unit"
+        action = "give 1.0e-6 for a token of 6 decimals, 1.0e-18 for one of 18"
+        raise ConfigError("CONFIG-005", what, where=where, action=action)
+    if key and getattr(value, key) != path.stem:
+        what = f"{key} says {getattr(value, key)!r}, its file {path.stem!r}"
+        raise ConfigError("CONFIG-005", what, where=where)
+    return value
+
+
+def _read_yaml(path: Path, where: str) -> Any:
     try:
         if path.exists() and not path.is_file():
             raise ConfigError("CONFIG-013", "this is not a file", where=where)
@@ -219,19 +243,7 @@ def load_file(path: Path, model: type[T] | TypeAdapter[T], key: str = "", where:
         is_absent = isinstance(error, FileNotFoundError) and not path.is_symlink()
         what = f"the file cannot be read: {error.strerror}"
         raise ConfigError("CONFIG-003" if is_absent else "CONFIG-013", what, where=where) from error
-    document = parse_yaml(text, where)
-    if model is DatasetConfig and isinstance(document, dict):
-        preset = _preset_of(document, path, where)
-        document = complete(document, preset)
-        if preset and (lacking := unscaled(document, preset)):
-            what = f"format.scale lacks {', '.join(lacking)}, in the token's smallest unit"
-            action = "give 1.0e-6 for a token of 6 decimals, 1.0e-18 for one of 18"
-            raise ConfigError("CONFIG-005", what, where=where, action=action)
-    value = validate(model, document, where)
-    if key and getattr(value, key) != path.stem:
-        what = f"{key} says {getattr(value, key)!r}, its file {path.stem!r}"
-        raise ConfigError("CONFIG-005", what, where=where)
-    return value
+    return parse_yaml(text, where)
 
 
 def _preset_of(document: dict[str, Any], path: Path, where: str) -> Preset | None:
@@ -314,9 +326,8 @@ def load_configs(config_dir: Path) -> Configs:
 def _of(path: Path) -> Of | None:
     """What a dataset file that cannot be used says it is of; None when even that is unreadable."""
     try:
-        content = parse_yaml(path.read_text(), path.name)
-        return validate(Of, content["of"], path.name)
-    except (ConfigError, OSError, ValueError, TypeError, KeyError):
+        return validate(Of, _read_yaml(path, path.name)["of"], path.name)
+    except (ConfigError, TypeError, KeyError):
         return None
 
 

@@ -1,7 +1,7 @@
 """Publishers' forms: what their files look like, once, and dataset files that build upon them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -131,10 +131,9 @@ def complete(document: dict[str, Any], preset: Preset | None) -> dict[str, Any]:
     return found
 
 
-def unscaled(document: Mapping[str, Any], preset: Preset) -> list[str]:
-    """Return the columns of a completed file that are in a smallest unit and have no scale."""
-    scale = document.get("format", {}).get("scale", {})
-    return [raw for raw in preset.smallest_units if raw in document["columns"] and raw not in scale]
+def unscaled(columns: Collection[str], scale: Collection[str], preset: Preset) -> list[str]:
+    """Return the columns of a file that are in a smallest unit and have no scale."""
+    return [raw for raw in preset.smallest_units if raw in columns and raw not in scale]
 
 
 def _merged(stated: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

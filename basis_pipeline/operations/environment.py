@@ -21,7 +21,7 @@ CHECKS: dict[str, tuple[Severity, str]] = {
 
 def files_check(configs: Configs) -> Verdict:
     """Judge the files of `configs/`: one that is broken stops what needs it, and nothing else."""
-    errors = [str(error).split(" | ")[0] for error in configs.broken.values()]
+    errors = [f"{error.code}: {file}: {error.what}" for file, error in configs.broken.items()]
     return judge(
         FILES,
         "ERROR",

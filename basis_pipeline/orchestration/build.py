@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from basis_pipeline.config.account import load_accounts
+from basis_pipeline.config.account import account_names
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.orchestration.assets import all_assets
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
@@ -33,7 +33,7 @@ def build_defs(
     """
     configs = current_configs()
     partitions = mode_partitions(configs.mode_names)
-    accounts = sorted({name for found in load_accounts(config_directory()) for name in found})
+    accounts = account_names(config_directory())
     jobs = all_jobs(configs, accounts)
     options = RunOptions.configure_at_launch()
     return dg.Definitions(

@@ -1,5 +1,6 @@
 """Reading a configuration directory: strict models, and every problem names its file."""
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from basis_pipeline.config import Configs, ModeConfig, load_configs, slice_mode
+from basis_pipeline.config.account import account_names, load_accounts
 from basis_pipeline.config.loading import MAX_BYTES, load_file, parse_yaml
 from basis_pipeline.errors import ConfigError
 from tests.config.conftest import Edit
@@ -203,6 +205,34 @@ def test_a_mode_file_with_an_unusable_name_is_rejected_by_itself(tmp_path: Path,
     assert [error.code for error in configs.broken.values()] == ["CONFIG-005"]
     assert len(configs.modes) == len(load_configs(COMMITTED).modes)
     assert set(configs.mode_names) - set(configs.modes) <= {"BTC"}
+
+
+@pytest.mark.parametrize("name", ["a...b", "a\nb", "a-b"])
+def test_an_account_file_with_an_unusable_name_is_no_partition(tmp_path: Path, name: str) -> None:
+    """Dagster rejects some names, and with them everything; the file is reported as broken."""
+    (tmp_path / "accounts").mkdir()
+    for file in (name, "broken"):
+        (tmp_path / "accounts" / f"{file}.yaml").write_text("since: null")
+    assert set(load_accounts(tmp_path)[1]) == {name, "broken"}
+    assert account_names(tmp_path) == ["broken"]
+
+
+@pytest.mark.parametrize("content", [{"format": 5}, {"columns": None}, {"preset": []}, {"of": []}])
+def test_a_broken_dataset_file_with_a_preset_is_rejected_by_itself(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
+    """What has another form than the preset expects is an error of the file."""
+    copy = copy_tree(tmp_path / "configs")
+    file = copy / "datasets" / "mine.yaml"
+    file.write_text(yaml.safe_dump({"name": "mine", "preset": "aave_subgraph", **content}))
+    assert load_configs(copy).broken["datasets/mine.yaml"].code == "CONFIG-005"
+
+
+def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe without a writer would never be read to its end."""
+    copy = copy_tree(tmp_path / "configs")
+    os.mkfifo(copy / "datasets" / "pipe.yaml")
+    assert load_configs(copy).broken["datasets/pipe.yaml"].code == "CONFIG-013"
 
 
 @pytest.mark.parametrize("content", ["mode: [", "mode: eth_basis\n"])

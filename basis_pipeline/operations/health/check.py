@@ -128,18 +128,22 @@ def component_graph(
         "daemon": Node(partial(_daemon, place, metrics), loaded),
         "sensors": Node(lambda: probes.sensors(metrics), ("daemon",)),
     }
+    modes = configs.mode_names if configs else ()
+    read = {mode: tuple(_datasets_of(place.configs, mode)) for mode in modes}
+    needed = {name for names in read.values() for name in names}
     for name, config in sorted(configs.datasets.items()) if configs else ():
         verdict = metrics.feeds.get(name) if metrics else None
         # A repair reads the raw files of its source, so faults do not travel further than one.
         sources = tuple(f"feed/{source}" for source in config.sources)
-        graph[f"feed/{name}"] = Node(partial(_feed, place, config, verdict), loaded, sources)
-    for mode in configs.mode_names if configs else ():
-        assert configs is not None
-        feeds = (f"feed/{name}" for name in _datasets_of(configs, mode))
+        graph[f"feed/{name}"] = Node(
+            partial(_feed, place, config, verdict, name in needed), loaded, sources
+        )
+    for mode, names in read.items():
+        feeds = (f"feed/{name}" for name in names)
         needs = ("configuration", *feeds, "memory", "disk", "control")
         # Results wait in their directories while the store is down.
         eased_by = ("results_store", "event_log")
-        graph[f"mode/{mode}"] = Node(partial(_mode, configs, mode), needs, eased_by)
+        graph[f"mode/{mode}"] = Node(partial(_mode, place.configs, mode), needs, eased_by)
     return graph
 
 
@@ -165,8 +169,10 @@ def _daemon(place: Place, metrics: InstanceMetrics | None) -> Finding:
     return probes.daemon(metrics, place.limits.daemon_silent_seconds)
 
 
-def _feed(place: Place, config: DatasetConfig, verdict: FeedVerdict | None) -> Finding:
-    return probes.feed(place.settings.data_dir, config, verdict)
+def _feed(
+    place: Place, config: DatasetConfig, verdict: FeedVerdict | None, is_needed: bool
+) -> Finding:
+    return probes.feed(place.settings.data_dir, config, verdict, is_needed=is_needed)
 
 
 def _mode(configs: Configs, mode: str) -> Finding:

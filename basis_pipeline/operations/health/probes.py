@@ -147,16 +147,20 @@ def control(settings: Settings) -> Finding:
     return Finding(Status.DEGRADED if is_alert else Status.HEALTHY, state.description)
 
 
-def feed(data_dir: Path, config: DatasetConfig, verdict: FeedVerdict | None) -> Finding:
+def feed(
+    data_dir: Path, config: DatasetConfig, verdict: FeedVerdict | None, *, is_needed: bool
+) -> Finding:
     """Look whether the files of a feed are there, and what their latest checks found.
 
-    A feed that was never read is not ready: only its checks say whether its data are sound.
+    A feed that was never read is not ready: only its checks say whether its data are sound. One
+    that no mode reads may be absent.
     """
     files = [path for path in data_dir.glob(config.glob) if path.is_file()]
     if not files:
-        what = f"{config.name}: its files are gone" if verdict else f"{config.name}: no files yet"
+        is_missed = verdict is not None and is_needed
+        what = f"{config.name}: no file" if is_missed else f"{config.name}: no file yet"
         error = DataError("DATA-001", what, where=str(data_dir / config.glob))
-        return faulty(error, Status.UNHEALTHY if verdict else Status.NOT_READY, stops=True)
+        return faulty(error, Status.UNHEALTHY if is_missed else Status.NOT_READY, stops=True)
     message = f"{len(files)} file{'s' if len(files) > 1 else ''}"
     if verdict is None:
         return Finding(Status.NOT_READY, f"{message}, not read yet: basis run")

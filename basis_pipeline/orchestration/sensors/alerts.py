@@ -14,14 +14,17 @@ from basis_pipeline.errors import BasisError, PlatformError, ResultsError
 from basis_pipeline.operations.alerts import Alert, deliver_waiting, raise_alerts
 from basis_pipeline.operations.control import State, read_state
 from basis_pipeline.operations.control.state import transitions
+from basis_pipeline.orchestration.assets.health import HEALTH
+from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.failures import FIELDS, TELLING, reasons
 from basis_pipeline.orchestration.instance_metrics import triggers
-from basis_pipeline.orchestration.jobs import HEALTH_JOB
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 from basis_pipeline.orchestration.sensors.working import runs_ended
 from basis_pipeline.settings import Settings, load_settings
 
 NAME = "alerts"
+OF_HEALTH = (HEALTH, CONTROL)
+IMPLICIT_JOB, AD_HOC = "__ASSET_JOB", "assets run by hand"
 SEVERITIES = {State.NORMAL: AlertSeverity.INFO, State.ALERT: AlertSeverity.WARN}  # else ERROR
 
 
@@ -83,32 +86,36 @@ def alert_sensor(limits: AutomationLimits) -> dg.SensorDefinition:
 
 def alerts_of_run(instance: DagsterInstance, run: DagsterRun, cursor: Cursor) -> list[Alert]:
     """Return the alerts of a finished run: one for a failure, one a component for its health."""
-    part, failed = part_of_key(run.tags.get(PARTITION)), _failed_gates(instance, run)
-    if run.job_name == HEALTH_JOB and run.status is DagsterRunStatus.SUCCESS:
-        at_fault = {f"{g.severity.value} {g.check_name}": g for g in failed if _is_at_fault(g)}
+    part, gates = part_of_key(run.tags.get(PARTITION)), _gates(instance, run)
+    failed = [gate for gate in gates if not gate.passed and gate.asset_key not in OF_HEALTH]
+    found = []
+    if looked_at := [gate for gate in gates if gate.asset_key in OF_HEALTH]:
+        at_fault = {f"{g.severity.value} {g.check_name}": g for g in looked_at if _is_at_fault(g)}
         new = [gate for name, gate in at_fault.items() if name not in cursor.unhealthy]
         cursor.unhealthy = sorted(at_fault)
-        return [_of_component(gate, run) for gate in new]
+        found = [_of_component(gate, run) for gate in new]
     why = [
         {"gate": f"{gate.asset_key.to_user_string()} {gate.check_name}", **_reason(gate)}
         for gate in failed
         if gate.severity is dg.AssetCheckSeverity.ERROR
     ]
     if run.status is DagsterRunStatus.FAILURE:
-        why += _failures(instance, run)
+        stated = " ".join(reason["what"] for reason in why)
+        why += [reason for reason in _failures(instance, run) if reason["what"] not in stated]
         kind = AlertKind.RUN_FAILED
     elif why:
         kind = AlertKind.GATES_FAILED
     else:
-        return []
+        return found
     place: dict[str, Any] = {"mode": part.mode, "scenario_set": part.scenario_set}
-    return [Alert(kind, run.job_name, run_id=run.run_id, reasons=why, **place)]
+    job = AD_HOC if run.job_name == IMPLICIT_JOB else run.job_name
+    return [*found, Alert(kind, job, run_id=run.run_id, reasons=why, **place)]
 
 
 def _is_at_fault(gate: dg.AssetCheckEvaluation) -> bool:
     """Say whether a component is at fault itself, not only affected by another one."""
     affected_by = gate.metadata.get("affected_by")
-    return affected_by is None or affected_by.value == "nobody"
+    return not gate.passed and (affected_by is None or affected_by.value == "nobody")
 
 
 def _of_component(gate: dg.AssetCheckEvaluation, run: DagsterRun) -> Alert:
@@ -154,11 +161,10 @@ def _of_control(settings: Settings, cursor: Cursor) -> list[Alert]:
     ]
 
 
-def _failed_gates(instance: DagsterInstance, run: DagsterRun) -> list[dg.AssetCheckEvaluation]:
-    """Return the gates that the run evaluated and that failed."""
+def _gates(instance: DagsterInstance, run: DagsterRun) -> list[dg.AssetCheckEvaluation]:
+    """Return the gates that the run evaluated."""
     entries = instance.all_logs(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [e.dagster_event.asset_check_evaluation_data for e in entries if e.dagster_event]
-    return [gate for gate in found if not gate.passed]
+    return [e.dagster_event.asset_check_evaluation_data for e in entries if e.dagster_event]
 
 
 def _reason(gate: dg.AssetCheckEvaluation) -> dict[str, str]:

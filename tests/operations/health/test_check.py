@@ -238,6 +238,17 @@ def test_a_feed_that_was_never_delivered_is_no_fault(place: Place) -> None:
     require_healthy(health)
 
 
+def test_a_feed_that_no_mode_reads_may_be_absent(place: Place) -> None:
+    """Its checks were evaluated, and found no file."""
+    (place.configs / "modes" / "sol_basis.yaml").unlink()
+    absent = {path.stem for path in place.configs.glob("datasets/*_sol*.yaml")}
+    for path in place.data.rglob("*SOL*"):
+        path.unlink()
+    health = place.look()
+    assert {health.by_name[f"feed/{name}"].status for name in absent} == {Status.NOT_READY}
+    require_healthy(health)
+
+
 def test_a_full_file_system_is_the_disks_fault(place: Place) -> None:
     """A small file system that is filled to the brim, where this process may mount one."""
     shutil.rmtree(place.results / "events")
