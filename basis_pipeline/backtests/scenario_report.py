@@ -3,16 +3,21 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from basis_pipeline.backtests.scenario_checks import worst
+from basis_pipeline.backtests.scenario_checks import broken, worst
 from basis_pipeline.backtests.scenarios import Study
-from basis_pipeline.backtests.sweep import data_hash, identity_of, run_point
+from basis_pipeline.backtests.sweep import data_hash, identity_of, read_rows, run_point
 from basis_pipeline.backtests.walk_forward import NONE, Walked, summary_of
+from basis_pipeline.config import ModeSlice, slice_mode
 from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError
+from basis_pipeline.market.panel import build_panel
+from basis_pipeline.market.shocks import unreached
 from basis_pipeline.reports.page import Provenance, write_page
 from basis_pipeline.reports.scenarios import scenarios_html
+from basis_pipeline.reports.stress import Stress
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.reports.walk_forward import walk_forward_html
 from basis_pipeline.results.definitions import amount
@@ -48,8 +53,46 @@ def write_report(
         verdicts=verdicts,
         inputs=study.verdicts,
         links=_sheets(study, out, chosen, provenance),
+        stress=_stress(study, out),
     )
     return write_page(out / PAGE, page)
+
+
+def _stress(study: Study, out: Path) -> Stress | None:
+    """What the markets and windows of a set did; None for a set without any."""
+    scenarios = study.scenarios
+    if not (scenarios.markets or scenarios.windows):
+        return None
+    mode_slice = slice_mode(study.configs, study.mode, study.overrides)
+    every = read_rows(study, out).to_pandas()
+    return Stress(
+        rows=every.assign(broken=broken(every, scenarios.limits) if scenarios.limits else ""),
+        scenarios=scenarios,
+        windows=study.windows,
+        reasons={
+            name: [unreached(shock, mode_slice) for shock in shocks]
+            for name, shocks in (scenarios.markets or {}).items()
+        },
+        replays=_replays(study, mode_slice) if scenarios.windows else pd.DataFrame(),
+    )
+
+
+def _replays(study: Study, mode_slice: ModeSlice) -> pd.DataFrame:
+    """What the market did in each window: the coin's move, its largest fall, the lowest peg."""
+    found, mode = {}, mode_slice.mode
+    for name, window in study.windows.items():
+        panel = build_panel(mode_slice, study.datasets, window)
+        price = panel.numeraire_usd if mode_slice.holds_its_currency else panel.spot
+        is_priced = mode_slice.holds_its_currency or mode.trades_asset
+        fall = (price / np.maximum.accumulate(price)).min() - 1.0
+        found[name] = {
+            "move": price[-1] / price[0] - 1.0 if is_priced else np.nan,
+            "fall": fall if is_priced else np.nan,
+            "peg": (panel.market_rate / panel.oracle_rate).min() - 1.0
+            if mode.allocation.staking > 0.0
+            else np.nan,
+        }
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
 def write_walk_report(

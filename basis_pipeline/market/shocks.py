@@ -115,6 +115,26 @@ def shocked_venues(shock: FundingShock | VenueOutage, venues: tuple[str, ...]) -
     return [venues.index(name) for name in (venues if names is None else names)]
 
 
+def unreached(shock: Shock, mode_slice: ModeSlice) -> str:
+    """Return why a shock moves nothing that the mode holds or owes; empty where it can."""
+    mode = mode_slice.mode
+    match shock:
+        case PriceGap() | SpotPath():
+            if mode_slice.holds_its_currency:
+                return "it is in its own currency, of which only the worth in USD moves"
+            return "" if mode.trades_asset else "it holds no coin"
+        case FundingShock() | VenueOutage():
+            return "" if mode.is_hedged else "it holds no perpetual"
+        case LstDepeg():
+            if mode.allocation.staking == 0.0:
+                return "it holds no staked token"
+            return "" if mode.pricing.mark_lst == "market" else "marked by the oracle"
+        case BorrowRateSpike():
+            return "" if mode.is_leveraged else "it owes nothing"
+        case GasSpike():
+            return "" if mode_slice.gas_token else "it pays no gas"
+
+
 def require_applicable(
     shocks: Sequence[Shock], timestamps: Int64, venues: tuple[str, ...], mode: str
 ) -> None:

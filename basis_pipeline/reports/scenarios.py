@@ -1,11 +1,13 @@
 """The page of a scenario set over one mode: a sweep, shocks, replays or drawn paths."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
 from basis_pipeline.config.scenario import ScenarioSet
+from basis_pipeline.reports.banners import Banner
 from basis_pipeline.reports.chart import Chart
 from basis_pipeline.reports.gate_tables import verdict_table
 from basis_pipeline.reports.page import Page, Provenance, Section
@@ -25,11 +27,13 @@ from basis_pipeline.reports.points import (
     short,
     spread_chart,
 )
+from basis_pipeline.reports.stress import Stress, name_of
 from basis_pipeline.reports.study import FOOTER, study_banners, study_stamp, written
-from basis_pipeline.reports.table import Table
+from basis_pipeline.reports.table import Link, Table
 from basis_pipeline.results.definitions import percent
 from basis_pipeline.verdict import Verdict, count_of, tally
 
+LINKED = "What has a link has a full tear sheet: the same run with all its tables."
 SHOWN = 10  # of the best, and of the worst
 FROM_POINTS = 10  # a distribution of fewer says nothing
 
@@ -44,6 +48,7 @@ def scenarios_html(
     verdicts: Sequence[Verdict],
     inputs: Sequence[Verdict],
     links: Mapping[int, str],
+    stress: Stress | None = None,
 ) -> str:
     """Return one page over the rows of a scenario set.
 
@@ -53,24 +58,49 @@ def scenarios_html(
     facts: label and value of what the study is: data, window, capital, identity.
     verdicts: of the study. inputs: of the datasets that it read.
     links: addresses of the full tear sheets of points, by index.
+    stress: of a set with markets or windows.
     """
     sound = rows[rows["status"] == ""]
     keys = [key for key in scenarios.keys if key in rows]
+    varied = len(sound) and (stress is None or len(rows) > len(stress.worst))
+    found, stamp = study_banners(verdicts, inputs), study_stamp(verdicts)
+    if stress is not None and stress.reaches_nothing:
+        text = f"No shock of the set reaches {mode}: its gates have passed nothing."
+        found.insert(0, Banner("alarm", "Nothing was stressed", text))
+        stamp = ("NOTHING STRESSED", "alarm")
     sections = [
-        *(_point_sections(sound, keys, scenarios, links) if len(sound) else []),
+        *(_stress_sections(stress, links) if stress is not None else []),
+        *(_point_sections(sound, keys, scenarios, links) if varied else []),
         *([Section("Rejected", [rejected_table(rows, keys)])] if len(sound) < len(rows) else []),
         Section("Gates", [verdict_table(verdicts)]),
     ]
     return Page(
         title=f"{mode}: {scenarios.name}",
         what=scenarios.description,
-        stamp=study_stamp(verdicts),
+        stamp=stamp,
         facts=facts,
-        answer=_answer(rows, keys, verdicts),
-        banners=study_banners(verdicts, inputs),
+        answer=[*(stress.sentences() if stress else []), *_answer(rows, keys, verdicts)],
+        banners=found,
         sections=sections,
         footer=FOOTER,
     ).html(provenance)
+
+
+def _stress_sections(stress: Stress, links: Mapping[int, str]) -> list[Section]:
+    """Return what was done to the market, what it did to the mode, and the room that is left."""
+    effect, limits = stress.effect_table(), stress.limit_table()
+    # The sheet of a scenario stands behind its name.
+    linked = {name_of(row): links.get(row["index"], "") for row in stress.worst}
+    rows = [(Link(str(row[0]), linked[str(row[0])]), *row[1:]) for row in effect.rows]
+    charts = [stress.chart()] if stress.drawn and not stress.reaches_nothing else []
+    did = replace(effect, rows=rows)
+    held = [limits] if stress.scenarios.limits is not None else []
+    return [
+        *([Section("Shocks", [stress.shock_table()])] if stress.scenarios.markets else []),
+        *([Section("Replays", [stress.replay_table()])] if stress.scenarios.windows else []),
+        Section("What each did", [did, *charts], LINKED),
+        *([Section("Limits", held)] if held else []),
+    ]
 
 
 def _point_sections(
@@ -89,7 +119,7 @@ def _point_sections(
                 point_table(by_return.head(SHOWN), keys, links, "Best points by return"),
                 point_table(worst, keys, links, "Worst points by return"),
             ],
-            "A point with a link has a full tear sheet: the same run with all its tables.",
+            LINKED,
         ),
         Section(
             "Return against risk",

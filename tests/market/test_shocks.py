@@ -17,7 +17,7 @@ from basis_pipeline.config.scenario import Shock
 from basis_pipeline.engine import simulate
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.panel import ARRAYS, Panel, build_panel
-from basis_pipeline.market.shocks import shocked
+from basis_pipeline.market.shocks import shocked, unreached
 from tests.market.made_datasets import WINDOW, configs, make_datasets
 
 MODES = tuple(configs().modes)
@@ -123,6 +123,29 @@ def test_a_shock_of_no_size_changes_nothing(mode: str, said: dict[str, Any]) -> 
     """The very panel comes back, its identity with it."""
     sliced, panel = case(mode)
     assert shocked(panel, [shock(said)], sliced) is panel
+
+
+REACH = (
+    {"shock": "funding", "at": 5, "hours": 90, "factor": -3.0},
+    {"shock": "lst_depeg", "at": 5, "size": 0.3, "recovery_hours": 90},
+    {"shock": "gas_spike", "at": 0, "hours": 90, "size": 9.0},
+    {"shock": "borrow_rate_spike", "at": 5, "hours": 90, "size": 0.9},
+    {"shock": "price_gap", "at": 50, "size": -0.4},
+)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_shock_that_is_named_as_not_reaching_a_mode_moves_nothing_it_holds(mode: str) -> None:
+    """Equity to the bit, where nothing is traded; and what is not named moves it."""
+    overrides = {"rebalance.enabled": False, "rewards.enabled": False}
+    sliced = slice_mode(configs(), mode, overrides)
+    panel = build_panel(sliced, make_datasets(), WINDOW)
+    calm = simulate(market_arrays(panel, sliced), parameters_of(sliced), 1e5)
+    for said in REACH:
+        changed = shocked(panel, [shock(said)], sliced)
+        run = simulate(market_arrays(changed, sliced), parameters_of(sliced), 1e5)
+        reason = unreached(shock(said), sliced)
+        assert bool(reason) == np.array_equal(run.equity, calm.equity), (said, reason)
 
 
 @given(st.lists(SHOCKS, min_size=2, max_size=4))

@@ -21,7 +21,15 @@ from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.verdict import Verdict, judge
 from tests.backtests.trees import CONFIGS, MODES, Overrides, Tree, windows
-from tests.reports.made_studies import folds_of, growth, rows_of, sweep_page, walk_page
+from tests.reports.made_studies import (
+    folds_of,
+    growth,
+    rows_of,
+    shocked_rows,
+    stress_page,
+    sweep_page,
+    walk_page,
+)
 from tests.reports.test_gates import ALL as GATES
 
 WRITTEN = Provenance(datetime(2024, 7, 1, 6, 30, tzinfo=UTC), "9f2c1ab4", "test")
@@ -91,6 +99,7 @@ def pages(
         "data_audit": data_audit_html(audits, "made data, 60 days", WRITTEN),
     }
     written["sweep"] = sweep_page(rows_of(), WRITTEN)
+    written["stress"] = stress_page(shocked_rows(), WRITTEN)
     written["walk_forward"] = walk_page(folds_of(), growth(), WRITTEN)
     for name in ("usdt_market_neutral", "liquidated"):
         written[name] = tear_sheet_html(*sample_runs[name], WRITTEN)

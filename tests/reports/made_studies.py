@@ -10,9 +10,12 @@ from pydantic import TypeAdapter
 
 from basis_pipeline.config.loading import validate
 from basis_pipeline.config.walk_forward import WalkForward
+from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.reports.page import Provenance
 from basis_pipeline.reports.scenarios import scenarios_html
+from basis_pipeline.reports.stress import Stress
 from basis_pipeline.reports.walk_forward import walk_forward_html
+from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import judge
 from tests.backtests.studies import made_set, span
 
@@ -75,6 +78,41 @@ def sweep_page(rows: pd.DataFrame, written: Provenance, **more: Any) -> str:
         "links": {},
     }
     return scenarios_html(rows, written, **{**options, **more})
+
+
+def shocked_rows() -> pd.DataFrame:
+    """A calm market, a depeg that changes nothing, a crash in funding and one that is rejected."""
+    rows = rows_of(4).assign(market=["calm", "depeg", "crash", "ruin"], capital=1000.0)
+    rows[["total_return", "max_drawdown"]] = [0.08, 0.01]
+    rows[["min_health_factor", "min_margin_ratio"]] = [1.5, 0.5]
+    for name in (*COMPONENTS, "closed_equity"):
+        rows[name] = 10.0
+    rows.loc[2, ["total_return", "max_drawdown", "min_margin_ratio"]] = [0.05, 0.06, 0.25]
+    rows.loc[2, ["funding", "gas"]] = [-20.0, 9.0]
+    return rows.assign(status=["", "", "", "BT-004"], broken=["", "", "max_drawdown", "status"])
+
+
+def stress_of(rows: pd.DataFrame) -> Stress:
+    """What was done to those rows, of which the first is calm."""
+    depeg = {"shock": "lst_depeg", "at": 240, "size": 0.08, "recovery_hours": 336}
+    flip = {"shock": "funding", "at": 240, "hours": 720, "factor": -1.0, "shift": -0.0005}
+    gap = {"shock": "price_gap", "at": "2024-03-01T05:00", "size": -0.9}
+    shocks = {"calm": [], "depeg": [depeg], "crash": [flip, depeg], "ruin": [gap]}
+    markets = {name: shocks[name] for name in rows["market"]}
+    scenarios = made_set(markets=markets, limits=SET.limits and SET.limits.model_dump())
+    spans: dict[str | None, Window] = {None: parse_window("2024-01-01", "2024-06-01")}
+    known = {"lst_depeg": "marked by the oracle"}
+    reasons = {
+        name: [known.get(str(shock["shock"]), "") for shock in listed]
+        for name, listed in markets.items()
+    }
+    return Stress(rows, scenarios, spans, reasons, pd.DataFrame())
+
+
+def stress_page(rows: pd.DataFrame, written: Provenance) -> str:
+    """The page of a stress."""
+    stress = stress_of(rows)
+    return sweep_page(rows, written, scenarios=stress.scenarios, stress=stress)
 
 
 def charts_of(html: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from tests.browser import (
 from tests.reports.conftest import WRITTEN, Named
 from tests.reports.made_studies import folds_of, rows_of
 
-STUDIES = ["sweep", "walk_forward"]
+STUDIES = ["sweep", "stress", "walk_forward"]
 KINDS = ["usdt_market_neutral", "liquidated", "comparison", "runs", "gates", "data_audit"]
 KINDS += STUDIES
 
@@ -226,6 +226,33 @@ def test_the_points_of_a_sweep_are_its_rows(browser: Browser, pages: Path) -> No
     assert spread["Return"] == [percent(value) for value in ends]
     assert rejected["BT-004"][:2] == ["4", "1.0 %"]
     assert rejected["BT-004"][3] == "7"
+
+
+def test_what_shocks_did_is_what_their_rows_say(browser: Browser, pages: Path) -> None:
+    """Size, hour and length; the change against calm; what does not reach; room to the limits."""
+    with opened(browser, pages / "stress.html") as page:
+        shocks, did, room = (
+            _cells(page, label) for label in ("Shocks", "What each scenario", "Distance")
+        )
+        term = page.locator("[aria-label=Shocks] tbody .term").first
+        term.focus()
+        assert "recovers in a straight line" in term.locator(".tip").inner_text()
+    unreached = "does not reach this mode: marked by the oracle"
+    at = "2024-01-11 00:00, h 240"
+    assert shocks["depeg"] == [
+        *("lst_depeg", "price −8 % to redemption", at, "336 h, fading", "no: marked by the oracle"),
+    ]
+    assert shocks["ruin"][1:] == ["price −90 %", "2024-03-01T05:00", "to the end", "yes"]
+    assert did["calm"][:3] == ["✓ PASS", "8.00 %", "–"]
+    assert did["depeg"][1:3] + did["depeg"][-1:] == ["8.00 %", "0.00 points", unreached]
+    assert did["crash"] == [
+        *("✕ FAIL", "5.00 %", "−3.00 points", "6.00 %", "1.500", "0.250", "0"),
+        "funding −3.00 %, gas −0.10 %",
+    ]
+    assert did["ruin"][-1] == "rejected with BT-004"
+    assert room["crash"] == [
+        *("✕ FAIL", "0", "0", "6.00 %", "−1.00 %", "0.250", "−0.050"),
+    ]
 
 
 def test_the_folds_of_a_walk_forward_are_its_table(browser: Browser, pages: Path) -> None:

@@ -13,7 +13,15 @@ from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import judge
 from tests.backtests.studies import made_set
 from tests.reports.conftest import WRITTEN
-from tests.reports.made_studies import KEYS, charts_of, rows_of, sweep_page
+from tests.reports.made_studies import (
+    KEYS,
+    charts_of,
+    rows_of,
+    shocked_rows,
+    stress_of,
+    stress_page,
+    sweep_page,
+)
 
 
 def numbers(packed: dict[str, str]) -> np.ndarray:
@@ -94,6 +102,34 @@ def test_a_set_without_keys_and_with_few_points_has_a_page_too() -> None:
     """No distribution of eight points, and nothing over keys."""
     charts = charts_of(sweep_page(rows_of(7), WRITTEN, scenarios=made_set()))
     assert charts.keys() == {"frontier"}
+
+
+def test_the_page_of_a_stress_says_what_was_worst_and_what_is_nearest() -> None:
+    """In sentences; the chart's sum is the change of all components."""
+    html = stress_page(shocked_rows(), WRITTEN)
+    assert "Worst: crash returned 5.00 %, 3.00 points less than calm." in html
+    assert "What does not reach this mode: depeg (marked by the oracle)." in html
+    assert "Nearest to its limit: max drawdown 6.00 % in crash (at most 5.00 %)." in html
+    assert "Nothing was stressed" not in html
+    sums = charts_of(html)["effects"][-1]
+    np.testing.assert_allclose(sums["x"], [0.0, -3.1], atol=1e-12)
+
+
+def test_a_set_that_reaches_nothing_must_not_pass_for_a_stress() -> None:
+    """A banner on top, however well its gates passed."""
+    html = stress_page(shocked_rows().iloc[:2], WRITTEN)
+    assert html.index("Nothing was stressed") < html.index("<h2")
+    assert "No shock of the set reaches a_mode" in html
+    assert "NOTHING STRESSED" in html
+
+
+def test_a_set_without_a_calm_market_shows_no_change() -> None:
+    """There is nothing to compare with, and nothing is claimed."""
+    stress = stress_of(shocked_rows().iloc[2:3])
+    assert stress.calm is None
+    assert not stress.drawn
+    assert not stress.reaches_nothing
+    assert [str(title) for title in stress.effect_table().titles][3] == ">Max drawdown"
 
 
 def test_every_key_that_a_set_of_the_project_sweeps_is_explained() -> None:
