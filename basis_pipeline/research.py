@@ -1,45 +1,59 @@
-"""For notebooks and scripts: run a backtest, load a recorded one, set runs side by side.
+"""For notebooks and scripts: backtests, sweeps and walk-forwards, and recorded runs.
 
-    from basis_pipeline.research import backtest, compare, load_run
+    from basis_pipeline.research import backtest, compare, load_run, sweep, walk_forward
 
     base = backtest("btc_basis", start="2024-01-03", end="2024-06-01")
     less = backtest("btc_basis", start="2024-01-03", end="2024-06-01", **{"allocation.spot": 0.4})
     compare(base, less)
 
-What is not given comes from the environment, as on the command line; nothing is written unless
+What is not given comes from the environment, as on the command line; nothing is kept unless
 `Run.save` is called. Every frame says the units of its columns in `frame.attrs["units"]`.
 """
 
 import sys
-from collections.abc import Hashable, Mapping
+import tempfile
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from basis_pipeline.backtests.judged import judged_backtest
+from basis_pipeline.backtests.scenario_checks import scenario_checks
+from basis_pipeline.backtests.scenarios import raw_loader, study_of
+from basis_pipeline.backtests.sweep import read_rows
+from basis_pipeline.backtests.sweep import sweep as run_sweep
+from basis_pipeline.backtests.walk_forward import Walked, scenario_set, walk, walk_forward_checks
 from basis_pipeline.config import load_configs
+from basis_pipeline.config.loading import validate
+from basis_pipeline.config.scenario import ScenarioSet, load_scenario_set, set_file
+from basis_pipeline.config.walk_forward import WalkForward, load_walk_forward
 from basis_pipeline.market.window import Window
 from basis_pipeline.reports.differences import differences
 from basis_pipeline.results.database.runs import directory_of
 from basis_pipeline.results.definitions import FIGURES, figure_units
+from basis_pipeline.results.returns import daily
 from basis_pipeline.results.store import RunResult, read_run, read_verdicts, write_run
+from basis_pipeline.results.summary import growth_of, stamps
 from basis_pipeline.results.tables import explained
 from basis_pipeline.settings import config_directory, load_settings
 from basis_pipeline.verdict import Verdict
 
-__all__ = ["Run", "backtest", "compare", "load_run"]
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["Run", "backtest", "compare", "load_run", "sweep", "walk_forward"]
 
 
 @dataclass(frozen=True)
 class Run:
     """A finished run: what was asked, what came out.
 
-    Its tables are frames with a column `timestamp` (datetime64[ns, UTC]); amounts are in the share
-    class's currency. `frame.attrs` holds `units` and `meanings` by column, `run_id` and `mode`.
+    Its tables are frames by `timestamp` (datetime64[ns, UTC]); amounts are in the share class's
+    currency. `frame.attrs` holds `units` and `meanings` by column, `run_id` and `mode`.
     """
 
     result: RunResult
@@ -76,28 +90,39 @@ class Run:
 
     @cached_property
     def equity(self) -> pd.DataFrame:
-        """`timestamp, equity, flow, drawdown`, a row a mark."""
+        """`equity, flow, drawdown`, a row a mark."""
         return self._frame("equity")
 
     @cached_property
     def attribution(self) -> pd.DataFrame:
-        """`timestamp`, the ten components of profit and loss and the `residual`, a row a mark."""
+        """The ten components of profit and loss and the `residual`, a row a mark."""
         return self._frame("attribution")
 
     @cached_property
     def positions(self) -> pd.DataFrame:
-        """`timestamp` and holdings by key `venue:PositionType:Instrument`, a row a mark."""
+        """Holdings by key `venue:PositionType:Instrument`, a row a mark."""
         return self._frame("positions")
 
     @cached_property
     def risk(self) -> pd.DataFrame:
-        """`timestamp` and the measures of SEMANTICS 10, NaN where one does not apply."""
+        """The measures of SEMANTICS 10, NaN where one does not apply."""
         return self._frame("risk")
 
     @cached_property
     def events(self) -> pd.DataFrame:
         """The ledger: every trade, payment, rebalance and liquidation in order, and why."""
         return self._frame("events")
+
+    @cached_property
+    def returns(self) -> pd.Series:
+        """Daily returns by the 00:00 UTC that ends each day, as empyrical and quantstats take them.
+
+        Time-weighted: deposits and withdrawals do not count. A year has 365 of them.
+        """
+        frames, capital = self.result.frames, self.result.identity.capital
+        series = daily(stamps(frames["equity"]), growth_of(frames, capital))
+        series.attrs = {"units": {"return": "share"}, **self._identity}
+        return series
 
     @cached_property
     def months(self) -> pd.DataFrame:
@@ -115,6 +140,15 @@ class Run:
         frame = pd.DataFrame(rows, columns=names)
         frame.attrs = self._identity
         return frame
+
+    def plot(self, *, dark: bool = False) -> "go.Figure":
+        """Return equity beside its benchmarks, and drawdown, as the tear sheet draws them."""
+        from basis_pipeline.reports.plot_theme import with_colours
+        from basis_pipeline.reports.run_charts import equity_chart
+        from basis_pipeline.reports.run_view import RunView
+
+        chart = equity_chart(RunView(self.result))
+        return with_colours(chart.figure, dark=dark).update_layout(height=chart.height)
 
     def save(self, directory: str | Path) -> Path:
         """Write the run as `basis backtest --out` does, all of it or nothing; gives the directory.
@@ -146,6 +180,8 @@ class Run:
         columns = explained(table, names, currency=self._currency, asset=asset)
         units = {name: column.unit for name, column in columns.items()}
         meanings = {name: column.meaning for name, column in columns.items()}
+        frame = frame.set_index("timestamp")
+        del units["timestamp"], meanings["timestamp"]
         frame.attrs = {"units": units, "meanings": meanings, **self._identity}
         return frame
 
@@ -178,22 +214,96 @@ def backtest(
     DataError: a feed that is absent, rejected or too short. BacktestError, MathError: a run that
         cannot be, or does not reconcile.
     """
-    settings = load_settings(
-        data_dir=data_dir, data_start_date=_text(start), data_end_date=_text(end)
-    )
-    span = (pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
-    judged = judged_backtest(
-        load_configs(config_directory()),
-        mode,
-        settings.data_dir,
-        Window(*span),
-        capital=capital,
-        overrides=overrides,
-    )
-    for verdict in judged.verdicts:
-        if not verdict.passed:
-            print(f"{verdict.status.value}  {verdict.name}: {verdict.message}", file=sys.stderr)
+    data, window = _source(start, end, data_dir)
+    configs = load_configs(config_directory())
+    judged = judged_backtest(configs, mode, data, window, capital=capital, overrides=overrides)
+    _show(judged.verdicts)
     return Run(judged.result, tuple(judged.verdicts))
+
+
+def sweep(
+    mode: str,
+    keys: Mapping[str, Any] | str,
+    *,
+    start: str | date | None = None,
+    end: str | date | None = None,
+    capital: float | None = None,
+    data_dir: str | Path | None = None,
+    **overrides: Any,
+) -> pd.DataFrame:
+    """Run every combination of the keys' values, without Dagster.
+
+    Verdicts of the sweep and of its data that are not PASS are printed on stderr.
+
+    Parameters
+    ----------
+    keys: dotted keys of the mode and their values, as `{"allocation.spot": [0.4, 0.5]}`, or as a
+        range of a scenario set's file; else the name of a set of `configs/scenarios/`.
+    start, end, capital, data_dir, overrides: as for `backtest`.
+
+    Returns
+    -------
+    A row a point: its keys, `status` (empty, or the code that rejects the point) and its figures.
+
+    Raises as `backtest`; ConfigError: CONFIG-003 no such set, CONFIG-005 values that fit no key.
+    """
+    if isinstance(keys, str):
+        scenarios = load_scenario_set(set_file(config_directory(), keys))
+    else:
+        scenarios = validate(ScenarioSet, _grid(keys), "the keys of the sweep")
+    data, window = _source(start, end, data_dir)
+    configs = load_configs(config_directory())
+    load = raw_loader(configs, data)
+    study = study_of(configs, mode, scenarios, load, window, capital=capital, overrides=overrides)
+    with tempfile.TemporaryDirectory() as place:
+        run_sweep(study, Path(place))
+        rows: pd.DataFrame = read_rows(study, Path(place)).to_pandas()
+    _show([*study.verdicts, *scenario_checks(rows, scenarios)])
+    rows = rows.set_index("index")
+    currency = study.slice_of({}).share_class.share_class
+    rows.attrs = {"units": figure_units(currency=currency), "mode": mode}
+    return rows
+
+
+def walk_forward(
+    mode: str,
+    plan: Mapping[str, Any] | None = None,
+    *,
+    start: str | date | None = None,
+    end: str | date | None = None,
+    capital: float | None = None,
+    data_dir: str | Path | None = None,
+    **overrides: Any,
+) -> Walked:
+    """Choose on windows of the past and look at each choice on the window after it.
+
+    Verdicts of the walk-forward and of its data that are not PASS are printed on stderr.
+
+    Parameters
+    ----------
+    plan: fields that replace those of the mode's file in `configs/walk_forward/`, as
+        `{"train_days": 60}`.
+    start, end, capital, data_dir, overrides: as for `backtest`.
+
+    Returns
+    -------
+    `points`, a row a point of the grid over the whole window; `folds`, a row a pair of windows with
+    its choice and figures; `chosen`, the row of `points` that the whole window chooses.
+
+    Raises as `backtest`; ConfigError: CONFIG-003 no plan of the mode, CONFIG-005 a field that does
+    not fit, CONFIG-011 a window too short for train and test.
+    """
+    configs = load_configs(config_directory())
+    own = load_walk_forward(config_directory(), configs, mode).model_dump(mode="json")
+    chosen = validate(WalkForward, {**own, **(plan or {})}, "the walk-forward plan")
+    data, window = _source(start, end, data_dir)
+    scenarios, load = scenario_set(chosen, window), raw_loader(configs, data)
+    study = study_of(configs, mode, scenarios, load, window, capital=capital, overrides=overrides)
+    with tempfile.TemporaryDirectory() as place:
+        run_sweep(study, Path(place))
+        walked = walk(chosen, study, Path(place))
+    _show([*study.verdicts, *walk_forward_checks(walked)])
+    return walked
 
 
 def load_run(run: str | Path, *, results_dir: str | Path | None = None) -> Run:
@@ -241,18 +351,14 @@ def compare(*runs: Run) -> pd.DataFrame:
 
 
 def _unequal(results: list[RunResult]) -> pd.DataFrame:
-    """What differs, by part and name; a dash where a run has no such thing."""
-    # Keys of the mode are written as overrides name them.
+    """What differs, by part and name as overrides have it; a dash where a run has no such thing."""
     rows = {
         (part, what.removeprefix("mode.")): values
         for part, found in differences(results).items()
         for what, values in found.items()
     }
     columns = [result.run_id for result in results]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).pipe(_by_part)
-
-
-def _by_part(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     if len(frame):
         frame.index = pd.MultiIndex.from_tuples(frame.index, names=["part", "name"])
     return frame
@@ -265,11 +371,29 @@ def _names(runs: tuple[Run, ...]) -> list[str]:
 
 def _shared_units(runs: tuple[Run, ...]) -> dict[str, str]:
     """Unit of each figure; where the runs' currencies differ, all of them."""
-    found: Mapping[str, dict[str, None]] = {
-        name: dict.fromkeys(run.figures.attrs["units"][name] for run in runs) for name in FIGURES
+    return {
+        name: " | ".join(dict.fromkeys(run.figures.attrs["units"][name] for run in runs))
+        for name in FIGURES
     }
-    return {name: " | ".join(units) for name, units in found.items()}
 
 
-def _text(bound: str | date | None) -> str | None:
-    return None if bound is None else str(bound)
+def _source(
+    start: str | date | None, end: str | date | None, data_dir: str | Path | None
+) -> tuple[Path, Window]:
+    """Directory of the raw files and window, from the environment where they are not given."""
+    first, last = (None if bound is None else str(bound) for bound in (start, end))
+    settings = load_settings(data_dir=data_dir, data_start_date=first, data_end_date=last)
+    span = (pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
+    return settings.data_dir, Window(*span)
+
+
+def _show(verdicts: Iterable[Verdict]) -> None:
+    for verdict in verdicts:
+        if not verdict.passed:
+            print(f"{verdict.status.value}  {verdict.name}: {verdict.message}", file=sys.stderr)
+
+
+def _grid(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """A scenario set of every combination of the keys' values."""
+    axes = {k: v if isinstance(v, Mapping) else {"values": list(v)} for k, v in keys.items()}
+    return {"name": "grid", "description": "", "sampling": {"method": "grid"}, "keys": axes}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 
 from basis_pipeline.errors import ConfigError, ResultsError
 from basis_pipeline.market.sample import write_sample
-from basis_pipeline.research import Run, backtest, compare, load_run
+from basis_pipeline.research import Run, backtest, compare, load_run, sweep, walk_forward
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.settings import load_settings, project_root
 
@@ -44,7 +45,8 @@ def test_every_frame_says_its_units(base: Run) -> None:
         frame = getattr(base, table)
         assert list(frame.attrs["units"]) == list(frame.columns)
         assert frame.attrs["run_id"] == base.run_id
-        pd.testing.assert_frame_equal(frame, base.result.frames[table])
+        pd.testing.assert_frame_equal(frame.reset_index(), base.result.frames[table])
+        assert frame.index.tz is not None
     assert base.equity.attrs["units"]["equity"] == "USDT"
     assert base.months.attrs["units"]["return"] == "share"
 
@@ -63,6 +65,69 @@ def test_figures_are_those_of_the_summary(base: Run) -> None:
     assert base.summary["min_health_factor"] is None
     assert pd.isna(base.figures["min_health_factor"])
     assert base.figures.attrs["units"]["apy"] == "share"
+
+
+def test_returns_are_what_empyrical_and_quantstats_take(base: Run) -> None:
+    """Their figures of the series are those of the run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import empyrical
+        import quantstats.stats as quantstats
+    returns = base.returns
+    assert len(returns) == 48
+    theirs = (
+        empyrical.sharpe_ratio(returns, annualization=365),
+        quantstats.sharpe(returns, 0, 365),
+    )
+    assert theirs == pytest.approx([base.summary["sharpe"]] * 2, rel=1e-9)
+    total = empyrical.cum_returns_final(returns)
+    assert total == pytest.approx(base.summary["total_return"], rel=1e-9)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_run_is_drawn_without_a_page(base: Run, dark: bool) -> None:
+    """A figure with the equity and colours of its own."""
+    drawn = base.plot(dark=dark)
+    assert "var(--" not in drawn.to_json()
+    names = [trace.name for trace in drawn.data]
+    (own,) = (trace for trace in drawn.data if trace.name == "this run" and trace.yaxis == "y")
+    assert own.y[-1] == pytest.approx(base.figures["final_equity"])
+    assert "the same money in lending" in names
+
+
+def test_a_sweep_is_the_runs_of_its_points(data: Path, base: Run, less: Run) -> None:
+    """Every combination, each with the figures of a run by itself; nothing else than a frame."""
+    keys = {"allocation.spot": [0.4, 0.5], "capital": [5e4, 1e5]}
+    rows = sweep("btc_basis", keys, data_dir=data, **SPAN)
+    by_keys = rows.set_index(list(keys))
+    assert len(rows) == 4
+    for point, run in {(0.5, 1e5): base, (0.4, 5e4): less}.items():
+        own = by_keys.loc[point, ["total_return", "max_drawdown", "closed_equity"]]
+        assert own.to_dict() == pytest.approx(run.figures[list(own.index)].to_dict(), rel=1e-12)
+    assert rows.attrs["units"]["closed_equity"] == "USDT"
+
+
+def test_a_sweep_of_no_key_names_those_there_are(data: Path) -> None:
+    """As a backtest does."""
+    with pytest.raises(ConfigError) as raised:
+        sweep("btc_basis", {"allocation.spott": [0.4]}, data_dir=data, **SPAN)
+    assert raised.value.code == "CONFIG-010"
+    with pytest.raises(ConfigError) as raised:
+        sweep("btc_basis", "no_such_set", data_dir=data, **SPAN)
+    assert raised.value.code == "CONFIG-003"
+
+
+def test_a_walk_forward_takes_fields_of_the_plan(data: Path) -> None:
+    """A pair of windows, the choice on the first, and what it did on the second."""
+    axis = {"allocation.spot": {"values": [0.4, 0.5]}}
+    plan = {"keys": axis, "train_days": 30, "test_days": 10, "objective": "total_return"}
+    walked = walk_forward("btc_basis", plan, data_dir=data, **SPAN)
+    assert len(walked.folds) == 1
+    assert len(walked.points) == 2
+    assert walked.folds["allocation.spot"].isin([0.4, 0.5]).all()
+    with pytest.raises(ConfigError) as raised:
+        walk_forward("btc_basis", {"train_dais": 30}, data_dir=data, **SPAN)
+    assert raised.value.code == "CONFIG-005"
 
 
 def test_overrides_and_capital_reach_the_run(base: Run, less: Run) -> None:

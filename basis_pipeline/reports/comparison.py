@@ -25,13 +25,13 @@ from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Status, Verdict
 
-SHOWN = (
-    "closed_equity", "total_return", "apy", "sharpe", "volatility", "max_drawdown",
+RESULT = ("closed_equity", "total_return", "apy", "sharpe", "volatility", "max_drawdown")
+RISK = (
     "carry_per_year", "cost_per_year", "min_health_factor", "min_margin_ratio", "max_abs_delta",
     "rebalances", "liquidations",
 )  # fmt: skip
 RANK_BY = "apy"
-RANKS = tuple(n for n in SHOWN if FIGURES[n].better and FIGURES[n].unit != "currency")
+RANKS = tuple(n for n in (*RESULT, *RISK) if FIGURES[n].better and FIGURES[n].unit != "currency")
 LENDING = "lending"  # the benchmark
 PARTS = (*COMPONENTS, "pnl")
 MARKS = {"alarm": "FAIL", "warn": "WARN", "good": "PASS"}
@@ -108,7 +108,7 @@ def comparison_html(
     sections = [
         Section(
             "Leaderboard",
-            [_leaderboard(entries, names, rank_by)],
+            [_leaderboard(entries, names, rank_by), _risk_table(entries, names, rank_by)],
             f"Ranked by {FIGURES[rank_by].label}. A run that failed a gate or was liquidated keeps "
             "its rank and is marked; its figures are not to be relied on. A dash means: not "
             "defined for the run.",
@@ -196,29 +196,42 @@ def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
 
 
 def _leaderboard(entries: Sequence[Entry], names: Sequence[str], rank_by: str) -> Table:
-    ranked: list[tuple[float | None, Cells]] = []
+    shown = tuple(dict.fromkeys((*RESULT, rank_by)))
+    ranked = _lending_rows(entries, rank_by, shown)
     for place in ranking(entries, rank_by):
         entry, summary = entries[place], entries[place].result.summary
         word, level = stamp_of(entry.run, entry.gates)
         checks = [v.check for v in with_status(entry.gates, Status.FAIL, Status.WARN)]
-        figures = [entry.run.written(name, summary.get(name)) for name in SHOWN]
+        figures = [entry.run.written(name, summary.get(name)) for name in shown]
         stamp = ": ".join(filter(None, (word, ", ".join(checks))))
         run = (Link(names[place], entry.link), entry.run.currency, MARKS[level], stamp)
-        repaired_share = percent(entry.run.repaired_share, 1)
-        cells: Cells = (*run, percent(entry.over_lending), *figures, repaired_share)
-        ranked.append((summary.get(rank_by), cells))
-    ranked += _lending_rows(entries, rank_by)
+        ranked.append((summary.get(rank_by), (*run, percent(entry.over_lending), *figures)))
     better = FIGURES[rank_by].better
     ranked.sort(key=lambda row: (row[0] is None, -better * (row[0] or 0.0)))
     rows: list[Cells] = [(str(rank), *cells) for rank, (_, cells) in enumerate(ranked, start=1)]
-    repaired = Term(">Repaired", "Share of the hours with an input that was repaired.")
-    figures_titles = (Term(f">{FIGURES[n].label}", FIGURES[n].description) for n in SHOWN)
     over = Term(">Over lending", "Return less that of plain lending in the run's share class.")
-    titles: Cells = ("#", "run", "in", "verdict", "~gates", over, *figures_titles, repaired)
+    titles: Cells = ("#", "run", "in", "verdict", "~gates", over, *_figure_titles(shown))
     return Table(titles, rows, "Leaderboard")
 
 
-def _lending_rows(entries: Sequence[Entry], rank_by: str) -> list[tuple[float | None, Cells]]:
+def _risk_table(entries: Sequence[Entry], names: Sequence[str], rank_by: str) -> Table:
+    """Carry, cost and worst risk of the runs, in the order of the leaderboard."""
+    rows: list[Cells] = []
+    for place in ranking(entries, rank_by):
+        run = entries[place].run
+        figures = (run.written(name, run.summary.get(name)) for name in RISK)
+        rows.append((names[place], *figures, percent(run.repaired_share, 1)))
+    repaired = Term(">Repaired", "Share of the hours with an input that was repaired.")
+    return Table(("run", *_figure_titles(RISK), repaired), rows, "Carry, cost and worst risk")
+
+
+def _figure_titles(names: Sequence[str]) -> list[Term]:
+    return [Term(f">{FIGURES[name].label}", FIGURES[name].description) for name in names]
+
+
+def _lending_rows(
+    entries: Sequence[Entry], rank_by: str, shown: Sequence[str]
+) -> list[tuple[float | None, Cells]]:
     """Return plain lending of each share class among the runs: its figures, in their columns."""
     rows: dict[str, tuple[float | None, Cells]] = {}
     for run in (entry.run for entry in entries):
@@ -226,9 +239,9 @@ def _lending_rows(entries: Sequence[Entry], rank_by: str) -> list[tuple[float | 
         if growth is None or run.currency in rows:
             continue
         found = {**run.figures_of(growth), "closed_equity": float(run.benchmark_equity(growth)[-1])}
-        figures = (run.written(n, found[n]) if n in found else DASH for n in SHOWN)
+        figures = (run.written(n, found[n]) if n in found else DASH for n in shown)
         name = Term("plain lending", f"The same money lent in {run.currency}: the benchmark.")
-        cells: Cells = (name, run.currency, "N/A", "benchmark", percent(0.0), *figures, DASH)
+        cells: Cells = (name, run.currency, "N/A", "benchmark", percent(0.0), *figures)
         rows[run.currency] = (found.get(rank_by), cells)
     return list(rows.values())
 

@@ -88,8 +88,10 @@ def control_table(verdicts: Sequence[Verdict], control: ControlLimits) -> Table:
                 else f"{'≤' if limit.is_floor else '≥'} {_written(limit, bound)}"
                 for bound in (bounds.alert, bounds.halt)
             )
-            rows.append((limit.value, mode or "all", alert, halt, *_nearest(verdicts, limit, mode)))
-    titles = ("limit", "modes", ">alert", ">halt", ">worst of the gates", "at mode")
+            nearest = _nearest(verdicts, limit, mode, bounds.alert)
+            rows.append((limit.value, mode or "all", alert, halt, *nearest))
+    margin = Term(">headroom", "From the worst figure to the alert; below zero beyond it.")
+    titles = ("limit", "modes", ">alert", ">halt", ">worst of the gates", margin, "at mode")
     return Table(titles, rows, "Limits of emergency control")
 
 
@@ -97,8 +99,10 @@ def _written(limit: Limit, value: float) -> str:
     return amount(value, "share" if limit.value.endswith("fraction") else "")
 
 
-def _nearest(verdicts: Sequence[Verdict], limit: Limit, mode: str) -> tuple[str, str]:
-    """Return the worst figure that a gate has measured of what a limit watches, and its mode."""
+def _nearest(
+    verdicts: Sequence[Verdict], limit: Limit, mode: str, alert: float | None
+) -> tuple[str, str, str]:
+    """Return the worst figure of a gate on what a limit watches, its headroom and its mode."""
     found = [
         (verdict.measured, verdict.mode)
         for verdict in verdicts
@@ -108,9 +112,13 @@ def _nearest(verdicts: Sequence[Verdict], limit: Limit, mode: str) -> tuple[str,
         and not verdict.scenario_set
     ]
     if not found:
-        return (DASH, "")
+        return (DASH, DASH, "")
     value, own = (min if limit.is_floor else max)(found)
-    return (_written(limit, value), own)
+    margin = DASH
+    if alert is not None:
+        room = value - alert if limit.is_floor else alert - value
+        margin = _written(limit, room).replace("-", "−")
+    return (_written(limit, value), margin, own)
 
 
 def since(verdict: Verdict, past: Sequence[Verdict]) -> str:

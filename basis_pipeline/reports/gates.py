@@ -94,7 +94,7 @@ def gates_html(
         modes=sorted({verdict.mode for verdict in verdicts if verdict.mode}),
         overview=[(phase_name(n), worst(part), counts(part)) for n, part in phases.items()],
         faults=faults(failing(verdicts, strict=strict)),
-        warnings=with_status(verdicts, Status.WARN),
+        warnings=faults(with_status(verdicts, Status.WARN)),
         tables=gate_tables(verdicts, history, control),
         phases={phase_name(n): _by_asset(part) for n, part in phases.items()},
         matrix=_matrix([verdict for verdict in verdicts if verdict.mode]),
@@ -165,7 +165,7 @@ def _evidence(verdict: Verdict) -> Mapping[str, str]:
     """Return the evidence of a verdict beside its message, as texts."""
     facts = measured(verdict)
     for name, value in sorted(verdict.evidence.items()):
-        facts[name] = value if isinstance(value, str) else amount(value)
+        facts[name.replace("_", " ")] = value if isinstance(value, str) else amount(value)
     if verdict.evaluated_at:
         facts["evaluated"] = f"{verdict.evaluated_at:{_SECONDS}}"
     return facts | ({"run": verdict.run_id[:8]} if verdict.run_id else {})

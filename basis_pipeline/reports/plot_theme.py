@@ -6,6 +6,7 @@ component, a venue or a verdict has the same colour wherever it appears. Text co
 contrast of at least 4.5 to their background, lines and areas at least 3.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -69,6 +70,22 @@ def light(name: str) -> str:
 def nth(place: int) -> str:
     """Return the name of the colour of the nth of several series of one kind."""
     return f"series-{place % SERIES}"
+
+
+def with_colours(drawn: go.Figure, *, dark: bool = False) -> go.Figure:
+    """Return a figure that needs no page: each name of a colour gave way to the colour."""
+    scheme = DARK if dark else LIGHT
+
+    def coloured(part: Any) -> Any:
+        if isinstance(part, str):
+            return re.sub(r"var\(--([\w-]+)\)", lambda name: COLOURS[name[1]][scheme], part)
+        if isinstance(part, dict):
+            return {key: coloured(value) for key, value in part.items()}
+        return [coloured(value) for value in part] if isinstance(part, list | tuple) else part
+
+    traces = [coloured(trace.to_plotly_json()) for trace in drawn.data]
+    made = go.Figure(traces, coloured(drawn.layout.to_plotly_json()))
+    return made.update_layout(paper_bgcolor=COLOURS["paper"][scheme])
 
 
 def custom_properties(scheme: int) -> str:

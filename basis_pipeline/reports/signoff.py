@@ -129,7 +129,7 @@ def _result_table(runs: Sequence[SignedRun], period: str) -> Table:
             )
         )
     titles = (
-        "mode", "gates", "hours, UTC", ">return", ">lending", *(f">{group}" for group in GROUPS),
+        "mode", "gates", "hours", ">return", ">lending", *(f">{group}" for group in GROUPS),
         ">drawdown", ">margin ratio", ">health factor", ">equity at the end", "in",
     )  # fmt: skip
     return Table(titles, rows, "Result and worst risk by mode")

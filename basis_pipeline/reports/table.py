@@ -34,8 +34,9 @@ class Table:
     """Rows of cells under titles; the first cell of a row names it.
 
     titles: those of numbers begin with >, those of long texts with ~; below "verdict" stands the
-        word of a status. foot: the row of sums. wide: over the whole width of a page. folded: shown
-        when it is opened. code: its cells are settings or hashes.
+        word of a status, below one that ends in UTC a time. foot: the row of sums.
+    wide: over the whole width of a page. folded: shown when it is opened.
+    code: its cells are settings or hashes.
     """
 
     titles: Cells
@@ -48,11 +49,12 @@ class Table:
 
     @property
     def heads(self) -> list[tuple[Cell, str]]:
-        """Each title without its sign, and the kind of its column: number, prose, verdict or ''."""
+        """Titles without their signs, and kinds of columns: number, prose, verdict, time or ''."""
         heads: list[tuple[Cell, str]] = []
         for title in self.titles:
             text = str(title)
-            kind = {">": "number", "~": "prose"}.get(text[:1], "verdict" * (text == "verdict"))
+            plain = "verdict" if text == "verdict" else "time" if text.endswith("UTC") else ""
+            kind = {">": "number", "~": "prose"}.get(text[:1], plain)
             bare = text.lstrip(">~")
             heads.append((title._replace(text=bare) if isinstance(title, Term) else bare, kind))
         return heads

@@ -19,6 +19,7 @@ from basis_pipeline.results.store import write_run
 from tests import shell
 from tests.browser import (
     NARROW,
+    SLOW,
     WIDE,
     chromium,
     opened,
@@ -31,6 +32,15 @@ from tests.reports.made_studies import folds_of, rows_of
 STUDIES = ["sweep", "stress", "walk_forward"]
 KINDS = ["usdt_market_neutral", "liquidated", "comparison", "runs", "gates", "data_audit"]
 KINDS += STUDIES
+
+# Tables with something to scroll sideways, and those whose button lies on a title.
+WIDER = """[...document.querySelectorAll('.scroll:not(.found)')]
+    .filter(part => part.scrollWidth > part.clientWidth)
+    .map(part => `${part.ariaLabel}: ${part.scrollWidth}`)"""
+OVERLAPPED = """[...document.querySelectorAll('button.save:has(+ .scroll)')]
+    .filter(button => button.getBoundingClientRect().bottom >
+        button.nextElementSibling.querySelector('thead').getBoundingClientRect().top + 1)
+    .map(button => button.ariaLabel)"""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +55,8 @@ def test_a_page_is_whole_and_accessible(browser: Browser, pages: Path, name: str
     """No request, no complaint, nothing to scroll sideways; in light and when dusk falls."""
     with opened(browser, pages / f"{name}.html") as page:
         require_whole(page, WIDE)
+        assert name in ("data_audit", *STUDIES) or page.evaluate(WIDER) == []
+        assert page.evaluate(OVERLAPPED) == []
         require_accessible(page)
         page.emulate_media(color_scheme="dark")
         require_accessible(page)
@@ -52,7 +64,8 @@ def test_a_page_is_whole_and_accessible(browser: Browser, pages: Path, name: str
         page.wait_for_timeout(200)
         page.wait_for_function(
             "[...document.querySelectorAll('.main-svg')].every("
-            f"svg => svg.getBoundingClientRect().width <= {NARROW})"
+            f"svg => svg.getBoundingClientRect().width <= {NARROW})",
+            timeout=SLOW,
         )
         require_whole(page, NARROW)
 
@@ -71,7 +84,7 @@ def test_a_page_opened_in_the_dark_prints_on_light_paper(browser: Browser, pages
         assert set(widths) == {690}
 
 
-@pytest.mark.parametrize("name", ["comparison", "usdt_market_neutral", *STUDIES])
+@pytest.mark.parametrize("name", ["comparison", "usdt_market_neutral", "gates", *STUDIES])
 def test_no_table_is_clipped_on_paper(browser: Browser, pages: Path, name: str) -> None:
     """What is wider than a page is printed smaller, as the leaderboard is."""
     with opened(browser, pages / f"{name}.html", 695) as page:
@@ -81,6 +94,7 @@ def test_no_table_is_clipped_on_paper(browser: Browser, pages: Path, name: str) 
             "all => all.map(table => table.getBoundingClientRect().right)"
         )
         assert max(ends) <= 696
+        assert not any(button.is_visible() for button in page.locator(".save").all())
 
 
 def test_the_page_is_under_three_megabytes(pages: Path) -> None:
