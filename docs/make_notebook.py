@@ -109,8 +109,10 @@ compare(base, chosen).loc[rows].T""",
     (
         """figures = chosen.figures
 beside = chosen.summary["benchmarks"]["lending"]["excess_return"]
-print(f"Hold {best:.0%} in spot: return {figures['total_return']:.2%}, worst margin ratio "
-      f"{figures['min_margin_ratio']:.2f}. Against plain lending: {100 * beside:+.2f} points.")
+print(
+    f"Hold {best:.0%} in spot: return {figures['total_return']:.2%}, worst margin ratio "
+    f"{figures['min_margin_ratio']:.2f}. Against plain lending: {100 * beside:+.2f} points."
+)
 print("Run the mode." if beside > 0 else "Lend the money instead: the risk is not paid for.")""",
     ),
     """What is saved is what the command line writes, checked against its hashes when it is loaded
