@@ -143,8 +143,11 @@ def compare(
     else:
         screen.echo(f"{verdict.status.value}  {account.name}: {verdict.message}")
         if verdict.rows:
-            rows = [[f"{row[c]}" for c in verdict.rows[0]] for row in verdict.rows]
-            columns = ["position", ">account", ">held", ">difference"]
+            columns = ("position", ">account", ">held", ">difference")
+            rows = [
+                [row["position"], *(f"{row[name[1:]]:.8g}" for name in columns[1:])]
+                for row in verdict.rows
+            ]
             screen.console().print(screen.table("Differences", columns, rows))
     if not verdict.passed:
         raise typer.Exit(1)

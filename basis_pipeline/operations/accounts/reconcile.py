@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -102,15 +103,18 @@ def read_positions(file: Path) -> dict[str, float]:
     try:
         text = file.read_text("utf-8-sig")
         if file.suffix == ".json":
-            rows = list(json.loads(text).items())
+            rows = json.loads(text, object_pairs_hook=list)
         else:
             table = csv.DictReader(io.StringIO(text))
             if not set(HELD) <= set(table.fieldnames or ()):
                 raise ValueError(f"the first line does not name {' and '.join(HELD)}")
             rows = [(row[HELD[0]].strip(), row[HELD[1]]) for row in table]
         held = {str(position): float(quantity) for position, quantity in rows}
+        if unknown := [position for position, units in held.items() if not math.isfinite(units)]:
+            raise ValueError(f"the quantity of {', '.join(unknown)} is not a number")
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        what = f"the positions cannot be read: {type(error).__name__}: {error}"
+        reason = error.strerror if isinstance(error, OSError) else error
+        what = f"the positions cannot be read: {reason}"
         action = "write position,quantity in the first line of a CSV file, or a JSON object"
         raise CommandError("API-001", what, where=str(file), action=action) from None
     if len(held) < len(rows):

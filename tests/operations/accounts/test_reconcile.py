@@ -50,7 +50,14 @@ def test_positions_are_compared_beyond_a_tolerance(
 
 @pytest.mark.parametrize(
     "content",
-    ["", "position,units\na,1\n", "position,quantity\na,x\n", "position,quantity\na,1\na,2\n", "a"],
+    [
+        "",
+        "position,units\na,1\n",
+        "position,quantity\na,x\n",
+        "position,quantity\na,1\na,2\n",
+        "position,quantity\na,nan\n",
+        "a",
+    ],
 )
 def test_a_file_that_says_nothing_is_rejected(tmp_path: Path, content: str) -> None:
     """No header, another column, a text, a position given twice: API-001 with the form."""
