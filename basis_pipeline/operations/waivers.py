@@ -16,10 +16,10 @@ from typing import Any, Self
 
 from basis_pipeline.errors import CommandError, ResultsError
 from basis_pipeline.operations.audit_log import EventType, emit
+from basis_pipeline.results.database.backup import WAIVERS
 from basis_pipeline.settings import Settings
 from basis_pipeline.verdict import WAIVED_STATUS, WORST_FIRST, Status, Verdict
 
-FILE = "waivers.jsonl"
 ACCEPTED = (Status.WARN, Status.FAIL)
 
 
@@ -89,7 +89,7 @@ def waive(
             available="; ".join(v.name for v in matching or open_) or "none: nothing to waive",
         )
     waiver = Waiver(matching[0].name, matching[0].status, by, reason, now, until)
-    _append(settings.results_dir / FILE, waiver)
+    _append(settings.results_dir / WAIVERS, waiver)
     emit(settings, EventType.GATE_WAIVED, "gates", **waiver.to_json())
     return waiver
 
@@ -101,12 +101,12 @@ def read_waivers(settings: Settings) -> list[Waiver]:
     ------
     ResultsError: RS-003 when the file is damaged: nobody knows then what was accepted.
     """
-    file = settings.results_dir / FILE
+    file = settings.results_dir / WAIVERS
     try:
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         return [Waiver.from_json(json.loads(line)) for line in lines]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ResultsError("RS-003", f"{FILE} is damaged", where=str(file)) from error
+        raise ResultsError("RS-003", f"{WAIVERS} is damaged", where=str(file)) from error
 
 
 def waived(

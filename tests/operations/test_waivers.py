@@ -10,10 +10,11 @@ import pytest
 from basis_pipeline.config.control import load_control_limits
 from basis_pipeline.errors import CommandError, ResultsError
 from basis_pipeline.operations.audit_log import log_directory, read_events
-from basis_pipeline.operations.waivers import FILE, read_waivers, waive, waived
+from basis_pipeline.operations.waivers import read_waivers, waive, waived
 from basis_pipeline.reports.banners import with_status
 from basis_pipeline.reports.gates import gates_html
 from basis_pipeline.reports.page import Provenance
+from basis_pipeline.results.database.backup import WAIVERS
 from basis_pipeline.settings import Settings, config_directory, load_settings
 from basis_pipeline.verdict import Status, Verdict, failing, judge, tally
 from tests.operations.test_gate_reports import FAIL, PASS, WARN
@@ -103,7 +104,7 @@ def test_waivers_at_once_are_all_kept_and_a_damaged_file_is_no_waiver(settings: 
     for thread in threads:
         thread.join()
     assert {waiver.gate for waiver in read_waivers(settings)} == {one.name for one in checks}
-    file = settings.results_dir / FILE
+    file = settings.results_dir / WAIVERS
     file.write_text(file.read_text() + json.dumps({"gate": "x"}) + "\n")
     with pytest.raises(ResultsError, match="RS-003"):
         read_waivers(settings)

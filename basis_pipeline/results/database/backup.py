@@ -1,7 +1,8 @@
-"""Backups: the database and every run's directory in one tar file, checked by hashes.
+"""Backups: the database, every run's directory and the waivers in one tar file with their hashes.
 
 `manifest.json` has the hash of all else: the database as SQLite's own backup or `pg_dump` writes
-it, and the files of the runs. A backup restores into a database of the kind it came from.
+it, the files of the runs, and the waivers of gates. A backup restores into a database of the kind
+it came from.
 
 `restore` unpacks into `.restored-…`, checks, and renames that to `.restoring`. From there on the
 backup is what holds: whoever is killed, the next start goes on where they stopped. The database is
@@ -41,7 +42,8 @@ BACKUPS = "backups"  # below the results directory
 LEFTOVERS = ("runs/.*.pruned", f"{STAGED}*", f"{BACKUPS}/.results-*")
 MANIFEST = "manifest.json"
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.pgdump"}
-FORMAT = 3
+FORMAT = 4
+WAIVERS = "waivers.jsonl"  # below the results directory: what `operations.waivers` writes
 NAME = "results-{:%Y%m%dT%H%M%S.%fZ}.tar"
 _ANYBODY = ("--no-owner", "--no-privileges")
 
@@ -62,17 +64,25 @@ def backup(archive: "Archive", directory: Path | None = None, *, keep: int | Non
     archive.start()
     name = NAME.format(datetime.now(UTC))
     partial, database = directory / f".{name}.partial", directory / f".{name}.database"
+    waivers = directory / f".{name}.waivers"
     with archive.alone():
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory, [".results-*"])
         try:
             _dump(archive.engine, database)
-            _pack(archive, database, partial)
+            # A copy: somebody may waive a gate meanwhile. Empty, so that a restore empties it too.
+            held = archive.directory / WAIVERS
+            waivers.write_bytes(held.read_bytes() if held.exists() else b"")
+            _pack(
+                archive,
+                {DATABASES[archive.engine.dialect.name]: database, WAIVERS: waivers},
+                partial,
+            )
             _check(partial, archive.engine)
             made = partial.rename(directory / name)
         finally:
-            partial.unlink(missing_ok=True)
-            database.unlink(missing_ok=True)
+            for leftover in (partial, database, waivers):
+                leftover.unlink(missing_ok=True)
         for old in backups(directory)[:-keep] if keep else ():
             old.unlink()
     return made
@@ -136,6 +146,8 @@ def finish_restore(engine: Engine, results_dir: Path) -> None:
             moved = update(RUNS).where(RUNS.c.status == RECORDED)
             connection.execute(moved.values(path=f"{place_of_runs.absolute()}/" + RUNS.c.run_id))
         database.unlink()
+    if (restoring / WAIVERS).exists():
+        (restoring / WAIVERS).replace(results_dir / WAIVERS)
     if (restoring / "runs").is_dir():
         if place_of_runs.exists():
             place_of_runs.rename(restoring / "replaced")
@@ -153,9 +165,7 @@ def remove_leftovers(directory: Path, patterns: Sequence[str] = LEFTOVERS) -> No
                 path.unlink(missing_ok=True)
 
 
-def _pack(archive: "Archive", database: Path, partial: Path) -> None:
-    kind = archive.engine.dialect.name
-    paths = {DATABASES[kind]: database}
+def _pack(archive: "Archive", paths: dict[str, Path], partial: Path) -> None:
     recorded = runs(archive.engine, status=RECORDED)
     for record in recorded:
         verify(record)
@@ -164,7 +174,7 @@ def _pack(archive: "Archive", database: Path, partial: Path) -> None:
     manifest = {
         "format": FORMAT,
         "created_at": datetime.now(UTC).isoformat(),
-        "database": kind,
+        "database": archive.engine.dialect.name,
         "revision": revisions()[-1],
         "runs": len(recorded),
         "files": {name: file_sha256(path) for name, path in paths.items()},
@@ -211,9 +221,11 @@ def _damaged(file: Path, why: str) -> ResultsError:
 
 def _require_empty(archive: "Archive") -> None:
     recorded = len(runs(archive.engine))
+    waivers = archive.directory / WAIVERS
     files = archive.runs.is_dir() and any(archive.runs.iterdir())
-    if recorded or files:
-        where = str(archive.runs) if files else place(archive.engine)
+    waived = waivers.exists() and waivers.stat().st_size > 0
+    if recorded or files or waived:
+        where = str(archive.runs) if files else str(waivers) if waived else place(archive.engine)
         raise ResultsError("RS-011", f"there are results already: {recorded} runs", where=where)
 
 

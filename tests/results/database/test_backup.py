@@ -12,7 +12,7 @@ import pytest
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.files import file_sha256
 from basis_pipeline.results.database.archive import Archive
-from basis_pipeline.results.database.backup import FORMAT, backup, backups, restore
+from basis_pipeline.results.database.backup import FORMAT, WAIVERS, backup, backups, restore
 from basis_pipeline.results.database.migration import revisions
 from basis_pipeline.results.database.runs import document, runs, verify
 from basis_pipeline.results.store import read_run, read_verdicts
@@ -64,10 +64,12 @@ def contents(archive: Archive) -> list[object]:
 
 
 def test_a_backup_restores_rows_and_files(archive: Archive, other: Archive) -> None:
-    """They are what they were, and the next run is numbered behind them."""
+    """They and the waivers are what they were, and the next run is numbered behind them."""
+    (archive.directory / WAIVERS).write_text("one waiver\n")
     file = backup(archive)
     restored = restore(file, other)
     assert contents(other) == contents(archive)
+    assert (other.directory / WAIVERS).read_text() == "one waiver\n"
     for record in restored:
         verify(record)
         assert Path(record.path).parent == other.runs
@@ -119,12 +121,17 @@ def test_a_place_that_holds_results_is_not_restored_over(
     file = backup(archive, tmp_path / "backups")
     archive.keep(later)
     before = contents(archive)
-    with pytest.raises(ResultsError, match="RS-011"):
-        restore(file, archive)
+    only_waivers = Archive(tmp_path / "other", f"sqlite:///{tmp_path}/other/runs.sqlite")
+    for place in (archive, only_waivers):
+        place.directory.mkdir(exist_ok=True)
+        (place.directory / WAIVERS).write_text("a later waiver\n")
+        with pytest.raises(ResultsError, match="RS-011"):
+            restore(file, place)
     assert contents(archive) == before
     assert len(restore(file, archive, overwrite=True)) == 2
     assert not (archive.runs / later.run_id).exists()
     assert contents(archive) == before[:2]
+    assert (archive.directory / WAIVERS).read_text() == ""
     assert archive.start().problems == []
     assert not list(archive.directory.glob(".rest*"))
 
