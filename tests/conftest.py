@@ -21,17 +21,29 @@ settings.register_profile("basis", deadline=None)
 settings.load_profile("basis")
 
 
-# Session fixtures that take longest to make: one worker makes each, for all tests that ask for it.
-COSTLY = ("outcome", "first_night", "after_a_run", "sample_runs")
+# Fixtures that take longest to make: one worker makes each, for all tests that ask for it.
+COSTLY = {
+    **{name: name for name in ("outcome", "first_night", "after_a_run", "sample_runs")},
+    **dict.fromkeys(("tree", "real"), "trees"),
+}
+# What takes longest is begun first: at the end a worker would be alone with it.
+LONGEST = ("tests/test_documents.py", "tests/orchestration/test_two_days.py", "outcome", "trees")
+LONGEST += ("after_a_run", "tests/commands/test_interrupts.py", "first_night", "sample_runs")
 
 
 # First: the plugin that spreads tests over workers reads the marks in the same hook.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests of one costly fixture on one worker, and else the tests of one file."""
+
+    def group(item: pytest.Item) -> str:
+        asked = [COSTLY[name] for name in COSTLY if name in getattr(item, "fixturenames", ())]
+        return asked[0] if asked else item.location[0]
+
     for item in items:
-        shared = [name for name in COSTLY if name in getattr(item, "fixturenames", ())]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.location[0]))
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(group(item), len(rank)))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -74,7 +74,7 @@ def run(
 
 
 def call(
-    *words: str | Path, env: Mapping[str, str] | None = None
+    *words: str | Path, env: Mapping[str, str] | None = None, cwd: Path = ROOT
 ) -> subprocess.CompletedProcess[str]:
     """`basis` and these words in this process: for commands whose process is not the point.
 
@@ -88,7 +88,8 @@ def call(
         try:
             os.environ.clear()
             os.environ.update(environ)
-            with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", arguments):
+            streams = (redirect_stdout(out), redirect_stderr(err))
+            with streams[0], streams[1], chdir(cwd), patch.object(sys, "argv", arguments):
                 code = basis()
         finally:
             os.environ.clear()

@@ -1,11 +1,9 @@
 """The commands as a person and a script call them: real processes, real files."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -21,21 +19,14 @@ HEAVY = ("dagster", "pandas", "numba", "matplotlib")
 TABLES = ("equity", "attribution", "positions", "risk", "events")
 
 
-def basis(
-    *arguments: str | Path, env: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, with an environment of its own."""
-    own = {**shell.clean(), **(env or {})}
-    return shell.run("basis_pipeline", *arguments, env=own)
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     """A results directory in which one lending and one hedged mode have run."""
     directory = tmp_path_factory.mktemp("cli") / "results"
     named = ("pure_lending", "btc_basis", "sol_basis")
     modes = (*(word for mode in named for word in ("--mode", mode)), "--without", "sol_basis")
-    done = basis("run", *modes, "--data-dir", sample, "--results-dir", directory, *WINDOW)
+    places = ("--data-dir", sample, "--results-dir", directory)
+    done = shell.run("basis_pipeline", "run", *modes, *places, *WINDOW)
     assert done.returncode == 0, done.stderr
     assert "Left out, as asked: sol_basis" in done.stdout
     assert "PASS" in done.stdout
@@ -207,7 +198,7 @@ def test_a_backtest_writes_the_contract_and_is_compared(
     out, own = tmp_path / "run", tmp_path / "results"
     options = ("--data-dir", sample, "--results-dir", own, "--capital", "5000", *WINDOW)
     calm = ("--set", "rebalance.enabled=false", "--set", "hedge.venues={bybit: 1.0}")
-    done = basis("backtest", "btc_basis", "--out", out, *options, *calm)
+    done = shell.call("backtest", "btc_basis", "--out", out, *options, *calm)
     assert done.returncode == 0, done.stderr
     assert not own.exists()
     assert json.loads((out / "summary.json").read_bytes())["capital"] == 5000.0
@@ -235,7 +226,7 @@ def test_a_backtest_writes_the_contract_and_is_compared(
 def test_a_window_outside_the_data_blocks_the_mode(sample: Path, tmp_path: Path) -> None:
     """`run` exits 1 with the mode in its table, `backtest` 2 with nothing half-written."""
     outside = ("--data-dir", sample, "--start", "2030-01-01", "--end", "2030-02-01")
-    blocked = basis("run", "--mode", "pure_lending", "--results-dir", tmp_path / "r", *outside)
+    blocked = shell.call("run", "--mode", "pure_lending", "--results-dir", tmp_path / "r", *outside)
     assert blocked.returncode == 1
     assert "\nBT-001" in blocked.stderr
     assert "DATA-012" in blocked.stderr
@@ -258,7 +249,7 @@ def test_broken_files_stop_only_what_needs_them(sample: Path, tmp_path: Path) ->
     own = {"BASIS_CONFIG_DIR": str(configs)}
     places = ("--data-dir", sample, "--results-dir", tmp_path / "results")
     modes = ("--mode", "eth_basis", "--mode", "eth_leveraged", "--mode", "pure_lending")
-    done = basis("run", *modes, *places, *WINDOW, env=own)
+    done = shell.call("run", *modes, *places, *WINDOW, env=own)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     for part in ("CONFIG-004", "\nCONFIG-006", "eth_basis.yaml", "btc-v2|a, [b].yaml", "mine.yaml"):
@@ -358,54 +349,11 @@ def test_gates_of_the_platform_can_be_evaluated_on_the_spot(results: Path) -> No
     command = ("gates", "--results-dir", results, "--phase", "4", "--format", "json")
     before, after = (
         {f"{gate['asset']} {gate['check']}": gate for gate in json.loads(done.stdout)["gates"]}
-        for done in (shell.call(*command), basis(*command, "--execute"))
+        for done in (shell.call(*command), shell.call(*command, "--execute"))
     )
     store = "platform/results_store integrity"
     assert before[store]["run_id"] != after[store]["run_id"]
     assert before.keys() == after.keys()
-
-
-def test_the_audit_has_one_verdict_a_feed_in_every_form(sample: Path, tmp_path: Path) -> None:
-    """A table, JSON for scripts, Markdown and a page with charts: every feed, the same counts."""
-    lines = json.loads(_audited(sample, "json", tmp_path / "json"))
-    verdicts = Counter(line["verdict"] for line in lines)
-    counts = ", ".join(f"{verdicts[name]} {name}" for name in ("FAIL", "WARN", "PASS", "N/A"))
-    feeds = len(list((project_root() / "configs" / "datasets").glob("*.yaml")))
-    assert len(lines) == feeds
-    assert verdicts["WARN"] > 0
-    for form in ("table", "markdown", "html"):
-        document = _audited(sample, form, tmp_path / form)
-        assert all(line["feed"] in document for line in lines), form
-        if form != "html":
-            assert f"{feeds} feeds: {counts}" in document
-    page = re.sub(r"<[^>]+>", " ", (tmp_path / "html").read_text())
-    for name in ("WARN", "PASS"):
-        assert re.search(rf"\b{verdicts[name]}\W+{name}\b", page), name
-    assert "plotly" in (tmp_path / "html").read_text()
-    rejected = shell.call("data", "audit", "--data-dir", sample, "--out", tmp_path / "no" / "place")
-    assert rejected.returncode == 2
-    assert rejected.stderr.startswith("API-002")
-
-
-def _audited(sample: Path, form: str, out: Path) -> str:
-    done = shell.call("data", "audit", "--data-dir", sample, "--format", form, "--out", out)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    return out.read_text()
-
-
-def test_sample_and_audit(tmp_path: Path) -> None:
-    """A sample is written, and the audit finds every feed of it usable."""
-    out = tmp_path / "sample"
-    assert basis("data", "sample", "--out", out, "--days", "60").returncode == 0
-    audited = shell.call("data", "audit", "--data-dir", out, "--format", "json")
-    lines = json.loads(audited.stdout)
-    assert audited.returncode == 0
-    assert {line["verdict"] for line in lines} <= {"PASS", "WARN"}
-    (next(out.rglob("ethereum_gas*.csv"))).write_text("")
-    spoilt = shell.call("data", "audit", "--data-dir", out)
-    assert spoilt.returncode == 1
-    assert "DATA-002" in spoilt.stdout
-    assert "1 FAIL" in spoilt.stdout
 
 
 def test_errors_explains_every_code() -> None:

@@ -102,8 +102,10 @@ class Reader:
         recorded = sorted(path.name for path in (self.place / "results" / "runs").glob("[0-9a-f]*"))
         own = {"DIR": "data/sample", "1f2e": recorded[0] if recorded else ""}
         words = [own.get(word, word) for word in words[1:]]
-        program = "basis_pipeline" if line.startswith("basis") else "dagster"
-        done = shell.run(program, *words, env=self.environ, cwd=self.place, timeout=900.0)
+        if line.startswith("basis"):
+            done = shell.call(*words, env=self.environ, cwd=self.place)
+        else:
+            done = shell.run("dagster", *words, env=self.environ, cwd=self.place)
         allowed = (0, 1) if line.startswith(VERDICTS) else (0,)
         assert done.returncode in allowed, f"{line}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stderr, f"{line}\n{done.stderr}"

@@ -94,8 +94,8 @@ def test_four_commands_from_nothing_and_an_outage_in_the_middle(
         assert mode in ran.stdout
         equities = []
         for name, data in (("fetched", desk.place / "data"), ("sample", sample)):
-            out = str(tmp_path / name / mode)
+            out = tmp_path / name / mode
             done = desk.basis("backtest", mode, "--out", out, "--data-dir", str(data), *WINDOW)
             assert done.returncode == 0, done.stderr
-            equities.append(pd.read_parquet(Path(out) / "equity.parquet"))
+            equities.append(pd.read_parquet(out / "equity.parquet"))
         pd.testing.assert_frame_equal(*equities, check_exact=True)

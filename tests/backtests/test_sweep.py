@@ -208,51 +208,48 @@ def test_another_sweep_is_not_mixed_in(sample: Tree, tmp_path: Path) -> None:
     assert files_of(tmp_path) == before
 
 
-LONG = made_set(
-    sampling={"method": "sobol", "points": 20_000, "seed": 2},
-    keys={"staking.target_ltv": span(0.3, 0.7)},
-)
-
-
-@pytest.fixture(scope="module")
-def long_study(sample: Tree) -> Study:
-    """A study long enough to be stopped."""
-    window, load = parse_window("2024-01-05", "2024-02-20"), raw_loader(CONFIGS, sample.root)
-    return study_of(CONFIGS, "usdt_market_neutral", LONG, load, window)
-
-
-@pytest.mark.parametrize(
-    ("stop", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
-)
-def test_a_stopped_sweep_goes_on_to_the_same_bytes(
-    sample: Tree, long_study: Study, tmp_path: Path, stop: signal.Signals, code: int
-) -> None:
-    """Killed or interrupted in the middle, then taken up: as if nothing had happened."""
-    file, out = tmp_path / f"{LONG.name}.yaml", tmp_path / "out"
-    file.write_text(LONG.model_dump_json())
-    options = ["--scenarios", str(file), "--out", str(out), "--data-dir", str(sample.root)]
-    options += ["--start", "2024-01-05", "--end", "2024-02-20", "--threads", "2"]
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "basis_pipeline", "sweep", "usdt_market_neutral", *options],
+def stopped(command: list[str], kept: Path, stop: signal.Signals) -> tuple[int, bytes]:
+    """Stop a sweep when it has finished a batch; its exit code and what it printed on stderr."""
+    before = len(list(kept.glob("points-*.parquet")))
+    running = subprocess.Popen(
+        [sys.executable, "-m", "basis_pipeline", *command],
         cwd=project_root(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    kept, deadline = out / sweeping.BATCHES, time.monotonic() + 120.0
-    while len(list(kept.glob("points-*.parquet"))) < 1:
-        assert killed.poll() is None
+    deadline = time.monotonic() + 120.0
+    while len(list(kept.glob("points-*.parquet"))) == before:
+        assert running.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.005)  # leaves the processor to the sweep
-    killed.send_signal(stop)
-    _, message = killed.communicate()
-    assert killed.returncode == code
-    assert (b"batches are kept" in message) == (stop == signal.SIGINT)
-    assert 1 <= len(list(kept.glob("points-*.parquet"))) < 5
-    sweep(long_study, out)
-    sweep(long_study, tmp_path / "whole")
+    running.send_signal(stop)
+    _, message = running.communicate()
+    return running.returncode, message
+
+
+def test_a_stopped_sweep_goes_on_to_the_same_bytes(sample: Tree, tmp_path: Path) -> None:
+    """Interrupted, taken up, killed and taken up again: as if nothing had happened."""
+    sampling = {"method": "sobol", "points": 24_000, "seed": 2}
+    long = made_set(sampling=sampling, keys={"staking.target_ltv": span(0.3, 0.7)})
+    window, load = parse_window("2024-01-05", "2024-02-05"), raw_loader(CONFIGS, sample.root)
+    study = study_of(CONFIGS, "usdt_market_neutral", long, load, window)
+    file, out = tmp_path / f"{long.name}.yaml", tmp_path / "out"
+    file.write_text(long.model_dump_json())
+    command = ["sweep", "usdt_market_neutral", "--scenarios", str(file), "--out", str(out)]
+    command += ["--data-dir", str(sample.root), "--threads", "2"]
+    command += ["--start", "2024-01-05", "--end", "2024-02-05"]
+    kept = out / sweeping.BATCHES
+    code, message = stopped(command, kept, signal.SIGINT)
+    assert code == 130
+    assert b"batches are kept" in message
+    code, message = stopped(command, kept, signal.SIGKILL)
+    assert (code, message) == (-signal.SIGKILL, b"")
+    assert 2 <= len(list(kept.glob("points-*.parquet"))) < 6
+    sweep(study, out)
+    sweep(study, tmp_path / "whole")
     found, whole = files_of(out), files_of(tmp_path / "whole")
     partial = [name for name in found if Path(name).name.startswith(".")]
-    assert len(partial) <= (stop == signal.SIGKILL)  # what the killed process was writing
+    assert len(partial) <= 1  # what the killed process was writing
     assert {name: text for name, text in found.items() if name not in partial} == whole
 
 

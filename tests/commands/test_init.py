@@ -1,34 +1,34 @@
 """`basis init`: a project of one's own, in which the commands work."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from basis_pipeline.config import load_configs, slice_mode
-from basis_pipeline.market.sample import write_sample
 from tests import shell
 
 BASIS = "basis_pipeline"
 
 
-def test_a_project_holds_what_its_modes_need_and_runs(tmp_path: Path) -> None:
+def test_a_project_holds_what_its_modes_need_and_runs(tmp_path: Path, sample: Path) -> None:
     """Its own configuration is used inside it: nothing of the checkout's modes is left."""
     project = tmp_path / "mine"
-    made = shell.run(BASIS, "init", project, "--mode", "sol_basis")
+    made = shell.call("init", project, "--mode", "sol_basis")
     assert made.returncode == 0, made.stderr
     configs = load_configs(project / "configs")
     assert list(configs.modes) == ["sol_basis"]
     assert not configs.broken
     slice_mode(configs, "sol_basis")
     assert "modes: {}" in (project / "configs/control/limits.yaml").read_text()
-    write_sample(project / "data", days=60)
+    shutil.copytree(sample, project / "data", dirs_exist_ok=True)
     env = {**shell.clean(), "PYTHONPATH": str(shell.ROOT)}
     window = ("--start", "2024-01-05", "--end", "2024-01-20")
     ran = shell.run(BASIS, "backtest", "sol_basis", "--out", "mine", *window, env=env, cwd=project)
     assert ran.returncode == 0, ran.stderr
     assert (project / "mine" / "summary.json").exists()
     below = project / "data"
-    other = shell.run(BASIS, "backtest", "btc_basis", "--out", "b", *window, env=env, cwd=below)
+    other = shell.call("backtest", "btc_basis", "--out", "b", *window, cwd=below)
     assert other.returncode == 2
     assert "there is no mode 'btc_basis'" in other.stderr
 

@@ -86,15 +86,22 @@ class Platform:
         """Every mode of the configuration."""
         return list(current_configs().modes)
 
-    def begin(self, *modes: str) -> None:
-        """A first night: every family is read, and these modes run; then it is quiet."""
+    def begin(self, *modes: str) -> tuple[dg.DagsterRun, list[dg.RunRequest]]:
+        """A first night: every family is read, and these modes run; then it is quiet.
+
+        Returns
+        -------
+        The run for the data, and what the platform asks for after it.
+        """
         aged(self.place.data)
         (data,) = self.settle("raw_files")
+        requests = self.look("batches")
         for asked in mode_runs(data.tags["basis/batch"], modes, "a first night", data.run_id):
             assert self.execute(asked, "batches").success
         self.pass_over_runs()
         self.look("configuration")
         self.settle("pages")
+        return data, requests
 
     def pass_over_runs(self) -> None:
         """Let `batches` take every run so far as one whose modes were requested."""

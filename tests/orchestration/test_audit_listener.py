@@ -20,7 +20,6 @@ from tests.orchestration.conftest import WINDOW, Place
 from tests.orchestration.test_refusals import PERP, spoil_price
 from tests.planted import SECRETS
 
-MODES = ("btc_basis", "pure_lending")
 SECRET = SECRETS[1]
 
 
@@ -79,7 +78,7 @@ def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place:
 def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
     """The broken family, the failing gate, the refused run: each by its type, in their order."""
     spoil_price(place.data / PERP)
-    place.run(*MODES)
+    place.run("btc_basis")
     broken = [e.fields for e in trail(place, "data_rejected") if e.fields["status"] == "rejected"]
     assert ("bybit_btcusdt_perp", "DATA-008") in {(t["dataset"], t["code"]) for t in broken}
     (refused,) = trail(place, "run_blocked")
@@ -89,7 +88,7 @@ def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
     failing = [e for e in trail(place, "gate_verdict") if e.fields["verdict"] == "FAIL"]
     assert {event.level for event in failing} == {"ERROR"}
     assert all(event.at <= refused.at for event in failing if not of_the_platform(event))
-    assert only(trail(place, "run_result"))["record"]  # the other mode came through
+    assert trail(place, "run_result") == []
     assert trail(place, until=refused.at)[-1].at < refused.at
     assert refused in trail(place, since=refused.at)
 
@@ -134,12 +133,12 @@ def test_a_log_that_cannot_be_written_stops_no_run(
         read_events(place.results / DIRECTORY)
 
 
-def test_a_run_binds_its_errors_and_nothing_behind_it(place: Place) -> None:
+def test_a_run_binds_its_errors_and_nothing_behind_it(ran: Place) -> None:
     """Inside, errors carry the run; outside and behind it none is bound, nor is one told twice."""
+    place = ran
     nobody = SimpleNamespace(instance=place.instance, run=None)
     with place.request().yield_for_execution(nobody):  # type: ignore[arg-type]
         assert correlation_id() == ""
-    place.run("pure_lending")
     (run,) = place.instance.get_runs(limit=1)
     context = SimpleNamespace(instance=place.instance, run=run)
     with place.request().yield_for_execution(context):  # type: ignore[arg-type]

@@ -1,7 +1,6 @@
 """The health asset and `basis health` on real instances."""
 
 import json
-import os
 import shutil
 import subprocess
 import time
@@ -22,7 +21,7 @@ from basis_pipeline.settings import project_root
 from tests import shell
 from tests.orchestration.conftest import Place
 
-PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_*.csv"
+PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_*.csv"
 
 
 def observe(place: Place) -> dict[str, dg.AssetCheckEvaluation]:
@@ -64,37 +63,36 @@ def test_metrics_hold_what_the_instance_recorded(
 
 
 def command(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`basis health` in a process of its own."""
-    environ = {
-        **{k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"},
-        "BASIS_DATA_DIR": str(place / "data"),
-        "BASIS_RESULTS_DIR": str(place / "results"),
-    }
-    return shell.run("basis_pipeline", "health", *arguments, env=environ)
+    """`basis health` of a place."""
+    places = {"BASIS_DATA_DIR": place / "data", "BASIS_RESULTS_DIR": place / "results"}
+    environ = {name: str(path) for name, path in places.items()}
+    return shell.call("health", *arguments, env=environ)
 
 
 def test_a_fault_fails_its_check_warns_where_it_is_felt_and_exits_1(
-    place: Place, tmp_path: Path
+    ran: Place, tmp_path: Path
 ) -> None:
     """ERROR where the fault is, WARN where it is felt, passed elsewhere; the command agrees."""
-    ended = command(tmp_path, "--json")
+    place, new = ran, tmp_path / "new"
+    new.mkdir()
+    (new / "data").symlink_to(place.data)
+    ended = command(new, "--json")
     assert ended.returncode == 0, ended.stderr
     statuses = {c["name"]: c["status"] for c in json.loads(ended.stdout)["components"]}
-    assert (statuses["feed/bybit_ethusdt_perp"], statuses["disk"]) == ("not ready", "healthy")
-    assert place.run("eth_basis").modes[0].run_id
+    assert (statuses["feed/bybit_btcusdt_perp"], statuses["disk"]) == ("not ready", "healthy")
     assert all(found.passed for found in observe(place).values())
     (path,) = place.data.glob(PERP)
     path.unlink()
     found = observe(place)
     failed = {name for name, check in found.items() if not check.passed}
-    fault = found[check_of("feed/bybit_ethusdt_perp")]
+    fault = found[check_of("feed/bybit_btcusdt_perp")]
     assert fault.severity is dg.AssetCheckSeverity.ERROR
     assert fault.metadata["code"].value == "DATA-001"
-    assert check_of("mode/eth_basis") in failed
+    assert check_of("mode/btc_basis") in failed
     assert check_of("mode/pure_lending") not in failed
     felt = [found[name] for name in failed if found[name] is not fault]
     assert {check.severity for check in felt} == {dg.AssetCheckSeverity.WARN}
-    assert {check.metadata["affected_by"].value for check in felt} == {"feed/bybit_ethusdt_perp"}
+    assert {check.metadata["affected_by"].value for check in felt} == {"feed/bybit_btcusdt_perp"}
     shutil.copyfile(project_root() / "dagster.yaml", place.results / "dagster_home/dagster.yaml")
     ended = command(tmp_path)
     assert ended.returncode == 1

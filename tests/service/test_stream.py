@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
@@ -56,23 +54,7 @@ def test_a_collector_that_is_killed_is_started_again(server: Server) -> None:
     assert again["last_check"] > first
 
 
-def test_a_broken_feed_shows_with_what_depends_on_it(settings: Settings, tmp_path: Path) -> None:
-    """Without the file of a feed its modes are unhealthy, and the others are not."""
-    env = environment(tmp_path / "results", tmp_path / "data")
-    subprocess.run(["cp", "-r", settings.data_dir, tmp_path / "data"], check=True)
-    for file in (tmp_path / "data").rglob("*USDT_rates*"):
-        file.unlink()
-    with serving(env) as server:
-        found = httpx.get(f"{server.url}/health/services", timeout=60).json()["services"]
-    by_name = {service["service"]: service for service in found}
-    assert by_name["feed/aave_usdt_rates"]["status"] == "unhealthy"
-    assert "mode/pure_lending" in by_name["feed/aave_usdt_rates"]["metadata"]["dependants"]
-    assert by_name["mode/pure_lending"]["status"] == "unhealthy"
-    assert by_name["mode/pure_lending"]["metadata"]["affected_by"] == ["feed/aave_usdt_rates"]
-    assert by_name["mode/btc_basis"]["status"] != "unhealthy"
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_it_ends_at_once_and_leaves_nothing(settings: Settings, number: signal.Signals) -> None:
     """A reader of the stream does not hold it up; its collector ends with it, even when killed."""
     with serving(environment(settings.results_dir, settings.data_dir)) as server:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from basis_pipeline.config.health import HealthLimits, Room, load_health_limits
-from basis_pipeline.market.sample import write_sample
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.model import (
     FeedVerdict,
@@ -65,14 +64,6 @@ class Place:
         )
 
 
-@pytest.fixture(scope="session")
-def delivered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty days of every family."""
-    directory = tmp_path_factory.mktemp("health") / "data"
-    write_sample(directory, days=60)
-    return directory
-
-
 def fill_results(results: Path) -> None:
     """A recorded run and a log directory."""
     run = make_run()
@@ -82,9 +73,9 @@ def fill_results(results: Path) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, delivered: Path) -> Place:
+def place(tmp_path: Path, sample: Path) -> Place:
     """A place to be spoilt at will."""
-    shutil.copytree(delivered, tmp_path / "data")
+    shutil.copytree(sample, tmp_path / "data")
     shutil.copytree(project_root() / "configs", tmp_path / "configs")
     fill_results(tmp_path / "results")
     limits = load_health_limits(tmp_path / "configs")

@@ -4,16 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from basis_pipeline.market.sample import write_sample
 from basis_pipeline.settings import Settings, load_settings
-
-
-@pytest.fixture(scope="session")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty days of every family."""
-    directory = tmp_path_factory.mktemp("sample") / "data"
-    write_sample(directory, days=60)
-    return directory
 
 
 @pytest.fixture

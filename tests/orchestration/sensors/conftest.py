@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
@@ -28,34 +29,43 @@ def platform(place: Place, monkeypatch: pytest.MonkeyPatch) -> Platform:
     return Platform(place)
 
 
+@dataclass(frozen=True)
+class FirstNight:
+    """What a first night of two modes leaves, and what it began with.
+
+    data: the run for the data; requests: what was asked for after it.
+    """
+
+    directory: Path
+    cursors: dict[str, str | None]
+    data: dg.DagsterRun
+    requests: list[dg.RunRequest]
+
+
 @pytest.fixture(scope="session")
 def first_night(
     tmp_path_factory: pytest.TempPathFactory, sample: Path, defs: dg.Definitions
-) -> tuple[Path, dict[str, str | None]]:
-    """A directory as a first night of two modes leaves it, and the cursors of the sensors."""
+) -> FirstNight:
+    """A directory as a first night of two modes leaves it; read it, do not write to it."""
     directory = tmp_path_factory.mktemp("first_night")
     shutil.copytree(sample, directory / "data")
     with pytest.MonkeyPatch.context() as patch:
         for place in place_at(directory, directory / "data", defs):
             environment(place, patch)
             platform = Platform(place)
-            platform.begin(*MODES)
-    return directory, platform.cursors
+            data, requests = platform.begin(*MODES)
+    return FirstNight(directory, platform.cursors, data, requests)
 
 
 @pytest.fixture
 def running(
-    first_night: tuple[Path, dict[str, str | None]],
-    tmp_path: Path,
-    defs: dg.Definitions,
-    monkeypatch: pytest.MonkeyPatch,
+    first_night: FirstNight, tmp_path: Path, defs: dg.Definitions, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Platform]:
     """The platform after a first night of two modes, to be spoilt at will."""
-    directory, cursors = first_night
-    shutil.copytree(directory, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(first_night.directory, tmp_path, dirs_exist_ok=True)
     for place in place_at(tmp_path, tmp_path / "data", defs):
         environment(place, monkeypatch)
         take_along(place)
-        platform = Platform(place, dict(cursors))
+        platform = Platform(place, dict(first_night.cursors))
         platform.pass_over_runs()  # a new tag makes a run one that ended just now
         yield platform

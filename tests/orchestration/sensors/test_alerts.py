@@ -1,7 +1,5 @@
 """The sensor `alerts` on a real instance, with a real receiver that is down, then up."""
 
-from pathlib import Path
-
 import dagster as dg
 import pytest
 
@@ -27,15 +25,20 @@ def kinds(receiver: Receiver) -> list[tuple[str, str]]:
     return [(a["kind"], a["subject"]) for d in receiver.received for a in d["alerts"]]  # type: ignore[attr-defined]
 
 
-@pytest.fixture
-def settings(place: Place, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings_of(place: Place, patch: pytest.MonkeyPatch) -> Settings:
     """The settings of the process: the place, and a webhook that nobody listens at."""
     with receiving() as known:
         url = known.url.get_secret_value()
-    monkeypatch.setenv("BASIS_ALERT_WEBHOOK_URL", url)
-    monkeypatch.setenv("BASIS_RESULTS_DIR", str(place.results))
-    monkeypatch.setenv("BASIS_DATA_DIR", str(place.data))
+    patch.setenv("BASIS_ALERT_WEBHOOK_URL", url)
+    patch.setenv("BASIS_RESULTS_DIR", str(place.results))
+    patch.setenv("BASIS_DATA_DIR", str(place.data))
     return load_settings()
+
+
+@pytest.fixture
+def settings(place: Place, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The settings of an empty place."""
+    return settings_of(place, monkeypatch)
 
 
 def port_of(settings: Settings) -> int:
@@ -81,17 +84,17 @@ def test_without_the_database_a_halt_is_delivered_once(
 
 
 def test_degraded_health_is_an_alert_for_each_component_at_fault(
-    place: Place, settings: Settings, tmp_path: Path
+    ran: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its code; none for what it affects, and none again while its status lasts."""
-    assert place.run("eth_basis").modes[0].run_id
-    (path,) = place.data.glob("market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_*.csv")
-    path.rename(tmp_path / "aside")
+    place, settings = ran, settings_of(ran, monkeypatch)
+    (path,) = place.data.glob("market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_*.csv")
+    path.unlink()
     with receiving(port_of(settings)) as receiver:
         cursor = None
         for _ in range(2):
             place.defs.resolve_job_def("observe_health").execute_in_process(instance=place.instance)
             cursor = tick(place, cursor)
         health = [s for kind, s in kinds(receiver) if kind == "health_degraded"]
-        assert health == ["feed_bybit_ethusdt_perp"]
+        assert health == ["feed_bybit_btcusdt_perp"]
         assert "DATA-001" in str(receiver.received)

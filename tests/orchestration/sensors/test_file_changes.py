@@ -1,8 +1,5 @@
 """What is delivered is read once it stands still, with everything downstream that uses it."""
 
-import shutil
-from pathlib import Path
-
 import dagster as dg
 
 from basis_pipeline.operations.control import halt, resume
@@ -10,6 +7,7 @@ from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.settings import load_settings
 from basis_pipeline.verdict import Status
 from tests.orchestration.platform_alone import Platform, aged, stages
+from tests.orchestration.sensors.conftest import FirstNight
 from tests.orchestration.test_refusals import (
     contents,
     recorded,
@@ -22,15 +20,16 @@ LONGER = (
 )
 
 
-def test_the_first_look_reads_everything_and_asks_for_every_mode(platform: Platform) -> None:
+def test_the_first_look_reads_everything_and_asks_for_every_mode(
+    first_night: FirstNight, running: Platform
+) -> None:
     """A batch of one run for the data, then one a mode; no file is asked for twice."""
-    aged(platform.place.data)
-    (data,) = platform.settle("raw_files")
+    data, requests = first_night.data, first_night.requests
     assert data.tags["basis/cause"] == "first look at the raw files"
-    requests = platform.look("batches")
-    assert [request.partition_key for request in requests] == sorted(platform.modes)
+    assert [request.partition_key for request in requests] == sorted(running.modes)
     assert {request.tags["basis/batch"] for request in requests} == {data.tags["basis/batch"]}
-    assert platform.skipped["raw_files"].endswith("none changed")
+    assert running.look("raw_files") == []
+    assert running.skipped["raw_files"].endswith("none changed")
 
 
 def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) -> None:
@@ -51,10 +50,8 @@ def test_a_longer_file_runs_exactly_the_modes_that_read_it(running: Platform) ->
     assert verdicts == {runs[1].run_id}
 
 
-def test_a_vanished_file_stops_its_modes_and_touches_no_result(
-    running: Platform, sample: Path
-) -> None:
-    """It is rejected with its code, on every page; a good delivery ends that."""
+def test_a_vanished_file_stops_its_modes_and_touches_no_result(running: Platform) -> None:
+    """It is rejected with its code, on every page; `test_two_days` has what ends that."""
     runs_kept, reports = (running.place.results / name for name in ("runs", "reports"))
     before, pages = recorded(runs_kept), contents(reports)
     (running.place.data / PERP).unlink()
@@ -72,10 +69,6 @@ def test_a_vanished_file_stops_its_modes_and_touches_no_result(
     assert written >= {"btc_basis.html", "comparison.html", "data_audit.html", "gates.html"}
     assert ">FAIL</span>" in (reports / "gates.html").read_text("utf-8")
     assert running.settle() == []  # the same broken file is not asked for again
-    shutil.copy2(sample / PERP, running.place.data / PERP)
-    aged(running.place.data)
-    assert stages(running.settle()) == ["data", "btc_basis", "pages"]
-    assert before.items() <= recorded(runs_kept).items()
 
 
 def test_a_growing_file_is_left_alone(running: Platform) -> None:
