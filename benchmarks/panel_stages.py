@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
+import pandera.backends.pandas.builtin_checks  # noqa: F401 - pandera imports it, and much, late
 import pyarrow as pa
 from pyarrow import csv
 

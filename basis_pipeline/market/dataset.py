@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +26,7 @@ from basis_pipeline.market.window import Window
 from basis_pipeline.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dataset:
     """A feed made fit for a window.
 
@@ -48,6 +50,22 @@ class Dataset:
     def name(self) -> str:
         """The dataset's name, which is its feed's too."""
         return self.config.name
+
+    @cached_property
+    def is_repaired(self) -> npt.NDArray[np.bool_]:
+        """Rows that a repair has filled, (n,)."""
+        return (self.frame["repair"] != AS_READ).to_numpy(dtype=bool)
+
+    @cached_property
+    def costs(self) -> dict[str, dict[float, pd.Series]]:
+        """Basis points of an execution-cost table by pair and size bucket, each by its days."""
+        found: dict[str, dict[float, pd.Series]] = {}
+        days = self.frame.set_index("timestamp")["cost_bps"]
+        keys = [self.frame[name].to_numpy() for name in ("pair", "size_bucket_usd")]
+        groups: Any = days.groupby(keys)
+        for (pair, size), bps in groups:
+            found.setdefault(pair, {})[size] = bps
+        return found
 
     @property
     def repairs(self) -> dict[str, int]:

@@ -141,7 +141,7 @@ def find_in_dataset(
         days=_count_days(grid.timestamps, grid.present, repaired) if grid else _event_days(raw),
         gaps=_gap_table(gaps),
         outliers=outlier_rows(
-            [*_outliers(frame, excesses), *_growth(raw, frame), *_stale(raw, frame)]
+            [*_outliers(frame, excesses), *_growth(raw, frame), *_stale(raw, frame, repaired)]
         ),
         excesses=_by_day(frame, excesses),
         worst={bound.column: float(times.max()) for bound, times in excesses.items()},
@@ -235,14 +235,17 @@ def _growth(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
             yield _beyond(frame, index, bound, np.abs(difference) / GROWTH_UNUSUAL)
 
 
-def _stale(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def _stale(
+    raw: RawFeed, frame: pd.DataFrame, repaired: npt.NDArray[np.bool_]
+) -> Iterator[pd.DataFrame]:
     """The last bar of every stretch of identical bars without volume that is a day long."""
     if raw.config.kind not in BARS or frame.empty or "volume" not in frame:
         return
     prices = frame[["open", "high", "low", "close"]].to_numpy()
     changed = (np.diff(prices, axis=0, prepend=0.0) != 0.0).any(axis=1)
-    changed |= (frame["volume"] != 0.0) | (frame["repair"] != AS_READ)
-    hours = frame.groupby(changed.cumsum()).cumcount().to_numpy() + 1
+    changed |= (frame["volume"].to_numpy() != 0.0) | repaired
+    rows = np.arange(len(frame))
+    hours = rows - np.maximum.accumulate(np.where(changed, rows, 0)) + 1
     hours[:-1][hours[1:] > 1] = 0
     yield _beyond(
         frame, "close", STALE, np.where(hours >= STALE_HOURS, hours / STALE_HOURS + 1e-9, 0.0)

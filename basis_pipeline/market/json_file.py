@@ -91,24 +91,26 @@ def _unique(pairs: list[tuple[str, Any]], file: str) -> dict[str, Any]:
 
 
 def _cost_rows(document: dict[str, Any], file: str) -> pd.DataFrame:
-    """One frame a series, joined once: the table has tens of thousands of values."""
-    parts = []
+    """One row a pair, size bucket and day: tens of thousands."""
+    series: list[tuple[str, int, int]] = []
+    days: list[str] = []
+    bps: list[object] = []
     for pair, buckets in document.items():
-        for bucket, days in _mapping(buckets, pair, file).items():
-            series = _mapping(days, f"{pair}.{bucket}", file)
-            part = pd.DataFrame({"day": list(series), "cost_bps": list(series.values())})
-            parts.append(part.assign(pair=pair, size_bucket_usd=_bucket_usd(bucket, file)))
-    rows = pd.concat(parts, ignore_index=True)
-    days = rows["day"].unique()
-    dates = pd.to_datetime(pd.Series(days), format="%Y-%m-%d", utc=True, errors="coerce")
-    if dates.isna().any():
-        wrong = days[int(np.argmax(dates.isna().to_numpy()))]
+        for bucket, values in _mapping(buckets, pair, file).items():
+            by_day = _mapping(values, f"{pair}.{bucket}", file)
+            series.append((pair, _bucket_usd(bucket, file), len(by_day)))
+            days += by_day
+            bps += by_day.values()
+    pairs, sizes, counts = zip(*series, strict=True)
+    codes, texts = pd.factorize(np.array(days, dtype=object))
+    dates = pd.to_datetime(texts, format="%Y-%m-%d", utc=True, errors="coerce").as_unit("ns")
+    if dates.hasnans:
+        wrong = texts[int(np.argmax(dates.isna()))]
         raise RejectedDataError("DATA-004", f"{file}: {wrong!r} is not a date", where=file)
-    rows["timestamp"] = rows["day"].map(dict(zip(days, dates.dt.as_unit("ns"), strict=True)))
-    rows["timestamp"] = rows["timestamp"].astype(pd.DatetimeTZDtype("ns", "UTC"))
-    rows["cost_bps"] = _numbers(rows["cost_bps"], rows["pair"], file)
-    rows["size_bucket_usd"] = rows["size_bucket_usd"].astype(np.float64)
-    return rows[list(COST_COLUMNS)]
+    labels = pd.Series(pairs).repeat(list(counts)).reset_index(drop=True)
+    values = _numbers(pd.Series(bps), labels, file)
+    columns = (dates[codes], labels, np.repeat(np.array(sizes, dtype=np.float64), counts), values)
+    return pd.DataFrame(dict(zip(COST_COLUMNS, columns, strict=True)))
 
 
 def _parameter_rows(document: dict[str, Any], file: str) -> pd.DataFrame:

@@ -13,6 +13,13 @@ from basis_pipeline.market.repairs import REPAIRS, allowed_sources
 
 UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
 SHOWN_ROWS = 50
+# One check a column: no value is missing or infinite.
+WITHIN = {
+    name: pa.Check.in_range(
+        low, np.inf, include_min=name == "non_negative", include_max=False, error=name
+    )
+    for name, low in (("finite", -np.inf), ("positive", 0.0), ("non_negative", 0.0))
+}
 
 
 def schema_for(config: DatasetConfig) -> pa.DataFrameSchema:
@@ -69,7 +76,7 @@ def _table_columns(config: DatasetConfig) -> dict[str, pa.Column]:
     if config.kind is Kind.REWARDS and "tokens_per_unit" not in columns:
         description = "tokens of the whole period per unit, total over all units"
         columns["tokens_per_unit"] = pa.Column(
-            "float64", [_finite(), pa.Check.ge(0.0)], description=description
+            "float64", WITHIN["non_negative"], description=description
         )
     return columns
 
@@ -77,20 +84,20 @@ def _table_columns(config: DatasetConfig) -> dict[str, pa.Column]:
 def _document_columns(config: DatasetConfig) -> dict[str, pa.Column]:
     if config.kind is Kind.RISK_PARAMS:
         parameter = pa.Column("str", unique=True, description="dotted path in the document")
-        value = pa.Column("float64", _finite(), description="value as the file holds it")
+        value = pa.Column("float64", WITHIN["finite"], description="value as the file holds it")
         return {"parameter": parameter, "value": value}
     return {
         "timestamp": pa.Column(UTC_NS, description="the day, at its 00:00 UTC"),
         "pair": pa.Column("str", description="what is traded"),
         "size_bucket_usd": pa.Column(
             "float64",
-            pa.Check.gt(0.0),
+            WITHIN["positive"],
             description="largest notional the rate holds for",
             metadata={"unit": "USD"},
         ),
         "cost_bps": pa.Column(
             "float64",
-            [_finite(), pa.Check.ge(0.0)],
+            WITHIN["non_negative"],
             description="cost of the trade",
             metadata={"unit": "bp of notional"},
         ),
@@ -98,11 +105,7 @@ def _document_columns(config: DatasetConfig) -> dict[str, pa.Column]:
 
 
 def _value(column: Column) -> pa.Column:
-    checks = [] if column.values == "date" else [_finite()]
-    if column.values == "positive":
-        checks.append(pa.Check.gt(0.0))
-    if column.values == "non_negative":
-        checks.append(pa.Check.ge(0.0))
+    checks = [] if column.values == "date" else [WITHIN[column.values]]
     if column.grows is not None:
         checks.append(_grows(column.grows))
     return pa.Column(
@@ -124,10 +127,6 @@ def _stamp(description: str, distinct: bool) -> pa.Column:
         error="strictly increasing",
     )
     return pa.Column(UTC_NS, order if distinct else None, description=description)
-
-
-def _finite() -> pa.Check:
-    return pa.Check(np.isfinite, name="finite", error="finite")
 
 
 def _grows(tolerance: float) -> pa.Check:

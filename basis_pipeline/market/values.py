@@ -12,7 +12,6 @@ from basis_pipeline.config.universe import USD, Kind, Wanted, find
 from basis_pipeline.errors import ConfigError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.events import COST_BUCKETS_USD
-from basis_pipeline.market.repairs import AS_READ
 from basis_pipeline.market.timeline import Floats, Timeline
 from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.times import DAY_NS, HOUR_NS
@@ -127,22 +126,20 @@ class MarketValues:
     def cost_buckets(self, pair: str, at: Int64) -> Floats:
         """Basis points by size bucket (10k, 100k, 1M USD) on the day of `at`; shape (n, 3)."""
         name = self._find(Kind.EXECUTION_COSTS)
-        frame = self._datasets[name].frame
-        rows = frame.loc[frame["pair"] == pair, ["timestamp", "size_bucket_usd", "cost_bps"]]
-        if rows.empty:
-            raise _unknown(f"execution costs of {pair}", frame["pair"].unique())
-        columns = []
+        costs = self._datasets[name].costs
+        if pair not in costs:
+            raise _unknown(f"execution costs of {pair}", costs)
+        columns, none = [], pd.Series(index=pd.DatetimeIndex([]), dtype="float64")
         for size in COST_BUCKETS_USD:
-            bucket = rows[rows["size_bucket_usd"] == size]
-            days = pd.DatetimeIndex(bucket["timestamp"]).asi8
+            bps = costs[pair].get(size, none)
+            days = pd.DatetimeIndex(bps.index).asi8
             held = Timeline(f"{name} {pair}", days, DAY_NS).held(at)
-            columns.append(bucket["cost_bps"].to_numpy()[held])
+            columns.append(bps.to_numpy()[held])
         return np.stack(columns, axis=-1)
 
     def has_costs(self, pair: str) -> bool:
         """Whether the execution cost table holds a pair."""
-        frame = self._datasets[self._find(Kind.EXECUTION_COSTS)].frame
-        return bool((frame["pair"] == pair).any())
+        return pair in self._datasets[self._find(Kind.EXECUTION_COSTS)].costs
 
     def reward_periods(self, token: str) -> pd.DataFrame:
         """Periods of a reward token: period_start, period_end, timestamp, tokens_per_unit."""
@@ -155,8 +152,7 @@ class MarketValues:
 
     def repaired(self, name: str, at: Int64) -> npt.NDArray[np.bool_]:
         """Whether a row behind the value at `at` was repaired; False where there is no value."""
-        config, frame = self._datasets[name].config, self._datasets[name].frame
-        flags = (frame["repair"] != AS_READ).to_numpy(dtype=bool)
+        config, flags = self._datasets[name].config, self._datasets[name].is_repaired
         if config.is_document or not flags.any():
             return np.zeros(at.shape, dtype=bool)
         timeline = self._timeline(name)
