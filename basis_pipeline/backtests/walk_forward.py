@@ -218,9 +218,9 @@ def walk(plan: WalkForward, study: Study, out: Path) -> Walked:
         if fold["chosen"] != NONE
     }
     parts = [
-        _by_day(daily_returns(study, by_window[name]["index"].to_numpy()[[place]])[:, 0], window)
+        _by_day(daily_returns(study, index)[:, 0], study.windows[name])
         for name, place in tests.items()
-        for window in [study.windows[name]]
+        for index in [by_window[name]["index"].to_numpy()[[place]]]
     ]
     whole = returns[:, chosen] if chosen != NONE else np.full(len(returns), np.nan)
     return Walked(
@@ -247,10 +247,8 @@ def growth_of(tests: Sequence[pd.Series], whole: pd.Series) -> pd.DataFrame:
     joined = pd.concat(tests)
     joined = joined[~joined.index.duplicated()].sort_index()
     begin = joined.index[0] - pd.Timedelta(days=1)
-    columns = {
-        "out_of_sample": joined,
-        "whole_window": whole.loc[joined.index[0] : joined.index[-1]],
-    }
+    beside = whole.loc[joined.index[0] : joined.index[-1]]
+    columns = {"out_of_sample": joined, "whole_window": beside}
     grown = pd.DataFrame({name: (1.0 + one).cumprod() for name, one in columns.items()})
     return pd.concat([pd.DataFrame(dict.fromkeys(columns, 1.0), [begin]), grown])
 

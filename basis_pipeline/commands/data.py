@@ -107,11 +107,15 @@ def audit(
 
 def _show(audits: "Sequence[FeedAudit]", console: Console) -> None:
     from basis_pipeline.market.audit import counted
-    from basis_pipeline.reports.audit_tables import feeds_table
+    from basis_pipeline.reports.audit_tables import contents_table, feeds_table
 
-    table = feeds_table(audits)
-    titles = [str(title).lstrip("~") for title in table.titles]
-    console.print(screen.table("", titles, [[*map(str, row)] for row in table.rows]))
+    feeds, contents = feeds_table(audits), contents_table(audits)
+    titles = ["feed", "verdict", *map(str, contents.titles[1:9]), "reasons"]
+    rows = [
+        [*map(str, (*row[:2], *held[1:9])), audit.message if audit.error else str(row[2])]
+        for audit, row, held in zip(audits, feeds.rows, contents.rows, strict=True)
+    ]
+    console.print(screen.table("", titles, rows))
     numbers = [f"{count} {status.value}" for status, count in counted(audits).items()]
     console.print(f"{len(audits)} feeds: {', '.join(numbers)}", soft_wrap=True)
 

@@ -1,7 +1,7 @@
 """What a data directory holds: one evaluation of every feed, for every form it is shown in."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +9,7 @@ import pandas as pd
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, try_build
+from basis_pipeline.market.fetch.store import read_revisions
 from basis_pipeline.market.findings import Findings, find_in_feed
 from basis_pipeline.market.peers import compare_all
 from basis_pipeline.market.quality import rejected_verdicts
@@ -24,12 +25,15 @@ class FeedAudit:
     """One feed: what was found in it, and whether a dataset can be made of it.
 
     verdicts: of every check of its dataset. error: why the feed or its dataset was rejected.
+    revisions: what its source gave differently after it was stored, as `read_revisions` has it;
+        None where it was never fetched.
     """
 
     config: DatasetConfig
     findings: Findings
     verdicts: tuple[Verdict, ...]
     error: DataError | None = None
+    revisions: pd.DataFrame | None = None
 
     @property
     def feed(self) -> str:
@@ -40,14 +44,19 @@ class FeedAudit:
     def verdict(self) -> Status:
         """Its verdict.
 
-        PASS: used as read. WARN: repaired, unusual, or at odds with another source. FAIL: rejected.
-        N/A: there is no file.
+        PASS: used as read. WARN: repaired, unusual, at odds with another source, or given
+        differently by its own source now. FAIL: rejected. N/A: there is no file.
         """
         if self.error is not None:
             absent = self.error.code == "DATA-001"
             return Status.NOT_APPLICABLE if absent else Status.FAIL
         warned = any(verdict.status is Status.WARN for verdict in self.verdicts)
-        return Status.WARN if warned or self.findings.repairs else Status.PASS
+        return Status.WARN if warned or self.findings.repairs or self.revised else Status.PASS
+
+    @property
+    def revised(self) -> int:
+        """Number of stored values that its source gives differently now."""
+        return 0 if self.revisions is None else int((self.revisions["state"] == "open").sum())
 
     @property
     def gaps(self) -> int | None:
@@ -69,6 +78,8 @@ class FeedAudit:
         parts += [v.message for v in self.verdicts if v.status is Status.WARN]
         if duplicates := self.findings.duplicates:
             parts.append(f"{count_of(duplicates, 'exact duplicate')} dropped")
+        if self.revised:
+            parts.append(f"{count_of(self.revised, 'stored value')} revised since by the source")
         return "; ".join(parts)
 
     @property
@@ -98,7 +109,10 @@ def audit(
     built = {config.name: try_build(config, feeds, windows[config.name]) for config in catalogue}
     outcomes = compare_all(built, {}, venues)
     return worst_first(
-        audit_feed(config, outcomes[config.name], feeds, windows[config.name])
+        replace(
+            audit_feed(config, outcomes[config.name], feeds, windows[config.name]),
+            revisions=read_revisions(data_dir, config.name),
+        )
         for config in catalogue
     )
 

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from basis_pipeline.market.audit import FeedAudit, counted
-from basis_pipeline.reports.audit_tables import audit_tables
-from basis_pipeline.reports.chart import Chart, horizontal_bars
+from basis_pipeline.market.audit import WORST_FIRST, FeedAudit, counted
+from basis_pipeline.reports.audit_tables import audit_tables, check_table, day_states, pairs
+from basis_pipeline.reports.chart import Chart, bars, horizontal_bars
 from basis_pipeline.reports.page import Page, Provenance, Section, write_page
 from basis_pipeline.reports.plot_theme import css
-from basis_pipeline.reports.table import Table
+from basis_pipeline.results.definitions import percent
 from basis_pipeline.times import DAY_NS
+from basis_pipeline.verdict import Status, count_of
 
 # State of a day → its name in the legend, its colour, and how much of its lane a bar fills: the
 # state is shown by more than a colour.
@@ -24,11 +25,21 @@ STATES = {
     "missing": ("rows missing and not repaired", "bad", 0.15),
 }
 NOTES = {
+    "Repairs": "What filled the gaps: from which source, how far that source is to be trusted "
+    "itself, and which repairs the feed's file declares.",
     "Gaps": "Hours without the feed's own rows, and what filled them.",
     "Outliers": "Rows beyond the bounds that their feed declares. They are warnings, not failures: "
     "crises are real.",
-    "Cross-venue spreads": "Differences between two quotes of the same thing at the same hour, of "
+    "Revisions": "What a source gave differently after it had been stored. The stored values stay "
+    "until a person accepts the others. Of files that a person delivers nothing is known.",
+    "Spreads to peers": "Differences between two quotes of the same thing at the same hour, of "
     "rows that both sources have themselves, in basis points.",
+}
+STAMPS = {
+    Status.FAIL: ("FEED REJECTED", "alarm"),
+    Status.WARN: ("FEEDS WARN", "warn"),
+    Status.PASS: ("ALL FEEDS PASS", "good"),
+    Status.NOT_APPLICABLE: ("NO FEED", "warn"),
 }
 LANE = 22  # pixels
 MS_PER_DAY = 86_400_000.0
@@ -44,19 +55,96 @@ def write_data_audit(
 def data_audit_html(audits: Sequence[FeedAudit], what: str, provenance: Provenance) -> str:
     """Return the audit as a page; `what` names the data and the window."""
     tables = audit_tables(audits)
+    feeds, contents = tables.pop("Feeds"), tables.pop("Contents")
+    calendar, spread = calendar_chart(audits), spread_chart(audits)
+    drawn = {"Spreads to peers": spread} if spread else {}
     return Page(
         title="Data audit",
         what=what,
+        stamp=STAMPS[worst(audits)],
         counts=counted(audits),
+        answer=_answer(audits),
         sections=[
-            Section("Calendar", [*filter(None, [calendar_chart(audits)]), _day_table(audits)]),
-            *(Section(title, [table], NOTES.get(title, "")) for title, table in tables.items()),
+            Section("Verdicts", [feeds, check_table(audits)]),
+            Section("Calendar", [*([calendar] if calendar else []), contents]),
+            *(
+                Section(title, [*([drawn[title]] if title in drawn else []), table], NOTES[title])
+                for title, table in tables.items()
+            ),
         ],
         footer=(
-            "PASS: used as read. WARN: repaired, unusual, or at odds with another source. FAIL: "
-            "rejected. N/A: no file."
+            "PASS: used as read. WARN: repaired, unusual, at odds with another source, or revised "
+            "by its own. FAIL: rejected. N/A: no file."
         ),
     ).html(provenance)
+
+
+def worst(audits: Sequence[FeedAudit]) -> Status:
+    """Return the worst verdict of the feeds; N/A where there is none."""
+    found = {audit.verdict for audit in audits}
+    return next((status for status in WORST_FIRST if status in found), Status.NOT_APPLICABLE)
+
+
+def _answer(audits: Sequence[FeedAudit]) -> list[str]:
+    """Say what is rejected and absent, how much is repaired, and what disagrees."""
+    named = {
+        status: ", ".join(audit.feed for audit in audits if audit.verdict is status)
+        for status in (Status.FAIL, Status.NOT_APPLICABLE)
+    }
+    rejected, absent = named.values()
+    asked = sum(int(audit.findings.days["expected"].sum()) for audit in audits)
+    repaired = sum(sum(audit.findings.repairs.values()) for audit in audits)
+    spreads = [spread for _, spread in pairs(audits)]
+    apart = sum(bool(spread["beyond"]) for spread in spreads)
+    fetched = sum(audit.revisions is not None for audit in audits)
+    revised = count_of(sum(audit.revised for audit in audits), "stored value")
+    by_hand = len(audits) - fetched
+    others = f"; {count_of(by_hand, 'feed')} not fetched by this program" if by_hand else ""
+    return [
+        f"Rejected: {rejected}." if rejected else "No feed is rejected.",
+        *([f"Without a file: {absent}."] if absent else []),
+        f"Repaired: {repaired:,} of {asked:,} rows ({percent(repaired / max(asked, 1))}).",
+        f"Beyond the bounds of agreement: {apart} of {count_of(len(spreads), 'pair')} of quotes.",
+        f"Revisions not accepted: {revised} of {count_of(fetched, 'fetched feed')}{others}.",
+    ]
+
+
+def spread_chart(audits: Sequence[FeedAudit]) -> Chart | None:
+    """Draw the spreads of every pair as shares of their bounds; None without any pair."""
+    found = [(a, s) for a, s in pairs(audits) if a.limits is not None]
+    if not found:
+        return None
+    found.sort(key=lambda pair: -pair[1]["max_bp"] / (pair[0].limits or (1.0, 1.0))[1])
+    names = [f"{audit.feed}<br>{spread['peer']}" for audit, spread in found]
+    traces = [
+        bars(
+            title,
+            names,
+            [
+                100.0 * spread[column] / (audit.limits or (1.0, 1.0))[place]
+                for audit, spread in found
+            ],
+            colour,
+            f"{title}: %{{x:.1f}} % of its bound<extra></extra>",
+        )
+        for place, (column, title, colour) in enumerate(
+            (("median_bp", "median", "series-0"), ("max_bp", "largest", "series-1"))
+        )
+    ]
+    bound = {"type": "line", "x0": 100, "x1": 100, "yref": "paper", "y0": 0, "y1": 1}
+    look = {"color": css("alarm"), "width": 1.5}
+    axis = {"title": {"text": "% of the bound"}, "ticksuffix": " %"}
+    return Chart(
+        "spreads",
+        "Spreads against their bounds",
+        "Median and largest difference of every pair of quotes over all hours at which both have a "
+        "row of their own, as a share of what their feed declares as agreement.",
+        horizontal_bars(
+            traces, barmode="group", xaxis=axis, shapes=[{**bound, "line": look, "name": "bound"}]
+        ),
+        height=110 + 44 * len(names),
+        wide=True,
+    )
 
 
 def calendar_chart(audits: Sequence[FeedAudit]) -> Chart | None:
@@ -108,25 +196,3 @@ def _state_runs(audit: FeedAudit) -> Iterable[tuple[str, str, float, int]]:
 def _days(column: pd.Series) -> Any:
     """Return days since 1970."""
     return pd.DatetimeIndex(column).as_unit("ns").asi8 // DAY_NS
-
-
-def day_states(days: pd.DataFrame) -> Any:
-    """Return the state of each day, a key of `STATES`: (n,) of text."""
-    expected, own, repaired = (
-        days[name].to_numpy(dtype=np.int64) for name in ("expected", "own", "repaired")
-    )
-    missing = own + repaired < expected
-    return np.select([missing, own < expected], ["missing", "repaired"], "own")
-
-
-def _day_table(audits: Sequence[FeedAudit]) -> Table:
-    """How many days of each feed are in which state, and why there are none."""
-    rows = []
-    for audit in audits:
-        days = audit.findings.days
-        states = day_states(days) if len(days) else np.array([], dtype=str)
-        counts = (str(int((states == state).sum())) for state in STATES)
-        note = "" if len(days) else audit.message or "no dates"
-        rows.append((audit.feed, str(audit.verdict), *counts, note))
-    titles = ("feed", "verdict", ">complete", ">repaired", ">lacking rows", "~what to know")
-    return Table(titles, rows, "Days of each feed by state", folded=True)

@@ -10,6 +10,7 @@ from basis_pipeline.backtests.backtest import capital_of, run_backtest
 from basis_pipeline.backtests.benchmarks import benchmark_names, benchmark_table
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.audit import FeedAudit, audit
+from basis_pipeline.market.fetch.store import REVISION
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import Window, parse_window
@@ -72,7 +73,7 @@ def sample_runs(tmp_path_factory: pytest.TempPathFactory) -> Named:
 
 @pytest.fixture(scope="session")
 def audits(tmp_path_factory: pytest.TempPathFactory) -> list[FeedAudit]:
-    """The audit of a sample with an absent feed, a rejected one and a gap that nothing fills."""
+    """The audit of a sample: absent and rejected feeds, a gap that nothing fills, a revision."""
     data = tmp_path_factory.mktemp("audit") / "data"
     write_sample(data, days=60)
     shutil.rmtree(data / "blockchain_data")
@@ -81,6 +82,12 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> list[FeedAudit]:
     oracle.write_text("".join(lines[:500] + lines[540:]))
     (spot,) = data.glob("market_data/spot_prices/*/bybit_BTCUSDT*")
     spot.write_text(spot.read_text().replace("BTCUSDT", "OTHER", 1))
+    revised = data / "fetched" / "wsteth_peg" / "revisions"
+    revised.mkdir(parents=True)
+    (revised.parent / "manifest.json").write_text('{"revisions": {"a/wsteth.csv": 1}}')
+    lines = ("2024-01-02T05:00:00Z", "market_rate", "1.16", "1.17", "2024-05-01T00:00:00+00:00")
+    table = [",".join(REVISION), ",".join((*lines, "open")), ",".join((*lines, "accepted"))]
+    (revised / "wsteth.csv").write_text("\n".join(table))
     return audit(data, CONFIGS.datasets.values(), CONFIGS.venues)
 
 

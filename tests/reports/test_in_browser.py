@@ -9,13 +9,14 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from basis_pipeline.market.audit import FeedAudit
-from basis_pipeline.reports.audit_tables import feeds_table
+from basis_pipeline.reports.audit_tables import audit_tables, check_table, reasons
 from basis_pipeline.reports.print_pdf import page_pdf
 from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.results import returns
 from basis_pipeline.results.definitions import amount, percent
 from basis_pipeline.results.store import write_run
+from basis_pipeline.verdict import Status
 from tests import shell
 from tests.browser import (
     NARROW,
@@ -84,7 +85,9 @@ def test_a_page_opened_in_the_dark_prints_on_light_paper(browser: Browser, pages
         assert set(widths) == {690}
 
 
-@pytest.mark.parametrize("name", ["comparison", "usdt_market_neutral", "gates", *STUDIES])
+@pytest.mark.parametrize(
+    "name", ["comparison", "usdt_market_neutral", "gates", "data_audit", *STUDIES]
+)
 def test_no_table_is_clipped_on_paper(browser: Browser, pages: Path, name: str) -> None:
     """What is wider than a page is printed smaller, as the leaderboard is."""
     with opened(browser, pages / f"{name}.html", 695) as page:
@@ -133,13 +136,24 @@ def test_the_gates_page_names_what_stops_the_pipeline_first(browser: Browser, pa
 def test_the_audit_shows_what_its_tables_say(
     audits: list[FeedAudit], pages: Path, browser: Browser
 ) -> None:
-    """Every row of the feeds is on the page, word for word."""
+    """Every row of every table word for word: verdicts, repairs, spreads, revisions."""
+    tables = [*audit_tables(audits).values(), check_table(audits)]
     with opened(browser, pages / "data_audit.html") as page:
-        rows = page.locator("[aria-label=Feeds] tbody tr").all()
-        for row, cells in zip(rows, feeds_table(audits).rows, strict=True):
-            texts = [" ".join(text.split()) for text in row.locator("th, td").all_text_contents()]
-            texts[1] = texts[1].lstrip("✕○!✓ ")
-            assert texts == [" ".join(str(cell).split()) for cell in cells]
+        for table in tables:
+            found = page.locator(f"[aria-label='{table.caption}'] tbody tr").evaluate_all(
+                "all => all.map(row => [...row.cells].map(cell => cell.textContent))"
+            )
+            texts = [[" ".join(text.split()).lstrip("✕○!✓⊘ ") for text in row] for row in found]
+            expected = [[" ".join(str(cell).split()) for cell in row] for row in table.rows]
+            assert len(texts) > 0
+            assert texts == expected
+        answer = page.locator(".answer").inner_text()
+    assert "Rejected: " in answer
+    assert "Without a file: ethereum_gas" in answer
+    assert "Revisions not accepted: 1 stored value of 1 fetched feed" in answer
+    (known,) = [audit for audit in audits if audit.feed == "wsteth_peg"]
+    assert known.verdict is Status.WARN
+    assert "1 stored value revised since by the source" in reasons(known)
 
 
 def test_every_table_is_saved_from_the_page(

@@ -10,12 +10,13 @@ import csv
 import io
 import json
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pydantic import BaseModel, Field, ValidationError
 
 from basis_pipeline.config import DatasetConfig
@@ -259,3 +260,34 @@ class Store:
         self.manifest.revisions.pop(self.key(file), None)
         self.manifest.revisions |= {self.key(file): count} if count else {}
         self.save()
+
+
+def read_revisions(data_dir: Path, feed: str) -> pd.DataFrame | None:
+    """Return what a source gave differently after it was stored: `file` and `REVISION`, as text.
+
+    A file that is kept as a whole has one row, without a timestamp. None for a feed that was never
+    fetched: whoever delivers its files may have changed them.
+    """
+    folder = data_dir / FOLDER / feed
+    try:
+        counted = json.loads((folder / "manifest.json").read_bytes())["revisions"]
+        still_open = {Path(key).name for key in counted}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    rows: list[dict[str, str]] = []
+    kept = {file.name for file in (folder / "revisions").glob("*")}
+    # A table has its file's name, whatever the file's own suffix.
+    tables = {
+        (folder / "revisions" / name).with_suffix(".csv"): name
+        for name in sorted(kept) + sorted(still_open)
+    }
+    for table, name in tables.items():
+        with suppress(OSError, UnicodeDecodeError):
+            reader = csv.DictReader(table.read_text().splitlines())
+            if tuple(reader.fieldnames or ()) == REVISION:
+                rows += [{"file": name, **line} for line in reader]
+                continue
+        state = "open" if name in still_open else "kept"
+        whole = {"column": "the whole file", "state": state}
+        rows.append({"file": name, **dict.fromkeys(REVISION, ""), **whole})
+    return pd.DataFrame(rows, columns=["file", *REVISION])

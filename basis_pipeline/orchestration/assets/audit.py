@@ -1,6 +1,7 @@
 """`report/data_audit` and `report/gates`: pages over the whole pipeline."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,7 @@ from basis_pipeline.market.audit import (
     counted,
     worst_first,
 )
+from basis_pipeline.market.fetch.store import read_revisions
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.operations.waivers import read_waivers, waived
 from basis_pipeline.orchestration.assets.dataset import dataset_key
@@ -47,8 +49,8 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         owners=["team:market-data"],
         code_version=CODE_VERSION,
         description=(
-            "One page over all data feeds: the days each covers, gaps and what filled them, "
-            "repairs, outliers and the spreads between venues.\n\n"
+            "One page over all data feeds: a verdict with its reasons, the days each covers, "
+            "gaps, repairs and their sources, outliers, spreads between venues, revisions.\n\n"
             "**Units:** rows, hours, basis points. **Source:** the feeds and datasets of the "
             "warehouse; what was never ingested is left out. **What is at stake:** whom to trust. "
             "No backtest reads it, but whoever releases a delivery does."
@@ -91,7 +93,8 @@ def _audits(options: RunOptions, warehouse: ParquetIOManager) -> list[FeedAudit]
         rejected = isinstance(outcome, DataError)
         names = [name, *config.sources] if rejected else []
         feeds = {n: f for n in names if (f := _outcome(warehouse, raw_key(n))) is not None}
-        audits.append(audit_feed(config, outcome, feeds, options.window))
+        found = audit_feed(config, outcome, feeds, options.window)
+        audits.append(replace(found, revisions=read_revisions(options.data, name)))
     return worst_first(audits)
 
 

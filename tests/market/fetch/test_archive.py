@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from basis_pipeline.config import DatasetConfig
+from basis_pipeline.market.fetch.store import read_revisions
 from tests.market.fetch.archive_server import Archive, binance_archive
 from tests.market.fetch.clock import MarketClock
 from tests.market.fetch.conftest import BTC
@@ -79,6 +80,10 @@ def test_a_day_that_the_month_contradicts_is_kept(served: Served, tmp_path: Path
     )
     kept = tmp_path / "data" / "fetched" / "binance_btcusdt_perp" / "revisions"
     assert [file.name for file in kept.iterdir()] == ["BTCUSDT-1h-2024-02-03.zip"]
+    found = read_revisions(tmp_path / "data", "binance_btcusdt_perp")
+    assert found is not None
+    assert found["file"].tolist() == ["BTCUSDT-1h-2024-02-03.zip"]
+    assert found["column"].tolist() == ["the whole file"]
 
 
 def test_a_month_that_is_published_anew_is_a_revision(served: Served, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from basis_pipeline.market.fetch.store import read_revisions
 from basis_pipeline.market.raw import read_feed
 from tests.market.fetch.clock import MarketClock, ms
 from tests.market.fetch.conftest import BTC, Binance
@@ -135,6 +136,12 @@ def test_a_revision_is_kept_beside_what_was_stored(binance: Binance, tmp_path: P
         [stamp, "close", before[3], "12345.0"]
     ]
     assert manifest(tmp_path)["revisions"] == {f"{FOLDER}/{name}": 1}
+    found = read_revisions(tmp_path / "data", config.name)
+    assert found is not None
+    assert found[["file", "timestamp", "column", "state"]].to_numpy().tolist() == [
+        [name, stamp, "close", "open"]
+    ]
+    assert read_revisions(tmp_path / "data", "never_fetched") is None
     done = fetch(tmp_path, config, binance.clock, accept=True)
     assert (done.warnings, stored(tmp_path, name)[stamp][3]) == ((), "12345.0")
     assert manifest(tmp_path)["revisions"] == {}
