@@ -48,16 +48,11 @@ def stop(results_dir: ResultsDir = None) -> None:
 
 
 @platform.command()
-def restart(
-    web_port: WebPort = 3000,
-    api_port: ApiPort = 8000,
-    redis_port: RedisPort = 6379,
-    redis: WithRedis = False,
-    results_dir: ResultsDir = None,
-) -> None:
-    """Stop every process, then start as `basis platform start` does."""
-    stop(results_dir)
-    start(web_port, api_port, redis_port, redis, results_dir)
+def restart(results_dir: ResultsDir = None) -> None:
+    """Stop every process, and start all again on the ports they had."""
+    from basis_pipeline.service import processes
+
+    _show(processes.restart(settings_of(results_dir=results_dir)))
 
 
 @platform.command()

@@ -15,7 +15,7 @@ from basis_pipeline.settings import Settings
 from basis_pipeline.state import State
 
 SNAPSHOT, COLLECTED = "snapshot:", "snapshot.collected"  # the keys, and the topic of a new one
-SNAPSHOT_TTL = 60.0
+SNAPSHOT_TTL = 300.0  # shown with its time while the next one takes long
 ACCOUNTS = "accounts:"  # what is known of accounts and their signals
 
 

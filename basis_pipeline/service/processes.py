@@ -147,6 +147,13 @@ def stop(settings: Settings) -> list[str]:
     return names
 
 
+def restart(settings: Settings) -> list[Running]:
+    """End every process, and start all again on their ports. Raises as `start`."""
+    known, ports = _read(settings)
+    stop(settings)
+    return start(settings, ports, redis="redis" in known)
+
+
 def status(settings: Settings) -> list[Running]:
     """Return every process as it is now."""
     known, ports = _read(settings)

@@ -54,7 +54,7 @@ def serving(env: dict[str, str]) -> Iterator[Server]:
     process = subprocess.Popen(command, env={**shell.clean(), **env}, cwd=shell.ROOT)
     try:
         server = Server(port, process)
-        wait_for(lambda: answers(server), 60.0)
+        wait_for(lambda: answers(server), 180.0)
         yield server
     finally:
         process.kill()

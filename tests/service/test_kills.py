@@ -8,23 +8,22 @@ from functools import partial
 
 import httpx
 
+from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.requests import Status
-from basis_pipeline.operations.requests.queue import requests_of
+from basis_pipeline.operations.requests.queue import requests_of, waiting
+from basis_pipeline.operations.requests.serving import serve
 from basis_pipeline.settings import Settings
 from tests import shell
-from tests.service.conftest import environment
-from tests.service.server import answers, serving, wait_for
+from tests.service.conftest import called, environment
+from tests.service.server import serving, wait_for
 
-COUNT = 60
+COUNT = 24
 SERVER = """
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.requests.queue import waiting
 from basis_pipeline.operations.requests.serving import serve
 from basis_pipeline.settings import load_settings
-import time
-while True:
-    serve(load_settings(), current_configs(), waiting(load_settings(), 20), "a run")
-    time.sleep(0.1)
+serve(load_settings(), current_configs(), waiting(load_settings(), 50), "a run")
 """
 
 
@@ -36,43 +35,44 @@ def is_served(settings: Settings, count: int) -> bool:
 def test_each_request_is_accepted_once_in_order_and_served_once(settings: Settings) -> None:
     """The API is killed while requests come in, and who serves them while they are served."""
     env = environment(settings.results_dir, settings.data_dir)
-    address: list[str] = []
+    clients: list[httpx.Client] = []
 
     def post(number: int) -> int:
         key = {"Idempotency-Key": f"many-{number:03}"}
+        body = {"mode": "pure_lending", "end": "2024-01-05"}
         while True:
             try:
-                where = f"{address[-1]}/backtests"
-                body = {"mode": "pure_lending", "end": "2024-01-10"}
-                return httpx.post(where, json=body, headers=key, timeout=60).status_code
+                return clients[-1].post("/backtests", json=body, headers=key).status_code
             except httpx.TransportError:
                 threading.Event().wait(0.2)
 
     def accepted() -> int:
         return len(requests_of(settings)) - 1  # the one of the module
 
-    with ThreadPoolExecutor(COUNT) as callers:
-        with serving(env) as first:
-            address.append(first.url)
-            answered = [callers.submit(post, number) for number in range(COUNT)]
-            wait_for(lambda: accepted() > COUNT // 4, 120.0)
-            first.process.kill()
-        with serving(env) as second:
-            address.append(second.url)
-            assert {future.result() for future in answered} == {202}
-            assert answers(second)
+    with (
+        ThreadPoolExecutor(COUNT) as callers,
+        called(settings) as (own, _),
+        serving(env) as first,
+        httpx.Client(base_url=first.url, timeout=60) as client,
+    ):
+        clients.append(client)
+        answered = [callers.submit(post, number) for number in range(COUNT)]
+        wait_for(lambda: accepted() > COUNT // 4, 120.0)
+        first.process.kill()
+        clients.append(own)
+        assert {future.result() for future in answered} == {202}
     found = requests_of(settings)
     assert [served.sequence for served in found] == list(range(1, COUNT + 2))
     assert len({served.request.request_id for served in found}) == COUNT + 1
 
-    for portion in (COUNT // 3, COUNT):
-        command = [sys.executable, "-c", SERVER]
-        process = subprocess.Popen(command, env={**shell.clean(), **env}, cwd=shell.ROOT)
-        try:
-            wait_for(partial(is_served, settings, portion), 120.0)
-        finally:
-            process.kill()
-            process.wait()
+    command = [sys.executable, "-c", SERVER]
+    process = subprocess.Popen(command, env={**shell.clean(), **env}, cwd=shell.ROOT)
+    try:
+        wait_for(partial(is_served, settings, COUNT // 3), 120.0)
+    finally:
+        process.kill()
+        process.wait()
+    serve(settings, current_configs(), waiting(settings, COUNT), "the next run")
     found = requests_of(settings)
     assert {served.status for served in found} == {Status.DONE}
     times = [served.finished_at for served in found]

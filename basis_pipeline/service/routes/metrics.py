@@ -50,12 +50,12 @@ class PipelineMetrics:
         components = part("health")["components"]
         statuses = {c["name"]: float(c["status"] == "healthy") for c in components}
         yield _gauge("basis_component_healthy", "1 when healthy", ("component",), statuses)
-        for name, what in (
-            ("equity", "Equity of an account"),
-            ("apy", "APY of its leg, 0.1 is 10 %"),
+        for name, what, key in (
+            ("basis_account_equity", "Equity of an account at its last hour", "equity"),
+            ("basis_account_apy", "APY of an account's leg, 0.1 is 10 %", "apy"),
         ):
-            values = {a["account"]: a[name] for a in overview(self._context) if a[name] is not None}
-            yield _gauge(f"basis_account_{name}", what, ("account",), values)
+            values = {a["account"]: a[key] for a in overview(self._context) if a[key] is not None}
+            yield _gauge(name, what, ("account",), values)
         try:
             queued = {str(s): float(count) for s, count in counts(self._context.settings).items()}
             state = read_state(self._context.settings).name
