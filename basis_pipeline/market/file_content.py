@@ -37,12 +37,13 @@ class FileContent:
     names: tuple[str, ...]
 
 
-def read_content(path: Path, name: str, *, lines: bool, largest: int) -> FileContent:
+def read_content(path: Path, name: str, *, lines: bool | None, largest: int) -> FileContent:
     """Read a file, and decompress it when it is a zip archive or gzip.
 
     Parameters
     ----------
-    name: of the file in messages. lines: whether the content is lines, each of bounded length.
+    name: of the file in messages. lines: whether the content is lines, each of bounded length;
+        None: all but JSON and Parquet are.
     largest: bytes of the decompressed content.
 
     Raises
@@ -101,10 +102,12 @@ def _decompressed(
             yield stream, (PurePosixPath(members[0].filename).name,)
 
 
-def _read(file: IO[bytes], name: str, *, lines: bool, largest: int) -> bytes:
+def _read(file: IO[bytes], name: str, *, lines: bool | None, largest: int) -> bytes:
     """Read in pieces, and stop where one has no line end: a broken file must not fill memory."""
     pieces, ends, size = [], 0, 0
-    while piece := file.read(LONGEST_LINE if lines else 16 * LONGEST_LINE):
+    while piece := file.read(16 * LONGEST_LINE if lines is False else LONGEST_LINE):
+        if lines is None:
+            lines = not piece.lstrip().startswith((b"{", b"[", PARQUET))
         size += len(piece)
         count = piece.count(b"\n") if lines else 1
         if not count and len(piece) == LONGEST_LINE:

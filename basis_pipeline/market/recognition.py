@@ -84,7 +84,7 @@ def recognise(
     ------
     RejectedDataError: DATA-002 … 005 the file cannot be read, DATA-017 nothing reads it.
     """
-    content = read_content(path, path.name, lines=False, largest=LARGEST_FILE)
+    content = read_content(path, path.name, lines=None, largest=LARGEST_FILE)
     reasons: dict[str, str] = {}
     fitting: list[tuple[int, Preset, FileRows]] = []
     for preset in presets:

@@ -42,6 +42,7 @@ class Collector:
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pool: ProcessPoolExecutor | None = None
+    _is_closed: bool = False
 
     def collect(self) -> dict[str, Any]:
         """Return a snapshot, of JSON values: see `snapshot`."""
@@ -52,10 +53,14 @@ class Collector:
         self._run(show_control)
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, whatever it is doing: the service does not wait for a snapshot."""
         with self._lock:
+            self._is_closed = True
             if self._pool:
+                children = list(self._pool._processes.values())  # noqa: SLF001 - public from 3.14
                 self._pool.shutdown(wait=False, cancel_futures=True)
+                for child in children:
+                    child.kill()
 
     def _run(self, function: Any) -> Any:
         for attempt in range(2):
@@ -69,7 +74,7 @@ class Collector:
             except BrokenProcessPool:
                 with self._lock:
                     self._pool = None if self._pool is pool else self._pool
-                if attempt:
+                if attempt or self._is_closed:
                     raise
         raise AssertionError("the second attempt returns or raises")
 

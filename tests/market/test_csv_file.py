@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig
+from basis_pipeline.market.file_content import LONGEST_LINE
 from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.recognition import recognise
+from basis_pipeline.market.rejection import RejectedDataError
 from tests.market.conftest import rejected_feed
 
 Catalogue = dict[str, DatasetConfig]
@@ -214,3 +217,11 @@ def test_a_stray_quotation_mark_is_rejected_with_its_line(
     assert error.code == "DATA-004"
     assert f"line {first} has a quotation mark that is not closed" in error.what
     assert error.where == PERP
+
+
+def test_a_file_that_is_tried_has_lines_of_bounded_length_too(tmp_path: Path) -> None:
+    """It is not read to its end first: such a line may be larger than memory."""
+    file = tmp_path / "long.csv"
+    file.write_bytes(b"time,rate\n2024-01-01," + b"1" * (4 * LONGEST_LINE))
+    with pytest.raises(RejectedDataError, match=r"DATA-015.*line 2 is longer"):
+        recognise(file, [], [])

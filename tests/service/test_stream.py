@@ -2,13 +2,18 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 import httpx
 import psutil
 import pytest
 
 from basis_pipeline.operations.audit_log import EventType, emit
+from basis_pipeline.service.collector import Collector
 from basis_pipeline.settings import Settings
 from tests.service.conftest import environment
 from tests.service.server import Server, serving, wait_for
@@ -70,3 +75,14 @@ def test_it_ends_at_once_and_leaves_nothing(settings: Settings, number: signal.S
         _, alive = psutil.wait_procs(children, timeout=10)
         assert not alive
         reading.join(5)
+
+
+def test_a_service_that_ends_does_not_wait_for_a_snapshot() -> None:
+    """On a large instance, or a busy machine, one takes longer than a person waits."""
+    collector = Collector()
+    with ThreadPoolExecutor(1) as threads:
+        snapshot = threads.submit(collector._run, partial(time.sleep, 60.0))
+        wait_for(lambda: collector._pool and collector._pool._processes)
+        collector.close()
+        with pytest.raises(BrokenProcessPool):
+            snapshot.result(10.0)
