@@ -135,7 +135,11 @@ def _figures(run: AccountRun) -> dict[str, Any]:
     """The figures of the page, as metadata that the UI plots over time."""
     found: dict[str, Any] = {
         "open_revisions": sum(one.is_open for one in run.revisions),
-        "oldest_feed_hours": max((one.age_hours for one in run.ages), default=0.0),
+        # What cannot be read has no age, and the UI cannot show an infinite one.
+        "oldest_feed_hours": max(
+            (a.age_hours for a in run.ages if a.last is not None), default=0.0
+        ),
+        "feeds_unreadable": sum(one.last is None for one in run.ages),
         "feeds": table(pd.DataFrame([{"feed": a.feed, "age": a.description} for a in run.ages])),
     }
     if run.result is None or run.leg is None:
@@ -159,6 +163,7 @@ def _signal(run: AccountRun) -> dict[str, Any]:
         "orders": len(signal.orders),
         "last_hour": signal.hour.isoformat(),
         **({"nearest_price_move": min(moves)} if moves else {}),
+        **{f"room_{d.name}_{d.venue}".rstrip("_"): d.room for d in signal.distances},
     }
     rows = signal.to_json()
     for name in ("orders", "positions", "distances"):
