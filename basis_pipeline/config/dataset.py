@@ -261,6 +261,24 @@ class DatasetConfig(StrictModel):
         return self
 
     @model_validator(mode="after")
+    def _fits_its_source(self) -> Self:
+        if self.source is None or self.source.kind not in WRITTEN_PLAIN or self.is_document:
+            return self
+        plain = FileFormat()
+        unlike = [
+            f"{key}: {getattr(self.format, key)}"
+            for key in OF_OTHER_FORMS
+            if getattr(self.format, key) != getattr(plain, key)
+        ]
+        if unlike:
+            raise ValueError(
+                f"source {self.source.kind} writes CSV with a header, times in UTC, open times and "
+                f"no scale, but the format or its preset says {', '.join(unlike)}: leave that out, "
+                "or make two datasets, one of the files that are fetched"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         allowed = {
             "substitute": BARS,
@@ -301,6 +319,12 @@ class DatasetConfig(StrictModel):
         return self
 
 
+# Sources whose rows are written as CSV, and the keys of a format that such files do not fit.
+WRITTEN_PLAIN = ("ccxt", "ethereum_rpc", "defillama")
+OF_OTHER_FORMS = (
+    *("type", "delimiter", "skip_lines", "header", "utc_offset_hours", "label"),
+    *("where", "scale", "settlements"),
+)
 # Canonical columns by kind: those that every file must have, and those that are used where given.
 REQUIRED: dict[Kind, tuple[str, ...]] = {
     Kind.PERP_BARS: ("open", "high", "low", "close"),

@@ -68,6 +68,11 @@ def test_the_repairs_are_those_a_desk_accepts() -> None:
         ("ethereum_gas", {"glob": "/gas_*.csv"}, "below the data directory"),
         ("ethereum_gas", {"glob": "../gas_*.csv"}, "below the data directory"),
         ("ethereum_gas", {"glob": "gas/**_2024.csv"}, "whole folders"),
+        (
+            "binance_solusdt_perp",
+            {"format": {"scale": {"open": 0.01}}},
+            "says scale: {'open': 0.01}",
+        ),
     ],
 )
 def test_an_entry_that_means_nothing_is_refused(

@@ -91,3 +91,15 @@ def test_what_does_not_fit_is_named(text: str, message: str, tmp_path: Path) -> 
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
     assert (caught.value.code, message in caught.value.what) == ("CONFIG-005", True)
+
+
+@pytest.mark.parametrize("preset", ["ccxt_ohlcv", "cryptodatadownload"])
+def test_a_preset_that_fetched_rows_do_not_have_is_rejected(tmp_path: Path, preset: str) -> None:
+    """What ccxt answers is written as plain CSV, not in the form of somebody's dump."""
+    source = (
+        "source: {kind: ccxt, exchange: binance, symbol: SOL/USDC, data: bars, since: 2024-01-01}"
+    )
+    text = FILE.replace("binance_klines", preset) + source
+    with pytest.raises(ConfigError, match="source ccxt writes CSV with a header") as caught:
+        read(tmp_path, text)
+    assert ("type: json" in str(caught.value)) == (preset == "ccxt_ohlcv")
