@@ -240,7 +240,8 @@ def test_a_feed_that_was_never_delivered_is_no_fault(place: Place) -> None:
 
 def test_a_feed_that_no_mode_reads_may_be_absent(place: Place) -> None:
     """Its checks were evaluated, and found no file."""
-    (place.configs / "modes" / "sol_basis.yaml").unlink()
+    for mode in ("sol_basis", "funding_arbitrage"):
+        (place.configs / "modes" / f"{mode}.yaml").unlink()
     absent = {path.stem for path in place.configs.glob("datasets/*_sol*.yaml")}
     for path in place.data.rglob("*SOL*"):
         path.unlink()
