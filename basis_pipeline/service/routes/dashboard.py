@@ -130,18 +130,18 @@ def _accounts(context: Context, _: Request) -> dict[str, Any]:
     rows, orders = [], []
     for one in overview(context):
         statuses = [Status(gate["status"]) for gate in gates_of(context, one["account"])]
-        verdict = min(statuses, key=WORST_FIRST.index).value if statuses else ""
+        verdict = min(statuses, key=WORST_FIRST.index, default=Status.NOT_RUN).value
         signal = latest.get(one["account"])
         row = [one["account"], one["mode"] or "", str(one["leg"] or DASH), _at(one["hour"] or DASH)]
         row += [DASH if one["equity"] is None else f"{one['equity']:,.2f}", _percent(one["apy"])]
-        to_do = "" if signal is None else f"{signal['action']} {signal['trigger']}".strip()
-        rows.append((*row, verdict, to_do, _short(one["error"])))
+        to_do = f"{signal['action']} {signal['trigger']}".strip() if signal else ""
+        rows.append((*row, verdict, _short(one["error"] or to_do)))
         for order in signal["orders"] if signal else ():
             words = (order[name] for name in ("venue", "instrument", "side"))
             figures = (f"{order['quantity']:,.6g}", f"{order['notional']:,.2f}")
             orders.append((one["account"], _at(order["at"]), *words, *figures, order["reason"]))
     titles = ("account", "mode", ">leg", "last hour (UTC)", ">equity", ">APY", "verdict")
-    accounts = Table((*titles, "to do", "~error"), rows, "Accounts")
+    accounts = Table((*titles, "~to do"), rows, "Accounts")
     titles = ("account", "at (UTC)", "venue", "instrument", "side", ">quantity", ">notional")
     due = Table((*titles, "~reason"), orders, "Orders of the latest signals")
     return {"tables": (accounts, due)}
@@ -187,7 +187,7 @@ def _backtests(context: Context, _: Request) -> dict[str, Any]:
         )
         for served in page(context.settings, limit=SHOWN)
     ]
-    titles = (">number", "request", "mode", "state", "result", "~why there is none")
+    titles = ("number", "request", "mode", "state", "result", "~why there is none")
     requests = Table(titles, asked, "Requests, the latest first")
     engine = existing(context.settings.results_db_url)
     rows = [
@@ -230,7 +230,7 @@ def _gates(context: Context, _: Request) -> dict[str, Any]:
 
 def _events(context: Context, request: Request) -> dict[str, Any]:
     given = {name: request.query_params.getlist(name) for name in EventFilters.model_fields}
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"limit": SHOWN}
     for name, texts in given.items():
         if texts := [text for text in texts if text]:
             values[name] = texts if name in ("type", "category") else texts[0]
@@ -246,7 +246,11 @@ def _events(context: Context, request: Request) -> dict[str, Any]:
             event["mode"],
             event["run_id"][:8],
             event["component"],
-            _short(", ".join(f"{name} {value}" for name, value in event["fields"].items())),
+            _short(
+                ", ".join(
+                    f"{name} {value}" for name, value in event["fields"].items() if value != ""
+                )
+            ),
         )
         for event in reversed(logged(context, asked))
     ]

@@ -39,7 +39,7 @@
     const opened = [...place.querySelectorAll("details")].map((part) => part.open);
     const held = place.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     place.innerHTML = html;
-    place.querySelectorAll("details").forEach((part, at) => { part.open = opened[at] ?? false; });
+    place.querySelectorAll("details").forEach((part, at) => { part.open = opened[at] ?? part.open; });
     if (held) place.querySelector(`[aria-label="${CSS.escape(held)}"]`)?.focus();
     if (name === "latency") draw();
   };
