@@ -25,6 +25,11 @@ from basis_pipeline.results.definitions import DASH, FIGURES, percent
 from basis_pipeline.verdict import Verdict, count_of, tally
 
 SHOWN = 10  # of the points of the whole window
+WHOLE = (
+    "What would have been chosen by someone who knew the whole window: it looks back, and nobody "
+    "could have had it. Only points that keep the constraints are listed. Of equal points the one "
+    "in the middle of the grid is chosen, which has a link to its tear sheet."
+)
 LINES = {
     "out_of_sample": ("choices, out of sample", "accent", "solid"),
     "whole_window": ("best of the whole window, looking back", "series-1", "dash"),
@@ -57,7 +62,7 @@ def walk_forward_html(
     held = points[points["kept"] & points["value"].notna()].assign(window="")
     best = held.sort_values(["value", "index"], ascending=[False, True]).head(SHOWN)
     shown = tuple(dict.fromkeys((plan.objective, *SHOWN_FIGURES)))
-    caption = f"Points of the whole window that keep the constraints, by {label}"
+    caption = f"Best points by {label}"
     pairs = pair_charts(held, list(explained(held, list(plan.keys), "value")), "value", label)
     followed = [growth_chart(growth), objective_chart(folds, label)] if len(growth) else []
     return Page(
@@ -69,13 +74,15 @@ def walk_forward_html(
         banners=study_banners(verdicts, inputs),
         headline=_headline(plan, figures),
         sections=[
-            Section("Folds", [*followed, fold_table(plan, folds)]),
+            Section(
+                "Folds",
+                [*followed, fold_table(plan, folds)],
+                "The verdict of a fold says whether its test keeps the constraints.",
+            ),
             Section(
                 "Whole window",
                 [point_table(best, list(plan.keys), links, caption, shown), *pairs],
-                "What would have been chosen by someone who knew the whole window: it looks back, "
-                "and nobody could have had it. Of equal points the one in the middle of the grid "
-                "is chosen, which has a link to its tear sheet.",
+                WHOLE,
             ),
             Section("Gates", [verdict_table(verdicts)]),
         ],
@@ -220,7 +227,7 @@ def fold_table(plan: WalkForward, folds: pd.DataFrame) -> Table:
         *(Term(f">{FIGURES[n].label} of the test", FIGURES[n].description) for n in on_test),
         *(key_term(key, ">") for key in plan.keys),
     )
-    return Table(titles, rows, "Folds: verdict says whether the test keeps the constraints")
+    return Table(titles, rows, "Folds")
 
 
 def growth_chart(growth: pd.DataFrame) -> Chart:
@@ -248,14 +255,16 @@ def objective_chart(folds: pd.DataFrame, label: str) -> Chart:
     bars = [
         go.Bar(
             name=name,
-            x=[f"{start:%Y-%m-%d}" for start in folds["test_start"]],
+            x=[str(number) for number in range(1, len(folds) + 1)],
+            text=[f"{start:%Y-%m-%d}" for start in folds[f"{part}_start"]],
+            textposition="none",
             y=folds[f"{part}_value"].astype(float).to_numpy(),
             marker={"color": css(colour)},
-            hovertemplate=f"{name}: %{{y:.3g}}<extra></extra>",
+            hovertemplate=f"{name}, from %{{text}}: %{{y:.3g}}<extra></extra>",
         )
         for part, (name, colour) in PARTS.items()
     ]
-    axes = {"xaxis": {"type": "category", "title": {"text": "first day of the test"}}}
+    axes = {"xaxis": {"type": "category", "title": {"text": "fold"}}}
     return Chart(
         "folds",
         "Train and test",
