@@ -25,7 +25,8 @@ from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import parse_window
 from tests.config.trees import COMMITTED
-from tests.market.publishers import FORMS, PLAIN_BARS, Form, answered, put, zipped
+from tests.market.exchange_files import answered, zipped
+from tests.market.publishers import FORMS, PLAIN_BARS, Form, put
 
 WINDOW = parse_window("2024-01-05", "2024-01-14")
 # The modes that read every dataset of the forms; the benchmark moves no equity.
@@ -82,7 +83,7 @@ def config_of(name: str, keys: Mapping[str, Any], pattern: str = "*") -> Dataset
         preset = load_file(COMMITTED / "presets" / f"{keys['preset']}.yaml", Preset, "preset")
         for key in ("timestamp", "columns", "identity", "frequency_hours"):
             del document[key]
-    document |= {"glob": f"{FOLDER}/{pattern}", **keys}
+    document |= {"glob": f"{FOLDER}/{pattern}", "source": None, **keys}
     return validate(DatasetConfig, complete(document, preset), name)
 
 

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import DataDir, open_settings, project_configs, settings_of
+from basis_pipeline.commands.options import (
+    DataDir,
+    open_settings,
+    project_configs,
+    settings_of,
+    shared,
+)
 from basis_pipeline.errors import CommandError
 
 if TYPE_CHECKING:
@@ -29,23 +35,29 @@ Decimals = Annotated[
     typer.Option(min=0, max=36, help="Of the token, if totals are in its smallest unit."),
 ]
 Preset = Annotated[str | None, typer.Option(help="Read the files by this preset only.")]
+OF = {
+    "kind": Kind,
+    "venue": Venue,
+    "base": Base,
+    "quote": Quote,
+    "token": Token,
+    "lst": Lst,
+    "chain": Chain,
+    "decimals": Decimals,
+}
+# Gives a command what the files do not say: in its parameter `options`, key → text.
+describes = shared(OF, lambda **of: {k: None if v is None else str(v) for k, v in of.items()})
 
 
+@describes
 def add(
+    options: dict[str, str | None],
     files: Files,
     name: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="The dataset file; else in datasets/ of the configuration.")
     ] = None,
     data_dir: DataDir = None,
-    kind: Kind = None,
-    venue: Venue = None,
-    base: Base = None,
-    quote: Quote = None,
-    token: Token = None,
-    lst: Lst = None,
-    chain: Chain = None,
-    decimals: Decimals = None,
     preset: Preset = None,
 ) -> None:
     """Recognise files, show what they hold, and write their dataset file.
@@ -55,9 +67,7 @@ def add(
     """
     open_settings("basis data add")
     settings, configs = settings_of(data_dir), project_configs()
-    given = {"name": name, "kind": kind, "venue": venue, "base": base, "quote": quote}
-    given |= {"token": token, "lst": lst, "chain": chain}
-    given["decimals"] = None if decimals is None else str(decimals)
+    given = {"name": name, **options}
     proposal = _proposed(files, settings.data_dir, configs, given, preset)
     _require_complete(proposal)
     _require_new(proposal, configs, out)
@@ -71,27 +81,14 @@ def add(
     screen.echo(f"Written: {target}")
 
 
-def try_files(
-    files: Files,
-    kind: Kind = None,
-    venue: Venue = None,
-    base: Base = None,
-    quote: Quote = None,
-    token: Token = None,
-    lst: Lst = None,
-    chain: Chain = None,
-    decimals: Decimals = None,
-    preset: Preset = None,
-) -> None:
+@describes
+def try_files(options: dict[str, str | None], files: Files, preset: Preset = None) -> None:
     """Show what files are and what their dataset would be, and write nothing.
 
     The files may lie anywhere.
     """
-    given = {"kind": kind, "venue": venue, "base": base, "quote": quote}
-    given |= {"token": token, "lst": lst, "chain": chain}
-    given["decimals"] = None if decimals is None else str(decimals)
     folder = files[0].absolute().parent
-    proposal = _proposed(files, folder, project_configs(), given, preset)
+    proposal = _proposed(files, folder, project_configs(), options, preset)
     if proposal.missing:
         for line in proposal.summary:
             screen.echo(line)

@@ -1,7 +1,7 @@
 """Options that commands share: declared once, given to a command as one object."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -71,24 +71,40 @@ class Options:
         return dict(parse_assignments(self.overrides or ()))
 
 
-def takes_run_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a run: in its parameter `options`, of type `Options`."""
-    signature = inspect.signature(command)
-    own = [one for name, one in signature.parameters.items() if name != "options"]
-    shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in RUN.items()
-    ]
+def shared(
+    kinds: Mapping[str, Any], gather: Callable[..., Any]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that gives a command options which other commands have too.
 
-    @wraps(command)
-    def wrapped(**values: Any) -> None:
-        given = {name: values.pop(name) for name in RUN}
-        command(options=Options(**given), **values)
+    Parameters
+    ----------
+    kinds: annotation by name of each option; all are None where they are not given.
+    gather: makes of them what the command receives as its parameter `options`.
+    """
 
-    declared = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + shared
-    wrapped.__signature__ = signature.replace(parameters=declared)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {one.name: one.annotation for one in declared} | {"return": None}
-    return wrapped
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = [one for name, one in signature.parameters.items() if name != "options"]
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+            for name, kind in kinds.items()
+        ]
+
+        @wraps(command)
+        def wrapped(**values: Any) -> None:
+            given = {name: values.pop(name) for name in kinds}
+            command(options=gather(**given), **values)
+
+        declared = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + added
+        wrapped.__signature__ = signature.replace(parameters=declared)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {one.name: one.annotation for one in declared} | {"return": None}
+        return wrapped
+
+    return decorate
+
+
+# Gives a command the options of a run: in its parameter `options`, of type `Options`.
+takes_run_options = shared(RUN, Options)
 
 
 def settings_of(

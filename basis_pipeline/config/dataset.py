@@ -273,8 +273,8 @@ class DatasetConfig(StrictModel):
         if unlike:
             raise ValueError(
                 f"source {self.source.kind} writes CSV with a header, times in UTC, open times and "
-                f"no scale, but the format or its preset says {', '.join(unlike)}: leave that out, "
-                "or make two datasets, one of the files that are fetched"
+                f"no scale, but the format or its preset says {', '.join(unlike)}: leave out one "
+                "of the two; files of both forms are two datasets"
             )
         return self
 
