@@ -7,7 +7,7 @@ records, `verdicts.json`, the results database, commands and pages all hold this
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -130,7 +130,8 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values; `from_json` reads them back."""
         at = self.evaluated_at.isoformat() if self.evaluated_at else None
-        return {**asdict(self), "status": self.status.value, "evaluated_at": at}
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**plain, "status": self.status.value, "evaluated_at": at}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

@@ -8,6 +8,7 @@ from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_datasets
+from basis_pipeline.market.freshness import Freshness, freshness
 from basis_pipeline.market.panel import Panel, build_panel
 from basis_pipeline.market.peers import compare_all
 from basis_pipeline.market.raw import RawFeed, read_feeds
@@ -57,6 +58,7 @@ class Feeds:
         self.data_dir = data_dir
         self._read: dict[str, RawFeed | DataError] = {}
         self._built: dict[Window, dict[str, Dataset | DataError]] = {}
+        self._ages: dict[tuple[frozenset[str], int, frozenset[str]], list[Freshness]] = {}
         self._panels: dict[tuple[str, Window], Panel] = {}
 
     def read(self, names: Collection[str]) -> dict[str, RawFeed | DataError]:
@@ -79,6 +81,14 @@ class Feeds:
         peers = build_datasets(quotes, feeds, window)
         built |= ingest(self.configs, sorted(missing), feeds, window, peers)
         return {name: built[name] for name in names}
+
+    def ages(self, names: Collection[str], now: int, accruing: Collection[str]) -> list[Freshness]:
+        """Return how old the feeds named are: `freshness`, once for all who ask the same."""
+        key = frozenset(names), now, frozenset(accruing)
+        if key not in self._ages:
+            configs = {name: self.configs.datasets[name] for name in names}
+            self._ages[key] = freshness(configs, self.read(names), now, accruing)
+        return self._ages[key]
 
     def panel(self, mode_slice: ModeSlice, window: Window) -> Panel:
         """Build the panel of a slice, once for all that trade alike. Raises as `build_panel`."""

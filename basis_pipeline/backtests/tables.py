@@ -1,6 +1,8 @@
 """A simulation as the result tables of a run: names, units and times given back to the arrays."""
 
+from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -116,6 +118,11 @@ def _names(codes: type[IntEnum]) -> NDArray[np.str_]:
     return np.array([member.name.lower() for member in codes])
 
 
+def _texts(names: Iterable[str], codes: NDArray[np.int64]) -> Any:
+    """Column of the names of codes."""
+    return pd.array(list(names), dtype="str").take(codes)
+
+
 def events_table(
     times: pd.DatetimeIndex, simulation: Simulation, mode_slice: ModeSlice, panel: Panel
 ) -> pd.DataFrame:
@@ -125,20 +132,21 @@ def events_table(
     (out of it, when negative): payments, rewards and flows. `price` is in the numeraire.
     """
     events, legs = simulation.events, _legs(mode_slice, panel)
-    venues, instruments = np.array([legs[code] for code in sorted(legs)]).T
+    venues, instruments = zip(*(legs[code] for code in sorted(legs)), strict=True)
     leg = events["leg"] - min(legs)
     kind = _names(EventKind)[events["kind"]]
     received = np.isin(kind, ("funding", "reward", "flow"))
     moved = np.where(kind == "flow", events["quantity"], events["notional"])
     notional = np.abs(events["quantity"] * events["price"])
     notional = np.where(np.isin(kind, ("entry", "rebalance")), 0.0, notional)
+    reason = np.where(_at_wick(events, panel), len(Reason), events["reason"])
     return pd.DataFrame(
         {
             "timestamp": times[events["hour"]],
             "sequence": np.arange(len(events)),
-            "kind": kind,
-            "venue": venues[leg],
-            "instrument": instruments[leg],
+            "kind": _texts(_names(EventKind), events["kind"]),
+            "venue": _texts(venues, leg),
+            "instrument": _texts(instruments, leg),
             "quantity": events["quantity"],
             "price": events["price"],
             # Of a rebalance that was not done, what it would have cost.
@@ -146,7 +154,7 @@ def events_table(
             "fee": events["fee"],
             "gas": events["gas"],
             "amount": np.where(received, moved, 0.0),
-            "reason": np.where(_at_wick(events, panel), "wick", _names(Reason)[events["reason"]]),
+            "reason": _texts([*_names(Reason), "wick"], reason),
         }
     )
 

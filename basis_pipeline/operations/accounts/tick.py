@@ -17,7 +17,7 @@ from basis_pipeline.config import Configs, ModeSlice, slice_mode
 from basis_pipeline.config.account import AccountConfig
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.files import sha256
-from basis_pipeline.market.freshness import Freshness, freshness
+from basis_pipeline.market.freshness import Freshness
 from basis_pipeline.market.window import Window
 from basis_pipeline.operations.accounts.files import AccountFiles, Leg, Revision
 from basis_pipeline.operations.accounts.gates import ASSET, fresh, history_unchanged, sound
@@ -159,8 +159,7 @@ def _ages(
     mode = sliced.mode
     accruing = {mode.lending.token} if mode.allocation.lending > 0.0 else set()
     accruing |= {mode.staking.lst, sliced.debt_token} if mode.is_leveraged else set()
-    configs = {name: feeds.configs.datasets[name] for name in names}
-    return freshness(configs, feeds.read(names), _nanoseconds(present), accruing)
+    return feeds.ages(names, _nanoseconds(present), accruing)
 
 
 def _last_hour(ages: Sequence[Freshness]) -> datetime | None:
