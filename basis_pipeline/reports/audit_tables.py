@@ -1,5 +1,6 @@
 """The data audit as tables of text, for its page and as Markdown."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -190,7 +191,11 @@ def _revisions_table(audits: Sequence[FeedAudit]) -> Table:
 
 
 def pairs(audits: Sequence[FeedAudit]) -> Iterator[tuple[FeedAudit, pd.Series]]:
-    """Every pair of quotes once: the audit of the one, and the spread to the other."""
+    """Every pair of quotes once: the audit of the one, and the spread to the other.
+
+    `beyond` of it says whether they are at odds: a bound is broken, or a cause was found.
+    """
+    causes = {audit.feed: re.findall(r"\w+", " ".join(audit.findings.causes)) for audit in audits}
     seen: set[frozenset[str]] = set()
     for audit in audits:
         spreads = audit.findings.spreads
@@ -198,7 +203,9 @@ def pairs(audits: Sequence[FeedAudit]) -> Iterator[tuple[FeedAudit, pd.Series]]:
             continue
         marked = spreads.assign(beyond=beyond(audit.findings, audit.limits))
         for _, spread in marked.iterrows():
-            pair = frozenset((audit.feed, str(spread["peer"])))
+            peer = str(spread["peer"])
+            pair = frozenset((audit.feed, peer))
             if pair not in seen:
                 seen.add(pair)
+                spread["beyond"] |= peer in causes[audit.feed] or audit.feed in causes.get(peer, ())
                 yield audit, spread

@@ -33,7 +33,8 @@ NOTES = {
     "Revisions": "What a source gave differently after it had been stored. The stored values stay "
     "until a person accepts the others. Of files that a person delivers nothing is known.",
     "Spreads to peers": "Differences between two quotes of the same thing at the same hour, of "
-    "rows that both sources have themselves, in basis points.",
+    "rows that both sources have themselves, in basis points. WARN: a bound is broken, or the "
+    "reasons of one of the two name a cause, such as settlements that are shifted.",
 }
 STAMPS = {
     Status.FAIL: ("FEED REJECTED", "alarm"),
@@ -104,7 +105,7 @@ def _answer(audits: Sequence[FeedAudit]) -> list[str]:
         f"Rejected: {rejected}." if rejected else "No feed is rejected.",
         *([f"Without a file: {absent}."] if absent else []),
         f"Repaired: {repaired:,} of {asked:,} rows ({percent(repaired / max(asked, 1))}).",
-        f"Beyond the bounds of agreement: {apart} of {count_of(len(spreads), 'pair')} of quotes.",
+        f"At odds with each other: {apart} of {count_of(len(spreads), 'pair')} of quotes.",
         f"Revisions not accepted: {revised} of {count_of(fetched, 'fetched feed')}{others}.",
     ]
 
