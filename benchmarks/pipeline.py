@@ -77,6 +77,8 @@ def main() -> None:
         best = min(later, key=lambda cost: cost.wall)
         middle = sorted(cost.wall for cost in later)[LATER_RUNS // 2]
         print(f"basis run, new instance:            {best}; median {middle:.2f} s", flush=True)
+        pages = ["-m", "benchmarks.reports", str(scratch / "results-0"), str(best.cpu)]
+        subprocess.run([sys.executable, *pages], env=environment, cwd=project_root(), check=True)
         singles = [backtest(mode) for mode in modes]
     wall = sum(cost.wall for cost in singles)
     cpu, peak = sum(cost.cpu for cost in singles), max(cost.peak_gb for cost in singles)

@@ -13,6 +13,7 @@ from basis_pipeline.errors import ConfigError, ResultsError
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.research import Run, backtest, compare, load_run, sweep, walk_forward
 from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.definitions import FIGURES
 from basis_pipeline.settings import load_settings, project_root
 
 SPAN = {"start": "2024-01-03", "end": "2024-02-20"}
@@ -75,13 +76,20 @@ def test_returns_are_what_empyrical_and_quantstats_take(base: Run) -> None:
         import quantstats.stats as quantstats
     returns = base.returns
     assert len(returns) == 48
-    theirs = (
-        empyrical.sharpe_ratio(returns, annualization=365),
-        quantstats.sharpe(returns, 0, 365),
-    )
-    assert theirs == pytest.approx([base.summary["sharpe"]] * 2, rel=1e-9)
-    total = empyrical.cum_returns_final(returns)
-    assert total == pytest.approx(base.summary["total_return"], rel=1e-9)
+    theirs = {
+        "total_return": empyrical.cum_returns_final(returns),
+        "apy": empyrical.annual_return(returns, annualization=365),
+        "volatility": empyrical.annual_volatility(returns, annualization=365),
+        "sharpe": empyrical.sharpe_ratio(returns, annualization=365),
+        "sortino": empyrical.sortino_ratio(returns, annualization=365),
+    }
+    assert base.figures[list(theirs)].to_dict() == pytest.approx(theirs, rel=1e-9)
+    assert quantstats.sharpe(returns, 0, 365) == pytest.approx(base.summary["sharpe"], rel=1e-9)
+    # The drawdown of a run is hourly, and so is Calmar's; both say so on hover.
+    assert base.figures["max_drawdown"] >= -empyrical.max_drawdown(returns)
+    assert base.figures["calmar"] <= empyrical.calmar_ratio(returns, annualization=365)
+    for name in ("max_drawdown", "calmar"):
+        assert "libraries that see daily returns alone" in FIGURES[name].description
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -19,17 +19,27 @@ BINS = 40
 SHOWN = 10  # drawdowns
 SAYS_NOTHING = 10.0  # a Sharpe ratio above it
 _HOUR = "%Y-%m-%d %H:%M"
+ADJUSTED = "Adjusted for the sample, as quantstats has it and pyfolio has not."
 # Figure of `returns.distribution`: label, meaning.
 MEANINGS = {
     "best": ("Best day", "The largest daily return."),
     "worst": ("Worst day", "The smallest daily return."),
-    "positive": ("Positive days", "Share of the days with a return above zero."),
+    "positive": (
+        "Positive days",
+        "Share of the days with a return above zero; quantstats leaves out those of exactly zero.",
+    ),
     "months": ("Positive months", "Share of the calendar months with a return above zero."),
     "var": ("VaR 95 %", "The daily return that 5 % of the days are at or below: historical."),
     "cvar": ("CVaR 95 %", "The mean return of those days."),
-    "var_normal": ("VaR 95 %, normal", "The same if the returns were normally distributed."),
-    "skew": ("Skew", "Below zero the large losses are larger than the large gains."),
-    "kurtosis": ("Excess kurtosis", "Above zero extreme days are more frequent than normal ones."),
+    "var_normal": (
+        "VaR 95 %, normal",
+        "The mean less 1.645 deviations, as of a normal distribution; pyfolio takes two.",
+    ),
+    "skew": ("Skew", f"Below zero the large losses are larger than the large gains. {ADJUSTED}"),
+    "kurtosis": (
+        "Excess kurtosis",
+        f"Above zero extreme days are more frequent than normal ones. {ADJUSTED}",
+    ),
     "beta": ("Beta to the coin", "Return for each percent that the coin moves on the same day."),
 }
 

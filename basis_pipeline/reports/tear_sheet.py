@@ -195,8 +195,12 @@ def _beside(run: RunView) -> Table:
         found = [run.summary["benchmarks"][name][key] for name in run.benchmarks]
         values = [run.missing(key) if value is None else write(value) for value in found]
         rows.append((Term(label, f"{meaning} Sampling: {run.summary['sampling']}."), "", *values))
-    titles = ("figure", ">this run", *(f">{name}" for name in run.benchmarks))
-    return Table(titles, rows, "Beside its benchmarks", wide=False)
+    lent = Term(">lending", f"The same money lent in {run.currency}, without cost or gas.")
+    titles = [
+        lent if name == "lending" else Term(f">{name}", "The same money at that token's yield.")
+        for name in run.benchmarks
+    ]
+    return Table(("figure", ">this run", *titles), rows, "Beside its benchmarks", wide=False)
 
 
 def _figure_lists(run: RunView) -> list[Table]:

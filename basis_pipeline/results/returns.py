@@ -81,8 +81,8 @@ def distribution(returns: pd.Series) -> dict[str, float]:
     if known.empty:
         names = ("best", "worst", "positive", "var", "cvar", "var_normal", "skew", "kurtosis")
         return dict.fromkeys(names, np.nan)
-    from scipy.stats import kurtosis, skew
-
+    skew: float = known.agg("skew")
+    kurtosis: float = known.agg("kurt")
     ordered = np.sort(known.to_numpy())
     return {
         "best": float(ordered[-1]),
@@ -91,8 +91,8 @@ def distribution(returns: pd.Series) -> dict[str, float]:
         "var": float(np.percentile(ordered, 100.0 * TAIL)),
         "cvar": float(ordered[: int((ordered.size - 1) * TAIL) + 1].mean()),
         "var_normal": float(known.mean() + _normal_quantile() * known.std(ddof=1)),
-        "skew": float(skew(ordered, bias=False)),
-        "kurtosis": float(kurtosis(ordered, bias=False)),
+        "skew": float(skew),
+        "kurtosis": float(kurtosis),
     }
 
 

@@ -14,6 +14,7 @@ from basis_pipeline.market.fetch.store import REVISION
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.market.window import Window, parse_window
+from basis_pipeline.reports.account import AccountView, account_html
 from basis_pipeline.reports.comparison import Entry, comparison_html
 from basis_pipeline.reports.data_audit import data_audit_html
 from basis_pipeline.reports.gates import gates_html
@@ -40,10 +41,20 @@ PASSED = (
     ),
 )
 DEEP = {"measured": 0.2, "limit": 0.1, "unit": "share"}
+LITTLE = {"measured": 0.02, "limit": 0.031, "unit": "share"}
+WARNED = judge(
+    "beats_lending", "WARN", False, "too little", phase=3, asset="backtest/run", **LITTLE
+)
 FAILED = (*PASSED, judge("drawdown_limit", "ERROR", False, "<the> drawdown & more", **DEEP))
 HELD = {"allocation.spot": 0.9, "rebalance.enabled": False}
 SPECIAL = ("liquidated", "failed", "repaired", "not_judged")
 Named = dict[str, tuple[RunResult, tuple[Verdict, ...]]]
+
+
+def account_of(result: RunResult) -> AccountView:
+    """A young account on a run: one leg, no signal yet."""
+    end, legs = result.identity.end, [(1, result)]
+    return AccountView("example", "An account.", end, legs, PASSED, None, (), ())
 
 
 def made(tree: Tree, mode: str, window: Window, overrides: Overrides | None = None) -> RunResult:
@@ -102,7 +113,8 @@ def pages(
     written = {
         "comparison": comparison_html(modes, WRITTEN),
         "runs": comparison_html(runs, WRITTEN, reference=True),
-        "gates": gates_html(GATES, WRITTEN),
+        "gates": gates_html([*GATES, WARNED], WRITTEN),
+        "account": account_html(account_of(sample_runs["usdt_market_neutral"][0]), WRITTEN),
         "data_audit": data_audit_html(audits, "made data, 60 days", WRITTEN),
     }
     written["sweep"] = sweep_page(rows_of(), WRITTEN)

@@ -10,14 +10,18 @@ from playwright.sync_api import Browser, Page
 
 from basis_pipeline.market.audit import FeedAudit
 from basis_pipeline.reports.audit_tables import audit_tables, check_table, reasons
+from basis_pipeline.reports.comparison import RESULT, RISK
+from basis_pipeline.reports.gate_tables import OPEN
 from basis_pipeline.reports.print_pdf import page_pdf
 from basis_pipeline.reports.run_view import RunView
-from basis_pipeline.reports.tear_sheet import tear_sheet_html
+from basis_pipeline.reports.tear_sheet import HEADLINE, LISTS, tear_sheet_html
 from basis_pipeline.results import returns
-from basis_pipeline.results.definitions import amount, percent
+from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import write_run
+from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Status
 from tests import shell
+from tests.backtests.trees import MODES
 from tests.browser import (
     NARROW,
     SLOW,
@@ -27,8 +31,9 @@ from tests.browser import (
     require_accessible,
     require_whole,
 )
-from tests.reports.conftest import WRITTEN, Named
+from tests.reports.conftest import WARNED, WRITTEN, Named, account_of
 from tests.reports.made_studies import folds_of, rows_of
+from tests.reports.test_gates import ALL as GATES
 
 STUDIES = ["sweep", "stress", "walk_forward"]
 KINDS = ["usdt_market_neutral", "liquidated", "comparison", "runs", "gates", "data_audit"]
@@ -301,6 +306,74 @@ def test_the_folds_of_a_walk_forward_are_its_table(browser: Browser, pages: Path
             kept = "✓ PASS" if fold["test_kept"] else "✕ FAIL"
             expected[2:] = [kept, *figures, "0.6", "0.95"]
         assert found[str(number)] == expected
+
+
+def test_every_figure_of_a_tear_sheet_is_that_of_its_tables(
+    browser: Browser, pages: Path, sample_runs: Named
+) -> None:
+    """Headline, lists and components, read back from the page."""
+    result = sample_runs["usdt_market_neutral"][0]
+    run, summary, frames = RunView(result), result.summary, result.frames
+    with opened(browser, pages / "usdt_market_neutral.html") as page:
+        headline = {name: _figure(page, name) for name in HEADLINE}
+        lists = {caption: _cells(page, caption) for caption in LISTS}
+        components = _cells(page, "Components and their sums")
+    assert headline == {name: run.written(name, summary[name]) for name in HEADLINE}
+    assert headline["final_equity"] == run.money(float(frames["equity"]["equity"].iloc[-1]))
+    for caption, names in LISTS.items():
+        known = [name for name in names if summary[name] is not None]
+        written = {FIGURES[name].label: [run.written(name, summary[name])] for name in known}
+        assert lists[caption] == written
+    for name in COMPONENTS:
+        assert components[name][0] == run.money(float(frames["attribution"][name].sum()))
+
+
+def test_every_figure_of_the_comparison_is_that_of_its_runs(
+    browser: Browser, pages: Path, sample_runs: Named
+) -> None:
+    """Result, risk and components of every mode."""
+    with opened(browser, pages / "comparison.html") as page:
+        ranked = {own[0]: own for own in _cells(page, "Leaderboard").values()}
+        risks, parts = _cells(page, "Carry, cost"), _cells(page, "Profit and loss by component, %")
+    for mode in MODES:
+        run = RunView(sample_runs[mode][0])
+        written = {name: run.written(name, run.summary[name]) for name in (*RESULT, *RISK)}
+        assert ranked[mode][-len(RESULT) :] == [written[name] for name in RESULT]
+        assert risks[mode][: len(RISK)] == [written[name] for name in RISK]
+        sums = run.result.frames["attribution"][list(COMPONENTS)].sum()
+        shares = [percent(float(value) / run.result.identity.capital, 3) for value in sums]
+        assert parts[mode][:-1] == shares
+
+
+def test_every_figure_of_the_gates_is_that_of_its_verdict(browser: Browser, pages: Path) -> None:
+    """Figure, limit, headroom and status of every open gate."""
+    with opened(browser, pages / "gates.html") as page:
+        shown = _cells(page, "Open gates")
+    open_ = {verdict.name: verdict for verdict in (*GATES, WARNED) if verdict.status in OPEN}
+    assert shown.keys() == open_.keys()
+    for name, verdict in open_.items():
+        assert shown[name][0].endswith(verdict.status.value)
+        assert shown[name][1] == verdict.measured_text
+        assert shown[name][2].lstrip("≥≤ ") == verdict.limit_text
+    assert shown[WARNED.name][1:4] == ["2 %", "≥ 3.1 %", "−1.1 %"]
+
+
+def test_every_figure_of_an_account_is_that_of_its_run(
+    browser: Browser, pages: Path, sample_runs: Named
+) -> None:
+    """Equity, the day by component, and its leg."""
+    account = account_of(sample_runs["usdt_market_neutral"][0])
+    run = account.run
+    with opened(browser, pages / "account.html") as page:
+        today, legs = _cells(page, "Today by component"), _cells(page, "Legs")
+        equity = _figure(page, "equity")
+    last = float(run.result.frames["equity"]["equity"].iloc[-1])
+    assert equity == legs["1"][3] == run.money(last)
+    assert today == {name: [run.money(value)] for name, value in account.today.items()}
+
+
+def _figure(page: Page, name: str) -> str:
+    return page.locator(f"[data-figure={name}] > span").first.inner_text()
 
 
 def _cells(page: Page, label: str) -> dict[str, list[str]]:

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
+from basis_pipeline.reports.returns import MEANINGS
 from basis_pipeline.results import metrics, returns
 from basis_pipeline.times import DAY_NS
 
@@ -75,6 +77,24 @@ def test_the_distribution_agrees_with_the_libraries(days: pd.Series) -> None:
     }
     assert found == pytest.approx(theirs, rel=1e-9)
     assert returns.beta(days, market) == pytest.approx(empyrical.beta(days, market), rel=1e-9)
+
+
+def test_where_definitions_differ_the_page_says_so(days: pd.Series) -> None:
+    """Skew, kurtosis and value at risk of pyfolio (perf_stats), winning days of quantstats."""
+    found, n = returns.distribution(days), len(days)
+    skew, kurtosis = stats.skew(days), stats.kurtosis(days)
+    adjusted = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * kurtosis + 6.0)
+    assert found["skew"] == pytest.approx(skew * np.sqrt(n * (n - 1)) / (n - 2), rel=1e-9)
+    assert found["kurtosis"] == pytest.approx(adjusted, rel=1e-9)
+    two = days.mean() - 2.0 * days.std(ddof=1)
+    mean, quantile = days.mean(), stats.norm.ppf(returns.TAIL)
+    assert found["var_normal"] == pytest.approx(mean + (two - mean) * quantile / -2.0, rel=1e-9)
+    flat = pd.concat([days, pd.Series(0.0, pd.date_range("2026-01-01", periods=70, tz="UTC"))])
+    counted = returns.distribution(flat)["positive"] * len(flat) / n
+    assert counted == pytest.approx(quantstats.win_rate(flat), rel=1e-9)
+    for name, library in {"skew": "pyfolio", "kurtosis": "pyfolio", "var_normal": "pyfolio",
+                          "positive": "quantstats"}.items():  # fmt: skip
+        assert library in MEANINGS[name][1]
 
 
 def test_rolling_figures_agree_with_the_libraries(days: pd.Series) -> None:
