@@ -127,7 +127,7 @@ def _show_one(settings: "Settings", served: "Served", form: Form) -> None:
         print(json.dumps(document, indent=2))
         return
     for name, value in document.items():
-        screen.echo(f"  {name:14}{screen.DASH if value in (None, '') else value}")
+        screen.echo(f"  {name:16}{screen.DASH if value in (None, '') else value}")
     rows = [[v.check, v.status.value, v.message] for v in verdicts]
     if rows:
         screen.console().print(screen.table("", ("gate", "status", "message"), rows))

@@ -3,10 +3,11 @@
 The runs of a batch share its tag, which says what they belong to and what caused them; the sensor
 `batches` requests the modes when their data are read, the sensor `pages` writes the pages.
 
-Dagster's automation conditions are not used for this: they follow materialisations by partition,
-and know neither that a delivery is one change of many files, nor that pages have to be written
-after a run that failed and materialised nothing, nor a halt that lets nothing start and forgets
-nothing of what came meanwhile.
+Dagster's automation conditions are not used for this. Tried on data versions, they leave a file
+that was delivered again unchanged alone, and follow repairs. But a panel depends on every dataset,
+whatever its mode reads: one changed dataset asked for the panels of all 10 modes, where 3 read it.
+What a halt had blocked was not asked for again afterwards, and pages have to be written after runs
+that failed and materialised nothing.
 """
 
 from collections.abc import Collection, Iterable, Sequence
