@@ -178,8 +178,8 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     cut_short(data / PERP)
     aged(data)
     short = platform.settle()
-    assert stages(short) == ["data", "btc_basis", *["pages"] * 3]
-    assert [run.is_success for run in short] == [True, False, False, True, True, True]
+    assert stages(short) == ["data", "btc_basis", "pages", "pages"]
+    assert [run.is_success for run in short] == [True, False, True, True]
     shutil.copy(sample / PERP, data / PERP)
     aged(data)
     assert all(run.is_success for run in platform.settle())
@@ -224,7 +224,7 @@ def _explained(diary: Diary, dead: str) -> None:
     for event in read_events(diary.platform.place.results / DIRECTORY):
         trail.setdefault(event.run_id, []).append(event)
     runs = diary.runs()
-    assert len(runs) > 30
+    assert len(runs) > 25
     for run in runs:
         told = trail[run.run_id]
         kinds = [event.type for event in told]
