@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 from basis_pipeline.backtests.ingest import feeds_for, inputs_of, quoted_by
+from basis_pipeline.config.account import load_accounts
 from basis_pipeline.config.loading import Configs
 from basis_pipeline.config.rules import staking_venue
 from basis_pipeline.config.slicing import slice_mode
@@ -42,7 +43,7 @@ def write_project(
     ----------
     directory: a new or an empty one.
     configs, config_dir: the configuration that the modes' files are copied from.
-    modes: their venues, share classes, datasets and scenario sets are copied with them.
+    modes: their venues, share classes, datasets, accounts and scenario sets are copied with them.
     today: the window ends with the month before it, and begins a year earlier.
 
     Returns
@@ -102,6 +103,7 @@ def _files(configs: Configs, config_dir: Path, modes: Sequence[str]) -> Iterator
         ("venues", venues),
         ("share_classes", classes),
         ("datasets", datasets),
+        ("accounts", {a.name for a in load_accounts(config_dir)[0].values() if a.mode in modes}),
     ):
         yield from (f"{folder}/{name}.yaml" for name in sorted(names))
     for folder in (*COMMON, *BY_MODE):

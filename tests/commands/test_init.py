@@ -9,6 +9,7 @@ from basis_pipeline.config import load_configs, slice_mode
 from tests import shell
 
 BASIS = "basis_pipeline"
+FOLDERS = ("presets", "accounts", "scenarios")
 
 
 def test_a_project_holds_what_its_modes_need_and_runs(tmp_path: Path, sample: Path) -> None:
@@ -31,6 +32,17 @@ def test_a_project_holds_what_its_modes_need_and_runs(tmp_path: Path, sample: Pa
     other = shell.call("backtest", "btc_basis", "--out", "b", *window, cwd=below)
     assert other.returncode == 2
     assert "there is no mode 'btc_basis'" in other.stderr
+
+
+def test_a_project_has_the_presets_accounts_and_scenario_sets_of_its_modes(tmp_path: Path) -> None:
+    """All presets, and of the rest what is meant for its modes."""
+    assert shell.call("init", tmp_path / "mine", "--mode", "btc_basis").returncode == 0
+    made, shipped = tmp_path / "mine" / "configs", shell.ROOT / "configs"
+    names = {folder: {p.name for p in (made / folder).iterdir()} for folder in FOLDERS}
+    assert names["presets"] == {path.name for path in (shipped / "presets").iterdir()}
+    assert names["accounts"] == {"btc_carry.yaml"}
+    assert {"btc_basis.yaml", "crises.yaml"} <= names["scenarios"]
+    assert "eth_basis.yaml" not in names["scenarios"]
 
 
 def test_by_default_it_has_the_carry_modes(tmp_path: Path) -> None:
