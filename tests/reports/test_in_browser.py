@@ -22,15 +22,7 @@ from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Status
 from tests import shell
 from tests.backtests.trees import MODES
-from tests.browser import (
-    NARROW,
-    SLOW,
-    WIDE,
-    chromium,
-    opened,
-    require_accessible,
-    require_whole,
-)
+from tests.browser import NARROW, SLOW, WIDE, chromium, opened, require_accessible, require_whole
 from tests.reports.conftest import WARNED, WRITTEN, Named, account_of
 from tests.reports.made_studies import folds_of, rows_of
 from tests.reports.test_gates import ALL as GATES

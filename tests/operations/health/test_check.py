@@ -240,10 +240,11 @@ def test_a_feed_that_was_never_delivered_is_no_fault(place: Place) -> None:
 
 def test_a_feed_that_no_mode_reads_may_be_absent(place: Place) -> None:
     """Its checks were evaluated, and found no file."""
-    for mode in ("sol_basis", "funding_arbitrage"):
-        (place.configs / "modes" / f"{mode}.yaml").unlink()
+    modes = [
+        place.configs / "modes" / f"{mode}.yaml" for mode in ("sol_basis", "funding_arbitrage")
+    ]
     absent = {path.stem for path in place.configs.glob("datasets/*_sol*.yaml")}
-    for path in place.data.rglob("*SOL*"):
+    for path in (*modes, *place.data.rglob("*SOL*")):
         path.unlink()
     health = place.look()
     assert {health.by_name[f"feed/{name}"].status for name in absent} == {Status.NOT_READY}
