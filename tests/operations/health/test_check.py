@@ -240,9 +240,7 @@ def test_a_feed_that_was_never_delivered_is_no_fault(place: Place) -> None:
 
 def test_a_feed_that_no_mode_reads_may_be_absent(place: Place) -> None:
     """Its checks were evaluated, and found no file."""
-    modes = [
-        place.configs / "modes" / f"{mode}.yaml" for mode in ("sol_basis", "funding_arbitrage")
-    ]
+    modes = [place.configs / f"modes/{mode}.yaml" for mode in ("sol_basis", "funding_arbitrage")]
     absent = {path.stem for path in place.configs.glob("datasets/*_sol*.yaml")}
     for path in (*modes, *place.data.rglob("*SOL*")):
         path.unlink()
