@@ -332,9 +332,8 @@ def test_every_figure_of_the_comparison_is_that_of_its_runs(
         written = {name: run.written(name, run.summary[name]) for name in (*RESULT, *RISK)}
         assert ranked[mode][-len(RESULT) :] == [written[name] for name in RESULT]
         assert risks[mode][: len(RISK)] == [written[name] for name in RISK]
-        sums = run.result.frames["attribution"][list(COMPONENTS)].sum()
-        shares = [percent(float(value) / run.result.identity.capital, 3) for value in sums]
-        assert parts[mode][:-1] == shares
+        shares = run.result.frames["attribution"][list(COMPONENTS)].sum() / run.summary["capital"]
+        assert parts[mode][:-1] == [percent(float(share), 3) for share in shares]
 
 
 def test_every_figure_of_the_gates_is_that_of_its_verdict(browser: Browser, pages: Path) -> None:
@@ -354,13 +353,11 @@ def test_every_figure_of_an_account_is_that_of_its_run(
     browser: Browser, pages: Path, sample_runs: Named
 ) -> None:
     """Equity, the day by component, and its leg."""
-    account = account_of(sample_runs["usdt_market_neutral"][0])
-    run = account.run
+    run = (account := account_of(sample_runs["usdt_market_neutral"][0])).run
     with opened(browser, pages / "account.html") as page:
         today, legs = _cells(page, "Today by component"), _cells(page, "Legs")
         equity = _figure(page, "equity")
-    last = float(run.result.frames["equity"]["equity"].iloc[-1])
-    assert equity == legs["1"][3] == run.money(last)
+    assert equity == legs["1"][3] == run.money(run.result.frames["equity"]["equity"].iloc[-1])
     assert today == {name: [run.money(value)] for name, value in account.today.items()}
 
 
