@@ -37,6 +37,7 @@ from basis_pipeline.times import parse_hour
 PREFIX = "BASIS_"
 CONFIG_DIRECTORY = "BASIS_CONFIG_DIR"  # of the process alone: its files say where other values are
 SAMPLE = "SAMPLE_DEFECTS.json"  # in every directory that `basis data sample` has written
+WAIVERS = "waivers.jsonl"  # below the results directory
 SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql://"
 

@@ -16,8 +16,7 @@ from typing import Any, Self
 
 from basis_pipeline.errors import CommandError, ResultsError
 from basis_pipeline.operations.audit_log import EventType, emit
-from basis_pipeline.results.database.backup import WAIVERS
-from basis_pipeline.settings import Settings
+from basis_pipeline.settings import WAIVERS, Settings
 from basis_pipeline.verdict import WAIVED_STATUS, WORST_FIRST, Status, Verdict
 
 ACCEPTED = (Status.WARN, Status.FAIL)

@@ -33,6 +33,7 @@ from basis_pipeline.results.database.migration import migrate, revisions
 from basis_pipeline.results.database.runs import RunRecord, runs, verify
 from basis_pipeline.results.database.tables import RECORDED, RUNS
 from basis_pipeline.results.store import run_files
+from basis_pipeline.settings import WAIVERS
 
 if TYPE_CHECKING:
     from basis_pipeline.results.database.archive import Archive
@@ -43,7 +44,6 @@ LEFTOVERS = ("runs/.*.pruned", f"{STAGED}*", f"{BACKUPS}/.results-*")
 MANIFEST = "manifest.json"
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.pgdump"}
 FORMAT = 4
-WAIVERS = "waivers.jsonl"  # below the results directory: what `operations.waivers` writes
 NAME = "results-{:%Y%m%dT%H%M%S.%fZ}.tar"
 _ANYBODY = ("--no-owner", "--no-privileges")
 
