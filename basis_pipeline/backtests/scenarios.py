@@ -267,7 +267,7 @@ def study_of(
         window=window,
         capital=capital_of(slice_mode(configs, mode, chosen), capital),
         overrides=chosen,
-        datasets=load(names, whole),
+        datasets=load(sorted(names), whole),
     )
 
 
