@@ -14,17 +14,35 @@ from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 EXIT_CODE = 130
+AGAIN_SECONDS = 0.02
 STOP_SECONDS = 1.2  # at most this long is what runs marked as canceled, and the log written out
 EXIT_SECONDS = 0.5
 
 
 def listen() -> None:
-    """Let SIGTERM interrupt as Ctrl-C does."""
+    """Let SIGTERM interrupt as Ctrl-C does, and let no destructor swallow either of them.
+
+    What is raised while an object ends cannot leave it: Python prints it and goes on. An interrupt
+    that comes at such a moment, as with one of the thousands of futures of a sweep, comes again.
+    """
+    before = sys.unraisablehook
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
+    def again() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    def unraisable(what: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            before(what)
+            return
+        timer = threading.Timer(AGAIN_SECONDS, again)
+        timer.daemon = True
+        timer.start()
+
     signal.signal(signal.SIGTERM, interrupt)
+    sys.unraisablehook = unraisable
 
 
 def interruptible(work: Callable[[], T], stop: Callable[[], object]) -> T:

@@ -1,10 +1,7 @@
 """What the commands that run many scenarios share: who computes them, where rows go, verdicts."""
 
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -60,14 +57,11 @@ def run_study(study: "Study", out: Path, executor: Executor) -> None:
     from basis_pipeline.config.points import size
 
     with (
-        interruption() as interrupted,
         fan_out.executor(*executor) as run,
         screen.share(size(study.scenarios)) as show,
     ):
 
         def report(now: "Progress") -> None:
-            if interrupted():
-                raise KeyboardInterrupt
             show(now.done, f"{now.rate:,.0f} points/s, {now.seconds_left:,.0f} s left")
 
         try:
@@ -76,23 +70,6 @@ def run_study(study: "Study", out: Path, executor: Executor) -> None:
             screen.echo_error("Stopped. Finished batches are kept; the same command goes on.")
             raise
     screen.echo(f"{done.done:,} points in {done.seconds:.1f} s: {out}")
-
-
-@contextmanager
-def interruption() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C came: what it raises inside a destructor is printed there and forgotten."""
-    came: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        signal.default_int_handler(number, frame)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def show_verdicts(verdicts: "Sequence[Verdict]") -> bool:

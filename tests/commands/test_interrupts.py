@@ -135,3 +135,35 @@ def test_two_first_runs_side_by_side(tmp_path: Path, places: tuple[str, ...], be
     both = [begin("--mode", mode, *own) for mode in ("pure_lending", "btc_basis")]
     for code, err in [command.end() for command in both]:
         assert code == 0, err
+
+
+ENDS_DURING = """
+import os, signal, sys, time
+from basis_pipeline.commands import interrupts
+
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+        sum(range(1000))
+
+interrupts.listen()
+try:
+    Last()
+    print("went on", flush=True)
+    time.sleep(60.0)
+except KeyboardInterrupt:
+    interrupts.end()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_interrupt_during_the_end_of_an_object_is_heard_and_not_printed(name: str) -> None:
+    """Futures end in destructors, piece after piece, and Python drops what is raised in them."""
+    command = [sys.executable, "-c", ENDS_DURING.format(name=name)]
+    begun = time.monotonic()
+    done = subprocess.run(
+        command, cwd=project_root(), capture_output=True, text=True, timeout=50.0, check=False
+    )
+    assert time.monotonic() - begun < 30.0
+    assert (done.returncode, done.stdout) == (130, "went on\n"), done.stderr
+    assert done.stderr.startswith("Interrupted: ")
