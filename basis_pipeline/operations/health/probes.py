@@ -159,7 +159,8 @@ def feed(
     if not files:
         is_missed = verdict is not None and is_needed
         what = f"{config.name}: no file" if is_missed else f"{config.name}: no file yet"
-        error = DataError("DATA-001", what, where=str(data_dir / config.glob))
+        where = f"{config.glob} below the data directory {data_dir}"
+        error = DataError("DATA-001", what, where=where)
         return faulty(error, Status.UNHEALTHY if is_missed else Status.NOT_READY, stops=True)
     message = f"{len(files)} file{'s' if len(files) > 1 else ''}"
     if verdict is None:

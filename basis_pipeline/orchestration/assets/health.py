@@ -16,7 +16,7 @@ from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.settings import config_directory
-from basis_pipeline.verdict import judge
+from basis_pipeline.verdict import cause_of, judge
 
 HEALTH = dg.AssetKey(["health"])
 PHASE = 4
@@ -72,7 +72,7 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
                 "durations": table(pd.DataFrame(map(asdict, report.durations)), limit=200),
                 "report": dg.MetadataValue.json(report.to_json()),
             },
-            check_results=[_result(component) for component in report.components],
+            check_results=_results(report),
         )
 
     return health
@@ -88,7 +88,22 @@ def _report(instance: dg.DagsterInstance, options: RunOptions) -> Health:
     )
 
 
-def _result(component: Component) -> dg.AssetCheckResult:
+def _results(report: Health) -> list[dg.AssetCheckResult]:
+    """Return a verdict a component, with the cause of what affects it: one fault is one entry."""
+    causes = {
+        component.name: cause_of(component.code, component.where)
+        for component in report.components
+        if component.code
+    }
+    results = []
+    for component in report.components:
+        at_fault = (component.name, *component.affected_by)
+        cause = next((causes[name] for name in at_fault if name in causes), "")
+        results.append(_result(component, cause))
+    return results
+
+
+def _result(component: Component, cause: str) -> dg.AssetCheckResult:
     """Return ERROR where it is unhealthy, WARN where it is degraded or stopped by what is."""
     is_stopped = component.status is Status.NOT_READY and bool(component.affected_by)
     passed = component.status in PASSING and not is_stopped
@@ -103,6 +118,7 @@ def _result(component: Component) -> dg.AssetCheckResult:
             "affected_by": ", ".join(component.affected_by) or "nobody",
             **{name: value for name, value in error.items() if value},
         },
+        cause="" if passed else cause,
         phase=PHASE,
     )
     return check_result(HEALTH, verdict)
