@@ -16,7 +16,7 @@ from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.settings import config_directory
-from basis_pipeline.verdict import cause_of, judge
+from basis_pipeline.verdict import judge
 
 HEALTH = dg.AssetKey(["health"])
 PHASE = 4
@@ -72,7 +72,7 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
                 "durations": table(pd.DataFrame(map(asdict, report.durations)), limit=200),
                 "report": dg.MetadataValue.json(report.to_json()),
             },
-            check_results=_results(report),
+            check_results=[_result(component, report) for component in report.components],
         )
 
     return health
@@ -88,22 +88,7 @@ def _report(instance: dg.DagsterInstance, options: RunOptions) -> Health:
     )
 
 
-def _results(report: Health) -> list[dg.AssetCheckResult]:
-    """Return a verdict a component, with the cause of what affects it: one fault is one entry."""
-    causes = {
-        component.name: cause_of(component.code, component.where)
-        for component in report.components
-        if component.code
-    }
-    results = []
-    for component in report.components:
-        at_fault = (component.name, *component.affected_by)
-        cause = next((causes[name] for name in at_fault if name in causes), "")
-        results.append(_result(component, cause))
-    return results
-
-
-def _result(component: Component, cause: str) -> dg.AssetCheckResult:
+def _result(component: Component, report: Health) -> dg.AssetCheckResult:
     """Return ERROR where it is unhealthy, WARN where it is degraded or stopped by what is."""
     is_stopped = component.status is Status.NOT_READY and bool(component.affected_by)
     passed = component.status in PASSING and not is_stopped
@@ -115,10 +100,16 @@ def _result(component: Component, cause: str) -> dg.AssetCheckResult:
         f"{component.status}: {component.message}",
         evidence={
             "health": component.status.value,
-            "affected_by": ", ".join(component.affected_by) or "nobody",
+            "affected_by": ", ".join(component.affected_by) or "none",
             **{name: value for name, value in error.items() if value},
         },
-        cause="" if passed else cause,
+        cause="" if passed else _cause(component, report),
         phase=PHASE,
     )
     return check_result(HEALTH, verdict)
+
+
+def _cause(component: Component, report: Health) -> str:
+    """Return the fault of a component: its own, or of the first one that affects it."""
+    affecting = (report.by_name[name].cause for name in component.affected_by)
+    return component.cause or next(filter(None, affecting), "")
