@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from basis_pipeline.operations.audit_log import Event, log_directory
@@ -17,6 +17,7 @@ COLLECT_SECONDS = 15.0
 SOONEST_SECONDS = 2.0  # after an event, so that a night of events does not collect without end
 TOPIC = "events"
 LEADER, LEADER_TTL = "follower", 3.0
+FIELDS = tuple(field.name for field in fields(Event))
 LOG = logging.getLogger("uvicorn.error")
 # What changes health or gates.
 CHANGING = {
@@ -79,4 +80,5 @@ def leads(context: Context, name: str) -> bool:
 def as_json(event: Event) -> dict[str, Any]:
     """Return an event as JSON values, with the id that a stream resumes by."""
     at = event.at.isoformat(timespec="microseconds")
-    return {"id": f"{at}/{event.pid}/{event.seq}", **asdict(event), "at": at}
+    values = {name: getattr(event, name) for name in FIELDS}
+    return {"id": f"{at}/{event.pid}/{event.seq}", **values, "at": at}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from basis_pipeline.operations.audit_log.files import day_of, log_files
 from basis_pipeline.operations.audit_log.model import Event
-from basis_pipeline.operations.audit_log.reading import parse
+from basis_pipeline.operations.audit_log.reading import order, parse
 
 # An event has its time before its line is written: of two processes the later may be faster.
 HELD_BACK = timedelta(seconds=0.1)
@@ -48,8 +48,3 @@ class Follower:
             with suppress(ValueError, TypeError, KeyError):
                 events.append(parse(line))
         return events
-
-
-def order(event: Event) -> tuple[datetime, int, int]:
-    """Return the place of an event in the order of the log."""
-    return event.at, event.pid, event.seq

@@ -4,7 +4,8 @@ import gzip
 import zlib
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
-from itertools import groupby
+from heapq import nlargest
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from basis_pipeline.operations.audit_log.model import Category, Event, EventType
 from basis_pipeline.times import parse_since
 
 FORMS = "2024-06-01, 2024-06-01T08:00, 2024-06-01T08:00+02:00; 90s, 30m, 2h, 3d, 1w before now"
+# A file system may give a file an earlier time than its last event, by as much as it counts in.
+COARSE_SECONDS = 2.0
 EARLIEST, LATEST = (time.replace(tzinfo=UTC) for time in (datetime.min, datetime.max))  # noqa: DTZ901
 
 
@@ -40,7 +43,7 @@ def read_events(
     since, until: from the one up to but without the other: an ISO time, UTC unless it says
         otherwise, or a span before now such as `2h` or `3d`.
     run_id: a run, or the correlation id of a call.
-    limit: only the last so many.
+    limit: only the last so many, 1 or more; what is older is not read.
     damages: receives what cannot be read, and reading goes on; without it the first one is raised.
 
     Raises
@@ -70,14 +73,20 @@ def read_events(
     problems: list[EventError] = [] if damages is None else damages
     files = [file for file in log_files(directory) if start.date() <= day_of(file) <= end.date()]
     events: list[Event] = []
-    for _, day in groupby(reversed(files), key=day_of):
-        if limit is not None and len(events) >= limit:
+    for changed, file in sorted(((_changed(file), file) for file in files), reverse=True):
+        if limit is not None and len(events) >= limit and changed < events[-1].at.timestamp():
             break
-        found = [event for file in day for event in _read(file, problems) if wanted(event)]
-        events = sorted(found, key=lambda event: (event.at, event.pid, event.seq)) + events
+        events += islice(filter(wanted, _read_backwards(file, problems)), limit)
+        if limit is not None:
+            events = nlargest(limit, events, key=order)
     if problems and damages is None:
         raise problems[0]
-    return events if limit is None else events[max(0, len(events) - limit) :]
+    return sorted(events, key=order)
+
+
+def order(event: Event) -> tuple[datetime, int, int]:
+    """Return the place of an event in the order of the log."""
+    return event.at, event.pid, event.seq
 
 
 def parse_time(text: str | datetime) -> datetime:
@@ -102,21 +111,31 @@ def _require_known(names: Collection[str], known: Collection[str], noun: str) ->
         raise EventError("EVENT-005", what, available=", ".join(known))
 
 
-def _read(path: Path, problems: list[EventError]) -> Iterator[Event]:
+def _changed(path: Path) -> float:
+    """Return a time that no event of a file is later than."""
     try:
-        for number, line in enumerate(_content(path).splitlines(keepends=True), start=1):
-            where = f"{path}, line {number}"
-            if not line.endswith(b"\n"):
-                problems.append(EventError("EVENT-003", "the last line is cut short", where=where))
-                continue
-            try:
-                yield parse(line)
-            except (ValueError, TypeError, KeyError):
-                problems.append(EventError("EVENT-002", "a line is not an event", where=where))
+        return path.stat().st_mtime + COARSE_SECONDS
+    except FileNotFoundError:  # compressed or removed since the directory was listed
+        return float("inf")
+
+
+def _read_backwards(path: Path, problems: list[EventError]) -> Iterator[Event]:
+    try:
+        lines = _content(path).splitlines(keepends=True)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         problems.append(EventError("EVENT-004", f"not readable: {error}", where=str(path)))
+        return
     except FileNotFoundError:
         return  # removed as too old since the directory was listed
+    for number, line in zip(range(len(lines), 0, -1), reversed(lines), strict=True):
+        where = f"{path}, line {number}"
+        if not line.endswith(b"\n"):
+            problems.append(EventError("EVENT-003", "the last line is cut short", where=where))
+            continue
+        try:
+            yield parse(line)
+        except (ValueError, TypeError, KeyError):
+            problems.append(EventError("EVENT-002", "a line is not an event", where=where))
 
 
 def _content(path: Path) -> bytes:

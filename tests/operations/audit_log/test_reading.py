@@ -104,6 +104,22 @@ def test_what_cannot_be_read_is_reported_and_passed_over(directory: Path) -> Non
         seconds(directory)
 
 
+def test_the_last_events_are_read_without_those_before_them(directory: Path) -> None:
+    """A busy day has a thousand files: only the ends of the latest are looked at."""
+    early, late = log_files(directory)[0], log_files(directory)[2]
+    for file in log_files(directory):
+        os.utime(file, (NOON.timestamp() + 60, NOON.timestamp() + 60))
+    os.utime(early, (NOON.timestamp(), NOON.timestamp()))
+    early.write_bytes(b"noise\n" + early.read_bytes())
+    os.utime(early, (NOON.timestamp(), NOON.timestamp()))
+    late.write_bytes(b"noise\n" + late.read_bytes())
+    asked = {"until": NOON + timedelta(seconds=9), "types": ["timing"], "damages": []}
+    assert seconds(directory, limit=2, **asked) == [5, 6]
+    assert asked["damages"] == []
+    assert seconds(directory, **asked) == [5, 6]
+    assert len(asked["damages"]) == 2
+
+
 def test_an_unknown_filter_is_rejected_with_what_is_available(directory: Path) -> None:
     """A misspelt type would otherwise find nothing, which looks like peace."""
     with pytest.raises(EventError, match="EVENT-005") as unknown:
