@@ -3,7 +3,8 @@
 `python -m benchmarks.service kills [COUNT]` needs PostgreSQL's programs; it kills daemon, API and
 PostgreSQL once each while requests come in, and counts what became of them.
 `python -m benchmarks.service reads` measures every read at 200 calls a second from a second
-process, with 1,000 runs recorded, beside a static file of the same server.
+process, with 1,000 runs recorded and every mode run by Dagster, beside a static file of the same
+server; and the processor time that the service takes for a call.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ READS = (
     *("/static/dashboard.js", "/health", "/health/ready", "/health/services", "/health/latency"),
     *("/backtests", "/backtests/one", "/backtests/one/result", "/backtests/one/verdicts"),
     *("/backtests/one/tables/equity?limit=500", "/runs", "/runs/{run}", "/gates?phase=2"),
-    *("/events?limit=50", "/control", "/metrics"),
+    *("/accounts", "/signals", "/events?limit=50", "/control", "/metrics", "/"),
 )
 BODY = {"mode": "pure_lending", "start": "2024-06-01", "end": "2024-06-08"}
 
@@ -200,6 +201,7 @@ def reads() -> None:
     from basis_pipeline.results.database.tables import RUNS
     from basis_pipeline.settings import load_settings
 
+    basis = [sys.executable, "-m", "basis_pipeline"]
     with tempfile.TemporaryDirectory(prefix="basis-reads-") as place:
         os.environ["BASIS_RESULTS_DIR"] = place
         os.environ["BASIS_RESULTS_DB_URL"] = f"sqlite:///{place}/runs.sqlite"
@@ -210,18 +212,23 @@ def reads() -> None:
         (row,) = runs(engine)
         copies = [
             {**row._mapping, "run_id": f"{number:016x}", "number": number}  # noqa: SLF001
-            for number in range(row.number + 1, 1000)
+            for number in range(row.number + 1, 1001)
         ]
         with writing(engine) as connection:
             connection.execute(RUNS.insert(), copies)
-        serving = [sys.executable, "-m", "basis_pipeline", "serve", "--port", "8392"]
-        server = subprocess.Popen(serving)
+        subprocess.run([*basis, "run"], check=True, stdout=subprocess.DEVNULL)
+        server = psutil.Popen([*basis, "serve", "--port", "8392"])
         try:
             address = "http://127.0.0.1:8392"
             wait_for(lambda: answers(address), 60.0)
             paths = [path.format(run=served.run_id) for path in READS]
-            load = [sys.executable, "-m", "benchmarks.service", "load", address, *paths]
-            subprocess.run(load, check=True)
+            for asked in (paths[:1], paths):
+                load = [sys.executable, "-m", "benchmarks.service", "load", address, *asked]
+                before = server.cpu_times()
+                subprocess.run(load, check=True)
+                after, calls = server.cpu_times(), RATE * SECONDS
+                taken = after.user + after.system - before.user - before.system
+                print(f"processor time: {1000.0 * taken / calls:.2f} ms a call", flush=True)
         finally:
             server.terminate()
             server.wait()

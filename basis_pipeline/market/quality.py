@@ -21,6 +21,7 @@ from basis_pipeline.verdict import (
     Verdict,
     against,
     blocked,
+    cause_of,
     count_of,
     judge,
     rows_of,
@@ -119,7 +120,7 @@ def rejected_verdicts(config: DatasetConfig, error: DataError) -> tuple[Verdict,
 def _unread(check: str, severity: Severity, error: DataError) -> Verdict:
     if error.code == "DATA-001":
         return _judge(check, severity, None, "there is no file to check")
-    return blocked(check, severity, error.fault, phase=PHASE)
+    return blocked(check, severity, cause_of(error.code, error.where), phase=PHASE)
 
 
 def rejected(check: str, error: DataError) -> Verdict:
@@ -127,7 +128,7 @@ def rejected(check: str, error: DataError) -> Verdict:
     rows = rows_of(error.offending) if isinstance(error, RejectedDataError) else ()
     severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
     evidence: dict[str, Value] = {"code": error.code, "where": error.where}
-    message, cause = f"{error.code}: {error.what}", error.fault
+    message, cause = f"{error.code}: {error.what}", cause_of(error.code, error.where)
     return _judge(check, severity, False, message, evidence=evidence, rows=rows, cause=cause)
 
 

@@ -29,21 +29,17 @@ def upkeep_of_the_store(context: dg.OpExecutionContext, options: RunOptions) -> 
     """Back up and prune by the limits of `automation/limits.yaml`."""
     with coded_failures():
         limits = load_automation_limits(config_directory()).upkeep
-        kept = keep_up(options.settings, limits)
+        backup, removed = keep_up(options.settings, limits)
     context.add_output_metadata(
         {
-            "backup": dg.MetadataValue.path(kept.backup),
-            "bytes": kept.backup.stat().st_size,
-            "runs_removed": [record.run_id for record in kept.runs],
-            "signals_removed": kept.signals,
+            "backup": dg.MetadataValue.path(backup),
+            "bytes": backup.stat().st_size,
+            "runs_removed": [record.run_id for record in removed],
         }
     )
 
 
-@dg.job(
-    name=UPKEEP_JOB,
-    description="A backup of the results store, and removal of old runs and signals.",
-)
+@dg.job(name=UPKEEP_JOB, description="A backup of the results store, and removal of old runs.")
 def upkeep_job() -> None:
     """Run the one step."""
     upkeep_of_the_store()

@@ -16,6 +16,15 @@ from basis_pipeline.state import State
 
 SNAPSHOT, COLLECTED = "snapshot:", "snapshot.collected"  # the keys, and the topic of a new one
 SNAPSHOT_TTL = 300.0  # shown with its time while the next one takes long
+BUCKETS = (
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    1.0,
+    5.0,
+)  # a series a route each, rendered at every scrape
 ACCOUNTS = "accounts:"  # what is known of accounts and their signals
 
 
@@ -44,7 +53,11 @@ class Context:
             "basis_http_requests", "Calls", (*labels, "status"), registry=self.registry
         )
         self.seconds = Histogram(
-            "basis_http_request_seconds", "Seconds to answer", labels, registry=self.registry
+            "basis_http_request_seconds",
+            "Seconds to answer",
+            labels,
+            buckets=BUCKETS,
+            registry=self.registry,
         )
         self.lookups = Counter(
             "basis_state_lookups", "Values asked for", ("result",), registry=self.registry
@@ -78,8 +91,8 @@ class Context:
         return found
 
 
-def context_of(request: Request) -> Context:
-    """Return what the routes of the application share."""
+async def context_of(request: Request) -> Context:
+    """Return what the routes of the application share; without a thread of its own, so `async`."""
     context: Context = request.app.state.context
     return context
 

@@ -54,7 +54,7 @@ def connect(url: str, *, busy_seconds: float = BUSY_SECONDS, pooled: bool = Fals
     """
     pool: dict[str, Any] = {"poolclass": NullPool}
     if pooled:
-        pool = {"poolclass": QueuePool, "max_overflow": -1, "pool_pre_ping": True}
+        pool = {"poolclass": QueuePool, "max_overflow": -1}
     if file := sqlite_file(url):
         return _sqlite(file, busy_seconds, pool)
     try:
@@ -169,6 +169,7 @@ def _postgresql(url: str, busy_seconds: float, pool: dict[str, Any]) -> Engine:
         parsed.set(drivername="postgresql+psycopg2"),
         connect_args={"connect_timeout": CONNECT_SECONDS, "options": patience},
         hide_parameters=True,
+        pool_pre_ping=True,
         **pool,
     )
 

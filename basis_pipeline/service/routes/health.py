@@ -3,9 +3,9 @@
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
+from statistics import median
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import Query, Request, Response
 
 from basis_pipeline.errors import BasisError, CommandError
@@ -19,13 +19,14 @@ from basis_pipeline.times import parse_since
 routes = router("health")
 # The three words of a status; the finer ones are in the metadata.
 WORDS = {"healthy": "healthy", "unhealthy": "unhealthy"}
+VERSION = version("basis-pipeline")  # reads and parses a file
 STEADY = 0.1  # a change of the median by less is no trend
 
 
 @routes.get("/health")
 async def alive(request: Request) -> Response:
     """Say that the service is alive."""
-    return answer(request, {"status": "alive", "version": version("basis-pipeline")})
+    return answer(request, {"status": "alive", "version": VERSION})
 
 
 @routes.get("/health/ready")
@@ -137,17 +138,26 @@ def latencies(context: Context, since: float) -> list[dict[str, Any]]:
     for operation, own in steps.items():
         own.sort(key=lambda step: step["ended_at"])
         seconds = [step["seconds"] for step in own]
-        p50, p95, p99 = (round(float(p), 4) for p in np.percentile(seconds, (50, 95, 99)))
+        ordered = sorted(seconds)
+        p50, p95, p99 = (round(_quantile(ordered, share), 4) for share in (0.5, 0.95, 0.99))
         failed = sum(step["failed"] for step in own)
         entry = {"operation": operation, "count": len(own), "p50": p50, "p95": p95, "p99": p99}
         found.append(entry | {"error_rate": failed / len(own), "trend": _trend(seconds)})
     return sorted(found, key=lambda entry: -entry["p95"])
 
 
+def _quantile(ordered: list[float], share: float) -> float:
+    """Return a quantile as NumPy defines it, whose call takes ten times as long on a short list."""
+    place = share * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
 def _trend(seconds: list[float]) -> str:
     half = len(seconds) // 2
     if half < 2:
         return "unknown"
-    before, after = float(np.median(seconds[:half])), float(np.median(seconds[half:]))
+    before, after = median(seconds[:half]), median(seconds[half:])
     change = after / before - 1.0 if before else 0.0
     return "steady" if abs(change) < STEADY else "up" if change > 0 else "down"
