@@ -42,7 +42,20 @@ def run() -> int:
         return 2
     except typer.Abort:
         return interrupts.EXIT_CODE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        echo_error(_unusable_path(error))
+        return 2
     return code if isinstance(code, int) else 0
+
+
+def _unusable_path(error: OSError) -> "CommandError":
+    """Return what is wrong with a path that the system rejects, such as a name too long."""
+    from basis_pipeline.errors import CommandError
+
+    what = f"a path cannot be used: {error.strerror}"
+    return CommandError("API-001", what, where=str(error.filename), action="name another path")
 
 
 def _usage_error(error: "typer.TyperException") -> "CommandError":

@@ -109,6 +109,10 @@ BAD_INPUT = [
     (("data", "sample", "--out", "x", "--days", "3"), "API-001", "3 days"),
     (("data", "sample", "--out", "x", "--start", "today"), "API-001", "'today'"),
     (("data", "audit", "--data-dir", "/no/such/place"), "API-001", "/no/such/place"),
+    (("data", "audit", "--data-dir", "d" * 300), "API-001", "File name too long"),
+    (("request", "r" * 300), "API-001", "File name too long"),
+    (("init", "p" * 300), "API-001", "File name too long"),
+    (("data", "sample", "--out", "s" * 300), "API-001", "File name too long"),
     (("errors", "NOPE"), "API-001", "available: CONFIG"),
 ]
 

@@ -6,7 +6,8 @@ are made of, so that whoever signed can show later what was signed.
 
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -39,13 +40,17 @@ def sign_off(settings: Settings, period: str, out: Path) -> dict[str, Path]:
 
     Raises
     ------
-    CommandError: API-001 for another period, or one that no recorded run has hours in; API-003
-        without a Chromium to print with. ResultsError: a run that differs from its hashes.
+    CommandError: API-001 for another period, or one that no recorded run has hours in; API-002
+        when it cannot be written; API-003 without a Chromium to print with. ResultsError: a run
+        that differs from its hashes.
     """
     runs = runs_of(settings, _month(period))
     if not runs:
         what = f"no recorded run has hours in {period}"
         raise CommandError("API-001", what, where="--period", action="basis run")
+    # Before the pages are made, which takes a while.
+    with _writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     provenance = Provenance.now(environment=settings.environment)
     limits = load_control_limits(config_directory())
     html = signoff_html(runs, period, limits, versions(), provenance)
@@ -53,10 +58,19 @@ def sign_off(settings: Settings, period: str, out: Path) -> dict[str, Path]:
     files = {form: out / f"signoff-{period}.{form}" for form in ("html", "pdf", "json")}
     contents = {"html": html.encode(), "pdf": printed}
     contents["json"] = _manifest(settings, period, runs, contents, provenance)
-    out.mkdir(parents=True, exist_ok=True)
-    for form, content in contents.items():
-        write_atomically(files[form], content)
+    with _writing(out):
+        for form, content in contents.items():
+            write_atomically(files[form], content)
     return files
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"the sign-off cannot be written: {error.strerror}"
+        raise CommandError("API-002", what, where=str(error.filename or out)) from error
 
 
 def runs_of(settings: Settings, period: str) -> list[SignedRun]:

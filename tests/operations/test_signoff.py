@@ -85,6 +85,14 @@ def test_verify_finds_what_was_changed(settings: Settings, files: dict[str, Path
         verify_signoff(Path("nowhere.html"), settings)
 
 
+def test_a_place_that_cannot_be_written_is_named(settings: Settings, tmp_path: Path) -> None:
+    """API-002 before anything is made."""
+    (tmp_path / "file").touch()
+    with pytest.raises(CommandError, match="the sign-off cannot be written") as rejected:
+        sign_off(settings, "2024-06", tmp_path / "file" / "out")
+    assert (rejected.value.code, rejected.value.where) == ("API-002", str(tmp_path / "file/out"))
+
+
 @pytest.mark.parametrize(("period", "what"), [("June", "not a month"), ("2019-01", "no recorded")])
 def test_a_month_without_runs_is_rejected(settings: Settings, period: str, what: str) -> None:
     """Nothing is written."""
