@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +14,8 @@ from basis_pipeline.market.audit import FeedAudit
 from basis_pipeline.reports.audit_tables import audit_tables, check_table, reasons
 from basis_pipeline.reports.comparison import RESULT, RISK
 from basis_pipeline.reports.gate_tables import OPEN
-from basis_pipeline.reports.print_pdf import page_pdf
 from basis_pipeline.reports.run_view import RunView
-from basis_pipeline.reports.tear_sheet import HEADLINE, LISTS, tear_sheet_html
+from basis_pipeline.reports.tear_sheet import HEADLINE, LISTS
 from basis_pipeline.results import returns
 from basis_pipeline.results.definitions import FIGURES, amount, percent
 from basis_pipeline.results.store import write_run
@@ -23,13 +24,14 @@ from basis_pipeline.verdict import Status
 from tests import shell
 from tests.backtests.trees import MODES
 from tests.browser import NARROW, SLOW, WIDE, chromium, opened, require_accessible, require_whole
-from tests.reports.conftest import WARNED, WRITTEN, Named, account_of
+from tests.reports.conftest import WARNED, Named, account_of
 from tests.reports.made_studies import folds_of, rows_of
 from tests.reports.test_gates import ALL as GATES
 
 STUDIES = ["sweep", "stress", "walk_forward"]
 KINDS = ["usdt_market_neutral", "liquidated", "comparison", "runs", "gates", "data_audit"]
 KINDS += STUDIES
+TEXTS = ("equity", "events", "risk", "benchmark")
 
 # Tables with something to scroll sideways, and those whose button lies on a title.
 WIDER = """[...document.querySelectorAll('.scroll:not(.found)')]
@@ -39,62 +41,56 @@ OVERLAPPED = """[...document.querySelectorAll('button.save:has(+ .scroll)')]
     .filter(button => button.getBoundingClientRect().bottom >
         button.nextElementSibling.querySelector('thead').getBoundingClientRect().top + 1)
     .map(button => button.ariaLabel)"""
+PAPER = 695  # pixels between the margins of A4
+WIDTHS = """[...document.querySelectorAll('.plot .main-svg')]
+    .map(svg => svg.getBoundingClientRect().width)"""
+ENDS = """[...document.querySelectorAll('main table')]
+    .map(table => table.getBoundingClientRect().right)"""
+# Whether the charts have been drawn anew for a window of this width: their places fill it.
+DRAWN_FOR = """width => [...document.querySelectorAll('.plot')].every(place => {
+    const svg = place.querySelector('.main-svg');
+    return !svg || Math.abs(svg.getBoundingClientRect().width - place.clientWidth) < 2;
+})"""
+# Of rows that differ in their words alone, two are as accessible as hundreds.
+THIN = """() => {
+    const seen = {};
+    for (const row of document.querySelectorAll('tbody tr')) {
+        const markup = row.outerHTML.replace(/>[^<]*</g, '><').replace(/[0-9]+/g, '');
+        seen[markup] = (seen[markup] || 0) + 1;
+        if (seen[markup] > 2) row.remove();
+    }
+}"""
+
+
+@dataclass
+class Shown:
+    """Pages that tests read: each is opened once, and closed by the test that changes it."""
+
+    browser: Browser
+    directory: Path
+    pages: dict[str, tuple[ExitStack, Page]] = field(default_factory=dict)
+
+    def __call__(self, name: str) -> Page:
+        """The page, wide."""
+        if name not in self.pages:
+            stack = ExitStack()
+            page = stack.enter_context(opened(self.browser, self.directory / f"{name}.html"))
+            self.pages[name] = stack, page
+        return self.pages[name][1]
+
+    def close(self, name: str) -> None:
+        """Close a page; what it asked for or complained of fails the test."""
+        self.pages.pop(name)[0].close()
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser for the tests of one module: while it is open, no event loop can run beside it."""
-    with chromium() as found:
-        yield found
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_a_page_is_whole_and_accessible(browser: Browser, pages: Path, name: str) -> None:
-    """No request, no complaint, nothing to scroll sideways; in light and when dusk falls."""
-    with opened(browser, pages / f"{name}.html") as page:
-        require_whole(page, WIDE)
-        assert name in ("data_audit", *STUDIES) or page.evaluate(WIDER) == []
-        assert page.evaluate(OVERLAPPED) == []
-        require_accessible(page)
-        page.emulate_media(color_scheme="dark")
-        require_accessible(page)
-        page.set_viewport_size({"width": NARROW, "height": 900})
-        page.wait_for_timeout(200)
-        page.wait_for_function(
-            "[...document.querySelectorAll('.main-svg')].every("
-            f"svg => svg.getBoundingClientRect().width <= {NARROW})",
-            timeout=SLOW,
-        )
-        require_whole(page, NARROW)
-
-
-def test_a_page_opened_in_the_dark_prints_on_light_paper(browser: Browser, pages: Path) -> None:
-    """Charts as wide as the page, light colours."""
-    with opened(browser, pages / "usdt_market_neutral.html", dark=True) as page:
-        require_accessible(page)
-        page.emulate_media(media="print")
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        widths = page.locator(".plot .main-svg").evaluate_all(
-            "all => all.map(svg => svg.getBoundingClientRect().width)"
-        )
-        assert background == "rgb(255, 255, 255)"
-        assert set(widths) == {690}
-
-
-@pytest.mark.parametrize(
-    "name", ["comparison", "usdt_market_neutral", "gates", "data_audit", *STUDIES]
-)
-def test_no_table_is_clipped_on_paper(browser: Browser, pages: Path, name: str) -> None:
-    """What is wider than a page is printed smaller, as the leaderboard is."""
-    with opened(browser, pages / f"{name}.html", 695) as page:
-        page.emulate_media(media="print")
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
-        ends = page.locator("main table").evaluate_all(
-            "all => all.map(table => table.getBoundingClientRect().right)"
-        )
-        assert max(ends) <= 696
-        assert not any(button.is_visible() for button in page.locator(".save").all())
+def shown(pages: Path) -> Iterator[Shown]:
+    """For the tests of one module: while a browser is open, no event loop can run beside it."""
+    with chromium() as browser:
+        made = Shown(browser, pages)
+        yield made
+        for name in list(made.pages):
+            made.close(name)
 
 
 def test_the_page_is_under_three_megabytes(pages: Path) -> None:
@@ -103,48 +99,48 @@ def test_the_page_is_under_three_megabytes(pages: Path) -> None:
     assert max(sizes.values()) < 3e6, sizes
 
 
-def test_a_definition_shows_on_focus_and_on_hover(browser: Browser, pages: Path) -> None:
+def test_a_definition_shows_on_focus_and_on_hover(shown: Shown) -> None:
     """Every headline figure says what it is, its unit and its sampling, inside the window."""
-    with opened(browser, pages / "usdt_market_neutral.html", NARROW) as page:
-        terms = page.locator(".headline .term")
-        for place in range(terms.count()):
-            tip = terms.nth(place).locator(".tip")
-            assert not tip.is_visible()
-            terms.nth(place).focus()
-            assert tip.is_visible()
-            assert re.search(r"Unit: .*Sampling: ", tip.inner_text(), re.DOTALL)
-            box = tip.bounding_box()
-            assert box is not None
-            assert box["x"] >= 0
-            assert box["x"] + box["width"] <= NARROW
-        terms.first.hover()
-        assert terms.first.locator(".tip").is_visible()
+    page = shown("usdt_market_neutral")
+    page.set_viewport_size({"width": NARROW, "height": 900})
+    terms = page.locator(".headline .term")
+    for place in range(terms.count()):
+        tip = terms.nth(place).locator(".tip")
+        assert not tip.is_visible()
+        terms.nth(place).focus()
+        assert tip.is_visible()
+        assert re.search(r"Unit: .*Sampling: ", tip.inner_text(), re.DOTALL)
+        box = tip.bounding_box()
+        assert box is not None
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= NARROW
+    terms.first.hover()
+    assert terms.first.locator(".tip").is_visible()
+    page.set_viewport_size({"width": WIDE, "height": 900})
 
 
-def test_the_gates_page_names_what_stops_the_pipeline_first(browser: Browser, pages: Path) -> None:
+def test_the_gates_page_names_what_stops_the_pipeline_first(shown: Shown) -> None:
     """An entry a cause; whoever sees no colours reads the same, by word and sign."""
-    with opened(browser, pages / "gates.html") as page:
-        assert page.locator("#stopping + ul > li").count() == 3
-        assert page.locator(".stamp").inner_text() == "FAIL"
-        for word, sign in {"PASS": "✓", "FAIL": "✕", "BLOCKED": "⊘"}.items():
-            assert page.locator(f".verdict.{word}").first.inner_text() == f"{sign} {word}"
+    page = shown("gates")
+    assert page.locator("#stopping + ul > li").count() == 3
+    assert page.locator(".stamp").inner_text() == "FAIL"
+    for word, sign in {"PASS": "✓", "FAIL": "✕", "BLOCKED": "⊘"}.items():
+        assert page.locator(f".verdict.{word}").first.inner_text() == f"{sign} {word}"
 
 
-def test_the_audit_shows_what_its_tables_say(
-    audits: list[FeedAudit], pages: Path, browser: Browser
-) -> None:
+def test_the_audit_shows_what_its_tables_say(audits: list[FeedAudit], shown: Shown) -> None:
     """Every row of every table word for word: verdicts, repairs, spreads, revisions."""
     tables = [*audit_tables(audits).values(), check_table(audits)]
-    with opened(browser, pages / "data_audit.html") as page:
-        for table in tables:
-            found = page.locator(f"[aria-label='{table.caption}'] tbody tr").evaluate_all(
-                "all => all.map(row => [...row.cells].map(cell => cell.textContent))"
-            )
-            texts = [[" ".join(text.split()).lstrip("✕○!✓⊘ ") for text in row] for row in found]
-            expected = [[" ".join(str(cell).split()) for cell in row] for row in table.rows]
-            assert len(texts) > 0
-            assert texts == expected
-        answer = page.locator(".answer").inner_text()
+    page = shown("data_audit")
+    for table in tables:
+        found = page.locator(f"[aria-label='{table.caption}'] tbody tr").evaluate_all(
+            "all => all.map(row => [...row.cells].map(cell => cell.textContent))"
+        )
+        texts = [[" ".join(text.split()).lstrip("✕○!✓⊘ ") for text in row] for row in found]
+        expected = [[" ".join(str(cell).split()) for cell in row] for row in table.rows]
+        assert len(texts) > 0
+        assert texts == expected
+    answer = page.locator(".answer").inner_text()
     assert "Rejected: " in answer
     assert "Without a file: ethereum_gas" in answer
     assert "Revisions not accepted: 1 stored value of 1 fetched feed" in answer
@@ -154,60 +150,59 @@ def test_the_audit_shows_what_its_tables_say(
 
 
 def test_every_table_is_saved_from_the_page(
-    browser: Browser, pages: Path, sample_runs: Named, tmp_path: Path
+    shown: Shown, sample_runs: Named, tmp_path: Path
 ) -> None:
-    """As Parquet and as CSV, value for value: whole tables, or their rows at 00:00 UTC."""
+    """As Parquet, some as CSV too, value for value: whole, or their rows at 00:00 UTC."""
     frames = sample_runs["usdt_market_neutral"][0].frames
-    read: dict[tuple[str, str], pd.DataFrame] = {}
-    for form, reader in {"parquet": pd.read_parquet, "csv": pd.read_csv}.items():
-        # A page of its own each: before an eleventh file of one page a browser asks its user.
-        with opened(browser, pages / "usdt_market_neutral.html") as page:
-            for name in frames:
-                with page.expect_download() as started:
-                    page.locator(f"button[data-table={name}][data-form={form}]").click()
-                started.value.save_as(tmp_path / f"{name}.{form}")
-                read[name, form] = reader(tmp_path / f"{name}.{form}")
+    page = shown("usdt_market_neutral")
+
+    def saved(name: str, form: str) -> Path:
+        with page.expect_download() as started:
+            page.locator(f"button[data-table={name}][data-form={form}]").click()
+        started.value.save_as(tmp_path / f"{name}.{form}")
+        return tmp_path / f"{name}.{form}"
+
+    assert len(frames) + len(TEXTS) <= 10  # before an eleventh file a browser asks its user
     for name, frame in frames.items():
-        at = frame["timestamp"].dt
-        daily = frame[at.hour == 0].reset_index(drop=True)
-        expected = frame if len(read[name, "parquet"]) == len(frame) else daily
-        pd.testing.assert_frame_equal(read[name, "parquet"], expected)
-        texts = read[name, "csv"]
-        stamps = pd.to_datetime(texts["timestamp"]).astype("datetime64[ns, UTC]")
-        texts = texts.assign(timestamp=stamps)
-        pd.testing.assert_frame_equal(texts, expected, check_dtype=False, rtol=1e-15)
+        found = pd.read_parquet(saved(name, "parquet"))
+        daily = frame[frame["timestamp"].dt.hour == 0].reset_index(drop=True)
+        expected = frame if len(found) == len(frame) else daily
+        pd.testing.assert_frame_equal(found, expected)
+        if name in TEXTS:
+            texts = pd.read_csv(saved(name, "csv"))
+            stamps = pd.to_datetime(texts["timestamp"]).astype("datetime64[ns, UTC]")
+            texts = texts.assign(timestamp=stamps)
+            pd.testing.assert_frame_equal(texts, expected, check_dtype=False, rtol=1e-15)
 
 
-def test_events_are_searched(browser: Browser, pages: Path, sample_runs: Named) -> None:
+def test_events_are_searched(shown: Shown, sample_runs: Named) -> None:
     """Every word has to be in a row; what is found stands in the ledger's own columns."""
     events = sample_runs["usdt_market_neutral"][0].frames["events"]
     sought = events[(events["kind"] == "trade") & (events["venue"] == "bybit")]
-    with opened(browser, pages / "usdt_market_neutral.html") as page:
-        page.get_by_label("Search the events").fill("trade BYBIT")
-        rows = page.locator("#found-events tbody tr")
-        page.wait_for_function(
-            "document.getElementById('count-events').textContent.includes(' of ')"
-        )
-        assert rows.count() == min(len(sought), 100) > 0
-        assert page.locator("#count-events").inner_text().startswith(f"{len(sought):,} of ")
-        first = rows.first.locator("td").all_inner_texts()
-        at, reason = sought["timestamp"].iloc[0], sought["reason"].iloc[0]
-        assert (first[0], first[-1]) == (f"{at:%Y-%m-%d %H:%M}", reason)
+    page = shown("usdt_market_neutral")
+    page.get_by_label("Search the events").fill("trade BYBIT")
+    rows = page.locator("#found-events tbody tr")
+    page.wait_for_function("document.getElementById('count-events').textContent.includes(' of ')")
+    assert rows.count() == min(len(sought), 100) > 0
+    assert page.locator("#count-events").inner_text().startswith(f"{len(sought):,} of ")
+    first = rows.first.locator("td").all_inner_texts()
+    at, reason = sought["timestamp"].iloc[0], sought["reason"].iloc[0]
+    assert (first[0], first[-1]) == (f"{at:%Y-%m-%d %H:%M}", reason)
 
 
 def test_the_worst_of_the_run_and_its_drawdowns_are_those_of_the_tables(
-    browser: Browser, pages: Path, sample_runs: Named
+    shown: Shown, sample_runs: Named
 ) -> None:
     """Read back from the page: margins by venue and time, the deepest drawdown, the best day."""
     result = sample_runs["usdt_market_neutral"][0]
     run, risk = RunView(result), result.frames["risk"]
     deepest = returns.drawdowns(run.stamps, run.growth)[0]
     days = returns.distribution(returns.daily(run.stamps, run.growth))
-    with opened(browser, pages / "usdt_market_neutral.html") as page:
-        worst, falls, daily = (
-            _cells(page, label)
-            for label in ("Worst of the run, against its limits", "Drawdowns", "Daily returns")
-        )
+    page = shown("usdt_market_neutral")
+    worst, falls, daily = (
+        _cells(page, label)
+        for label in ("Worst of the run, against its limits", "Drawdowns", "Daily returns")
+    )
     for venue in ("binance", "bybit", "okx"):
         names = (f"margin_ratio{time}:{venue}" for time in ("_before", "", "_extreme"))
         least = [amount(float(risk[name].min()), 3) for name in names]
@@ -218,19 +213,19 @@ def test_the_worst_of_the_run_and_its_drawdowns_are_those_of_the_tables(
     assert daily["CVaR 95 %"][0] == percent(days["cvar"], 3)
 
 
-def test_the_points_of_a_sweep_are_its_rows(browser: Browser, pages: Path) -> None:
+def test_the_points_of_a_sweep_are_its_rows(shown: Shown) -> None:
     """Best, worst, frontier, spread and rejected points, cell by cell; keys explained on hover."""
     rows = rows_of()
     sound = rows[rows["status"] == ""].set_index("index")
-    with opened(browser, pages / "sweep.html") as page:
-        best, worst, line, spread, rejected = (
-            _cells(page, label)
-            for label in ("Best points", "Worst points", "Frontier", "Spread", "Rejected points")
-        )
-        assert page.locator(".headline, .facts").inner_text().count("0f517a643b79") == 1
-        term = page.locator("[aria-label^='Best points'] thead .term").last
-        term.focus()
-        assert "Unit: token." in term.locator(".tip").inner_text()
+    page = shown("sweep")
+    best, worst, line, spread, rejected = (
+        _cells(page, label)
+        for label in ("Best points", "Worst points", "Frontier", "Spread", "Rejected points")
+    )
+    assert page.locator(".headline, .facts").inner_text().count("0f517a643b79") == 1
+    term = page.locator("[aria-label^='Best points'] thead .term").last
+    term.focus()
+    assert "Unit: token." in term.locator(".tip").inner_text()
     by_return = sound.sort_values("total_return")
     assert list(worst) == [str(i) for i in by_return.index[:10]]
     assert list(best) == [str(i) for i in by_return.index[::-1][:10]]
@@ -253,15 +248,15 @@ def test_the_points_of_a_sweep_are_its_rows(browser: Browser, pages: Path) -> No
     assert rejected["BT-004"][3] == "7"
 
 
-def test_what_shocks_did_is_what_their_rows_say(browser: Browser, pages: Path) -> None:
+def test_what_shocks_did_is_what_their_rows_say(shown: Shown) -> None:
     """Size, hour and length; the change against calm; what does not reach; room to the limits."""
-    with opened(browser, pages / "stress.html") as page:
-        shocks, did, room = (
-            _cells(page, label) for label in ("Shocks", "What each scenario", "Distance")
-        )
-        term = page.locator("[aria-label=Shocks] tbody .term").first
-        term.focus()
-        assert "recovers in a straight line" in term.locator(".tip").inner_text()
+    page = shown("stress")
+    shocks, did, room = (
+        _cells(page, label) for label in ("Shocks", "What each scenario", "Distance")
+    )
+    term = page.locator("[aria-label=Shocks] tbody .term").first
+    term.focus()
+    assert "recovers in a straight line" in term.locator(".tip").inner_text()
     unreached = "does not reach this mode: marked by the oracle"
     at = "2024-01-11 00:00, h 240"
     assert shocks["depeg"] == [
@@ -280,11 +275,11 @@ def test_what_shocks_did_is_what_their_rows_say(browser: Browser, pages: Path) -
     ]
 
 
-def test_the_folds_of_a_walk_forward_are_its_table(browser: Browser, pages: Path) -> None:
+def test_the_folds_of_a_walk_forward_are_its_table(shown: Shown) -> None:
     """Dates, verdict, objective on both, what the test found, the choice; and the headline."""
-    with opened(browser, pages / "walk_forward.html") as page:
-        found = _cells(page, "Folds")
-        heads = page.locator(".headline dd > span:first-child").all_inner_texts()
+    page = shown("walk_forward")
+    found = _cells(page, "Folds")
+    heads = page.locator(".headline dd > span:first-child").all_inner_texts()
     assert heads == ["8.12 %", "60.0 %", "81.0 %", "66.7 %"]
     for number, fold in enumerate(folds_of().to_dict("records"), start=1):
         start, split, end = (
@@ -301,15 +296,15 @@ def test_the_folds_of_a_walk_forward_are_its_table(browser: Browser, pages: Path
 
 
 def test_every_figure_of_a_tear_sheet_is_that_of_its_tables(
-    browser: Browser, pages: Path, sample_runs: Named
+    shown: Shown, sample_runs: Named
 ) -> None:
     """Headline, lists and components, read back from the page."""
     result = sample_runs["usdt_market_neutral"][0]
     run, summary, frames = RunView(result), result.summary, result.frames
-    with opened(browser, pages / "usdt_market_neutral.html") as page:
-        headline = {name: _figure(page, name) for name in HEADLINE}
-        lists = {caption: _cells(page, caption) for caption in LISTS}
-        components = _cells(page, "Components and their sums")
+    page = shown("usdt_market_neutral")
+    headline = {name: _figure(page, name) for name in HEADLINE}
+    lists = {caption: _cells(page, caption) for caption in LISTS}
+    components = _cells(page, "Components and their sums")
     assert headline == {name: run.written(name, summary[name]) for name in HEADLINE}
     assert headline["final_equity"] == run.money(float(frames["equity"]["equity"].iloc[-1]))
     for caption, names in LISTS.items():
@@ -321,12 +316,12 @@ def test_every_figure_of_a_tear_sheet_is_that_of_its_tables(
 
 
 def test_every_figure_of_the_comparison_is_that_of_its_runs(
-    browser: Browser, pages: Path, sample_runs: Named
+    shown: Shown, sample_runs: Named
 ) -> None:
     """Result, risk and components of every mode."""
-    with opened(browser, pages / "comparison.html") as page:
-        ranked = {own[0]: own for own in _cells(page, "Leaderboard").values()}
-        risks, parts = _cells(page, "Carry, cost"), _cells(page, "Profit and loss by component, %")
+    page = shown("comparison")
+    ranked = {own[0]: own for own in _cells(page, "Leaderboard").values()}
+    risks, parts = _cells(page, "Carry, cost"), _cells(page, "Profit and loss by component, %")
     for mode in MODES:
         run = RunView(sample_runs[mode][0])
         written = {name: run.written(name, run.summary[name]) for name in (*RESULT, *RISK)}
@@ -336,10 +331,10 @@ def test_every_figure_of_the_comparison_is_that_of_its_runs(
         assert parts[mode][:-1] == [percent(float(share), 3) for share in shares]
 
 
-def test_every_figure_of_the_gates_is_that_of_its_verdict(browser: Browser, pages: Path) -> None:
+def test_every_figure_of_the_gates_is_that_of_its_verdict(shown: Shown) -> None:
     """Figure, limit, headroom and status of every open gate."""
-    with opened(browser, pages / "gates.html") as page:
-        shown = _cells(page, "Open gates")
+    page = shown("gates")
+    shown = _cells(page, "Open gates")
     open_ = {verdict.name: verdict for verdict in (*GATES, WARNED) if verdict.status in OPEN}
     assert shown.keys() == open_.keys()
     for name, verdict in open_.items():
@@ -349,16 +344,42 @@ def test_every_figure_of_the_gates_is_that_of_its_verdict(browser: Browser, page
     assert shown[WARNED.name][1:4] == ["2 %", "≥ 3.1 %", "−1.1 %"]
 
 
-def test_every_figure_of_an_account_is_that_of_its_run(
-    browser: Browser, pages: Path, sample_runs: Named
-) -> None:
+def test_every_figure_of_an_account_is_that_of_its_run(shown: Shown, sample_runs: Named) -> None:
     """Equity, the day by component, and its leg."""
     run = (account := account_of(sample_runs["usdt_market_neutral"][0])).run
-    with opened(browser, pages / "account.html") as page:
-        today, legs = _cells(page, "Today by component"), _cells(page, "Legs")
-        equity = _figure(page, "equity")
+    page = shown("account")
+    today, legs = _cells(page, "Today by component"), _cells(page, "Legs")
+    equity = _figure(page, "equity")
     assert equity == legs["1"][3] == run.money(run.result.frames["equity"]["equity"].iloc[-1])
     assert today == {name: [run.money(value)] for name, value in account.today.items()}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_page_is_whole_and_accessible(shown: Shown, name: str) -> None:
+    """Nothing to scroll sideways, nothing clipped on paper; Axe finds nothing, light or dark."""
+    page = shown(name)
+    require_whole(page, WIDE)
+    assert name in ("data_audit", *STUDIES) or page.evaluate(WIDER) == []
+    assert page.evaluate(OVERLAPPED) == []
+    page.emulate_media(color_scheme="dark")
+    for width in (NARROW, PAPER):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(DRAWN_FOR, arg=width, timeout=SLOW)
+        require_whole(page, width)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == "rgb(255, 255, 255)"
+    assert set(page.evaluate(WIDTHS)) <= {690}
+    assert max(page.evaluate(ENDS), default=0.0) <= PAPER + 1
+    assert not any(button.is_visible() for button in page.locator(".save").all())
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    page.evaluate(THIN)
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        require_accessible(page)
+    shown.close(name)
 
 
 def _figure(page: Page, name: str) -> str:
@@ -388,5 +409,4 @@ def test_the_command_prints_a_page_with_its_charts(sample_runs: Named, tmp_path:
     printed = out.read_bytes()
     assert printed.startswith(b"%PDF")
     assert 4 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 16
-    text = tear_sheet_html(result, (), WRITTEN).partition("<script")[0]
-    assert len(printed) > len(page_pdf(text)) + 50_000
+    assert len(printed) > 450_000  # the text alone is 360,000

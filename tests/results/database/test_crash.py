@@ -28,9 +28,9 @@ from basis_pipeline.settings import project_root
 from tests.results.database import killed
 from tests.results.made_run import make_run
 
-KILLS = {"sqlite": (80, 12), "postgresql": (30, 8)}  # at steps of the code, after random times
+KILLS = {"sqlite": (32, 6), "postgresql": (16, 4)}  # at steps of the code, after random times
 THOUSAND = 1000
-AT_ONCE = {"sqlite": 120, "postgresql": 60}
+AT_ONCE = {"sqlite": 60, "postgresql": 40}
 
 
 @pytest.fixture
