@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 from basis_pipeline.error_codes import REGISTRY, ErrorCode, Severity
 from basis_pipeline.masking import masked, masked_text
 
+CAUSE = "cause"  # in a context: the fault of the error upstream that this one follows from
+
 _CORRELATION: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
@@ -87,6 +89,12 @@ class BasisError(Exception):
     def severity(self) -> Severity:
         """Severity of the code, from the registry."""
         return self.entry.severity
+
+    @property
+    def fault(self) -> str:
+        """What failed, upstream or here, by its code and place; equal faults are one."""
+        own = f"{self.code} at {self.where}" if self.where else self.code
+        return str(self.context.get(CAUSE) or own)
 
     def __str__(self) -> str:
         parts = [f"{self.code}: {self.what}"]

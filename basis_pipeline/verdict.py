@@ -179,11 +179,6 @@ def judge(
     )
 
 
-def cause_of(code: str, where: str) -> str:
-    """Return how a cause is written: its code and place."""
-    return f"{code} at {where}" if where else code
-
-
 def blocked(check: str, severity: Severity, cause: str, **facts: Any) -> Verdict:
     """Return the verdict of a check that could not be evaluated because of `cause`."""
     message = f"not evaluated: {cause}"

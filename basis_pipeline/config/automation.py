@@ -76,11 +76,13 @@ class Upkeep(StrictModel):
 
     Parameters
     ----------
-    backups: the newest so many. runs_a_mode: the newest so many of every mode; older ones go.
+    backups: the newest so many. runs_a_mode, signals_an_account: the newest so many of every mode
+        and of every account; older ones go.
     """
 
     backups: Count
     runs_a_mode: Count
+    signals_an_account: Count
 
 
 class FetchLimits(StrictModel):

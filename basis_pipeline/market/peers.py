@@ -12,7 +12,7 @@ import pandas as pd
 
 from basis_pipeline.config.dataset import Agreement
 from basis_pipeline.config.universe import BARS
-from basis_pipeline.errors import DataError
+from basis_pipeline.errors import CAUSE, DataError
 from basis_pipeline.market.causes import Relation, Series, relation
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.findings import NONE, Findings, outlier_rows
@@ -103,8 +103,9 @@ def _repaired_from(
     for source in dataset.content_hashes:
         if source in wrong and source != dataset.name:
             what = f"{dataset.name} is repaired from {source}, which was rejected: "
+            error = wrong[source]
             return RejectedDataError(
-                "DATA-016", what + wrong[source].what, where=wrong[source].where
+                "DATA-016", what + error.what, where=error.where, context={CAUSE: error.fault}
             )
     return None
 

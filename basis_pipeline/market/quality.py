@@ -21,7 +21,6 @@ from basis_pipeline.verdict import (
     Verdict,
     against,
     blocked,
-    cause_of,
     count_of,
     judge,
     rows_of,
@@ -120,7 +119,7 @@ def rejected_verdicts(config: DatasetConfig, error: DataError) -> tuple[Verdict,
 def _unread(check: str, severity: Severity, error: DataError) -> Verdict:
     if error.code == "DATA-001":
         return _judge(check, severity, None, "there is no file to check")
-    return blocked(check, severity, cause_of(error.code, error.where), phase=PHASE)
+    return blocked(check, severity, error.fault, phase=PHASE)
 
 
 def rejected(check: str, error: DataError) -> Verdict:
@@ -128,7 +127,7 @@ def rejected(check: str, error: DataError) -> Verdict:
     rows = rows_of(error.offending) if isinstance(error, RejectedDataError) else ()
     severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
     evidence: dict[str, Value] = {"code": error.code, "where": error.where}
-    message, cause = f"{error.code}: {error.what}", cause_of(error.code, error.where)
+    message, cause = f"{error.code}: {error.what}", error.fault
     return _judge(check, severity, False, message, evidence=evidence, rows=rows, cause=cause)
 
 

@@ -101,6 +101,11 @@ def feed_files(data_dir: Path, config: DatasetConfig) -> list[Path]:
     return sorted(path for path in data_dir.glob(config.glob) if path.is_file())
 
 
+def expected_at(config: DatasetConfig, data_dir: Path) -> str:
+    """Say where the files of a feed belong."""
+    return f"{config.glob} below the data directory {data_dir}"
+
+
 def read_feed(data_dir: Path, config: DatasetConfig) -> RawFeed:
     """Read every file of one feed. Nothing is repaired; what cannot be believed is rejected.
 
@@ -116,7 +121,7 @@ def read_feed(data_dir: Path, config: DatasetConfig) -> RawFeed:
         raise RejectedDataError(
             "DATA-001",
             f"{config.name} has no file",
-            where=f"{config.glob} below the data directory {data_dir}",
+            where=expected_at(config, data_dir),
             available=_neighbours(data_dir, config.glob),
             action="put the files there, or leave out the modes that need them",
             context={

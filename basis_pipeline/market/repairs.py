@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from basis_pipeline.config.dataset import DatasetConfig, MeanOf, Substitution
 from basis_pipeline.config.universe import BARS
-from basis_pipeline.errors import DataError
+from basis_pipeline.errors import CAUSE, DataError
 from basis_pipeline.market.grid import Grid, locate
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
@@ -117,11 +117,13 @@ def _fill(
     """Values for a gap, by which repair, and the other feeds they came from."""
     timestamps = grid.timestamps[gap.first : gap.last + 1]
     reasons: list[str] = []
+    unusable: dict[str, str] = {}
     for repair, names, columns in _declared_sources(config, gap):
         values = _mean_of(sources, names, columns, timestamps)
         if not isinstance(values, str):
             return values, repair, names
         reasons.append(f"; {values}")
+        unusable |= _fault_of_source(sources, names)
     if (grown := _interpolate(config, raw, gap, timestamps)) is not None:
         return grown, INTERPOLATED, ()
     if (carried := _carry_last(config, raw, gap)) is not None:
@@ -134,8 +136,16 @@ def _fill(
             f"the window {window} lies outside {config.name}: its rows span {first} … {last}, "
             f"it lacks {gap}; {policy}",
             where=raw.paths,
+            context=unusable,
         )
-    raise RejectedDataError("DATA-013", f"{config.name} lacks {gap}; {policy}", where=raw.paths)
+    what = f"{config.name} lacks {gap}; {policy}"
+    raise RejectedDataError("DATA-013", what, where=raw.paths, context=unusable)
+
+
+def _fault_of_source(sources: Sources, names: tuple[str, ...]) -> dict[str, str]:
+    """Return the fault of the first source that was rejected, as the context of an error."""
+    rejected = [source for name in names if isinstance(source := sources.get(name), DataError)]
+    return {CAUSE: rejected[0].fault} if rejected else {}
 
 
 def _declared_sources(
@@ -167,7 +177,7 @@ def _mean_of(
         if source is None:
             return f"{name} is not there"
         if isinstance(source, DataError):
-            return f"{name} was rejected: {source.code} {source.what}"
+            return f"{name} was rejected ({source.code})"
         at, present = locate(source.distinct.timestamps, timestamps)
         if not present.all():
             return f"{name} itself lacks {int((~present).sum())} of these hours"

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from basis_pipeline.config.automation import Upkeep
 from basis_pipeline.operations.audit_log import EventType, emit
 from basis_pipeline.results.database.archive import Archive
 from basis_pipeline.results.database.backup import backup
 from basis_pipeline.results.database.runs import RunRecord, prunable, runs
+from basis_pipeline.results.database.signals import prune_signals
 from basis_pipeline.settings import Settings
 
 COMPONENT = "results store"
@@ -36,8 +38,16 @@ def prune(settings: Settings, records: Sequence[RunRecord]) -> None:
     Archive(settings.results_dir, settings.results_db_url).forget(run_ids)
 
 
-def keep_up(settings: Settings, limits: Upkeep) -> tuple[Path, list[RunRecord]]:
-    """Back up the store, then prune it; the backup, and the runs removed, which it still holds.
+class Upkept(NamedTuple):
+    """The backup, and what was removed, which the backup still holds; signals are a number."""
+
+    backup: Path
+    runs: list[RunRecord]
+    signals: int
+
+
+def keep_up(settings: Settings, limits: Upkeep) -> Upkept:
+    """Back up the store, then prune it.
 
     Raises
     ------
@@ -48,4 +58,8 @@ def keep_up(settings: Settings, limits: Upkeep) -> tuple[Path, list[RunRecord]]:
     removed = prunable(runs(archive.engine), keep=limits.runs_a_mode)
     if removed:
         prune(settings, removed)
-    return made, removed
+    pruned = prune_signals(archive.engine, keep=limits.signals_an_account)
+    for account, (count, oldest) in pruned.items():
+        fields = {"account": account, "signals": count, "before": oldest.isoformat()}
+        emit(settings, EventType.SIGNALS_PRUNED, COMPONENT, **fields)
+    return Upkept(made, removed, sum(count for count, _ in pruned.values()))

@@ -56,12 +56,3 @@ def evaluation_of(record: CheckRecord) -> dg.AssetCheckEvaluation | None:
     if record.event is None or is_planned(record):
         return None
     return record.event.get_dagster_event().asset_check_evaluation_data
-
-
-def described(record: CheckRecord) -> tuple[str, str]:
-    """Return the message of an evaluation and the file or place it names; empty without one."""
-    evaluation = evaluation_of(record)
-    if evaluation is None:
-        return "", ""
-    where = evaluation.metadata.get("where")
-    return (evaluation.description or "").split(" | ")[0], str(where.value) if where else ""

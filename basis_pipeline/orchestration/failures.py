@@ -6,15 +6,13 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster import DagsterEventType
 
-from basis_pipeline.errors import BasisError, error_from_code
-from basis_pipeline.verdict import cause_of
+from basis_pipeline.errors import CAUSE, BasisError, error_from_code
 
 # What another attempt may repair: a database that was busy, a disk that was slow to answer. A
 # coded failure says that it may not.
 RETRIES = dg.RetryPolicy(
     max_retries=2, delay=1.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
-CAUSE = "cause"
 FIELDS = ("code", "what", "where", "available", "action")
 TELLING = {DagsterEventType.STEP_FAILURE, DagsterEventType.RESOURCE_INIT_FAILURE}
 
@@ -24,15 +22,10 @@ def error_metadata(error: BasisError) -> dict[str, str]:
     return {name: value for name in FIELDS if (value := getattr(error, name))}
 
 
-def fault_of(error: BasisError) -> str:
-    """The cause that verdicts are grouped by: what failed upstream, else the error itself."""
-    return str(error.context.get(CAUSE) or cause_of(error.code, error.where))
-
-
 def as_failure(error: BasisError) -> dg.Failure:
     """The failure that stops a step for a coded reason; another attempt would not help."""
     return dg.Failure(
-        str(error), metadata={**error_metadata(error), CAUSE: fault_of(error)}, allow_retries=False
+        str(error), metadata={**error_metadata(error), CAUSE: error.fault}, allow_retries=False
     )
 
 

@@ -1,4 +1,4 @@
-"""Groups of assets whose checks and jobs are told apart by them."""
+"""Groups of assets: their checks and jobs are selected by them."""
 
 ACCOUNTS = "account"
 FETCH = "fetch"

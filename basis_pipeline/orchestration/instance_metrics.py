@@ -16,12 +16,13 @@ from basis_pipeline.operations.health.model import (
     Trigger,
 )
 from basis_pipeline.orchestration.check_history import (
-    described,
     evaluation_of,
     has_failed,
     latest_records,
 )
+from basis_pipeline.orchestration.checks import verdict_of
 from basis_pipeline.orchestration.partitions import PARTITION
+from basis_pipeline.verdict import Verdict
 
 
 def instance_metrics(
@@ -89,15 +90,18 @@ def _feeds(
         if not evaluated:
             continue
         times = [record.event.timestamp for record in evaluated if record.event]
-        code, message, where = "", "", ""
-        for record in filter(has_failed, evaluated[::-1]):  # the first one counts
-            evaluation = evaluation_of(record)
-            value = evaluation.metadata.get("code") if evaluation else None
-            code = str(value.value) if value else "DATA-014"
-            message, where = described(record)
-            message = message.removeprefix(f"{code}: ")
-        found[name] = FeedVerdict(datetime.fromtimestamp(max(times), UTC), code, message, where)
+        at = datetime.fromtimestamp(max(times), UTC)
+        verdicts = [verdict_of(e) for r in evaluated if has_failed(r) and (e := evaluation_of(r))]
+        # A check that was blocked says less than the failure that blocks it.
+        verdicts.sort(key=lambda verdict: not verdict.evaluated)
+        found[name] = _failure(at, verdicts[0]) if verdicts else FeedVerdict(at)
     return found
+
+
+def _failure(at: datetime, verdict: Verdict) -> FeedVerdict:
+    code, where = (str(verdict.evidence.get(name, "")) for name in ("code", "where"))
+    message = verdict.message.partition(" | ")[0].removeprefix(f"{code}: ")
+    return FeedVerdict(at, code or "DATA-014", message, where, verdict.cause)
 
 
 def _durations(instance: dg.DagsterInstance, runs: int) -> list[Durations]:

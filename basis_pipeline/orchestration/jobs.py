@@ -29,17 +29,21 @@ def upkeep_of_the_store(context: dg.OpExecutionContext, options: RunOptions) -> 
     """Back up and prune by the limits of `automation/limits.yaml`."""
     with coded_failures():
         limits = load_automation_limits(config_directory()).upkeep
-        backup, removed = keep_up(options.settings, limits)
+        kept = keep_up(options.settings, limits)
     context.add_output_metadata(
         {
-            "backup": dg.MetadataValue.path(backup),
-            "bytes": backup.stat().st_size,
-            "runs_removed": [record.run_id for record in removed],
+            "backup": dg.MetadataValue.path(kept.backup),
+            "bytes": kept.backup.stat().st_size,
+            "runs_removed": [record.run_id for record in kept.runs],
+            "signals_removed": kept.signals,
         }
     )
 
 
-@dg.job(name=UPKEEP_JOB, description="A backup of the results store, and removal of old runs.")
+@dg.job(
+    name=UPKEEP_JOB,
+    description="A backup of the results store, and removal of old runs and signals.",
+)
 def upkeep_job() -> None:
     """Run the one step."""
     upkeep_of_the_store()

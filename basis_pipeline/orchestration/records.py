@@ -15,7 +15,7 @@ from basis_pipeline.orchestration.check_history import (
     latest_records,
 )
 from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
-from basis_pipeline.orchestration.failures import TELLING, fault_of, reasons
+from basis_pipeline.orchestration.failures import TELLING, reasons
 from basis_pipeline.orchestration.groups import ACCOUNTS, FETCH
 from basis_pipeline.orchestration.partitions import Part, part_of_key
 from basis_pipeline.verdict import Status, Verdict
@@ -143,5 +143,5 @@ def _causes(instance: DagsterInstance, run_ids: set[str]) -> dict[str, str]:
 def _cause(instance: DagsterInstance, run: dg.DagsterRun) -> str:
     entries = instance.all_logs(run.run_id, of_type=TELLING)
     for step, reason in reasons(e.dagster_event for e in entries if e.dagster_event):
-        return fault_of(reason) if isinstance(reason, BasisError) else f"{reason} in {step}"
+        return reason.fault if isinstance(reason, BasisError) else f"{reason} in {step}"
     return f"run {run.run_id[:8]} died"

@@ -31,8 +31,8 @@ def all_schedules(jobs: Iterable[Any], accounts: Sequence[str]) -> list[dg.Sched
     by_name = {job.name: job for job in jobs}
     health = "Look at every component once an hour, also while work is halted."
     upkeep = (
-        "Every night a backup of the results store, and removal of the oldest runs beyond the "
-        "limits of automation/limits.yaml; also while work is halted."
+        "Every night a backup of the results store, and removal of the oldest runs and signals "
+        "beyond the limits of automation/limits.yaml; also while work is halted."
     )
     return [
         _nightly(by_name[DATA_JOB]),

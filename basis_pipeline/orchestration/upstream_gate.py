@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 import dagster as dg
 from dagster import DagsterInstance, DagsterRun, RunsFilter
 
-from basis_pipeline.errors import BacktestError
+from basis_pipeline.error_codes import REGISTRY
+from basis_pipeline.errors import CAUSE, BacktestError
 from basis_pipeline.orchestration.check_history import (
     CheckRecord,
     evaluation_of,
@@ -22,7 +23,6 @@ from basis_pipeline.orchestration.check_history import (
     latest_records,
 )
 from basis_pipeline.orchestration.checks import verdict_of
-from basis_pipeline.orchestration.failures import CAUSE
 from basis_pipeline.orchestration.processes import is_executing
 from basis_pipeline.verdict import Status, Verdict
 
@@ -70,8 +70,15 @@ def require_passing(
         "BT-001",
         f"{asset} does not run: {_listed(messages, '; ')}",
         where=_listed(places, ", "),
+        action=_action(shown[0]),
         context={CAUSE: shown[0].fault},
     )
+
+
+def _action(verdict: Verdict) -> str:
+    """Say who knows what to do; nothing where the fault has no code of its own."""
+    code = verdict.fault.partition(" at ")[0]
+    return f"fix the data first: basis errors {code} says how" if code in REGISTRY else ""
 
 
 def _listed(texts: Iterable[str], separator: str) -> str:

@@ -49,7 +49,7 @@ def banners(run: RunView, verdicts: Sequence[Verdict]) -> list[Banner]:
         found.append(Banner("warn", "Not judged", text))
     if missing := with_status(verdicts, Status.BLOCKED, Status.NOT_RUN):
         title = f"{count_of(len(missing), 'gate')} not evaluated"
-        found.append(Banner("warn", title, _messages(missing)))
+        found.append(Banner("warn", title, _reasons(missing)))
     if accepted := with_status(verdicts, Status.WAIVED):
         title = f"{count_of(len(accepted), 'gate')} waived"
         found.append(Banner("warn", title, _messages(accepted)))
@@ -82,6 +82,15 @@ def _messages(verdicts: Sequence[Verdict]) -> str:
         f"{verdict.check}: {verdict.message}" if verdict.message else verdict.check
         for verdict in verdicts
     )
+
+
+def _reasons(missing: Sequence[Verdict]) -> str:
+    """Return every reason once, with the gates that it keeps from being evaluated."""
+    groups: dict[str, list[str]] = {}
+    for verdict in missing:
+        reason = verdict.cause or verdict.message or "never evaluated"
+        groups.setdefault(reason, []).append(verdict.check)
+    return "; ".join(f"{reason}: {', '.join(checks)}" for reason, checks in groups.items())
 
 
 def _liquidated(run: RunView) -> Banner:

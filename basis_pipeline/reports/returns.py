@@ -40,8 +40,18 @@ MEANINGS = {
         "Excess kurtosis",
         f"Above zero extreme days are more frequent than normal ones. {ADJUSTED}",
     ),
+    "tail": (
+        "Tail ratio",
+        "The return of the best 5 % of the days over the loss of the worst 5 %.",
+    ),
+    "omega": ("Omega", "The sum of all daily gains over the sum of all daily losses."),
+    "stability": (
+        "Stability",
+        "How straight the growth is: R² of a line through its logarithm, at most 1.",
+    ),
     "beta": ("Beta to the coin", "Return for each percent that the coin moves on the same day."),
 }
+RATIOS = ("skew", "kurtosis", "tail", "omega", "stability", "beta")
 
 
 def returns_parts(run: RunView) -> list[Chart | Table]:
@@ -140,7 +150,7 @@ def distribution_table(run: RunView, days: pd.Series) -> Table:
     on = {name: ends[int(place(values))] - pd.Timedelta(days=1) for name, place in known.items()}
     rows: list[Cells] = []
     for name, (label, meaning) in MEANINGS.items():
-        value, plain = found[name], name in ("skew", "kurtosis", "beta")
+        value, plain = found[name], name in RATIOS
         write: Any = amount if plain else percent
         note = f"{on[name]:%Y-%m-%d}" if name in on else ""
         if name == "beta" and np.isnan(value):

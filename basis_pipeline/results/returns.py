@@ -14,6 +14,10 @@ from basis_pipeline.results import metrics
 from basis_pipeline.results.metrics import DAYS_PER_YEAR, NS_PER_DAY, Floats, Stamps
 
 TAIL = 0.05  # of the days that value at risk leaves out
+FIGURES = (
+    *("best", "worst", "positive", "var", "cvar", "var_normal", "skew", "kurtosis"),
+    *("tail", "omega", "stability"),
+)
 
 
 class Drawdown(NamedTuple):
@@ -81,19 +85,23 @@ def distribution(returns: pd.Series) -> dict[str, float]:
     if known.empty:
         names = ("best", "worst", "positive", "var", "cvar", "var_normal", "skew", "kurtosis")
         return dict.fromkeys(names, np.nan)
-    skew: float = known.agg("skew")
-    kurtosis: float = known.agg("kurt")
     ordered = np.sort(known.to_numpy())
-    return {
-        "best": float(ordered[-1]),
-        "worst": float(ordered[0]),
-        "positive": float(np.mean(ordered > 0.0)),
-        "var": float(np.percentile(ordered, 100.0 * TAIL)),
-        "cvar": float(ordered[: int((ordered.size - 1) * TAIL) + 1].mean()),
-        "var_normal": float(known.mean() + _normal_quantile() * known.std(ddof=1)),
-        "skew": float(skew),
-        "kurtosis": float(kurtosis),
-    }
+    low, high = np.percentile(ordered, (100.0 * TAIL, 100.0 * (1.0 - TAIL)))
+    gains, losses = ordered[ordered > 0.0].sum(), -ordered[ordered < 0.0].sum()
+    figures = (
+        ordered[-1],
+        ordered[0],
+        np.mean(ordered > 0.0),
+        low,
+        ordered[: int((ordered.size - 1) * TAIL) + 1].mean(),
+        known.mean() + _normal_quantile() * known.std(ddof=1),
+        known.agg("skew"),
+        known.agg("kurt"),
+        abs(high / low) if low else np.nan,
+        gains / losses if losses else np.nan,
+        _stability(known.to_numpy()),
+    )
+    return {name: float(value) for name, value in zip(FIGURES, figures, strict=True)}
 
 
 def beta(returns: pd.Series, market: pd.Series) -> float:
@@ -106,6 +114,14 @@ def beta(returns: pd.Series, market: pd.Series) -> float:
         return float("nan")
     covariance: NDArray[np.float64] = np.cov(both, rowvar=False)
     return float(covariance[0, 1] / covariance[1, 1])
+
+
+def _stability(returns: NDArray[np.float64]) -> float:
+    """Return the R² of a line through the logarithm of growth; NaN where growth does not vary."""
+    growth = np.cumsum(np.log1p(returns))
+    if growth.size < 3 or not np.ptp(growth) > 0.0:
+        return float("nan")
+    return float(np.corrcoef(np.arange(growth.size), growth)[0, 1] ** 2)
 
 
 def _normal_quantile() -> float:

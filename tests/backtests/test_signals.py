@@ -1,6 +1,7 @@
 """Signals: the trades that the engine makes, at the last hour and at the next when all stands."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,8 +48,8 @@ def assert_signals_are_trades(sliced: ModeSlice, panel: Panel) -> None:
     """At the first hours with trades, and at some without: order by order, to 1e-9."""
     events = simulate_slice(sliced, panel, CAPITAL)[1]["events"]
     traded = events[events["kind"].isin(list(SIDES)) & (events["timestamp"] > panel.hours[0])]
-    busy = [int(row) for row in np.unique(panel.hours.get_indexer(traded["timestamp"]))[:4]]
-    for row in {*busy, 5, len(panel.hours) // 2}:
+    busy = [int(row) for row in np.unique(panel.hours.get_indexer(traded["timestamp"]))]
+    for row in {*busy[:4], 5, len(panel.hours) // 2}:
         found = signal(sliced, until(panel, row + 1))
         made = simulate_slice(sliced, flat_hour(panel, row + 1), CAPITAL)[1]["events"]
         made = made[made["kind"].isin(list(SIDES)) & (made["timestamp"] >= panel.hours[row])]
@@ -80,12 +81,22 @@ def test_signals_are_the_trades_of_the_engine(sample: Tree, mode: str) -> None:
     assert_signals_are_trades(sliced, sample.run(mode, "middle", overrides).panel)
 
 
-def test_signals_of_another_coin_are_the_trades_of_the_engine() -> None:
+@pytest.mark.parametrize(
+    ("mode", "band"),
+    [
+        ("sol_basis", {"rebalance.margin_ratio": {"min": 0.9, "max": 1.1}}),
+        ("funding_arbitrage", {"rebalance.drift_band": 0.01}),
+    ],
+)
+def test_signals_of_another_coin_are_the_trades_of_the_engine(
+    mode: str, band: dict[str, Any]
+) -> None:
     """SOL on two exchanges, of which one settles its funding every hour."""
-    sliced = slice_mode(
-        configs(), "sol_basis", {"rebalance.margin_ratio": {"min": 0.9, "max": 1.1}}
-    )
-    assert_signals_are_trades(sliced, build_panel(sliced, make_datasets(), WINDOW))
+    sliced = slice_mode(configs(), mode, band)
+    panel = build_panel(sliced, make_datasets(), WINDOW)
+    kinds = set(simulate_slice(sliced, panel, CAPITAL)[1]["events"]["kind"])
+    assert {"rebalance", "trade", "transfer"} <= kinds
+    assert_signals_are_trades(sliced, panel)
 
 
 @pytest.mark.parametrize("mode", MODES)

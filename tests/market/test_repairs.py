@@ -62,6 +62,7 @@ def test_a_gap_without_a_usable_substitute_is_rejected(
     reasons = {"absent": "DATA-001", "broken": "DATA-011", "gappy": "itself lacks 1"}
     assert error.code == "DATA-013"
     assert reasons[stands_in] in error.what
+    assert error.fault.startswith(error.code if stands_in == "gappy" else reasons[stands_in])
     assert "2024-06-02 06:00 … 2024-06-02 07:00 (2 hours)" in error.what
 
 

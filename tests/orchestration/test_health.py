@@ -13,7 +13,7 @@ from dagster._daemon.types import DaemonHeartbeat
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.health.model import Status
 from basis_pipeline.orchestration.assets.health import HEALTH, check_of
-from basis_pipeline.orchestration.checks import PHASE
+from basis_pipeline.orchestration.checks import PHASE, verdict_of
 from basis_pipeline.orchestration.instance_metrics import instance_metrics
 from basis_pipeline.orchestration.jobs import HEALTH_JOB
 from basis_pipeline.orchestration.launch import PipelineOutcome
@@ -93,6 +93,9 @@ def test_a_fault_fails_its_check_warns_where_it_is_felt_and_exits_1(
     felt = [found[name] for name in failed if found[name] is not fault]
     assert {check.severity for check in felt} == {dg.AssetCheckSeverity.WARN}
     assert {check.metadata["affected_by"].value for check in felt} == {"feed/bybit_btcusdt_perp"}
+    causes = {verdict_of(found[name]).cause for name in failed}
+    assert len(causes) == 1, causes
+    assert causes.pop().startswith("DATA-001 at ")
     shutil.copyfile(project_root() / "dagster.yaml", place.results / "dagster_home/dagster.yaml")
     ended = command(tmp_path)
     assert ended.returncode == 1

@@ -172,6 +172,13 @@ def test_gates_come_worst_first_with_what_they_say() -> None:
     assert places == sorted(places)
 
 
+def test_gates_that_one_fault_stops_are_one_sentence() -> None:
+    """The reason once, then the gates, not the reason and an earlier verdict for each."""
+    gates = [blocked(name, "ERROR", "DATA-004 at a.csv") for name in ("one", "two", "three")]
+    page = Read(tear_sheet_html(make_run(), gates, WRITTEN))
+    assert "DATA-004 at a.csv: one, two, three" in page.text
+
+
 def test_a_failed_gate_states_the_fact_its_limit_and_the_margin() -> None:
     """The message of the verdict, never the rule that would have been true."""
     message = "APY −10.9 % is below the target of at least 5 %"

@@ -74,6 +74,9 @@ def test_the_distribution_agrees_with_the_libraries(days: pd.Series) -> None:
         "best": quantstats.best(days),
         "worst": quantstats.worst(days),
         "positive": quantstats.win_rate(days),
+        "tail": empyrical.tail_ratio(days),
+        "omega": empyrical.omega_ratio(days),
+        "stability": empyrical.stability_of_timeseries(days),
     }
     assert found == pytest.approx(theirs, rel=1e-9)
     assert returns.beta(days, market) == pytest.approx(empyrical.beta(days, market), rel=1e-9)

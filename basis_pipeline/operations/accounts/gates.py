@@ -6,7 +6,7 @@ from typing import Any
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.freshness import Freshness
 from basis_pipeline.operations.accounts.files import Revision
-from basis_pipeline.verdict import Severity, Verdict, cause_of, count_of, judge
+from basis_pipeline.verdict import Severity, Verdict, count_of, judge
 
 PHASE = 3
 ASSET = "account/run"
@@ -61,7 +61,7 @@ def sound(error: BasisError | None) -> Verdict:
     """Judge whether the account could be run."""
     if error is None:
         return judge(SOUND, "ERROR", True, "the account ran", phase=PHASE)
-    cause = cause_of(error.code, error.where)
+    cause = error.fault
     evidence = {"code": error.code, "where": error.where}
     what = f"{error.code}: {error.what}"
     return judge(SOUND, "ERROR", False, what, evidence=evidence, cause=cause, phase=PHASE)

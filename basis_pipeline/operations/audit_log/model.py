@@ -79,6 +79,8 @@ class EventType(StrEnum):
     ERROR = "error", Category.AUDIT, Level.ERROR
     # runs
     RUNS_PRUNED = "runs_pruned", Category.AUDIT
+    # account, signals (how many), before (the oldest hour that is left)
+    SIGNALS_PRUNED = "signals_pruned", Category.AUDIT
     # backup
     RESULTS_BACKED_UP = "results_backed_up", Category.AUDIT
     # backup, runs

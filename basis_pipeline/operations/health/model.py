@@ -28,6 +28,7 @@ class Finding:
     ----------
     message: one sentence.
     code, where, action: of the error behind it; empty without one.
+    cause: the fault that it is or follows from; equal causes are one fault.
     stops: what depends on it cannot work.
     latency_ms: how long the look took; 0 where nobody looked.
     """
@@ -37,6 +38,7 @@ class Finding:
     code: str = ""
     where: str = ""
     action: str = ""
+    cause: str = ""
     stops: bool = False
     latency_ms: float = 0.0
 
@@ -46,7 +48,7 @@ def faulty(
 ) -> Finding:
     """Return the finding that an error makes; it stops others when it is unhealthy, or as given."""
     stops = status is Status.UNHEALTHY if stops is None else stops
-    return Finding(status, error.what, error.code, error.where, error.action, stops)
+    return Finding(status, error.what, error.code, error.where, error.action, error.fault, stops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +90,14 @@ class FeedVerdict:
     Parameters
     ----------
     at: UTC, of the latest check.
-    code, message, where: of the first ERROR check that failed; empty when none did.
+    code, message, where, cause: of the first ERROR check that failed; empty when none did.
     """
 
     at: datetime
     code: str = ""
     message: str = ""
     where: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import stat
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from basis_pipeline.errors import (
     ResultsError,
     error_from_code,
 )
+from basis_pipeline.market.raw import expected_at
 from basis_pipeline.operations.audit_log import log_directory
 from basis_pipeline.operations.control import State, read_state
 from basis_pipeline.operations.control.state import UNREACHABLE
@@ -159,7 +161,7 @@ def feed(
     if not files:
         is_missed = verdict is not None and is_needed
         what = f"{config.name}: no file" if is_missed else f"{config.name}: no file yet"
-        error = DataError("DATA-001", what, where=str(data_dir / config.glob))
+        error = DataError("DATA-001", what, where=expected_at(config, data_dir))
         return faulty(error, Status.UNHEALTHY if is_missed else Status.NOT_READY, stops=True)
     message = f"{len(files)} file{'s' if len(files) > 1 else ''}"
     if verdict is None:
@@ -168,7 +170,8 @@ def feed(
     if datetime.fromtimestamp(changed, UTC) > verdict.at:
         return Finding(Status.NOT_READY, f"{message}, changed since they were read: basis run")
     if verdict.code not in ("", OUTSIDE_WINDOW):
-        return faulty(error_from_code(verdict.code, verdict.message, where=verdict.where))
+        found = faulty(error_from_code(verdict.code, verdict.message, where=verdict.where))
+        return replace(found, cause=verdict.cause or found.cause)
     return Finding(Status.HEALTHY, f"{message}, every check passes")
 
 

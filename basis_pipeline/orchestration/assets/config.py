@@ -11,7 +11,7 @@ from basis_pipeline.errors import ConfigError
 from basis_pipeline.operations import environment
 from basis_pipeline.operations.environment import environment_checks, files_check
 from basis_pipeline.orchestration.checks import check_result, check_results, check_spec
-from basis_pipeline.orchestration.failures import as_failure, coded_failures, fault_of
+from basis_pipeline.orchestration.failures import as_failure, coded_failures
 from basis_pipeline.orchestration.metadata import version_of
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.resources import RunOptions
@@ -105,7 +105,7 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
         try:
             mode_slice = options.slice(mode_of(context))
         except ConfigError as error:
-            yield _rules(False, f"{error.code}: {error.what}", fault_of(error))
+            yield _rules(False, f"{error.code}: {error.what}", error.fault)
             raise as_failure(error) from error
         yield dg.MaterializeResult(
             value=mode_slice,

@@ -72,7 +72,7 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
                 "durations": table(pd.DataFrame(map(asdict, report.durations)), limit=200),
                 "report": dg.MetadataValue.json(report.to_json()),
             },
-            check_results=[_result(component) for component in report.components],
+            check_results=[_result(component, report) for component in report.components],
         )
 
     return health
@@ -88,7 +88,7 @@ def _report(instance: dg.DagsterInstance, options: RunOptions) -> Health:
     )
 
 
-def _result(component: Component) -> dg.AssetCheckResult:
+def _result(component: Component, report: Health) -> dg.AssetCheckResult:
     """Return ERROR where it is unhealthy, WARN where it is degraded or stopped by what is."""
     is_stopped = component.status is Status.NOT_READY and bool(component.affected_by)
     passed = component.status in PASSING and not is_stopped
@@ -100,9 +100,16 @@ def _result(component: Component) -> dg.AssetCheckResult:
         f"{component.status}: {component.message}",
         evidence={
             "health": component.status.value,
-            "affected_by": ", ".join(component.affected_by) or "nobody",
+            "affected_by": ", ".join(component.affected_by) or "none",
             **{name: value for name, value in error.items() if value},
         },
+        cause="" if passed else _cause(component, report),
         phase=PHASE,
     )
     return check_result(HEALTH, verdict)
+
+
+def _cause(component: Component, report: Health) -> str:
+    """Return the fault of a component: its own, or of the first one that affects it."""
+    affecting = (report.by_name[name].cause for name in component.affected_by)
+    return component.cause or next(filter(None, affecting), "")

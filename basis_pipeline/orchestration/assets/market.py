@@ -15,7 +15,7 @@ from basis_pipeline.market.risk_parameters import SAFE
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_result, check_spec
-from basis_pipeline.orchestration.failures import as_failure, fault_of
+from basis_pipeline.orchestration.failures import as_failure
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.metadata import plain_schema, table, version_of
 from basis_pipeline.orchestration.partitions import mode_of
@@ -75,9 +75,7 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
             datasets = {n: warehouse.load(dataset_key(n)) for n in mode_slice.datasets}
             built = build_panel(mode_slice, datasets, options.window)
         except BasisError as error:
-            yield _inputs(
-                False, f"{error.code}: {error.what}", {"where": error.where}, fault_of(error)
-            )
+            yield _inputs(False, f"{error.code}: {error.what}", {"where": error.where}, error.fault)
             raise as_failure(error) from error
         yield dg.MaterializeResult(
             value=built,

@@ -115,7 +115,7 @@ def alerts_of_run(instance: DagsterInstance, run: DagsterRun, cursor: Cursor) ->
 def _is_at_fault(gate: dg.AssetCheckEvaluation) -> bool:
     """Say whether a component is at fault itself, not only affected by another one."""
     affected_by = gate.metadata.get("affected_by")
-    return not gate.passed and (affected_by is None or affected_by.value == "nobody")
+    return not gate.passed and (affected_by is None or affected_by.value == "none")
 
 
 def _of_component(gate: dg.AssetCheckEvaluation, run: DagsterRun) -> Alert:
