@@ -4,6 +4,7 @@ import argparse
 
 from benchmarks import (
     accounts,
+    daemon,
     engine,
     formats,
     gates,
@@ -13,6 +14,7 @@ from benchmarks import (
     sensors,
     store,
     sweep,
+    week,
 )
 from benchmarks.measuring import describe_machine
 
@@ -27,7 +29,7 @@ BENCHMARKS = {
     "store": store.main,
     "accounts": accounts.main,
 }
-LONG = {"million": million.main}  # only when named
+LONG = {"million": million.main, "week": week.main, "daemon": daemon.main}  # only when named
 
 
 def main() -> None:

@@ -1,5 +1,9 @@
-"""An hourly tick of twenty accounts on a year of hourly data, and the memory and disk of many."""
+"""An hourly tick of twenty accounts on a year of hourly data, and the memory and disk of many.
 
+`python -m benchmarks.accounts --accounts 20 --ticks 500` measures the memory of more of them.
+"""
+
+import argparse
 import gc
 import os
 import tempfile
@@ -19,7 +23,8 @@ ACCOUNTS, TARGET_SECONDS = 20, 5.0
 SINCE, DAYS = datetime(2024, 1, 3, tzinfo=UTC), 400
 # What carries an hour in the middle of a day: the index of a lending protocol is daily.
 MODES = ("btc_basis", "eth_basis", "eth_staking_only", "usdt_market_neutral_no_leverage")
-TICKS, SHORT_DAYS, FLAT = (50, 250, 500), 60, 1.05
+# Memory: of how many accounts, over how many ticks, and how much more it may be at the end.
+HELD, TICKS, FIRST, FLAT = 1, 500, 50, 1.05
 
 
 def accounts(count: int) -> list[AccountConfig]:
@@ -73,21 +78,23 @@ def measure_time() -> None:
     print(f"target {TARGET_SECONDS} s: {met}")
 
 
-def measure_memory() -> None:
-    """Print the memory of the process and the disk space of the account after some ticks."""
+def measure_memory(count: int, ticks: int) -> None:
+    """Print the memory of the process and the disk space of so many accounts after some ticks."""
+    shown = sorted({FIRST, *range(100, ticks, 100), ticks})
     with tempfile.TemporaryDirectory() as name:
         settings = load_settings(data_dir=f"{name}/data", results_dir=f"{name}/results")
-        write_sample(settings.data_dir, days=SHORT_DAYS)
-        (one, *_), start, found = accounts(1), SINCE + timedelta(days=2), []
-        for number in range(1, max(TICKS) + 1):
-            tick(settings, [one], start + timedelta(hours=number))
-            if number in TICKS:
+        write_sample(settings.data_dir, days=ticks // 24 + 40)
+        wanted, start, found = accounts(count), SINCE + timedelta(days=2), []
+        for number in range(1, ticks + 1):
+            tick(settings, wanted, start + timedelta(hours=number))
+            if number in shown:
                 files = [file for file in settings.results_dir.rglob("*") if file.is_file()]
                 size = sum(file.stat().st_size for file in files) / 1e6
                 found.append(resident_mb())
                 print(
-                    f"after {number} ticks   {found[-1]:.0f} MB of memory, {size:.1f} MB on disk "
-                    f"in {len(files)} files"
+                    f"after {number} ticks of {count}   {found[-1]:.1f} MB of memory, "
+                    f"{size:.1f} MB on disk in {len(files)} files",
+                    flush=True,
                 )
     print(f"memory: {'flat' if found[-1] <= FLAT * found[0] else 'GROWS'}")
 
@@ -96,4 +103,12 @@ def main() -> None:
     """Print processor seconds of a tick, and memory and disk space over many."""
     os.environ["OMP_NUM_THREADS"] = "1"
     measure_time()
-    measure_memory()
+    measure_memory(HELD, TICKS)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accounts")
+    parser.add_argument("--accounts", type=int, default=HELD, help="whose memory is measured")
+    parser.add_argument("--ticks", type=int, default=TICKS, help="over how many hours")
+    asked = parser.parse_args()
+    measure_memory(asked.accounts, max(asked.ticks, FIRST))
