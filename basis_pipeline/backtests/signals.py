@@ -156,9 +156,11 @@ def signal_of(
     hours = ahead.hours
     events = events_table(hours, simulation, mode_slice, ahead)
     table = positions_table(hours, simulation, mode_slice, ahead)
-    a_day_ago = panel.hours[-1] - pd.Timedelta(days=1)
+    # What is a day old is due: a mode that moves once a day first comes to the hour a day after
+    # its entry.
+    before_a_day_ago = panel.hours[-1] - pd.Timedelta(hours=25)
     entry = hours[0] - pd.Timedelta(hours=1)
-    since = max(a_day_ago, entry if since is None else since)
+    since = max(before_a_day_ago, entry if since is None else since)
     due = events[events["timestamp"] > since]
     orders = tuple(_orders(due))
     # Interest and funding until the first order belong to what is held.

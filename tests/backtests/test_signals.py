@@ -119,6 +119,17 @@ def test_the_orders_lead_to_the_targets(sample: Tree, mode: str) -> None:
         assert worse * {"buy": 1.0, "sell": -1.0}.get(order.side, 0.0) >= 0.0
 
 
+def test_an_entry_is_due_for_a_day(sample: Tree) -> None:
+    """A mode that lends comes to its first midnight a day after it began: it is to be entered."""
+    sliced = slice_mode(sample.configs, "pure_lending")
+    panel = sample.run("pure_lending", "middle").panel
+    found = [
+        signal_of(sliced, until(panel, hours), CAPITAL, None, account="a", leg=1).action
+        for hours in (2, 25, 26)
+    ]
+    assert found == ["enter", "enter", "hold"]
+
+
 def test_an_hour_that_stands_still_changes_nothing(sample: Tree) -> None:
     """Equity, and every position, are those of the hour before."""
     sliced = slice_mode(sample.configs, "usdt_market_neutral")
