@@ -14,9 +14,10 @@ from basis_pipeline.market.timestamps import format_time
 from basis_pipeline.reports.banners import banners, stamp_of
 from basis_pipeline.reports.chart import HOURLY, Chart, Row, line, over_time
 from basis_pipeline.reports.page import Page, Provenance, Section, write_page
-from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.run_view import REASONS, RunView
+from basis_pipeline.reports.sampling import Span
 from basis_pipeline.reports.table import Cells, Table, Term
-from basis_pipeline.results.definitions import DASH, percent
+from basis_pipeline.results.definitions import DASH, amount, digits_of, percent
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENT_MEANING, COMPONENTS
 from basis_pipeline.verdict import Verdict, count_of
@@ -50,12 +51,30 @@ class AccountView:
         return RunView(self.legs[-1][1])
 
     @property
+    def midnight(self) -> pd.Timestamp:
+        """When the last hour's day began, UTC: the hour that ends at midnight is of the day before.
+
+        A mode that moves once a day would have earned nothing on a day that has just begun.
+        """
+        last: pd.Timestamp = self.run.result.frames["attribution"]["timestamp"].iloc[-1]
+        return (last - pd.Timedelta(hours=1)).floor("D")
+
+    @property
     def today(self) -> dict[str, float]:
-        """Profit and loss by component since 00:00 UTC of the last hour's day, in its currency."""
+        """Profit and loss by component since that midnight, with an entry on it."""
         frame = self.run.result.frames["attribution"]
-        midnight = frame["timestamp"].iloc[-1].floor("D")
-        rows = frame[frame["timestamp"] > midnight]
-        return {name: float(rows[name].sum()) for name in COMPONENTS}
+        is_since = frame["timestamp"] > self.midnight
+        is_since.iloc[0] |= frame["timestamp"].iloc[0] == self.midnight
+        return {name: float(frame.loc[is_since, name].sum()) for name in COMPONENTS}
+
+    @property
+    def digits(self) -> int:
+        """Decimals of amounts, the same in every leg."""
+        return digits_of(self.legs[0][1].identity.capital)
+
+    def money(self, value: float) -> str:
+        """An amount as the page writes it."""
+        return amount(value, self.digits)
 
 
 def write_account_page(page: Path, account: AccountView, provenance: Provenance) -> Path:
@@ -81,13 +100,18 @@ def account_html(account: AccountView, provenance: Provenance) -> str:
         ],
         banners=banners(run, account.gates),
         headline=[
-            _figure("action", "To do", "What the account does.", str(signal.get("action", DASH))),
-            _figure("equity", "Equity", "At the last hour.", run.money(last_equity(run)), run),
+            _figure(
+                "action",
+                "To do",
+                "What the account does.",
+                str(signal.get("action", DASH)).capitalize(),
+            ),
+            _figure("equity", "Equity", "At the last hour.", account.money(last_equity(run)), run),
             _figure(
                 "today",
                 "Today",
-                "Profit and loss since 00:00 UTC.",
-                run.money(sum(account.today.values())),
+                f"Profit and loss since {account.midnight:{_MINUTES}} UTC.",
+                account.money(sum(account.today.values())),
                 run,
             ),
             _figure(
@@ -128,20 +152,21 @@ def _to_do(signal: Mapping[str, Any]) -> str:
         return "Emergency control stops work: nothing is traded."
     if not signal["orders"]:
         return f"No order is due since {_hour(signal['since'])} UTC."
-    why = f", because of {signal['trigger']}" if signal["trigger"] else ""
+    cause = "" if signal["trigger"] == "entry" else _trigger(signal["trigger"])
+    why = f", because of {cause}" if cause else ""
     orders = count_of(len(signal["orders"]), "order")
     return f"{signal['action'].capitalize()}{why}: {orders} since {_hour(signal['since'])} UTC."
 
 
 def _orders(signal: Mapping[str, Any]) -> Table:
-    titles = ("at", "venue", "instrument", "side", ">quantity", ">limit price", ">notional")
+    titles = ("hour, UTC", "venue", "instrument", "side", ">quantity", ">limit price", ">notional")
     rows: list[Cells] = [
         (
             _hour(order["at"]),
             *(str(order[name]) for name in ("venue", "instrument", "side")),
             _quantity(order["quantity"]),
             *(f"{order[name]:,.2f}" for name in ("limit_price", "notional", "cost", "gas")),
-            str(order["reason"]),
+            _trigger(order["reason"]),
         )
         for order in signal.get("orders", ())
     ]
@@ -156,11 +181,15 @@ def _positions(signal: Mapping[str, Any]) -> Table:
     return Table(("position", ">current", ">target"), rows, "Positions against targets")
 
 
+def _trigger(name: str) -> str:
+    return REASONS.get(name, name.replace("_", " "))
+
+
 def _distances(signal: Mapping[str, Any]) -> Table:
     rows: list[Cells] = [
         (
-            " ".join(filter(None, (one["name"], one["venue"]))),
-            *(_quantity(one[name], 6) for name in ("value", "low", "high", "room")),
+            ", ".join(filter(None, (_trigger(one["name"]), one["venue"]))),
+            *(_quantity(one[name], 4) for name in ("value", "low", "high", "room")),
             percent(one["price_move"]),
         )
         for one in signal.get("distances", ())
@@ -171,15 +200,17 @@ def _distances(signal: Mapping[str, Any]) -> Table:
 
 def _equity(account: AccountView) -> Chart:
     run, traces = account.run, []
-    money: dict[str, Any] = {"form": f",.{run.digits}f", "unit": f" {run.currency}"}
+    shades: list[Span] = []
+    money: dict[str, Any] = {"form": f",.{account.digits}f", "unit": f" {run.currency}"}
     views = [(number, RunView(result)) for number, result in account.legs]
     for number, leg in views:
         colour = "accent" if number == account.legs[-1][0] else "benchmark-0"
         equity = leg.column("equity", "equity")
         traces.append(line(f"leg {number}", leg.stamps, equity, colour, width=2.0, **money))
+        shades += leg.shades
     stamps = np.array([views[0][1].stamps[0], views[-1][1].stamps[-1]])
     meaning = f"Equity after the trades of each hour, in {run.currency}, leg by leg. {HOURLY}"
-    drawn = over_time(traces, [Row(f"Equity, {run.currency}")], stamps)
+    drawn = over_time(traces, [Row(f"Equity, {run.currency}")], stamps, shades, run.liquidated_at)
     return Chart("equity", "Equity since inception", meaning, drawn, height=340, wide=True)
 
 
@@ -188,21 +219,21 @@ def _legs(account: AccountView) -> Table:
     for number, result in account.legs:
         leg, identity = RunView(result), result.identity
         span = f"{identity.start:{_MINUTES}}", f"{identity.end:{_MINUTES}}"
-        money = leg.money(identity.capital), leg.money(last_equity(leg))
+        money = account.money(identity.capital), account.money(last_equity(leg))
         rows.append((str(number), *span, *money, result.run_id))
-    titles = ("leg", "from", "to", ">capital", ">equity", "run")
-    return Table(titles, rows, "Legs: a changed configuration begins a new one")
+    titles = ("leg", "from, UTC", "to, UTC", ">capital", ">equity", "run")
+    return Table(titles, rows, "Legs, one a configuration")
 
 
 def _today(account: AccountView) -> Table:
     today = account.today
     rows: list[Cells] = [
-        (Term(name, COMPONENT_MEANING[name]), account.run.money(value))
-        for name, value in today.items()
+        (Term(name, COMPONENT_MEANING[name]), account.money(value)) for name, value in today.items()
     ]
-    total = ("profit and loss", account.run.money(sum(today.values())))
+    total = ("profit and loss", account.money(sum(today.values())))
     titles = ("component", f">{account.run.currency}")
-    return Table(titles, rows, "Today by component", foot=total, wide=False)
+    caption = f"Today by component, since {account.midnight:{_MINUTES}} UTC"
+    return Table(titles, rows, caption, foot=total, wide=False)
 
 
 def _feeds(account: AccountView) -> Table:
@@ -216,7 +247,7 @@ def _feeds(account: AccountView) -> Table:
         )
         for one in account.ages
     ]
-    titles = ("feed", "reaches", ">age, hours", ">limit, hours", "state")
+    titles = ("feed", "reaches, UTC", ">age, hours", ">limit, hours", "state")
     return Table(titles, rows, "Freshness of every feed")
 
 
@@ -232,15 +263,22 @@ def _revisions(account: AccountView) -> Table:
         )
         for one in reversed(account.revisions)
     ]
-    titles = ("hour", "feed", "value", ">before", ">after", "~accepted by")
+    titles = ("hour, UTC", "feed", "value", ">before", ">after", "~accepted by")
     return Table(titles, rows, "Changes of the past")
 
 
 def _quantity(value: float | None, digits: int = 8) -> str:
-    """A number of so many digits; what rounding has left of nothing is 0."""
+    """A number of so many digits, never as a power of ten; what rounding has left of nothing is 0.
+
+    What is smaller than a billionth is nothing.
+    """
     if value is None:
         return DASH
-    return f"{round(value, 9) + 0.0:,.{digits}g}".replace("-", "−")
+    rounded = round(value, 9) + 0.0
+    if 0.0 < abs(rounded) < 1e-4:
+        return f"{float(f'{rounded:.{digits}g}'):.9f}".rstrip("0").replace("-", "−")
+    form = ",.0f" if abs(rounded) >= 10.0**digits else f",.{digits}g"
+    return f"{rounded:{form}}".replace("-", "−")
 
 
 def _hour(text: str) -> str:

@@ -54,8 +54,9 @@ def _not_annualised(timestamps: Stamps) -> str | None:
     """Why annualised figures are missing; None where they are not."""
     if metrics.is_annualised(timestamps):
         return None
-    days = (timestamps[-1] - timestamps[0]) / metrics.NS_PER_DAY
-    return f"a window of {days:.4g} days; figures of a year need {ANNUALISED_FROM_DAYS}"
+    # Never rounded up to what it lacks.
+    days = math.floor(10.0 * (timestamps[-1] - timestamps[0]) / metrics.NS_PER_DAY) / 10.0
+    return f"a window of {days:g} days; figures of a year need {ANNUALISED_FROM_DAYS}"
 
 
 def growth_of(frames: Mapping[str, pd.DataFrame], capital: float) -> Floats:

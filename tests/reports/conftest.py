@@ -23,6 +23,7 @@ from basis_pipeline.reports.tear_sheet import tear_sheet_html
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.verdict import Verdict, judge
 from tests.backtests.trees import CONFIGS, MODES, Overrides, Tree, windows
+from tests.reports.made_account import made_account
 from tests.reports.made_studies import (
     folds_of,
     growth,
@@ -49,12 +50,6 @@ FAILED = (*PASSED, judge("drawdown_limit", "ERROR", False, "<the> drawdown & mor
 HELD = {"allocation.spot": 0.9, "rebalance.enabled": False}
 SPECIAL = ("liquidated", "failed", "repaired", "not_judged")
 Named = dict[str, tuple[RunResult, tuple[Verdict, ...]]]
-
-
-def account_of(result: RunResult) -> AccountView:
-    """A young account on a run: one leg, no signal yet."""
-    end, legs = result.identity.end, [(1, result)]
-    return AccountView("example", "An account.", end, legs, PASSED, None, (), ())
 
 
 def made(tree: Tree, mode: str, window: Window, overrides: Overrides | None = None) -> RunResult:
@@ -103,8 +98,17 @@ def audits(tmp_path_factory: pytest.TempPathFactory) -> list[FeedAudit]:
 
 
 @pytest.fixture(scope="session")
+def example(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> AccountView:
+    """An account with something in every section of its page."""
+    return made_account(sample, tmp_path_factory.mktemp("account"))
+
+
+@pytest.fixture(scope="session")
 def pages(
-    sample_runs: Named, audits: list[FeedAudit], tmp_path_factory: pytest.TempPathFactory
+    sample_runs: Named,
+    audits: list[FeedAudit],
+    example: AccountView,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A directory with a page of every kind."""
     modes = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]
@@ -114,7 +118,7 @@ def pages(
         "comparison": comparison_html(modes, WRITTEN),
         "runs": comparison_html(runs, WRITTEN, reference=True),
         "gates": gates_html([*GATES, WARNED], WRITTEN),
-        "account": account_html(account_of(sample_runs["usdt_market_neutral"][0]), WRITTEN),
+        "account": account_html(example, WRITTEN),
         "data_audit": data_audit_html(audits, "made data, 60 days", WRITTEN),
     }
     written["sweep"] = sweep_page(rows_of(), WRITTEN)

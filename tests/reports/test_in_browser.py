@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from basis_pipeline.market.audit import FeedAudit
+from basis_pipeline.reports.account import AccountView
 from basis_pipeline.reports.audit_tables import audit_tables, check_table, reasons
 from basis_pipeline.reports.comparison import RESULT, RISK
 from basis_pipeline.reports.gate_tables import OPEN
@@ -24,13 +25,13 @@ from basis_pipeline.verdict import Status
 from tests import shell
 from tests.backtests.trees import MODES
 from tests.browser import NARROW, SLOW, WIDE, chromium, opened, require_accessible, require_whole
-from tests.reports.conftest import WARNED, Named, account_of
+from tests.reports.conftest import WARNED, Named
 from tests.reports.made_studies import folds_of, rows_of
 from tests.reports.test_gates import ALL as GATES
 
 STUDIES = ["sweep", "stress", "walk_forward"]
 KINDS = ["usdt_market_neutral", "liquidated", "comparison", "runs", "gates", "data_audit"]
-KINDS += STUDIES
+KINDS += ["account", *STUDIES]
 TEXTS = ("equity", "events", "risk", "benchmark")
 
 # Tables with something to scroll sideways, and those whose button lies on a title.
@@ -344,14 +345,13 @@ def test_every_figure_of_the_gates_is_that_of_its_verdict(shown: Shown) -> None:
     assert shown[WARNED.name][1:4] == ["2 %", "≥ 3.1 %", "−1.1 %"]
 
 
-def test_every_figure_of_an_account_is_that_of_its_run(shown: Shown, sample_runs: Named) -> None:
-    """Equity, the day by component, and its leg."""
-    run = (account := account_of(sample_runs["usdt_market_neutral"][0])).run
+def test_every_figure_of_an_account_is_that_of_its_run(shown: Shown, example: AccountView) -> None:
+    """Equity, the day by component, and its legs."""
     page = shown("account")
     today, legs = _cells(page, "Today by component"), _cells(page, "Legs")
-    equity = _figure(page, "equity")
-    assert equity == legs["1"][3] == run.money(run.result.frames["equity"]["equity"].iloc[-1])
-    assert today == {name: [run.money(value)] for name, value in account.today.items()}
+    last = example.run.result.frames["equity"]["equity"].iloc[-1]
+    assert _figure(page, "equity") == legs["2"][3] == example.money(last)
+    assert today == {name: [example.money(value)] for name, value in example.today.items()}
 
 
 @pytest.mark.parametrize("name", KINDS)
