@@ -109,7 +109,8 @@ def start(settings: Settings, ports: Ports, *, redis: bool = False) -> list[Runn
 
     Raises
     ------
-    PlatformError: PLATFORM-005 when a process does not start, with the end of its log.
+    PlatformError: PLATFORM-005 when a process does not start, with the end of its log;
+        PLATFORM-001 when the Dagster instance cannot be used.
     """
     environ = {**os.environ, "DAGSTER_HOME": str(dagster_home(settings))}
     environ["BASIS_RESULTS_DIR"] = str(settings.results_dir)
@@ -118,6 +119,7 @@ def start(settings: Settings, ports: Ports, *, redis: bool = False) -> list[Runn
     with _register(settings) as (known, before):
         ports = before if known else ports
         begun: list[str] = []
+        _make_instance(settings)
         try:
             for program in programs(settings, ports, redis=redis):
                 if program.name not in known:
@@ -213,6 +215,14 @@ def _write(
         write_atomically(file, json.dumps(document).encode())
     else:
         file.unlink(missing_ok=True)
+
+
+def _make_instance(settings: Settings) -> None:
+    """Make Dagster's databases: processes that make them at once write their revision twice."""
+    from basis_pipeline.orchestration.instance import opened_instance
+
+    with opened_instance(dagster_home(settings)):
+        pass
 
 
 def _spawn(settings: Settings, program: Program, environ: Mapping[str, str]) -> psutil.Process:

@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from basis_pipeline.service import processes
+from basis_pipeline.settings import load_settings
 from tests import shell
 from tests.service.conftest import environment
 
@@ -95,6 +97,27 @@ def test_an_id_that_another_program_has_now_is_left_alone(
     (place / "processes.json").write_text(json.dumps(document))
     assert "Nothing runs" in platform(env, "stop")
     assert not (place / "processes.json").exists()
+
+
+def test_dagsters_databases_are_made_before_any_process_opens_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two processes that made them at once left two revisions, and no process started again."""
+    monkeypatch.setenv("BASIS_RESULTS_DIR", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    look = "import os, sys, time; print(*os.walk(sys.argv[1]), flush=True); time.sleep(60)"
+    log = tmp_path / "platform" / "web.log"
+    program = processes.Program(
+        "web", (sys.executable, "-c", look, str(tmp_path / "home")), lambda _: log.read_text() != ""
+    )
+    monkeypatch.setattr(processes, "programs", lambda *_, **__: [program])
+    settings = load_settings()
+    try:
+        processes.start(settings, processes.Ports())
+    finally:
+        processes.stop(settings)
+    for name in ("runs.db", "schedules.db", "event_log.db"):
+        assert name in log.read_text()
 
 
 def test_a_start_that_fails_leaves_nothing(env: dict[str, str], tmp_path: Path) -> None:
