@@ -1,7 +1,8 @@
 """The service under load: 1,000 requests while everything is killed, and the latency of reads.
 
-`python -m benchmarks.service kills [COUNT]` needs PostgreSQL's programs; it kills daemon, API and
-PostgreSQL once each while requests come in, and counts what became of them.
+`python -m benchmarks.service kills [COUNT [SERVED]]` needs PostgreSQL's programs; it kills API,
+PostgreSQL and daemon once each while requests come in and are served, waits until the first SERVED
+of them (all, when it is not given) have ended, and counts what became of them.
 `python -m benchmarks.service reads` measures every read at 200 calls a second from a second
 process, with 1,000 runs recorded and every mode run by Dagster, beside a static file of the same
 server; and the processor time that the service takes for a call.
@@ -15,12 +16,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 import httpx
 import numpy as np
 import psutil
+
+from basis_pipeline.service.processes import Ports, Running
+from basis_pipeline.settings import Settings
 
 RATE, SECONDS = 200.0, 15.0
 READS = (
@@ -92,9 +97,8 @@ class Postgres:
         self.run("pg_ctl", "-D", str(self.home / "data"), "-m", "fast", "stop")
 
 
-def kills(count: int) -> None:
-    """Post `count` requests while the daemon, the API and PostgreSQL are killed."""
-    from basis_pipeline.operations.requests.queue import requests_of
+def kills(count: int, to_serve: int) -> None:
+    """Post `count` requests while API, PostgreSQL and daemon are killed; see the first served."""
     from basis_pipeline.service import processes
     from basis_pipeline.settings import load_settings
 
@@ -105,41 +109,73 @@ def kills(count: int) -> None:
     os.environ["BASIS_RESULTS_DIR"] = str(place / "results")
     os.environ["BASIS_RESULTS_DB_URL"] = f"postgresql://basis@127.0.0.1:{postgres.port}/postgres"
     settings, ports = load_settings(), processes.Ports(3391, 8391, 6391)
+    try:
+        processes.start(settings, ports)
+        _post_and_kill(settings, ports, postgres, count, to_serve)
+    finally:
+        processes.stop(settings)
+        postgres.stop()
+        shutil.rmtree(place)
+
+
+def _post_and_kill(
+    settings: Settings, ports: Ports, postgres: Postgres, count: int, to_serve: int
+) -> None:
+    from basis_pipeline.operations.audit_log import EventType, log_directory, read_events
+    from basis_pipeline.operations.requests import Status
+    from basis_pipeline.operations.requests.queue import requests_of
+    from basis_pipeline.service import processes
+
     address = f"http://127.0.0.1:{ports.api}"
-    processes.start(settings, ports)
     home = {**os.environ, "DAGSTER_HOME": str(settings.results_dir / "dagster_home")}
-    sensor = ["dagster", "sensor", "start", "backtest_requests", "-m", "basis_pipeline.definitions"]
-    subprocess.run([sys.executable, "-m", *sensor], check=True, env=home)
+    for name in ("backtest_requests", "lost_runs"):
+        sensor = ["dagster", "sensor", "start", name, "-m", "basis_pipeline.definitions"]
+        subprocess.run([sys.executable, "-m", *sensor], check=True, env=home)
     load = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.service", "post", address, str(count)]
     )
-    for victim in ("daemon", "api", "postgres"):
-        wait_for(lambda: len(requests_of(settings)) > count // 8, 120.0)
-        time.sleep(3.0)
-        if victim == "postgres":
-            postgres.kill()
-            time.sleep(2.0)
-            postgres.start()
-        else:
-            kill(processes.status(settings), victim)
-            processes.start(settings, ports)
-        print(f"killed {victim}", flush=True)
+    began = time.monotonic()
+
+    def counted(*statuses: Status) -> int:
+        return len(requests_of(settings, statuses or Status))
+
+    def note(what: str) -> None:
+        states = Counter(str(served.status) for served in requests_of(settings))
+        print(f"{time.monotonic() - began:6.1f} s {what}: {dict(states)}", flush=True)
+
+    wait_for(lambda: counted() > count // 8, 300.0)
+    kill(processes.status(settings), "api")
+    note("killed the API")
+    processes.start(settings, ports)
+    wait_for(lambda: counted() > count // 3, 300.0)
+    postgres.kill()
+    wait_for(lambda: not answers(address), 60.0)
+    postgres.start()
+    note("killed PostgreSQL")
+    wait_for(lambda: counted(Status.DONE) > to_serve // 8, 600.0)
+    kill(processes.status(settings), "daemon")
+    note(f"killed the daemon, with the run that serves; the load runs: {load.poll() is None}")
+    processes.start(settings, ports)
     load.wait(600)
-    wait_for(lambda: all(r.finished_at for r in requests_of(settings)), 1800.0)
-    found = requests_of(settings)
-    statuses = Counter(str(served.status) for served in found)
-    ordered = [served.finished_at for served in found]
-    print(f"requests {len(found)}, ids {len({r.request.request_id for r in found})}, {statuses}")
-    print(f"numbers without a gap: {[r.sequence for r in found] == list(range(1, count + 1))}")
-    print(f"finished in order: {ordered == sorted(ordered)}", flush=True)
+    note("every call is answered")
+    wait_for(lambda: counted() - counted(Status.QUEUED, Status.RUNNING) >= to_serve, 1800.0)
     processes.stop(settings)
-    postgres.stop()
-    shutil.rmtree(place)
+    note(f"{to_serve} are served")
+    found = requests_of(settings)
+    ended = [served for served in found if served.finished_at]
+    times = [served.finished_at for served in ended]
+    logged = read_events(log_directory(settings), types=[EventType.REQUEST_SERVED])
+    often = Counter(event.fields["sequence"] for event in logged)
+    print(f"requests {len(found)}, ids {len({r.request.request_id for r in found})}")
+    print(f"numbers without a gap: {[r.sequence for r in found] == list(range(1, count + 1))}")
+    in_order = ended == found[: len(ended)] and times == sorted(times)
+    print(f"those that have ended are the first {len(ended)}, in order: {in_order}")
+    print(f"served more than once: {sum(times > 1 for times in often.values())}", flush=True)
 
 
-def kill(running: list[object], name: str) -> None:
+def kill(running: list[Running], name: str) -> None:
     """Kill one process of the platform, with those it has started."""
-    pid = next(p.pid for p in running if p.name == name)  # type: ignore[attr-defined]
+    pid = next(p.pid for p in running if p.name == name)
     process = psutil.Process(pid)
     family = [process, *process.children(recursive=True)]
     for member in family:
@@ -147,14 +183,14 @@ def kill(running: list[object], name: str) -> None:
     psutil.wait_procs(family, 10)
 
 
-def wait_for(holds: object, seconds: float) -> None:
+def wait_for(holds: Callable[[], bool], seconds: float) -> None:
     """Wait until something holds; a store that is down does not hold."""
     from basis_pipeline.errors import BasisError
 
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if holds():  # type: ignore[operator]
+            if holds():
                 return
         except BasisError:
             pass
@@ -244,8 +280,9 @@ def answers(address: str) -> bool:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["kills", *count]:
-            kills(int(count[0]) if count else 1000)
+        case ["kills", *given]:
+            count = int(given[0]) if given else 1000
+            kills(count, int(given[1]) if len(given) > 1 else count)
         case ["post", address, count]:
             print(asyncio.run(post_all(address, int(count))))
         case ["load", address, *paths]:
