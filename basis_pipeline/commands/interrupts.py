@@ -82,6 +82,9 @@ def interruptible(work: Callable[[], T], stop: Callable[[], object]) -> T:
 
 def end() -> NoReturn:
     """End an interrupted command: exit code 130, whatever threads are still at work."""
+    # A second one, from an impatient person or from `timeout`, changes nothing any more.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     with suppress(OSError, ValueError):
         print("Interrupted: nothing more is started, what was finished is kept.", file=sys.stderr)
     if threading.active_count() == 1:

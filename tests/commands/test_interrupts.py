@@ -167,3 +167,21 @@ def test_an_interrupt_during_the_end_of_an_object_is_heard_and_not_printed(name:
     assert time.monotonic() - begun < 30.0
     assert (done.returncode, done.stdout) == (130, "went on\n"), done.stderr
     assert done.stderr.startswith("Interrupted: ")
+
+
+def test_a_second_interrupt_while_the_first_is_ending_changes_nothing() -> None:
+    """`timeout` sends two, and so does an impatient person: exit code 130, and no traceback."""
+    program = (
+        "import atexit, os, signal, threading, time\n"
+        "from basis_pipeline.commands import interrupts\n"
+        "interrupts.listen()\n"
+        "threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGTERM)\n"
+        "interrupts.end()\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, cwd=project_root(), capture_output=True, text=True, timeout=50.0, check=False
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "Interrupted: nothing more is started, what was finished is kept.\n"
