@@ -126,8 +126,9 @@ def _show_one(settings: "Settings", served: "Served", form: Form) -> None:
         document["verdicts"] = [verdict.to_json() for verdict in verdicts]
         print(json.dumps(document, indent=2))
         return
-    for name, value in document.items():
-        screen.echo(f"  {name:16}{screen.DASH if value in (None, '') else value}")
+    for name, value in {**document.pop("request"), **document}.items():
+        text = json.dumps(value) if isinstance(value, dict) and value else value
+        screen.echo(f"  {name:16}{screen.DASH if text in (None, '', {}) else text}")
     rows = [[v.check, v.status.value, v.message] for v in verdicts]
     if rows:
         screen.console().print(screen.table("", ("gate", "status", "message"), rows))

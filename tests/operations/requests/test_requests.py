@@ -149,6 +149,9 @@ def test_a_queued_request_can_be_canceled_and_no_other(settings: Settings) -> No
     assert waiting(settings, 10) == [1]
     assert not begin(settings, 2, "run-2")
     assert request_named(settings, "b") == cancel(settings, "b")
+    shown = shell.run("basis_pipeline", "request", "b", "--results-dir", settings.results_dir)
+    assert "  mode            pure_lending" in shown.stdout, shown.stderr
+    assert "{" not in shown.stdout
 
 
 def test_a_request_reads_the_data_of_the_run_that_serves_it(
