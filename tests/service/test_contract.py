@@ -9,7 +9,7 @@ from tests.service.conftest import environment
 from tests.service.server import serving
 
 STREAM = "/events/stream"  # never ends
-OPTIONS = ("--phases", "coverage,fuzzing", "--max-examples", "4", "--seed", "1", "--no-color")
+OPTIONS = ("--phases", "coverage,fuzzing", "--max-examples", "2", "--seed", "1", "--no-color")
 
 
 def test_schemathesis_finds_nothing(settings: Settings, tmp_path: Path) -> None:

