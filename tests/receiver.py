@@ -61,7 +61,7 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
 
     with ThreadingHTTPServer(("127.0.0.1", port), Answering) as server:
         state.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield state

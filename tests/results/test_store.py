@@ -195,7 +195,7 @@ def test_killed_writers_leave_no_half_written_run(tmp_path: Path) -> None:
     """Killed at any moment, a run's directory is absent or complete, and the next write works."""
     target, pickled = tmp_path / "store" / "run", tmp_path / "run.pickle"
     pickled.write_bytes(pickle.dumps(make_run()))
-    for delay in (0.003, 0.011, 0.019, 0.03):
+    for delay in (0.005, 0.02):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(pickled), str(target)],
             stdout=subprocess.PIPE,

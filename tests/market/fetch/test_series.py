@@ -304,8 +304,11 @@ def _fetch_in_a_process(place: Path, url: str, clock: MarketClock) -> None:
     fetch(place, bars(url), clock)
 
 
-def test_a_kill_at_any_moment_leaves_whole_files(binance: Binance, tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_leaves_whole_files(
+    binance: Binance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever lies there is read as a feed, and fetching again completes it."""
+    monkeypatch.undo()  # with its rate limit a fetch takes long enough to be killed in
     config = bars(binance.server.url)
     fork = multiprocessing.get_context("fork")
     for delay in (0.3, 0.6, 0.9):

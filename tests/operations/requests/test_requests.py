@@ -31,7 +31,7 @@ from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.settings import Settings
 from tests import shell
 
-PROCESSES, EACH = 2, 50
+PROCESSES, EACH = 2, 20
 LENDING = {"mode": "pure_lending"}
 
 
@@ -184,7 +184,7 @@ def _submit_many(
 
 
 def test_many_at_once_are_numbered_without_holes_or_doubles(settings: Settings) -> None:
-    """Two processes, 50 each, a fifth of them the same: one number an id, or a clear refusal."""
+    """Two processes, 20 each, a fifth of them the same: one number an id, or a clear refusal."""
     submit(settings, asked("first"))  # the table is there
     context = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[object] = context.Queue()
