@@ -24,7 +24,16 @@ from basis_pipeline.results.tables import COMPONENTS
 from basis_pipeline.verdict import Status
 from tests import shell
 from tests.backtests.trees import MODES
-from tests.browser import NARROW, SLOW, WIDE, chromium, opened, require_accessible, require_whole
+from tests.browser import (
+    NARROW,
+    SLOW,
+    THIN,
+    WIDE,
+    chromium,
+    opened,
+    require_accessible,
+    require_whole,
+)
 from tests.reports.conftest import WARNED, Named
 from tests.reports.made_studies import folds_of, rows_of
 from tests.reports.test_gates import ALL as GATES
@@ -52,15 +61,6 @@ DRAWN_FOR = """width => [...document.querySelectorAll('.plot')].every(place => {
     const svg = place.querySelector('.main-svg');
     return !svg || Math.abs(svg.getBoundingClientRect().width - place.clientWidth) < 2;
 })"""
-# Of rows that differ in their words alone, two are as accessible as hundreds.
-THIN = """() => {
-    const seen = {};
-    for (const row of document.querySelectorAll('tbody tr')) {
-        const markup = row.outerHTML.replace(/>[^<]*</g, '><').replace(/[0-9]+/g, '');
-        seen[markup] = (seen[markup] || 0) + 1;
-        if (seen[markup] > 2) row.remove();
-    }
-}"""
 
 
 @dataclass

@@ -14,7 +14,7 @@ from basis_pipeline.operations.control import read_state
 from basis_pipeline.operations.requests.queue import waiting
 from basis_pipeline.operations.requests.serving import serve
 from basis_pipeline.settings import Settings, load_settings
-from tests.browser import NARROW, WIDE, chromium, require_accessible
+from tests.browser import NARROW, THIN, WIDE, chromium, require_accessible
 from tests.service.conftest import environment
 from tests.service.server import Server, serving
 
@@ -145,9 +145,10 @@ def test_the_pages_are_accessible_wide_and_narrow_light_and_dark(
     """Axe finds nothing, and nothing has to be scrolled sideways."""
     page.goto(server.url + path)
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    for width in (NARROW, WIDE):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.evaluate(THIN)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         require_accessible(page)
-    for width in (WIDE, NARROW):
-        page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
