@@ -15,8 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -83,19 +83,27 @@ def call(
     from basis_pipeline.cli import run as basis
 
     arguments = ["basis", *map(str, words)]
-    before, environ = dict(os.environ), {**clean(), **(env or {})}
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        try:
-            os.environ.clear()
-            os.environ.update(environ)
-            streams = (redirect_stdout(out), redirect_stderr(err))
-            with streams[0], streams[1], chdir(cwd), patch.object(sys, "argv", arguments):
-                code = basis()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        streams = (redirect_stdout(out), redirect_stderr(err))
+        asked = patch.object(sys, "argv", arguments)
+        with surroundings(env or {}, cwd), streams[0], streams[1], asked:
+            code = basis()
         printed = [(file.seek(0), file.read())[1] for file in (out, err)]
     return subprocess.CompletedProcess(arguments, code, *printed)
+
+
+@contextmanager
+def surroundings(env: Mapping[str, str], cwd: Path) -> Iterator[None]:
+    """Be in a directory, with an environment of this beside that of `clean`."""
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update({**clean(), **env})
+        with chdir(cwd):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @cache

@@ -46,7 +46,7 @@ class Desk:
 def desk(sample: Path, tmp_path: Path) -> Iterator[Desk]:
     """What `basis init` writes, both modes, with the sources of its feeds moved here."""
     place = tmp_path / "desk"
-    made = shell.run(BASIS, "init", place)
+    made = shell.call("init", place)
     assert made.returncode == 0, made.stderr
     quotes = Quotes()
     with exchanges(quotes, MarketClock.at("2024-03-01T00:00")) as server:
@@ -95,7 +95,8 @@ def test_four_commands_from_nothing_and_an_outage_in_the_middle(
         equities = []
         for name, data in (("fetched", desk.place / "data"), ("sample", sample)):
             out = tmp_path / name / mode
-            done = desk.basis("backtest", mode, "--out", out, "--data-dir", str(data), *WINDOW)
+            own = ("backtest", mode, "--out", out, "--data-dir", data, *WINDOW)
+            done = shell.call(*own, cwd=desk.place)
             assert done.returncode == 0, done.stderr
             equities.append(pd.read_parquet(out / "equity.parquet"))
         pd.testing.assert_frame_equal(*equities, check_exact=True)
