@@ -16,7 +16,7 @@ from basis_pipeline.orchestration.instance import opened_instance
 from basis_pipeline.settings import project_root
 from tests import shell
 
-MODES = ("--mode", "pure_lending", "--mode", "btc_basis")
+SMALL, LARGE = ("--mode", "pure_lending"), ("--mode", "btc_basis")
 WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
 PATIENCE_SECONDS = 180.0
 
@@ -83,25 +83,26 @@ def runs_of(places: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> list[dg
 
 
 @pytest.mark.parametrize(
-    ("phase", "delay", "number"),
+    ("modes", "phase", "delay", "number"),
     [
-        ("starting", 0.0, signal.SIGTERM),
-        ("raw files and datasets", 0.7, signal.SIGTERM),
-        ("pure_lending", 0.3, signal.SIGTERM),
-        ("reports", 0.0, signal.SIGINT),
+        (SMALL, "starting", 0.0, signal.SIGTERM),
+        (LARGE, "raw files and datasets", 0.7, signal.SIGTERM),
+        (SMALL, "pure_lending", 0.3, signal.SIGTERM),
+        (SMALL, "reports", 0.0, signal.SIGINT),
     ],
 )
 def test_an_interrupt_ends_the_command(
     places: tuple[str, ...],
     begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
+    modes: tuple[str, ...],
     phase: str,
     delay: float,
     number: signal.Signals,
 ) -> None:
     """Within two seconds, with exit code 130; its run is canceled and nothing more is started."""
     before = {run.run_id for run in runs_of(places, monkeypatch)}
-    command = begin(*MODES, *places)
+    command = begin(*modes, *places)
     command.reach(phase)
     time.sleep(delay)
     if command.process.poll() is not None:
@@ -121,18 +122,18 @@ def test_an_interrupt_ends_the_command(
 
 def test_the_next_run_of_another_mode_is_not_blocked(places: tuple[str, ...], begin: Begin) -> None:
     """What interrupted runs, those above, and a killed one had planned says nothing of the data."""
-    command = begin("--mode", "btc_basis", *places)
+    command = begin(*LARGE, *places)
     command.reach("raw files and datasets")
     command.process.kill()
     command.end()
-    code, err = begin("--mode", "pure_lending", *places).end()
-    assert code == 0, err
+    done = shell.call("run", *SMALL, *places, *WINDOW)
+    assert done.returncode == 0, done.stderr
 
 
 def test_two_first_runs_side_by_side(tmp_path: Path, places: tuple[str, ...], begin: Begin) -> None:
     """Two commands that make the same empty results directory, each of a mode of its own."""
     own = (*places[:2], "--results-dir", str(tmp_path / "results"))
-    both = [begin("--mode", mode, *own) for mode in ("pure_lending", "btc_basis")]
+    both = [begin("--mode", mode, *own) for mode in ("pure_lending", "pure_lending_eth")]
     for code, err in [command.end() for command in both]:
         assert code == 0, err
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -14,12 +15,19 @@ import pytest
 from basis_pipeline.config import slice_mode
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import BasisError
+from basis_pipeline.operations.audit_log import Event, read_events
+from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import Launcher, PipelineOutcome
 from basis_pipeline.orchestration.resources import DATA_TAG, RunOptions
 
 WINDOW = {"start": "2024-01-03", "end": "2024-02-20"}
+# What steps print is not kept: for that Dagster starts four processes a run.
+NO_PRINTS = {
+    "module": "dagster._core.storage.noop_compute_log_manager",
+    "class": "NoOpComputeLogManager",
+}
 EVENT_LOG = {"module": "basis_pipeline.orchestration.storage", "class": "PooledSqliteEventLog"}
 
 
@@ -54,7 +62,11 @@ def defs() -> dg.Definitions:
 def opened(home: Path) -> dg.DagsterInstance:
     """An instance with the storage of production."""
     log = {**EVENT_LOG, "config": {"base_dir": str(home)}}
-    overrides = {"event_log_storage": log, "telemetry": {"enabled": False}}
+    overrides = {
+        "event_log_storage": log,
+        "compute_logs": NO_PRINTS,
+        "telemetry": {"enabled": False},
+    }
     return dg.DagsterInstance.local_temp(str(home), overrides=overrides)
 
 
@@ -71,6 +83,11 @@ def new_instance(home: Path) -> dg.DagsterInstance:
     """An instance of its own, in which nothing has run."""
     shutil.copytree(_blank(), home, dirs_exist_ok=True)
     return opened(home)
+
+
+def trail(place: Place, *types: str, **asked: Any) -> list[Event]:
+    """The events of a place that fit, when all that were offered are on the disk."""
+    return list(read_events(place.results / DIRECTORY, types=types, **asked))
 
 
 def place_at(directory: Path, data: Path, defs: dg.Definitions) -> Iterator[Place]:

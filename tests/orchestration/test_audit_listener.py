@@ -1,9 +1,7 @@
 """The audit trail: what real runs leave in the event log."""
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,18 +13,11 @@ from basis_pipeline.errors import EventError, correlation_id
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.launch import PipelineOutcome
-from tests import shell
-from tests.orchestration.conftest import WINDOW, Place
-from tests.orchestration.test_refusals import PERP, spoil_price
+from tests.orchestration.conftest import WINDOW, Place, trail
+from tests.orchestration.test_refusals import PERP, rejection, stray_quote
 from tests.planted import SECRETS
 
 SECRET = SECRETS[1]
-
-
-def trail(place: Place, *types: str, **asked: Any) -> list[Event]:
-    """The events of a place that fit, when all that were offered are on the disk."""
-    directory = place.results / DIRECTORY
-    return list(read_events(directory, types=types, **asked))
 
 
 def only(events: list[Event]) -> Mapping[str, Any]:
@@ -76,14 +67,20 @@ def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place:
 
 
 def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
-    """The broken family, the failing gate, the refused run: each by its type, in their order."""
-    spoil_price(place.data / PERP)
-    place.run("btc_basis")
+    """The broken family, the failing gate, the refused run: each by its type, in their order.
+
+    No mode came through: code and file of the damage are told, and gates shown, all the same.
+    """
+    stray_quote(place.data / PERP)
+    problem = rejection(place.run("btc_basis"), "btc_basis")
+    assert "DATA-004" in str(problem)
+    assert "bybit_BTCUSDT_perp" in str(problem)
+    assert ">FAIL</span>" in (place.results / "reports" / "gates.html").read_text("utf-8")
     broken = [e.fields for e in trail(place, "data_rejected") if e.fields["status"] == "rejected"]
-    assert ("bybit_btcusdt_perp", "DATA-008") in {(t["dataset"], t["code"]) for t in broken}
+    assert ("bybit_btcusdt_perp", "DATA-004") in {(t["dataset"], t["code"]) for t in broken}
     (refused,) = trail(place, "run_blocked")
     assert (refused.mode, refused.level, refused.fields["code"]) == ("btc_basis", "ERROR", "BT-001")
-    assert "DATA-008" in refused.fields["reason"]
+    assert "DATA-004" in refused.fields["reason"]
     assert only(trail(place, "run_finished", run_id=refused.run_id)) == {"outcome": "failed"}
     failing = [e for e in trail(place, "gate_verdict") if e.fields["verdict"] == "FAIL"]
     assert {event.level for event in failing} == {"ERROR"}
@@ -91,16 +88,6 @@ def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
     assert trail(place, "run_result") == []
     assert trail(place, until=refused.at)[-1].at < refused.at
     assert refused in trail(place, since=refused.at)
-
-
-def test_a_mode_outside_its_limits_is_a_matter_of_risk(place: Place) -> None:
-    """A gate with a limit that fails is told as a breach, with the limit's name."""
-    place.run("btc_basis", overrides=["gates.max_drawdown=0.0000001"])
-    breached = trail(place, "limit_breached", mode="btc_basis")
-    assert "drawdown_limit" in {event.fields["limit"] for event in breached}
-    assert {event.category for event in breached} == {"risk"}
-    overrides = only(trail(place, "configuration_used"))["overrides"]
-    assert overrides == "gates.max_drawdown=0.0000001"
 
 
 def test_repairs_are_counted(outcome: PipelineOutcome, shared_place: Place) -> None:
@@ -145,24 +132,3 @@ def test_a_run_binds_its_errors_and_nothing_behind_it(ran: Place) -> None:
         assert correlation_id() == run.run_id
     assert correlation_id() == ""
     assert len(trail(place, "run_requested", run_id=run.run_id)) == 1
-
-
-def test_a_job_from_the_command_line_leaves_its_trail(place: Place) -> None:
-    """`dagster job execute` in a process of its own: one start, one end, everything between."""
-    home = place.results.parent / "home"
-    home.mkdir()
-    config = place.results.parent / "run.json"
-    asked = {**WINDOW, "data_dir": str(place.data), "results_dir": str(place.results)}
-    config.write_text(json.dumps({"resources": {"options": {"config": asked}}}))
-    command = ["job", "execute", "-m", "basis_pipeline.definitions", "-j", "full_pipeline"]
-    tags = json.dumps({"dagster/partition": "pure_lending"})
-    env = {**os.environ, "DAGSTER_HOME": str(home)}
-    done = shell.run("dagster", *command, "--tags", tags, "-c", config, env=env)
-    assert done.returncode == 0, done.stderr
-    events = list(read_events(Path(place.results / DIRECTORY)))
-    assert {event.mode for event in events} == {"pure_lending"}
-    assert len({event.run_id for event in events}) == 1
-    types = [event.type for event in events]
-    for once in ("run_requested", "run_started", "run_finished", "run_result"):
-        assert types.count(once) == 1, once
-    assert types[0] == "run_requested"

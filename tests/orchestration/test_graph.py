@@ -16,7 +16,7 @@ from basis_pipeline.results.database.runs import rows_of, run, runs, verify
 from basis_pipeline.results.database.tables import GATE_VERDICTS
 from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.verdict import Status, counts, failing
-from tests.orchestration.conftest import Place
+from tests.orchestration.conftest import Place, trail
 
 
 def database(place: Place) -> Engine:
@@ -135,8 +135,14 @@ def test_running_again_adds_nothing_and_other_options_another_run(ran: Place) ->
 
 
 def test_verdicts_belong_to_the_run_they_were_given_to(ran: Place) -> None:
-    """A run that failed keeps its failure after another one of its mode passed."""
-    strict = ran.run("btc_basis", overrides=["gates.max_drawdown=0.00001"]).modes[0].run_id
+    """A run that failed keeps its failure after another one of its mode passed; it is a risk."""
+    asked = "gates.max_drawdown=0.00001"
+    strict = ran.run("btc_basis", overrides=[asked]).modes[0].run_id
+    told = trail(ran, "configuration_used", mode="btc_basis")
+    (used,) = (event for event in told if event.fields["overrides"] == asked)
+    breached = trail(ran, "limit_breached", run_id=used.run_id)
+    assert "drawdown_limit" in {event.fields["limit"] for event in breached}
+    assert {(event.category, event.mode) for event in breached} == {("risk", "btc_basis")}
     plain = ran.run("btc_basis").modes[0].run_id
     assert strict != plain
     of_strict, of_plain = (

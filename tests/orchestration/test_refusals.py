@@ -129,16 +129,6 @@ def _is_one_fault(place: Place) -> None:
     assert not [gate for gate in gates.values() if gate.scenario_set]
 
 
-def test_a_damage_is_named_where_no_mode_comes_through(place: Place) -> None:
-    """The code of the damage and the file; gates are shown all the same."""
-    stray_quote(place.data / PERP)
-    outcome = place.run("btc_basis")
-    problem = rejection(outcome, "btc_basis")
-    assert "DATA-004" in str(problem)
-    assert "bybit_BTCUSDT_perp" in str(problem)
-    assert ">FAIL</span>" in (place.results / "reports" / "gates.html").read_text("utf-8")
-
-
 def test_an_absent_family_is_a_fault_of_the_modes_that_need_it(place: Place) -> None:
     """A tree with Aave and gas alone runs pure lending without a failed gate, and nothing else."""
     for directory in ("market_data", "manual_sources", "execution_costs", "protocol_data/staking"):

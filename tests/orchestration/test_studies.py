@@ -227,7 +227,10 @@ def test_a_walk_forward_longer_than_the_window_is_refused(
 
 
 def test_a_set_from_the_command_line_and_the_table_of_gates(studied: Place) -> None:
-    """Dagster's own command takes mode and set as one key; `basis gates` has a line for each."""
+    """Dagster's own command takes mode and set as one key; `basis gates` has a line for each.
+
+    The process leaves its trail: one request, one start, one end, the verdicts between them.
+    """
     assert execute(studied, "stress_tests", partition_key=f"{MODE}|replays").success
     home = studied.results / "dagster_home"
     shutil.copyfile(project_root() / "dagster.yaml", home / "dagster.yaml")
@@ -239,8 +242,15 @@ def test_a_set_from_the_command_line_and_the_table_of_gates(studied: Place) -> N
 
     command = ("dagster", "asset", "materialize", "-m", "basis_pipeline.definitions")
     chosen = ("--select", "stress/scenarios", "--partition", f"{MODE}|crises")
+    before = {event.run_id for event in read_events(studied.results / DIRECTORY)}
     done = shell.run(*command, *chosen, env=shell.clean() | environment)
     assert done.returncode == 0, done.stderr
+    events = [e for e in read_events(studied.results / DIRECTORY) if e.run_id not in before]
+    assert len({event.run_id for event in events}) == 1
+    types = [event.type for event in events]
+    assert all(types.count(f"run_{once}") == 1 for once in ("requested", "started", "finished"))
+    assert types[0] == "run_requested"
+    assert "gate_verdict" in types
     gates = shell.call("gates", "--phase", "6", "--mode", MODE, env=environment)
     assert gates.returncode == 1, gates.stderr  # of the replays
     lines = [
