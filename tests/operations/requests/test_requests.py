@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from basis_pipeline.commands.app import app
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import BacktestError, BasisError, ConfigError, correlation
 from basis_pipeline.operations.audit_log import Event, read_events
@@ -137,7 +138,9 @@ def test_what_became_of_a_request_is_said_once(settings: Settings) -> None:
     assert requests_of(settings)[0].run_id == "x"
 
 
-def test_a_queued_request_can_be_canceled_and_no_other(settings: Settings) -> None:
+def test_a_queued_request_can_be_canceled_and_no_other(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It is never served; one that is running or over stays as it is; an unknown one is None."""
     for request_id in ("a", "b", "c"):
         submit(settings, asked(request_id))
@@ -149,9 +152,10 @@ def test_a_queued_request_can_be_canceled_and_no_other(settings: Settings) -> No
     assert waiting(settings, 10) == [1]
     assert not begin(settings, 2, "run-2")
     assert request_named(settings, "b") == cancel(settings, "b")
-    shown = shell.run("basis_pipeline", "request", "b", "--results-dir", settings.results_dir)
-    assert "  mode            pure_lending" in shown.stdout, shown.stderr
-    assert "{" not in shown.stdout
+    app(["request", "b", "--results-dir", str(settings.results_dir)], standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert "  mode            pure_lending" in shown
+    assert "{" not in shown
 
 
 def test_a_request_reads_the_data_of_the_run_that_serves_it(
