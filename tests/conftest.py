@@ -29,6 +29,8 @@ COSTLY = {
 # What takes longest is begun first: at the end a worker would be alone with it.
 LONGEST = ("tests/test_documents.py", "tests/orchestration/test_two_days.py", "outcome", "trees")
 LONGEST += ("after_a_run", "tests/commands/test_interrupts.py", "first_night", "sample_runs")
+LONGEST += ("tests/test_cli.py", "tests/test_cli_scenarios.py")
+LONGEST += ("tests/orchestration/test_accounts.py", "tests/test_own_project.py")
 
 
 # First: the plugin that spreads tests over workers reads the marks in the same hook.
