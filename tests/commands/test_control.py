@@ -8,7 +8,7 @@ import pytest
 
 from basis_pipeline.operations.audit_log import read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
-from basis_pipeline.orchestration.check_history import described, latest_records
+from basis_pipeline.orchestration.check_history import evaluation_of, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE
 from basis_pipeline.orchestration.instance import opened_instance
 from basis_pipeline.settings import dagster_home, load_settings
@@ -64,7 +64,9 @@ def test_a_change_is_shown_in_the_ui(place: Path, monkeypatch: pytest.MonkeyPatc
     with opened_instance(home) as instance:
         record = latest_records(instance, [key])[key]
     assert record.status.value == "FAILED"
-    assert REASON in described(record)[0]
+    evaluation = evaluation_of(record)
+    assert evaluation is not None
+    assert REASON in str(evaluation.description)
 
 
 def test_looking_makes_nothing(place: Path) -> None:

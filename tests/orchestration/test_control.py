@@ -15,7 +15,7 @@ from basis_pipeline.operations.control import State
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON
-from basis_pipeline.orchestration.check_history import described, latest_records
+from basis_pipeline.orchestration.check_history import evaluation_of, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, failed_in_a_row
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.settings import project_root
@@ -44,7 +44,9 @@ def shown(place: Place) -> tuple[str, str]:
     """Status and description of the check that the UI shows of `platform/control`."""
     key = dg.AssetCheckKey(CONTROL, STATE)
     record = latest_records(place.instance, [key])[key]
-    return record.status.value, described(record)[0]
+    evaluation = evaluation_of(record)
+    assert evaluation is not None
+    return record.status.value, evaluation.description or ""
 
 
 def fingerprints(directory: Path) -> dict[str, str]:
