@@ -16,15 +16,7 @@ from basis_pipeline.state import State
 
 SNAPSHOT, COLLECTED = "snapshot:", "snapshot.collected"  # the keys, and the topic of a new one
 SNAPSHOT_TTL = 300.0  # shown with its time while the next one takes long
-BUCKETS = (
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    1.0,
-    5.0,
-)  # a series a route each, rendered at every scrape
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)  # seconds; each a series of every route
 ACCOUNTS = "accounts:"  # what is known of accounts and their signals
 
 
