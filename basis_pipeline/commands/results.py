@@ -55,7 +55,7 @@ def list_runs(
 
     Example: basis results list --mode btc_basis --since 7d
     """
-    from basis_pipeline.results.database.archive import queued
+    from basis_pipeline.results.database.archive import unrecorded
     from basis_pipeline.results.database.migration import existing
     from basis_pipeline.results.database.runs import runs
 
@@ -67,7 +67,7 @@ def list_runs(
         _print([record._asdict() for record in records])
         return
     _show(records)
-    waiting = len(queued(settings.results_dir))
+    waiting = unrecorded(settings.results_dir)
     more = f"; {count_of(waiting, 'run')} to be recorded" if waiting else ""
     screen.echo(count_of(len(records), "run") + more)
 

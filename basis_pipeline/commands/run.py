@@ -23,7 +23,7 @@ from basis_pipeline.commands.options import (
 )
 from basis_pipeline.errors import CommandError
 from basis_pipeline.settings import config_directory, project_root
-from basis_pipeline.verdict import Status, failing, tally, worst
+from basis_pipeline.verdict import Status, count_of, failing, tally, worst
 
 if TYPE_CHECKING:
     from basis_pipeline.orchestration.launch import Launcher, ModeOutcome, PipelineOutcome
@@ -146,6 +146,7 @@ def _is_good(outcome: "PipelineOutcome") -> bool:
 
 def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     from basis_pipeline.operations.control import State, read_state
+    from basis_pipeline.results.database.archive import unrecorded
 
     rows = [_row(mode, outcome, settings) for mode in outcome.modes]
     screen.console().print(screen.table("", ("mode", *screen.HEADLINES, "gates"), rows))
@@ -161,6 +162,8 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     state = read_state(settings)
     if state.name is not State.NORMAL or state.confirmed_at:
         screen.echo(f"Control: {state.description}")
+    if waiting := unrecorded(settings.results_dir):
+        screen.echo(f"To be recorded when the results database is back: {count_of(waiting, 'run')}")
     problems = [*outcome.problems, *(p for mode in outcome.modes for p in mode.problems)]
     for problem in {str(problem): problem for problem in problems}.values():
         screen.echo_error(problem)

@@ -13,6 +13,7 @@ from basis_pipeline.cli import main
 from basis_pipeline.operations.audit_log import EventType, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.results.database.archive import Archive
+from basis_pipeline.results.store import write_run
 from tests.results.made_run import make_run
 
 Call = Callable[..., tuple[int, str, str]]
@@ -72,6 +73,15 @@ def test_list_shows_what_is_asked_for(basis: Call, archive: Archive) -> None:
     assert "3 runs" in out
     code, _, err = basis("list", "--since", "lately")
     assert (code, err.split(":")[0]) == (2, "API-001")
+
+
+def test_list_counts_what_waits_to_be_recorded(basis: Call, archive: Archive) -> None:
+    """A run that is judged again waits twice, and is one run."""
+    one = make_run("c", hours=72)
+    write_run(one, archive.runs / one.run_id)
+    archive.accept([one.run_id])
+    archive.accept([one.run_id])
+    assert basis("list")[1].endswith("3 runs; 1 run to be recorded\n")
 
 
 def test_a_new_place_has_no_runs(basis: Call, tmp_path: Path) -> None:

@@ -314,6 +314,11 @@ def queued(results_dir: Path) -> list[Waiting]:
     return [Waiting(int(number), run_id) for number, _, run_id in split if number.isdigit()]
 
 
+def unrecorded(results_dir: Path) -> int:
+    """Return how many runs of a results directory wait to be recorded."""
+    return len({entry.run_id for entry in queued(results_dir)})
+
+
 @contextmanager
 def _alone(lock: Path, seconds: float) -> Iterator[None]:
     try:
