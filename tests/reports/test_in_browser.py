@@ -56,6 +56,9 @@ WIDTHS = """[...document.querySelectorAll('.plot .main-svg')]
     .map(svg => svg.getBoundingClientRect().width)"""
 ENDS = """[...document.querySelectorAll('main table')]
     .map(table => table.getBoundingClientRect().right)"""
+# A redraw for the window that still waits, 80 ms after the frame, would undo that for paper.
+SETTLED = """new Promise(done => requestAnimationFrame(() => requestAnimationFrame(
+    () => setTimeout(done, 200))))"""
 # Whether the charts have been drawn anew for a window of this width: their places fill it.
 DRAWN_FOR = """width => [...document.querySelectorAll('.plot')].every(place => {
     const svg = place.querySelector('.main-svg');
@@ -366,6 +369,7 @@ def test_a_page_is_whole_and_accessible(shown: Shown, name: str) -> None:
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_function(DRAWN_FOR, arg=width, timeout=SLOW)
         require_whole(page, width)
+    page.evaluate(SETTLED)
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
