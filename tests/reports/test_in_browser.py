@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from basis_pipeline.market.audit import FeedAudit
 from basis_pipeline.reports.account import AccountView
@@ -30,12 +28,12 @@ from tests.browser import (
     THIN,
     WIDE,
     chromium,
-    opened,
     require_accessible,
     require_whole,
 )
 from tests.reports.conftest import WARNED, Named
 from tests.reports.made_studies import folds_of, rows_of
+from tests.reports.shown import Shown
 from tests.reports.test_gates import ALL as GATES
 
 STUDIES = ["sweep", "stress", "walk_forward"]
@@ -64,27 +62,6 @@ DRAWN_FOR = """width => [...document.querySelectorAll('.plot')].every(place => {
     const svg = place.querySelector('.main-svg');
     return !svg || Math.abs(svg.getBoundingClientRect().width - place.clientWidth) < 2;
 })"""
-
-
-@dataclass
-class Shown:
-    """Pages that tests read: each is opened once, and closed by the test that changes it."""
-
-    browser: Browser
-    directory: Path
-    pages: dict[str, tuple[ExitStack, Page]] = field(default_factory=dict)
-
-    def __call__(self, name: str) -> Page:
-        """The page, wide."""
-        if name not in self.pages:
-            stack = ExitStack()
-            page = stack.enter_context(opened(self.browser, self.directory / f"{name}.html"))
-            self.pages[name] = stack, page
-        return self.pages[name][1]
-
-    def close(self, name: str) -> None:
-        """Close a page; what it asked for or complained of fails the test."""
-        self.pages.pop(name)[0].close()
 
 
 @pytest.fixture(scope="module")
