@@ -67,9 +67,9 @@ def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place:
 
 
 def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
-    """The broken family, the failing gate, the refused run: each by its type, in their order.
+    """The broken family, the failing gate, the rejected run: each by its type, in their order.
 
-    No mode came through: code and file of the damage are told, and gates shown, all the same.
+    No mode came through: code and file of the damage are stated, and gates shown, all the same.
     """
     stray_quote(place.data / PERP)
     problem = rejection(place.run("btc_basis"), "btc_basis")

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from statistics import median
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import Query, Request, Response
 
 from basis_pipeline.errors import BasisError, CommandError
@@ -138,20 +139,11 @@ def latencies(context: Context, since: float) -> list[dict[str, Any]]:
     for operation, own in steps.items():
         own.sort(key=lambda step: step["ended_at"])
         seconds = [step["seconds"] for step in own]
-        ordered = sorted(seconds)
-        p50, p95, p99 = (round(_quantile(ordered, share), 4) for share in (0.5, 0.95, 0.99))
+        p50, p95, p99 = (round(float(p), 4) for p in np.percentile(seconds, (50, 95, 99)))
         failed = sum(step["failed"] for step in own)
         entry = {"operation": operation, "count": len(own), "p50": p50, "p95": p95, "p99": p99}
         found.append(entry | {"error_rate": failed / len(own), "trend": _trend(seconds)})
     return sorted(found, key=lambda entry: -entry["p95"])
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    """Return a quantile as NumPy defines it, whose call takes ten times as long on a short list."""
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 def _trend(seconds: list[float]) -> str:
