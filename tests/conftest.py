@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import signal
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,10 @@ from basis_pipeline.results.database.migration import migrate
 from tests import postgres
 from tests.planted import SECRETS
 
+# A script that starts the tests in the background lets them ignore Ctrl-C, and with them every
+# process that they start: those are to be interrupted as a person's would.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # A shared machine stalls now and then: an example is judged by its result, not by its time.
 settings.register_profile("basis", deadline=None)
 settings.load_profile("basis")

@@ -31,7 +31,8 @@ def listen() -> None:
         raise KeyboardInterrupt
 
     def again() -> None:
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        # Not SIGINT: a shell lets commands in the background ignore it.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def unraisable(what: "sys.UnraisableHookArgs") -> None:
         if not issubclass(what.exc_type, KeyboardInterrupt):

@@ -147,6 +147,7 @@ class Last:
         os.kill(os.getpid(), signal.{name})
         sum(range(1000))
 
+{before}
 interrupts.listen()
 try:
     Last()
@@ -157,10 +158,20 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_an_interrupt_during_the_end_of_an_object_is_heard_and_not_printed(name: str) -> None:
-    """Futures end in destructors, piece after piece, and Python drops what is raised in them."""
-    command = [sys.executable, "-c", ENDS_DURING.format(name=name)]
+IN_BACKGROUND = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
+
+@pytest.mark.parametrize(
+    ("name", "before"), [("SIGINT", ""), ("SIGTERM", ""), ("SIGTERM", IN_BACKGROUND)]
+)
+def test_an_interrupt_during_the_end_of_an_object_is_heard_and_not_printed(
+    name: str, before: str
+) -> None:
+    """Futures end in destructors, piece after piece, and Python drops what is raised in them.
+
+    A shell lets a command that a script puts in the background ignore SIGINT: SIGTERM ends it.
+    """
+    command = [sys.executable, "-c", ENDS_DURING.format(name=name, before=before)]
     begun = time.monotonic()
     done = subprocess.run(
         command, cwd=project_root(), capture_output=True, text=True, timeout=50.0, check=False
