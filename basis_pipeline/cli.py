@@ -1,5 +1,6 @@
 """`basis`: the pipeline from the command line."""
 
+import errno
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -9,6 +10,15 @@ if TYPE_CHECKING:
     import typer
 
     from basis_pipeline.errors import CommandError
+
+
+OTHER_PLACE = "change its permissions, or name a place that this user can use"
+FREE_SPACE = "free space on the disk that holds it, or name a place on another one"
+# What to do about a path by the system's reason; any other is the name's own fault.
+REMEDIES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), ("API-002", OTHER_PLACE)),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), ("API-002", FREE_SPACE)),
+}
 
 
 def main() -> NoReturn:
@@ -51,11 +61,12 @@ def run() -> int:
 
 
 def _unusable_path(error: OSError) -> "CommandError":
-    """Return what is wrong with a path that the system rejects, such as a name too long."""
+    """Return what is wrong with a path that the system rejects: its name, its rights, its disk."""
     from basis_pipeline.errors import CommandError
 
+    code, action = REMEDIES.get(error.errno or 0, ("API-001", "name another path"))
     what = f"a path cannot be used: {error.strerror}"
-    return CommandError("API-001", what, where=str(error.filename), action="name another path")
+    return CommandError(code, what, where=str(error.filename), action=action)
 
 
 def _usage_error(error: "typer.TyperException") -> "CommandError":

@@ -1,6 +1,7 @@
 """The commands as a person and a script call them: real processes, real files."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from tests import shell
 
 WINDOW = ("--start", "2024-01-03", "--end", "2024-02-20")
 HEAVY = ("dagster", "pandas", "numba", "matplotlib")
+NOBODY = 65534
 TABLES = ("equity", "attribution", "positions", "risk", "events")
 
 
@@ -134,6 +136,22 @@ def test_bad_input_is_one_message_and_exit_2(
     assert labels[-2:] == ["do", "see"]
     assert all(line.startswith("  ") for line in lines)
     assert not results.exists()
+
+
+def test_a_path_of_another_user_says_who_may_use_it(tmp_path: Path) -> None:
+    """API-002: its name is right; its permissions, or the place, are to be changed."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0)
+    user = os.geteuid()
+    try:
+        os.seteuid(user or NOBODY)
+        rejected = shell.call("init", closed / "project")
+    finally:
+        os.seteuid(user)
+    assert rejected.returncode == 2
+    assert rejected.stderr.startswith("API-002: a path cannot be used: Permission denied\n")
+    assert f"where: {closed / 'project'}" in rejected.stderr
+    assert "change its permissions" in rejected.stderr
 
 
 def test_a_missing_variable_is_named(tmp_path: Path) -> None:

@@ -69,9 +69,9 @@ def read_content(path: Path, name: str, *, lines: bool | None, largest: int) -> 
         what = f"{name} is an archive that cannot be read: {error}"
         raise RejectedDataError("DATA-004", what, where=name) from None
     except OSError as error:
-        raise RejectedDataError(
-            "DATA-004", f"{name} cannot be read: {error.strerror or error}", where=name
-        ) from None
+        what = f"{name} cannot be read: {error.strerror or error}"
+        action = "let this user read the file, or deliver it again"
+        raise RejectedDataError("DATA-004", what, where=name, action=action) from None
     return FileContent(data, sha256(stored), len(stored), (path.name, *names))
 
 
