@@ -129,6 +129,5 @@ def _show_one(settings: "Settings", served: "Served", form: Form) -> None:
     for name, value in {**document.pop("request"), **document}.items():
         text = json.dumps(value) if isinstance(value, dict) and value else value
         screen.echo(f"  {name:16}{screen.DASH if text in (None, '', {}) else text}")
-    rows = [[v.check, v.status.value, v.message] for v in verdicts]
-    if rows:
-        screen.console().print(screen.table("", ("gate", "status", "message"), rows))
+    if verdicts:
+        screen.show_verdicts(verdicts)

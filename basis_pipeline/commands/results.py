@@ -225,10 +225,20 @@ def _time(text: str, where: str) -> datetime:
 def _show(records: "Sequence[RunRecord]") -> None:
     rows = []
     for record in records:
-        figures = screen.headlines(record._asdict())
-        at = _cell(record.created_at)
+        at, figures = _cell(record.created_at), screen.headlines(_summary(record))
         rows.append([record.run_id, at, record.mode, *figures, record.status])
     screen.console().print(screen.table("", LIST, rows))
+
+
+def _summary(record: "RunRecord") -> dict[str, Any]:
+    """Return a run's figures from its files, which also hold lending's, or else from its row."""
+    from basis_pipeline.results.store import read_summary
+
+    row = record._asdict()
+    try:
+        return row | read_summary(Path(record.path))
+    except ResultsError:
+        return row
 
 
 def _is_passed_input(row: Mapping[str, Any]) -> bool:

@@ -145,7 +145,7 @@ def read_run(directory: Path, tables: Collection[str] = TABLES) -> RunResult:
     ResultsError: RS-002 when there is no run, RS-003 when a file is missing or differs, RS-006 when
         one cannot be read.
     """
-    summary = _summary(directory)
+    summary = read_summary(directory)
     contents = {name: _verified(directory, name, entry) for name, entry in summary["files"].items()}
     return RunResult(
         identity=RunIdentity.from_json(summary["identity"]),
@@ -160,6 +160,31 @@ def read_run(directory: Path, tables: Collection[str] = TABLES) -> RunResult:
     )
 
 
+def read_summary(directory: Path) -> dict[str, Any]:
+    """Return the summary of a run directory.
+
+    Raises
+    ------
+    ResultsError: RS-002 when there is no run, RS-003 when its summary is damaged.
+    """
+    if (content := _read(directory / SUMMARY)) is None:
+        around = sorted(path.parent.name for path in directory.parent.glob(f"*/{SUMMARY}"))
+        raise ResultsError(
+            "RS-002",
+            "there is no run here",
+            where=str(directory),
+            available=", ".join(around[:20]),
+            context={"required": "a run", "expected": str(directory / SUMMARY)},
+        )
+    try:
+        summary = json.loads(content)
+    except ValueError as error:
+        raise ResultsError("RS-003", "summary.json is damaged", where=str(directory)) from error
+    if not isinstance(summary, dict) or not set(ADDED) <= summary.keys():
+        raise ResultsError("RS-003", "summary.json is not that of a run", where=str(directory))
+    return summary
+
+
 def write_verdicts(directory: Path, verdicts: Iterable[Verdict]) -> None:
     """Write the verdicts of a stored run, in place of those it had.
 
@@ -167,7 +192,7 @@ def write_verdicts(directory: Path, verdicts: Iterable[Verdict]) -> None:
     ------
     ResultsError: RS-001 when they cannot be written, RS-002 when there is no run.
     """
-    _summary(directory)
+    read_summary(directory)
     with _writing(directory):
         write_atomically(directory / VERDICTS, _verdicts_file(verdicts))
 
@@ -196,7 +221,7 @@ def verify_run(directory: Path, summary_sha256: str | None = None) -> None:
     ResultsError: RS-002 when there is no run, RS-003 when a file is missing or differs, RS-006 when
         one cannot be read.
     """
-    summary = _summary(directory)
+    summary = read_summary(directory)
     if summary_sha256 is not None:
         _verified(directory, SUMMARY, {"sha256": summary_sha256})
     for name, entry in summary["files"].items():
@@ -210,13 +235,13 @@ def summary_hash(directory: Path) -> str:
     ------
     ResultsError: RS-002 when there is no run, RS-003 or RS-006 when it cannot be read.
     """
-    _summary(directory)
+    read_summary(directory)
     return sha256((directory / SUMMARY).read_bytes())
 
 
 def run_files(directory: Path) -> list[Path]:
     """Return every file of a run, with verdicts and origin. Raises as `summary_hash`."""
-    names = (SUMMARY, *_summary(directory)["files"])
+    names = (SUMMARY, *read_summary(directory)["files"])
     beside = [name for name in (VERDICTS, ORIGIN) if (directory / name).is_file()]
     return [directory / name for name in (*names, *beside)]
 
@@ -263,7 +288,7 @@ def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return False
     try:
-        summary = _summary(directory)
+        summary = read_summary(directory)
     except ResultsError as error:
         there = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
         if error.code == "RS-003" and there <= {*files, VERDICTS, ORIGIN}:
@@ -312,25 +337,6 @@ def _sweep(directory: Path) -> None:
             with suppress(FileNotFoundError):  # its writer is alive after all
                 if time.time() - left.stat().st_mtime > STALE_SECONDS:
                     shutil.rmtree(left, ignore_errors=True)
-
-
-def _summary(directory: Path) -> dict[str, Any]:
-    if (content := _read(directory / SUMMARY)) is None:
-        around = sorted(path.parent.name for path in directory.parent.glob(f"*/{SUMMARY}"))
-        raise ResultsError(
-            "RS-002",
-            "there is no run here",
-            where=str(directory),
-            available=", ".join(around[:20]),
-            context={"required": "a run", "expected": str(directory / SUMMARY)},
-        )
-    try:
-        summary = json.loads(content)
-    except ValueError as error:
-        raise ResultsError("RS-003", "summary.json is damaged", where=str(directory)) from error
-    if not isinstance(summary, dict) or not set(ADDED) <= summary.keys():
-        raise ResultsError("RS-003", "summary.json is not that of a run", where=str(directory))
-    return summary
 
 
 def _verified(directory: Path, name: str, entry: Mapping[str, Any]) -> bytes:

@@ -28,7 +28,7 @@ from basis_pipeline.operations.requests.queue import (
     waiting,
 )
 from basis_pipeline.operations.requests.serving import serve
-from basis_pipeline.results.store import read_run, read_verdicts
+from basis_pipeline.results.store import read_run, read_summary, read_verdicts
 from basis_pipeline.settings import Settings
 from tests import shell
 
@@ -112,6 +112,12 @@ def test_a_served_request_is_shown_with_its_verdicts(settings: Settings, tmp_pat
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "NOT JUDGED" not in page
     assert "ALL GATES PASS" in page
+    places = ("--results-dir", settings.results_dir)
+    shown = shell.call("request", "a", *places).stdout.splitlines()
+    assert shown[-1].startswith("Gates: 0 FAIL")
+    summary = read_summary(settings.results_dir / "runs" / served.run_id)
+    lending = summary["benchmarks"]["lending"]["apy"]
+    assert f"{100.0 * lending:.2f} %" in shell.call("results", "list", *places).stdout
 
 
 def test_a_killed_run_s_request_is_served_by_the_next_and_not_for_ever(settings: Settings) -> None:
