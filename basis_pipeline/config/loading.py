@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.mode import ModeConfig
@@ -22,6 +23,8 @@ T = TypeVar("T")
 MAX_BYTES = 262_144
 MAX_DEPTH = 32
 SHOWN_PROBLEMS = 8
+SHOWN_CHARACTERS = 60
+SCALARS = (str, int, float)
 FILE_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
@@ -183,15 +186,20 @@ def validate(model: type[T] | TypeAdapter[T], value: Any, where: str) -> T:
     try:
         return adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        ]
+        problems = [_problem(item) for item in error.errors(include_url=False)]
         more = len(problems) - SHOWN_PROBLEMS
         shown = [*problems[:SHOWN_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
         raise ConfigError("CONFIG-005", "; ".join(shown), where=where) from None
     except (TypeError, ValueError) as error:
         raise ConfigError("CONFIG-005", str(error), where=where) from None
+
+
+def _problem(item: ErrorDetails) -> str:
+    """Return the key at fault, what is wrong with it, and what it is where that is short."""
+    key, given = ".".join(str(part) for part in item["loc"]) or "file", repr(item["input"])
+    is_short = isinstance(item["input"], SCALARS) and len(given) <= SHOWN_CHARACTERS
+    is_shown = is_short and " should " in item["msg"]
+    return f"{key}: {item['msg']}" + (f"; it is {given}" if is_shown else "")
 
 
 def load_file(path: Path, model: type[T] | TypeAdapter[T], key: str = "", where: str = "") -> T:

@@ -51,8 +51,8 @@ def test_the_committed_configuration_loads_and_is_complete(configs: Configs) -> 
     [
         (MODE, "leverage", 2.0, "leverage: Extra inputs"),
         (MODE, "hedge.venue", "okx", "hedge.venue: Extra inputs"),
-        (MODE, "costs.flat_bps", "5", "costs.flat_bps: .*valid number"),
-        (MODE, "costs.flat_bps", True, "costs.flat_bps: .*valid number"),
+        (MODE, "costs.flat_bps", "5", "costs.flat_bps: .*valid number; it is '5'"),
+        (MODE, "costs.flat_bps", True, "costs.flat_bps: .*valid number; it is True"),
         (MODE, "costs.flat_bps", float("nan"), "costs.flat_bps: .*finite"),
         (MODE, "costs.enabled", "on", "costs.enabled: .*valid boolean"),
         (MODE, "spot.venue", None, "spot.venue: .*valid string"),
