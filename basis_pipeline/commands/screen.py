@@ -193,7 +193,7 @@ def share(total: int) -> Iterator[Callable[[int, str], None]]:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str, str, int, int], None]]:
-    """A bar for each of several works on stderr, drawn from any thread.
+    """A bar for each of several works on stderr, drawn from any thread; a line a piece in a pipe.
 
     The function it gives takes the work's name, its next piece, and how many are done of how many.
     """
@@ -211,5 +211,7 @@ def bars() -> Iterator[Callable[[str, str, int, int], None]]:
             if name not in tasks:
                 tasks[name] = bar.add_task("", total=total, name=escape(name))
             bar.update(tasks[name], description=escape(piece), completed=done, total=total)
+            if piece and not drawn.is_terminal:
+                print(f"[{done + 1}/{total}] {name} {piece}", file=sys.stderr, flush=True)
 
         yield advance

@@ -48,7 +48,7 @@ def environ(exchange: Server, tmp_path: Path) -> dict[str, str]:
 def test_a_feed_is_fetched_and_audited(environ: dict[str, str], tmp_path: Path) -> None:
     """One line a feed, and files that the audit reads."""
     done = call("data", "fetch", FEED, *WINDOW, env=environ)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, f"[1/1] {FEED} 2024-01\n")
     assert FEED in done.stdout
     assert "457" in done.stdout  # 19 days of hours, and the one asked for as the last
     audit = call("data", "audit", env=environ)
