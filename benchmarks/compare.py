@@ -28,7 +28,16 @@ def run_modes(checkout: Path, python: Path, options: list[str], out: Path) -> No
     """Backtest every mode of a checkout, one after another; what fails leaves no directory."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("BASIS_", "DAGSTER_"))}
     for mode in modes_of(checkout):
-        command = [python, "-m", "basis_pipeline", "backtest", mode, "--out", out / mode, *options]
+        command: list[str | Path] = [
+            python,
+            "-m",
+            "basis_pipeline",
+            "backtest",
+            mode,
+            "--out",
+            out / mode,
+            *options,
+        ]
         done = subprocess.run(
             command, cwd=checkout, env=environment, capture_output=True, text=True, check=False
         )

@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 import psutil
 from dagster import DagsterRun, DagsterRunStatus
+from dagster._core.scheduler.instigation import ScheduleInstigatorData
 
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.operations.accounts import AccountFiles
@@ -54,8 +55,9 @@ def turn_on(week: Week) -> None:
     instance = week.desk.instance
     (state,) = (one for one in instance.all_instigator_state() if one.name == SCHEDULE)
     an_hour_ago = time.time() - 3600.0
-    data = state.instigator_data._replace(start_timestamp=an_hour_ago)
-    instance.update_instigator_state(state.with_data(data))
+    kept = state.instigator_data
+    assert isinstance(kept, ScheduleInstigatorData)
+    instance.update_instigator_state(state.with_data(kept._replace(start_timestamp=an_hour_ago)))
 
 
 @contextmanager

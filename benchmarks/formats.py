@@ -98,7 +98,7 @@ def read_with_pyarrow(directory: Path) -> int:
             data = archive.read(archive.namelist()[0])
         wanted = csv.ConvertOptions(include_columns=names[:6])
         tables.append(csv.read_csv(pa.py_buffer(data), read, convert_options=wanted))
-    return pa.concat_tables(tables).num_rows
+    return sum(table.num_rows for table in tables)
 
 
 if __name__ == "__main__":

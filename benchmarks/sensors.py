@@ -15,7 +15,7 @@ FILES, TARGET_SECONDS, REPEATS = 1000, 0.050, 200
 
 def make_tree(data: Path, files: int) -> None:
     """So many files, spread over the families of the catalogue, an hour old."""
-    from basis_pipeline.orchestration.resources import current_configs
+    from basis_pipeline.config.current import current_configs
 
     globs = [config.glob for config in current_configs().datasets.values()]
     for number in range(files):

@@ -163,7 +163,7 @@ def _post_and_kill(
     note(f"{to_serve} are served")
     found = requests_of(settings)
     ended = [served for served in found if served.finished_at]
-    times = [served.finished_at for served in ended]
+    times = [served.finished_at for served in ended if served.finished_at]
     logged = read_events(log_directory(settings), types=[EventType.REQUEST_SERVED])
     often = Counter(event.fields["sequence"] for event in logged)
     print(f"requests {len(found)}, ids {len({r.request.request_id for r in found})}")
