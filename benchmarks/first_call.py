@@ -14,7 +14,7 @@ import numpy as np
 
 from basis_pipeline.backtests.inputs import parameters_of
 from basis_pipeline.config import load_configs, slice_mode
-from basis_pipeline.engine.compiled import compiled
+from basis_pipeline.engine.compiled import entry
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import parameter_record, venue_terms
 from basis_pipeline.engine.risk import RISK, VENUE_RISK, measure_hours
@@ -24,7 +24,7 @@ from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market
 
 
-@compiled
+@entry
 def add_one(x: float) -> float:
     """Return the least a kernel can do."""
     return x + 1.0

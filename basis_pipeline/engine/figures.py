@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from basis_pipeline.engine.closing import exit_cost
-from basis_pipeline.engine.compiled import compiled
+from basis_pipeline.engine.compiled import compiled, entry
 from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.model import COMPONENTS, Book, Record, record_type
 
@@ -65,7 +65,7 @@ COUNTED: tuple[str, ...] = (
 FIGURES_RECORD = record_type(FIGURES)
 
 
-@compiled
+@entry
 def finalize(
     book: Book, market: HourCoefficients, parameters: Record, risk_free: float, out: Record
 ) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.compiled import compiled, entry, hot
 from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.model import Book, EventKind, Reason, Record
 
@@ -44,7 +44,7 @@ def record(
     tally.events += 1
 
 
-@compiled
+@entry
 def cost_share(hours: HourCoefficients, t: int, leg: np.int64, notional: float) -> float:
     """Execution cost of a trade as a share of its notional, by size bucket in USD (SEMANTICS 8)."""
     usd = abs(notional) * hours.asset[t].numeraire_usd

@@ -10,10 +10,10 @@ with a = 1 for staking, the sale rate for selling; b = 1/(1 + fee) for borrowing
 repaying (SEMANTICS 5).
 """
 
-from basis_pipeline.engine.compiled import compiled
+from basis_pipeline.engine.compiled import entry
 
 
-@compiled
+@entry
 def solve_position(
     eth: float, collateral: float, debt: float, ltv: float, flash_fee: float, sale_rate: float
 ) -> tuple[float, float]:
@@ -39,7 +39,7 @@ def solve_position(
     return max(eth, 0.0), 0.0
 
 
-@compiled
+@entry
 def released(staked: float, borrowed: float, flash_fee: float, sale_rate: float) -> float:
     """ETH that a change sets free; negative when it needs ETH."""
     proceeds = -staked if staked >= 0.0 else -staked * sale_rate

@@ -1,7 +1,7 @@
 """Steps 1 and 5: what exchanges and the lending protocol close by force (SEMANTICS 7)."""
 
 from basis_pipeline.engine.accounting import collateral_eth, debt_eth, loan_is_due, perp_is_due
-from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.compiled import compiled, entry, hot
 from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.ledger import record
 from basis_pipeline.engine.model import (
@@ -15,7 +15,7 @@ from basis_pipeline.engine.model import (
 )
 
 
-@compiled
+@entry
 def liquidate_loan(
     book: Book, hours: HourCoefficients, parameters: Record, t: int, row: Record
 ) -> None:

@@ -6,7 +6,7 @@ A measure that does not apply is NaN.
 import numpy as np
 
 from basis_pipeline.engine.accounting import perp_is_due
-from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.compiled import entry, hot
 from basis_pipeline.engine.hours import HourCoefficients, hour_coefficients
 from basis_pipeline.engine.model import (
     Hourly,
@@ -97,7 +97,7 @@ def measure_before(
     out.net_delta_ratio_before = out.net_delta_before * hour.spot / hourly.rows[t].equity_before
 
 
-@compiled
+@entry
 def measure_hours(
     hours: HourCoefficients,
     parameters: Record,

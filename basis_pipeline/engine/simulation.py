@@ -14,7 +14,7 @@ from basis_pipeline.engine.accounting import (
     settle_funding,
     value_book,
 )
-from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.compiled import compiled, entry, hot
 from basis_pipeline.engine.figures import FIGURES_RECORD, finalize
 from basis_pipeline.engine.hours import HourCoefficients, hour_coefficients
 from basis_pipeline.engine.ledger import record
@@ -111,7 +111,7 @@ def trade_hour(
     return seen
 
 
-@compiled
+@entry
 def run_hours(
     hours: HourCoefficients,
     parameters: Record,

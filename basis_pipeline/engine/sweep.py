@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from basis_pipeline.engine.compiled import unlocked
+from basis_pipeline.engine.compiled import entry
 from basis_pipeline.engine.figures import FIGURES, FIGURES_RECORD, finalize
 from basis_pipeline.engine.hours import HourCoefficients
 from basis_pipeline.engine.model import Book, Floats, Hourly, Records
@@ -27,7 +27,7 @@ def _books(scenarios: int, market: HourCoefficients) -> Book:
     return Book(**{**stacked, "events": one.events, "perps_before": one.perps_before})
 
 
-@unlocked
+@entry
 def run_scenarios(
     hours: HourCoefficients,
     parameters: Records,

@@ -3,14 +3,14 @@
 import numpy as np
 
 from basis_pipeline.engine.accounting import Valuation
-from basis_pipeline.engine.compiled import compiled, hot
+from basis_pipeline.engine.compiled import compiled, entry, hot
 from basis_pipeline.engine.model import Book, Record, Status
 
 BELOW, ABOVE = 1.0 - 1e-14, 1.0 + 1e-14
 TINY = np.finfo(np.float64).tiny
 
 
-@compiled
+@entry
 def begin(book: Book, parameters: Record, capital: float) -> None:
     """Put the capital into the wallet of an empty book and start counting."""
     book.holdings.cash = capital

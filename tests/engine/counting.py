@@ -5,6 +5,7 @@ import pandas as pd
 
 from basis_pipeline.backtests.backtest import named_figures
 from basis_pipeline.engine.accounting import Valuation
+from basis_pipeline.engine.compiled import entry
 from basis_pipeline.engine.figures import FIGURES_RECORD, finalize
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.ledger import record
@@ -12,14 +13,29 @@ from basis_pipeline.engine.model import (
     COMPONENTS,
     LEG_SPOT,
     ROW,
+    Book,
     EventKind,
     Floats,
     Reason,
+    Record,
     parameter_record,
 )
 from basis_pipeline.engine.simulation import empty_book
 from basis_pipeline.engine.tally import accumulate, begin
 from tests.engine.markets import free, made_parameters, mode_case, still
+
+
+# Python may not call what only compiled functions call.
+@entry
+def _count_hour(
+    book: Book, rules: Record, seen: Valuation, first: bool, midnight: bool, row: Record
+) -> None:
+    accumulate(book, 1.0, rules, seen, first, midnight, row)
+
+
+@entry
+def _count_event(book: Book, hour: int, kind: int, size: float) -> None:
+    record(book, hour, kind, LEG_SPOT, size, 1.0, 0.0, 0.0, 0.0, Reason.NONE)
 
 
 def count_marks(
@@ -63,12 +79,11 @@ def count_marks(
             liquidation_due=False,
         )
         midnight = t > 0 and t >= first_midnight and (t - first_midnight) % 24 == 0
-        accumulate(book, 1.0, parameters, seen, t == 0, midnight, row)
+        _count_hour(book, parameters, seen, t == 0, midnight, row)
     if events is not None and marks is not None:
         for mark, (_, event) in zip(marks, events.iterrows(), strict=True):
             kind = EventKind[event["kind"].upper()]
-            size = event["notional"]
-            record(book, int(mark), kind, LEG_SPOT, size, 1.0, 0.0, 0.0, 0.0, Reason.NONE)
+            _count_event(book, int(mark), kind, event["notional"])
     figures = np.empty(1, FIGURES_RECORD)
     finalize(book, coefficients, parameters, risk_free, figures[0])
     return named_figures(figures.view(np.float64))
