@@ -37,6 +37,8 @@ _BEGIN = "basis_begin"
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -32768")
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+EMPTIED = "basis_emptied"  # an option of an engine whose tables are gone
+_NO_TABLE = "42P01"
 _LOCK_STATES = ("55P03", "40001", "40P01")  # lock not available, serialization, deadlock
 
 
@@ -133,6 +135,8 @@ def coded(engine: Engine) -> Iterator[None]:
         raise
     except (exc.DBAPIError, sqlite3.Error, OSError, ValueError) as error:
         cause = error.orig if isinstance(error, exc.DBAPIError) else error
+        if getattr(cause, "pgcode", None) == _NO_TABLE:
+            engine.update_execution_options(**{EMPTIED: True})
         what = f"the results database cannot be used: {' '.join(str(cause).split())}"
         raise ResultsError(_code(cause), what, where=place(engine)) from error
 

@@ -11,7 +11,14 @@ from threading import Event, Lock
 from sqlalchemy import Engine, inspect, text
 
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.results.database.connection import connect, place, reading, sqlite_file, writing
+from basis_pipeline.results.database.connection import (
+    EMPTIED,
+    connect,
+    place,
+    reading,
+    sqlite_file,
+    writing,
+)
 from basis_pipeline.results.database.tables import METADATA, RUNS
 
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -38,7 +45,8 @@ def revision_of(engine: Engine) -> str:
 def existing(url: str) -> Engine | None:
     """Return the database a URL names, brought up to date; None where none has been made.
 
-    It is looked at once in a process, and again when another file has taken its place.
+    It is looked at once in a process, and again when another file has taken its place, or when a
+    call has found that its tables are gone.
 
     Raises
     ------
@@ -52,7 +60,7 @@ def existing(url: str) -> Engine | None:
             _existing.pop(url, None)
             return None
     seen, engine = _existing.get(url, (None, None))
-    if engine and seen == identity:
+    if engine and seen == identity and EMPTIED not in engine.get_execution_options():
         return engine
     engine = connect(url, pooled=POOLING.is_set())
     with reading(engine) as connection:

@@ -20,7 +20,9 @@ from basis_pipeline.results.database.migration import (
     revision_of,
     revisions,
 )
+from basis_pipeline.results.database.runs import runs
 from basis_pipeline.results.database.tables import METADATA
+from tests import postgres
 
 
 def test_the_history_is_a_line_and_ends_where_the_files_end() -> None:
@@ -84,3 +86,19 @@ def test_a_database_is_looked_at_again_when_another_file_took_its_place(tmp_path
     assert existing(url) is None
     assert opened(url) is not first
     assert revision_of(opened(url)) == revisions()[-1]
+
+
+def test_a_database_that_was_made_anew_is_noticed(postgres_url: str) -> None:
+    """One call finds the tables gone, RS-005; the next finds a database without any."""
+    with postgres.database(postgres_url) as url:
+        opened(url)
+        first = existing(url)
+        assert first
+        with writing(first) as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        with pytest.raises(ResultsError, match="RS-005"):
+            runs(first)
+        assert existing(url) is None
+        assert revision_of(opened(url)) == revisions()[-1]
+        assert runs(opened(url)) == []
