@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from markupsafe import Markup
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from basis_pipeline.service.collector import Collector
@@ -15,6 +16,7 @@ from basis_pipeline.settings import Settings
 from basis_pipeline.state import State
 
 SNAPSHOT, COLLECTED = "snapshot:", "snapshot.collected"  # the keys, and the topic of a new one
+AT = "at"  # the part that identifies a snapshot, stored after the others
 SNAPSHOT_TTL = 300.0  # shown with its time while the next one takes long
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)  # seconds; each a series of every route
 ACCOUNTS = "accounts:"  # what is known of accounts and their signals
@@ -28,6 +30,7 @@ class Context:
     ----------
     state: shared with the other processes of the API where a Redis server is named.
     stopping: set when the service is to end, so that streams end by themselves.
+    rendered: what each part of the dashboard showed last, and its markup.
     """
 
     settings: Settings
@@ -36,7 +39,9 @@ class Context:
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    rendered: dict[str, tuple[bytes, Markup]] = field(default_factory=dict)
     _collecting: "RLock" = field(default_factory=RLock)
+    _derived: tuple[str, dict[str, Any]] = ("", {})
 
     def __post_init__(self) -> None:
         """Register what the service counts."""
@@ -63,22 +68,42 @@ class Context:
             self.state.set(key, found, ttl)
         return found
 
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether there is a snapshot; the first one may take a while."""
+        return self.state.get(SNAPSHOT + AT) is not None
+
     def part(self, name: str) -> Any:
-        """Return a part of the latest snapshot; it is made now where nobody has made one."""
+        """Return a part of the latest snapshot, which nobody changes; made now where none is."""
+
+        def look() -> Any:
+            found = self.state.get(SNAPSHOT + name)
+            return self.collect()[name] if found is None else found
+
+        return self.derived(name, look)
+
+    def derived(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return what is made from the latest snapshot alone, made once from each."""
 
         def look() -> Any:
             with self._collecting:  # of many that find none, one collects
-                found = self.state.get(SNAPSHOT + name)
-                return self.collect()[name] if found is None else found
+                return self.state.get(SNAPSHOT + AT) or self.collect()[AT]
 
-        return self.cached(SNAPSHOT + name, look, SNAPSHOT_TTL)
+        at = self.cached(SNAPSHOT + AT, look, SNAPSHOT_TTL)
+        made_from, values = self._derived
+        if made_from != at:
+            values = {}
+            self._derived = at, values
+        if key not in values:
+            values[key] = make()
+        return values[key]
 
     def collect(self) -> dict[str, Any]:
         """Make a snapshot now, and let everybody have it."""
         with self._collecting:
             found = self.collector.collect()
-            for name, value in found.items():
-                self.state.set(SNAPSHOT + name, value, SNAPSHOT_TTL)
+            for name in (*(found.keys() - {AT}), AT):
+                self.state.set(SNAPSHOT + name, found[name], SNAPSHOT_TTL)
         self.state.publish(COLLECTED, {"at": found["at"]})
         return found
 

@@ -171,6 +171,6 @@ class EventFilters(Filters):
 
 
 class LatencyFilters(Filters):
-    """The window, back from now."""
+    """The window, back from the latest snapshot."""
 
     window: Annotated[str, Field(pattern=SPAN)] = "1d"

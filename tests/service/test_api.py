@@ -12,8 +12,9 @@ from starlette.testclient import TestClient
 from basis_pipeline.operations.audit_log import log_directory, read_events
 from basis_pipeline.operations.requests.queue import requests_of
 from basis_pipeline.results.store import read_run
+from basis_pipeline.service.app import create_app
 from basis_pipeline.settings import Settings
-from tests.service.conftest import called, places
+from tests.service.conftest import HERE, called, places
 
 LENDING = {"mode": "pure_lending"}
 
@@ -39,6 +40,15 @@ def test_alive_ready_and_every_component(api: TestClient) -> None:
     assert one["last_check"] > by_name["results_store"]["last_check"]
     assert code(api.post("/health/services", json={"service": "x"})) == (404, "API-004")
     assert api.get("/health/latency?window=1d").json()["operations"] == []
+
+
+def test_the_page_does_not_wait_for_the_first_snapshot(settings: Settings) -> None:
+    """Parts that need one show that it is being made; control and the log are there at once."""
+    app, _ = create_app(settings)  # without its loop, which makes snapshots
+    text = TestClient(app, "http://127.0.0.1:8000", client=HERE).get("/").text
+    assert text.count("The first snapshot is being made.") == 5
+    assert "NORMAL" in text
+    assert "request_served" in text
 
 
 def test_a_request_is_accepted_once_and_can_be_canceled(api: TestClient) -> None:

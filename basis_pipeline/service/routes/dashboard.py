@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Literal
 
+import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from jinja2 import ChoiceLoader, PackageLoader
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from basis_pipeline.config.automation import AlertKind
 from basis_pipeline.operations.audit_log import Category, EventType
 from basis_pipeline.operations.requests.queue import counts, page
-from basis_pipeline.reports.chart import Chart, bars, horizontal_bars
+from basis_pipeline.reports.chart import bars, horizontal_bars
 from basis_pipeline.reports.gates import phase_name
 from basis_pipeline.reports.page import TEMPLATES, Provenance
 from basis_pipeline.reports.plot_theme import DARK, LIGHT, custom_properties
@@ -35,12 +35,15 @@ routes = APIRouter(include_in_schema=False)
 PAGES = TEMPLATES.overlay(
     loader=ChoiceLoader(
         [PackageLoader(f"basis_pipeline.{name}") for name in ("service", "reports")]
-    )
+    ),
+    auto_reload=False,
 )
 SHOWN = 20
 SLOWEST = 12
-DAY = 86_400.0
+DAY = "1d"
 FAILING = ("FAIL", "BLOCKED")
+LIVE = ("control", "events")  # what needs no snapshot
+NO_SNAPSHOT = Markup('<p class="aside">The first snapshot is being made.</p>')
 DASH = "–"
 SCRIPT, HTML = "text/javascript; charset=utf-8", "text/html; charset=utf-8"
 Name = Literal["control", "services", "accounts", "backtests", "gates", "latency", "events"]
@@ -106,9 +109,17 @@ def _html(context: Context, text: str) -> Response:
 
 
 def _part(name: str, request: Request, context: Context) -> Markup:
+    """Return a part as it is now, rendered again where what it shows has changed."""
+    if name not in LIVE and not context.has_snapshot:
+        return NO_SNAPSHOT
     values = SECTIONS[name](context, request)
-    template = "tables" if "tables" in values else name
-    return Markup(PAGES.get_template(f"{template}.html.j2").render(**values))
+    content = orjson.dumps(values, default=repr)
+    shown, markup = context.rendered.get(name, (b"", Markup()))
+    if shown != content:
+        template = "tables" if "tables" in values else name
+        markup = Markup(PAGES.get_template(f"{template}.html.j2").render(**values))
+        context.rendered[name] = content, markup
+    return markup
 
 
 def _control(context: Context, _: Request) -> dict[str, Any]:
@@ -122,7 +133,9 @@ def _control(context: Context, _: Request) -> dict[str, Any]:
 
 
 def _services(context: Context, _: Request) -> dict[str, Any]:
-    return {"health": health_document(context)}
+    health = health_document(context)
+    services = [{**service, "last_check": ""} for service in health["services"]]  # not shown
+    return {"health": {**health, "services": services}}
 
 
 def _accounts(context: Context, _: Request) -> dict[str, Any]:
@@ -148,7 +161,12 @@ def _accounts(context: Context, _: Request) -> dict[str, Any]:
 
 
 def _latency(context: Context, _: Request) -> dict[str, Any]:
-    found = latencies(context, datetime.now(UTC).timestamp() - DAY)[:SLOWEST]
+    found: dict[str, Any] = context.derived("latency", lambda: _slowest(latencies(context, DAY)))
+    return found
+
+
+def _slowest(operations: list[dict[str, Any]]) -> dict[str, Any]:
+    found = operations[:SLOWEST]
     names = [entry["operation"] for entry in found]
     series = (("p50", "series-0"), ("p95", "series-1"), ("p99", "series-4"))
     drawn = [
@@ -157,9 +175,7 @@ def _latency(context: Context, _: Request) -> dict[str, Any]:
     ]
     figure = horizontal_bars(drawn, xaxis={"title": {"text": "seconds"}})
     what = "Seconds that the slowest operations of pipeline runs took in the last day."
-    chart = Chart(
-        "latency", "Latency of operations", what, figure, 120 + 46 * len(found), wide=True
-    )
+    chart = {"title": "Latency of operations", "meaning": what, "height": 120 + 46 * len(found)}
     rows = [
         (
             entry["operation"],
@@ -209,7 +225,11 @@ def _backtests(context: Context, _: Request) -> dict[str, Any]:
 
 
 def _gates(context: Context, _: Request) -> dict[str, Any]:
-    gates = context.part("gates")
+    tables = context.derived("gate tables", lambda: _gate_tables(context.part("gates")))
+    return {"tables": tables}
+
+
+def _gate_tables(gates: list[dict[str, Any]]) -> tuple[Table, ...]:
     phases = {
         phase: Counter(gate["status"] for gate in gates if gate["phase"] == phase)
         for phase in sorted({gate["phase"] for gate in gates})
@@ -225,7 +245,7 @@ def _gates(context: Context, _: Request) -> dict[str, Any]:
     changes = Table(titles, changed, "Changed since yesterday")
     red = [(g["name"], g["status"], g["message"]) for g in gates if g["status"] in FAILING]
     failing = Table(("gate", "verdict", "~message"), red[:SHOWN], "Failing")
-    return {"tables": (overview, changes, failing)}
+    return overview, changes, failing
 
 
 def _events(context: Context, request: Request) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from fastapi import Query, Request, Response
 from basis_pipeline.errors import BasisError, CommandError
 from basis_pipeline.operations.control import read_state
 from basis_pipeline.service.answers import answer
-from basis_pipeline.service.context import Context, Shared
+from basis_pipeline.service.context import AT, Context, Shared
 from basis_pipeline.service.forms import LatencyFilters, ServiceName
 from basis_pipeline.service.routes import router
 from basis_pipeline.times import parse_since
@@ -38,7 +38,7 @@ def ready(request: Request, context: Shared) -> Response:
         read_state(context.settings)
     except BasisError as error:
         checks["results_store"] = error.code
-    if context.state.get("snapshot:at") is None:
+    if not context.has_snapshot:
         checks["snapshot"] = "not made yet"
     is_ready = set(checks.values()) == {"ready"}
     return answer(request, {"ready": is_ready, "checks": checks}, 200 if is_ready else 503)
@@ -66,8 +66,7 @@ def latency(
     request: Request, context: Shared, asked: Annotated[LatencyFilters, Query()]
 ) -> Response:
     """Show how long the operations of pipeline runs took in a window, in seconds."""
-    since = parse_since(asked.window, datetime.now(UTC)).timestamp()
-    return answer(request, {"window": asked.window, "operations": latencies(context, since)})
+    return answer(request, {"window": asked.window, "operations": latencies(context, asked.window)})
 
 
 def health_document(context: Context) -> dict[str, Any]:
@@ -126,13 +125,22 @@ def _own(context: Context) -> list[dict[str, Any]]:
     ]
 
 
-def latencies(context: Context, since: float) -> list[dict[str, Any]]:
-    """Return the latency of each operation since a time, the slowest first.
+def latencies(context: Context, window: str) -> list[dict[str, Any]]:
+    """Return the latency of each operation in a window before the snapshot, the slowest first.
 
     trend: up or down where the median of the later half is more than a tenth off the earlier's.
     """
+    found: list[dict[str, Any]] = context.derived(
+        f"latencies:{window}",
+        lambda: _latencies(context.part("steps"), context.part(AT), window),
+    )
+    return found
+
+
+def _latencies(every: list[dict[str, Any]], at: str, window: str) -> list[dict[str, Any]]:
+    since = parse_since(window, datetime.fromisoformat(at)).timestamp()
     steps: dict[str, list[dict[str, Any]]] = {}
-    for step in context.part("steps"):
+    for step in every:
         if step["ended_at"] >= since:
             steps.setdefault(step["operation"], []).append(step)
     found = []

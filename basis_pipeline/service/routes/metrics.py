@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from basis_pipeline.errors import BasisError
@@ -16,6 +16,8 @@ from basis_pipeline.service.context import Context, Shared
 from basis_pipeline.service.routes import router
 from basis_pipeline.service.routes.accounts import overview
 
+# Another series beside each counter, which nobody reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 routes = router("metrics")
 
 
@@ -50,11 +52,12 @@ class PipelineMetrics:
         components = part("health")["components"]
         statuses = {c["name"]: float(c["status"] == "healthy") for c in components}
         yield _gauge("basis_component_healthy", "1 when healthy", ("component",), statuses)
+        accounts = overview(self._context)
         for name, what, key in (
             ("basis_account_equity", "Equity of an account at its last hour", "equity"),
             ("basis_account_apy", "APY of an account's leg, 0.1 is 10 %", "apy"),
         ):
-            values = {a["account"]: a[key] for a in overview(self._context) if a[key] is not None}
+            values = {a["account"]: a[key] for a in accounts if a[key] is not None}
             yield _gauge(name, what, ("account",), values)
         try:
             queued = {str(s): float(count) for s, count in counts(self._context.settings).items()}

@@ -65,7 +65,11 @@
 
   const say = (word, level) => { status.textContent = word; status.className = `stamp ${level}`; };
   const stream = new EventSource("/events/stream");
-  stream.onopen = () => { say("live", "good"); soon("control", "services", "accounts", "backtests", "gates", "events"); };
+  stream.onopen = () => {
+    say("live", "good");
+    soon("control", "services", "accounts", "backtests", "gates", "events");
+    if (!live("latency").querySelector("[data-figure]")) soon("latency");
+  };
   stream.onerror = () => say("not connected", "warn");
   stream.addEventListener("snapshot", () => soon("services", "accounts", "gates", "latency", "backtests"));
   stream.addEventListener("log", () => soon("events", "accounts", "backtests", "control"));
