@@ -13,24 +13,26 @@ from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window, parse_window
 
 PERPS = "market_data/derivatives/futures_ohlcv"
-FUNDING = "market_data/derivatives/funding_rates"
-RATES = "protocol_data/aave/rates"
 
 WEEK = parse_window("2024-06-01", "2024-06-07T23:00")
 
-Bars = Callable[..., list[str]]
+PERP = f"{PERPS}/bybit_ETHUSDT_perp_1h_2024-06-01_2024-06-02.csv"
+
+Catalogue = dict[str, DatasetConfig]
+Lines = Callable[..., list[str]]
 Put = Callable[[str, list[str]], Path]
+Read = Callable[..., RawFeed]
 
 
 @pytest.fixture(scope="session")
-def catalogue() -> dict[str, DatasetConfig]:
+def catalogue() -> Catalogue:
     """Every dataset of the committed catalogue, by name."""
     root = Path(__file__).parents[2]
     return load_directory(root / "configs" / "datasets", DatasetConfig, "name")[0]
 
 
 @pytest.fixture
-def bars() -> Bars:
+def bars() -> Lines:
     """Lines of a perpetual's file: a header and `hours` bars from a day's 00:00 on."""
 
     def lines(hours: int = 48, symbol: str = "ETHUSDT", day: int = 1) -> list[str]:
@@ -48,7 +50,7 @@ def bars() -> Bars:
 
 
 @pytest.fixture
-def settlements() -> Bars:
+def settlements() -> Lines:
     """Lines of a funding file: a header and one rate every `every` hours."""
 
     def lines(count: int = 12, every: int = 8, rate: float = 0.0001) -> list[str]:
@@ -76,7 +78,7 @@ def put(tmp_path: Path) -> Put:
 
 
 @pytest.fixture
-def build(tmp_path: Path, catalogue: dict[str, DatasetConfig]) -> Callable[..., Dataset]:
+def build(tmp_path: Path, catalogue: Catalogue) -> Callable[..., Dataset]:
     """Build one dataset of the test's data directory; its sources are read along."""
 
     def built(name: str, window: Window = WEEK, config: DatasetConfig | None = None) -> Dataset:
@@ -106,14 +108,12 @@ def without(lines: list[str], hours: set[int]) -> list[str]:
 
 
 @pytest.fixture
-def read(tmp_path: Path, catalogue: dict[str, DatasetConfig]) -> Callable[..., RawFeed]:
+def read(tmp_path: Path, catalogue: Catalogue) -> Read:
     """Read one family of the test's data directory."""
     return lambda name="bybit_ethusdt_perp": read_feed(tmp_path, catalogue[name])
 
 
-def rejected_feed(
-    read: Callable[..., RawFeed], name: str = "bybit_ethusdt_perp"
-) -> RejectedDataError:
+def rejected_feed(read: Read, name: str = "bybit_ethusdt_perp") -> RejectedDataError:
     """The error a family is refused with."""
     with pytest.raises(RejectedDataError) as caught:
         read(name)

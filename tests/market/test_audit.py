@@ -1,20 +1,15 @@
 """The audit: one evaluation of every feed, and never an exception for bad data."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from basis_pipeline.config import load_configs
-from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market.audit import FeedAudit, audit, audit_table
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Status
-
-Catalogue = dict[str, DatasetConfig]
-Lines = Callable[..., list[str]]
-Put = Callable[[str, list[str]], Path]
+from tests.market.conftest import Catalogue, Lines, Put
 
 PERPS = "market_data/derivatives/futures_ohlcv"
 

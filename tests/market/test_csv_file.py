@@ -1,33 +1,17 @@
 """CSV files: what the reader survives, and what it rejects with which code and line."""
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market.file_content import LONGEST_LINE
-from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.recognition import recognise
 from basis_pipeline.market.rejection import RejectedDataError
-from tests.market.conftest import rejected_feed
-
-Catalogue = dict[str, DatasetConfig]
-Lines = Callable[..., list[str]]
-Put = Callable[[str, list[str]], Path]
-Read = Callable[..., RawFeed]
-
-PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_2024-06-01_2024-06-02.csv"
-RATES = "protocol_data/aave/rates/aave_v3_aave-v3-ethereum_USDT_rates_2024-06-01_2024-06-04.csv"
-ORACLE = "protocol_data/aave/oracle/weETH_ETH_oracle_2024-06-01_2024-06-02.csv"
-RATES_HEADER = (
-    "targetDate,timestamp,symbol,liquidityIndex,currentLiquidityRate,variableBorrowIndex,"
-    "currentVariableBorrowRate,totalAToken,totalVariableDebt,price,date"
-)
-
+from tests.market.conftest import PERP, Lines, Put, Read, rejected_feed
 
 DISGUISES: dict[str, Callable[[str], bytes]] = {
     "byte-order mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
@@ -119,9 +103,6 @@ def test_an_unreadable_value_is_refused_with_its_line(
     assert PERP in error.what
 
 
-QUOTED = (9, 20)
-
-
 def test_quoted_values_are_read(put: Put, bars: Lines, read: Read) -> None:
     """Marks that are closed on their line are CSV."""
     put(PERP, [line.replace(",bybit,", ',"by,bit",') for line in bars()])
@@ -200,11 +181,11 @@ def test_a_funding_rate_that_is_none_is_refused(
     assert (error.code, "funding_rate" in error.what) == ("DATA-004", True)
 
 
-@pytest.mark.parametrize("lines", [QUOTED[:1], QUOTED, range(1, 49)])
+@pytest.mark.parametrize("lines", [(9,), (9, 20), range(1, 49)])
 @pytest.mark.parametrize("before", ["bybit", "3008.0"])
 @pytest.mark.parametrize("rows", [48, 4000])
 def test_a_stray_quotation_mark_is_rejected_with_its_line(
-    lines: list[int], before: str, rows: int, put: Put, bars: Lines, read: Read
+    lines: Sequence[int], before: str, rows: int, put: Put, bars: Lines, read: Read
 ) -> None:
     """One, two or many: no mark swallows the rows up to the next one, however long the file is."""
     head, *body = bars()

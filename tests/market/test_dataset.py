@@ -6,18 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from basis_pipeline.config.dataset import DatasetConfig, RepairPolicy
+from basis_pipeline.config.dataset import RepairPolicy
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset, build_dataset, build_datasets
 from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.values import MarketValues
 from basis_pipeline.market.window import parse_window
-from tests.market.conftest import perp, rejection, without
-
-Catalogue = dict[str, DatasetConfig]
-Lines = Callable[..., list[str]]
-Put = Callable[[str, list[str]], Path]
+from tests.market.conftest import Catalogue, Lines, Put, perp, rejection, without
 
 FUNDING = "market_data/derivatives/funding_rates"
 WEEK = parse_window("2024-06-01", "2024-06-07T23:00")

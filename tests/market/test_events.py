@@ -6,14 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.window import parse_window
-from tests.market.conftest import rejection
-
-Catalogue = dict[str, DatasetConfig]
-Put = Callable[[str, list[str]], Path]
-
+from tests.market.conftest import Catalogue, Put, rejection
 
 EIGEN = "manual_sources/etherfi_distributions/eigen_distributions_raw.csv"
 EIGEN_HEADER = (

@@ -2,12 +2,10 @@
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.venue import Exchange, PerpMargin
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.findings import Findings
@@ -16,10 +14,8 @@ from basis_pipeline.market.quality import check_names, rejected_verdicts
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.verdict import Status, Verdict
+from tests.market.conftest import Catalogue, Lines, Put
 
-Catalogue = dict[str, DatasetConfig]
-Lines = Callable[..., list[str]]
-Put = Callable[[str, list[str]], Path]
 Build = Callable[..., Dataset]
 
 PERPS = "market_data/derivatives/futures_ohlcv"

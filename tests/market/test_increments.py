@@ -12,9 +12,7 @@ from basis_pipeline.market.grid import lay_grid
 from basis_pipeline.market.raw import RawFeed, read_feed
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import parse_window
-
-Catalogue = dict[str, DatasetConfig]
-Put = Callable[[str, list[str]], Path]
+from tests.market.conftest import Catalogue, Put
 
 FOLDER = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h"
 HEADER = "timestamp,open,high,low,close,volume,symbol"

@@ -10,8 +10,7 @@ import pytest
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market.raw import RawFeed, read_feed
 from basis_pipeline.market.rejection import RejectedDataError
-
-Catalogue = dict[str, DatasetConfig]
+from tests.market.conftest import Catalogue
 
 COSTS = "execution_costs/lookup_tables/execution_costs_lookup.json"
 MARGIN = "market_data/derivatives/risk_params/okx_margin_requirements.json"

@@ -164,8 +164,9 @@ def known_at(dataset: Dataset, at: pd.Timestamp, factor: float) -> Dataset:
 )
 def test_no_look_ahead(mode: str, row: int, factor: float) -> None:
     """Nothing that becomes known after t changes a bit of the panel up to t, and it does after."""
-    cut = {name: known_at(dataset, HOURS[row], factor) for name, dataset in DATASETS.items()}
-    before, after = made(mode), build_panel(sliced(mode), cut, WINDOW)
+    mine = sliced(mode)
+    cut = {name: known_at(DATASETS[name], HOURS[row], factor) for name in mine.datasets}
+    before, after = (build_panel(mine, datasets, WINDOW) for datasets in (DATASETS, cut))
     assert same(before, after, slice(None, row + 1)) == []
     assert same(before, after, slice(row + 1, None)) != []
 
@@ -306,17 +307,17 @@ def test_the_panel_names_the_content_of_all_it_was_made_from() -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_only_what_a_mode_needs_must_exist(mode: str) -> None:
     """A panel needs exactly its slice's datasets: each one's absence or refusal stops it."""
-    needed = {name: DATASETS[name] for name in sliced(mode).datasets}
-    assert same(build_panel(sliced(mode), needed, WINDOW), made(mode)) == []
+    mine = sliced(mode)
+    needed = {name: DATASETS[name] for name in mine.datasets}
+    assert same(build_panel(mine, needed, WINDOW), build_panel(mine, DATASETS, WINDOW)) == []
     for name in needed:
         less = {other: dataset for other, dataset in DATASETS.items() if other != name}
-        message = refusal("DATA-001", lambda d=less: build_panel(sliced(mode), d, WINDOW))
+        message = refusal("DATA-001", lambda d=less: build_panel(mine, d, WINDOW))
         assert f"mode {mode} needs the dataset {name}" in message
         broken = DataError("DATA-009", "an index falls", where=f"{name}.csv")
         refused = {**DATASETS, name: broken}
-        assert f"{name}.csv" in refusal(
-            "DATA-009", lambda d=refused: build_panel(sliced(mode), d, WINDOW)
-        )
+        message = refusal("DATA-009", lambda d=refused: build_panel(mine, d, WINDOW))
+        assert f"{name}.csv" in message
 
 
 def test_a_window_beyond_the_datasets_is_refused() -> None:

@@ -9,18 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market import raw
 from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
-from tests.market.conftest import rejected_feed
+from tests.market.conftest import PERP, Catalogue, Lines, Put, Read, rejected_feed
 
-Catalogue = dict[str, DatasetConfig]
-Lines = Callable[..., list[str]]
-Put = Callable[[str, list[str]], Path]
-Read = Callable[..., RawFeed]
-
-PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_2024-06-01_2024-06-02.csv"
 RATES = "protocol_data/aave/rates/aave_v3_aave-v3-ethereum_USDT_rates_2024-06-01_2024-06-04.csv"
 ORACLE = "protocol_data/aave/oracle/weETH_ETH_oracle_2024-06-01_2024-06-02.csv"
 RATES_HEADER = (

@@ -9,15 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from basis_pipeline.config.dataset import CarryLast, DatasetConfig, RepairPolicy
+from basis_pipeline.config.dataset import CarryLast, RepairPolicy
 from basis_pipeline.market.dataset import Dataset, build_datasets
 from basis_pipeline.market.raw import read_feeds
 from basis_pipeline.market.window import parse_window
-from tests.market.conftest import perp, rejection, without
-
-Catalogue = dict[str, DatasetConfig]
-Lines = Callable[..., list[str]]
-Put = Callable[[str, list[str]], Path]
+from tests.market.conftest import Catalogue, Lines, Put, perp, rejection, without
 
 WEEK = parse_window("2024-06-01", "2024-06-07T23:00")
 

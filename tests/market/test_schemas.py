@@ -5,11 +5,10 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.schemas import schema_for, validate
+from tests.market.conftest import Catalogue
 
-Catalogue = dict[str, DatasetConfig]
 STAMPS = pd.date_range("2024-06-01", periods=3, freq="h", tz="UTC", unit="ns")
 
 

@@ -149,7 +149,7 @@ def test_a_shock_that_is_named_as_not_reaching_a_mode_moves_nothing_it_holds(mod
 
 
 @given(st.lists(SHOCKS, min_size=2, max_size=4))
-@settings(deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_shocks_compose(said: list[dict[str, Any]]) -> None:
     """Several at once are one after the other; the panel given stays as it was."""
     sliced, panel = case(HEDGED)

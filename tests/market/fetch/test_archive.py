@@ -57,14 +57,15 @@ def test_months_and_then_days(served: Served, tmp_path: Path) -> None:
 def test_the_zip_of_a_month_takes_the_place_of_its_days(served: Served, tmp_path: Path) -> None:
     """Until it is published the days stand for it."""
     server, archive = served
-    fetch(tmp_path, klines(server), archive.clock)
+    config = klines(server, since="2024-02-26")
     archive.clock.now = MarketClock.at("2024-03-02T13:00").now
-    fetch(tmp_path, klines(server), archive.clock)
-    assert len(names(tmp_path)) == 1 + 29 + 1
+    fetch(tmp_path, config, archive.clock)
+    days = [f"2024-02-{day}" for day in range(26, 30)]
+    assert names(tmp_path) == [*days, "2024-03-01"]
     archive.clock.now = MarketClock.at("2024-03-06T13:00").now
-    done = fetch(tmp_path, klines(server), archive.clock)
+    done = fetch(tmp_path, config, archive.clock)
     assert (done.error, done.warnings) == (None, ())
-    assert names(tmp_path)[:2] == ["2024-01", "2024-02"]
+    assert names(tmp_path)[:2] == ["2024-02", "2024-03-01"]
 
 
 def test_a_day_that_the_month_contradicts_is_kept(served: Served, tmp_path: Path) -> None:

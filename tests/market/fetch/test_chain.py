@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from basis_pipeline.config import DatasetConfig
-from basis_pipeline.config.automation import FetchLimits
 from basis_pipeline.market.fetch.chain import Block, Chain
 from basis_pipeline.market.fetch.http import Web
 from basis_pipeline.market.raw import read_feed
@@ -39,7 +38,7 @@ def node() -> Iterator[tuple[Server, Node]]:
         yield made
 
 
-def of(server: Server, like: str, read: dict[str, Any], since: str = "2024-01-04") -> DatasetConfig:
+def of(server: Server, like: str, read: dict[str, Any], since: str = "2024-01-05") -> DatasetConfig:
     """A dataset file whose feed is read from the node."""
     url = f"{server.url}/v2/very-secret-key"
     return feed(like, kind="ethereum_rpc", url=url, chain_id=1, since=since, read=read)
@@ -75,7 +74,7 @@ def test_an_lst_rate_is_that_of_the_last_block(node: tuple[Server, Node], tmp_pa
     config = of(server, "weeth_oracle", RATE)
     assert fetch(tmp_path, config, chain_node.clock).error is None
     found = values(tmp_path, config)
-    hours = range(ms("2024-01-04") // 1000, ms("2024-01-05T05:00") // 1000 + 1, 3600)
+    hours = range(ms("2024-01-05") // 1000, ms("2024-01-05T05:00") // 1000 + 1, 3600)
     assert sorted(found) == list(hours)
     for hour in hours:
         made = chain_node.time_of(chain_node.block_at(hour))
@@ -201,26 +200,25 @@ def test_what_another_attempt_cures_leaves_no_trace(
     """The rows are those of a node without faults."""
     server, chain_node = node
     server.fail(fault)
-    limits: FetchLimits = LIMITS
-    done = fetch(tmp_path, of(server, "weeth_oracle", RATE), chain_node.clock, limits)
-    assert (done.error, done.rows) == (None, 30)
+    done = fetch(tmp_path, of(server, "weeth_oracle", RATE), chain_node.clock)
+    assert (done.error, done.rows) == (None, 6)
 
 
 def test_a_kill_costs_only_what_was_not_stored(node: tuple[Server, Node], tmp_path: Path) -> None:
     """A node that fails after some hours: the next fetch asks for the others, not for all."""
     server, chain_node = node
-    config = of(server, "weeth_oracle", RATE, since="2024-01-01")
+    config = of(server, "weeth_oracle", RATE, since="2024-01-04")
     calls = 0
 
     def fails_later(answer: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == 300:
+        if calls == 60:
             server.fail(Fault(status=503), times=LIMITS.attempts)
         return answer
 
-    server.fail(Fault(change=fails_later), times=300)
+    server.fail(Fault(change=fails_later), times=60)
     done = fetch(tmp_path, config, chain_node.clock)
     assert done.error is not None
-    assert 0 < done.rows < 102
-    assert fetch(tmp_path, config, chain_node.clock).rows == 102 - done.rows
+    assert 0 < done.rows < 30
+    assert fetch(tmp_path, config, chain_node.clock).rows == 30 - done.rows

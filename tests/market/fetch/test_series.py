@@ -238,7 +238,7 @@ def test_an_answer_that_never_ends_is_given_up(
     fault: Fault, binance: Binance, tmp_path: Path
 ) -> None:
     """Also one whose bytes go on coming, which no timeout of a socket ends."""
-    limits = LIMITS.model_copy(update={"timeout_seconds": 0.5, "attempts": 2})
+    limits = LIMITS.model_copy(update={"timeout_seconds": 0.2, "attempts": 2})
     config = bars(binance.server.url, since="2024-02-09")
     binance.server.fail(fault, times=2)
     begun = time.monotonic()
