@@ -12,7 +12,6 @@ from basis_pipeline.backtests.backtest import run_backtest
 from basis_pipeline.backtests.checks import Finished
 from basis_pipeline.results.tables import encode
 from tests.backtests.by_hand import Floats
-from tests.backtests.test_reconciliation import SCENARIOS
 from tests.backtests.trees import CONFIGS, MODES, Tree, variants
 
 
@@ -95,12 +94,12 @@ def worth(run: Finished) -> Floats:
     return total
 
 
-@pytest.mark.parametrize(("mode", "name"), SCENARIOS)
-def test_positions_at_their_prices_are_the_equity(tree: Tree, mode: str, name: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_positions_at_their_prices_are_the_equity(tree: Tree, mode: str) -> None:
     """Nothing is worth anything that is not a position, at any hour of any scenario."""
-    run = tree.run(mode, "whole", variants(mode, tree.windows["whole"])[name])
-    equity = run.column("equity", "equity")
-    np.testing.assert_allclose(worth(run), equity, rtol=1e-9, atol=0.0)
+    for name, run in tree.scenarios(mode):
+        equity = run.column("equity", "equity")
+        np.testing.assert_allclose(worth(run), equity, rtol=1e-9, atol=0.0, err_msg=name)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -138,24 +137,24 @@ def by_hour(run: Finished, events: pd.DataFrame, values: pd.Series) -> Floats:
     return np.bincount(marks, weights=values.to_numpy(), minlength=len(run.panel.timestamps))
 
 
-@pytest.mark.parametrize(("mode", "name"), SCENARIOS)
-def test_events_carry_every_payment(tree: Tree, mode: str, name: str) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_events_carry_every_payment(tree: Tree, mode: str) -> None:
     """Fees, gas, funding and flows of the ledger are those of the tables, hour by hour."""
-    run = tree.run(mode, "whole", variants(mode, tree.windows["whole"])[name])
-    tolerance = 1e-11 * run.result.identity.capital
-    events = run.result.frames["events"]
-    costly = events_of(run, "trade", "stake", "borrow", "repay")
-    funding = events_of(run, "funding")
-    flows = events_of(run, "flow")
-    for found, expected in (
-        (by_hour(run, costly, -costly["fee"]), run.column("attribution", "execution_cost")),
-        (by_hour(run, events, -events["gas"]), run.column("attribution", "gas")),
-        (by_hour(run, funding, funding["amount"]), run.column("attribution", "funding")),
-        (by_hour(run, flows, flows["amount"]), run.column("equity", "flow")),
-    ):
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=tolerance)
-    assert (events["gas"] >= 0.0).all()
-    assert (trades(run, f"{run.mode_slice.mode.asset}USDT-PERP")["fee"] >= 0.0).all()
+    for name, run in tree.scenarios(mode):
+        tolerance = 1e-11 * run.result.identity.capital
+        events = run.result.frames["events"]
+        costly = events_of(run, "trade", "stake", "borrow", "repay")
+        funding = events_of(run, "funding")
+        flows = events_of(run, "flow")
+        for found, expected in (
+            (by_hour(run, costly, -costly["fee"]), run.column("attribution", "execution_cost")),
+            (by_hour(run, events, -events["gas"]), run.column("attribution", "gas")),
+            (by_hour(run, funding, funding["amount"]), run.column("attribution", "funding")),
+            (by_hour(run, flows, flows["amount"]), run.column("equity", "flow")),
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=tolerance, err_msg=name)
+        assert (events["gas"] >= 0.0).all(), name
+        assert (trades(run, f"{run.mode_slice.mode.asset}USDT-PERP")["fee"] >= 0.0).all(), name
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -251,9 +250,13 @@ def after(held: Perpetual, event: pd.Series) -> Perpetual:
     return Perpetual(quantity, held.balance + realised - event["fee"], held.entry)
 
 
-@pytest.mark.parametrize("name", ["as committed", "flows", "three quarters", "held still"])
 @pytest.mark.parametrize(
-    "mode", ["btc_basis", "eth_basis", "usdt_market_neutral", "funding_arbitrage"]
+    ("mode", "name"),
+    [
+        *(("btc_basis", "as committed"), ("eth_basis", "three quarters")),
+        *(("usdt_market_neutral", "flows"), ("usdt_market_neutral", "held still")),
+        *(("funding_arbitrage", "as committed"), ("funding_arbitrage", "flows")),
+    ],
 )
 def test_perpetuals_follow_from_their_events(tree: Tree, mode: str, name: str) -> None:
     """Quantity, margin balance and average entry price replayed from the ledger, at every hour."""
@@ -278,11 +281,10 @@ def test_perpetuals_follow_from_their_events(tree: Tree, mode: str, name: str) -
         assert (entry[~is_open] == 0.0).all()
 
 
-@pytest.mark.parametrize("name", ["as committed", "flows"])
 @pytest.mark.parametrize("mode", MODES)
-def test_balances_follow_from_their_events(tree: Tree, mode: str, name: str) -> None:
+def test_balances_follow_from_their_events(tree: Tree, mode: str) -> None:
     """Aave's scaled balances, staked and bought units are sums of events over each one's index."""
-    run = tree.run(mode, "whole", variants(mode, tree.windows["whole"])[name])
+    run = tree.run(mode, "whole", variants(mode, tree.windows["whole"])["flows"])
     panel, positions, config = run.panel, run.result.frames["positions"], run.mode_slice.mode
     ones = np.ones(len(panel.timestamps))
     lst = (config.staking.lst, ("stake", "trade"), panel.collateral_index)

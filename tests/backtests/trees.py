@@ -1,6 +1,6 @@
 """Data trees read once, the runs made on them, and the windows and overrides that tests share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -86,6 +86,11 @@ class Tree:
             sliced = slice_mode(self.configs, mode, overrides)
             self._runs[key] = self.run_slice(sliced, span)
         return self._runs[key]
+
+    def scenarios(self, mode: str, window: str = "whole") -> Iterator[tuple[str, Finished]]:
+        """Backtest each of `variants`: its name and its run."""
+        for name, overrides in variants(mode, self.windows[window]).items():
+            yield name, self.run(mode, window, overrides)
 
     def run_slice(
         self, sliced: ModeSlice, window: Window, capital: float | None = None
