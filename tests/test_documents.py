@@ -1,7 +1,7 @@
 """The documents and --help: every command and code block runs, every link leads somewhere.
 
 A reader's directory is made, with the data and results of `make run` and with a configuration of
-its own: fewer days of sample data, points of scenario sets, and modes that no page asks for. The
+its own: fewer days of sample data, points of scenario sets and modes in a run of all. The
 package is the one under test, with what it has compiled. Each page is read from the top: a `bash`
 block is executed line by line, a `python` block as a module, a `yaml` block is written to the file
 that its first line names. A block marked `notrun` (what never ends, or needs a cluster) is left
@@ -35,8 +35,10 @@ SHORTER = {
     "2025-03-01": "2024-10-20",
 }
 UNASKED = ("eth_staking_only", "pure_lending_eth")
-# What a run that leaves out modes leaves out here beside them.
-LEFT_OUT = ("eth_basis", "eth_leveraged", "usdt_market_neutral", "usdt_market_neutral_no_leverage")
+# Modes whose results no page uses; and those that are there after the first run of all modes.
+LEFT_OUT = ("eth_leveraged", "usdt_market_neutral", "usdt_market_neutral_no_leverage")
+LEFT_OUT += ("sol_basis", "funding_arbitrage")
+ONCE = ("eth_basis", "btc_basis")
 FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(basis [^`\n…]+)`")
 EXAMPLE = re.compile(r"^ +Example: (basis .+)$", re.MULTILINE)
@@ -130,8 +132,10 @@ class Reader:
         recorded = sorted(path.name for path in (self.place / "results" / "runs").glob("[0-9a-f]*"))
         own = {"DIR": "data/sample", "1f2e": recorded[0] if recorded else ""}
         words = [own.get(word, word) for word in words[1:]]
-        if "--without" in words:
-            words += [word for mode in LEFT_OUT for word in ("--without", mode)]
+        if words[0] == "run" and "--mode" not in words:
+            ready = ONCE if recorded else ()
+            unused = [mode for mode in (*LEFT_OUT, *ready) if mode not in words]
+            words += [word for mode in unused for word in ("--without", mode)]
         if line.startswith("basis"):
             done = shell.call(*words, env=self.environ, cwd=self.place)
         else:
