@@ -24,57 +24,47 @@ PUBLISHED_AFTER = timedelta(days=3)  # a day's zip comes on the next day, mostly
 _FOLDERS = {"spot": "spot", "um": "futures/um", "cm": "futures/cm"}
 
 
-class Archive:
-    """The zips of one symbol."""
-
-    def __init__(self, source: BinanceArchive, web: Web) -> None:
-        self.source, self.web = source, web
-        self.publisher = f"{web.host.name} {source.symbol} {source.data}"
-
-    def path(self, label: str) -> str:
-        """Where a zip lies below the archive's address."""
-        source = self.source
-        period = "monthly" if label.count("-") == 1 else "daily"
-        parts = (
-            *("", "data", _FOLDERS[source.market], period, source.data, source.symbol),
-            *((source.interval,) if source.interval else ()),
-        )
-        return f"{'/'.join(parts)}/{zip_name(source, label)}"
-
-    @property
-    def has_days(self) -> bool:
-        """Funding rates are published by the month alone."""
-        return self.source.data != "fundingRate"
-
-
 def zip_name(source: BinanceArchive, label: str) -> str:
     """The name of a zip; `label` is a month or a day."""
     return f"{source.symbol}-{source.interval or source.data}-{label}.zip"
 
 
-def fetch_archive(archive: Archive, store: Store, task: Task, progress: Progress) -> None:
+def _zip_path(source: BinanceArchive, label: str) -> str:
+    """Where a zip lies below the archive's address."""
+    period = "monthly" if label.count("-") == 1 else "daily"
+    parts = ("data", _FOLDERS[source.market], period, source.data, source.symbol, source.interval)
+    return f"/{'/'.join(filter(None, parts))}/{zip_name(source, label)}"
+
+
+def fetch_archive(
+    source: BinanceArchive, web: Web, store: Store, task: Task, progress: Progress
+) -> None:
     """Fetch the zips that are lacking.
 
     Raises
     ------
     FetchError: the archive fails, or a zip is not what its name says; what came before is stored.
     """
-    wanted = months_of(store, task, lambda month: store.place(zip_name(archive.source, str(month))))
+    wanted = months_of(store, task, lambda month: store.place(zip_name(source, str(month))))
     for count, month in enumerate(wanted):
         task.advance(str(month), count, len(wanted))
-        _ZipFetch(archive, store, task, progress).month(month)
+        _ZipFetch(source, web, store, task, progress).month(month)
 
 
 class _ZipFetch:
     """One month of one symbol."""
 
-    def __init__(self, archive: Archive, store: Store, task: Task, progress: Progress) -> None:
-        self.archive, self.store, self.task, self.progress = archive, store, task, progress
+    def __init__(
+        self, source: BinanceArchive, web: Web, store: Store, task: Task, progress: Progress
+    ) -> None:
+        self.source, self.web, self.store = source, web, store
+        self.task, self.progress = task, progress
+        self.publisher = f"{web.host.name} {source.symbol} {source.data}"
 
     def month(self, month: Month) -> None:
         if month.end <= min(self.task.now, self.task.until) and self._zip(str(month), month.end):
             self._replace_days(month)
-        elif self.archive.has_days:
+        elif self.source.data != "fundingRate":  # published by the month alone
             absent = [
                 f"{day:%Y-%m-%d}"
                 for day in self._days(month)
@@ -95,11 +85,11 @@ class _ZipFetch:
     def _zip(self, label: str, until: datetime) -> bool:
         """Store a zip, or compare the stored one; return whether the archive has it."""
         store = self.store
-        file = store.place(zip_name(self.archive.source, label))
+        file = store.place(zip_name(self.source, label))
         again = self.task.verify or self.task.accept
         if (entry := store.entry(file)) and entry.complete and not again:
             return True
-        path = self.archive.path(label)
+        path = _zip_path(self.source, label)
         checksum = self._checksum(path, file.name)
         if checksum is None:
             return False
@@ -116,23 +106,23 @@ class _ZipFetch:
         return True
 
     def _checksum(self, path: str, name: str) -> str | None:
-        body = self.archive.web.get(f"{path}.CHECKSUM")
+        body = self.web.get(f"{path}.CHECKSUM")
         if body is None:
             return None
         words = body.decode("ascii", "replace").split()
         if len(words) != 2 or len(words[0]) != 64 or words[1].lstrip("*") != name:
             what = f"the checksum file of {name} says {' '.join(words)[:100]!r}"
             code = "FETCH-004" if len(words) != 2 else "FETCH-005"
-            raise FetchError(code, what, where=f"{self.archive.web.host.name}{path}.CHECKSUM")
+            raise FetchError(code, what, where=f"{self.web.host.name}{path}.CHECKSUM")
         return words[0].lower()
 
     def _download(self, path: str, file: Path, checksum: str, until: datetime) -> None:
         # Beside the manifest, until it is known to be what it should be.
         arrived = self.store.folder / file.name
         arrived.parent.mkdir(parents=True, exist_ok=True)
-        self.archive.web.download(path, arrived, checksum)
+        self.web.download(path, arrived, checksum)
         try:
-            _require_member(arrived, file.stem, self.archive.web.host.name + path)
+            _require_member(arrived, file.stem, self.web.host.name + path)
             file.parent.mkdir(parents=True, exist_ok=True)
             if not file.exists():
                 since = until - DAY
@@ -144,14 +134,14 @@ class _ZipFetch:
         self.progress.files += 1
 
     def _record(self, file: Path, until: datetime) -> None:
-        label = file.stem.removeprefix(zip_name(self.archive.source, "").removesuffix(".zip"))
+        label = file.stem.removeprefix(zip_name(self.source, "").removesuffix(".zip"))
         since = datetime.fromisoformat(label if label.count("-") == 2 else f"{label}-01")
         rows = len(_lines(file))
         known = self.store.entry(file)
         self.progress.rows += 0 if known and known.complete else rows
         self.store.record(
             file,
-            source=self.archive.web.host.name + self.archive.path(label),
+            source=self.web.host.name + _zip_path(self.source, label),
             since=since.replace(tzinfo=UTC),
             until=until,
             complete=True,
@@ -164,8 +154,8 @@ class _ZipFetch:
         kept = self.store.revised(file).with_suffix(f".{checksum[:8]}.zip")
         kept.parent.mkdir(parents=True, exist_ok=True)
         if not kept.exists():
-            self.archive.web.download(path, kept, checksum)
-        _require_member(kept, file.stem, self.archive.web.host.name + path)
+            self.web.download(path, kept, checksum)
+        _require_member(kept, file.stem, self.web.host.name + path)
         differing = _differences(_lines(file), _lines(kept))
         if self.task.accept:
             old = self.store.revised(file).with_suffix(f".{file_sha256(file)[:8]}.zip")
@@ -177,13 +167,13 @@ class _ZipFetch:
         self.store.count_revisions(file, len(differing))
         shown = "; ".join(f"{old!r}, now {new!r}" for old, new in differing[:SHOWN])
         count = count_of(len(differing), "line")
-        what = f"{self.archive.publisher} has changed {count} of {file.name}: {shown}"
+        what = f"{self.publisher} has changed {count} of {file.name}: {shown}"
         self._warn("FETCH-006", f"{what}; the new file is {kept}", file)
 
     def _replace_days(self, month: Month) -> None:
         """Remove the zips of days whose rows the month holds; keep those that differ from it."""
         store = self.store
-        month_file = store.place(zip_name(self.archive.source, str(month)))
+        month_file = store.place(zip_name(self.source, str(month)))
         days = [
             store.data_dir / name
             for name in store.manifest.files
@@ -201,7 +191,7 @@ class _ZipFetch:
                 store.count_revisions(file, len(other))
                 shown = "; ".join(map(repr, other[:SHOWN]))
                 lines = f"{count_of(len(other), 'line')} of {file.name}: {shown}"
-                what = f"{self.archive.publisher} gives otherwise in the zip of the month {lines}"
+                what = f"{self.publisher} gives otherwise in the zip of the month {lines}"
                 self._warn("FETCH-006", f"{what}; the day is kept as {kept}", file)
             store.forget(file)
 
@@ -209,10 +199,10 @@ class _ZipFetch:
         # Before its first file a symbol was not listed yet.
         if absent and self.store.manifest.files:
             shown = ", ".join(absent[:SHOWN]) + (", …" if len(absent) > SHOWN else "")
-            self._warn("FETCH-010", f"{self.archive.publisher} has no zip for {shown}", None)
+            self._warn("FETCH-010", f"{self.publisher} has no zip for {shown}", None)
 
     def _warn(self, code: str, what: str, file: Path | None) -> None:
-        where = self.store.key(file) if file else self.archive.web.host.name
+        where = self.store.key(file) if file else self.web.host.name
         self.progress.warnings.append(FetchError(code, what, where=where))
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import UTC, datetime
+from itertools import zip_longest
 from pathlib import Path
 
 from basis_pipeline.errors import FetchError
@@ -70,11 +71,8 @@ def keep(
 def _changed_lines(stored: bytes, offered: bytes) -> list[str]:
     """Lines that differ, as `line 3: stored, now offered`."""
     first, second = (text.decode(errors="replace").splitlines() for text in (stored, offered))
-    length = max(len(first), len(second))
-    first += ["nothing"] * (length - len(first))
-    second += ["nothing"] * (length - len(second))
     return [
         f"line {number}: {old[:80].strip()}, now {new[:80].strip()}"
-        for number, (old, new) in enumerate(zip(first, second, strict=True), start=1)
+        for number, (old, new) in enumerate(zip_longest(first, second, fillvalue="nothing"), 1)
         if old != new
     ]

@@ -25,10 +25,10 @@ from basis_pipeline.config.source import (
     Source,
 )
 from basis_pipeline.errors import BasisError, FetchError
-from basis_pipeline.market.fetch.archive import Archive, fetch_archive, zip_name
+from basis_pipeline.market.fetch.archive import fetch_archive, zip_name
 from basis_pipeline.market.fetch.chain import Chain
 from basis_pipeline.market.fetch.chain_series import ChainSeries, e_mode_document
-from basis_pipeline.market.fetch.copying import fetch_files, keep
+from basis_pipeline.market.fetch.copying import EARLIEST, fetch_files, keep
 from basis_pipeline.market.fetch.exchange import Exchange, ExchangeSeries
 from basis_pipeline.market.fetch.http import Web
 from basis_pipeline.market.fetch.series import (
@@ -46,7 +46,6 @@ from basis_pipeline.market.raw import feed_files
 from basis_pipeline.settings import PREFIX, SAMPLE, SecretUrl, Settings
 from basis_pipeline.verdict import Status
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 Advance = Callable[[str, str, int, int], None]
 
 
@@ -251,8 +250,7 @@ def _fetch_by_kind(
 ) -> None:
     match config.source:
         case BinanceArchive() as source:
-            archive = Archive(source, session.web(source.url))
-            fetch_archive(archive, store, task, progress)
+            fetch_archive(source, session.web(source.url), store, task, progress)
         case CopiedFiles(path=path):
             fetch_files(path, store, task, progress)
         case EthereumRpc(read=EMode() as read) as source:

@@ -36,10 +36,6 @@ class Web:
         """Return a document; None when there is none (404). Raises FetchError, as `Host.ask`."""
         return self.host.ask(lambda: self.body("GET", path, None), f"{self.host.name}{path}")
 
-    def post(self, document: Any, what: str) -> bytes:
-        """Return what a JSON document is answered with. Raises FetchError, as `Host.ask`."""
-        return self.host.ask(lambda: self.body("POST", "", document), what) or b""
-
     def download(self, path: str, file: Path, checksum: str) -> None:
         """Write a file as a whole, once its SHA-256 is the one expected.
 

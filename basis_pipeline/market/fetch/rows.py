@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -110,18 +110,14 @@ def to_csv(rows: Rows, config: DatasetConfig) -> bytes:
 
 def from_csv(content: bytes, config: DatasetConfig) -> Rows:
     """Read what `to_csv` has written. Raises ValueError or KeyError for anything else."""
-    return dict(_read(csv.DictReader(io.StringIO(content.decode())), config))
-
-
-def _read(
-    lines: "csv.DictReader[str]", config: DatasetConfig
-) -> Iterator[tuple[int, dict[str, float]]]:
     rule = config.timestamp
     assert rule is not None
-    for line in lines:
+    rows = {}
+    for line in csv.DictReader(io.StringIO(content.decode())):
         time = datetime.fromisoformat(line[rule.column])
         timestamp = milliseconds(time if time.tzinfo else time.replace(tzinfo=UTC))
-        yield timestamp, {column.to: float(line[raw]) for raw, column in config.columns.items()}
+        rows[timestamp] = {column.to: float(line[raw]) for raw, column in config.columns.items()}
+    return rows
 
 
 def require_columns(config: DatasetConfig, given: frozenset[str], publisher: str) -> None:
