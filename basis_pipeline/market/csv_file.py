@@ -23,12 +23,11 @@ from basis_pipeline.market.file_rows import (
 )
 from basis_pipeline.market.rejection import RejectedDataError
 
-PLAIN = FileFormat()
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def parse_csv(
-    data: bytes, file: str, columns: Kinds, optional: Kinds | None = None, form: FileFormat = PLAIN
+    data: bytes, file: str, columns: Kinds, optional: Kinds, form: FileFormat
 ) -> FileRows:
     """Read the named columns of one file.
 
@@ -45,9 +44,9 @@ def parse_csv(
     if cause := unlike(data, "csv"):
         raise unreadable(file, cause)
     names, rows, first_line = _split_header(data.removeprefix(BYTE_ORDER_MARK), file, form)
-    names = spelled([*columns, *(optional or {})], names)
-    require_columns(columns, names, file, form, _likely_cause(names, form))
-    columns = {**columns, **{n: kind for n, kind in (optional or {}).items() if n in names}}
+    names = spelled([*columns, *optional], names)
+    cause = _likely_cause(names, form)
+    columns = require_columns(columns, optional, names, file, form, cause)
     _require_closed_quotes(rows, first_line, file)
     _require_whole_last_line(rows, len(names), first_line, file, form.delimiter)
     convert = arrow_csv.ConvertOptions(include_columns=list(columns), column_types=dict(columns))

@@ -54,11 +54,13 @@ def spelled(wanted: Iterable[str], names: list[str]) -> list[str]:
 
 
 def require_columns(
-    columns: Iterable[str], names: list[str], file: str, form: FileFormat, cause: str = ""
-) -> None:
-    """Reject a file without a column that is asked for, or with it twice: DATA-003."""
-    wanted = list(columns)
-    if missing := [name for name in wanted if name not in names]:
+    columns: Kinds, optional: Kinds, names: list[str], file: str, form: FileFormat, cause: str = ""
+) -> dict[str, pa.DataType]:
+    """Return what is to be read: the columns asked for, and the optional ones that are there.
+
+    Raises RejectedDataError: DATA-003 one asked for is missing, or there twice.
+    """
+    if missing := [name for name in columns if name not in names]:
         reasons = [why for name, why in form.unusable.items() if name in names]
         cause = cause or "; ".join(reasons)
         raise RejectedDataError(
@@ -67,10 +69,11 @@ def require_columns(
             where=file,
             available=", ".join(name if name.isprintable() else shown(name) for name in names),
         )
-    if twice := [name for name in wanted if names.count(name) > 1]:
+    if twice := [name for name in columns if names.count(name) > 1]:
         raise RejectedDataError(
             "DATA-003", f"{file} has the column {', '.join(twice)} twice", where=file
         )
+    return {**columns, **{name: kind for name, kind in optional.items() if name in names}}
 
 
 def select(rows: FileRows, where: Mapping[str, str], file: str) -> FileRows:

@@ -15,7 +15,7 @@ from basis_pipeline.market.rejection import RejectedDataError
 
 
 def parse_records(
-    data: bytes, file: str, columns: Kinds, optional: Kinds | None, form: FileFormat
+    data: bytes, file: str, columns: Kinds, optional: Kinds, form: FileFormat
 ) -> FileRows:
     """Read the named columns of JSON rows: objects by key (dotted inside), arrays by `names`.
 
@@ -32,8 +32,7 @@ def parse_records(
     noun = "line" if form.type == "jsonl" else "row"
     rows = [_as_object(row, f"{noun} {n}", file, form) for n, row in enumerate(rows, start=1)]
     names = list(_keys(rows[0]))
-    require_columns(columns, names, file, form)
-    wanted = {**columns, **{n: kind for n, kind in (optional or {}).items() if n in names}}
+    wanted = require_columns(columns, optional, names, file, form)
     arrays = {
         name: pa.array(
             [_value(_at(row, name), kind, name, f"{noun} {n}", file)

@@ -16,7 +16,7 @@ from basis_pipeline.market.rejection import RejectedDataError
 
 
 def parse_parquet(
-    data: bytes, file: str, columns: Kinds, optional: Kinds | None, form: FileFormat
+    data: bytes, file: str, columns: Kinds, optional: Kinds, form: FileFormat
 ) -> FileRows:
     """Read the named columns; numbers as float64, times and texts as the file has them.
 
@@ -30,9 +30,8 @@ def parse_parquet(
         content = pq.ParquetFile(pa.py_buffer(data))
         stored = content.schema_arrow.names
         names = list(form.names) if form.header == "replace" else stored
-        names = spelled([*columns, *(optional or {})], names)
-        require_columns(columns, names, file, form)
-        wanted = {**columns, **{n: kind for n, kind in (optional or {}).items() if n in names}}
+        names = spelled([*columns, *optional], names)
+        wanted = require_columns(columns, optional, names, file, form)
         table = content.read([stored[names.index(name)] for name in wanted], use_threads=False)
         table = table.select([stored[names.index(name)] for name in wanted])
         table = table.rename_columns(list(wanted))

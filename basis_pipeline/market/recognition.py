@@ -117,8 +117,8 @@ def _read_as(preset: Preset, content: FileContent, name: str) -> FileRows:
     kinds |= dict.fromkeys(filter(None, [preset.symbol_column, form.observed]), pa.string())
     data = content.data
     if form.type == "csv" and len(data) > HEAD:
-        READERS["csv"](_whole_lines(data[:HEAD]), name, kinds, None, form)
-    rows = READERS[form.type](data, name, kinds, None, form)
+        READERS["csv"](_whole_lines(data[:HEAD]), name, kinds, {}, form)
+    rows = READERS[form.type](data, name, kinds, {}, form)
     some = rows.table[rule.column].drop_null().slice(0, 100)
     some = some.filter(pc.not_equal(some.cast(pa.string()), ""))
     if not len(some) or (parse_timestamps(some, form.unit) == UNREADABLE).any():
@@ -190,7 +190,7 @@ def _plain(
         )
     symbol = next((raw for raw in columns if _letters(raw) in ("symbol", "pair")), None)
     kinds_of = {times[0]: pa.string(), **({symbol: pa.string()} if symbol else {})}
-    rows = READERS[form.type](content.data, name, kinds_of, None, form)
+    rows = READERS[form.type](content.data, name, kinds_of, {}, form)
     found, unit = _times(rows, times[0], form)
     instruments = pc.unique(rows.table[symbol].cast(pa.string())).to_pylist() if symbol else []
     keys: dict[str, Any] = {
@@ -222,7 +222,7 @@ def _form_of(data: bytes) -> FileFormat:
 def _columns_of(data: bytes, name: str, form: FileFormat) -> list[str]:
     """Names of the columns: those that the reader says are there when it is asked for another."""
     try:
-        READERS[form.type](data, name, {ANY: pa.string()}, None, form)
+        READERS[form.type](data, name, {ANY: pa.string()}, {}, form)
     except RejectedDataError as error:
         if error.code != "DATA-003" or ": " in error.what.partition(ANY)[2]:
             raise
