@@ -7,14 +7,12 @@ labelled by their close, a reversed sign, another symbol.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from basis_pipeline.config.dataset import Agreement
 from basis_pipeline.config.universe import BARS, Kind
+from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64
 from basis_pipeline.times import HOUR_NS
-
-Float64 = npt.NDArray[np.float64]
 
 # What a value of another unit is as a multiple of the right one, the likeliest first.
 _SHARES = (("percent", 1e2), ("basis points", 1e4))
@@ -38,7 +36,7 @@ FARTHEST_HOURS = 24
 PREMIUM = 0.05
 
 
-def unit_of(values: Float64, kind: Kind, limits: tuple[float, float]) -> str:
+def unit_of(values: Floats, kind: Kind, limits: tuple[float, float]) -> str:
     """Test whether the values, (n,), would lie within the limits in another unit."""
     low, high = limits
     if kind in BARS and low > 1.0 and np.median(np.abs(values)) < PREMIUM:
@@ -56,7 +54,7 @@ class Series:
 
     name: str
     timestamps: Int64
-    values: Float64
+    values: Floats
 
 
 @dataclass(frozen=True, slots=True)

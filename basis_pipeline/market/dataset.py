@@ -130,13 +130,10 @@ def build_datasets(
     workers: int = 2,
 ) -> dict[str, Dataset | DataError]:
     """Build many datasets; one that is rejected is its error, and stops no other."""
-
-    def attempt(config: DatasetConfig) -> Dataset | DataError:
-        return try_build(config, feeds, window)
-
     wanted = list(configs)
     with ThreadPoolExecutor(workers) as pool:
-        return {c.name: built for c, built in zip(wanted, pool.map(attempt, wanted), strict=True)}
+        built = pool.map(lambda config: try_build(config, feeds, window), wanted)
+        return {config.name: one for config, one in zip(wanted, built, strict=True)}
 
 
 def try_build(

@@ -1,11 +1,9 @@
 """What the build of a dataset finds in its feed, once: gaps, outliers, spreads, days covered."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from pathlib import PurePosixPath
 from typing import Any, Self
 
 import numpy as np
@@ -20,12 +18,11 @@ from basis_pipeline.market.grid import Grid, lay_grid
 from basis_pipeline.market.plausibility import GROWTH_UNUSUAL, excess, growth_differences
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.repairs import AS_READ, Gap, find_gaps
+from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, to_index
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import DAY_NS
 
-Float64 = npt.NDArray[np.float64]
-_NAMED_SPAN = re.compile(r"_(\d{4}-\d\d-\d\d)_(\d{4}-\d\d-\d\d)\.")
 STATED_RATE_APART = 0.02
 STALE_HOURS = 24
 STALE = "fewer than 24 identical bars without volume"
@@ -214,14 +211,13 @@ def _event_days(raw: RawFeed) -> pd.DataFrame:
 
 def _periods(raw: RawFeed) -> tuple[Int64, Int64]:
     """First and last day of a reward's periods, in days since 1970."""
-    own = raw.distinct
-    columns = (own.columns.index(name) for name in ("period_start", "period_end"))
-    begins, ends = (own.values[:, column].astype(np.int64) // DAY_NS for column in columns)
+    columns = (raw.distinct.column(name) for name in ("period_start", "period_end"))
+    begins, ends = (column.astype(np.int64) // DAY_NS for column in columns)
     return begins, ends
 
 
 def _outliers(
-    frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Float64]
+    frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Floats]
 ) -> Iterator[pd.DataFrame]:
     for bounds, times in excesses.items():
         yield _beyond(frame, bounds.column, str(bounds), times)
@@ -252,7 +248,7 @@ def _stale(
     )
 
 
-def _beyond(frame: pd.DataFrame, column: str, bound: str, times: Float64) -> pd.DataFrame:
+def _beyond(frame: pd.DataFrame, column: str, bound: str, times: Floats) -> pd.DataFrame:
     if not (times > 1.0).any():
         return NONE["outliers"]
     rows = frame.loc[times > 1.0, ["timestamp", column]]
@@ -269,7 +265,7 @@ def outlier_rows(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return worst_first.reset_index(drop=True)
 
 
-def _by_day(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Float64]) -> pd.DataFrame:
+def _by_day(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Floats]) -> pd.DataFrame:
     """Worst row of every day."""
     if not excesses:
         return NONE["excesses"]
@@ -282,17 +278,15 @@ def _by_day(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Float64]) -> p
 
 def _named_span(raw: RawFeed) -> Iterator[str]:
     """Where the names of the files claim other days than the rows hold."""
-    claims = [_NAMED_SPAN.search(PurePosixPath(file.path).name) for file in raw.files]
-    spans = [claim.groups() for claim in claims if claim]
-    if not spans or raw.span is None:
+    if raw.span is None or not raw.named_spans:
         return
     first, last = raw.span
-    claimed = (min(begin for begin, _ in spans), max(end for _, end in spans))
-    day = pd.Timedelta(days=1)
-    if first - pd.Timestamp(claimed[0], tz="UTC") >= day:
-        yield f"the name says from {claimed[0]}, the rows begin at {first:%Y-%m-%d %H:%M}"
-    if pd.Timestamp(claimed[1], tz="UTC") - last >= day:
-        yield f"the name says to {claimed[1]}, the rows end at {last:%Y-%m-%d %H:%M}"
+    begins, ends = zip(*raw.named_spans, strict=True)
+    begin, end, day = min(begins), max(ends), pd.Timedelta(days=1)
+    if first - begin >= day:
+        yield f"the name says from {begin:%Y-%m-%d}, the rows begin at {first:%Y-%m-%d %H:%M}"
+    if end - last >= day:
+        yield f"the name says to {end:%Y-%m-%d}, the rows end at {last:%Y-%m-%d %H:%M}"
 
 
 def _stated_rates(raw: RawFeed) -> Iterator[str]:

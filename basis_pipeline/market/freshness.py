@@ -117,7 +117,7 @@ def last_hour(feed: RawFeed, *, accrues: bool = True) -> int:
 def _next_payout(feed: RawFeed) -> int:
     """When the payout after the last one is due: after as long as that one's period."""
     own, delay = feed.distinct, feed.config.payout_delay_days * DAY_NS
-    begins, ends = (own.values[:, own.columns.index(f"period_{at}")] for at in ("start", "end"))
+    begins, ends = (own.column(f"period_{at}") for at in ("start", "end"))
     latest = int(np.argmax(own.timestamps))
     length = int(ends[latest] - begins[latest]) + DAY_NS
     return int(own.timestamps[latest]) + delay + length

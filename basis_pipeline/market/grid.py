@@ -1,8 +1,6 @@
 """Which timestamps a dataset must have in a window, and what its feed has of them."""
 
-import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -99,11 +97,7 @@ def began(raw: RawFeed) -> int:
     head is not taken for a token that was listed later.
     """
     first = int(raw.distinct.timestamps[0])
-    dates = [
-        re.search(r"_(\d{4}-\d\d-\d\d)_\d{4}-\d\d-\d\d\.", PurePosixPath(f.path).name)
-        for f in raw.files
-    ]
-    return min([first, *(pd.Timestamp(found[1], tz="UTC").value for found in dates if found)])
+    return min([first, *(begin.value for begin, _ in raw.named_spans)])
 
 
 def require_coverage(config: DatasetConfig, raw: RawFeed, grid: Grid, window: Window) -> None:

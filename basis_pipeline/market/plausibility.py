@@ -16,11 +16,10 @@ from basis_pipeline.config.universe import BARS, Kind
 from basis_pipeline.market.causes import unit_of
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.rows import SHOWN_ROWS, DistinctRows
+from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import format_time
 from basis_pipeline.times import DAY_NS
 from basis_pipeline.verdict import count_of
-
-Float64 = npt.NDArray[np.float64]
 
 PRICES = ("open", "high", "low", "close")
 # Lowest and highest value of a column by kind; `limits` of the feed's file overrides it.
@@ -111,12 +110,12 @@ def _key(row: pd.Series, config: DatasetConfig) -> str:
     return f"{row['pair']}, {row['size_bucket_usd']:.0f} USD, {row['timestamp']:%Y-%m-%d}"
 
 
-def _beyond_level(values: Float64, name: str, config: DatasetConfig) -> npt.NDArray[np.bool_]:
+def _beyond_level(values: Floats, name: str, config: DatasetConfig) -> npt.NDArray[np.bool_]:
     levels = [b.max_abs for b in config.outliers if b.column == name and b.max_abs is not None]
     return np.abs(values) > min(levels, default=np.inf)
 
 
-def _unit(values: Float64, share: float, limits: tuple[float, float], kind: Kind) -> str:
+def _unit(values: Floats, share: float, limits: tuple[float, float], kind: Kind) -> str:
     """The unit that unusual values are in, where too many are unusual for single mistakes."""
     if share <= UNUSUAL_SHARE:
         return ""
@@ -201,7 +200,7 @@ def _require_usual(
     )
 
 
-def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Float64:
+def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Floats:
     """Return how far each row goes, as a multiple of its bound, (n,); above 1 is beyond it."""
     values = frame[bounds.column].to_numpy(dtype=np.float64)
     times = np.zeros(len(values))
@@ -215,7 +214,7 @@ def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Float64:
     return times
 
 
-def growth_differences(frame: pd.DataFrame) -> Iterator[tuple[str, Float64]]:
+def growth_differences(frame: pd.DataFrame) -> Iterator[tuple[str, Floats]]:
     """Yearly growth of each index less the rate stated beside it, (n,); 0.0 at the first row.
 
     The rate of a day is the mean of those in the rows around it.

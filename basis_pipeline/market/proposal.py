@@ -16,15 +16,14 @@ import yaml
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.loading import validate
 from basis_pipeline.config.preset import Preset, complete
-from basis_pipeline.config.universe import KEYS, Kind
+from basis_pipeline.config.universe import BARS, KEYS, Kind
+from basis_pipeline.market.raw_file import MINUTE_NS
 from basis_pipeline.market.recognition import Recognised, recognise
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.times import HOUR_NS
 from basis_pipeline.verdict import count_of
 
-MINUTE_NS = HOUR_NS // 60
 _DATE = re.compile(r"\d{4}-\d\d(-\d\d)?([_-]\d{4}-\d\d(-\d\d)?)*")
-BARS = ("perp_bars", "spot_bars")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Raw feeds: the files of one catalogue entry as read, typed, nothing repaired."""
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from basis_pipeline.market.rows import (
 from basis_pipeline.market.timestamps import to_index
 
 SHOWN_FILES = 8
+_NAMED_SPAN = re.compile(r"_(\d{4}-\d\d-\d\d)_(\d{4}-\d\d-\d\d)\.")
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,16 @@ class RawFeed:
             return None
         index = to_index(timestamps[[0, -1]])
         return index[0], index[1]
+
+    @property
+    def named_spans(self) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+        """First and last day that the names of files claim, of those that claim any."""
+        claims = [_NAMED_SPAN.search(PurePosixPath(file.path).name) for file in self.files]
+        return [
+            (pd.Timestamp(claim[1], tz="UTC"), pd.Timestamp(claim[2], tz="UTC"))
+            for claim in claims
+            if claim
+        ]
 
 
 def feed_files(data_dir: Path, config: DatasetConfig) -> list[Path]:

@@ -12,12 +12,12 @@ from basis_pipeline.errors import CAUSE, DataError
 from basis_pipeline.market.grid import Grid, locate
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import HOUR_NS
 from basis_pipeline.verdict import count_of
 
-Float64 = npt.NDArray[np.float64]
 Sources = Mapping[str, "RawFeed | DataError"]
 
 AS_READ = ""
@@ -62,7 +62,7 @@ class Gap:
 class Repaired:
     """A grid without gaps: (n, c) values, per row its source and repair; the datasets it reads."""
 
-    values: Float64
+    values: Floats
     source: npt.NDArray[np.object_]
     repair: npt.NDArray[np.object_]
     gaps: tuple[Gap, ...]
@@ -113,7 +113,7 @@ def repair_gaps(
 
 def _fill(
     config: DatasetConfig, raw: RawFeed, grid: Grid, gap: Gap, sources: Sources, window: Window
-) -> tuple[Float64, str, tuple[str, ...]]:
+) -> tuple[Floats, str, tuple[str, ...]]:
     """Values for a gap, by which repair, and the other feeds they came from."""
     timestamps = grid.timestamps[gap.first : gap.last + 1]
     reasons: list[str] = []
@@ -169,7 +169,7 @@ def _is_covered(gap: Gap, policy: Substitution | MeanOf) -> bool:
 
 def _mean_of(
     sources: Sources, names: tuple[str, ...], columns: tuple[str, ...] | None, timestamps: Int64
-) -> Float64 | str:
+) -> Floats | str:
     """Mean of the rows of other feeds at the timestamps, or why there is none."""
     parts = []
     for name in names:
@@ -189,9 +189,7 @@ def _mean_of(
     return np.asarray(np.mean(parts, axis=0))
 
 
-def _interpolate(
-    config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64
-) -> Float64 | None:
+def _interpolate(config: DatasetConfig, raw: RawFeed, gap: Gap, timestamps: Int64) -> Floats | None:
     policy = config.repair.interpolate
     if policy is None or gap.before is None or gap.after is None or gap.hours > policy.max_hours:
         return None
@@ -202,7 +200,7 @@ def _interpolate(
     return np.asarray(x0 * (x1 / x0) ** share)
 
 
-def _carry_last(config: DatasetConfig, raw: RawFeed, gap: Gap) -> Float64 | None:
+def _carry_last(config: DatasetConfig, raw: RawFeed, gap: Gap) -> Floats | None:
     policy = config.repair.carry_last
     if policy is None or gap.before is None or gap.hours > policy.max_hours:
         return None

@@ -10,9 +10,9 @@ import pandas as pd
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.universe import Kind
 from basis_pipeline.market.rejection import RejectedDataError
+from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, format_time, snap, to_index
 
-Float64 = npt.NDArray[np.float64]
 SHOWN_ROWS = 50
 
 
@@ -26,10 +26,14 @@ class DistinctRows:
     """
 
     timestamps: Int64
-    values: Float64
+    values: Floats
     columns: tuple[str, ...]
     rows: Int64
     has_time: bool
+
+    def column(self, name: str) -> Floats:
+        """Values of one canonical column, (n,)."""
+        return self.values[:, self.columns.index(name)]
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -110,7 +114,7 @@ def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> Non
     for column in config.columns.values():
         if column.grows is None:
             continue
-        values = rows.values[:, rows.columns.index(column.to)]
+        values = rows.column(column.to)
         fallen = values[1:] < values[:-1] * (1.0 - column.grows)
         if not fallen.any():
             continue
@@ -170,7 +174,7 @@ def row_times(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
     return times if irregular else snap(times, config.timestamp)
 
 
-def _values(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Float64, tuple[str, ...]]:
+def _values(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Floats, tuple[str, ...]]:
     if config.is_document:
         name = "value" if config.kind is Kind.RISK_PARAMS else "cost_bps"
         return frame[[name]].to_numpy(dtype=np.float64), (name,)
