@@ -28,12 +28,12 @@ settings.load_profile("basis")
 
 # Fixtures that take longest to make: one worker makes each, for all tests that ask for it.
 COSTLY = {
-    **{name: name for name in ("outcome", "first_night", "after_a_run", "sample_runs")},
+    **{name: name for name in ("outcome", "first_night", "sample_runs")},
     **dict.fromkeys(("tree", "real"), "trees"),
 }
 # What takes longest is begun first: at the end a worker would be alone with it.
 LONGEST = ("tests/test_documents.py", "tests/orchestration/test_two_days.py", "outcome", "trees")
-LONGEST += ("after_a_run", "tests/commands/test_interrupts.py", "first_night", "sample_runs")
+LONGEST += ("first_night", "tests/commands/test_interrupts.py", "sample_runs")
 LONGEST += ("tests/test_cli.py", "tests/test_cli_scenarios.py")
 LONGEST += ("tests/orchestration/test_accounts.py", "tests/test_own_project.py")
 

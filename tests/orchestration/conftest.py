@@ -4,7 +4,9 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,22 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from basis_pipeline.config import slice_mode
+from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
+from basis_pipeline.operations.new_project import write_project
+from basis_pipeline.orchestration.batches import OF_A_MODE
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import Launcher, PipelineOutcome
 from basis_pipeline.orchestration.resources import DATA_TAG, RunOptions
+from basis_pipeline.settings import project_root
 
+SHIPPED = project_root() / "configs"
+# No debt, a hedge at one venue, one at another, and debt with three venues.
+MODES = ("btc_basis", "eth_basis", "pure_lending", "usdt_market_neutral")
 WINDOW = {"start": "2024-01-03", "end": "2024-02-20"}
 # What steps print is not kept: for that Dagster starts four processes a run.
 NO_PRINTS = {
@@ -52,11 +60,69 @@ class Place:
         said: list[str] = []
         return Launcher(self.defs, self.instance, self.request(**asked), said.append).run(slices)
 
+    def execute(
+        self,
+        *keys: dg.AssetKey,
+        job: str = "__ASSET_JOB",
+        mode: str | None = None,
+        tags: dict[str, str] | None = None,
+        **asked: object,
+    ) -> dg.ExecuteInProcessResult:
+        """Run these assets alone, on what the warehouse holds, or a job of the code location."""
+        options = {name: v for name, v in self.request(**asked).model_dump().items() if v}
+        quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
+        return self.defs.resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            asset_selection=list(keys) or None,
+            partition_key=mode,
+            tags=tags,
+            run_config={"resources": {"options": {"config": options}}, "loggers": quiet},
+            raise_on_error=False,
+        )
+
+    def run_mode(self, mode: str, *keys: dg.AssetKey, **asked: object) -> list[BasisError | str]:
+        """Run the assets of a mode, or these of them, on the datasets that are there.
+
+        Returns
+        -------
+        What went wrong.
+        """
+        return problems(self.execute(*(keys or OF_A_MODE), mode=mode, **asked))
+
+
+def problems(result: dg.ExecuteInProcessResult) -> list[BasisError | str]:
+    """Why the steps of a run failed."""
+    return [problem for _, problem in failures(result)]
+
+
+@contextmanager
+def configured(directory: Path) -> Iterator[None]:
+    """Let the process read its configuration there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BASIS_CONFIG_DIR", str(directory))
+        yield
+
 
 @pytest.fixture(scope="session")
-def defs() -> dg.Definitions:
-    """The code location as production loads it."""
-    return build_defs()
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration of four modes, which have in them what differs between all of them."""
+    directory = tmp_path_factory.mktemp("project")
+    write_project(directory, load_configs(SHIPPED), SHIPPED, MODES, date(2024, 3, 1))
+    return Path(shutil.copytree(SHIPPED / "env", directory / "configs" / "env")).parent
+
+
+@pytest.fixture(autouse=True)
+def configs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The configuration that the process reads."""
+    monkeypatch.setenv("BASIS_CONFIG_DIR", str(project))
+    return project
+
+
+@pytest.fixture(scope="session")
+def defs(project: Path) -> dg.Definitions:
+    """The code location of the four modes, as production loads it."""
+    with configured(project):
+        return build_defs()
 
 
 def opened(home: Path) -> dg.DagsterInstance:
@@ -99,27 +165,53 @@ def place_at(directory: Path, data: Path, defs: dg.Definitions) -> Iterator[Plac
 
 @pytest.fixture
 def place(tmp_path: Path, sample: Path, defs: dg.Definitions) -> Iterator[Place]:
-    """An empty place with its own copy of the sample, to be spoilt at will."""
+    """A place where nothing has run, with its own copy of the sample, to be spoilt at will."""
     shutil.copytree(sample, tmp_path / "data")
     yield from place_at(tmp_path, tmp_path / "data", defs)
 
 
+def environment(place: Place, patch: pytest.MonkeyPatch) -> None:
+    """Let the process's environment name the place: what runs by itself reads it there."""
+    places = {"DATA_DIR": place.data, "RESULTS_DIR": place.results}
+    window = {"DATA_START_DATE": WINDOW["start"], "DATA_END_DATE": WINDOW["end"]}
+    for name, value in {**places, **window}.items():
+        patch.setenv(f"BASIS_{name}", str(value))
+
+
+@dataclass(frozen=True)
+class FirstNight:
+    """What a first night of two modes leaves, and what it began with.
+
+    data: the run for the data; requests: what was asked for after it.
+    """
+
+    directory: Path
+    cursors: dict[str, str | None]
+    data: dg.DagsterRun
+    requests: list[dg.RunRequest]
+
+
 @pytest.fixture(scope="session")
-def after_a_run(
-    tmp_path_factory: pytest.TempPathFactory, sample: Path, defs: dg.Definitions
-) -> Path:
-    """A directory in which two modes have run."""
-    directory = tmp_path_factory.mktemp("after_a_run")
+def first_night(
+    tmp_path_factory: pytest.TempPathFactory, sample: Path, project: Path, defs: dg.Definitions
+) -> FirstNight:
+    """A directory in which two modes have run, the first night of a platform."""
+    from tests.orchestration.platform_alone import Platform  # it is about places
+
+    directory = tmp_path_factory.mktemp("first_night")
     shutil.copytree(sample, directory / "data")
-    for place in place_at(directory, directory / "data", defs):
-        assert all(mode.run_id for mode in place.run("btc_basis", "pure_lending").modes)
-    return directory
+    with configured(project), pytest.MonkeyPatch.context() as patch:
+        for place in place_at(directory, directory / "data", defs):
+            environment(place, patch)
+            platform = Platform(place)
+            data, requests = platform.begin("btc_basis", "pure_lending")
+    return FirstNight(directory, platform.cursors, data, requests)
 
 
 @pytest.fixture
-def ran(after_a_run: Path, tmp_path: Path, defs: dg.Definitions) -> Iterator[Place]:
+def ran(first_night: FirstNight, tmp_path: Path, defs: dg.Definitions) -> Iterator[Place]:
     """A copy of a place where two modes have run, to be spoilt at will."""
-    shutil.copytree(after_a_run, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(first_night.directory, tmp_path, dirs_exist_ok=True)
     for place in place_at(tmp_path, tmp_path / "data", defs):
         take_along(place)
         yield place
@@ -131,19 +223,6 @@ def take_along(place: Place) -> None:
         place.instance.add_run_tags(run.run_id, {DATA_TAG: str(place.data.resolve())})
 
 
-def materialise(place: Place, key: dg.AssetKey) -> BasisError | str | None:
-    """Materialise one asset of pure_lending by itself and return what went wrong."""
-    options = {name: value for name, value in place.request().model_dump().items() if value}
-    result = place.defs.resolve_job_def("full_pipeline").execute_in_process(
-        instance=place.instance,
-        asset_selection=[key],
-        partition_key="pure_lending",
-        run_config={"resources": {"options": {"config": options}}},
-        raise_on_error=False,
-    )
-    return next((problem for _, problem in failures(result)), None)
-
-
 @pytest.fixture(scope="session")
 def shared_place(
     tmp_path_factory: pytest.TempPathFactory, sample: Path, defs: dg.Definitions
@@ -153,6 +232,7 @@ def shared_place(
 
 
 @pytest.fixture(scope="session")
-def outcome(shared_place: Place) -> PipelineOutcome:
+def outcome(shared_place: Place, project: Path) -> PipelineOutcome:
     """What became of all modes in the shared place."""
-    return shared_place.run()
+    with configured(project):
+        return shared_place.run()

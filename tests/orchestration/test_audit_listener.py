@@ -12,9 +12,9 @@ from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import EventError, correlation_id
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
+from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from tests.orchestration.conftest import WINDOW, Place, trail
-from tests.orchestration.test_refusals import PERP, rejection, stray_quote
 from tests.planted import SECRETS
 
 SECRET = SECRETS[1]
@@ -66,30 +66,6 @@ def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place:
     assert all(event.fields["evidence"] for event in verdicts)
 
 
-def test_a_refused_mode_is_in_the_trail_with_its_code(place: Place) -> None:
-    """The broken family, the failing gate, the rejected run: each by its type, in their order.
-
-    No mode came through: code and file of the damage are stated, and gates shown, all the same.
-    """
-    stray_quote(place.data / PERP)
-    problem = rejection(place.run("btc_basis"), "btc_basis")
-    assert "DATA-004" in str(problem)
-    assert "bybit_BTCUSDT_perp" in str(problem)
-    assert ">FAIL</span>" in (place.results / "reports" / "gates.html").read_text("utf-8")
-    broken = [e.fields for e in trail(place, "data_rejected") if e.fields["status"] == "rejected"]
-    assert ("bybit_btcusdt_perp", "DATA-004") in {(t["dataset"], t["code"]) for t in broken}
-    (refused,) = trail(place, "run_blocked")
-    assert (refused.mode, refused.level, refused.fields["code"]) == ("btc_basis", "ERROR", "BT-001")
-    assert "DATA-004" in refused.fields["reason"]
-    assert only(trail(place, "run_finished", run_id=refused.run_id)) == {"outcome": "failed"}
-    failing = [e for e in trail(place, "gate_verdict") if e.fields["verdict"] == "FAIL"]
-    assert {event.level for event in failing} == {"ERROR"}
-    assert all(event.at <= refused.at for event in failing if not of_the_platform(event))
-    assert trail(place, "run_result") == []
-    assert trail(place, until=refused.at)[-1].at < refused.at
-    assert refused in trail(place, since=refused.at)
-
-
 def test_repairs_are_counted(outcome: PipelineOutcome, shared_place: Place) -> None:
     """What was repaired in a dataset is told with its number."""
     assert outcome.modes
@@ -99,10 +75,9 @@ def test_repairs_are_counted(outcome: PipelineOutcome, shared_place: Place) -> N
 
 def test_secrets_do_not_reach_the_log(place: Place) -> None:
     """What was asked for is told with its secrets masked."""
-    outcome = place.run("pure_lending", overrides=[f"costs.password={SECRET}"])
-    assert outcome.modes[0].run_id is None
-    requested = trail(place, "run_requested", mode="pure_lending")
-    assert "costs.password=***" in requested[0].fields["options"]["overrides"]
+    assert place.run_mode("pure_lending", MODE, overrides=[f"costs.password={SECRET}"])
+    (requested,) = trail(place, "run_requested", mode="pure_lending")
+    assert "costs.password=***" in requested.fields["options"]["overrides"]
     files = list((place.results / DIRECTORY).iterdir())
     assert files
     assert not any(SECRET.encode() in file.read_bytes() for file in files)
@@ -113,7 +88,7 @@ def test_a_log_that_cannot_be_written_stops_no_run(
 ) -> None:
     """The run goes on and is recorded; stderr says once that it leaves no trail, and why."""
     (place.results / DIRECTORY).write_text("in the way")
-    assert place.run("pure_lending").modes[0].run_id
+    assert place.run_mode("pure_lending", MODE) == []
     assert capfd.readouterr().err.count("EVENT-001") == 1
     (place.results / DIRECTORY).unlink()
     with pytest.raises(EventError, match="EVENT-008"):

@@ -23,6 +23,18 @@ JOBS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def configs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration as it is committed."""
+    monkeypatch.delenv("BASIS_CONFIG_DIR", raising=False)
+
+
+@pytest.fixture(scope="module")
+def defs() -> dg.Definitions:
+    """The code location as production loads it."""
+    return build_defs()
+
+
 def test_every_dependency_is_an_asset_of_the_graph(defs: dg.Definitions) -> None:
     """A misspelt dependency would load silently as an asset nobody makes."""
 

@@ -1,8 +1,6 @@
 """Emergency control in the graph: what halts it, what it refuses, and where that is seen."""
 
-import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,31 +11,20 @@ from basis_pipeline.errors import BacktestError, BasisError
 from basis_pipeline.operations import control as emergency
 from basis_pipeline.operations.control import State
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
+from basis_pipeline.orchestration.assets.config import MODE as SLICE
+from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON
+from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.check_history import evaluation_of, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, failed_in_a_row
-from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.settings import project_root
-from tests.orchestration.conftest import Place
+from tests.orchestration.conftest import Place, problems
 
 RATES = "protocol_data/aave/rates/*_USDT_rates_*.csv"
 GAS_EATS = 20.0  # USDT of capital
-MODE = "pure_lending"
+MODE, RAW = "pure_lending", raw_key("aave_usdt_rates")
 LIMITS = load_control_limits(project_root() / "configs")
-
-
-def materialise(place: Place, key: dg.AssetKey, mode: str | None = None) -> list[BasisError | str]:
-    """Materialise one asset by itself and return what went wrong."""
-    asked = {name: value for name, value in place.request().model_dump().items() if value}
-    result = place.defs.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=place.instance,
-        asset_selection=[key],
-        partition_key=mode,
-        run_config={"resources": {"options": {"config": asked}}},
-        raise_on_error=False,
-    )
-    return [problem for _, problem in failures(result)]
 
 
 def shown(place: Place) -> tuple[str, str]:
@@ -49,68 +36,59 @@ def shown(place: Place) -> tuple[str, str]:
     return record.status.value, evaluation.description or ""
 
 
-def fingerprints(directory: Path) -> dict[str, str]:
-    """Every file below a directory with its hash."""
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
 def test_a_broken_delivery_alerts_then_halts_and_a_person_brings_work_back(ran: Place) -> None:
-    """Results stay as they are; reports still run; three failures in a row are a halt."""
-    place, settings = ran, ran.request().settings
-    assert emergency.read_state(settings).version == 0
-    before = fingerprints(place.results / "runs")
-    (rates,) = place.data.glob(RATES)
+    """Three failures in a row are a halt; reports still run, backtests do not until a resume."""
+    settings = ran.request().settings
+    (rates,) = ran.data.glob(RATES)
     sound = rates.read_bytes()
     rates.write_bytes(sound[: len(sound) // 2])
     states = []
     for _ in range(3):
-        assert place.run(MODE).modes[0].run_id is None
+        assert ran.execute(RAW).success
         states.append(emergency.read_state(settings).name)
     assert states == [State.ALERT, State.ALERT, State.HALT]
     assert "is 3, the limit is 3" in emergency.read_state(settings).reason
-    assert shown(place)[0] == "FAILED"
-    assert shown(place)[1].startswith("HALT since")
+    assert shown(ran)[0] == "FAILED"
+    assert shown(ran)[1].startswith("HALT since")
     rates.write_bytes(sound)
-    (halted,) = place.run(MODE).modes
-    (problem,) = halted.problems
+    assert ran.execute(RAW).success
+    (problem,) = ran.run_mode(MODE, SIMULATION)
     assert isinstance(problem, BacktestError)
     assert problem.code == "BT-005"
     assert "is 3, the limit is 3" in problem.what
-    assert materialise(place, COMPARISON) == []
-    assert fingerprints(place.results / "runs") == before
+    assert ran.execute(COMPARISON).success
     assert emergency.resume(settings, reason="delivered again", by="ann")
-    (resumed,) = place.run(MODE).modes
-    assert resumed.run_id
+    assert ran.run_mode(MODE) == []
     assert emergency.read_state(settings).name is State.NORMAL
 
 
-def test_a_figure_beyond_its_limit_halts_what_comes_after_it(place: Place) -> None:
-    """The mode that breached is recorded as the evidence it is; the next one is refused."""
-    first, second = place.run("btc_basis", "eth_basis", capital=GAS_EATS).modes
-    assert first.run_id
-    state = emergency.read_state(place.request().settings)
+def test_a_figure_beyond_its_limit_halts_what_comes_after_it(ran: Place) -> None:
+    """The mode that breached is recorded as the evidence it is; the next one is blocked."""
+    assert ran.run_mode("btc_basis", SIMULATION, RECORD, capital=GAS_EATS) == []
+    state = emergency.read_state(ran.request().settings)
     assert state.name is State.HALT
     assert "drawdown_fraction of btc_basis" in state.reason
-    assert [problem.code for problem in second.problems] == ["BT-005"]  # type: ignore[union-attr]
-    assert shown(place) == ("FAILED", state.description)
+    (problem,) = ran.run_mode(MODE, SIMULATION, capital=GAS_EATS)
+    assert isinstance(problem, BacktestError)
+    assert problem.code == "BT-005"
+    assert shown(ran) == ("FAILED", state.description)
 
 
-def test_a_what_if_halts_nobody(place: Place) -> None:
+def test_a_what_if_halts_nobody(ran: Place) -> None:
     """Who asks what an unhedged book would have done holds none: work goes on."""
-    assert place.run("btc_basis", overrides=["hedge.ratio=0.0"]).modes[0].run_id
-    assert emergency.read_state(place.request().settings).name is State.NORMAL
+    assert ran.run_mode("btc_basis", SLICE, PANEL, SIMULATION, overrides=["hedge.ratio=0.0"]) == []
+    assert emergency.read_state(ran.request().settings).name is State.NORMAL
 
 
 def test_after_a_shutdown_nothing_is_read_nor_written(place: Place) -> None:
     """Ingestion and reports refuse too; the state can still be looked at."""
     settings = place.request().settings
     emergency.shutdown(settings, reason="venue gone", by="ann")
-    for key in (raw_key("aave_usdt_rates"), COMPARISON):
-        (problem,) = materialise(place, key)
+    for key in (RAW, COMPARISON):
+        (problem,) = problems(place.execute(key))
         assert isinstance(problem, BacktestError)
         assert problem.code == "BT-005"
-    assert materialise(place, CONTROL) == []
+    assert place.execute(CONTROL).success
     assert shown(place)[1].startswith("SHUTDOWN since")
 
 
@@ -121,10 +99,10 @@ def test_a_state_that_cannot_be_read_refuses_and_is_seen(ran: Place) -> None:
     for suffix in ("", "-wal", "-shm"):
         (place.results / f"runs.sqlite{suffix}").unlink(missing_ok=True)
     (place.results / "runs.sqlite").write_bytes(b"no database" * 1000)
-    (problem,) = materialise(place, SIMULATION, MODE)
+    (problem,) = place.run_mode(MODE, SIMULATION)
     assert isinstance(problem, BasisError)
     assert problem.code == "RS-005"
-    assert materialise(place, CONTROL) == []
+    assert place.execute(CONTROL).success
     assert shown(place)[0] == "FAILED"
     assert shown(place)[1].startswith("RS-005")
 

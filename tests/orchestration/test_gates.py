@@ -1,10 +1,11 @@
 """Gates in the records of a real instance: a planted fault turns exactly its gate red."""
 
 import dagster as dg
-import pytest
 
+from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.config import CATALOGUE
 from basis_pipeline.orchestration.assets.platform import RESULTS_STORE
+from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.verdict import Status, Verdict
 from tests.orchestration.conftest import Place
@@ -12,14 +13,7 @@ from tests.orchestration.conftest import Place
 
 def judged(place: Place, key: dg.AssetKey, **asked: object) -> dict[str, Verdict]:
     """Materialise one asset in the place's instance; its gates as they are recorded."""
-    job = place.defs.resolve_implicit_global_asset_job_def()
-    request = {k: v for k, v in place.request(**asked).model_dump().items() if v}
-    job.execute_in_process(
-        instance=place.instance,
-        asset_selection=[key],
-        run_config={"resources": {"options": {"config": request}}},
-        raise_on_error=False,
-    )
+    place.execute(key, **asked)
     found = all_gates(place.instance, place.defs)
     return {gate.check: gate for gate in found if gate.asset == key.to_user_string()}
 
@@ -42,16 +36,21 @@ def test_the_environment_is_judged_in_phase_1(place: Place) -> None:
     assert gates["directories"].status is Status.BLOCKED
 
 
-def test_recorded_runs_are_verified(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a run there is nothing to verify; a file edited after it was recorded is found."""
-    monkeypatch.setenv("BASIS_RESULTS_DB_URL", f"sqlite:///{place.results}/runs.sqlite")
-    assert judged(place, RESULTS_STORE)["integrity"].status is Status.NOT_APPLICABLE
-    assert not (place.results / "runs.sqlite").exists()
-    mode = place.run("pure_lending").modes[0].run_id
-    gate = judged(place, RESULTS_STORE)["integrity"]
-    assert (gate.status, gate.evidence) == (Status.PASS, {"runs": 1})
-    equity = place.results / "runs" / str(mode) / "equity.parquet"
+def test_recorded_runs_are_verified(ran: Place) -> None:
+    """A file edited after its run was recorded is found."""
+    before = set((ran.results / "runs").iterdir())
+    assert ran.run_mode("pure_lending", SIMULATION, RECORD, capital=5000.0) == []
+    gate = judged(ran, RESULTS_STORE)["integrity"]
+    assert (gate.status, gate.evidence) == (Status.PASS, {"runs": 3})
+    (new,) = set((ran.results / "runs").iterdir()) - before
+    equity = new / "equity.parquet"
     equity.write_bytes(equity.read_bytes()[:-1])
-    gate = judged(place, RESULTS_STORE)["integrity"]
+    gate = judged(ran, RESULTS_STORE)["integrity"]
     assert gate.status is Status.FAIL
     assert "RS-003" in gate.message
+
+
+def test_without_a_run_there_is_nothing_to_verify(place: Place) -> None:
+    """And looking makes no database."""
+    assert judged(place, RESULTS_STORE)["integrity"].status is Status.NOT_APPLICABLE
+    assert not (place.results / "runs.sqlite").exists()

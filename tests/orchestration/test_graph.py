@@ -7,9 +7,8 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from basis_pipeline.config.current import current_configs
-from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.failures import failures
-from basis_pipeline.orchestration.launch import OF_A_MODE, PipelineOutcome
+from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.runs import rows_of, run, runs, verify
@@ -119,16 +118,18 @@ def test_numbers_plots_and_tables_are_recorded(
 def test_running_again_adds_nothing_and_other_options_another_run(ran: Place) -> None:
     """The same run has the same identity; window, capital and overrides make another one."""
     stored = sorted((ran.results / "runs").rglob("*"))
-    plain = ran.run("pure_lending").modes[0].run_id
+    assert ran.run_mode("pure_lending") == []
     assert sorted((ran.results / "runs").rglob("*")) == stored
     assert len(runs(database(ran))) == 2
-    read = {path.stem for path in (ran.results / "warehouse" / "raw").glob("*.parquet")}
-    assert "aave_usdt_rates" in read
-    assert "okx_ethusdt_perp" not in read  # of modes that were not run
     options = {"capital": 5000.0, "overrides": ["costs.enabled=false"], "end": "2024-02-10"}
+    before = ran.instance.get_runs_count()
     other = ran.run("pure_lending", **options).modes[0].run_id
-    assert other not in (plain, None)
+    (data, *_) = ran.instance.get_runs(limit=ran.instance.get_runs_count() - before)[::-1]
+    read = {key.path[-1] for key in data.asset_selection or ()}
+    assert "aave_usdt_rates" in read
+    assert "okx_ethusdt_perp" not in read  # of modes that are not run
     result = read_run(ran.results / "runs" / str(other))
+    assert len(runs(database(ran))) == 3
     assert result.identity.capital == 5000.0
     assert result.config["mode"]["costs"]["enabled"] is False
     assert result.identity.end == pd.Timestamp("2024-02-10", tz="UTC")
@@ -137,16 +138,17 @@ def test_running_again_adds_nothing_and_other_options_another_run(ran: Place) ->
 def test_verdicts_belong_to_the_run_they_were_given_to(ran: Place) -> None:
     """A run that failed keeps its failure after another one of its mode passed; it is a risk."""
     asked = "gates.max_drawdown=0.00001"
-    strict = ran.run("btc_basis", overrides=[asked]).modes[0].run_id
+    (plain,) = (r.run_id for r in runs(database(ran)) if r.mode == "btc_basis")
+    assert ran.run_mode("btc_basis", overrides=[asked]) == []
+    (strict,) = {r.run_id for r in runs(database(ran)) if r.mode == "btc_basis"} - {plain}
     told = trail(ran, "configuration_used", mode="btc_basis")
     (used,) = (event for event in told if event.fields["overrides"] == asked)
     breached = trail(ran, "limit_breached", run_id=used.run_id)
     assert "drawdown_limit" in {event.fields["limit"] for event in breached}
     assert {(event.category, event.mode) for event in breached} == {("risk", "btc_basis")}
-    plain = ran.run("btc_basis").modes[0].run_id
-    assert strict != plain
+    assert ran.run_mode("btc_basis") == []
     of_strict, of_plain = (
-        {verdict.check: verdict.status for verdict in read_verdicts(ran.results / "runs" / str(r))}
+        {verdict.check: verdict.status for verdict in read_verdicts(ran.results / "runs" / r)}
         for r in (strict, plain)
     )
     assert of_strict["drawdown_limit"] is Status.FAIL
@@ -156,30 +158,16 @@ def test_verdicts_belong_to_the_run_they_were_given_to(ran: Place) -> None:
     assert "GATE FAILED" not in page
 
 
-def test_main_job_runs_one_partition_whole(place: Place) -> None:
-    """`full_pipeline` as the UI and `dagster job execute` launch it: everything for one mode."""
-    job = place.defs.resolve_job_def("full_pipeline")
-    asked = {k: v for k, v in place.request().model_dump().items() if v}
-    config = {"resources": {"options": {"config": asked}}}
-    result = job.execute_in_process(
-        instance=place.instance, partition_key="btc_basis", run_config=config, raise_on_error=False
-    )
-    made = {event.asset_key for event in result.get_asset_materialization_events()}
-    assert result.success
-    assert {*OF_A_MODE, COMPARISON} <= made
-
-
-def test_checks_can_be_executed_alone(shared_place: Place, outcome: PipelineOutcome) -> None:
+def test_checks_can_be_executed_alone(ran: Place) -> None:
     """A check of a dataset can be evaluated again without making the dataset again."""
-    assert outcome.modes
     key = dg.AssetCheckKey(dg.AssetKey(["dataset", "ethereum_gas"]), "order")
     job = dg.define_asset_job("again", dg.AssetSelection.checks(key)).resolve(
-        asset_graph=shared_place.defs.resolve_asset_graph(),
-        resource_defs=shared_place.defs.get_repository_def().get_top_level_resources(),
+        asset_graph=ran.defs.resolve_asset_graph(),
+        resource_defs=ran.defs.get_repository_def().get_top_level_resources(),
     )
-    asked = {k: v for k, v in shared_place.request().model_dump().items() if v}
+    asked = {k: v for k, v in ran.request().model_dump().items() if v}
     config = {"resources": {"options": {"config": asked}}}
-    result = job.execute_in_process(instance=shared_place.instance, run_config=config)
+    result = job.execute_in_process(instance=ran.instance, run_config=config)
     assert [e.check_name for e in result.get_asset_check_evaluations()] == ["order"]
     assert result.get_asset_materialization_events() == []
 
@@ -204,9 +192,7 @@ def test_research_path_gives_the_same_run(outcome: PipelineOutcome, shared_place
 
 def test_a_run_without_a_mode_is_told_how_to_name_one(place: Place) -> None:
     """`dagster job execute` without a partition fails with words, not with a traceback."""
-    job = place.defs.resolve_job_def("backtests")
-    result = job.execute_in_process(instance=place.instance, raise_on_error=False)
-    ((step, problem),) = failures(result)
+    ((step, problem),) = failures(place.execute(job="backtests"))
     assert step == "config__mode"
     assert "API-001" in str(problem)
     assert "dagster/partition" in str(problem)

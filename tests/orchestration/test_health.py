@@ -1,6 +1,7 @@
 """The health asset and `basis health` on real instances."""
 
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -26,11 +27,7 @@ PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_*.csv"
 
 def observe(place: Place) -> dict[str, dg.AssetCheckEvaluation]:
     """Run the health job and give the evaluations of its checks by name."""
-    asked = place.request().model_dump()
-    config = {name: value for name, value in asked.items() if value}
-    result = place.defs.resolve_job_def(HEALTH_JOB).execute_in_process(
-        instance=place.instance, run_config={"resources": {"options": {"config": config}}}
-    )
+    result = place.execute(job=HEALTH_JOB)
     assert result.success
     return {found.check_name: found for found in result.get_asset_check_evaluations()}
 
@@ -65,6 +62,7 @@ def test_metrics_hold_what_the_instance_recorded(
 def command(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`basis health` of a place."""
     places = {"BASIS_DATA_DIR": place / "data", "BASIS_RESULTS_DIR": place / "results"}
+    places["BASIS_CONFIG_DIR"] = Path(os.environ["BASIS_CONFIG_DIR"])
     environ = {name: str(path) for name, path in places.items()}
     return shell.call("health", *arguments, env=environ)
 

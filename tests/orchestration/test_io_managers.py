@@ -1,12 +1,13 @@
 """The warehouse: what an asset hands on comes back the same, or as the error it was refused."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from basis_pipeline.config import slice_mode
+from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.config.current import current_configs
 from basis_pipeline.errors import BasisError, DataError, PlatformError
 from basis_pipeline.files import write_atomically
@@ -22,9 +23,10 @@ from basis_pipeline.orchestration.assets.market import PANEL
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.resources import RunOptions
-from tests.orchestration.conftest import Place, materialise
+from tests.orchestration.conftest import SHIPPED, Place
 
-NAMES = sorted(current_configs().datasets)
+CONFIGS = load_configs(SHIPPED).datasets
+NAMES = {config.kind: name for name, config in sorted(CONFIGS.items())}  # one a kind of feed
 
 
 @pytest.fixture
@@ -33,13 +35,13 @@ def warehouse(tmp_path: Path) -> ParquetIOManager:
     return ParquetIOManager(options=RunOptions(results_dir=str(tmp_path)))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES.values())
 def test_raw_feeds_and_datasets_come_back_the_same(
     name: str, sample: Path, warehouse: ParquetIOManager
 ) -> None:
     """Frames keep their types and bits; hashes, files and repairs travel with them."""
     # Where a feed is fetched from is no part of a run.
-    config = current_configs().datasets[name].model_copy(update={"source": None})
+    config = CONFIGS[name].model_copy(update={"source": None})
     raw = read_feed(sample, config)
     warehouse.store(raw_key(name), raw)
     again = warehouse.load(raw_key(name))
@@ -47,7 +49,7 @@ def test_raw_feeds_and_datasets_come_back_the_same(
     assert (again.config, again.files, again.span) == (raw.config, raw.files, raw.span)
     assert again.content_hash == raw.content_hash
 
-    sources = read_feeds(sample, [current_configs().datasets[s] for s in config.sources])
+    sources = read_feeds(sample, [CONFIGS[s] for s in config.sources])
     dataset = build_dataset(config, again, parse_window("2024-01-03", "2024-02-20"), sources)
     warehouse.store(dataset_key(name), dataset)
     loaded = warehouse.load(dataset_key(name))
@@ -123,22 +125,22 @@ def test_a_damaged_panel_stops_its_backtest_until_it_is_made_anew(ran: Place) ->
     """PLATFORM-003 names the file and the asset to materialise; doing so repairs it."""
     (kept,) = (ran.results / "warehouse" / "market" / "panel").glob("pure_lending.*")
     kept.write_bytes(kept.read_bytes()[:-100])
-    problem = materialise(ran, SIMULATION)
+    (problem,) = ran.run_mode("pure_lending", SIMULATION)
     assert isinstance(problem, BasisError)
     assert (problem.code, Path(problem.where)) == ("PLATFORM-003", kept)
     assert problem.action == "materialise market/panel[pure_lending]"
-    assert materialise(ran, PANEL) is None
-    assert materialise(ran, SIMULATION) is None
+    assert ran.run_mode("pure_lending", PANEL, SIMULATION) == []
 
 
-@pytest.mark.parametrize("directory", ["warehouse/market/panel", "warehouse/backtest"])
-def test_a_warehouse_that_cannot_be_written_is_told_by_code(place: Place, directory: str) -> None:
-    """RS-001 for a file in the way, as for a full or read-only disk."""
-    (place.results / directory).parent.mkdir(parents=True)
-    (place.results / directory).write_text("in the way")
-    (mode,) = place.run("pure_lending").modes
-    assert mode.run_id is None
-    assert "RS-001" in {p.code for p in mode.problems if isinstance(p, BasisError)}
+def test_a_warehouse_that_cannot_be_written_is_told_by_code(ran: Place) -> None:
+    """RS-001 for a file in the way of a run, or of a table; as for a full or read-only disk."""
+    for asset in (SIMULATION, PANEL):
+        directory = ran.results.joinpath("warehouse", *asset.path)
+        shutil.rmtree(directory)
+        directory.write_text("in the way")
+        (problem,) = ran.run_mode("pure_lending", asset)
+        assert isinstance(problem, BasisError)
+        assert problem.code == "RS-001"
 
 
 def _full_disk(_descriptor: int) -> None:

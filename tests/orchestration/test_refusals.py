@@ -2,23 +2,24 @@
 
 import hashlib
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 
 from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.assets.dataset import dataset_key
+from basis_pipeline.orchestration.assets.report import COMPARISON
+from basis_pipeline.orchestration.batches import OF_A_MODE
 from basis_pipeline.orchestration.check_history import evaluation_of, latest_records
 from basis_pipeline.orchestration.checks import verdict_of
-from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.verdict import Status, by_fault, failing
-from tests.orchestration.conftest import Place
+from tests.orchestration.conftest import Place, trail
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
+FEED = "bybit_btcusdt_perp"
 BOTH = ("btc_basis", "pure_lending")
-
-
 WRITTEN_ANEW = ("gates.html", "data_audit.html", "comparison.html", "btc_basis.html")
 
 
@@ -35,25 +36,9 @@ def cut_last_line(file: Path) -> None:
     file.write_text(file.read_text()[:-20])
 
 
-def stray_quote(file: Path) -> None:
-    """Leave a quotation mark open near the beginning of a long file."""
-    lines = file.read_text().splitlines()
-    lines[7] = lines[7].replace(",", ',"', 1)
-    file.write_text("\n".join(lines) + "\n")
-
-
 def cut_short(file: Path) -> None:
     """Keep two days of sixty under the same name."""
     file.write_text("\n".join(file.read_text().splitlines()[:49]) + "\n")
-
-
-def rejection(outcome: PipelineOutcome, mode: str) -> BasisError:
-    """The one coded problem of a mode."""
-    (found,) = [m for m in outcome.modes if m.mode == mode]
-    assert found.run_id is None
-    (problem,) = found.problems
-    assert isinstance(problem, BasisError)
-    return problem
 
 
 def contents(directory: Path) -> dict[str, str]:
@@ -70,7 +55,7 @@ def recorded(runs: Path) -> dict[str, str]:
     return {name: h for name, h in contents(runs).items() if not name.endswith("verdicts.json")}
 
 
-def test_a_broken_file_stops_the_modes_that_read_it(ran: Place, sample: Path) -> None:
+def test_a_broken_file_stops_the_modes_that_read_it(ran: Place) -> None:
     """One mode is blocked with code and file, the other goes on; results and pages keep up."""
 
     def stored() -> dict[str, str]:
@@ -83,21 +68,23 @@ def test_a_broken_file_stops_the_modes_that_read_it(ran: Place, sample: Path) ->
             and not name.endswith("verdicts.json")
         }
 
-    before = stored()
+    before, since = stored(), datetime.now(UTC)
     pages = {page: (ran.results / "reports" / page).read_bytes() for page in WRITTEN_ANEW}
     spoil_price(ran.data / PERP)
     outcome = ran.run(*BOTH)
-    problem = rejection(outcome, "btc_basis")
+    assert [m.run_id is not None for m in outcome.modes] == [False, True]
+    (problem,) = outcome.modes[0].problems
+    assert isinstance(problem, BasisError)
     assert problem.code == "BT-001"
     assert "DATA-008" in str(problem)
     assert "bybit_BTCUSDT_perp" in str(problem)
-    assert [m.run_id is not None for m in outcome.modes] == [False, True]
     assert {gate.mode for gate in failing(outcome.gates)} == {"", "btc_basis"}
     assert before.items() <= stored().items()
     for page, content in pages.items():
         assert (ran.results / "reports" / page).read_bytes() != content
     _is_one_fault(ran)
-    key = dg.AssetCheckKey(dataset_key("bybit_btcusdt_perp"), "files_and_schema")
+    _is_logged(ran, since)
+    key = dg.AssetCheckKey(dataset_key(FEED), "files_and_schema")
     verdict = verdict_of(evaluation_of(latest_records(ran.instance, [key])[key]))
     assert [row["open"] for row in verdict.rows] == [-5.0]
     event = ran.instance.get_latest_materialization_event(key.asset_key)
@@ -105,10 +92,22 @@ def test_a_broken_file_stops_the_modes_that_read_it(ran: Place, sample: Path) ->
     assert event.asset_materialization is not None
     assert event.asset_materialization.metadata["status"].value == "rejected"
 
-    shutil.copy(sample / PERP, ran.data / PERP)
-    outcome = ran.run("btc_basis")
-    assert outcome.modes[0].run_id
-    assert failing(outcome.gates) == []
+
+def _is_logged(place: Place, since: datetime) -> None:
+    """The broken feed, the failing gates, the blocked run: each by its type, in their order."""
+    broken = [e.fields for e in trail(place, "data_rejected", since=since)]
+    assert (FEED, "DATA-008") in {(e["dataset"], e["code"]) for e in broken}
+    (blocked,) = trail(place, "run_blocked", since=since)
+    assert (blocked.mode, blocked.level, blocked.fields["code"]) == ("btc_basis", "ERROR", "BT-001")
+    assert "DATA-008" in blocked.fields["reason"]
+    (finished,) = trail(place, "run_finished", run_id=blocked.run_id)
+    assert finished.fields == {"outcome": "failed"}
+    verdicts = trail(place, "gate_verdict", since=since)
+    failed = [e for e in verdicts if e.fields["verdict"] == "FAIL"]
+    assert {event.level for event in failed} == {"ERROR"}
+    of_platform = ("health", "platform")
+    assert all(e.at <= blocked.at for e in failed if not e.component.startswith(of_platform))
+    assert trail(place, "run_result", run_id=blocked.run_id) == []
 
 
 def _is_one_fault(place: Place) -> None:
@@ -130,23 +129,32 @@ def _is_one_fault(place: Place) -> None:
 
 
 def test_an_absent_family_is_a_fault_of_the_modes_that_need_it(place: Place) -> None:
-    """A tree with Aave and gas alone runs pure lending without a failed gate, and nothing else."""
+    """A tree with Aave and gas alone runs pure lending without a failed gate, and nothing else.
+
+    `full_pipeline` as the UI and `dagster job execute` launch it: everything for one mode.
+    """
     for directory in ("market_data", "manual_sources", "execution_costs", "protocol_data/staking"):
         shutil.rmtree(place.data / directory)
-    outcome = place.run(*BOTH)
-    assert [mode.mode for mode in outcome.modes if mode.run_id] == ["pure_lending"]
-    assert "DATA-001" in str(rejection(outcome, "btc_basis"))
-    shared = [gate for gate in outcome.gates if not gate.mode]
-    assert failing([gate for gate in outcome.gates if gate.mode != "btc_basis"]) == []
-    absent = [g for g in shared if g.asset == "raw/bybit_btcusdt_perp"]
+    done = place.execute(job="full_pipeline", mode="pure_lending")
+    made = {event.asset_key for event in done.get_asset_materialization_events()}
+    assert done.success
+    assert {*OF_A_MODE, COMPARISON} <= made
+    (problem,) = place.run_mode("btc_basis")
+    assert "DATA-001" in str(problem)
+    gates = all_gates(place.instance, place.defs)
+    assert failing([gate for gate in gates if gate.mode != "btc_basis"]) == []
+    absent = [gate for gate in gates if gate.asset == f"raw/{FEED}"]
     assert [gate.status for gate in absent] == [Status.WARN]
 
 
-def test_a_broken_rule_stops_its_mode_alone(place: Place) -> None:
+def test_a_broken_rule_stops_its_mode_alone(ran: Place) -> None:
     """An override that breaks a rule of one mode is recorded as its failed gate."""
-    outcome = place.run(*BOTH, overrides=["hedge.venues={bybit: 0.5}"])
-    assert rejection(outcome, "btc_basis").code == "CONFIG-006"
-    assert [gate.name for gate in failing(outcome.gates) if gate.status is Status.FAIL] == [
+    asked = {"overrides": ["hedge.venues={bybit: 0.5}"]}
+    (problem,) = ran.run_mode("btc_basis", **asked)
+    assert isinstance(problem, BasisError)
+    assert problem.code == "CONFIG-006"
+    gates = all_gates(ran.instance, ran.defs)
+    assert [gate.name for gate in failing(gates) if gate.status is Status.FAIL] == [
         "config/mode[btc_basis] rules"
     ]
-    assert outcome.modes[1].run_id
+    assert ran.run_mode("pure_lending", **asked) == []

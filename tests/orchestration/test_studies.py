@@ -21,7 +21,7 @@ from basis_pipeline.orchestration.sensors.alerts import Cursor, alerts_of_run
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Status
 from tests import shell
-from tests.orchestration.conftest import WINDOW, Place, place_at
+from tests.orchestration.conftest import WINDOW, FirstNight, Place, place_at, take_along
 
 MODE = "pure_lending"
 GRID = {"method": "grid"}
@@ -73,32 +73,30 @@ PLAN = {
 
 @pytest.fixture(scope="module")
 def studied(
-    tmp_path_factory: pytest.TempPathFactory, sample: Path, defs: dg.Definitions
+    tmp_path_factory: pytest.TempPathFactory,
+    first_night: FirstNight,
+    project: Path,
+    defs: dg.Definitions,
 ) -> Iterator[Place]:
-    """A place where one mode has run, with small scenario sets and a small plan of its own."""
+    """A place where a mode has run, with small scenario sets and a small plan of its own."""
     directory = tmp_path_factory.mktemp("studied")
-    configs = directory / "configs"
-    shutil.copytree(project_root() / "configs", configs)
+    shutil.copytree(first_night.directory, directory, dirs_exist_ok=True)
+    configs = shutil.copytree(project, directory / "configs")
     shutil.rmtree(configs / "scenarios")
     (configs / "scenarios").mkdir()
     for name, content in SETS.items():
         told = yaml.safe_dump({"name": name, "description": "Small.", **content})
         (configs / "scenarios" / f"{name}.yaml").write_text(told)
     (configs / "walk_forward" / f"{MODE}.yaml").write_text(yaml.safe_dump(PLAN))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BASIS_CONFIG_DIR", str(configs))
-        for place in place_at(directory, sample, defs):
-            assert place.run(MODE).modes[0].run_id
-            yield place
+    for place in place_at(directory, directory / "data", defs):
+        take_along(place)
+        yield place
 
 
-def execute(place: Place, job: str, **asked: Any) -> dg.ExecuteInProcessResult:
-    """Run a job of the code location as `asked`, over the place's data and window."""
-    request = {name: value for name, value in place.request().model_dump().items() if value}
-    config: dict[str, Any] = {"resources": {"options": {"config": request}}}
-    return place.defs.resolve_job_def(job).execute_in_process(
-        instance=place.instance, run_config=config, raise_on_error=False, **asked
-    )
+@pytest.fixture(autouse=True)
+def configs(studied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The configuration with the small sets."""
+    monkeypatch.setenv("BASIS_CONFIG_DIR", str(studied.results.parent / "configs"))
 
 
 def rejection(done: dg.ExecuteInProcessResult) -> str:
@@ -128,7 +126,7 @@ def test_scenarios_are_run_and_judged(
     studied: Place, job: str, asset: str, name: str, points: int
 ) -> None:
     """A row a point below the results, a page, and both gates; without limits one has none."""
-    done = execute(studied, job, partition_key=f"{MODE}|{name}")
+    done = studied.execute(job=job, mode=f"{MODE}|{name}")
     assert done.success
     (made,) = done.asset_materializations_for_node(asset.replace("/", "__"))
     assert made.partition == f"{MODE}|{name}"
@@ -142,9 +140,9 @@ def test_scenarios_are_run_and_judged(
 
 def test_each_set_stands_alone(studied: Place) -> None:
     """Replays that break their limits change nothing of the crises; alerts and events name them."""
-    assert execute(studied, "stress_tests", partition_key=f"{MODE}|crises").success
+    assert studied.execute(job="stress_tests", mode=f"{MODE}|crises").success
     before = gates_in(studied, "stress/scenarios")["crises"]
-    done = execute(studied, "stress_tests", partition_key=f"{MODE}|replays")
+    done = studied.execute(job="stress_tests", mode=f"{MODE}|replays")
     assert done.success
     (made,) = done.asset_materializations_for_node("stress__scenarios")
     assert made.metadata["left_out"].value == "later"
@@ -168,7 +166,7 @@ def test_each_set_stands_alone(studied: Place) -> None:
 @pytest.mark.parametrize("job", ["stress_tests", "walk_forwards"])
 def test_a_run_without_a_partition_is_told_how_to_name_one(studied: Place, job: str) -> None:
     """API-001, whatever lies upstream, before anything is mapped."""
-    done = execute(studied, job)
+    done = studied.execute(job=job)
     message = rejection(done)
     assert message.startswith("API-001")
     assert "dagster/partition" in message
@@ -178,7 +176,7 @@ def test_a_run_without_a_partition_is_told_how_to_name_one(studied: Place, job: 
     (alert,) = alerts_of_run(studied.instance, run, Cursor())
     assert "API-001" in alert.message
     unknown = {"dagster/partition": "nobody|crises"}
-    assert "CONFIG-007" in rejection(execute(studied, job, tags=unknown))
+    assert "CONFIG-007" in rejection(studied.execute(job=job, tags=unknown))
 
 
 def test_the_weekly_sweep_asks_for_what_its_job_can_run(studied: Place) -> None:
@@ -191,20 +189,20 @@ def test_the_weekly_sweep_asks_for_what_its_job_can_run(studied: Place) -> None:
         asked = repository.get_schedule_def("weekly_sweeps").evaluate_tick(context).run_requests
     keys = [request.partition_key for request in asked or []]
     assert keys == ["btc_basis|btc_basis", f"{MODE}|{MODE}"]
-    assert execute(studied, "sweeps", partition_key=keys[1]).success
+    assert studied.execute(job="sweeps", mode=keys[1]).success
 
 
 def test_no_scenarios_of_a_mode_that_never_ran(studied: Place) -> None:
     """Scenarios vary a backtest: without a sound one they are refused, and say why."""
-    message = rejection(execute(studied, "stress_tests", partition_key=f"{MODE}_eth|crises"))
+    message = rejection(studied.execute(job="stress_tests", mode="eth_basis|crises"))
     assert "BT-001" in message
-    assert f"stress/scenarios[{MODE}_eth|crises]" in message
-    assert not (studied.results / "stress" / f"{MODE}_eth").exists()
+    assert "stress/scenarios[eth_basis|crises]" in message
+    assert not (studied.results / "stress" / "eth_basis").exists()
 
 
 def test_a_walk_forward_chooses_and_is_judged(studied: Place) -> None:
     """Folds of fourteen days of train and seven of test; every gate has its verdict."""
-    done = execute(studied, "walk_forwards", partition_key=MODE)
+    done = studied.execute(job="walk_forwards", mode=MODE)
     assert done.success
     (made,) = done.asset_materializations_for_node("walk_forward__folds")
     assert made.partition == MODE
@@ -217,12 +215,12 @@ def test_a_walk_forward_chooses_and_is_judged(studied: Place) -> None:
 
 
 def test_a_walk_forward_longer_than_the_window_is_refused(
-    studied: Place, monkeypatch: pytest.MonkeyPatch
+    studied: Place, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ninety days of train do not fit into seven weeks; nothing is half-written."""
-    monkeypatch.delenv("BASIS_CONFIG_DIR")  # the plan as it is committed
+    monkeypatch.setenv("BASIS_CONFIG_DIR", str(project))  # the plan as it is committed
     before = sorted((studied.results / "walk_forward").rglob("*"))
-    assert not execute(studied, "walk_forwards", partition_key=MODE).success
+    assert not studied.execute(job="walk_forwards", mode=MODE).success
     assert sorted((studied.results / "walk_forward").rglob("*")) == before
 
 
@@ -231,7 +229,7 @@ def test_a_set_from_the_command_line_and_the_table_of_gates(studied: Place) -> N
 
     The process leaves its trail: one request, one start, one end, the verdicts between them.
     """
-    assert execute(studied, "stress_tests", partition_key=f"{MODE}|replays").success
+    assert studied.execute(job="stress_tests", mode=f"{MODE}|replays").success
     home = studied.results / "dagster_home"
     shutil.copyfile(project_root() / "dagster.yaml", home / "dagster.yaml")
     places = {"BASIS_DATA_DIR": studied.data, "BASIS_RESULTS_DIR": studied.results}

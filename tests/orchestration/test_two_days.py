@@ -5,26 +5,26 @@ started again; a halt. Afterwards the audit trail has to explain every run.
 """
 
 import multiprocessing
-import os
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus, RunsFilter
 
+from basis_pipeline.config import load_configs
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.operations.control import read_state, resume
+from basis_pipeline.operations.new_project import write_project
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.settings import load_settings
-from tests.orchestration.conftest import Place, opened, place_at
+from tests.orchestration.conftest import SHIPPED, opened, place_at
 from tests.orchestration.platform_alone import Platform, aged, stages
 from tests.orchestration.test_refusals import cut_last_line, cut_short, recorded, spoil_price
 
@@ -35,22 +35,37 @@ KEPT = (
     "bybit_BTC",
     "binance_BTC",
     "okx_BTC",
-    "_USDT_",
-    "_WETH_",
+    "aave/rates",
 )
 FUNDING = (
     "market_data/derivatives/funding_rates/bybit_BTCUSDT_funding_rates_2024-01-01_2024-02-29.csv"
 )
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
-RUNNABLE = {"btc_basis", "pure_lending", "pure_lending_eth"}
+MODES = ("btc_basis", "eth_basis", "pure_lending")
+RUNNABLE = {"btc_basis", "pure_lending"}
 PATIENCE_SECONDS = 240.0
 
 
 @pytest.fixture
+def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three modes, one of which has no data; a gate that fails twice in a row is a halt."""
+    write_project(tmp_path / "project", load_configs(SHIPPED), SHIPPED, MODES, date(2024, 3, 1))
+    configs = tmp_path / "project" / "configs"
+    shutil.copytree(SHIPPED / "env", configs / "env")
+    limits = configs / "control" / "limits.yaml"
+    usual = "failed_gates_in_a_row: {alert: 1, halt: 3}"
+    assert usual in limits.read_text()
+    limits.write_text(limits.read_text().replace(usual, usual.replace("3", "2")))
+    monkeypatch.setenv("BASIS_CONFIG_DIR", str(configs))
+    return configs
+
+
+@pytest.fixture
 def platform(
-    tmp_path: Path, sample: Path, defs: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sample: Path, configs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Platform]:
-    """A small tree: what some modes need; the others are rejected, and say so."""
+    """A small tree: what two of the modes need; the third is rejected, and says so."""
+    assert configs.is_dir()
     data = tmp_path / "data"
     for file in sample.rglob("*.*"):
         relative = str(file.relative_to(sample))
@@ -64,7 +79,7 @@ def platform(
         "DATA_END_DATE": "2024-02-20",
     }.items():
         monkeypatch.setenv(f"BASIS_{name}", str(value))
-    for place in place_at(tmp_path, data, defs):
+    for place in place_at(tmp_path, data, build_defs()):
         yield Platform(place)
 
 
@@ -85,47 +100,32 @@ class Diary:
         self.platform.look("alerts")
 
 
-def night(platform: Platform, day: int) -> list[dg.DagsterRun]:
-    """The nightly schedule, and what follows from it."""
-    before = {run.run_id for run in platform.instance.get_runs()}
+def strike(platform: Platform, day: int) -> None:
+    """Run what the nightly schedule asks for at its hour: the data."""
     for asked in platform.clock("nightly", datetime(2024, 3, day, 2, tzinfo=UTC)):
         platform.execute(asked, "nightly")
-    platform.settle("batches", "pages")
-    runs = platform.instance.get_runs(ascending=True)
-    return [run for run in runs if run.run_id not in before]
-
-
-def _work(directory: str, cursors: dict[str, str | None]) -> None:
-    """A process of its own that runs the platform until it is quiet, or until it is killed."""
-    home = Path(directory) / "results" / "dagster_home"
-    with opened(home) as instance:
-        place = Place(Path(directory) / "data", Path(directory) / "results", instance, build_defs())
-        Platform(place, cursors).settle()
 
 
 def killed_while_it_runs(platform: Platform, mode: str) -> str:
     """Let another process do the work, kill it in the middle of a mode's run; that run."""
-    context = multiprocessing.get_context("spawn")
-    directory = str(platform.place.data.parent)
-    worker = context.Process(target=_work, args=(directory, platform.cursors))
+    place = platform.place
+    panel = place.results / "warehouse" / "market" / "panel" / f"{mode}.parquet"
+    before, deadline = panel.stat().st_mtime_ns, time.monotonic() + PATIENCE_SECONDS
+
+    def work() -> None:
+        with opened(place.results / "dagster_home") as instance:
+            Platform(replace(place, instance=instance), dict(platform.cursors)).settle()
+
+    worker = multiprocessing.get_context("fork").Process(target=work)
     worker.start()
-    started = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={"dagster/partition": mode})
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (running := _in_the_middle(platform.instance, started)):
-        assert worker.is_alive(), "it ended before the mode was run"
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
-    assert worker.pid
-    os.kill(worker.pid, signal.SIGKILL)
+    while panel.stat().st_mtime_ns == before and worker.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    worker.kill()
     worker.join()
-    return running[0]
-
-
-def _in_the_middle(instance: dg.DagsterInstance, started: RunsFilter) -> list[str]:
-    """Runs that have made something and are not over."""
-    made = dg.DagsterEventType.ASSET_MATERIALIZATION
-    ids = [run.run_id for run in instance.get_runs(started)]
-    return [run_id for run_id in ids if instance.all_logs(run_id, of_type=made)]
+    assert worker.exitcode == -signal.SIGKILL, "it ended before the mode was run"
+    started = RunsFilter(statuses=[DagsterRunStatus.STARTED], tags={"dagster/partition": mode})
+    (running,) = platform.instance.get_runs(started)
+    return running.run_id
 
 
 def take_over(platform: Platform, dead: str) -> None:
@@ -160,7 +160,8 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     # Night 1: a perpetual's bars are late, and still being written when the clock strikes.
     with (data / PERP).open("a") as late:
         late.write("2024-02-29T23:0")
-    one = night(platform, 1)
+    strike(platform, 1)
+    one = [platform.instance.get_runs(limit=1)[0], *platform.settle("batches", "pages")]
     assert "bybit_btcusdt_perp: being delivered" in one[0].tags["basis/cause"]
     asked = {key.to_user_string() for key in one[0].asset_selection or ()}
     assert not asked & {"raw/bybit_btcusdt_perp", "dataset/bybit_btcusdt_perp"}
@@ -170,8 +171,9 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     assert stages(platform.settle()) == ["data", "btc_basis", "pages"]
     diary.quiet()
 
-    # Day 1: a file is delivered twice, then one comes back shorter, then mended.
-    shutil.copy(data / FUNDING, data / FUNDING.replace("2024-02-29", "2024-02-29_2"))
+    # Day 1: a file is delivered twice, another comes back shorter, then both are as they were.
+    twice = data / FUNDING.replace("2024-02-29", "2024-02-29_2")
+    shutil.copy(data / FUNDING, twice)
     aged(data)
     assert stages(platform.settle()) == ["data", "btc_basis", "pages"]
     kept = recorded(runs)
@@ -181,25 +183,24 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
     assert stages(short) == ["data", "btc_basis", "pages", "pages"]
     assert [run.is_success for run in short] == [True, False, True, True]
     shutil.copy(sample / PERP, data / PERP)
+    twice.unlink()
     aged(data)
     assert all(run.is_success for run in platform.settle())
     assert kept.items() <= recorded(runs).items()
     diary.quiet()
 
-    # Night 2: the process is killed in the middle of a run, and started again.
-    (data / FUNDING.replace("2024-02-29", "2024-02-29_2")).unlink()
-    aged(data)
-    platform.look("raw_files")
+    # Night 2: the process is killed in the middle of a mode's run, and started again.
+    strike(platform, 2)
     dead = killed_while_it_runs(platform, "btc_basis")
     assert kept.items() <= recorded(runs).items()
     take_over(platform, dead)
-    platform.settle()
-    two = night(platform, 2)
-    assert {r.tags["dagster/partition"] for r in two[1:-1] if r.is_success} == RUNNABLE
+    two = platform.settle()
+    assert stages(two) == ["eth_basis", "pure_lending", "pages"]
+    assert [run.is_success for run in two] == [False, True, True]
     diary.quiet()
 
     # Day 2: corrupt deliveries in a row, until work is halted; a person resumes it.
-    for spoil in (spoil_price, cut_last_line, spoil_price):
+    for spoil in (spoil_price, cut_last_line):
         shutil.copy(sample / PERP, data / PERP)
         spoil(data / PERP)
         aged(data)

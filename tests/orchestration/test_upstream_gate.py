@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import shutil
 import threading
 import time
 
@@ -13,12 +12,15 @@ from dagster._core.events import EngineEventData
 
 from basis_pipeline.errors import BacktestError
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
+from basis_pipeline.orchestration.assets.config import MODE as SLICE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.market import PANEL
+from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.upstream_gate import require_passing
-from tests.orchestration.conftest import Place, materialise
+from tests.orchestration.conftest import Place
 
-COVERAGE = dg.AssetCheckKey(dataset_key("aave_usdt_rates"), "coverage")
+MODE, FEED = "pure_lending", "aave_usdt_rates"
+COVERAGE = dg.AssetCheckKey(dataset_key(FEED), "coverage")
 
 
 def report(
@@ -44,30 +46,30 @@ def report(
 @pytest.mark.parametrize("key", [PANEL, SIMULATION])
 def test_a_failing_check_of_an_earlier_run_blocks(ran: Place, key: dg.AssetKey) -> None:
     """Panel and backtest are blocked while a check of what they read fails, and run again after."""
-    assert materialise(ran, key) is None
+    assert ran.run_mode(MODE, key) == []
     report(ran, passed=False)
-    problem = materialise(ran, key)
+    (problem,) = ran.run_mode(MODE, key)
     assert isinstance(problem, BacktestError)
     assert problem.code == "BT-001"
     assert "dataset/aave_usdt_rates coverage fails: DATA-010" in problem.what
     assert problem.where == "aave.csv"
     report(ran, passed=True)
-    assert materialise(ran, key) is None
+    assert ran.run_mode(MODE, key) == []
 
 
 def test_a_failing_check_of_another_mode_or_other_data_does_not_matter(ran: Place) -> None:
     """Records are read for the partition, the data and the window that are asked for."""
     inputs = dg.AssetCheckKey(PANEL, "inputs")
     report(ran, passed=False, key=inputs, partition="btc_basis")
-    assert materialise(ran, SIMULATION) is None
+    assert ran.run_mode(MODE, SIMULATION) == []
     other = ran.data.parent / "other"
-    shutil.copytree(ran.data, other / "data")
-    shutil.rmtree(other / "data" / "protocol_data")
+    (other / "data").mkdir(parents=True)
     places = {"data_dir": str(other / "data"), "results_dir": str(other / "results")}
-    assert ran.run("pure_lending", **places).modes[0].run_id is None
-    assert materialise(ran, SIMULATION) is None
+    assert ran.execute(raw_key(FEED), dataset_key(FEED), **places).success
+    assert ran.run_mode(MODE, SLICE, PANEL, **places) != []
+    assert ran.run_mode(MODE, SIMULATION) == []
     report(ran, passed=False, key=inputs, partition="pure_lending")
-    assert materialise(ran, SIMULATION) is not None
+    assert ran.run_mode(MODE, SIMULATION) != []
 
 
 def test_what_was_never_materialised_is_named(place: Place) -> None:

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from basis_pipeline.settings import project_root
 from tests.orchestration.platform_alone import Platform
 
 
 @pytest.fixture
-def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of `configs/` that the process reads instead."""
-    shutil.copytree(project_root() / "configs", tmp_path / "configs")
+def configs(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the configuration that the process reads instead."""
+    shutil.copytree(project, tmp_path / "configs")
     monkeypatch.setenv("BASIS_CONFIG_DIR", str(tmp_path / "configs"))
     return tmp_path / "configs"
 
@@ -51,9 +50,9 @@ def test_a_changed_file_runs_the_modes_it_touches(watching: Platform, configs: P
     edit(mode, "delta_band: 0.03", "delta_band: 0.02")  # and back: that is another change
     (again,) = watching.look("configuration")
     assert again.run_key != first.run_key
-    edit(configs / "share_classes" / "ETH.yaml", "initial_capital: ", "initial_capital: 1")
+    edit(configs / "venues" / "okx.yaml", "perp_taker_fee_bps: 5", "perp_taker_fee_bps: 6")
     requests = watching.look("configuration")
-    modes = ["eth_leveraged", "eth_staking_only", "pure_lending_eth"]
+    modes = ["eth_basis", "usdt_market_neutral"]
     assert [request.partition_key for request in requests] == modes
     assert len({request.tags["basis/batch"] for request in requests}) == 1
     edit(configs / "datasets" / "bybit_btcusdt_perp.yaml", "max_log_change", "max_abs")
