@@ -52,7 +52,7 @@ def backtest(data: Path, mode: str) -> JudgedRun:
 
 REJECTED: dict[str, tuple[str, Spoil, str, str]] = {
     "funding in percent": (
-        "usdt_market_neutral",
+        "eth_basis",
         scaled(FUNDING.format("*", "ETH"), "funding_rate", 100.0),
         "they look like percent",
         "funding_rate",
@@ -118,7 +118,7 @@ REJECTED: dict[str, tuple[str, Spoil, str, str]] = {
         "bybit_ethusdt_spot contradicts",
     ),
     "bars labelled by their close": (
-        "usdt_market_neutral",
+        "eth_basis",
         moved(PERP.format("okx", "ETH"), 1),
         "its bars are labelled by their close",
         "okx_ethusdt_perp contradicts binance_ethusdt_perp",

@@ -16,7 +16,7 @@ from basis_pipeline.results.database.runs import runs, verify
 from tests.results.database.killed import Act, counting, forked, kill_at
 from tests.results.made_run import make_run
 
-KILLS = 10
+KILLS = 6
 SWITCH = 40  # the last steps, in which the new results take the place of the old ones
 
 
