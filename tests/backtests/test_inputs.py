@@ -142,18 +142,18 @@ def test_what_a_mode_does_not_do_is_neutral_in_its_numbers() -> None:
     assert (parameters_of(pool).swaps_on_chain, plain["eth_basis"].swaps_on_chain) == (True, False)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_plain_run_is_the_mode_held_still_and_free(sample: Tree, mode: str) -> None:
+def test_the_plain_run_is_the_mode_held_still_and_free(sample: Tree) -> None:
     """What the closed-form gate runs is what the overrides of SEMANTICS 12 run."""
-    run = sample.run(mode, "middle", {"gates.max_drawdown": 0.9})
-    before = run.mode_slice.config_hash
-    plain, panel = plain_run(run.mode_slice), plain_panel(run.panel)
-    held = sample.run(mode, "middle", {**HELD, "gates.max_drawdown": 0.9})
-    assert plain.mode == held.mode_slice.mode
-    assert plain.config_hash != before == run.mode_slice.config_hash
-    equity = sample.run_slice(plain, sample.windows["middle"]).column("equity", "equity")
-    np.testing.assert_allclose(equity, held.column("equity", "equity"), rtol=1e-12)
-    for name in ("gas_price", "cost_bps", "reward_tokens_per_unit"):
-        assert not getattr(panel, name).any()
-        assert getattr(panel, name).shape == getattr(run.panel, name).shape
-    assert run.panel.gas_price.any()
+    for mode in MODES:
+        run = sample.run(mode, "middle", {"gates.max_drawdown": 0.9})
+        before = run.mode_slice.config_hash
+        plain, panel = plain_run(run.mode_slice), plain_panel(run.panel)
+        held = sample.run(mode, "middle", {**HELD, "gates.max_drawdown": 0.9})
+        assert plain.mode == held.mode_slice.mode, mode
+        assert plain.config_hash != before == run.mode_slice.config_hash, mode
+        equity = sample.run_slice(plain, sample.windows["middle"]).column("equity", "equity")
+        np.testing.assert_allclose(equity, held.column("equity", "equity"), rtol=1e-12)
+        for name in ("gas_price", "cost_bps", "reward_tokens_per_unit"):
+            assert not getattr(panel, name).any(), mode
+            assert getattr(panel, name).shape == getattr(run.panel, name).shape, mode
+        assert run.panel.gas_price.any(), mode

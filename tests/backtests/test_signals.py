@@ -71,14 +71,14 @@ def assert_signals_are_trades(sliced: ModeSlice, panel: Panel) -> None:
                 assert getattr(order, name) == pytest.approx(value, rel=1e-9, abs=1e-12)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_signals_are_the_trades_of_the_engine(sample: Tree, mode: str) -> None:
+def test_signals_are_the_trades_of_the_engine(sample: Tree) -> None:
     """In every mode those of the last hour, and of the next when the price stands."""
-    window = sample.windows["middle"]
-    choice = "tight bands" if is_hedged(mode) or carries(mode) else "as committed"
-    overrides = variants(mode, window)[choice]
-    sliced = slice_mode(sample.configs, mode, overrides)
-    assert_signals_are_trades(sliced, sample.run(mode, "middle", overrides).panel)
+    for mode in MODES:
+        window = sample.windows["middle"]
+        choice = "tight bands" if is_hedged(mode) or carries(mode) else "as committed"
+        overrides = variants(mode, window)[choice]
+        sliced = slice_mode(sample.configs, mode, overrides)
+        assert_signals_are_trades(sliced, sample.run(mode, "middle", overrides).panel)
 
 
 @pytest.mark.parametrize(
@@ -99,24 +99,24 @@ def test_signals_of_another_coin_are_the_trades_of_the_engine(
     assert_signals_are_trades(sliced, panel)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_orders_lead_to_the_targets(sample: Tree, mode: str) -> None:
+def test_the_orders_lead_to_the_targets(sample: Tree) -> None:
     """What is traded of the asset is the difference of the two columns of the positions."""
-    sliced = slice_mode(sample.configs, mode)
-    panel = until(sample.run(mode, "middle").panel, 2)
-    found = signal_of(sliced, panel, CAPITAL, None, account="a", leg=1)
-    assert found.action == "enter"
-    assert all(one.current == 0.0 for one in found.positions)
-    perps = {one.key: one.target for one in found.positions if ":Perp:" in one.key}
-    for key, target in perps.items():
-        orders = [
-            o for o in found.orders if key.startswith(f"{o.venue}:") and "PERP" in o.instrument
-        ]
-        traded = sum({"buy": 1.0, "sell": -1.0}.get(o.side, 0.0) * o.quantity for o in orders)
-        assert traded == pytest.approx(target, rel=1e-12)
-    for order in found.orders:
-        worse = order.limit_price - order.price
-        assert worse * {"buy": 1.0, "sell": -1.0}.get(order.side, 0.0) >= 0.0
+    for mode in MODES:
+        sliced = slice_mode(sample.configs, mode)
+        panel = until(sample.run(mode, "middle").panel, 2)
+        found = signal_of(sliced, panel, CAPITAL, None, account="a", leg=1)
+        assert found.action == "enter", mode
+        assert all(one.current == 0.0 for one in found.positions), mode
+        perps = {one.key: one.target for one in found.positions if ":Perp:" in one.key}
+        for key, target in perps.items():
+            orders = [
+                o for o in found.orders if key.startswith(f"{o.venue}:") and "PERP" in o.instrument
+            ]
+            traded = sum({"buy": 1.0, "sell": -1.0}.get(o.side, 0.0) * o.quantity for o in orders)
+            assert traded == pytest.approx(target, rel=1e-12), mode
+        for order in found.orders:
+            worse = order.limit_price - order.price
+            assert worse * {"buy": 1.0, "sell": -1.0}.get(order.side, 0.0) >= 0.0, mode
 
 
 def test_an_entry_is_due_for_a_day(sample: Tree) -> None:
@@ -157,19 +157,21 @@ def test_carry_drifts_from_its_shares(sample: Tree) -> None:
     assert drift.value > 0.05
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if is_hedged(mode)])
-def test_a_price_beyond_the_move_liquidates(sample: Tree, mode: str) -> None:
+def test_a_price_beyond_the_move_liquidates(sample: Tree) -> None:
     """A price just short of the stated move leaves a position, one just beyond it closes it."""
-    sliced = slice_mode(sample.configs, mode, {"rebalance.enabled": False})
-    panel = until(sample.run(mode, "middle").panel, 12)
-    found = signal(sliced, panel)
-    nearest = {one.venue: one for one in found.distances if one.name == "liquidation" and one.venue}
-    for place, venue in enumerate(panel.venues):
-        for share, closed in ((0.999, False), (1.001, True)):
-            moved = standing_still(panel)
-            move = 1.0 + share * (nearest[venue].price_move or 0.0)
-            moved.perp_mark[-1, place] *= move
-            moved.perp_extreme[-1] = moved.perp_mark[-1]
-            held = simulate_slice(sliced, moved, CAPITAL)[1]["positions"]
-            key = next(k for k in held.columns if k.startswith(f"{venue}:Perp:"))
-            assert bool(held[key].iloc[-1] == 0.0) is closed
+    for mode in [mode for mode in MODES if is_hedged(mode)]:
+        sliced = slice_mode(sample.configs, mode, {"rebalance.enabled": False})
+        panel = until(sample.run(mode, "middle").panel, 12)
+        found = signal(sliced, panel)
+        nearest = {
+            one.venue: one for one in found.distances if one.name == "liquidation" and one.venue
+        }
+        for place, venue in enumerate(panel.venues):
+            for share, closed in ((0.999, False), (1.001, True)):
+                moved = standing_still(panel)
+                move = 1.0 + share * (nearest[venue].price_move or 0.0)
+                moved.perp_mark[-1, place] *= move
+                moved.perp_extreme[-1] = moved.perp_mark[-1]
+                held = simulate_slice(sliced, moved, CAPITAL)[1]["positions"]
+                key = next(k for k in held.columns if k.startswith(f"{venue}:Perp:"))
+                assert bool(held[key].iloc[-1] == 0.0) is closed, mode

@@ -48,11 +48,11 @@ KEYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_positions_have_the_keys_of_the_book(sample: Tree, mode: str) -> None:
+def test_positions_have_the_keys_of_the_book(sample: Tree) -> None:
     """SEMANTICS 2: venue, type and instrument, what the mode holds and nothing it cannot hold."""
-    positions = sample.run(mode).result.frames["positions"]
-    assert list(positions.columns) == ["timestamp", *KEYS[mode]]
+    for mode in MODES:
+        positions = sample.run(mode).result.frames["positions"]
+        assert list(positions.columns) == ["timestamp", *KEYS[mode]], mode
 
 
 def test_keys_follow_the_token_and_the_venue(sample: Tree) -> None:
@@ -102,21 +102,21 @@ def test_positions_at_their_prices_are_the_equity(tree: Tree, mode: str) -> None
         np.testing.assert_allclose(worth(run), equity, rtol=1e-9, atol=0.0, err_msg=name)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_a_sound_book_is_long_what_it_owns_and_short_what_it_hedges(tree: Tree, mode: str) -> None:
+def test_a_sound_book_is_long_what_it_owns_and_short_what_it_hedges(tree: Tree) -> None:
     """Signs of SEMANTICS 2: only perpetuals and the wallet's rounding are ever below zero."""
-    positions = tree.run(mode).result.frames["positions"]
-    equity = tree.run(mode).column("equity", "equity")
-    for key in positions.columns.drop("timestamp"):
-        held = positions[key].to_numpy()
-        if ":Perp:" in key:
-            is_long = tree.run(mode).mode_slice.mode.is_long_at(key.partition(":")[0])
-            assert ((held > 0.0) if is_long else (held < 0.0)).all()
-        elif key in ("wallet:BaseToken:USDT", "wallet:BaseToken:ETH"):
-            assert (held > -1e-9 * equity).all()
-        else:
-            assert (held >= 0.0).all()
-            assert (held > 0.0).any()
+    for mode in MODES:
+        positions = tree.run(mode).result.frames["positions"]
+        equity = tree.run(mode).column("equity", "equity")
+        for key in positions.columns.drop("timestamp"):
+            held = positions[key].to_numpy()
+            if ":Perp:" in key:
+                is_long = tree.run(mode).mode_slice.mode.is_long_at(key.partition(":")[0])
+                assert ((held > 0.0) if is_long else (held < 0.0)).all(), mode
+            elif key in ("wallet:BaseToken:USDT", "wallet:BaseToken:ETH"):
+                assert (held > -1e-9 * equity).all(), mode
+            else:
+                assert (held >= 0.0).all(), mode
+                assert (held > 0.0).any(), mode
 
 
 def events_of(run: Finished, *kinds: str) -> pd.DataFrame:
@@ -157,58 +157,62 @@ def test_events_carry_every_payment(tree: Tree, mode: str) -> None:
         assert (trades(run, f"{run.mode_slice.mode.asset}USDT-PERP")["fee"] >= 0.0).all(), name
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_events_say_what_moved_where(sample: Tree, mode: str) -> None:
+def test_events_say_what_moved_where(sample: Tree) -> None:
     """Venue, instrument, units and amounts of each kind of event mean what the docstring says."""
-    run = sample.run(mode, "whole", variants(mode, sample.windows["whole"])["flows"])
-    events, config = run.result.frames["events"], run.mode_slice.mode
-    perp = [(venue, f"{config.asset}USDT-PERP") for venue in config.hedge_venues]
-    where = {
-        "entry": {("wallet", config.share_class)},
-        "rebalance": {("wallet", config.share_class)},
-        "flow": {("wallet", config.share_class)},
-        "supply": {("aave_v3", f"a{config.lending.token}")},
-        "withdraw": {("aave_v3", f"a{config.lending.token}")},
-        "stake": {("etherfi", "weETH")},
-        "borrow": {("aave_v3", "debtWETH")},
-        "repay": {("aave_v3", "debtWETH")},
-        "reward": {("etherfi", "EIGEN"), ("etherfi", "ETHFI")},
-        "funding": set(perp),
-        "transfer": set(perp),
-        "liquidation": set(perp),
-        "trade": {
-            *perp, (config.spot.venue, f"{config.asset}USDT"), ("etherfi", "weETH"),
-            ("etherfi", "EIGEN"), ("etherfi", "ETHFI"),
-        },
-    }  # fmt: skip
-    for kind, venue, instrument in set(events[["kind", "venue", "instrument"]].itertuples(False)):
-        assert (venue, instrument) in where[kind]
-    assert list(events["sequence"]) == list(range(len(events)))
-    assert list(events["kind"][:1]) == ["entry"]
-    moved = events["kind"].isin(["funding", "reward", "flow"])
-    assert (events.loc[~moved, "amount"] == 0.0).all()
-    assert (events.loc[moved, "amount"] != 0.0).all()
-    size = (events["quantity"] * events["price"]).abs()
-    whole = ~events["kind"].isin(["entry", "rebalance"])
-    np.testing.assert_allclose(events.loc[whole, "notional"], size[whole], rtol=1e-12)
-    given = events[events["kind"].isin(["reward", "flow"])]
-    np.testing.assert_allclose(given["amount"].abs(), given["notional"], rtol=1e-12)
-    assert (given.loc[given["kind"] == "reward", "amount"] > 0.0).all()
+    for mode in MODES:
+        run = sample.run(mode, "whole", variants(mode, sample.windows["whole"])["flows"])
+        events, config = run.result.frames["events"], run.mode_slice.mode
+        perp = [(venue, f"{config.asset}USDT-PERP") for venue in config.hedge_venues]
+        where = {
+            "entry": {("wallet", config.share_class)},
+            "rebalance": {("wallet", config.share_class)},
+            "flow": {("wallet", config.share_class)},
+            "supply": {("aave_v3", f"a{config.lending.token}")},
+            "withdraw": {("aave_v3", f"a{config.lending.token}")},
+            "stake": {("etherfi", "weETH")},
+            "borrow": {("aave_v3", "debtWETH")},
+            "repay": {("aave_v3", "debtWETH")},
+            "reward": {("etherfi", "EIGEN"), ("etherfi", "ETHFI")},
+            "funding": set(perp),
+            "transfer": set(perp),
+            "liquidation": set(perp),
+            "trade": {
+                *perp, (config.spot.venue, f"{config.asset}USDT"), ("etherfi", "weETH"),
+                ("etherfi", "EIGEN"), ("etherfi", "ETHFI"),
+            },
+        }  # fmt: skip
+        for kind, venue, instrument in set(
+            events[["kind", "venue", "instrument"]].itertuples(False)
+        ):
+            assert (venue, instrument) in where[kind], mode
+        assert list(events["sequence"]) == list(range(len(events))), mode
+        assert list(events["kind"][:1]) == ["entry"], mode
+        moved = events["kind"].isin(["funding", "reward", "flow"])
+        assert (events.loc[~moved, "amount"] == 0.0).all(), mode
+        assert (events.loc[moved, "amount"] != 0.0).all(), mode
+        size = (events["quantity"] * events["price"]).abs()
+        whole = ~events["kind"].isin(["entry", "rebalance"])
+        np.testing.assert_allclose(events.loc[whole, "notional"], size[whole], rtol=1e-12)
+        given = events[events["kind"].isin(["reward", "flow"])]
+        np.testing.assert_allclose(given["amount"].abs(), given["notional"], rtol=1e-12)
+        assert (given.loc[given["kind"] == "reward", "amount"] > 0.0).all(), mode
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if CONFIGS.mode(mode).is_hedged])
-def test_a_short_is_paid_the_rate_on_what_it_held_and_a_long_pays_it(tree: Tree, mode: str) -> None:
+def test_a_short_is_paid_the_rate_on_what_it_held_and_a_long_pays_it(tree: Tree) -> None:
     """SEMANTICS 3: - rate × quantity × price at each settlement, before any trade of the hour."""
-    run = tree.run(mode)
-    panel, positions = run.panel, run.result.frames["positions"]
-    funding = events_of(run, "funding")
-    for column, venue in enumerate(panel.venues):
-        key = f"{venue}:Perp:{run.mode_slice.mode.asset}USDT"
-        held = positions[key].shift(fill_value=0.0).to_numpy()
-        due = -panel.funding_rate[:, column] * held * panel.perp_mark[:, column]
-        own = funding[funding["venue"] == venue]
-        np.testing.assert_allclose(by_hour(run, own, own["amount"]), due, rtol=1e-12, atol=1e-12)
-        assert len(own) == np.count_nonzero(due)
+    for mode in [mode for mode in MODES if CONFIGS.mode(mode).is_hedged]:
+        run = tree.run(mode)
+        panel, positions = run.panel, run.result.frames["positions"]
+        funding = events_of(run, "funding")
+        for column, venue in enumerate(panel.venues):
+            key = f"{venue}:Perp:{run.mode_slice.mode.asset}USDT"
+            held = positions[key].shift(fill_value=0.0).to_numpy()
+            due = -panel.funding_rate[:, column] * held * panel.perp_mark[:, column]
+            own = funding[funding["venue"] == venue]
+            np.testing.assert_allclose(
+                by_hour(run, own, own["amount"]), due, rtol=1e-12, atol=1e-12
+            )
+            assert len(own) == np.count_nonzero(due), mode
 
 
 @pytest.mark.parametrize(("venue", "wick"), [("bybit", 1.0 / 2.6), ("binance", 1.6)])
@@ -281,43 +285,45 @@ def test_perpetuals_follow_from_their_events(tree: Tree, mode: str, name: str) -
         assert (entry[~is_open] == 0.0).all()
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_balances_follow_from_their_events(tree: Tree, mode: str) -> None:
+def test_balances_follow_from_their_events(tree: Tree) -> None:
     """Aave's scaled balances, staked and bought units are sums of events over each one's index."""
-    run = tree.run(mode, "whole", variants(mode, tree.windows["whole"])["flows"])
-    panel, positions, config = run.panel, run.result.frames["positions"], run.mode_slice.mode
-    ones = np.ones(len(panel.timestamps))
-    lst = (config.staking.lst, ("stake", "trade"), panel.collateral_index)
-    lent = (f"a{config.lending.token}", ("supply", "withdraw"), panel.lending_index)
-    debt = ("debtWETH", ("borrow", "repay"), panel.borrow_index)
-    bought = (f"{config.asset}USDT", ("trade",), ones)
-    sums = {"LST": lst, "debtToken": debt}
-    sums["aToken"] = lst if config.is_leveraged else lent
-    for key in positions.columns.drop("timestamp"):
-        venue, kind, instrument = key.split(":")
-        if kind == "BaseToken" and instrument in panel.reward_tokens:
-            source = (instrument, ("reward", "trade"), ones)
-        elif kind == "BaseToken" and venue == config.spot.venue and instrument == config.asset:
-            source = bought
-        elif kind in sums:
-            source = sums[kind]
-        else:
-            continue
-        name_, kinds, index = source
-        events = trades(run, name_, *kinds)
-        held = np.cumsum(by_hour(run, events, events["quantity"]) / index)
-        scale = np.abs(held).max()
-        np.testing.assert_allclose(positions[key], held, rtol=1e-9, atol=1e-9 * scale)
+    for mode in MODES:
+        run = tree.run(mode, "whole", variants(mode, tree.windows["whole"])["flows"])
+        panel, positions, config = run.panel, run.result.frames["positions"], run.mode_slice.mode
+        ones = np.ones(len(panel.timestamps))
+        lst = (config.staking.lst, ("stake", "trade"), panel.collateral_index)
+        lent = (f"a{config.lending.token}", ("supply", "withdraw"), panel.lending_index)
+        debt = ("debtWETH", ("borrow", "repay"), panel.borrow_index)
+        bought = (f"{config.asset}USDT", ("trade",), ones)
+        sums = {"LST": lst, "debtToken": debt}
+        sums["aToken"] = lst if config.is_leveraged else lent
+        for key in positions.columns.drop("timestamp"):
+            venue, kind, instrument = key.split(":")
+            if kind == "BaseToken" and instrument in panel.reward_tokens:
+                source = (instrument, ("reward", "trade"), ones)
+            elif kind == "BaseToken" and venue == config.spot.venue and instrument == config.asset:
+                source = bought
+            elif kind in sums:
+                source = sums[kind]
+            else:
+                continue
+            name_, kinds, index = source
+            events = trades(run, name_, *kinds)
+            held = np.cumsum(by_hour(run, events, events["quantity"]) / index)
+            scale = np.abs(held).max()
+            np.testing.assert_allclose(positions[key], held, rtol=1e-9, atol=1e-9 * scale)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_every_table_is_one_the_store_takes(tree: Tree, mode: str) -> None:
+def test_every_table_is_one_the_store_takes(tree: Tree) -> None:
     """Columns, types and stamps of all tables are those of the command contract."""
-    run = tree.run(mode)
-    for name, frame in run.result.frames.items():
-        assert encode(name, frame)
-        if name != "events":
-            assert frame["timestamp"].tolist() == list(run.panel.hours)
-    equity, growth = run.column("equity", "equity"), run.result.identity.capital
-    peak = np.maximum.accumulate(np.append(growth, equity))[1:]
-    np.testing.assert_allclose(run.column("equity", "drawdown"), 1.0 - equity / peak, atol=1e-12)
+    for mode in MODES:
+        run = tree.run(mode)
+        for name, frame in run.result.frames.items():
+            assert encode(name, frame), mode
+            if name != "events":
+                assert frame["timestamp"].tolist() == list(run.panel.hours), mode
+        equity, growth = run.column("equity", "equity"), run.result.identity.capital
+        peak = np.maximum.accumulate(np.append(growth, equity))[1:]
+        np.testing.assert_allclose(
+            run.column("equity", "drawdown"), 1.0 - equity / peak, atol=1e-12
+        )

@@ -16,9 +16,9 @@ LOADED = load_configs(COMMITTED)
 HASHES = {name: slice_mode(LOADED, name).config_hash for name in LOADED.modes}
 
 
-@pytest.mark.parametrize(
-    ("text", "key", "value"),
-    [
+def test_an_assignment_has_a_yaml_value() -> None:
+    """The command line says numbers, words, mappings and nothing as a file does."""
+    for text, key, value in [
         ("capital=5", "capital", 5),
         ("rebalance.enabled=false", "rebalance.enabled", False),
         ("rebalance.delta_band=1e-3", "rebalance.delta_band", 1e-3),
@@ -26,13 +26,10 @@ HASHES = {name: slice_mode(LOADED, name).config_hash for name in LOADED.modes}
         ("gates.target_apy=", "gates.target_apy", None),
         ("description=a=b", "description", "a=b"),
         (" spot.venue = okx ", "spot.venue", "okx"),
-    ],
-)
-def test_an_assignment_has_a_yaml_value(text: str, key: str, value: Any) -> None:
-    """The command line says numbers, words, mappings and nothing as a file does."""
-    parsed = parse_assignments([text])
-    assert parsed == {key: value}
-    assert type(parsed[key]) is type(value)
+    ]:
+        parsed = parse_assignments([text])
+        assert parsed == {key: value}, text
+        assert type(parsed[key]) is type(value), text
 
 
 @pytest.mark.parametrize(

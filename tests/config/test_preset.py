@@ -38,11 +38,11 @@ def read(place: Path, text: str) -> DatasetConfig:
     return load_file(file, DatasetConfig, "name")
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_names_its_publishers_page_in_its_first_line(name: str) -> None:
+def test_every_preset_names_its_publishers_page_in_its_first_line() -> None:
     """Whoever doubts a column can look it up."""
-    first, _, _ = (COMMITTED / "presets" / f"{name}.yaml").read_text().partition("\n")
-    assert first == f"# {PRESETS[name].page}"
+    for name in PRESETS:
+        first, _, _ = (COMMITTED / "presets" / f"{name}.yaml").read_text().partition("\n")
+        assert first == f"# {PRESETS[name].page}"
 
 
 def test_the_page_of_presets_is_current() -> None:

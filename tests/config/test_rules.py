@@ -114,15 +114,21 @@ def cases() -> Iterator[Case]:
 CASES = list(cases())
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.mode}-{'-'.join(case.change)}")
-def test_one_change_breaks_one_rule(configs: Configs, case: Case) -> None:
-    """The mode before the change is sound; after it the message names what is wrong."""
+def rejection(configs: Configs, case: Case) -> str:
+    """Code, place and message of the rejection of a changed mode; empty where it is accepted."""
     slice_mode(configs, case.mode, case.sound)
-    with pytest.raises(ConfigError) as raised:
+    try:
         slice_mode(configs, case.mode, {**case.sound, **case.change})
-    assert raised.value.code == "CONFIG-006"
-    assert raised.value.what.startswith(case.message)
-    assert raised.value.where == f"mode {case.mode}"
+    except ConfigError as error:
+        return f"{error.code} {error.where} {error.what}"
+    return ""
+
+
+def test_one_change_breaks_one_rule(configs: Configs) -> None:
+    """The mode before the change is sound; after it the message names what is wrong."""
+    found = [(case, rejection(configs, case)) for case in CASES]
+    begins = "CONFIG-006 mode {0.mode} {0.message}"
+    assert [(c, text) for c, text in found if not text.startswith(begins.format(c))] == []
 
 
 def test_the_cases_break_every_rule(configs: Configs) -> None:

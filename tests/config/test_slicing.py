@@ -61,15 +61,15 @@ NEEDED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", NEEDED)
-def test_a_mode_needs_exactly_these_datasets(configs: Configs, mode: str) -> None:
+def test_a_mode_needs_exactly_these_datasets(configs: Configs) -> None:
     """No family a mode does not read can stop it; none it reads is missing from its identity."""
-    assert list(slice_mode(configs, mode).datasets) == sorted(NEEDED[mode])
+    for mode, needed in NEEDED.items():
+        assert list(slice_mode(configs, mode).datasets) == sorted(needed), mode
 
 
-@pytest.mark.parametrize(
-    ("mode", "overrides", "dropped"),
-    [
+def test_what_is_switched_off_is_not_needed(configs: Configs) -> None:
+    """Costs, rewards, leverage and venues take their datasets with them, and no others."""
+    for mode, overrides, dropped in [
         ("pure_lending", {"costs.enabled": False}, GAS),
         ("pure_lending_eth", {"costs.enabled": False}, ["ethereum_gas"]),
         ("btc_basis", {"costs.enabled": False}, [*GAS, "execution_costs"]),
@@ -87,15 +87,10 @@ def test_a_mode_needs_exactly_these_datasets(configs: Configs, mode: str) -> Non
             {"hedge.venues": {"bybit": 1.0}},
             [name for name in ETH_PERPS if not name.startswith("bybit")],
         ),
-    ],
-)
-def test_what_is_switched_off_is_not_needed(
-    configs: Configs, mode: str, overrides: dict[str, Any], dropped: list[str]
-) -> None:
-    """Costs, rewards, leverage and venues take their datasets with them, and no others."""
-    kept = slice_mode(configs, mode, overrides).datasets
-    assert set(NEEDED[mode]) - set(kept) == set(dropped)
-    assert set(kept) <= set(NEEDED[mode])
+    ]:
+        kept = slice_mode(configs, mode, overrides).datasets
+        assert set(NEEDED[mode]) - set(kept) == set(dropped), mode
+        assert set(kept) <= set(NEEDED[mode]), mode
 
 
 def test_another_token_or_spot_venue_brings_its_own_datasets(configs: Configs) -> None:

@@ -115,21 +115,23 @@ def test_the_panel_holds_the_values_of_its_hours(mode: str) -> None:
         np.testing.assert_array_equal(panel.reward_price[quoted, column], price)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_arrays_are_what_the_engine_reads(mode: str) -> None:
+def test_arrays_are_what_the_engine_reads() -> None:
     """Contiguous float64, every hour both ends included, nothing shared between two arrays."""
-    panel = made(mode)
-    n, k, r = len(HOURS), len(panel.venues), len(panel.reward_tokens)
-    assert panel.timestamps.tolist() == HOURS.asi8.tolist()
-    assert panel.hours.equals(HOURS)
-    assert panel.venues == configs().modes[mode].hedge_venues
-    assert panel.reward_tokens == (("EIGEN", "ETHFI") if mode in STAKED else ())
-    assert panel.cost_bps.shape == (n, 2 + r + k, 3)
-    assert panel.perp_mark.shape == panel.funding_rate.shape == (n, k)
-    arrays = [getattr(panel, name) for name in ARRAYS]
-    assert all(a.dtype == np.float64 and a.flags.c_contiguous and a.flags.writeable for a in arrays)
-    shared = [np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i]]
-    assert not any(shared)
+    for mode in MODES:
+        panel = made(mode)
+        n, k, r = len(HOURS), len(panel.venues), len(panel.reward_tokens)
+        assert panel.timestamps.tolist() == HOURS.asi8.tolist(), mode
+        assert panel.hours.equals(HOURS), mode
+        assert panel.venues == configs().modes[mode].hedge_venues, mode
+        assert panel.reward_tokens == (("EIGEN", "ETHFI") if mode in STAKED else ()), mode
+        assert panel.cost_bps.shape == (n, 2 + r + k, 3), mode
+        assert panel.perp_mark.shape == panel.funding_rate.shape == (n, k), mode
+        arrays = [getattr(panel, name) for name in ARRAYS]
+        assert all(
+            a.dtype == np.float64 and a.flags.c_contiguous and a.flags.writeable for a in arrays
+        ), mode
+        shared = [np.shares_memory(a, b) for i, a in enumerate(arrays) for b in arrays[:i]]
+        assert not any(shared), mode
 
 
 def known_at(dataset: Dataset, at: pd.Timestamp, factor: float) -> Dataset:
@@ -206,25 +208,25 @@ def slice_of(panel: Panel, rows: slice) -> Panel:
     return replace(panel, **{name: getattr(panel, name)[rows] for name in ARRAYS})
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_the_numeraire_is_the_share_class(mode: str) -> None:
+def test_the_numeraire_is_the_share_class() -> None:
     """In ETH everything is counted in ETH, and a unit is worth its USD for the cost buckets."""
-    panel = made(mode)
-    gas = DATASETS["ethereum_gas"].frame
-    gwei = (gas["base_fee_gwei"] + gas["priority_fee_p50_gwei"]).to_numpy()
-    if mode in ETH_CLASS:
-        aave = DATASETS["aave_weth_rates"].frame.set_index("timestamp")["price_usd"]
-        assert panel.numeraire_usd.tolist() == aave[HOURS.normalize()].tolist()
-        assert panel.gas_price.tolist() == (gwei * 1e-9).tolist()
-        assert set(panel.spot) == {1.0}
-    else:
-        assert set(panel.numeraire_usd) == {1.0}
-        in_usdt = panel.gas_price / (gwei * 1e-9)
-        assert (in_usdt == 0.0 if mode in GASLESS else in_usdt > 2_000).all()
-    if mode in STAKED:
-        eigen = DATASETS["uniswapv3_eigenweth_spot"].frame["open"].to_numpy()
-        rate = panel.reward_price[HOURS >= EIGEN_LISTED, 0] / eigen
-        assert rate == pytest.approx(panel.spot[HOURS >= EIGEN_LISTED], rel=1e-15)
+    for mode in MODES:
+        panel = made(mode)
+        gas = DATASETS["ethereum_gas"].frame
+        gwei = (gas["base_fee_gwei"] + gas["priority_fee_p50_gwei"]).to_numpy()
+        if mode in ETH_CLASS:
+            aave = DATASETS["aave_weth_rates"].frame.set_index("timestamp")["price_usd"]
+            assert panel.numeraire_usd.tolist() == aave[HOURS.normalize()].tolist(), mode
+            assert panel.gas_price.tolist() == (gwei * 1e-9).tolist(), mode
+            assert set(panel.spot) == {1.0}, mode
+        else:
+            assert set(panel.numeraire_usd) == {1.0}, mode
+            in_usdt = panel.gas_price / (gwei * 1e-9)
+            assert (in_usdt == 0.0 if mode in GASLESS else in_usdt > 2_000).all(), mode
+        if mode in STAKED:
+            eigen = DATASETS["uniswapv3_eigenweth_spot"].frame["open"].to_numpy()
+            rate = panel.reward_price[HOURS >= EIGEN_LISTED, 0] / eigen
+            assert rate == pytest.approx(panel.spot[HOURS >= EIGEN_LISTED], rel=1e-15), mode
 
 
 def test_an_lst_in_the_wallet_earns_no_supply_rate() -> None:

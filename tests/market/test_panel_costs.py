@@ -1,7 +1,6 @@
 """What trading costs in a panel: by leg, day and size bucket."""
 
 import numpy as np
-import pytest
 
 from basis_pipeline.market.panel import build_panel
 from tests.market.made_datasets import (
@@ -28,14 +27,14 @@ LEGS = {
 }
 
 
-@pytest.mark.parametrize("mode", LEGS)
-def test_each_leg_costs_its_pair_by_day_and_bucket(mode: str) -> None:
+def test_each_leg_costs_its_pair_by_day_and_bucket() -> None:
     """Exchanges charge their taker fee, the rest is the table's; reward tokens by share class."""
-    panel = made(mode)
-    for leg, source in enumerate(LEGS[mode]):
-        expected = bps(source) if isinstance(source, str) else np.full((len(HOURS), 3), source)
-        assert panel.cost_bps[:, leg].tolist() == expected.tolist(), panel.legs[leg]
-    assert len(panel.legs) == len(LEGS[mode])
+    for mode, legs in LEGS.items():
+        panel = made(mode)
+        for leg, source in enumerate(legs):
+            expected = bps(source) if isinstance(source, str) else np.full((len(HOURS), 3), source)
+            assert panel.cost_bps[:, leg].tolist() == expected.tolist(), panel.legs[leg]
+        assert len(panel.legs) == len(legs), mode
 
 
 def test_with_the_fee_model_every_leg_pays_its_venue() -> None:
@@ -64,23 +63,23 @@ def test_a_perpetual_outside_the_table_pays_the_taker_fee() -> None:
     assert panel.cost_bps[:, 2:].tolist() == [[[5.0] * 3, [5.5] * 3, [5.0] * 3]] * len(HOURS)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_flat_costs_are_flat(mode: str) -> None:
+def test_flat_costs_are_flat() -> None:
     """The flat model charges every leg and bucket alike and reads no table."""
-    without = {name: d for name, d in DATASETS.items() if name != "execution_costs"}
-    flat = sliced(mode, costs__model="flat", costs__flat_bps=12.5)
-    panel = build_panel(flat, without, WINDOW)
-    assert np.unique(panel.cost_bps).tolist() == [12.5]
-    assert (panel.gas_price > 0).all() == (mode not in GASLESS)
+    for mode in MODES:
+        without = {name: d for name, d in DATASETS.items() if name != "execution_costs"}
+        flat = sliced(mode, costs__model="flat", costs__flat_bps=12.5)
+        panel = build_panel(flat, without, WINDOW)
+        assert np.unique(panel.cost_bps).tolist() == [12.5], mode
+        assert (panel.gas_price > 0).all() == (mode not in GASLESS), mode
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_without_costs_neither_gas_nor_table_is_needed(mode: str) -> None:
+def test_without_costs_neither_gas_nor_table_is_needed() -> None:
     """Costs off: free trades, free gas, and a directory without those families is enough."""
-    free = sliced(mode, costs__enabled=False)
-    assert not {"ethereum_gas", "execution_costs"} & set(free.datasets)
-    panel = build_panel(free, {name: DATASETS[name] for name in free.datasets}, WINDOW)
-    assert not panel.gas_price.any()
-    assert not panel.cost_bps.any()
-    priced = mode in ("pure_lending_eth", "eth_leveraged")  # they read WETH's snapshots anyway
-    assert (panel.numeraire_usd != 1.0).all() == priced
+    for mode in MODES:
+        free = sliced(mode, costs__enabled=False)
+        assert not {"ethereum_gas", "execution_costs"} & set(free.datasets), mode
+        panel = build_panel(free, {name: DATASETS[name] for name in free.datasets}, WINDOW)
+        assert not panel.gas_price.any(), mode
+        assert not panel.cost_bps.any(), mode
+        priced = mode in ("pure_lending_eth", "eth_leveraged")  # they read WETH's snapshots anyway
+        assert (panel.numeraire_usd != 1.0).all() == priced, mode

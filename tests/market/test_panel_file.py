@@ -28,24 +28,26 @@ def made(mode: str) -> Panel:
     return build_panel(slice_mode(configs(), mode), DATASETS, WINDOW)
 
 
-@pytest.mark.parametrize("mode", tuple(configs().modes))
-def test_a_panel_comes_back_bit_for_bit(mode: str, tmp_path: Path) -> None:
+def test_a_panel_comes_back_bit_for_bit(tmp_path: Path) -> None:
     """Arrays, NaN, flags, names and hashes survive the file, for modes with and without venues."""
-    panel, path = made(mode), tmp_path / "panel.parquet"
-    write_panel(panel, path)
-    again = read_panel(path)
-    for field in fields(Panel):
-        before, after = getattr(panel, field.name), getattr(again, field.name)
-        if isinstance(before, np.ndarray):
-            assert after.dtype == before.dtype, field.name
-            assert after.shape == before.shape, field.name
-            assert after.tobytes() == before.tobytes(), field.name
-        elif field.name != "repairs":
-            assert after == before, field.name
-    assert list(again.repairs) == list(panel.repairs)
-    assert all((again.repairs[name] == flags).all() for name, flags in panel.repairs.items())
-    assert again.repaired.any() == ("okx" in panel.venues)
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    for mode in tuple(configs().modes):
+        panel, path = made(mode), tmp_path / "panel.parquet"
+        write_panel(panel, path)
+        again = read_panel(path)
+        for field in fields(Panel):
+            before, after = getattr(panel, field.name), getattr(again, field.name)
+            if isinstance(before, np.ndarray):
+                assert after.dtype == before.dtype, field.name
+                assert after.shape == before.shape, field.name
+                assert after.tobytes() == before.tobytes(), field.name
+            elif field.name != "repairs":
+                assert after == before, field.name
+        assert list(again.repairs) == list(panel.repairs), mode
+        assert all((again.repairs[name] == flags).all() for name, flags in panel.repairs.items()), (
+            mode
+        )
+        assert again.repaired.any() == ("okx" in panel.venues), mode
+        assert [entry.name for entry in tmp_path.iterdir()] == [path.name], mode
 
 
 def test_equal_panels_give_equal_bytes(tmp_path: Path) -> None:
