@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -177,7 +178,10 @@ def test_run_writes_instance_runs_and_pages(results: Path) -> None:
 
 
 def test_report_writes_a_page_a_print_and_a_picture(results: Path, tmp_path: Path) -> None:
-    """Of a mode's latest run or of one by its name, with the verdicts recorded of that run."""
+    """Of a mode's latest run or of one by its name, with the verdicts recorded of that run.
+
+    The print is of several A4 pages and shows the charts.
+    """
     places = ("--results-dir", results)
     run_id = min(directory.name for directory in (results / "runs").iterdir())
     for run, form, start in (
@@ -191,6 +195,9 @@ def test_report_writes_a_page_a_print_and_a_picture(results: Path, tmp_path: Pat
         assert out.read_bytes().startswith(start)
     assert "Not judged" not in (tmp_path / "sheet.html").read_text("utf-8")
     assert "determinism" in (tmp_path / "sheet.html").read_text("utf-8")
+    printed = (tmp_path / "sheet.pdf").read_bytes()
+    assert 4 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 16
+    assert len(printed) > 317_000  # with its charts: the text alone is 295,000
     out = tmp_path / "none" / "sheet.html"
     rejected = shell.call("report", "tear-sheet", "btc_basis", "--out", out, *places)
     assert (rejected.returncode, rejected.stderr[:8]) == (2, "API-002:")

@@ -113,10 +113,8 @@ def pages(
     """A directory with a page of every kind."""
     modes = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]
     modes[0] = Entry(*sample_runs["failed"], link="failed.html")
-    runs = [Entry(*sample_runs[name]) for name in ("eth_basis", "liquidated")]
     written = {
-        "comparison": comparison_html(modes, WRITTEN),
-        "runs": comparison_html(runs, WRITTEN, reference=True),
+        "comparison": comparison_html(modes, WRITTEN, reference=True),
         "gates": gates_html([*GATES, WARNED], WRITTEN),
         "account": account_html(example, WRITTEN),
         "data_audit": data_audit_html(audits, "made data, 60 days", WRITTEN),
@@ -124,8 +122,7 @@ def pages(
     written["sweep"] = sweep_page(rows_of(), WRITTEN)
     written["stress"] = stress_page(shocked_rows(), WRITTEN)
     written["walk_forward"] = walk_page(folds_of(), growth(), WRITTEN)
-    for name in ("usdt_market_neutral", "liquidated"):
-        written[name] = tear_sheet_html(*sample_runs[name], WRITTEN)
+    written["usdt_market_neutral"] = tear_sheet_html(*sample_runs["usdt_market_neutral"], WRITTEN)
     directory = tmp_path_factory.mktemp("reports")
     for name, html in written.items():
         (directory / f"{name}.html").write_text(html, encoding="utf-8")
