@@ -1,4 +1,4 @@
-"""The commands as a person and a script call them: real processes, real files."""
+"""The commands as a person and a script call them, on real files."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     named = ("pure_lending", "btc_basis", "sol_basis")
     modes = (*(word for mode in named for word in ("--mode", mode)), "--without", "sol_basis")
     places = ("--data-dir", sample, "--results-dir", directory)
-    done = shell.run("basis_pipeline", "run", *modes, *places, *WINDOW)
+    done = shell.call("run", *modes, *places, *WINDOW)
     assert done.returncode == 0, done.stderr
     assert "Left out, as asked: sol_basis" in done.stdout
     assert "PASS" in done.stdout
