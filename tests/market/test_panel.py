@@ -229,14 +229,6 @@ def test_the_numeraire_is_the_share_class() -> None:
             assert rate == pytest.approx(panel.spot[HOURS >= EIGEN_LISTED], rel=1e-15), mode
 
 
-def test_an_lst_in_the_wallet_earns_no_supply_rate() -> None:
-    """Unleveraged modes supply nothing: their collateral index stands at one, debt's too."""
-    for mode in ("eth_staking_only", "usdt_market_neutral_no_leverage"):
-        panel = made(mode)
-        assert set(panel.collateral_index) == set(panel.borrow_index) == {1.0}
-        assert "aave_weeth_rates" not in panel.repairs
-
-
 def test_rewards_off_need_no_rewards() -> None:
     """Without rewards there are no tokens, no legs for them and no data for them."""
     off = sliced("usdt_market_neutral", rewards__enabled=False)

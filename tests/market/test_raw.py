@@ -36,28 +36,6 @@ def test_a_clean_file_is_read_as_it_landed(put: Put, bars: Lines, read: Read) ->
     assert [f"{bound:%d %H}" for bound in family.span] == ["01 00", "02 23"]
 
 
-def test_exact_duplicates_are_counted_and_kept_in_the_raw_frame(
-    put: Put, bars: Lines, read: Read
-) -> None:
-    """Raw is as it landed: a duplicate is a fact about it, not a defect it mends."""
-    lines = bars()
-    put(PERP, [*lines, lines[7]])
-    family = read()
-    assert (len(family.frame), family.exact_duplicates) == (49, 1)
-    assert len(family.distinct.timestamps) == 48
-
-
-def test_late_stamps_are_kept_as_landed_and_snapped_only_in_the_distinct_rows(
-    put: Put, settlements: Lines, read: Read
-) -> None:
-    """A settlement a few hundred milliseconds late is that hour's settlement."""
-    lines = [line.replace(":00Z", ":00.347Z") for line in settlements()]
-    put("market_data/derivatives/funding_rates/bybit_ETHUSDT_funding_rates_a.csv", lines)
-    family = read("bybit_ethusdt_funding")
-    assert (family.frame["funding_timestamp"].dt.microsecond == 347_000).all()
-    assert (family.distinct.timestamps % 3_600_000_000_000 == 0).all()
-
-
 def test_an_absent_family_names_what_lies_there_instead(put: Put, bars: Lines, read: Read) -> None:
     """DATA-001 helps to find a misnamed file."""
     put(PERP.replace("bybit_", "bybit-"), bars())
@@ -84,6 +62,7 @@ STRANGE: dict[str, Callable[[Path], object]] = {
     "bytes that are not text, and no line end": lambda path: path.write_bytes(
         path.read_bytes()[:-1].replace(b"\n2024-06-01T09", b"\xff\n2024-06-01T09")
     ),
+    "another symbol": lambda path: path.write_text(path.read_text().replace("ETHUSDT", "BTCUSDT")),
     "not readable": lambda path: (path.unlink(), path.symlink_to(path.parent), None),
 }
 
@@ -182,20 +161,6 @@ def test_another_symbol_inside_is_refused(put: Put, bars: Lines, read: Read) -> 
     error = rejected_feed(read)
     assert error.code == "DATA-011"
     assert "'BTCUSDT' from line 49" in error.what
-
-
-def test_one_refused_family_stops_no_other(
-    put: Put, bars: Lines, catalogue: Catalogue, tmp_path: Path
-) -> None:
-    """Many families at once: each is itself or its own error."""
-    put(PERP, bars())
-    put(PERP.replace("ETH", "BTC"), bars())
-    wanted = [catalogue["bybit_ethusdt_perp"], catalogue["bybit_btcusdt_perp"]]
-    found = read_feeds(tmp_path, wanted)
-    assert isinstance(found["bybit_ethusdt_perp"], RawFeed)
-    refused = found["bybit_btcusdt_perp"]
-    assert isinstance(refused, RejectedDataError)
-    assert refused.code == "DATA-011"
 
 
 def test_the_data_version_is_the_content_not_the_name(put: Put, bars: Lines, read: Read) -> None:

@@ -14,8 +14,3 @@ def test_a_refusal_survives_another_process_with_its_rows() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (again.code, again.where, str(again)) == (error.code, error.where, str(error))
     pd.testing.assert_frame_equal(again.offending, rows)
-
-
-def test_a_refusal_without_rows_has_an_empty_table() -> None:
-    """Whoever shows it need not ask first."""
-    assert RejectedDataError("DATA-001", "no file").offending.empty
