@@ -55,7 +55,7 @@ def test_paths_differ_by_number_and_seed() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @given(path=st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_an_hour_stays_whole_and_the_books_balance(mode: str, path: int) -> None:
     """Joint rows: return, funding, basis and peg of a mark come from one hour of history."""
     sliced, panel = case(mode)
