@@ -20,7 +20,7 @@ from tests.engine.markets import MODES, mode_case
 CAPITAL = 1_000.0
 HOUR_NS = 3_600 * 10**9
 
-steps = st.lists(st.floats(-0.2, 0.2, allow_nan=False), min_size=30, max_size=60)
+steps = st.lists(st.floats(-0.2, 0.2, allow_nan=False), min_size=30, max_size=36)
 
 
 def unexplained(equity: Floats) -> Floats:

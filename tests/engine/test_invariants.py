@@ -73,7 +73,7 @@ from basis_pipeline.engine.risk import measure
 from tests.engine.markets import MODES, mode_case
 import numpy as np
 digest = hashlib.sha256()
-cases = [mode_case(mode, seed=3, hours=400, volatility=0.02) for mode in MODES]
+cases = [mode_case(mode, seed=3, hours=200, volatility=0.02) for mode in MODES]
 # Then what a quiet market does not bring: liquidations, flows, rewards sold, trades of any size.
 for mode, capital in (("btc_basis", 1e5), ("eth_leveraged", 3e3), ("usdt_market_neutral", 5e6)):
     market, parameters, _ = mode_case(mode, 5, 300, 0.05, swaps_on_chain=True)

@@ -7,12 +7,13 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 import numpy as np
 
+from basis_pipeline.backtests import cluster
 from basis_pipeline.backtests.backtest import require_reconciled, run_backtest
-from basis_pipeline.backtests.cluster import on_cluster
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.panel import Panel, build_panel, require_fit
 from basis_pipeline.operations.control import halt, require_work
@@ -38,8 +39,8 @@ def backtested(mode: str, capital: float, **overrides: Any) -> RunResult:
 
 
 def absent_cluster(_: Path) -> None:
-    """An address at which nothing listens."""
-    with on_cluster("tcp://127.0.0.1:1"):
+    """An address at which nothing listens; nobody waits for it for long."""
+    with patch.object(cluster, "CONNECT_SECONDS", 1), cluster.on_cluster("tcp://127.0.0.1:1"):
         pass
 
 
