@@ -63,8 +63,8 @@ def run(
     """
     from basis_pipeline.operations.accounts import run_accounts
     from basis_pipeline.operations.control import require_open
-    from basis_pipeline.reports.account import write_account_page
-    from basis_pipeline.reports.page import Provenance
+    from basis_pipeline.reports.account import account_html
+    from basis_pipeline.reports.page import Provenance, write_page
     from basis_pipeline.verdict import Status
 
     settings = settings_of(data_dir, results_dir)
@@ -76,7 +76,8 @@ def run(
     for one in runs:
         page = settings.results_dir / "reports" / f"account_{one.account.name}.html"
         if one.result is not None:
-            write_account_page(page, one.view, Provenance.now("", settings.environment))
+            provenance = Provenance.now("", settings.environment)
+            write_page(page, account_html(one.view, provenance))
     if form == "json":
         print(json.dumps([_json(one) for one in runs], indent=2))
     else:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from basis_pipeline.market.freshness import Freshness
 from basis_pipeline.market.timestamps import format_time
 from basis_pipeline.reports.banners import banners, stamp_of
 from basis_pipeline.reports.chart import HOURLY, Chart, Row, line, over_time
-from basis_pipeline.reports.page import Page, Provenance, Section, write_page
+from basis_pipeline.reports.page import Page, Provenance, Section
 from basis_pipeline.reports.run_view import REASONS, RunView
 from basis_pipeline.reports.sampling import Span
 from basis_pipeline.reports.table import Cells, Table, Term
@@ -75,11 +74,6 @@ class AccountView:
     def money(self, value: float) -> str:
         """An amount as the page writes it."""
         return amount(value, self.digits)
-
-
-def write_account_page(page: Path, account: AccountView, provenance: Provenance) -> Path:
-    """Write the page of an account. Raises ResultsError RS-001 when it cannot be written."""
-    return write_page(page, account_html(account, provenance))
 
 
 def account_html(account: AccountView, provenance: Provenance) -> str:

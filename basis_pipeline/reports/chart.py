@@ -181,6 +181,15 @@ def bars(name: str, labels: Sequence[str], values: Any, colour: Any, hover: str)
     )
 
 
+def totals(name: str, labels: Sequence[str], values: Any, hover: str) -> go.Scatter:
+    """Return a diamond for each label: the sum of its bars."""
+    outline = {"color": css("paper"), "width": 1.5}
+    diamond = {"symbol": "diamond", "size": 11, "color": css("total"), "line": outline}
+    return go.Scatter(
+        x=values, y=labels, marker=diamond, mode="markers", name=name, hovertemplate=hover
+    )
+
+
 def horizontal_bars(traces: Sequence[Any], **layout: Any) -> go.Figure:
     """Return a figure of bars from left to right, the first category on top."""
     axes = {

@@ -2,28 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from basis_pipeline.reports.banners import REPAIRED_LIMIT, Banner, stamp_of, with_status
-from basis_pipeline.reports.chart import DAILY, Chart, Row, bars, horizontal_bars, line, over_time
+from basis_pipeline.reports.chart import (
+    DAILY,
+    Chart,
+    Row,
+    bars,
+    horizontal_bars,
+    line,
+    over_time,
+    totals,
+)
 from basis_pipeline.reports.differences import differences
 from basis_pipeline.reports.mixes import together
-from basis_pipeline.reports.page import Page, Provenance, Section, write_page
-from basis_pipeline.reports.plot_theme import SERIES, css, nth
+from basis_pipeline.reports.page import Page, Provenance, Section
+from basis_pipeline.reports.plot_theme import SERIES, nth
 from basis_pipeline.reports.run_charts import NETTED
-from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.run_view import JudgedRun
 from basis_pipeline.reports.sampling import days
 from basis_pipeline.reports.table import Cells, Link, Table, Term
 from basis_pipeline.results import metrics
 from basis_pipeline.results.definitions import DASH, FIGURES, amount, percent
-from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import COMPONENTS
-from basis_pipeline.verdict import Status, Verdict
+from basis_pipeline.verdict import Status
 
 RESULT = ("closed_equity", "total_return", "apy", "sharpe", "volatility", "max_drawdown")
 RISK = (
@@ -40,25 +46,10 @@ _PERCENT = {"ticksuffix": " %", "nticks": 5}
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A run in a comparison: its verdicts, and the address of its tear sheet from the page.
+class Entry(JudgedRun):
+    """A run in a comparison, and the address of its tear sheet from the page."""
 
-    verdicts: of its gates; those of its input datasets are left out.
-    """
-
-    result: RunResult
-    verdicts: Sequence[Verdict] = ()
     link: str = ""
-
-    @cached_property
-    def run(self) -> RunView:
-        """The run as the pages look at it."""
-        return RunView(self.result)
-
-    @property
-    def gates(self) -> list[Verdict]:
-        """The verdicts on the run, without those on its input datasets."""
-        return [verdict for verdict in self.verdicts if not verdict.dataset]
 
     @property
     def over_lending(self) -> float | None:
@@ -78,11 +69,6 @@ class Entry:
         summary, capital = self.result.summary, self.result.identity.capital
         amounts = {**summary["attribution"], "pnl": summary["pnl"]}
         return {name: amounts[name] / capital for name in PARTS}
-
-
-def write_comparison(page: Path, entries: Sequence[Entry], provenance: Provenance) -> Path:
-    """Write the page of several runs; RS-001 when it cannot be written."""
-    return write_page(page, comparison_html(entries, provenance))
 
 
 def comparison_html(
@@ -336,10 +322,8 @@ def _parts_chart(entries: Sequence[Entry], names: Sequence[str]) -> Chart:
         for name in NETTED
         if any(own[name] != 0.0 for own in shares)
     ]
-    outline = {"color": css("paper"), "width": 1.5}
-    diamond = {"symbol": "diamond", "size": 11, "color": css("total"), "line": outline}
-    sums = go.Scatter(x=[100.0 * own["pnl"] for own in shares], y=names, marker=diamond)
-    traces.append(sums.update(mode="markers", name="profit and loss", hovertemplate="%{x:.3f} %"))
+    sums = [100.0 * own["pnl"] for own in shares]
+    traces.append(totals("profit and loss", names, sums, "%{x:.3f} %"))
     return Chart(
         "parts",
         "Where each run's profit and loss came from, % of capital",

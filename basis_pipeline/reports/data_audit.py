@@ -1,7 +1,6 @@
 """The page of the data audit: which days each feed covers, its repairs, outliers and spreads."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import plotly.graph_objects as go
 from basis_pipeline.market.audit import WORST_FIRST, FeedAudit, counted
 from basis_pipeline.reports.audit_tables import audit_tables, check_table, day_states, pairs
 from basis_pipeline.reports.chart import Chart, bars, horizontal_bars
-from basis_pipeline.reports.page import Page, Provenance, Section, write_page
+from basis_pipeline.reports.page import Page, Provenance, Section
 from basis_pipeline.reports.plot_theme import css
 from basis_pipeline.results.definitions import percent
 from basis_pipeline.times import DAY_NS
@@ -44,13 +43,6 @@ STAMPS = {
 }
 LANE = 22  # pixels
 MS_PER_DAY = 86_400_000.0
-
-
-def write_data_audit(
-    page: Path, audits: Sequence[FeedAudit], what: str, provenance: Provenance
-) -> Path:
-    """Write the page of the audit; RS-001 when it cannot be written."""
-    return write_page(page, data_audit_html(audits, what, provenance))
 
 
 def data_audit_html(audits: Sequence[FeedAudit], what: str, provenance: Provenance) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
@@ -10,7 +9,7 @@ from basis_pipeline.config.control import ControlLimits
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.reports.banners import in_order, with_status
 from basis_pipeline.reports.gate_tables import History, gate_tables, measured
-from basis_pipeline.reports.page import Provenance, render, write_page
+from basis_pipeline.reports.page import Provenance, render
 from basis_pipeline.verdict import (
     WORST_FIRST,
     Status,
@@ -43,21 +42,6 @@ class Fault:
         for verdict in self.stopped:
             places.setdefault(verdict.place, []).append(verdict.check)
         return places
-
-
-def write_gates_page(
-    page: Path,
-    verdicts: Sequence[Verdict],
-    provenance: Provenance,
-    *,
-    strict: bool = False,
-    ui: str = "",
-    history: History = MappingProxyType({}),
-    control: ControlLimits | None = None,
-) -> Path:
-    """Write the page of all gates; RS-001 when it cannot be written."""
-    html = gates_html(verdicts, provenance, strict=strict, ui=ui, history=history, control=control)
-    return write_page(page, html)
 
 
 def gates_html(

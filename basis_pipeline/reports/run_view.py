@@ -1,7 +1,7 @@
 """What pages draw and list of a run, taken from its tables once: series, sums by venue and kind."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from basis_pipeline.results.metrics import Floats, Stamps
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.summary import finite, floats, growth_of, stamps
 from basis_pipeline.results.tables import COMPONENTS
+from basis_pipeline.verdict import Verdict
 
 KINDS = {
     "stake": "Staking",
@@ -256,6 +257,24 @@ class RunView:
         side = funding["quantity"].first().map(lambda held: "short" if held < 0.0 else "long")
         settled = {"settlements": funding.size(), "received": received, "rate": rate}
         return pd.DataFrame({"side": side, **settled})
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """A run with its verdicts: of its own gates, and of the datasets that it read."""
+
+    result: RunResult
+    verdicts: Sequence[Verdict]
+
+    @cached_property
+    def run(self) -> RunView:
+        """The run as the pages look at it."""
+        return RunView(self.result)
+
+    @property
+    def gates(self) -> list[Verdict]:
+        """The verdicts on the run, without those on its input datasets."""
+        return [verdict for verdict in self.verdicts if not verdict.dataset]
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

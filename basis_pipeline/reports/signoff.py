@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -15,13 +14,12 @@ from basis_pipeline.reports.gate_tables import control_table, open_table, waiver
 from basis_pipeline.reports.page import Page, Provenance, Section
 from basis_pipeline.reports.risk_tables import extremes_table, worst_risk
 from basis_pipeline.reports.run_charts import equity_chart
-from basis_pipeline.reports.run_view import RunView
+from basis_pipeline.reports.run_view import JudgedRun, RunView
 from basis_pipeline.reports.table import Cells, Table
 from basis_pipeline.results import metrics
 from basis_pipeline.results.definitions import DASH, amount, percent
 from basis_pipeline.results.metrics import Month
 from basis_pipeline.results.origin import Origin
-from basis_pipeline.results.store import RunResult
 from basis_pipeline.results.tables import GROUPS
 from basis_pipeline.verdict import Status, Verdict, counts, failing, worst
 
@@ -29,23 +27,11 @@ ROLES = ("Prepared by", "Quantitative research", "Risk")
 
 
 @dataclass(frozen=True)
-class SignedRun:
+class SignedRun(JudgedRun):
     """A run in a sign-off: its verdicts with waivers applied, its origin, its files' hash."""
 
-    result: RunResult
-    verdicts: Sequence[Verdict]
     origin: Origin | None
     summary_sha256: str
-
-    @cached_property
-    def run(self) -> RunView:
-        """The run as the pages look at it."""
-        return RunView(self.result)
-
-    @property
-    def gates(self) -> list[Verdict]:
-        """The verdicts on the run itself."""
-        return [verdict for verdict in self.verdicts if not verdict.dataset]
 
     def month(self, period: str) -> Month | None:
         """The rows of a month (2024-06); None where the run has none of it."""

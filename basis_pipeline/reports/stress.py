@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
 from basis_pipeline.config.scenario import (
     BorrowRateSpike,
@@ -22,8 +21,7 @@ from basis_pipeline.config.scenario import (
     SpotPath,
 )
 from basis_pipeline.market.window import Window
-from basis_pipeline.reports.chart import Chart, bars, horizontal_bars
-from basis_pipeline.reports.plot_theme import css
+from basis_pipeline.reports.chart import Chart, bars, horizontal_bars, totals
 from basis_pipeline.reports.points import RETURN, SHOWN_FIGURES
 from basis_pipeline.reports.run_charts import NETTED
 from basis_pipeline.reports.study import written
@@ -258,11 +256,8 @@ class Stress:
             for part in NETTED
             if any(own[part] for _, own in found)
         ]
-        totals = [100.0 * sum(own[part] for part in NETTED) for _, own in found]
-        outline = {"color": css("paper"), "width": 1.5}
-        diamond = {"symbol": "diamond", "size": 11, "color": css("total"), "line": outline}
-        sums = go.Scatter(x=totals, y=names, marker=diamond, mode="markers", name="in all")
-        traces.append(sums.update(hovertemplate="%{x:.3f} points"))
+        sums = [100.0 * sum(own[part] for part in NETTED) for _, own in found]
+        traces.append(totals("in all", names, sums, "%{x:.3f} points"))
         axis = {"title": {"text": "change, % of capital"}}
         return Chart(
             "effects",

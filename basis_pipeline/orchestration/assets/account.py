@@ -28,8 +28,8 @@ from basis_pipeline.orchestration.groups import ACCOUNTS
 from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.partitions import unnamed
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.reports.account import last_equity, write_account_page
-from basis_pipeline.reports.page import Provenance
+from basis_pipeline.reports.account import account_html, last_equity
+from basis_pipeline.reports.page import Provenance, write_page
 from basis_pipeline.settings import Settings, config_directory
 from basis_pipeline.times import parse_hour
 
@@ -83,7 +83,7 @@ def account_assets(configs: Configs, accounts: Sequence[str]) -> list[dg.AssetsD
             page = options.reports / f"account_{name}.html"
             if run.result is not None:
                 provenance = Provenance.now(context.run.run_id, settings.environment)
-                write_account_page(page, run.view, provenance)
+                write_page(page, account_html(run.view, provenance))
         yield dg.MaterializeResult(
             asset_key=RUN,
             data_version=dg.DataVersion(run.result.run_id if run.result else "none"),

@@ -27,9 +27,9 @@ from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.metadata import table
 from basis_pipeline.orchestration.records import evaluations, gates_of_all
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.reports.data_audit import write_data_audit
-from basis_pipeline.reports.gates import write_gates_page
-from basis_pipeline.reports.page import Provenance
+from basis_pipeline.reports.data_audit import data_audit_html
+from basis_pipeline.reports.gates import gates_html
+from basis_pipeline.reports.page import Provenance, write_page
 from basis_pipeline.settings import config_directory
 from basis_pipeline.verdict import counts, failing
 
@@ -68,7 +68,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
             what = f"{options.data.name}: {options.window} UTC"
             page = options.reports / "data_audit.html"
             provenance = Provenance.now(context.run.run_id, options.settings.environment)
-            write_data_audit(page, audits, what, provenance)
+            write_page(page, data_audit_html(audits, what, provenance))
         columns = ["feed", "verdict", "rows", "gaps", "message"]
         return dg.MaterializeResult(
             metadata={
@@ -133,13 +133,13 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
             require_open(options.settings, "report/gates")
             provenance = Provenance.now(context.run.run_id, options.settings.environment)
             verdicts = waived(recorded, read_waivers(options.settings))
-            page = write_gates_page(
-                options.reports / "gates.html",
+            html = gates_html(
                 verdicts,
                 provenance,
                 history=evaluations(context.instance, recorded),
                 control=load_control_limits(config_directory()),
             )
+            page = write_page(options.reports / "gates.html", html)
         return dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.path(page),

@@ -16,8 +16,8 @@ from basis_pipeline.orchestration.metadata import headlines, table, version_of
 from basis_pipeline.orchestration.partitions import mode_of
 from basis_pipeline.orchestration.records import gates_of, input_gates
 from basis_pipeline.orchestration.resources import RunOptions
-from basis_pipeline.reports.comparison import Entry, write_comparison
-from basis_pipeline.reports.page import Provenance
+from basis_pipeline.reports.comparison import Entry, comparison_html
+from basis_pipeline.reports.page import Provenance, write_page
 from basis_pipeline.reports.tear_sheet import write_tear_sheet
 from basis_pipeline.results.store import RunResult, read_run
 from basis_pipeline.verdict import Status, Verdict, worst
@@ -131,7 +131,8 @@ def _comparison(
             }
             entries = [Entry(r, _shown(gates[r.mode]), f"{r.mode}.html") for r in results]
             provenance = Provenance.now(context.run.run_id, options.settings.environment)
-            page = write_comparison(options.reports / "comparison.html", entries, provenance)
+            html = comparison_html(entries, provenance)
+            page = write_page(options.reports / "comparison.html", html)
         rows = [
             {"mode": r.mode, "gates": worst(gates[r.mode]).value, **headlines(r)} for r in results
         ]
