@@ -94,13 +94,12 @@ def test_everything_that_decides_a_run_is_in_its_identity(sample: Tree, tmp_path
     assert plain.summary["final_equity"] == runs[-1].summary["final_equity"]
 
 
-@pytest.mark.parametrize("mode", ["pure_lending", "usdt_market_neutral"])
 @pytest.mark.parametrize(
-    ("start", "end", "code"),
+    ("mode", "start", "end", "code"),
     [
-        ("2023-12-31T23:00", "2024-02-01", "DATA-012"),
-        ("2024-03-01", "2024-05-02", "DATA-012"),
-        ("2024-04-01", "2024-06-01", "DATA-010"),
+        ("usdt_market_neutral", "2023-12-31T23:00", "2024-02-01", "DATA-012"),
+        ("pure_lending", "2024-03-01", "2024-05-02", "DATA-012"),
+        ("pure_lending", "2024-04-01", "2024-06-01", "DATA-010"),
     ],
 )
 def test_a_window_outside_the_data_is_rejected(
