@@ -25,7 +25,7 @@ from basis_pipeline.market.raw import RawFeed, read_feed, read_feeds
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import parse_window
 from tests.config.trees import COMMITTED
-from tests.market.exchange_files import answered, zipped
+from tests.market.exchange_files import Files, answered, zipped
 from tests.market.publishers import FORMS, PLAIN_BARS, Form, put
 
 WINDOW = parse_window("2024-01-05", "2024-01-14")
@@ -46,6 +46,7 @@ class Market:
     """What the sample's plain files come to, and what a dataset in another form changes."""
 
     def __init__(self, data_dir: Path) -> None:
+        self._files: dict[str, Files] = {}
         self.configs = load_configs(COMMITTED)
         self.slices = {mode: slice_mode(self.configs, mode) for mode in MODES.values()}
         names = {name for one in self.slices.values() for name in one.datasets}
@@ -60,6 +61,12 @@ class Market:
         feed = self.feeds[name]
         assert isinstance(feed, RawFeed)
         return feed.distinct.frame
+
+    def files(self, form: str) -> Files:
+        """A form's files, written once."""
+        if form not in self._files:
+            self._files[form] = FORMS[form].write(self.rows(FORMS[form].dataset))
+        return self._files[form]
 
     def build(self, directory: Path, config: DatasetConfig) -> Dataset:
         """The dataset out of files in another form."""
@@ -93,7 +100,7 @@ def test_every_form_gives_the_equity_of_the_plain_file(
 ) -> None:
     """The dataset is the same, and so is what it earns."""
     written: Form = FORMS[form]
-    put(tmp_path / FOLDER, written.write(market.rows(written.dataset)))
+    put(tmp_path / FOLDER, market.files(form))
     changed = market.build(tmp_path, config_of(written.dataset, written.keys))
     plain = market.datasets[written.dataset]
     assert isinstance(plain, Dataset)
@@ -279,7 +286,7 @@ def test_a_form_is_recognised_and_what_it_lacks_is_asked_for(
     """With the flags given the proposed file reads the rows; without them they are named."""
     preset, flags = FOUND[form]
     written = FORMS[form]
-    paths = put(tmp_path / FOLDER, written.write(market.rows(written.dataset)))
+    paths = put(tmp_path / FOLDER, market.files(form))
     args = (paths, tmp_path, PRESETS.values(), ("USDT", "USDC"))
     proposal = propose(*args, {})
     assert proposal.document.get("preset") == preset
@@ -305,9 +312,8 @@ def test_a_form_is_recognised_and_what_it_lacks_is_asked_for(
 
 def test_files_of_two_feeds_are_not_proposed_as_one(market: Market, tmp_path: Path) -> None:
     """The one that differs is named."""
-    files = FORMS["binance fundingRate"].write(market.rows("bybit_btcusdt_funding"))
-    content = next(iter(files.values()))
-    files["ETHUSDT-fundingRate-2024-01.zip"] = content
+    files = market.files("binance fundingRate")
+    files = {**files, "ETHUSDT-fundingRate-2024-01.zip": next(iter(files.values()))}
     paths = put(tmp_path / FOLDER, files)
     with pytest.raises(RejectedDataError, match=r"ETHUSDT.*they are not one feed"):
         propose(paths, tmp_path, PRESETS.values(), ("USDT",), {})
