@@ -36,6 +36,22 @@ def test_a_clean_file_is_read_as_it_landed(put: Put, bars: Lines, read: Read) ->
     assert [f"{bound:%d %H}" for bound in family.span] == ["01 00", "02 23"]
 
 
+def test_the_raw_frame_is_the_feed_as_it_was_delivered(
+    put: Put, bars: Lines, settlements: Lines, read: Read
+) -> None:
+    """Duplicates and late timestamps are in it, counted; they are settled in the distinct rows."""
+    lines = bars()
+    put(PERP, [*lines, lines[7]])
+    feed = read()
+    assert (len(feed.frame), feed.exact_duplicates) == (49, 1)
+    assert len(feed.distinct.timestamps) == 48
+    late = [line.replace(":00Z", ":00.347Z") for line in settlements()]
+    put("market_data/derivatives/funding_rates/bybit_ETHUSDT_funding_rates_a.csv", late)
+    feed = read("bybit_ethusdt_funding")
+    assert (feed.frame["funding_timestamp"].dt.microsecond == 347_000).all()
+    assert (feed.distinct.timestamps % 3_600_000_000_000 == 0).all()
+
+
 def test_an_absent_family_names_what_lies_there_instead(put: Put, bars: Lines, read: Read) -> None:
     """DATA-001 helps to find a misnamed file."""
     put(PERP.replace("bybit_", "bybit-"), bars())
