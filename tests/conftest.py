@@ -74,8 +74,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_url() -> Iterator[str]:
     """A PostgreSQL server for the session; on a machine without one only CI insists."""
     if not os.environ.get(postgres.VARIABLE) and not postgres.binaries():
-        told = f"no PostgreSQL server: install one, or name one in {postgres.VARIABLE}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+        result = f"no PostgreSQL server: install one, or name one in {postgres.VARIABLE}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(result)
     with postgres.server() as url:
         yield url
 
@@ -107,14 +107,14 @@ def no_log_holds_a_secret(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Whatever the suite made the project write: no planted secret is in any log of it."""
     os.environ["AWS_SECRET_ACCESS_KEY"] = SECRETS[0]
     yield
-    told = [
+    result = [
         f"{file}: {secret}"
         for file in tmp_path_factory.getbasetemp().rglob("*")
         if file.suffix in LOGS and file.name != NO_LOG and file.is_file()
         for secret in SECRETS
         if secret.encode() in _content(file)
     ]
-    assert not told
+    assert not result
 
 
 def _content(file: Path) -> bytes:

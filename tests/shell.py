@@ -53,13 +53,13 @@ def run(
     """
     arguments = [str(word) for word in words]
     with tempfile.TemporaryDirectory() as place:
-        told = {name: str(Path(place) / name) for name in ("stdout", "stderr")}
+        result = {name: str(Path(place) / name) for name in ("stdout", "stderr")}
         asked = {
             "arguments": arguments,
             "env": dict(clean() if env is None else env),
             "cwd": str(cwd),
             "timeout": timeout,
-            **told,
+            **result,
         }
         parent = _parent()
         assert parent.stdin is not None
@@ -67,7 +67,7 @@ def run(
         parent.stdin.write(json.dumps(asked) + "\n")
         parent.stdin.flush()
         ended = json.loads(parent.stdout.readline())
-        out, err = (Path(told[name]).read_text("utf-8") for name in told)
+        out, err = (Path(result[name]).read_text("utf-8") for name in result)
     if ended == TIMED_OUT:
         raise subprocess.TimeoutExpired(arguments, timeout, out, err)
     return subprocess.CompletedProcess(arguments, ended, out, err)

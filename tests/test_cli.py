@@ -120,19 +120,19 @@ BAD_INPUT = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code", "told"), BAD_INPUT)
+@pytest.mark.parametrize(("arguments", "code", "message"), BAD_INPUT)
 def test_bad_input_is_one_message_and_exit_2(
-    arguments: tuple[str, ...], code: str, told: str, tmp_path: Path, sample: Path
+    arguments: tuple[str, ...], code: str, message: str, tmp_path: Path, sample: Path
 ) -> None:
     """One block on stderr: what, where, what is available, what to do; and nothing written."""
     results = tmp_path / "results"
     places = {"BASIS_RESULTS_DIR": str(results), "BASIS_DATA_DIR": str(sample)}
-    refused = shell.call(*arguments, env=places)
-    assert refused.returncode == 2
-    assert refused.stdout == ""
-    first, *lines = refused.stderr.splitlines()
+    rejected = shell.call(*arguments, env=places)
+    assert rejected.returncode == 2
+    assert rejected.stdout == ""
+    first, *lines = rejected.stderr.splitlines()
     assert first.startswith(f"{code}: ")
-    assert told in refused.stderr
+    assert message in rejected.stderr
     labels = [line.split(":")[0].strip() for line in lines]
     assert labels[-2:] == ["do", "see"]
     assert all(line.startswith("  ") for line in lines)

@@ -78,9 +78,9 @@ def test_walk_forward_shows_its_choices_and_gates(place: Path) -> None:
     assert "2024-04-02" in done.stdout  # where the test begins
     assert "overfitting_probability" in done.stdout
     (summary,) = (place / "results" / "walk_forward").rglob("walk_forward.json")
-    told = json.loads(summary.read_text())
-    assert told["points"] == 30
-    assert told["folds"] == len(pd.read_parquet(summary.parent / "folds.parquet")) == 1
+    result = json.loads(summary.read_text())
+    assert result["points"] == 30
+    assert result["folds"] == len(pd.read_parquet(summary.parent / "folds.parquet")) == 1
 
 
 def test_montecarlo_draws_paths(place: Path, tmp_path: Path) -> None:
@@ -127,10 +127,10 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
         assert time.monotonic() < deadline
         time.sleep(0.005)
     os.killpg(running.pid, signal.SIGINT)
-    _, told = running.communicate(timeout=60)
-    assert running.returncode == 130, told
-    assert "the same command goes on" in told
-    assert "Traceback" not in told
+    _, result = running.communicate(timeout=60)
+    assert running.returncode == 130, result
+    assert "the same command goes on" in result
+    assert "Traceback" not in result
     assert not psutil.wait_procs(living_in(running.pid), timeout=30)[1]
     kept = len(list((tmp_path / "o").rglob("points-*")))
     assert 1 <= kept < 5

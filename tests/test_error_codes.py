@@ -137,7 +137,7 @@ def test_phases_and_severities_are_those_of_the_families() -> None:
     assert set(meanings.values()) == {1}
     for entry in REGISTRY.values():
         if entry.family in ("CONFIG", "CONFIG-MGR", "DATA", "API"):
-            assert entry.severity is Severity.ERROR  # what was asked for is refused, and no more
+            assert entry.severity is Severity.ERROR  # what was asked for is rejected, and no more
 
 
 def test_the_reference_page_is_up_to_date() -> None:

@@ -55,9 +55,9 @@ def test_errors_cross_process_borders() -> None:
     revived = pickle.loads(pickle.dumps(error))
     assert type(revived) is DataError
     assert (str(revived), revived.args) == (str(error), error.args)
-    told, kept = revived.as_json(), error.as_json()
-    assert told == kept
-    assert (told["correlation_id"], told["context"]) == ("run-7", {"rows": [1, 2]})
+    result, kept = revived.as_json(), error.as_json()
+    assert result == kept
+    assert (result["correlation_id"], result["context"]) == ("run-7", {"rows": [1, 2]})
 
 
 def test_an_error_carries_the_run_it_was_made_in() -> None:
@@ -83,12 +83,12 @@ def test_an_error_is_json_with_its_stack() -> None:
                 "RS-002", "no run", where="runs", available="a, b", context={"limit": float("nan")}
             ) from cause
     except ResultsError as error:
-        told = json.loads(json.dumps(error.as_json(), allow_nan=False))
-    trace = told.pop("stack_trace")
+        result = json.loads(json.dumps(error.as_json(), allow_nan=False))
+    trace = result.pop("stack_trace")
     assert "KeyError: 'absent'" in trace
     assert "test_an_error_is_json_with_its_stack" in trace
-    assert before <= datetime.fromisoformat(told.pop("timestamp")) <= datetime.now(UTC)
-    assert told == {
+    assert before <= datetime.fromisoformat(result.pop("timestamp")) <= datetime.now(UTC)
+    assert result == {
         "code": "RS-002",
         "severity": "ERROR",
         "phase": 4,

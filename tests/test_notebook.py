@@ -16,12 +16,12 @@ NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 
 def _told(notebook: NotebookNode) -> list[tuple[str, list[str]]]:
     """Source and texts of every cell."""
-    told = []
+    result = []
     for cell in notebook.cells:
         outputs = cell.get("outputs", [])
         texts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in outputs]
-        told.append((cell.source, [RUN.sub("RUN", text) for text in texts]))
-    return told
+        result.append((cell.source, [RUN.sub("RUN", text) for text in texts]))
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,12 @@ def test_it_says_what_it_said(committed: NotebookNode) -> None:
     """Executed again from the top on data it makes itself, every number comes out the same."""
     again = execute()
     assert len(again.cells) == len(committed.cells), MEND
-    for (source, told), (now_source, now) in zip(_told(committed), _told(again), strict=True):
+    for (source, result), (now_source, now) in zip(_told(committed), _told(again), strict=True):
         assert source == now_source, MEND
-        assert [NUMBER.sub("#", text) for text in told] == [NUMBER.sub("#", text) for text in now]
+        assert [NUMBER.sub("#", text) for text in result] == [NUMBER.sub("#", text) for text in now]
         was, is_now = (
             [float(number) for text in texts for number in NUMBER.findall(text)]
-            for texts in (told, now)
+            for texts in (result, now)
         )
         assert is_now == pytest.approx(was, rel=1e-6, abs=1e-12), f"{source}\n{MEND}"
 

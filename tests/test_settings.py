@@ -274,9 +274,9 @@ def test_the_webhook_is_optional_and_never_shown(empty_file: Path) -> None:
     assert settings.alert_webhook_url.get_secret_value() == url
     assert "very-secret" not in repr(settings)
     assert str(settings.alert_webhook_url) == "https://hooks.example/***"
-    with pytest.raises(ConfigError, match="not an http or https URL") as refused:
+    with pytest.raises(ConfigError, match="not an http or https URL") as rejected:
         load_settings({**environ, "BASIS_ALERT_WEBHOOK_URL": "ftp://very-secret"})
-    assert "very-secret" not in str(refused.value)
+    assert "very-secret" not in str(rejected.value)
 
 
 def test_a_token_is_never_shown() -> None:

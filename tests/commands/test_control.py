@@ -30,7 +30,7 @@ def results(place: Path) -> tuple[str, str]:
 
 
 def test_a_person_halts_sees_and_resumes(place: Path) -> None:
-    """Work is refused with the reason in between; every change is audited once."""
+    """Work is rejected with the reason in between; every change is audited once."""
     for _ in range(2):
         halted = basis("halt", "--reason", REASON, "--by", "ann", *results(place))
         assert (halted.returncode, halted.stderr) == (0, "")
@@ -38,10 +38,10 @@ def test_a_person_halts_sees_and_resumes(place: Path) -> None:
     assert halted.stdout.startswith("Nothing to change: HALT since")
     data = ("--data-dir", str(place / "data"))
     for work in (("run",), ("backtest", "btc_basis", "--out", str(place / "out"))):
-        refused = basis(*work, *data, *results(place))
-        assert (refused.returncode, refused.stdout) == (2, "")
-        assert refused.stderr.startswith("BT-005: ")
-        assert REASON in refused.stderr
+        rejected = basis(*work, *data, *results(place))
+        assert (rejected.returncode, rejected.stdout) == (2, "")
+        assert rejected.stderr.startswith("BT-005: ")
+        assert REASON in rejected.stderr
     assert not (place / "out").exists()
     seen = json.loads(basis("control", "--format", "json", *results(place)).stdout)
     assert (seen["state"], seen["by"], seen["reason"]) == ("HALT", "ann", REASON)
@@ -86,9 +86,9 @@ def test_looking_makes_nothing(place: Path) -> None:
 )
 def test_who_and_why_must_be_said(place: Path, command: tuple[str, ...]) -> None:
     """API-001 on one line of stderr, exit 2, nothing written."""
-    refused = basis(*command, *results(place))
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("API-001: ")
+    rejected = basis(*command, *results(place))
+    assert (rejected.returncode, rejected.stdout) == (2, "")
+    assert rejected.stderr.startswith("API-001: ")
     assert not (place / "results").exists()
 
 
@@ -97,9 +97,9 @@ def test_a_state_that_cannot_be_read_is_said_and_refuses(place: Path) -> None:
     (place / "results").mkdir()
     (place / "results" / "runs.sqlite").write_bytes(b"no database" * 1000)
     for command in (("control",), ("run", "--data-dir", str(place / "data"))):
-        refused = basis(*command, *results(place))
-        assert (refused.returncode, refused.stdout) == (2, "")
-        assert refused.stderr.startswith("RS-005: ")
+        rejected = basis(*command, *results(place))
+        assert (rejected.returncode, rejected.stdout) == (2, "")
+        assert rejected.stderr.startswith("RS-005: ")
 
 
 def test_after_a_shutdown_no_command_writes_but_gates_and_health(place: Path) -> None:

@@ -58,9 +58,9 @@ def test_by_default_it_has_the_carry_modes(tmp_path: Path) -> None:
 def test_nothing_is_written_over(tmp_path: Path, name: str) -> None:
     """A directory that holds anything at all is left as it is."""
     (tmp_path / name).write_text("mine")
-    refused = shell.call("init", tmp_path)
-    assert refused.returncode == 2
-    assert "API-001" in refused.stderr
+    rejected = shell.call("init", tmp_path)
+    assert rejected.returncode == 2
+    assert "API-001" in rejected.stderr
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

@@ -34,8 +34,8 @@ def basis(
         monkeypatch.setattr(sys, "argv", ["basis", "results", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
-        told = capsys.readouterr()
-        return int(str(ended.value.code or 0)), told.out, told.err
+        result = capsys.readouterr()
+        return int(str(ended.value.code or 0)), result.out, result.err
 
     return call
 
@@ -125,9 +125,9 @@ def test_backup_prune_and_restore_go_together(basis: Call, archive: Archive) -> 
     assert basis("restore", file, "--overwrite")[0] == 0
     assert names(basis) == every
     kinds = [EventType.RESULTS_BACKED_UP, EventType.RUNS_PRUNED, EventType.RESULTS_RESTORED]
-    told = list(read_events(archive.runs.parent / DIRECTORY, types=kinds))
-    assert [event.type for event in told] == kinds
-    assert told[1].fields["runs"] == [every[0]]
+    result = list(read_events(archive.runs.parent / DIRECTORY, types=kinds))
+    assert [event.type for event in result] == kinds
+    assert result[1].fields["runs"] == [every[0]]
 
 
 def test_a_read_only_place_can_be_read(

@@ -52,7 +52,7 @@ def test_the_repairs_are_those_a_desk_accepts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "told"),
+    ("name", "change", "message"),
     [
         ("weeth_oracle", {"repair": {"interpolate": {"method": "geometric", "max_hours": 4}}}, "3"),
         ("weeth_oracle", {"repair": {"interpolate": {"method": "linear", "max_hours": 3}}}, "geom"),
@@ -76,13 +76,13 @@ def test_the_repairs_are_those_a_desk_accepts() -> None:
     ],
 )
 def test_an_entry_that_means_nothing_is_refused(
-    name: str, change: dict[str, Any], told: str
+    name: str, change: dict[str, Any], message: str
 ) -> None:
     """Repairs that invent a value cannot even be written down."""
     entry = _entry(name)
     if "repair" in change:
         change = {"repair": entry["repair"] | change["repair"]}
-    with pytest.raises(ValidationError, match=told):
+    with pytest.raises(ValidationError, match=message):
         DatasetConfig.model_validate(entry | change)
 
 

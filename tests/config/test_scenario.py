@@ -1,4 +1,4 @@
-"""Scenario sets: what is no set is refused by its file, and any point is found by its index."""
+"""Scenario sets: what is no set is rejected by its file, and any point is found by its index."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ COMMITTED = sorted((project_root() / "configs" / "scenarios").glob("*.yaml"))
 PLAIN: dict[str, Any] = {"name": "s", "description": "d", "sampling": {"method": "grid"}}
 
 
-def refused(place: Path, said: Any) -> ConfigError:
+def rejected(place: Path, said: Any) -> ConfigError:
     """The refusal of a file with that content."""
     file = place / "s.yaml"
     file.write_text(said if isinstance(said, str) else yaml.safe_dump(said))
@@ -60,13 +60,13 @@ def test_committed_sets_can_be_loaded() -> None:
 )
 def test_what_is_no_set_does_not_fit_the_model(tmp_path: Path, changes: dict[str, Any]) -> None:
     """An unknown key, an empty range, a draw of nothing: CONFIG-005, with the file."""
-    assert refused(tmp_path, {**PLAIN, **changes}).code == "CONFIG-005"
+    assert rejected(tmp_path, {**PLAIN, **changes}).code == "CONFIG-005"
 
 
 def test_files_that_are_not_there_or_no_yaml(tmp_path: Path) -> None:
     """A misspelt name lists the sets there are."""
-    assert refused(tmp_path, "name: [").code == "CONFIG-004"
-    assert refused(tmp_path, {**PLAIN, "name": "t"}).code == "CONFIG-005"
+    assert rejected(tmp_path, "name: [").code == "CONFIG-004"
+    assert rejected(tmp_path, {**PLAIN, "name": "t"}).code == "CONFIG-005"
     with pytest.raises(ConfigError, match="CONFIG-003") as error:
         load_scenario_set(COMMITTED[0].with_name("crisis.yaml"))
     assert "crises" in error.value.available
@@ -128,11 +128,11 @@ def test_a_drawn_point_is_itself_wherever_it_is_asked_for(
     *_, samples = places(scenarios, np.array(indices))
     assert samples.tolist() == indices
     for index in indices:
-        told = point(scenarios, index).overrides
-        assert told == point(scenarios, index).overrides
-        assert 1.0 <= told["x"] <= 100.0
-        assert told["y"] in (1, 2, 3)
-        assert told["x"] != point(other, index).overrides["x"]
+        result = point(scenarios, index).overrides
+        assert result == point(scenarios, index).overrides
+        assert 1.0 <= result["x"] <= 100.0
+        assert result["y"] in (1, 2, 3)
+        assert result["x"] != point(other, index).overrides["x"]
 
 
 def test_sobol_points_are_even_and_choices_too() -> None:

@@ -114,7 +114,7 @@ def read(tmp_path: Path, catalogue: Catalogue) -> Read:
 
 
 def rejected_feed(read: Read, name: str = "bybit_ethusdt_perp") -> RejectedDataError:
-    """The error a family is refused with."""
+    """The error a family is rejected with."""
     with pytest.raises(RejectedDataError) as caught:
         read(name)
     return caught.value

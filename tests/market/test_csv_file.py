@@ -80,7 +80,7 @@ def test_a_missing_column_is_refused_and_the_present_ones_named(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "result"),
     [
         ("3005.0,3007.0", "n/k,3007.0", "line 7, open is 'n/k'"),
         ("2024-06-01T05:00:00Z", "yesterday", "line 7, timestamp is 'yesterday'"),
@@ -93,13 +93,13 @@ def test_a_missing_column_is_refused_and_the_present_ones_named(
     ],
 )
 def test_an_unreadable_value_is_refused_with_its_line(
-    before: str, after: str, told: str, put: Put, bars: Lines, read: Read
+    before: str, after: str, result: str, put: Put, bars: Lines, read: Read
 ) -> None:
     """DATA-004 names the line, the column and the value."""
     put(PERP, bars()).write_text("\n".join(bars()).replace(before, after) + "\n")
     error = rejected_feed(read)
     assert error.code == "DATA-004"
-    assert any(part in error.what for part in told.split("|"))
+    assert any(part in error.what for part in result.split("|"))
     assert PERP in error.what
 
 

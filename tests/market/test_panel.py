@@ -1,4 +1,4 @@
-"""Panels: what a mode needs and no more, known at its hour, fit for the engine or refused."""
+"""Panels: what a mode needs and no more, known at its hour, fit for the engine or rejected."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -309,13 +309,13 @@ def test_only_what_a_mode_needs_must_exist(mode: str) -> None:
         message = refusal("DATA-001", lambda d=less: build_panel(mine, d, WINDOW))
         assert f"mode {mode} needs the dataset {name}" in message
         broken = DataError("DATA-009", "an index falls", where=f"{name}.csv")
-        refused = {**DATASETS, name: broken}
-        message = refusal("DATA-009", lambda d=refused: build_panel(mine, d, WINDOW))
+        rejected = {**DATASETS, name: broken}
+        message = refusal("DATA-009", lambda d=rejected: build_panel(mine, d, WINDOW))
         assert f"{name}.csv" in message
 
 
 def test_a_window_beyond_the_datasets_is_refused() -> None:
-    """A panel never stretches its data: an hour too many at either end is refused."""
+    """A panel never stretches its data: an hour too many at either end is rejected."""
     for start, end in (("2024-10-04T05:00", "2024-10-07"), ("2024-10-05", "2024-10-08T19:00")):
         window = parse_window(start, end)
         for mode in MODES:
@@ -338,7 +338,7 @@ BROKEN: dict[str, tuple[str, tuple[int, ...], float]] = {
 
 @pytest.mark.parametrize("defect", BROKEN)
 def test_an_unfit_value_is_named(defect: str) -> None:
-    """One bad value in any array is refused with its array, column and hour."""
+    """One bad value in any array is rejected with its array, column and hour."""
     name, place, value = BROKEN[defect]
     panel = made("usdt_market_neutral")
     require_fit(panel)
@@ -349,7 +349,7 @@ def test_an_unfit_value_is_named(defect: str) -> None:
 
 
 def test_stamps_and_shapes_are_checked() -> None:
-    """A missing hour, a wrong shape, a wrong type or layout is refused."""
+    """A missing hour, a wrong shape, a wrong type or layout is rejected."""
     panel = made("eth_basis")
     gap = panel.timestamps.copy()
     gap[5:] += 3_600_000_000_000

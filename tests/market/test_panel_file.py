@@ -66,7 +66,7 @@ def test_the_table_can_be_read_by_a_person() -> None:
 
 
 def test_what_is_not_a_panel_is_rejected(tmp_path: Path) -> None:
-    """A foreign table, a lost column, a lost hour and an unfit value are refused with BT-003."""
+    """A foreign table, a lost column, a lost hour and an unfit value are rejected with BT-003."""
     table = panel_to_table(made("eth_basis"))
     spot = table.column_names.index("spot")
     zero = pa.array(np.zeros(table.num_rows))

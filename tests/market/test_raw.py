@@ -155,14 +155,14 @@ def test_a_falling_index_is_refused(put: Put, read: Read) -> None:
     assert "1.0102 at 2024-06-02 00:00 to 1.0101 at 2024-06-03 00:00" in error.what
 
 
-@pytest.mark.parametrize(("rate", "refused"), [(1.0379999999999, False), (1.037, True)])
+@pytest.mark.parametrize(("rate", "rejected"), [(1.0379999999999, False), (1.037, True)])
 def test_an_oracle_may_wiggle_by_rounding_only(
-    rate: float, refused: bool, put: Put, read: Read
+    rate: float, rejected: bool, put: Put, read: Read
 ) -> None:
     """The derived redemption rate falls by 1e-14 in real files, and that is no fall."""
     rows = [f"2024-06-01 0{i}:00:00+00:00,{x!r},weETH" for i, x in enumerate((1.038, rate, 1.0381))]
     put(ORACLE, ["# Source: derived", "timestamp,oracle_price_eth,asset", *rows])
-    if refused:
+    if rejected:
         assert rejected_feed(read, "weeth_oracle").code == "DATA-009"
     else:
         assert len(read("weeth_oracle").frame) == 3

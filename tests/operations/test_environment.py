@@ -40,9 +40,9 @@ def test_missing_settings_fail_and_leave_the_directories_unjudged(tmp_path: Path
     """A variable that is not set is told by code; nobody claims to know the directories."""
     empty = tmp_path / "empty.env"
     empty.write_text("")
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as rejected:
         load_settings({"BASIS_ENV_FILE": str(empty)})
-    found, directories = environment_checks(refused.value)
+    found, directories = environment_checks(rejected.value)
     assert not found.passed
     assert found.evidence["code"] == "CONFIG-001"
     assert not directories.evaluated

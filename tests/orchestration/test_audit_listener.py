@@ -46,7 +46,7 @@ def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place:
     read = {e.fields["dataset"]: e.fields for e in trail(place, "data_read", mode="btc_basis")}
     assert set(read) <= set(sliced.datasets)
     landed = {e.fields["dataset"]: e.fields for e in trail(place, "data_read", mode="")}
-    assert all(landed[name]["sha256"] == told["sha256"] for name, told in read.items())
+    assert all(landed[name]["sha256"] == found["sha256"] for name, found in read.items())
     recorded = {mode.mode: mode.run_id for mode in outcome.modes}
     result = only(trail(place, "run_result", mode="btc_basis"))
     assert result["record"] == recorded["btc_basis"]
@@ -57,12 +57,12 @@ def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place:
     assert only(trail(place, "run_finished", run_id=run_id)) == {"outcome": "succeeded"}
     assert {e.category for e in trail(place, "timing")} == {"performance"}
     verdicts = [e for e in trail(place, "gate_verdict") if not of_the_platform(e)]
-    told = {(e.component, e.fields["gate"], e.mode): e for e in verdicts}
+    found = {(e.component, e.fields["gate"], e.mode): e for e in verdicts}
     assert {
         (gate.asset, gate.check, gate.mode): (gate.status.value, gate.run_id)
         for gate in outcome.gates
         if gate.run_id
-    } == {key: (event.fields["verdict"], event.run_id) for key, event in told.items()}
+    } == {key: (event.fields["verdict"], event.run_id) for key, event in found.items()}
     assert all(event.fields["evidence"] for event in verdicts)
 
 
@@ -70,7 +70,7 @@ def test_repairs_are_counted(outcome: PipelineOutcome, shared_place: Place) -> N
     """What was repaired in a dataset is told with its number."""
     assert outcome.modes
     repaired = {e.fields["dataset"]: e.fields for e in trail(shared_place, "data_repaired")}
-    assert any(told["repaired"][0].isdigit() for told in repaired.values())
+    assert any(result["repaired"][0].isdigit() for result in repaired.values())
 
 
 def test_secrets_do_not_reach_the_log(place: Place) -> None:

@@ -76,11 +76,13 @@ def test_every_asset_says_what_it_is(defs: dg.Definitions) -> None:
 
 def test_a_family_says_which_modes_read_it(defs: dg.Definitions) -> None:
     """Who is asked to mend a feed sees whom it stops, and for which families it stands in."""
-    told = {spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()}
-    funding = told["raw/okx_btcusdt_funding"] or ""
+    result = {
+        spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()
+    }
+    funding = result["raw/okx_btcusdt_funding"] or ""
     readers = funding.partition("**Read by:**")[2]
     assert "no mode" in readers or "btc_basis" in readers
-    bybit = (told["dataset/bybit_btcusdt_perp"] or "").partition("**Read by:**")[2]
+    bybit = (result["dataset/bybit_btcusdt_perp"] or "").partition("**Read by:**")[2]
     assert "btc_basis" in bybit
     assert "repairs binance_btcusdt_perp" in bybit
 

@@ -153,7 +153,7 @@ def test_a_warning_or_a_window_beside_the_data_is_no_failure(found: dict[str, An
 
 
 def test_only_gates_that_say_something_is_wrong_are_counted() -> None:
-    """A poor figure, or a mode that is refused for its data, is judged elsewhere."""
+    """A poor figure, or a mode that is rejected for its data, is judged elsewhere."""
     with dg.DagsterInstance.ephemeral() as instance:
         for key, check in (("market/panel", "inputs"), ("backtest/simulation", "drawdown_limit")):
             assert counted(instance, evaluated(instance, False, key, check=check)) == []

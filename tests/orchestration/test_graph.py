@@ -74,9 +74,9 @@ def test_the_gate_page_agrees_with_the_records(
     outcome: PipelineOutcome, shared_place: Place
 ) -> None:
     """The page, its metadata and the records count the same gates."""
-    told = _latest(shared_place, "report/gates")
+    result = _latest(shared_place, "report/gates")
     found = counts(all_gates(shared_place.instance, shared_place.defs))
-    assert {status: told[f"gates_{status.name.lower()}"] for status in found} == found
+    assert {status: result[f"gates_{status.name.lower()}"] for status in found} == found
     page = (shared_place.results / "reports" / "gates.html").read_text("utf-8")
     assert f"<b>{found[Status.PASS]}</b>" in page
     assert all(mode.mode in page for mode in outcome.modes)
@@ -85,9 +85,9 @@ def test_the_gate_page_agrees_with_the_records(
 def test_the_data_audit_shows_every_family(outcome: PipelineOutcome, shared_place: Place) -> None:
     """What was ingested is audited over the window of the run, with numbers to plot."""
     assert outcome.modes
-    told = _latest(shared_place, "report/data_audit")
-    assert told["feeds_pass"] + told["feeds_warn"] == len(current_configs().datasets)
-    assert told["repaired_rows"] > 0
+    result = _latest(shared_place, "report/data_audit")
+    assert result["feeds_pass"] + result["feeds_warn"] == len(current_configs().datasets)
+    assert result["repaired_rows"] > 0
     page = (shared_place.results / "reports" / "data_audit.html").read_text("utf-8")
     assert all(name in page for name in current_configs().datasets)
 
@@ -141,8 +141,8 @@ def test_verdicts_belong_to_the_run_they_were_given_to(ran: Place) -> None:
     (plain,) = (r.run_id for r in runs(database(ran)) if r.mode == "btc_basis")
     assert ran.run_mode("btc_basis", overrides=[asked]) == []
     (strict,) = {r.run_id for r in runs(database(ran)) if r.mode == "btc_basis"} - {plain}
-    told = trail(ran, "configuration_used", mode="btc_basis")
-    (used,) = (event for event in told if event.fields["overrides"] == asked)
+    result = trail(ran, "configuration_used", mode="btc_basis")
+    (used,) = (event for event in result if event.fields["overrides"] == asked)
     breached = trail(ran, "limit_breached", run_id=used.run_id)
     assert "drawdown_limit" in {event.fields["limit"] for event in breached}
     assert {(event.category, event.mode) for event in breached} == {("risk", "btc_basis")}

@@ -1,4 +1,4 @@
-"""The warehouse: what an asset hands on comes back the same, or as the error it was refused."""
+"""The warehouse: what an asset hands on comes back the same, or as the error it was rejected."""
 
 import shutil
 from pathlib import Path

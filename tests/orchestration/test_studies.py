@@ -85,8 +85,8 @@ def studied(
     shutil.rmtree(configs / "scenarios")
     (configs / "scenarios").mkdir()
     for name, content in SETS.items():
-        told = yaml.safe_dump({"name": name, "description": "Small.", **content})
-        (configs / "scenarios" / f"{name}.yaml").write_text(told)
+        result = yaml.safe_dump({"name": name, "description": "Small.", **content})
+        (configs / "scenarios" / f"{name}.yaml").write_text(result)
     (configs / "walk_forward" / f"{MODE}.yaml").write_text(yaml.safe_dump(PLAN))
     for place in place_at(directory, directory / "data", defs):
         take_along(place)
@@ -193,7 +193,7 @@ def test_the_weekly_sweep_asks_for_what_its_job_can_run(studied: Place) -> None:
 
 
 def test_no_scenarios_of_a_mode_that_never_ran(studied: Place) -> None:
-    """Scenarios vary a backtest: without a sound one they are refused, and say why."""
+    """Scenarios vary a backtest: without a sound one they are rejected, and say why."""
     message = rejection(studied.execute(job="stress_tests", mode="eth_basis|crises"))
     assert "BT-001" in message
     assert "stress/scenarios[eth_basis|crises]" in message

@@ -220,28 +220,28 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
 
 
 def _explained(diary: Diary, dead: str) -> None:
-    """Every run has a cause, and the trail tells what it was asked, read, gave, or was refused."""
+    """Every run has a cause, and the trail tells what it was asked, read, gave, or was rejected."""
     trail: dict[str, list[Event]] = {}
     for event in read_events(diary.platform.place.results / DIRECTORY):
         trail.setdefault(event.run_id, []).append(event)
     runs = diary.runs()
     assert len(runs) > 25
     for run in runs:
-        told = trail[run.run_id]
-        kinds = [event.type for event in told]
+        result = trail[run.run_id]
+        kinds = [event.type for event in result]
         assert kinds.count("run_requested") == kinds.count("run_started") == 1, run.tags
-        (requested,) = _of(told, "run_requested")
+        (requested,) = _of(result, "run_requested")
         assert requested.fields["tags"]["basis/cause"]
         assert run.is_finished
         if run.run_id == dead:
             assert "run_finished" not in kinds
         else:
-            (finished,) = _of(told, "run_finished")
+            (finished,) = _of(result, "run_finished")
             expected = "succeeded" if run.is_success else "failed"
             assert finished.fields["outcome"] == expected
-        _says_what_it_did(run, told, dead)
+        _says_what_it_did(run, result, dead)
         is_bad = not run.is_success or any(
-            e.fields["verdict"] == "FAIL" for e in _of(told, "gate_verdict")
+            e.fields["verdict"] == "FAIL" for e in _of(result, "gate_verdict")
         )
         assert kinds.count("alert") == int(is_bad), (run.tags, kinds)
     states = [
@@ -253,19 +253,19 @@ def _explained(diary: Diary, dead: str) -> None:
     assert "NORMAL by ann" in changes
 
 
-def _says_what_it_did(run: dg.DagsterRun, told: list[Event], dead: str) -> None:
-    kinds = {event.type for event in told}
+def _says_what_it_did(run: dg.DagsterRun, result: list[Event], dead: str) -> None:
+    kinds = {event.type for event in result}
     if run.tags["basis/stage"] == "data":
         asked = {k.path[-1] for k in run.asset_selection or () if k.path[0] == "raw"}
-        read = {e.fields["dataset"] for e in told if e.type in ("feed_read", "data_rejected")}
+        read = {e.fields["dataset"] for e in result if e.type in ("feed_read", "data_rejected")}
         assert asked <= read
     elif run.tags["basis/stage"] == "mode" and run.run_id != dead:
         assert "configuration_used" in kinds
         if run.is_success:
             assert {"data_read", "run_result", "gate_verdict"} <= kinds
         else:
-            (refused, *_) = _of(told, "run_blocked")
-            assert refused.fields["code"] in ("BT-001", "BT-005")
+            (rejected, *_) = _of(result, "run_blocked")
+            assert rejected.fields["code"] in ("BT-001", "BT-005")
 
 
 def _of(events: list[Event], kind: str) -> list[Event]:

@@ -84,11 +84,11 @@ def test_what_fails_is_told_before_what_was_never_looked_at(place: Place) -> Non
     order = dg.AssetCheckKey(COVERAGE.asset_key, "order")
     report(place, passed=False)
     report(place, passed=False, key=order)
-    with pytest.raises(BacktestError) as refused:
+    with pytest.raises(BacktestError) as rejected:
         require_passing(place.instance, [gaps, COVERAGE, order], "market/panel[pure_lending]")
-    assert "coverage fails" in refused.value.what
-    assert "order fails" in refused.value.what
-    assert "gaps" not in refused.value.what
+    assert "coverage fails" in rejected.value.what
+    assert "order fails" in rejected.value.what
+    assert "gaps" not in rejected.value.what
 
 
 def planned(place: Place) -> dg.DagsterRun:

@@ -48,15 +48,15 @@ def unwritable_cache(place: Path) -> str:
     """A file where numba's cache directory should be, as a new process finds it."""
     (place / "cache").write_text("in the way")
     environ = {**os.environ, "NUMBA_CACHE_DIR": str(place / "cache"), "NUMBA_DISABLE_JIT": "0"}
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", "import basis_pipeline.engine"],
         env=environ,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert told.returncode != 0
-    error = told.stderr.strip().splitlines()[-1]
+    assert result.returncode != 0
+    error = result.stderr.strip().splitlines()[-1]
     assert error.startswith("basis_pipeline.errors.ComponentError: ")
     return error.split()[1].removesuffix(":")
 

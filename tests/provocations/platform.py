@@ -19,9 +19,9 @@ RATES = dg.AssetKey(["dataset", "aave_usdt_rates"])
 def command(*arguments: str) -> str:
     """The code that `basis …` refuses with: one message on stderr, exit 2."""
     environ = {k: v for k, v in os.environ.items() if k != "DAGSTER_HOME"}
-    told = shell.run("basis_pipeline", *arguments, env=environ)
-    assert (told.returncode, told.stdout) == (2, ""), told.stderr
-    return told.stderr.partition(":")[0]
+    result = shell.run("basis_pipeline", *arguments, env=environ)
+    assert (result.returncode, result.stdout) == (2, ""), result.stderr
+    return result.stderr.partition(":")[0]
 
 
 def sample_in_the_way(place: Path) -> None:

@@ -52,9 +52,9 @@ def test_a_token_is_needed_to_write_and_from_elsewhere(
 ) -> None:
     """As bearer, or as the password that a browser asks for; health alone is free."""
     assert elsewhere.get("/health").status_code == 200
-    refused = elsewhere.get("/runs")
-    assert (refused.status_code, refused.json()["error_code"]) == (401, "API-006")
-    assert "www-authenticate" in refused.headers
+    rejected = elsewhere.get("/runs")
+    assert (rejected.status_code, rejected.json()["error_code"]) == (401, "API-006")
+    assert "www-authenticate" in rejected.headers
     assert elsewhere.get("/runs", headers=bearer(TOKEN)).status_code == 200
     basic = base64.b64encode(f"anybody:{TOKEN}".encode()).decode()
     assert elsewhere.get("/runs", headers={"Authorization": f"Basic {basic}"}).status_code == 200

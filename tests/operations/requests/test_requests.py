@@ -53,10 +53,10 @@ def test_a_request_is_accepted_once_and_numbered_in_order(settings: Settings) ->
 def test_an_id_cannot_be_used_for_something_else(settings: Settings) -> None:
     """BT-006 with what the id stands for; the first request is as it was."""
     submit(settings, asked("a"))
-    with pytest.raises(BacktestError) as refused:
+    with pytest.raises(BacktestError) as rejected:
         submit(settings, asked("a", capital=7000.0))
-    assert refused.value.code == "BT-006"
-    assert "pure_lending" in refused.value.available
+    assert rejected.value.code == "BT-006"
+    assert "pure_lending" in rejected.value.available
     assert [served.request.capital for served in requests_of(settings)] == [None]
 
 
@@ -72,9 +72,9 @@ def test_what_cannot_be_run_is_not_accepted(
     settings: Settings, fields: dict[str, object], code: str
 ) -> None:
     """Looked at before anybody waits for it."""
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as rejected:
         submit(settings, asked("a", **fields))
-    assert refused.value.code == code
+    assert rejected.value.code == code
     assert requests_of(settings) == []
 
 
@@ -182,15 +182,15 @@ def test_a_request_reads_the_data_of_the_run_that_serves_it(
 def _submit_many(
     settings: Settings, process: int, answers: "multiprocessing.Queue[object]"
 ) -> None:
-    configs, told = current_configs(), []
+    configs, result = current_configs(), []
     for number in range(EACH):
         shared = number % 5 == 0  # asked for by everybody
         request_id = f"shared-{number}" if shared else f"own-{process}-{number}"
         try:
-            told.append((request_id, submit(settings, asked(request_id), configs).sequence))
+            result.append((request_id, submit(settings, asked(request_id), configs).sequence))
         except BasisError as error:
-            told.append((request_id, error.code))
-    answers.put(told)
+            result.append((request_id, error.code))
+    answers.put(result)
 
 
 def test_many_at_once_are_numbered_without_holes_or_doubles(settings: Settings) -> None:
@@ -204,19 +204,19 @@ def test_many_at_once_are_numbered_without_holes_or_doubles(settings: Settings) 
     ]
     for worker in workers:
         worker.start()
-    told = [pair for _ in workers for pair in answers.get(timeout=300)]  # type: ignore[attr-defined]
+    result = [pair for _ in workers for pair in answers.get(timeout=300)]  # type: ignore[attr-defined]
     for worker in workers:
         worker.join()
-    assert len(told) == PROCESSES * EACH
+    assert len(result) == PROCESSES * EACH
     numbered: dict[str, set[object]] = {}
-    for request_id, sequence in told:
+    for request_id, sequence in result:
         numbered.setdefault(request_id, set()).add(sequence)
     assert all(len(sequences) == 1 for sequences in numbered.values())
     kept = {served.request.request_id: served.sequence for served in requests_of(settings)}
     assert {request_id: {kept[request_id]} for request_id in numbered} == numbered
     assert sorted(kept.values()) == list(range(1, len(kept) + 1))
     for process in range(PROCESSES):  # what one process asks for stays in its order
-        own = [s for request_id, s in told if request_id.startswith(f"own-{process}-")]
+        own = [s for request_id, s in result if request_id.startswith(f"own-{process}-")]
         assert own == sorted(own)
 
 
@@ -277,10 +277,10 @@ def test_a_refused_file_is_moved_aside_with_its_error(
     assert looked(settings, looked(settings)) == {}
     rejected = inbox_of(settings) / "rejected"
     assert (rejected / name).read_text() == content
-    told = json.loads((rejected / f"{name}.error.json").read_text())
-    assert told["code"] == code
-    assert told["what"]
-    assert "stack_trace" not in told
+    result = json.loads((rejected / f"{name}.error.json").read_text())
+    assert result["code"] == code
+    assert result["what"]
+    assert "stack_trace" not in result
     assert len(requests_of(settings)) == 1
     (event,) = _events(settings, "request_rejected")
     assert event.fields["code"] == code

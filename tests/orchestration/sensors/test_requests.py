@@ -61,7 +61,7 @@ def test_one_run_at_a_time_and_what_it_left_is_asked_for_again(platform: Platfor
 
 
 def test_a_halt_in_the_middle_leaves_the_rest_in_the_queue(platform: Platform) -> None:
-    """The run that was to serve them is refused; nobody of them is."""
+    """The run that was to serve them is rejected; nobody of them is."""
     settings = load_settings()
     submit(settings, BacktestRequest(request_id="one", mode="pure_lending"))
     (asked,) = platform.look(SENSOR)

@@ -85,7 +85,7 @@ def counting(act: Callable[[int], None]) -> Trace:
 
 def forked(work: Callable[[int], None], after: float | None = None) -> bytes:
     """Run `work` in a child, kill it after some seconds where given; what it told."""
-    told, tell = os.pipe()
+    result, tell = os.pipe()
     child = os.fork()
     if child == 0:
         code = 1
@@ -99,7 +99,7 @@ def forked(work: Callable[[int], None], after: float | None = None) -> bytes:
         time.sleep(after)
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    with os.fdopen(told, "rb") as pipe:
+    with os.fdopen(result, "rb") as pipe:
         heard = pipe.read()
     if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status) != 0:
         raise RuntimeError("a child failed by itself")
