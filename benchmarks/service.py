@@ -94,7 +94,8 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop it."""
-        self.run("pg_ctl", "-D", str(self.home / "data"), "-m", "fast", "stop")
+        if (self.home / "data" / "postmaster.pid").exists():
+            self.run("pg_ctl", "-D", str(self.home / "data"), "-m", "fast", "stop")
 
 
 def kills(count: int, to_serve: int) -> None:
@@ -195,7 +196,7 @@ def wait_for(holds: Callable[[], bool], seconds: float) -> None:
         except BasisError:
             pass
         if time.monotonic() > deadline:
-            raise TimeoutError("it does not come about")
+            raise TimeoutError(f"what was waited for did not happen within {seconds:.0f} s")
         time.sleep(1.0)
 
 
@@ -244,6 +245,8 @@ def reads() -> None:
         settings = load_settings()
         request = BacktestRequest(request_id="one", mode="pure_lending")
         (served,) = serve(settings, current_configs(), [submit(settings, request).sequence])
+        if not served.run_id:
+            sys.exit(f"{served.code}: {served.message}")
         engine = connect(settings.results_db_url)
         (row,) = runs(engine)
         copies = [

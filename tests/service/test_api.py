@@ -3,6 +3,7 @@
 import io
 import re
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,10 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from basis_pipeline.operations.audit_log import log_directory, read_events
+from basis_pipeline.operations.control import last_known
+from basis_pipeline.operations.control.model import ControlState
 from basis_pipeline.operations.requests.queue import requests_of
 from basis_pipeline.results.store import read_run
 from basis_pipeline.service.app import create_app
-from basis_pipeline.settings import Settings
+from basis_pipeline.settings import SecretUrl, Settings
 from tests.service.conftest import HERE, called, places
 
 LENDING = {"mode": "pure_lending"}
@@ -22,6 +25,18 @@ LENDING = {"mode": "pure_lending"}
 def code(answer: object) -> tuple[int, str]:
     """Status and error code of an answer."""
     return answer.status_code, answer.json()["error_code"]  # type: ignore[attr-defined]
+
+
+def test_a_service_whose_database_is_down_is_not_ready(settings: Settings, tmp_path: Path) -> None:
+    """Although the last known control state, kept beside the results, can still be shown."""
+    nowhere = SecretUrl("postgresql://nobody@127.0.0.1:1/none")
+    down = settings.model_copy(update={"results_dir": tmp_path, "database": nowhere})
+    last_known.confirm(down, ControlState())
+    with called(down) as (client, _):
+        found = client.get("/health/ready")
+        assert client.get("/control").json()["state"] == "NORMAL"
+    assert found.status_code == 503
+    assert found.json()["checks"]["results_store"] == "RS-008"
 
 
 def test_alive_ready_and_every_component(api: TestClient) -> None:

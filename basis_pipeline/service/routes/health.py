@@ -11,6 +11,7 @@ from fastapi import Query, Request, Response
 
 from basis_pipeline.errors import BasisError, CommandError
 from basis_pipeline.operations.control import read_state
+from basis_pipeline.operations.control.state import UNREACHABLE
 from basis_pipeline.service.answers import answer
 from basis_pipeline.service.context import AT, Context, Shared
 from basis_pipeline.service.forms import LatencyFilters, ServiceName
@@ -35,7 +36,9 @@ def ready(request: Request, context: Shared) -> Response:
     """Say whether the service can do its work: read the store, and show what Dagster knows."""
     checks = {"results_store": "ready", "snapshot": "ready"}
     try:
-        read_state(context.settings)
+        # The last known state stands in for the one of a server that is down.
+        if read_state(context.settings).confirmed_at:
+            checks["results_store"] = UNREACHABLE
     except BasisError as error:
         checks["results_store"] = error.code
     if not context.has_snapshot:
