@@ -17,7 +17,7 @@ from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine.figures import FIGURES
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import Floats, parameter_record, venue_terms
-from basis_pipeline.engine.sweep import figures_of
+from basis_pipeline.engine.sweep import simulate_scenarios
 from basis_pipeline.settings import project_root
 from benchmarks.made_market import HOURS, made_market
 from benchmarks.measuring import Timing, repeat
@@ -49,7 +49,10 @@ class Sweep:
         def piece(first: int) -> Floats:
             part = slice(first, first + PIECE)
             rows, capitals = self.rows[part], self.capitals[part]
-            return figures_of(self.market, rows, self.venues, capitals, first_midnight=0)
+            figures, _ = simulate_scenarios(
+                self.market, rows, self.venues, capitals, first_midnight=0
+            )
+            return figures
 
         with ThreadPoolExecutor(threads) as pool:
             return np.concatenate(list(pool.map(piece, range(0, len(self.rows), PIECE))))
@@ -72,7 +75,7 @@ def rebalance_cost(sweep: Sweep) -> tuple[float, float, float]:
         spent = []
         for _ in range(20 * REPEATS):
             start = time.thread_time()
-            made = figures_of(
+            made, _ = simulate_scenarios(
                 sweep.market, rows, sweep.venues, sweep.capitals[part], first_midnight=0
             )
             spent.append(time.thread_time() - start)

@@ -15,7 +15,7 @@ from basis_pipeline.engine import MarketArrays, simulate
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import parameter_record, venue_terms
 from basis_pipeline.engine.risk import measure
-from basis_pipeline.engine.sweep import figures_of
+from basis_pipeline.engine.sweep import simulate_scenarios
 from basis_pipeline.settings import config_directory
 
 HOURS = 2
@@ -57,7 +57,7 @@ def compile_engine(mode_slice: ModeSlice) -> None:
     )
     measure(market, parameters, simulate(market, parameters, 1.0))
     hours, rules = hour_coefficients(market), np.repeat(parameter_record(parameters), 1)
-    figures_of(hours, rules, venue_terms(parameters), np.ones(1), first_midnight=0)
+    simulate_scenarios(hours, rules, venue_terms(parameters), np.ones(1), first_midnight=0)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from basis_pipeline.backtests.scenarios import Prepared, Study
 from basis_pipeline.config.points import Column, Indices
 from basis_pipeline.engine import FIGURES
 from basis_pipeline.engine.model import Floats, Records
-from basis_pipeline.engine.sweep import figures_of
+from basis_pipeline.engine.sweep import simulate_scenarios
 
 Span = tuple[int, int]  # first and last point, both included
 Piece = tuple[Span, Floats, Column]  # its figures (points, len(FIGURES)) and capitals (points,)
@@ -58,7 +58,7 @@ def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Float
     capitals = np.empty(len(indices))
 
     def run(prepared: Prepared, rows: Records, money: Floats, inside: Indices) -> None:
-        figures[inside] = figures_of(
+        figures[inside], _ = simulate_scenarios(
             prepared.hours,
             rows,
             prepared.venues,

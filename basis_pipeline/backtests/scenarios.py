@@ -151,14 +151,14 @@ class Study:
             if not is_direct(key, axis):
                 marks.append(np.unique(values[key], return_inverse=True)[1])
             elif key in STRUCTURAL:
-                marks.append((numbers(axis, values[key]) > 0.0).astype(np.int64))
+                marks.append((direct_values(axis, values[key]) > 0.0).astype(np.int64))
         keyed, members = np.unique(np.stack(marks), axis=1, return_inverse=True)
         for number in range(keyed.shape[1]):
             inside = np.flatnonzero(members == number)
             chosen = self.point(int(indices[inside[0]]))
             prepared = self._prepared(chosen)
             direct = {
-                key: numbers(axis, values[key][inside])
+                key: direct_values(axis, values[key][inside])
                 for key, axis in axes.items()
                 if is_direct(key, axis)
             }
@@ -184,7 +184,7 @@ def _structure(chosen: Point, axes: Mapping[str, Axis]) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def numbers(axis: Axis, column: Column) -> Column:
+def direct_values(axis: Axis, column: Column) -> Column:
     """The numbers a direct key's column stands for."""
     if isinstance(axis, Choice):
         return np.array(axis.values, dtype=np.float64)[column.astype(np.int64)]

@@ -22,7 +22,7 @@ from basis_pipeline.backtests.checks import backtest_checks
 from basis_pipeline.backtests.fan_out import Executor, Piece, in_threads
 from basis_pipeline.backtests.judged import JudgedRun
 from basis_pipeline.backtests.probes import is_direct
-from basis_pipeline.backtests.scenarios import Study, numbers
+from basis_pipeline.backtests.scenarios import Study, direct_values
 from basis_pipeline.config import slice_mode
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.config.points import (
@@ -96,7 +96,7 @@ def table_of(study: Study, indices: Indices, figures: Floats, capitals: Column) 
         if key == CAPITAL:
             continue
         if is_direct(key, axis):
-            made[key] = pa.array(numbers(axis, values[key]), pa.float64())
+            made[key] = pa.array(direct_values(axis, values[key]), pa.float64())
         elif isinstance(axis, Choice):
             texts = tuple(json.dumps(value, sort_keys=True) for value in axis.values)
             made[key] = _named(texts, values[key].astype(np.int64))

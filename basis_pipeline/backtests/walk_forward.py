@@ -26,7 +26,7 @@ from basis_pipeline.config.points import Indices
 from basis_pipeline.config.scenario import Axis, Choice, Replay, Sampling, ScenarioSet
 from basis_pipeline.config.walk_forward import WalkForward
 from basis_pipeline.engine.model import Floats
-from basis_pipeline.engine.sweep import daily_returns_of
+from basis_pipeline.engine.sweep import simulate_scenarios
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.metrics import annual_yield
@@ -188,7 +188,7 @@ def daily_returns(study: Study, indices: Indices) -> Floats:
     """Daily returns of points of one window, (days, points)."""
     columns: dict[int, Floats] = {}
     for prepared, rows, capitals, inside in study.groups(indices):
-        found = daily_returns_of(
+        _, found = simulate_scenarios(
             prepared.hours,
             rows,
             prepared.venues,

@@ -55,46 +55,46 @@ def credit_rewards(book: Book, hours: HourCoefficients, t: int, row: Record) -> 
 
 @hot
 def collateral_eth(book: Book, hours: HourCoefficients, t: int) -> float:
-    """ETH value of the staked holding at the redemption rate."""
+    """Return the ETH value of the staked holding at the redemption rate."""
     return book.holdings.staked * hours.asset[t].lst_redemption
 
 
 @hot
 def debt_eth(book: Book, hours: HourCoefficients, t: int) -> float:
-    """WETH owed."""
+    """Return the WETH owed."""
     return book.holdings.debt * hours.asset[t].borrow_index
 
 
 @hot
 def venue_equity(book: Book, hours: HourCoefficients, t: int, v: int) -> float:
-    """Margin balance plus unrealised profit at venue v."""
+    """Return the margin balance plus the unrealised profit at venue v."""
     perp = book.perps[v]
     return perp.balance + perp.quantity * (hours.quotes[t, v].mark - perp.entry)
 
 
 @hot
 def is_hedged(parameters: Record) -> bool:
-    """Whether perpetuals are held: what the weights leave is their margin."""
+    """Say whether perpetuals are held; what the weights leave is their margin."""
     return (parameters.hedge_ratio > 0.0) | (parameters.gross_carry > 0.0)
 
 
 @hot
 def loan_is_due(parameters: Record, collateral: float, debt: float) -> bool:
-    """Whether a loan's health factor is below 1, and there is collateral to seize."""
+    """Say whether a loan's health factor is below 1 with collateral left to seize."""
     threshold = parameters.liquidation_threshold * collateral
     return (threshold > 0.0) & (threshold < debt)
 
 
 @hot
 def perp_is_due(perp: Record, terms: Record, price: float) -> bool:
-    """Whether a position is at or below its maintenance margin at a price."""
+    """Say whether a position is at or below its maintenance margin at a price."""
     quantity = perp.quantity
     left = perp.balance + quantity * (price - perp.entry)
     return (quantity != 0.0) & (left <= terms.maintenance_margin * abs(quantity) * price)
 
 
 class Valuation(NamedTuple):
-    """What a book is worth at an hour: read by attribution, equity, triggers and risk alike."""
+    """The value of a book at an hour, for attribution, equity, triggers and risk alike."""
 
     equity: float  # in the numeraire
     collateral: float  # ETH, at the redemption rate
@@ -125,7 +125,7 @@ def value_book(
     due = (held.debt > 0.0) & loan_is_due(parameters, collateral, debt)
     least, most = parameters.margin_ratio_min, parameters.margin_ratio_max
     lowest = book.tally.min_margin_ratio
-    bound = lowest + 1e-14 * abs(lowest)  # a ratio is divided out only where it may be a new low
+    bound = lowest + 1e-14 * abs(lowest)  # the ratio is computed only where it may be a new low
     for v in range(len(quotes)):
         perp, quote = book.perps[v], quotes[v]
         quantity, mark = perp.quantity, quote.mark
@@ -169,7 +169,7 @@ def value_book(
 
 @hot
 def begin_row(row: Record) -> None:
-    """Start the row of an hour: the steps of the hour add to it."""
+    """Reset the fields of an hour's row that the steps of the hour add to."""
     row.flow = 0.0
     row.perp_price = 0.0
     row.execution_cost = 0.0
@@ -179,15 +179,15 @@ def begin_row(row: Record) -> None:
 
 @hot
 def accrue(
-    book: Book, hours: HourCoefficients, t: int, seen: Valuation, funding: float, row: Record
+    book: Book, hours: HourCoefficients, t: int, valuation: Valuation, funding: float, row: Record
 ) -> None:
     """Attribute the change of every holding since the hour before, by component (SEMANTICS 9)."""
     held, hour = book.holdings, hours.asset[t]
-    row.equity_before = seen.equity
+    row.equity_before = valuation.equity
     row.lending = held.supply * hour.lending_gain + held.staked * hour.supply_gain
     row.borrowing = -held.debt * hour.borrow_cost
     row.staking = held.staked * hour.staking_gain
-    row.rewards = seen.rewards_change
+    row.rewards = valuation.rewards_change
     row.funding = funding
-    row.spot_price = seen.long * hour.spot_change
-    row.perp_price += seen.perp_change
+    row.spot_price = valuation.long * hour.spot_change
+    row.perp_price += valuation.perp_change

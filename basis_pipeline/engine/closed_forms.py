@@ -1,7 +1,7 @@
-"""What a run must equal when nothing is rebalanced, charged or paid in rewards (SEMANTICS 12).
+"""The equity of a run without rebalancing, costs and rewards, in closed form (SEMANTICS 12).
 
-Written from the formulas, apart from the machine: plain numpy, no state. Each sleeve is worth its
-share of the capital times its own growth, so the forms of all modes are one sum.
+Written from the formulas, independent of the hour loop: plain numpy, no state. Each sleeve is worth
+its share of the capital times its own growth, so the forms of all modes are one sum.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from basis_pipeline.engine.model import Floats, MarketArrays, Parameters
 
 
 def closed_form_equity(market: MarketArrays, parameters: Parameters, capital: float) -> Floats:
-    """Equity at every hour, (n,), for entry at the first hour and no trade after it.
+    """Return the equity at every hour, (n,), for entry at the first hour and no later trade.
 
     Valid with rebalancing, costs, rewards and flows off and LSTs marked at the redemption rate.
     """

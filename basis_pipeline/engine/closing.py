@@ -1,4 +1,4 @@
-"""What it would cost to close everything at the last hour, at market, with gas (SEMANTICS 11)."""
+"""The cost of closing everything at the last hour, at market prices, with gas (SEMANTICS 11)."""
 
 from basis_pipeline.engine.accounting import collateral_eth, debt_eth
 from basis_pipeline.engine.compiled import compiled
@@ -22,7 +22,7 @@ from basis_pipeline.engine.trading import spot_gas
 
 @compiled
 def exit_cost(book: Book, hours: HourCoefficients, parameters: Record) -> float:
-    """Return what closing the book at the last hour would take from its equity.
+    """Return the cost of closing the book at the last hour, in the numeraire.
 
     Sales pay their execution cost and gas, a staking token sells at the market rate, and every
     margin account that is not at the spot venue is emptied by a transfer.
@@ -63,7 +63,7 @@ def exit_cost(book: Book, hours: HourCoefficients, parameters: Record) -> float:
 
 @compiled
 def position_exit_cost(book: Book, hours: HourCoefficients, parameters: Record, t: int) -> float:
-    """Return what selling the staked position and repaying its loan loses against its value."""
+    """Return the loss against its value of selling the staked position and repaying its loan."""
     hour = hours.asset[t]
     collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
     rate = hour.market_rate / hour.oracle_rate if parameters.costs_enabled else 1.0

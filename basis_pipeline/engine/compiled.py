@@ -33,12 +33,12 @@ ENGINE_VERSION: str = _source_hash()[:16]
 
 
 def _cache_directory() -> Path:
-    """The directory of this version's compiled code, made where it is missing.
+    """Return the directory of this version's compiled code, made where it is missing.
 
     Raises
     ------
-    ComponentError: COMPONENT-001 when it cannot be written. numba would silently take another place
-        instead, where code of an earlier version may lie.
+    ComponentError: COMPONENT-001 when it cannot be written. numba would silently use another
+        directory, which may hold code of an earlier version.
     """
     root = Path(os.environ.get("NUMBA_CACHE_DIR") or _SOURCES / "__pycache__")
     directory = root / ENGINE_VERSION
@@ -48,7 +48,7 @@ def _cache_directory() -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        what = f"compiled code cannot be kept: {error.strerror}"
+        what = f"compiled code cannot be stored: {error.strerror}"
         raise ComponentError("COMPONENT-001", what, where=str(directory)) from error
     return directory
 
@@ -58,7 +58,7 @@ if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
 
 # Strict IEEE arithmetic, so that runs repeat to the bit. Without reference counting (`_nrt`): the
 # engine allocates nothing, and counting every array at every call would double an hour's time. A
-# function that only compiled code calls needs no way in from Python: a third of the compilation.
+# function that only compiled code calls has no Python wrapper: a third less to compile.
 _ENTRY: dict[str, Any] = {
     "cache": True,
     "error_model": "numpy",
@@ -74,7 +74,7 @@ def entry(function: F) -> F:
 
 
 def compiled(function: F) -> F:
-    """Compile a function that only compiled functions call; a call from Python is a crash."""
+    """Compile a function that only compiled functions call; a call from Python crashes."""
     return cast("F", numba.njit(**_INNER)(function))
 
 

@@ -1,7 +1,6 @@
-"""The figures of a run (SEMANTICS 11), from what was accumulated while it went on.
+"""The figures of a run (SEMANTICS 11), computed from the totals that the hour loop accumulated.
 
-A backtest and a scenario of a sweep go through the same functions, so their figures are the same to
-the bit.
+A backtest and a scenario of a sweep use the same functions, so their figures agree to the bit.
 """
 
 import math
@@ -15,8 +14,8 @@ from basis_pipeline.engine.model import COMPONENTS, Book, Record, record_type
 
 DAYS_PER_YEAR = 365
 HOURS_PER_YEAR = 24.0 * DAYS_PER_YEAR
-# As `times.ANNUALISED_FROM_DAYS`; stated here, because compiled code is kept by the hash of the
-# engine's own files.
+# Equals `times.ANNUALISED_FROM_DAYS`; repeated here, because the cache of compiled code is keyed by
+# the hash of the engine's own files.
 ANNUALISED_FROM_HOURS = 24 * 30
 
 FIGURES: tuple[str, ...] = (
@@ -69,10 +68,10 @@ FIGURES_RECORD = record_type(FIGURES)
 def finalize(
     book: Book, market: HourCoefficients, parameters: Record, risk_free: float, out: Record
 ) -> None:
-    """Make figures of what was accumulated over a market's hours; `out` takes them.
+    """Write the figures of a run into `out`.
 
-    What is not defined is NaN, and what is annualised of a window under 30 days. `risk_free` is an
-    annual rate.
+    An undefined figure is NaN, and so is an annualised one of a window under 30 days. `risk_free`
+    is an annual rate.
     """
     tally, hours = book.tally, len(market.asset)
     years = (hours - 1) / HOURS_PER_YEAR

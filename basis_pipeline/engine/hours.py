@@ -1,4 +1,4 @@
-"""The market as the hour loop reads it: of every hour, what is the same whatever is held."""
+"""The market as the hour loop reads it: by hour, all that does not depend on what is held."""
 
 from typing import NamedTuple
 
@@ -44,7 +44,7 @@ class HourCoefficients(NamedTuple):
 
 
 def _before(values: Floats) -> Floats:
-    """The value of the hour before; the first hour has none and keeps its own."""
+    """Return the values of the hour before; the first hour has none and keeps its own."""
     return np.concatenate([values[:1], values[:-1]])
 
 
@@ -64,7 +64,9 @@ def hour_coefficients(market: MarketArrays) -> HourCoefficients:
         asset[name] = getattr(market, name)
     index, rate = market.collateral_index, market.lst_mark
     spot_before, rate_before = _before(market.spot), _before(rate)
-    with np.errstate(all="ignore"):  # what is not finite is found at the hour where it matters
+    with np.errstate(
+        all="ignore"
+    ):  # values that are not finite are reported at the hour that uses them
         asset["spot_change"] = market.spot - spot_before
         asset["lst_value"] = index * rate
         asset["lst_redemption"] = index * market.oracle_rate

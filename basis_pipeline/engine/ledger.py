@@ -1,4 +1,4 @@
-"""Writing events, and the price of a trade: execution cost by size bucket, gas by operation."""
+"""Recording events and pricing trades: execution cost by size bucket, gas by operation."""
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def record(
 
 @entry
 def cost_share(hours: HourCoefficients, t: int, leg: np.int64, notional: float) -> float:
-    """Execution cost of a trade as a share of its notional, by size bucket in USD (SEMANTICS 8)."""
+    """Return a trade's cost as a share of its notional, by size bucket in USD (SEMANTICS 8)."""
     usd = abs(notional) * hours.asset[t].numeraire_usd
     bucket = 0 if usd <= 10e3 else 1 if usd <= 100e3 else 2
     return hours.cost_bps[t, leg, bucket] * 1e-4
@@ -65,7 +65,7 @@ def record_trade(
     reason: Reason,
     row: Record,
 ) -> None:
-    """Append a trade: attribute its fee, pay its gas, count it when it is above the last bucket.
+    """Append a trade: attribute its fee, pay its gas, count it if above the last size bucket.
 
     The fee has already been taken out of what was traded.
     """
@@ -79,7 +79,7 @@ def record_trade(
 
 @hot
 def gas_cost(hours: HourCoefficients, parameters: Record, t: int, units: float) -> float:
-    """Cost of `units` of gas at hour t, in the numeraire."""
+    """Return the cost of `units` of gas at hour t, in the numeraire."""
     return units * hours.asset[t].gas_price * parameters.gas_multiplier
 
 

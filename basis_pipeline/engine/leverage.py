@@ -17,11 +17,11 @@ from basis_pipeline.engine.compiled import entry
 def solve_position(
     eth: float, collateral: float, debt: float, ltv: float, flash_fee: float, sale_rate: float
 ) -> tuple[float, float]:
-    """Bring `eth` into the position (take it out, when negative) and land on the target LTV.
+    """Solve for the change that brings `eth` in (out, when negative) and reaches the target LTV.
 
-    With no position and no fee this is the entry: collateral `eth / (1 - ltv)`. Of the four cases
-    of signs one agrees with itself. When none does, because collateral sells too low for selling to
-    lower the LTV, what comes in is staked and nothing is taken out. All amounts in ETH.
+    With no position and no fee this is the entry: collateral `eth / (1 - ltv)`. Of the four
+    combinations of signs one is consistent. When none is, because collateral sells too low for
+    selling to lower the LTV, what comes in is staked and nothing is taken out. All amounts in ETH.
     """
     excess = debt - ltv * collateral
     for stakes in (True, False):
@@ -41,7 +41,7 @@ def solve_position(
 
 @entry
 def released(staked: float, borrowed: float, flash_fee: float, sale_rate: float) -> float:
-    """ETH that a change sets free; negative when it needs ETH."""
+    """Return the ETH that a change releases; negative when it needs ETH."""
     proceeds = -staked if staked >= 0.0 else -staked * sale_rate
     loan = borrowed / (1.0 + flash_fee) if borrowed >= 0.0 else borrowed * (1.0 + flash_fee)
     return proceeds + loan

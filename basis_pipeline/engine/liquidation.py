@@ -1,4 +1,4 @@
-"""Steps 1 and 5: what exchanges and the lending protocol close by force (SEMANTICS 7)."""
+"""Steps 1 and 5: liquidation by exchanges and by the lending protocol (SEMANTICS 7)."""
 
 from basis_pipeline.engine.accounting import collateral_eth, debt_eth, loan_is_due, perp_is_due
 from basis_pipeline.engine.compiled import compiled, entry, hot
@@ -44,7 +44,7 @@ def liquidate_loan(
 
 @compiled
 def liquidate_perp(book: Book, venues: Records, t: int, v: int, price: float, row: Record) -> None:
-    """Close the position at venue v at `price`, less the venue's fee; the rest stays there."""
+    """Close the position at venue v at `price`; what is left after the venue's fee stays there."""
     perp = book.perps[v]
     quantity = perp.quantity
     notional = abs(quantity) * price
@@ -62,9 +62,9 @@ def liquidate_perp(book: Book, venues: Records, t: int, v: int, price: float, ro
 def check_extreme(
     book: Book, hours: HourCoefficients, venues: Records, t: int, v: int, row: Record
 ) -> None:
-    """Keep the margin ratio at the extreme, and close the position at venue v where it is due.
+    """Update the lowest margin ratio at the extreme, and liquidate the position where it is due.
 
-    The path to the extreme is the price's; nothing is held from there to the mark.
+    The move to the extreme is booked as a price change; from there to the mark nothing is held.
     """
     perp, extreme = book.perps[v], hours.quotes[t, v].extreme
     quantity = perp.quantity
@@ -87,7 +87,7 @@ def check_extremes(
         perp, extreme = book.perps[v], hours.quotes[t, v].extreme
         quantity = perp.quantity
         left = perp.balance + quantity * (extreme - perp.entry)
-        # Divided out only where it is due, or may be a new low of the run.
+        # The ratio is computed only where the position is due, or may be a new low of the run.
         bound = max(venues[v].maintenance_margin, lowest)
         if quantity != 0.0 and left <= bound * abs(quantity) * extreme:
             check_extreme(book, hours, venues, t, v, row)
@@ -97,7 +97,7 @@ def check_extremes(
 def liquidate(
     book: Book, hours: HourCoefficients, parameters: Record, venues: Records, t: int, row: Record
 ) -> None:
-    """Liquidate a loan below a health factor of 1, and every position due at its mark price."""
+    """Liquidate a loan with a health factor below 1, and every position due at its mark price."""
     if book.holdings.debt > 0.0:
         collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
         if loan_is_due(parameters, collateral, debt):

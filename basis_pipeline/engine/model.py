@@ -1,4 +1,4 @@
-"""What the engine reads, carries and writes: market arrays, parameters, the book, their records.
+"""The engine's data types: market arrays, parameters, the book and the hourly table.
 
 Shapes: n hours, K hedge venues, R reward tokens, L = 2 + R + K cost legs, 3 size buckets, D hours
 at 00:00 UTC. Amounts are in the numeraire unless a unit is given. State is kept in NumPy records,
@@ -19,9 +19,9 @@ Records = NDArray[Any]  # of records
 
 
 def record_type(names: Sequence[str], **others: type) -> np.dtype[np.void]:
-    """Type of a record of numbers with these names, then of fields of other types."""
+    """Return the type of a record with these number fields, then fields of other types."""
     fields = [*((name, np.float64) for name in names), *others.items()]
-    # Aligned: every number of a record stands in one line of the processor's cache.
+    # Aligned, so that no number straddles two cache lines of the processor.
     return np.dtype((np.record, np.dtype(fields, align=True)))
 
 
@@ -37,12 +37,12 @@ class MarketArrays(NamedTuple):
     borrow_index: Floats  # (n,) variable borrow index of WETH
     oracle_rate: Floats  # (n,) ETH per LST, redemption
     market_rate: Floats  # (n,) ETH per LST, decentralised exchange
-    lst_mark: Floats  # (n,) the one of the two that values holdings
+    lst_mark: Floats  # (n,) the one of the two rates that values holdings
     gas_price: Floats  # (n,) numeraire per unit of gas
     numeraire_usd: Floats  # (n,) USD per unit of numeraire
     cost_bps: Floats  # (n, L, 3) execution cost by leg and size bucket
     reward_tokens_per_unit: Floats  # (n, R) earned by a staked ETH unit over the hour ending at t
-    reward_slot: Integers  # (n, R) slot that keeps what the hour earns until it is paid
+    reward_slot: Integers  # (n, R) slot that holds the hour's earnings until they are paid
     reward_payout: Integers  # (n, R) slot paid at the hour, -1 for none
     reward_price: Floats  # (n, R) numeraire per token
     flow: Floats  # (n,) deposits less withdrawals
@@ -80,8 +80,7 @@ class Parameters(NamedTuple):
     margin_at_spot_venue: int  # index of the hedge venue that is the spot venue, -1 if none
 
 
-# The parameters as the compiled code reads them: one record of those that are one number, and one
-# record a venue.
+# The parameters as the compiled code reads them: one record of the scalars, one record per venue.
 _NUMBERS = {name: kind for name, kind in Parameters.__annotations__.items() if kind != Floats}
 PARAMETERS = record_type(("gross_carry",), **_NUMBERS)
 VENUE_TERMS = record_type(
@@ -90,7 +89,7 @@ VENUE_TERMS = record_type(
 
 
 def parameter_record(parameters: Parameters) -> Record:
-    """The parameters that are one number each, and the sum of the carry legs' sizes."""
+    """Return the scalar parameters and the sum of the carry legs' sizes as one record."""
     record: Record = np.zeros(1, PARAMETERS)[0]
     for name in _NUMBERS:
         record[name] = getattr(parameters, name)
@@ -99,7 +98,7 @@ def parameter_record(parameters: Parameters) -> Record:
 
 
 def venue_terms(parameters: Parameters) -> Records:
-    """The parameters by venue, (K,)."""
+    """Return the parameters by venue, (K,)."""
     terms = np.zeros(len(parameters.hedge_weights), VENUE_TERMS)
     terms["hedge_weight"] = parameters.hedge_weights
     terms["carry"] = parameters.carry
@@ -129,12 +128,12 @@ HOLDINGS = record_type(BALANCES, approved=np.bool_)  # whether approvals have be
 # A perpetual: signed quantity, below zero for a short; margin balance; size-weighted entry price.
 PERP = record_type(("quantity", "balance", "entry"))
 # A row of the hourly table: `residual` is what the components leave unexplained; equity and the
-# balances are those after trades, `equity_before` is what flows and trades found.
+# balances are those after trades, `equity_before` is the equity before flows and trades.
 ROW = record_type(("equity_before", "equity", "flow", *COMPONENTS, "residual", *BALANCES))
 
 
 class EventKind(IntEnum):
-    """What an event is."""
+    """The kind of an event."""
 
     ENTRY = 0
     REBALANCE = 1
@@ -153,7 +152,7 @@ class EventKind(IntEnum):
 
 
 class Reason(IntEnum):
-    """What set a rebalance or an event off (SEMANTICS 6)."""
+    """The cause of a rebalance or an event (SEMANTICS 6)."""
 
     NONE = 0
     ENTRY = 1
@@ -171,7 +170,7 @@ class Reason(IntEnum):
 
 
 class Status(IntEnum):
-    """What makes a run's figures mean nothing, worst first; SOUND otherwise."""
+    """Why the figures of a run are invalid, worst first; SOUND when they are valid."""
 
     SOUND = 0
     EMPTIED = 1
@@ -211,7 +210,7 @@ GAS_EMODE = 55e3
 
 DUST = 1e-12  # share of equity below which a difference is rounding, not a trade
 
-# What figures are made of, accumulated while a run proceeds.
+# The totals and extremes that figures are computed from, accumulated during a run.
 TALLY = record_type(
     (
         *COMPONENTS,  # sums
@@ -221,13 +220,13 @@ TALLY = record_type(
         "equity",  # at the latest hour
         "capital",
         "share",  # units per unit of capital
-        "units",  # of growth that the equity is made of: the capital, changed by flows
-        "final_growth",  # once everything was withdrawn
+        "units",  # equity over growth: the capital, changed by flows
+        "final_growth",  # set once everything is withdrawn
         "peak",  # of growth, and its lowest since
         "trough",
         "drawdown",  # worst of the peaks before
         "peak_bound",  # equity below which there is no new peak
-        "trough_bound",  # and above which there is no new low since
+        "trough_bound",  # equity above which there is no new low since
         "max_ltv",
         "min_margin_ratio",
         "max_delta",  # share of equity, absolute
@@ -239,7 +238,7 @@ TALLY = record_type(
     trades_above_last_bucket=np.int64,
     rebalances=np.int64,
     liquidations=np.int64,  # one a venue and hour
-    last_skip=np.int64,  # hour of the latest rebalance that was not done, plus one
+    last_skip=np.int64,  # hour after the latest rebalance that was skipped
     midnights=np.int64,
     status=np.int64,
     closed=np.bool_,  # everything was withdrawn
@@ -254,14 +253,14 @@ class Book(NamedTuple):
     perps: Records  # (K,) PERP
     tokens: Floats  # (R,) reward tokens held
     pending: Floats  # (R, slots) reward tokens earned and not paid yet
-    perps_before: Records  # (K,) PERP as a rebalance found them
+    perps_before: Records  # (K,) PERP before the current rebalance
     events: Records  # (capacity,) EVENT; empty where no ledger is kept
     tally: Record  # TALLY
     midnights: Floats  # (D,) growth of one unit of capital: at entry, then at every 00:00 UTC
 
 
 class Hourly(NamedTuple):
-    """The hourly table: row t is what hour t leaves after its trades."""
+    """The hourly table: row t is the state after the trades of hour t."""
 
     rows: Records  # (n,) ROW
     perps: Records  # (n, K) PERP

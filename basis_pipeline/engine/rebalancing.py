@@ -1,4 +1,4 @@
-"""Step 7: when to rebalance, and restoring what the trigger concerns (SEMANTICS 5 and 6)."""
+"""Step 7: decide when to rebalance, and restore what the trigger concerns (SEMANTICS 5, 6)."""
 
 from basis_pipeline.engine.accounting import Valuation, is_hedged, value_book
 from basis_pipeline.engine.compiled import compiled, hot
@@ -34,34 +34,35 @@ def trigger(
     parameters: Record,
     venues: Records,
     t: int,
-    seen: Valuation,
+    valuation: Valuation,
 ) -> Reason:
     """Return the first trigger of SEMANTICS 6 that fires, NONE when all is within its bands.
 
-    `seen` is what is held after flows. Ratios are compared by products, so an empty leg needs no
-    case.
+    `valuation` is taken after flows. Ratios are compared as products, so an empty leg needs no
+    special case.
     """
     held, hour = book.holdings, hours.asset[t]
-    total, spot, collateral, debt = seen.equity, hour.spot, seen.collateral, seen.debt
+    total, spot = valuation.equity, hour.spot
+    collateral, debt = valuation.collateral, valuation.debt
     long = held.spot + collateral - debt
     ltv_error = abs(debt - parameters.target_ltv * collateral)
     safe = parameters.liquidation_threshold * collateral >= parameters.health_factor_floor * debt
-    # With a hedge ratio of 1 this is the net delta itself; any other ratio wants a net delta, and
-    # a carry, whose ratio is 0, wants none.
-    delta_error = abs(parameters.hedge_ratio * long - seen.short) * spot
+    # With a hedge ratio of 1 this is the net delta itself; any other ratio targets a net delta,
+    # and a carry, whose ratio is 0, targets none.
+    delta_error = abs(parameters.hedge_ratio * long - valuation.short) * spot
     lending, bought = parameters.lending_weight, parameters.spot_weight
     staking = parameters.staking_weight
-    # What no sleeve takes is margin in a hedged mode, and belongs into the wallet in any other.
+    # What no sleeve takes is margin in a hedged mode, and stays in the wallet in any other.
     hedged = is_hedged(parameters)
     wanted = 0.0 if hedged else (1.0 - lending - bought - staking) * total
     drift = max(
         abs(held.supply * hour.lending_index - lending * total),
         abs(held.spot * spot - bought * total),
-        abs((seen.staked_value - debt) * spot - staking * total),
+        abs((valuation.staked_value - debt) * spot - staking * total),
         carry_drift(book, hours, parameters, venues, t, total),
     )
     reason = Reason.NONE
-    if not seen.margin_fits:
+    if not valuation.margin_fits:
         reason = Reason.MARGIN_RATIO
     elif parameters.target_ltv > 0.0 and not safe:
         reason = Reason.HEALTH_FACTOR
@@ -75,7 +76,7 @@ def trigger(
         reason = Reason.CASH_SHORTFALL
     elif drift > parameters.drift_band * total:
         reason = Reason.DRIFT
-    elif rewards_due(hours, parameters, t, seen):
+    elif rewards_due(hours, parameters, t, valuation):
         reason = Reason.REWARDS
     return reason
 
@@ -93,7 +94,7 @@ def restore(
 ) -> None:
     """Restore what `reason` concerns for `total`, the equity before this rebalance's costs.
 
-    A hedged mode spends its margin freely between the legs: what is left is spread at the end.
+    A hedged mode pays every leg from its margin; what is left is spread at the end.
     """
     kind = EventKind.ENTRY if reason == Reason.ENTRY else EventKind.REBALANCE
     record(book, t, kind, LEG_NONE, 0.0, 0.0, total, 0.0, 0.0, reason)
@@ -133,8 +134,8 @@ def rebalance(
 ) -> Valuation:
     """Restore what `reason` concerns, unless that costs more than the equity it leaves.
 
-    Then the book stays as it is, and the ledger says what it would have cost, once for as long as
-    it goes on. A rebalance that finds nothing to trade is none.
+    In that case the book stays as it is, and the ledger records the cost once, at the first of
+    consecutive hours. A rebalance with nothing to trade is not recorded.
     """
     held, tally = book.holdings, book.tally
     cash, supply, spot, staked = held.cash, held.supply, held.spot, held.staked
@@ -145,13 +146,13 @@ def rebalance(
     above, rebalances = tally.trades_above_last_bucket, tally.rebalances
     execution_cost, gas = row.execution_cost, row.gas
     restore(book, hours, parameters, venues, t, total, reason, row)
-    seen = value_book(book, hours, parameters, venues, t)
+    valuation = value_book(book, hours, parameters, venues, t)
     cost = (execution_cost - row.execution_cost) + (gas - row.gas)
     moved = tally.traded != traded or held.cash != cash
     for v in range(len(book.perps)):
         moved |= book.perps[v].balance != book.perps_before[v].balance
-    if reason == Reason.ENTRY or (moved and cost <= seen.equity):
-        return seen
+    if reason == Reason.ENTRY or (moved and cost <= valuation.equity):
+        return valuation
     held.cash = cash
     held.supply = supply
     held.spot = spot
@@ -171,7 +172,7 @@ def rebalance(
         if tally.last_skip != t:
             record(book, t, EventKind.SKIPPED, LEG_NONE, 0.0, 0.0, cost, 0.0, 0.0, reason)
         tally.last_skip = t + 1
-    elif rewards_due(hours, parameters, t, seen):
-        # What nothing can be done about must not keep rewards from being sold.
+    elif rewards_due(hours, parameters, t, valuation):
+        # A trigger that no trade can clear must not keep rewards from being sold.
         restore(book, hours, parameters, venues, t, total, Reason.REWARDS, row)
     return value_book(book, hours, parameters, venues, t)

@@ -46,13 +46,13 @@ VENUE_RISK = record_type(
 
 @hot
 def loan_to_value(collateral: float, debt: float) -> float:
-    """Debt over collateral; without collateral it has no bound, and its health factor is zero."""
+    """Return debt over collateral; infinite without collateral, where the health factor is 0."""
     return debt / collateral if collateral > 0.0 else np.inf
 
 
 @hot
 def margin_ratio(perp: Record, price: float) -> float:
-    """Venue equity over notional of a position at a price."""
+    """Return a position's venue equity over its notional at a price."""
     quantity = perp.quantity
     return (perp.balance + quantity * (price - perp.entry)) / (abs(quantity) * price)
 
@@ -67,7 +67,7 @@ def measure_before(
     out: Record,
     by_venue: Records,
 ) -> None:
-    """Measure what hour t found: the holdings of the hour before at its prices, after funding."""
+    """Measure the holdings of the hour before at the prices of hour t, after funding."""
     row, hour = hourly.rows[t - 1], hours.asset[t]
     collateral, debt = row.staked * hour.lst_redemption, row.debt * hour.borrow_index
     short, lowest, lowest_extreme = 0.0, np.inf, np.inf
@@ -143,7 +143,7 @@ def measure_hours(
 def measure(
     market: MarketArrays, parameters: Parameters, simulation: Simulation
 ) -> tuple[Records, Records]:
-    """Risk measures by hour, (n,) RISK, and by hour and venue, (n, K) VENUE_RISK."""
+    """Compute risk measures by hour, (n,) RISK, and by hour and venue, (n, K) VENUE_RISK."""
     hours, venues = market.perp_mark.shape
     risk, by_venue = np.empty(hours, RISK), np.empty((hours, venues), VENUE_RISK)
     for table in (risk, by_venue):

@@ -65,12 +65,12 @@ def is_due(
     parameters: Record,
     venues: Records,
     t: int,
-    seen: Valuation,
+    valuation: Valuation,
 ) -> bool:
-    """Whether anything is done at hour t beyond accruing and settling."""
-    due = seen.liquidation_due or hours.asset[t].has_external_event or t == 0
-    if parameters.rebalance_enabled and seen.equity > 0.0:
-        due |= trigger(book, hours, parameters, venues, t, seen) != Reason.NONE
+    """Say whether hour t needs more than accrual and settlement."""
+    due = valuation.liquidation_due or hours.asset[t].has_external_event or t == 0
+    if parameters.rebalance_enabled and valuation.equity > 0.0:
+        due |= trigger(book, hours, parameters, venues, t, valuation) != Reason.NONE
     return due
 
 
@@ -81,34 +81,34 @@ def trade_hour(
     parameters: Record,
     venues: Records,
     t: int,
-    found: Valuation,
+    accrued: Valuation,
     row: Record,
 ) -> Valuation:
-    """Do what is due at hour t, steps 4 to 7 of SEMANTICS 4, and value what is held after it.
+    """Carry out steps 4 to 7 of SEMANTICS 4 at hour t, and value the book after them.
 
-    `found` is what the hour's accrual and funding left.
+    `accrued` values the book after the hour's accrual and funding.
     """
     hour = hours.asset[t]
     credit_rewards(book, hours, t, row)
     if t == 0:  # nothing was held before the entry
         row.borrowing = 0.0
     else:
-        update_risk(book, hour.spot, parameters, found, row.equity_before)
+        update_risk(book, hour.spot, parameters, accrued, row.equity_before)
     liquidate(book, hours, parameters, venues, t, row)
     flow = hour.flow
     row.flow = flow
     if flow != 0.0:
         book.holdings.cash += flow
         record(book, t, EventKind.FLOW, LEG_NONE, flow, 1.0, abs(flow), 0.0, 0.0, Reason.FLOW)
-    seen = value_book(book, hours, parameters, venues, t)
+    valuation = value_book(book, hours, parameters, venues, t)
     reason = Reason.NONE
     if t == 0:
         reason = Reason.ENTRY
-    elif parameters.rebalance_enabled and seen.equity > 0.0:
-        reason = trigger(book, hours, parameters, venues, t, seen)
+    elif parameters.rebalance_enabled and valuation.equity > 0.0:
+        reason = trigger(book, hours, parameters, venues, t, valuation)
     if reason != Reason.NONE:
-        seen = rebalance(book, hours, parameters, venues, t, seen.equity, reason, row)
-    return seen
+        valuation = rebalance(book, hours, parameters, venues, t, valuation.equity, reason, row)
+    return valuation
 
 
 @entry
@@ -122,11 +122,11 @@ def run_hours(
     book: Book,
     hourly: Hourly,
 ) -> None:
-    """Run the hours from `first` up to `last`, which is not among them.
+    """Run the hours from `first` up to, but not including, `last`.
 
     Writes the book and the hourly table in place. Row t holds equity, flow and state after the
     trades of hour t, and the profit and loss since the row before it, by component. A table of one
-    row is written over and over: a scenario of a sweep leaves its figures alone.
+    row is overwritten at every hour: a scenario of a sweep keeps only its figures.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def run_hours(
     book: as `begin` made it, or as the hours before `first` left it.
     """
     last_row = len(hourly.rows) - 1
-    # The first hour is the capital's, whatever its time: the midnights after it count.
+    # `begin` wrote the first value, the capital: the first hour does not count as a midnight.
     midnight = first_midnight + 24 * (book.tally.midnights - (first_midnight > 0))
     for t in range(first, last):
         row = hourly.rows[min(t, last_row)]
@@ -144,27 +144,27 @@ def run_hours(
         funding = 0.0
         if hours.asset[t].settles_funding:
             funding = settle_funding(book, hours, t)
-        seen = value_book(book, hours, parameters, venues, t)
-        accrue(book, hours, t, seen, funding, row)
+        valuation = value_book(book, hours, parameters, venues, t)
+        accrue(book, hours, t, valuation, funding, row)
         if hours.asset[t].earns_rewards:
-            earn_rewards(book, hours, t, seen.collateral)
-        if is_due(book, hours, parameters, venues, t, seen):
-            seen = trade_hour(book, hours, parameters, venues, t, seen, row)
-        accumulate(book, hours.asset[t].spot, parameters, seen, t == 0, t == midnight, row)
+            earn_rewards(book, hours, t, valuation.collateral)
+        if is_due(book, hours, parameters, venues, t, valuation):
+            valuation = trade_hour(book, hours, parameters, venues, t, valuation, row)
+        accumulate(book, hours.asset[t].spot, parameters, valuation, t == 0, t == midnight, row)
         if t == midnight:
             midnight += 24
         if last_row > 0:
             write_holdings(book, t, hourly)
 
 
-def numbers(records: Records) -> Floats:
-    """The fields of records of numbers alone, one row a record of the first axis; a view."""
+def as_matrix(records: Records) -> Floats:
+    """Return records of floats as a matrix, one row per record of the first axis; a view."""
     return records.view(np.float64).reshape(len(records), -1)
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What a run leaves: the hourly table, the event ledger and the figures."""
+    """The result of a run: the hourly table, the event ledger and the figures."""
 
     hourly: Hourly
     events: Records  # EVENT, in order
@@ -174,7 +174,7 @@ class Simulation:
     def finite(self) -> NDArray[np.bool_]:
         """Whether every number of an hour is finite, (n,)."""
         rows, perps, tokens = self.hourly
-        tables = (numbers(rows), numbers(perps), tokens)
+        tables = (as_matrix(rows), as_matrix(perps), tokens)
         return np.logical_and.reduce([np.isfinite(table).all(axis=1) for table in tables])
 
     @property
@@ -191,7 +191,7 @@ class Simulation:
     def components(self) -> Floats:
         """Profit and loss by component, (n, 10), in the order of `COMPONENTS`."""
         first = (ROW.names or ()).index(COMPONENTS[0])
-        return numbers(self.hourly.rows)[:, first : first + len(COMPONENTS)]
+        return as_matrix(self.hourly.rows)[:, first : first + len(COMPONENTS)]
 
     @property
     def residual(self) -> Floats:
@@ -200,10 +200,10 @@ class Simulation:
 
 
 def empty_book(market: HourCoefficients, *, ledger: bool = True) -> Book:
-    """Return a book with nothing in it, for runs over a market.
+    """Return an empty book for runs over a market.
 
-    Its ledger has room for every event they can bring; without a ledger, for none. Its pages are
-    only touched as events are written, so a generous bound costs nothing.
+    Its ledger has room for every possible event; without a ledger, for none. Memory is used only as
+    events are written, so a generous bound costs nothing.
     """
     (hours, venues), reward_tokens = market.quotes.shape, market.tokens.shape[1]
     slots = int(market.tokens["slot"].max(initial=0)) + 1
@@ -221,7 +221,7 @@ def empty_book(market: HourCoefficients, *, ledger: bool = True) -> Book:
 
 
 def empty_table(hours: int, venues: int, reward_tokens: int) -> Hourly:
-    """Return room for an hourly table of so many rows."""
+    """Return an hourly table of this shape, not initialised."""
     return Hourly(
         rows=np.empty(hours, ROW),
         perps=np.empty((hours, venues), PERP),
@@ -241,7 +241,7 @@ def simulate(
 
     Parameters
     ----------
-    market: arrays of n hours; K and R are read off their shapes.
+    market: arrays of n hours; their shapes give K and R.
     parameters: the mode as numbers; its per-venue arrays have length K.
     capital: equity before entry costs, in the numeraire, above zero.
     first_midnight: the first hour at 00:00 UTC, 0 to 23.

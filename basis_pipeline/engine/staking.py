@@ -26,7 +26,7 @@ from basis_pipeline.engine.trading import buy_asset, movable, sell_asset
 
 @compiled
 def gas_units(book: Book, parameters: Record, stakes: bool, takes_out: bool) -> float:
-    """Units of gas of one change of the staked position (SEMANTICS 8)."""
+    """Return the units of gas of one change of the staked position (SEMANTICS 8)."""
     if parameters.target_ltv == 0.0:
         return GAS_STAKE if stakes else GAS_SWAP
     if stakes:
@@ -48,8 +48,8 @@ def restore_staking(
 ) -> None:
     """Bring collateral less debt to `staking_weight x equity`, at the target loan to value.
 
-    A hedged mode shrinks by its whole difference in redemption value and books what the sale
-    brings; any other mode takes out exactly what its wallet lacks, its gas included.
+    A hedged mode reduces the position by the whole difference, in redemption value, and books the
+    sale's proceeds; any other mode takes out exactly what its wallet lacks, gas included.
     """
     hour = hours.asset[t]
     price, fee = hour.spot, parameters.flash_fee
@@ -60,10 +60,10 @@ def restore_staking(
     settled = abs(debt - ltv * collateral) * price <= DUST * total
     if settled and abs(difference) <= DUST * total:
         return
-    sale_rate, gas = terms_of(book, hours, parameters, t, difference / price, difference < 0.0)
+    sale_rate, gas = sale_terms(book, hours, parameters, t, difference / price, difference < 0.0)
     amount = movable(book, parameters, difference, gas)
     if settled and amount <= 0.0 < difference:
-        return  # the wallet does not even hold the gas
+        return  # the wallet does not cover the gas
     bought = 0.0
     if amount > 0.0:
         bought = eth = buy_asset(book, hours, parameters, t, amount, reason, row)
@@ -88,7 +88,7 @@ def restore_loan(
 
     A mode without margin takes what its wallet lacks for the gas out of the position.
     """
-    sale_rate, gas = terms_of(book, hours, parameters, t, 0.0, False)
+    sale_rate, gas = sale_terms(book, hours, parameters, t, 0.0, False)
     eth = 0.0
     if not is_hedged(parameters):
         eth = min(book.holdings.cash - gas, 0.0) / hours.asset[t].spot
@@ -96,7 +96,7 @@ def restore_loan(
 
 
 @compiled
-def terms_of(
+def sale_terms(
     book: Book, hours: HourCoefficients, parameters: Record, t: int, eth: float, takes_out: bool
 ) -> tuple[float, float]:
     """Return the rate at which collateral would be sold, and the gas, to bring `eth` in."""
@@ -124,7 +124,7 @@ def move_position(
     reason: Reason,
     row: Record,
 ) -> None:
-    """Bring `eth` into the position at its target loan to value, and sell what that sets free."""
+    """Bring `eth` into the position at its target loan to value, and sell the ETH it releases."""
     price, fee = hours.asset[t].spot, parameters.flash_fee
     collateral, debt = collateral_eth(book, hours, t), debt_eth(book, hours, t)
     ltv = parameters.target_ltv
@@ -133,7 +133,7 @@ def move_position(
     left = bought + released(staked, borrowed, fee, sale_rate)
     if left * price > DUST * total:
         sell_asset(book, hours, parameters, t, left, reason, row)
-    else:  # rounding, or what collateral sold out of a failed position does not cover
+    else:  # rounding, or a shortfall of a position whose collateral does not cover its debt
         book.holdings.cash += left * price
 
 

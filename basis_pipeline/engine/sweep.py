@@ -1,4 +1,4 @@
-"""Many scenarios over one market: the hour loop of a run, its figures kept and nothing else.
+"""Many scenarios over one market: the hour loop of a run, of which only the figures are kept.
 
 Scenarios differ in their parameters and their capital. The functions that run them are those of a
 single run; they release the interpreter's lock, so threads share the cores.
@@ -19,7 +19,7 @@ BLOCK = 512  # hours: some 150 kB of market
 
 
 def _books(scenarios: int, market: HourCoefficients) -> Book:
-    """A book for each scenario, its parts stacked; they keep no ledger."""
+    """Return a book for each scenario, its parts stacked, without ledgers."""
     one = empty_book(market, ledger=False)
     stacked: dict[str, Any] = {
         name: np.zeros((scenarios, *part.shape), part.dtype) for name, part in one._asdict().items()
@@ -41,8 +41,8 @@ def run_scenarios(
 ) -> None:
     """Run a scenario for each record of parameters; its figures have the same place in `figures`.
 
-    The hours are taken block by block, all scenarios through one block before the next: what a
-    block reads of the market stays in the core's cache.
+    The hours are taken block by block, all scenarios through one block before the next, so that
+    the market of a block stays in the core's cache.
     """
     count = len(hours.asset)
     for first in range(0, count, BLOCK):
@@ -66,7 +66,7 @@ def run_scenarios(
                 finalize(book, hours, parameters[i], risk_free, figures[i])
 
 
-def figures_of(
+def simulate_scenarios(
     hours: HourCoefficients,
     parameters: Records,
     venues: Records,
@@ -74,48 +74,23 @@ def figures_of(
     *,
     first_midnight: int,
     risk_free: float = 0.0,
-) -> Floats:
-    """Figures of every scenario, (scenarios, len(FIGURES)).
+) -> tuple[Floats, Floats]:
+    """Return the figures and the daily returns of every scenario.
 
-    Memory beside them is a book a scenario, some kilobytes: call it with some scenarios at a time.
+    Figures are (scenarios, len(FIGURES)). Returns are (scenarios, days), between 00:00 UTC hours:
+    volatility, Sharpe and Sortino are computed from them. Each scenario needs a book of some
+    kilobytes, so pass a limited number of scenarios at a time.
 
     Parameters
     ----------
-    hours: the market, as `hour_coefficients` makes it.
-    parameters: (scenarios,), each as `parameter_record` makes it.
-    venues: (K,) of all scenarios, as `venue_terms` makes it.
-    capitals: (scenarios,), in the numeraire. The others are those of `simulate`.
+    hours: the market, as `hour_coefficients` returns it.
+    parameters: (scenarios,), each as `parameter_record` returns it.
+    venues: (K,) of all scenarios, as `venue_terms` returns it.
+    capitals: (scenarios,), in the numeraire.
+    first_midnight, risk_free: as for `simulate`.
     """
-    return _run(hours, parameters, venues, capitals, first_midnight, risk_free)[0]
-
-
-def daily_returns_of(
-    hours: HourCoefficients,
-    parameters: Records,
-    venues: Records,
-    capitals: Floats,
-    *,
-    first_midnight: int,
-) -> Floats:
-    """Returns between 00:00 UTC hours of every scenario, (scenarios, days); else as `figures_of`.
-
-    They are what volatility, Sharpe and Sortino are counted from.
-    """
-    _, books = _run(hours, parameters, venues, capitals, first_midnight, 0.0)
-    days = max(int(books.tally[0].midnights) - 1, 0)
-    return books.midnights[:, :days].copy()
-
-
-def _run(
-    hours: HourCoefficients,
-    parameters: Records,
-    venues: Records,
-    capitals: Floats,
-    first_midnight: int,
-    risk_free: float,
-) -> tuple[Floats, Book]:
-    tokens = hours.tokens.shape[1]
     books = _books(len(parameters), hours)
+    table = empty_table(1, len(venues), hours.tokens.shape[1])
     figures = np.empty(len(parameters), FIGURES_RECORD)
     run_scenarios(
         hours,
@@ -125,7 +100,8 @@ def _run(
         first_midnight,
         risk_free,
         books,
-        empty_table(1, len(venues), tokens),
+        table,
         figures,
     )
-    return figures.view(np.float64).reshape(len(parameters), len(FIGURES)), books
+    days = max(int(books.tally[0].midnights) - 1, 0)
+    return figures.view(np.float64).reshape(-1, len(FIGURES)), books.midnights[:, :days]

@@ -1,4 +1,4 @@
-"""Accumulate what the figures of a run are made of, hour by hour: no table is read again."""
+"""Accumulate the inputs of a run's figures hour by hour, so that no table is read again."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ TINY = np.finfo(np.float64).tiny
 
 @entry
 def begin(book: Book, parameters: Record, capital: float) -> None:
-    """Put the capital into the wallet of an empty book and start counting."""
+    """Put the capital into the wallet of an empty book and initialise its tally."""
     book.holdings.cash = capital
     tally = book.tally
     tally.equity = capital
@@ -26,7 +26,7 @@ def begin(book: Book, parameters: Record, capital: float) -> None:
     # The first daily return starts from the capital, so that the costs of entering are in it.
     book.midnights[0] = 1.0
     tally.midnights = 1
-    tally.peak_bound = -np.inf  # the first hour is looked at
+    tally.peak_bound = -np.inf  # so that the first hour updates the growth
 
 
 @hot
@@ -34,12 +34,12 @@ def accumulate(
     book: Book,
     spot: float,
     parameters: Record,
-    seen: Valuation,
+    valuation: Valuation,
     first: bool,
     midnight: bool,
     row: Record,
 ) -> None:
-    """Count one hour, after its trades; writes the row's equity and residual."""
+    """Add one hour, after its trades, to the tally; write the row's equity and residual."""
     tally = book.tally
     lending, borrowing, staking = row.lending, row.borrowing, row.staking
     rewards, funding = row.rewards, row.funding
@@ -59,46 +59,48 @@ def accumulate(
     moved = (spot_price + perp_price) + funding
     paid = (execution_cost + gas) + liquidation
     before = tally.equity
-    residual = ((seen.equity - before) - row.flow) - (paid + (earned + moved))
-    row.equity = seen.equity
+    residual = ((valuation.equity - before) - row.flow) - (paid + (earned + moved))
+    row.equity = valuation.equity
     row.residual = residual
     if not first:
         tally.equity_sum += before
-    tally.equity = seen.equity
+    tally.equity = valuation.equity
     if row.flow != 0.0:
         rebase(book, row)
-    if midnight or not tally.trough_bound < seen.equity < tally.peak_bound:
+    if midnight or not tally.trough_bound < valuation.equity < tally.peak_bound:
         update_growth(book, midnight)
-    if not abs(residual) <= tally.max_residual * BELOW * abs(seen.equity):
+    if not abs(residual) <= tally.max_residual * BELOW * abs(valuation.equity):
         update_residual(book, residual)
-    update_risk(book, spot, parameters, seen, seen.equity)
-    if first and seen.equity <= 0.0:
+    update_risk(book, spot, parameters, valuation, valuation.equity)
+    if first and valuation.equity <= 0.0:
         set_status(book, Status.NOT_ENTERED)
 
 
 @hot
 def update_risk(
-    book: Book, spot: float, parameters: Record, seen: Valuation, equity: float
+    book: Book, spot: float, parameters: Record, valuation: Valuation, equity: float
 ) -> None:
-    """Keep the extremes of what is held, before an hour's trades or after them.
+    """Update the risk extremes, before an hour's trades or after them.
 
-    An extreme is a ratio, and divisions take longer than all else together: what cannot be a new
-    one is found by a product, with more room than rounding needs.
+    An extreme is a ratio, and divisions take longer than all else together: a product, with more
+    room than rounding needs, first rules out what cannot be a new extreme.
     """
     tally = book.tally
-    if not seen.debt <= tally.max_ltv * BELOW * seen.collateral:
-        update_max_ltv(book, seen.debt, seen.collateral)
-    if seen.margin_ratio < tally.min_margin_ratio:
-        tally.min_margin_ratio = seen.margin_ratio
+    if not valuation.debt <= tally.max_ltv * BELOW * valuation.collateral:
+        update_max_ltv(book, valuation.debt, valuation.collateral)
+    if valuation.margin_ratio < tally.min_margin_ratio:
+        tally.min_margin_ratio = valuation.margin_ratio
     if parameters.trades_asset:
-        value = (book.holdings.spot + seen.collateral - seen.debt - seen.short) * spot
+        value = (
+            book.holdings.spot + valuation.collateral - valuation.debt - valuation.short
+        ) * spot
         if not abs(value) <= tally.max_delta * BELOW * equity:
             update_delta(book, value, equity)
 
 
 @compiled
 def update_growth(book: Book, midnight: bool) -> None:
-    """Keep the growth of a new day, of a new peak, or of a new low since the peak."""
+    """Record the growth at a new day, a new peak, or a new low since the peak."""
     tally = book.tally
     growth = tally.final_growth if tally.closed else tally.equity / tally.units
     if midnight:
@@ -119,7 +121,7 @@ def update_growth(book: Book, midnight: bool) -> None:
 
 @compiled
 def update_residual(book: Book, residual: float) -> None:
-    """Keep the worst residual as a share of equity; one that is not finite is the run's end."""
+    """Keep the worst residual as a share of equity; one that is not finite voids the figures."""
     tally = book.tally
     unexplained = abs(residual) / max(abs(tally.equity), TINY)
     if not unexplained <= tally.max_residual:
@@ -147,16 +149,16 @@ def update_delta(book: Book, value: float, equity: float) -> None:
 
 @compiled
 def set_status(book: Book, status: Status) -> None:
-    """Keep what makes the run's figures mean nothing; the worst of several."""
+    """Keep the worst status of the run so far."""
     if book.tally.status == Status.SOUND or status < book.tally.status:
         book.tally.status = status
 
 
 @compiled
 def rebase(book: Book, row: Record) -> None:
-    """Let a flow buy or sell units of the run, as a fund's, at their price before its trades.
+    """Let a flow buy or sell units, as of a fund, at their price before the hour's trades.
 
-    The costs of its hour are borne by all units: `units *= (E - C) / (E - C - F)`. Once everything
+    All units bear the costs of the hour: `units *= (E - C) / (E - C - F)`. Once everything
     is withdrawn the growth stays where it was.
     """
     tally, flow = book.tally, row.flow

@@ -36,7 +36,7 @@ from basis_pipeline.engine.model import (
 
 @compiled
 def movable(book: Book, parameters: Record, difference: float, gas: float) -> float:
-    """How much of a leg's difference can be moved, given the gas of its transaction."""
+    """Return how much of a leg's difference can be moved, given the gas of its transaction."""
     if is_hedged(parameters):
         return difference
     return min(difference, book.holdings.cash - gas)
@@ -76,7 +76,7 @@ def restore_lending(
 
 @compiled
 def spot_gas(hours: HourCoefficients, parameters: Record, t: int) -> float:
-    """Gas of a spot trade: the swap on chain, or the transfer to or from the exchange."""
+    """Return the gas of a spot trade: a swap on chain, or a transfer to or from the exchange."""
     if not parameters.trades_asset:
         return 0.0
     units = GAS_SWAP if parameters.swaps_on_chain else GAS_TRANSFER
@@ -161,7 +161,7 @@ def target_quantity(
     v: int,
     total: float,
 ) -> float:
-    """Signed units that venue v should hold: its carry leg, or its share of the hedge.
+    """Return the signed units venue v should hold: its carry leg, or its share of the hedge.
 
     Carry legs are sized at one price, so that their units sum to zero (SEMANTICS 5).
     """
@@ -175,7 +175,7 @@ def target_quantity(
 def carry_drift(
     book: Book, hours: HourCoefficients, parameters: Record, venues: Records, t: int, total: float
 ) -> float:
-    """How far the notional of a carry leg is from its target at most; 0 without carry."""
+    """Return the largest distance of a carry leg's notional from its target; 0 without carry."""
     drift = 0.0
     if parameters.gross_carry > 0.0:
         for v in range(len(venues)):
@@ -193,7 +193,7 @@ def hedge_fits(
     t: int,
     total: float,
 ) -> bool:
-    """Whether the hedge alone can be restored: every venue keeps its initial margin."""
+    """Say whether restoring the hedge alone leaves every venue its initial margin."""
     fits = True
     for v in range(len(book.perps)):
         price = hours.quotes[t, v].mark
@@ -289,15 +289,15 @@ def spread_margin(
 
 @hot
 def worth_selling(value: float, gas: float, total: float) -> bool:
-    """Whether reward tokens exceed 100 times their sale's gas and 0.2 % of equity (SEMANTICS 6)."""
+    """Say whether reward tokens exceed 100 × their sale's gas and 0.2 % of equity (SEMANTICS 6)."""
     return value > max(100.0 * gas, 0.002 * total)
 
 
 @hot
-def rewards_due(hours: HourCoefficients, parameters: Record, t: int, seen: Valuation) -> bool:
-    """Whether any reward token held is worth selling."""
+def rewards_due(hours: HourCoefficients, parameters: Record, t: int, valuation: Valuation) -> bool:
+    """Say whether any reward token held is worth selling."""
     gas = gas_cost(hours, parameters, t, GAS_REWARD_SALE)
-    return worth_selling(seen.largest_reward, gas, seen.equity)
+    return worth_selling(valuation.largest_reward, gas, valuation.equity)
 
 
 @hot

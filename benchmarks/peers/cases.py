@@ -13,7 +13,7 @@ from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine import FIGURES, MarketArrays, Parameters, simulate
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import Floats, parameter_record, venue_terms
-from basis_pipeline.engine.sweep import figures_of
+from basis_pipeline.engine.sweep import simulate_scenarios
 from basis_pipeline.market.panel import build_panel
 from basis_pipeline.market.window import Window
 from basis_pipeline.settings import project_root
@@ -83,7 +83,7 @@ class Case:
         def piece(fee: float, mine: np.ndarray) -> None:
             rows, capitals = self.rows[mine], self.points.capital[mine]
             hours = self.hours[fee]
-            made[mine] = figures_of(hours, rows, self.venues, capitals, first_midnight=0)
+            made[mine], _ = simulate_scenarios(hours, rows, self.venues, capitals, first_midnight=0)
 
         with ThreadPoolExecutor(threads) as pool:
             pieces = [

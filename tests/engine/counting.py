@@ -28,9 +28,9 @@ from tests.engine.markets import free, made_parameters, mode_case, still
 # Python may not call what only compiled functions call.
 @entry
 def _count_hour(
-    book: Book, rules: Record, seen: Valuation, first: bool, midnight: bool, row: Record
+    book: Book, rules: Record, valuation: Valuation, first: bool, midnight: bool, row: Record
 ) -> None:
-    accumulate(book, 1.0, rules, seen, first, midnight, row)
+    accumulate(book, 1.0, rules, valuation, first, midnight, row)
 
 
 @entry
@@ -64,7 +64,7 @@ def count_marks(
             row[name] = part
         book.holdings.spot = delta[t] * equity[t] if delta is not None else 0.0
         lowest = margin_ratio[t] if margin_ratio is not None else np.inf
-        seen = Valuation(
+        valuation = Valuation(
             equity=float(equity[t]),
             collateral=0.0,
             staked_value=0.0,
@@ -79,7 +79,7 @@ def count_marks(
             liquidation_due=False,
         )
         midnight = t > 0 and t >= first_midnight and (t - first_midnight) % 24 == 0
-        _count_hour(book, parameters, seen, t == 0, midnight, row)
+        _count_hour(book, parameters, valuation, t == 0, midnight, row)
     if events is not None and marks is not None:
         for mark, (_, event) in zip(marks, events.iterrows(), strict=True):
             kind = EventKind[event["kind"].upper()]

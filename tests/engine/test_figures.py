@@ -11,7 +11,7 @@ from basis_pipeline.engine.figures import ANNUALISED_FROM_HOURS
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import EventKind, Floats, parameter_record, venue_terms
 from basis_pipeline.engine.risk import measure
-from basis_pipeline.engine.sweep import figures_of
+from basis_pipeline.engine.sweep import simulate_scenarios
 from basis_pipeline.results import metrics
 from basis_pipeline.times import ANNUALISED_FROM_DAYS
 from tests.engine.counting import count_marks
@@ -158,7 +158,8 @@ def test_scenarios_over_one_market_are_runs_of_their_own(mode: str) -> None:
     rows["gas_multiplier"] = (0.0, 1.0, 1.0, 2.0, 1.0, 0.0)
     capitals = capital * np.array([1.0, 1.0, 1e-6, 1.0, 5.0, 1.0])
     hours, terms = hour_coefficients(market), venue_terms(parameters)
-    found = figures_of(hours, rows, terms, capitals, first_midnight=3)
+    found, returns = simulate_scenarios(hours, rows, terms, capitals, first_midnight=3)
+    assert (found[:, FIGURES.index("daily_returns")] == returns.shape[1]).all()
     for row, money, figures in zip(rows, capitals, found, strict=True):
         changed = parameters._replace(
             drift_band=row["drift_band"], gas_multiplier=row["gas_multiplier"]
