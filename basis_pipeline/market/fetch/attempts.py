@@ -1,4 +1,4 @@
-"""Asking a host again and again, within bounds: attempts, waits, time, and one breaker a host."""
+"""Requests to a host with bounded retries, waits and time, and one circuit breaker per host."""
 
 import threading
 from collections.abc import Callable
@@ -22,17 +22,18 @@ from tenacity import (
 
 from basis_pipeline.config.automation import FetchLimits
 from basis_pipeline.errors import FetchError
+from basis_pipeline.verdict import count_of
 
 T = TypeVar("T")
 
 
 class Unavailable(Exception):  # noqa: N818 - a state of the host that may pass, not an error yet
-    """What another attempt may cure.
+    """A failure that may not recur at another attempt.
 
     Parameters
     ----------
-    reason: what happened, without the address asked. damaged: an answer came, and is broken.
-    retry_after: seconds the host asks to wait; None where it says nothing.
+    reason: what happened, without the URL. damaged: the host answered, and the answer is unusable.
+    retry_after: seconds the host wants the client to wait; None where it does not say.
     """
 
     def __init__(
@@ -44,27 +45,27 @@ class Unavailable(Exception):  # noqa: N818 - a state of the host that may pass,
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host, as everything that asks it does.
+    """One host and the limits of requests to it.
 
-    name: for messages and for its breaker: host and port, without any key.
+    name: for messages and for its circuit breaker: host and port, without any key.
     """
 
     name: str
     limits: FetchLimits
 
-    def ask(self, call: Callable[[], T], what: str) -> T:
+    def retry(self, call: Callable[[], T], what: str) -> T:
         """Return what `call` returns, after as many attempts as the limits allow.
 
         Parameters
         ----------
-        call: raises Unavailable for what another attempt may cure; it may be left behind in its
-            thread when it takes too long.
-        what: asked for, in a message.
+        call: raises Unavailable for failures that may not recur; it continues in its thread when it
+            exceeds the timeout.
+        what: the object of the request, for messages.
 
         Raises
         ------
-        FetchError: FETCH-002 no answer, 004 damaged answers, 011 the host has failed too often;
-            whatever `call` raises.
+        FetchError: FETCH-002 no answer, 004 damaged answers, 011 the circuit breaker is open;
+            and the errors that `call` raises.
         """
         limits = self.limits
         attempts = Retrying(
@@ -75,29 +76,31 @@ class Host:
         )
         breaker = _breaker(self.name, limits.failures_to_open, limits.open_seconds)
         try:
-            answer: T = attempts(breaker.call, _within, limits.timeout_seconds, call)
+            answer: T = attempts(breaker.call, _call_within, limits.timeout_seconds, call)
             return answer
         except CircuitBreakerError:
             reason = f"{self.name} has failed {limits.failures_to_open} times in a row"
-            message = f"{reason}; it is left alone for {limits.open_seconds:g} seconds"
+            message = f"{reason}; no requests are sent for {limits.open_seconds:g} seconds"
             raise FetchError("FETCH-011", message, where=what) from None
         except Unavailable as error:
-            count = attempts.statistics["attempt_number"]
+            count = count_of(attempts.statistics["attempt_number"], "attempt")
             code = "FETCH-004" if error.damaged else "FETCH-002"
-            message = f"{self.name}: {error.reason}, after {count} attempts"
+            message = f"{self.name}: {error.reason}, after {count}"
             raise FetchError(code, message, where=what) from None
 
 
 class _Wait:
-    """As long as the host asks for, else exponentially longer, with jitter."""
+    """The wait that the host demands, else exponential backoff with jitter."""
 
     def __init__(self, limits: FetchLimits) -> None:
-        self.own = wait_random_exponential(limits.first_wait_seconds, limits.longest_wait_seconds)
+        self.backoff = wait_random_exponential(
+            limits.first_wait_seconds, limits.longest_wait_seconds
+        )
 
     def __call__(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, Unavailable) else None
-        return self.own(state) if asked is None else asked
+        demanded = error.retry_after if isinstance(error, Unavailable) else None
+        return self.backoff(state) if demanded is None else demanded
 
 
 def retry_after(header: str | None) -> float | None:
@@ -114,27 +117,29 @@ def retry_after(header: str | None) -> float | None:
 
 @cache
 def _breaker(host: str, failures: int, seconds: float) -> CircuitBreaker:
-    return CircuitBreaker(fail_max=failures, reset_timeout=seconds, name=host, exclude=[_is_answer])
+    return CircuitBreaker(
+        fail_max=failures, reset_timeout=seconds, name=host, exclude=[_has_answered]
+    )
 
 
-def _is_answer(error: BaseException) -> bool:
-    """Whether the host is well: it answered, if only with what cannot be used."""
+def _has_answered(error: BaseException) -> bool:
+    """Whether the host answered, even if the answer cannot be used."""
     return not isinstance(error, Unavailable) or error.damaged
 
 
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Do `call` in a thread; no timeout of a library bounds a body that trickles in."""
+def _call_within(seconds: float, call: Callable[[], T]) -> T:
+    """Run `call` in a thread: no library timeout bounds a body that arrives byte by byte."""
     outcome: Future[T] = Future()
     context = copy_context()
 
     def run() -> None:
         try:
             outcome.set_result(context.run(call))
-        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that asked
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
             outcome.set_exception(error)
 
     threading.Thread(target=run, name="fetch", daemon=True).start()
     try:
         return outcome.result(seconds)
     except TimeoutError:
-        raise Unavailable(f"no whole answer in {seconds:g} seconds") from None
+        raise Unavailable(f"no complete answer within {seconds:g} seconds") from None

@@ -1,6 +1,6 @@
-"""Rows and documents of an EVM chain: Aave reserves, rates of contracts, gas, e-mode parameters.
+"""Rows and documents of an EVM chain: Aave reserves, contract rates, gas, e-mode parameters.
 
-A row stamped T is the state after the last block made at or before T, so that it was known at T.
+The row of time T is the state after the last block at or before T, and thus known at T.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from basis_pipeline.market.fetch.rows import Rows
 
 RAY = 10**27
 GWEI = 10**9
-USD_UNIT = 10**8  # of Aave's oracle on pools whose base currency is the dollar
+USD_UNIT = 10**8  # of Aave's oracle on pools whose base currency is USD
 FEE_HISTORY_BLOCKS = 1024
 HOUR = timedelta(hours=1)
 # getReserveData of an Aave v3 pool: the first fields of its struct are the same in every release.
@@ -42,7 +42,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 
 
 class Reserve(NamedTuple):
-    """What getReserveData says of a reserve, as far as it is used."""
+    """The fields of getReserveData that are used."""
 
     liquidity_rate: int
     variable_borrow_rate: int
@@ -51,7 +51,7 @@ class Reserve(NamedTuple):
 
 
 class ChainSeries:
-    """One row a step, each from the block at that time."""
+    """One row per step, each from the last block at that time."""
 
     def __init__(self, source: EthereumRpc, chain: Chain, step: timedelta) -> None:
         self.read, self.chain, self.step = source.read, chain, step
@@ -60,17 +60,17 @@ class ChainSeries:
         self.columns = frozenset(_COLUMNS[source.read.what])
 
     def latest(self, now: datetime) -> datetime:
-        """The time of the last block that is final, or now where that is earlier."""
+        """Return the time of the last final block, at most now."""
         self.final = self.chain.final_block()
         return min(now, datetime.fromtimestamp(self.final.time, UTC))
 
     def pages(self, start: int, end: int) -> Iterator[Rows]:
-        """Yield a row at a time: each costs some questions, and none is to be asked twice."""
-        assert self.final is not None  # latest is asked first
+        """Yield rows one by one: each costs several requests, so that none is lost on failure."""
+        assert self.final is not None  # `latest` is called first
         length = self.step // timedelta(milliseconds=1)
-        for stamp in range(-(-start // length) * length, end, length):
-            block = self.chain.block_at(stamp // 1000, self.final)
-            yield {stamp: self._row(block, stamp // 1000)}
+        for timestamp in range(-(-start // length) * length, end, length):
+            block = self.chain.block_at(timestamp // 1000, self.final)
+            yield {timestamp: self._row(block, timestamp // 1000)}
 
     def _row(self, block: Block, time: int) -> dict[str, float]:
         match self.read:
@@ -88,7 +88,7 @@ class ChainSeries:
         return float(self.chain.call([call], block)[0][0] / 10**read.decimals)
 
     def _reserve(self, read: AaveReserve, block: int) -> dict[str, float]:
-        """Indices with what has accrued until the block; totals with it too."""
+        """Indices, rates, totals and price; indices and totals include the accrued interest."""
         pool, asset = read.pool, (read.asset,)
         answers = self.chain.call(
             [
@@ -126,7 +126,7 @@ class ChainSeries:
         return dict(zip(_AAVE, values, strict=True))
 
     def _gas(self, read: Gas, block: Block, time: int) -> dict[str, float]:
-        """The base fee of the last block, and the median over the blocks of the hour before."""
+        """Base fee of the last block, and the median priority fee of the hour's blocks."""
         assert self.final is not None
         before = self.chain.block_at(time - int(HOUR.total_seconds()), self.final)
         count = min(max(block.number - before.number, 1), FEE_HISTORY_BLOCKS)
@@ -138,7 +138,7 @@ class ChainSeries:
         except (KeyError, IndexError, TypeError, ValueError) as error:
             what = f"the fee history cannot be read: {type(error).__name__} {error}"
             raise FetchError("FETCH-004", what, where=f"block {block.number}") from None
-        # A block without transactions states a fee of zero that nobody paid.
+        # Blocks without transactions report a priority fee of zero that nobody paid.
         tip = median(used) if used else 0
         return {"base_fee_gwei": base / GWEI, "priority_fee_p50_gwei": tip / GWEI}
 
@@ -148,7 +148,7 @@ def _reserve(answer: tuple[Any, ...]) -> Reserve:
 
 
 def e_mode_document(read: EMode, chain: Chain) -> dict[str, Any]:
-    """Limits, thresholds and bonuses of the latest final block, in e-mode and outside of it."""
+    """Return limits, thresholds and bonuses at the latest final block, in e-mode and outside."""
     block = chain.final_block().number
     document: dict[str, Any] = {
         part: {"ltv_limits": {}, "liquidation_thresholds": {}, "liquidation_bonus": {}}

@@ -1,4 +1,4 @@
-"""Files of another directory on this machine, and documents: kept and compared as a whole."""
+"""Files of another directory and documents: stored and compared as a whole."""
 
 import shutil
 from datetime import UTC, datetime
@@ -15,13 +15,13 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def fetch_files(path: str, store: Store, task: Task, progress: Progress) -> None:
-    """Copy every file that a path or a glob names.
+    """Copy every file that a path or a glob matches.
 
-    A file that has grown at its end replaces its copy. Any other change is a revision.
+    A file with lines appended replaces its copy. Any other change is a revision.
 
     Raises
     ------
-    FetchError: FETCH-003 when there is no such file.
+    FetchError: FETCH-003 when no file matches.
     """
     named = Path(path).expanduser()
     found = Path(named.anchor).glob(str(named.relative_to(named.anchor)))
@@ -30,25 +30,25 @@ def fetch_files(path: str, store: Store, task: Task, progress: Progress) -> None
         raise FetchError("FETCH-003", f"there is no file {path}", where="source.path")
     for count, file in enumerate(files):
         task.advance(file.name, count, len(files))
-        keep(file.read_bytes(), store.place(file.name), str(file), store, task, progress)
+        store_file(file.read_bytes(), store.path_of(file.name), str(file), store, task, progress)
 
 
-def keep(
+def store_file(
     content: bytes, file: Path, source: str, store: Store, task: Task, progress: Progress
 ) -> None:
-    """Store a whole file, or compare it with the one that is stored."""
+    """Store a whole file, or compare it with the stored one."""
     stored = file.read_bytes() if file.exists() else None
     if stored is not None and store.entry(file) is None:
-        what = f"{store.key(file)} is in the place of a fetched file"
+        what = f"{store.key(file)} exists and was not fetched"
         raise FetchError("FETCH-012", what, where=str(file))
     if stored is not None and not content.startswith(stored) and not task.accept:
-        kept = store.revised(file)
+        kept = store.revision_path(file)
         kept.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, content)
         lines = _changed_lines(stored, content)
-        store.count_revisions(file, len(lines))
+        store.set_revision_count(file, len(lines))
         count, shown = count_of(len(lines), "line"), "; ".join(lines[:SHOWN])
-        what = f"{source} has changed {count}: {shown}; the new file is {kept}"
+        what = f"{source} has changed {count}: {shown}; the new file was saved as {kept}"
         progress.warnings.append(FetchError("FETCH-006", what, where=store.key(file)))
         return
     if stored != content:
@@ -56,20 +56,18 @@ def keep(
         if stored is None:
             store.record(file, source=source, since=EARLIEST, until=EARLIEST, sha256="")
         elif not content.startswith(stored):
-            old = store.revised(file).with_suffix(f".{file_sha256(file)[:8]}{file.suffix}")
+            old = store.revision_path(file).with_suffix(f".{file_sha256(file)[:8]}{file.suffix}")
             old.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, old)
         write_atomically(file, content)
         progress.files += 1
         progress.rows += content.count(b"\n") - (stored or b"").count(b"\n")
-    store.record(
-        file, source=source, since=EARLIEST, until=task.now, sha256=file_sha256(file), rows=None
-    )  # fmt: skip
-    store.count_revisions(file, 0)
+    store.record(file, source=source, since=EARLIEST, until=task.now, sha256=file_sha256(file))
+    store.set_revision_count(file, 0)
 
 
 def _changed_lines(stored: bytes, offered: bytes) -> list[str]:
-    """Lines that differ, as `line 3: stored, now offered`."""
+    """Lines that differ, each as `line 3: stored, now offered`."""
     first, second = (text.decode(errors="replace").splitlines() for text in (stored, offered))
     return [
         f"line {number}: {old[:80].strip()}, now {new[:80].strip()}"

@@ -1,4 +1,4 @@
-"""Bars, mark prices and settled funding rates of any exchange that ccxt knows."""
+"""Bars, mark prices and settled funding rates of any exchange that ccxt supports."""
 
 import math
 from collections.abc import Iterator
@@ -13,25 +13,25 @@ from basis_pipeline.config.automation import FetchLimits
 from basis_pipeline.config.source import Ccxt
 from basis_pipeline.errors import FetchError
 from basis_pipeline.market.fetch.attempts import Host, Unavailable, retry_after
-from basis_pipeline.market.fetch.http import is_passing
+from basis_pipeline.market.fetch.http import is_temporary
 from basis_pipeline.market.fetch.rows import Rows
 
 BARS = ("open", "high", "low", "close", "volume")
 BARS_A_PAGE = 500
-# Every venue gives so many settlements at once, whatever it is asked for.
+# Every venue returns at least so many settlements per request.
 SETTLEMENTS_A_PAGE = 100
-# Fields in which venues name the symbol that an answer is about.
-_NAMED = ("symbol", "instId", "coin", "s")
+# Fields in which venues state the symbol of an answer.
+_SYMBOL_FIELDS = ("symbol", "instId", "coin", "s")
 
 
 class Exchange:
-    """One exchange for all its feeds, so that its rate limit is kept by all of them together.
+    """One exchange, shared by all its feeds so that they keep its rate limit together.
 
     Parameters
     ----------
-    url: stands in for scheme and host of its addresses; None for its own.
-    spot: whether its spot markets are asked for, or its perpetuals: of a large exchange all markets
-        are megabytes that nobody reads.
+    url: replaces scheme and host of the exchange's own URLs; None leaves them.
+    spot: whether to load the spot markets or the perpetuals; all markets of a large exchange would
+        be megabytes.
     """
 
     def __init__(self, name: str, url: str | None, limits: FetchLimits, *, spot: bool) -> None:
@@ -41,11 +41,11 @@ class Exchange:
             raise FetchError("FETCH-001", what, where="source.exchange", available=", ".join(near))
         milliseconds = int(limits.timeout_seconds * 1000)
         self.api: Any = getattr(ccxt, name)({"enableRateLimit": True, "timeout": milliseconds})
-        # Without a key there is nothing to be had of currencies, and bars need none.
+        # The list of currencies needs a key, and bars do not need the list.
         self.api.has["fetchCurrencies"] = False
         self.api.enableLastJsonResponse = True
         if url:
-            self.api.urls["api"] = _moved(self.api.urls["api"], url)
+            self.api.urls["api"] = _with_host(self.api.urls["api"], url)
         kinds = self.api.options.get("fetchMarkets")
         if isinstance(kinds, dict) and "types" in kinds:
             wanted = {"spot"} if spot else {"swap", "linear", "inverse"}
@@ -53,8 +53,8 @@ class Exchange:
         self.host = Host(urlsplit(url).netloc if url else name, limits)
 
     def market(self, symbol: str) -> Any:
-        """What the exchange says of a symbol. Raises FetchError: FETCH-003 for an unknown one."""
-        if symbol not in self.ask(self._markets, f"markets of {self.api.id}"):
+        """Return ccxt's market of a symbol. Raises FetchError: FETCH-003 for an unknown one."""
+        if symbol not in self.request(self._markets, f"markets of {self.api.id}"):
             base = symbol.partition("/")[0]
             near = sorted(one for one in self.api.markets if one.startswith(f"{base}/"))
             what = f"{self.api.id} has no market {symbol}"
@@ -63,11 +63,11 @@ class Exchange:
         return self.api.market(symbol)
 
     def _markets(self) -> Any:
-        # Of a page of a proxy ccxt makes an exchange without markets, and remembers it.
+        # When a proxy answers in its place, ccxt caches an exchange without markets: load again.
         return self.api.load_markets(reload=not self.api.markets)
 
-    def ask(self, call: Any, what: str) -> Any:
-        """Return the answer of ccxt. Raises FetchError, as `Host.ask`, and FETCH-003."""
+    def request(self, call: Any, what: str) -> Any:
+        """Return the result of a ccxt call. Raises FetchError, as `Host.retry`, and FETCH-003."""
 
         def attempt() -> Any:
             try:
@@ -87,7 +87,7 @@ class Exchange:
                 raise Unavailable("the answer is not JSON", damaged=True)
             return answer
 
-        return self.host.ask(attempt, what)
+        return self.host.retry(attempt, what)
 
 
 class ExchangeSeries:
@@ -103,11 +103,11 @@ class ExchangeSeries:
             self.step = timedelta(seconds=ccxt.Exchange.parse_timeframe(source.timeframe))
 
     def latest(self, now: datetime) -> datetime:
-        """A settlement is final at its time, a candle when it has closed."""
+        """Return now for settlements, which are final at once; one step earlier for candles."""
         return now if self.is_funding else now - self.step
 
     def pages(self, start: int, end: int) -> Iterator[Rows]:
-        """Yield one answer of the exchange after the other."""
+        """Yield the answers of the exchange one after the other."""
         market = self.exchange.market(self.source.symbol)
         length = self.step // timedelta(milliseconds=1)
         rows_a_page = SETTLEMENTS_A_PAGE if self.is_funding else self._bars_a_page()
@@ -115,9 +115,9 @@ class ExchangeSeries:
             yield from self._window(low, min(end, low + rows_a_page * length), rows_a_page, market)
 
     def _window(self, start: int, end: int, limit: int, market: Any) -> Iterator[Rows]:
-        """Ask for [start, end), and again for what an answer leaves out at either end of it.
+        """Request [start, end), and again what an answer lacks at either end.
 
-        Venues give fewer rows than they are asked for, some the first and some the last of them.
+        Venues return fewer rows than requested: some the first of them, some the last.
         """
         missing = 1.5 * (self.step // timedelta(milliseconds=1))
         pending = [(start, end)]
@@ -125,8 +125,8 @@ class ExchangeSeries:
             low, high = pending.pop()
             page = self._page(low, high, limit, market)
             yield page
-            if stamps := [stamp for stamp in page if low <= stamp < high]:
-                first, last = min(stamps), max(stamps)
+            if timestamps := [timestamp for timestamp in page if low <= timestamp < high]:
+                first, last = min(timestamps), max(timestamps)
                 pending += [(low, first)] if first - low > missing else []
                 pending += [(last + 1, high)] if high - last > missing else []
 
@@ -140,22 +140,22 @@ class ExchangeSeries:
         if source.data == "mark_bars":
             params["price"] = "mark"
         if self.is_funding and isinstance(api, ccxt.okx):
-            # ccxt does not pass `until` on in OKX's own word, and without it the latest rows come.
+            # ccxt does not translate `until` for OKX, which then returns the latest rows.
             params = {"after": end}
         what = f"{self.publisher} {source.data}"
 
-        def ask() -> Any:
+        def call() -> Any:
             if self.is_funding:
                 return api.fetch_funding_rate_history(source.symbol, start, limit, params)
             return api.fetch_ohlcv(source.symbol, source.timeframe, start, limit, params)
 
-        answer = self.exchange.ask(ask, what)
+        answer = self.exchange.request(call, what)
         self._require_symbol(api.last_json_response, market, what)
         rows = self._settlements(answer) if self.is_funding else self._bars(answer)
         if wrong := [
             v for values in rows.values() for v in values.values() if not math.isfinite(v)
         ]:
-            message = f"{self.publisher} gives {wrong[0]} where a number belongs"
+            message = f"{self.publisher} returned {wrong[0]} instead of a number"
             raise FetchError("FETCH-004", message, where=what)
         return rows
 
@@ -174,10 +174,10 @@ class ExchangeSeries:
         }
 
     def _require_symbol(self, response: Any, market: Any, what: str) -> None:
-        """Compare every symbol that the answer names with the one asked for."""
+        """Raise FETCH-005 when the answer states another symbol than the requested one."""
         own = {market["id"], market["baseId"], market["base"], market.get("baseName")}
-        if others := sorted(set(_named(response)) - own):
-            message = f"{self.publisher} was asked for, and {', '.join(others[:3])} came"
+        if others := sorted(set(_symbols(response)) - own):
+            message = f"{self.publisher} was requested, and {', '.join(others[:3])} returned"
             raise FetchError("FETCH-005", message, where=what)
 
 
@@ -185,32 +185,34 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _named(response: Any, depth: int = 3) -> Iterator[str]:
+def _symbols(response: Any, depth: int = 3) -> Iterator[str]:
     if isinstance(response, dict):
-        yield from (response[name] for name in _NAMED if isinstance(response.get(name), str))
+        yield from (
+            response[name] for name in _SYMBOL_FIELDS if isinstance(response.get(name), str)
+        )
         response = list(response.values())
     if isinstance(response, list) and depth:
         for part in response:
             if isinstance(part, (dict, list)):
-                yield from _named(part, depth - 1)
+                yield from _symbols(part, depth - 1)
 
 
-def _moved(urls: Any, base: str) -> Any:
-    """The addresses of an exchange with another scheme and host."""
+def _with_host(urls: Any, base: str) -> Any:
+    """URLs of an exchange with another scheme and host."""
     if isinstance(urls, dict):
-        return {name: _moved(url, base) for name, url in urls.items()}
+        return {name: _with_host(url, base) for name, url in urls.items()}
     return base.rstrip("/") + urlsplit(urls).path if isinstance(urls, str) else urls
 
 
 def _is_outage(error: BaseException) -> bool:
-    """Whether an error is about the host: what ccxt makes of a status depends on the exchange."""
+    """Whether an error is an outage: ccxt maps HTTP statuses differently for each exchange."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, RequestException):
-        return cause.response is None or is_passing(cause.response.status_code)
+        return cause.response is None or is_temporary(cause.response.status_code)
     return cause is not None and _is_outage(cause)
 
 
 def _reason(error: Exception) -> str:
-    """The error in one line; a body of HTML says nothing."""
+    """One line of an error, without an HTML body."""
     text = " ".join(str(error).partition("<")[0].split())
     return f"{type(error).__name__}: {text[:200]}"

@@ -1,7 +1,7 @@
-"""Fetching feeds, each by itself: what is lacking, from where its dataset file says.
+"""Fetching the missing data of feeds from the sources in their dataset files.
 
-Feeds of one host are fetched one after the other, hosts at the same time. A feed that fails stops
-no other.
+Feeds of one host are fetched one after the other, hosts in parallel. A feed that fails stops no
+other.
 """
 
 import json
@@ -28,17 +28,17 @@ from basis_pipeline.errors import BasisError, FetchError
 from basis_pipeline.market.fetch.archive import fetch_archive, zip_name
 from basis_pipeline.market.fetch.chain import Chain
 from basis_pipeline.market.fetch.chain_series import ChainSeries, e_mode_document
-from basis_pipeline.market.fetch.copying import EARLIEST, fetch_files, keep
+from basis_pipeline.market.fetch.copying import EARLIEST, fetch_files, store_file
 from basis_pipeline.market.fetch.exchange import Exchange, ExchangeSeries
-from basis_pipeline.market.fetch.http import Web
+from basis_pipeline.market.fetch.http import HttpClient
 from basis_pipeline.market.fetch.series import (
     MILLISECOND,
     Progress,
     Series,
     Task,
     fetch_series,
+    last_delivered,
     months_of,
-    own_until,
 )
 from basis_pipeline.market.fetch.store import Store
 from basis_pipeline.market.fetch.yields import YieldSeries
@@ -51,12 +51,12 @@ Advance = Callable[[str, str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a fetch of one feed has done.
+    """The result of fetching one feed.
 
     Parameters
     ----------
-    rows, files: how many were added and written; what came before an error is stored.
-    warnings: coded, FETCH-006 and FETCH-010. error: why it did not reach its end.
+    rows, files: numbers added and written; data received before an error is stored.
+    warnings: FETCH-006 and FETCH-010. error: why the fetch stopped early.
     """
 
     feed: str
@@ -73,14 +73,14 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of every feed.
+    """What to fetch of every feed.
 
     Parameters
     ----------
-    since, until: the time wanted; the source's own start, and now, when None.
-    now: the present; what has not happened yet is not there.
-    verify: ask again for what is complete too, and compare it with what is stored.
-    accept: let what a source has revised replace what was stored.
+    since, until: the span; None means the start of the source, and now.
+    now: the present; later data do not exist.
+    verify: also request complete months again, and compare them with the stored ones.
+    accept: replace stored values by revised ones.
     """
 
     now: datetime
@@ -93,7 +93,7 @@ class Request:
 def require_sources(
     datasets: Mapping[str, DatasetConfig], feeds: Sequence[str]
 ) -> list[DatasetConfig]:
-    """Return the feeds named, each once; all that have a source when none is.
+    """Return the named feeds, each once; without names all that have a source.
 
     Raises
     ------
@@ -115,25 +115,25 @@ def fetch_feeds(
     request: Request,
     advance: Advance = lambda *_: None,
 ) -> dict[str, Fetched]:
-    """Fetch what is lacking of each feed.
+    """Fetch the missing data of each feed.
 
     Parameters
     ----------
     configs: feeds that have a source.
-    advance: called in several threads with a feed, its next piece of work, and how many pieces are
-        done of how many.
+    advance: called in several threads with a feed, its next piece of work, and the numbers of
+        pieces done and in all.
 
     Raises
     ------
-    FetchError: FETCH-008 when the data directory holds sample data.
+    FetchError: FETCH-008 when the data directory contains sample data.
     """
     require_no_sample(settings)
-    asked = sorted(configs, key=lambda config: (_address(config.source), config.name))
-    groups = [list(group) for _, group in groupby(asked, lambda config: _address(config.source))]
+    ordered = sorted(configs, key=lambda config: (_host_key(config.source), config.name))
+    groups = [list(group) for _, group in groupby(ordered, lambda config: _host_key(config.source))]
 
     def fetch(group: list[DatasetConfig]) -> list[Fetched]:
-        with ExitStack() as opened:
-            session = _Session(settings, limits, opened)
+        with ExitStack() as stack:
+            session = _Session(settings, limits, stack)
             return [_fetch(config, session, request, advance) for config in group]
 
     with ThreadPoolExecutor(max(len(groups), 1), "fetch") as pool:
@@ -142,7 +142,7 @@ def fetch_feeds(
 
 
 def plan(config: DatasetConfig, settings: Settings, request: Request) -> list[str]:
-    """What a fetch of the feed would ask its source for: months, or files; nothing is asked."""
+    """List the months or files that a fetch would request; nothing is requested."""
     require_no_sample(settings)
     store = Store(settings.data_dir, config)
     task = _task(config, store, request)
@@ -150,20 +150,20 @@ def plan(config: DatasetConfig, settings: Settings, request: Request) -> list[st
         case CopiedFiles(path=path):
             return [path]
         case EthereumRpc(read=EMode()):
-            return ["the parameters of now"]
+            return ["the current parameters"]
         case BinanceArchive() as source:
-            wanted = months_of(store, task, lambda m: store.place(zip_name(source, str(m))))
+            wanted = months_of(store, task, lambda m: store.path_of(zip_name(source, str(m))))
         case _:
             wanted = months_of(store, task)
     return [str(month) for month in wanted]
 
 
 def require_no_sample(settings: Settings) -> None:
-    """Raise FETCH-008 where sample data are: rows of a real market do not go on from them."""
+    """Raise FETCH-008 when the data directory contains sample data."""
     if (settings.data_dir / SAMPLE).exists():
         raise FetchError(
             "FETCH-008",
-            "the data directory holds sample data, to which nothing fetched may be added",
+            "the data directory contains sample data, to which fetched data cannot be added",
             where=str(settings.data_dir),
             action="name another directory with --data-dir or BASIS_DATA_DIR",
         )
@@ -171,16 +171,16 @@ def require_no_sample(settings: Settings) -> None:
 
 @dataclass
 class _Session:
-    """Connections to one host, which its feeds share."""
+    """Connections to one host, shared by its feeds."""
 
     settings: Settings
     limits: FetchLimits
-    opened: ExitStack
+    stack: ExitStack
     exchanges: dict[bool, Exchange] = field(default_factory=dict)
     chains: dict[int, Chain] = field(default_factory=dict)
 
     def series(self, config: DatasetConfig) -> Series:
-        """The rows of a feed."""
+        """Return the rows of a feed as a series."""
         step = timedelta(hours=config.frequency_hours or 1)
         match config.source:
             case Ccxt() as source:
@@ -188,36 +188,36 @@ class _Session:
                 if spot not in self.exchanges:
                     exchange = Exchange(source.exchange, source.url, self.limits, spot=spot)
                     self.exchanges[spot] = exchange
-                    self.opened.callback(exchange.api.session.close)
+                    self.stack.callback(exchange.api.session.close)
                 return ExchangeSeries(source, self.exchanges[spot], step)
             case EthereumRpc() as source:
                 return ChainSeries(source, self.chain(source), step)
             case DefiLlama() as source:
-                return YieldSeries(source, self.web(source.url))
+                return YieldSeries(source, self.http(source.url))
         raise TypeError(f"{config.name} has no series")
 
-    def web(self, url: str) -> Web:
-        """A host that is asked by HTTP, until the session ends."""
-        web = Web(url, self.limits)
-        self.opened.callback(web.client.close)
-        return web
+    def http(self, url: str) -> HttpClient:
+        """Return an HTTP client that is closed when the session ends."""
+        http = HttpClient(url, self.limits)
+        self.stack.callback(http.client.close)
+        return http
 
     def chain(self, source: EthereumRpc) -> Chain:
-        """The chain of a source."""
+        """Return the chain of a source."""
         if source.chain_id not in self.chains:
-            web = self.web(self.endpoint(source))
-            self.chains[source.chain_id] = Chain(web, source.chain_id)
+            http = self.http(self.endpoint(source))
+            self.chains[source.chain_id] = Chain(http, source.chain_id)
         return self.chains[source.chain_id]
 
     def endpoint(self, source: EthereumRpc) -> str:
-        """The address of an endpoint, key and all. Raises FetchError: FETCH-009."""
+        """Return the URL of an endpoint, its key included. Raises FetchError: FETCH-009."""
         if source.url is not None:
             return source.url
         name = source.url_variable or ""
         own = getattr(self.settings, name.removeprefix(PREFIX).lower(), "")
         url = own.get_secret_value() if isinstance(own, SecretUrl) else ""
         if not (url := url or os.environ.get(name, "")):
-            what = f"{name} is not set: it holds the endpoint of an archive node"
+            what = f"{name} is not set: it must contain the URL of an archive node"
             action = f"export {name}=https://…, or add it to the environment file"
             raise FetchError("FETCH-009", what, where="source.url_variable", action=action)
         return url
@@ -236,13 +236,11 @@ def _fetch(config: DatasetConfig, session: _Session, request: Request, advance: 
     except OSError as failure:
         what = f"{config.name} cannot be stored: {failure.strerror or failure}"
         error = FetchError("FETCH-008", what, where=str(failure.filename or store.folder))
-    except Exception as failure:  # noqa: BLE001 - whatever one source answers stops its feed alone
+    except Exception as failure:  # noqa: BLE001 - an unforeseen answer stops only its feed
         reason = " ".join(str(failure).split())[:200]
         what = f"{config.name}: the answer cannot be used: {type(failure).__name__}: {reason}"
         error = FetchError("FETCH-004", what)
-    return Fetched(
-        config.name, progress.rows, progress.files, tuple(progress.warnings), error
-    )  # fmt: skip
+    return Fetched(config.name, progress.rows, progress.files, tuple(progress.warnings), error)
 
 
 def _fetch_by_kind(
@@ -250,20 +248,20 @@ def _fetch_by_kind(
 ) -> None:
     match config.source:
         case BinanceArchive() as source:
-            fetch_archive(source, session.web(source.url), store, task, progress)
+            fetch_archive(source, session.http(source.url), store, task, progress)
         case CopiedFiles(path=path):
             fetch_files(path, store, task, progress)
         case EthereumRpc(read=EMode() as read) as source:
-            if own := [name for name in map(store.key, feed_files(store.data_dir, config))
-                       if name not in store.manifest.files]:  # fmt: skip
-                what = f"{own[0]} was not fetched, and says the same as what would be"
+            names = map(store.key, feed_files(store.data_dir, config))
+            if delivered := [name for name in names if name not in store.manifest.files]:
+                what = f"{delivered[0]} was not fetched, and holds what a fetch would store"
                 action = "remove the file, or fetch into another data directory"
-                raise FetchError("FETCH-012", what, where=own[0], action=action)
+                raise FetchError("FETCH-012", what, where=delivered[0], action=action)
             document = e_mode_document(read, session.chain(source))
             name = config.glob.rpartition("/")[2].replace("*", "latest")
             content = json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
             publisher = f"chain {source.chain_id}"
-            keep(content, store.place(name), publisher, store, task, progress)
+            store_file(content, store.path_of(name), publisher, store, task, progress)
         case _:
             fetch_series(session.series(config), store, task, progress)
 
@@ -271,11 +269,11 @@ def _fetch_by_kind(
 def _task(
     config: DatasetConfig, store: Store, request: Request, advance: Advance = lambda *_: None
 ) -> Task:
-    began = getattr(config.source, "since", None)
-    earliest = datetime.combine(began, time(), UTC) if began else EARLIEST
+    since = getattr(config.source, "since", None)
+    earliest = datetime.combine(since, time(), UTC) if since else EARLIEST
     if isinstance(config.source, (Ccxt, EthereumRpc, DefiLlama)) and not config.is_document:
-        own = own_until(store)
-        earliest = max(earliest, own + MILLISECOND) if own else earliest
+        last = last_delivered(store)
+        earliest = max(earliest, last + MILLISECOND) if last else earliest
     return Task(
         earliest=earliest,
         since=request.since or earliest,
@@ -287,8 +285,8 @@ def _task(
     )
 
 
-def _address(source: Source | None) -> str:
-    """What feeds of one host have in common."""
+def _host_key(source: Source | None) -> str:
+    """A key that feeds of one host share."""
     match source:
         case Ccxt():
             return f"{source.exchange} {source.url or ''}"
@@ -300,5 +298,5 @@ def _address(source: Source | None) -> str:
 
 
 def open_revisions(config: DatasetConfig, settings: Settings) -> dict[str, int]:
-    """Files of a feed → how many values its source has changed since they were stored."""
+    """Return, by file of a feed, the number of stored values that its source has changed."""
     return dict(Store(settings.data_dir, config).manifest.revisions)

@@ -1,4 +1,4 @@
-"""HTTP by httpx: documents, and files to disk."""
+"""HTTP requests: documents, and downloads to disk."""
 
 import hashlib
 import os
@@ -14,17 +14,17 @@ from basis_pipeline.config.automation import FetchLimits
 from basis_pipeline.errors import FetchError
 from basis_pipeline.market.fetch.attempts import Host, Unavailable, retry_after
 
-PASSING = (408, 425, 429)
+TEMPORARY = (408, 425, 429)
 LARGEST_DOCUMENT = 64 * 1024 * 1024
 NOT_FOUND = 404
 
 
-class Web:
-    """One host that is asked by HTTP.
+class HttpClient:
+    """HTTP client of one host.
 
     Parameters
     ----------
-    url: the base of what is asked for; it may hold a key, and stands in no message.
+    url: the base URL; it may contain a key and appears in no message.
     """
 
     def __init__(self, url: str, limits: FetchLimits) -> None:
@@ -33,29 +33,27 @@ class Web:
         self.client = httpx.Client(timeout=limits.timeout_seconds, follow_redirects=True)
 
     def get(self, path: str) -> bytes | None:
-        """Return a document; None when there is none (404). Raises FetchError, as `Host.ask`."""
-        return self.host.ask(lambda: self.body("GET", path, None), f"{self.host.name}{path}")
+        """Return a document; None when there is none (404). Raises FetchError, as `Host.retry`."""
+        return self.host.retry(lambda: self.body("GET", path, None), self.host.name + path)
 
     def download(self, path: str, file: Path, checksum: str) -> None:
-        """Write a file as a whole, once its SHA-256 is the one expected.
+        """Write a file as a whole, once its SHA-256 is as expected.
 
         Raises
         ------
-        FetchError: as `Host.ask`; FETCH-004 when the checksum is wrong at every attempt.
+        FetchError: as `Host.retry`; FETCH-004 when the checksum is wrong at every attempt.
         OSError: it cannot be written.
         """
         part = file.with_name(f".{file.name}.part")
         try:
-            self.host.ask(
-                lambda: self._write(path, part, checksum), f"{self.host.name}{path}"
-            )  # fmt: skip
+            self.host.retry(lambda: self._write(path, part, checksum), self.host.name + path)
             part.replace(file)
         finally:
             part.unlink(missing_ok=True)
 
     @contextmanager
     def _stream(self, method: str, path: str, json: Any = None) -> Iterator[httpx.Response]:
-        """Give an answer whose body is still to come; Unavailable for what httpx raises."""
+        """Open an answer before its body is read; turn httpx errors into Unavailable."""
         try:
             with self.client.stream(method, self.url + path, json=json) as answer:
                 yield answer
@@ -64,15 +62,15 @@ class Web:
         except httpx.TimeoutException:
             raise Unavailable("no answer in time") from None
         except httpx.HTTPError as error:
-            # Its text may hold the whole address, which may hold a key.
+            # The text of the error may contain the whole URL, and the URL a key.
             raise Unavailable(f"no connection ({type(error).__name__})") from None
 
     def body(self, method: str, path: str, document: Any) -> bytes | None:
-        """Return a whole answer of one attempt; None when there is none (404 to a GET).
+        """Return the whole answer of one attempt; None when there is none (404 to a GET).
 
         Raises
         ------
-        Unavailable: another attempt may cure it. FetchError: FETCH-003, 005, it may not.
+        Unavailable: another attempt may succeed. FetchError: FETCH-003, 005, none will.
         """
         pieces: list[bytes] = []
         size = 0
@@ -98,18 +96,19 @@ class Web:
             file.flush()
             os.fsync(file.fileno())
         if digest.hexdigest() != checksum:
-            reason = f"the SHA-256 of {path} is {digest.hexdigest()}, its checksum says {checksum}"
+            found = digest.hexdigest()
+            reason = f"the SHA-256 of {path} is {found}, and its checksum file says {checksum}"
             raise Unavailable(reason, damaged=True)
 
 
-def is_passing(status: int) -> bool:
-    """Whether another attempt may be answered otherwise."""
-    return status in PASSING or status >= 500
+def is_temporary(status: int) -> bool:
+    """Return whether another attempt may succeed, given the HTTP status."""
+    return status in TEMPORARY or status >= 500
 
 
 def _require_success(answer: httpx.Response, where: str) -> None:
     status = answer.status_code
-    if is_passing(status):
+    if is_temporary(status):
         wait = retry_after(answer.headers.get("Retry-After"))
         raise Unavailable(f"answered {status}", retry_after=wait)
     if not answer.is_success:

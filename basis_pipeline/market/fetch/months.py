@@ -1,4 +1,4 @@
-"""Calendar months: what is fetched and stored by itself."""
+"""Calendar months, the units in which rows are fetched and stored."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ class Month(NamedTuple):
 
     @classmethod
     def of(cls, time: datetime) -> Self:
-        """The month that holds a time."""
+        """Return the month that contains a time."""
         return cls(time.year, time.month)
 
     @property
@@ -36,7 +36,7 @@ class Month(NamedTuple):
 
 
 def months(since: datetime, until: datetime) -> Iterator[Month]:
-    """Yield every month that holds a moment of [since, until)."""
+    """Yield every month that overlaps [since, until)."""
     month = Month.of(since)
     while month.start < until:
         yield month

@@ -1,10 +1,11 @@
-"""Fetching a feed that is rows in time: month by month, each a file of its own.
+"""Fetching time series month by month, one file per month.
 
-A month is complete when it has ended and the source has given all of it; it is not asked for again.
-A month with gaps is complete a week later. Until then each fetch rewrites the file as a whole, and
-asks again for its last rows: a source revises most in the first hours.
+A month is complete when it has ended and the source has provided all of it; it is not requested
+again. A month with gaps is complete a week later. Until then each fetch rewrites the whole file and
+requests its last rows again, since sources revise mostly within the first hours.
 """
 
+import glob
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,21 +30,21 @@ from basis_pipeline.market.raw import feed_files, read_feed
 from basis_pipeline.verdict import count_of
 
 OVERLAP_ROWS = 24
-CHECKPOINT_SECONDS = 10.0  # a kill costs at most the answers of so long
-SETTLED_AFTER = timedelta(minutes=5)  # from a month's end: a venue publishes its last rows late
+CHECKPOINT_SECONDS = 10.0  # a killed fetch loses at most the answers of this time
+SETTLED_AFTER = timedelta(minutes=5)  # after a month's end: venues publish its last rows late
 GAPS_REPAIRED_FOR = timedelta(days=7)
-LATE_ROWS = 3  # a row that is not there yet is no gap
+LATE_ROWS = 3  # so few missing rows at the end are late, not a gap
 SHOWN = 3
 MILLISECOND = timedelta(milliseconds=1)
 
 
 class Series(Protocol):
-    """A source that gives rows.
+    """A source of rows.
 
     Attributes
     ----------
-    publisher: who gives them, for messages. columns: canonical names of what it gives.
-    step: between two rows.
+    publisher: the source's name, for messages. columns: canonical names of its columns.
+    step: the time between two rows.
     """
 
     publisher: str
@@ -51,7 +52,7 @@ class Series(Protocol):
     step: timedelta
 
     def latest(self, now: datetime) -> datetime:
-        """The latest stamp whose row is final: the candle has closed, the block cannot change."""
+        """Return the latest timestamp whose row is final: a closed candle, a final block."""
         ...
 
     def pages(self, start: int, end: int) -> Iterator[Rows]:
@@ -59,7 +60,7 @@ class Series(Protocol):
 
         Raises
         ------
-        FetchError: the source fails, rejects the question, or answers with something else.
+        FetchError: the source fails, rejects the request, or returns something else.
         """
         ...
 
@@ -70,8 +71,8 @@ class Progress:
 
     Parameters
     ----------
-    rows, files: how many were added and written.
-    warnings: coded, FETCH-006 and FETCH-010.
+    rows, files: numbers added and written.
+    warnings: FETCH-006 and FETCH-010.
     """
 
     rows: int = 0
@@ -81,17 +82,15 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be fetched of a feed.
+    """What to fetch of one feed.
 
     Parameters
     ----------
-    earliest: before this the feed has no fetched rows.
-    since, until: the time asked for; the month of `since` is fetched from its beginning, or from
-        `earliest`, and `until` is excluded.
-    now: what has not happened yet is not there.
-    verify: ask again for what is complete too, and compare.
-    accept: let what the source has revised replace what was stored.
-    advance: called with each piece of work, and how many pieces are done of how many.
+    earliest: no rows before this time are fetched.
+    since, until: the span; the month of `since` is fetched from its beginning, or from `earliest`,
+        and `until` is excluded.
+    now, verify, accept: as in `Request`.
+    advance: called with each piece of work, and the numbers of pieces done and in all.
     """
 
     earliest: datetime
@@ -103,14 +102,14 @@ class Task:
     advance: Callable[[str, int, int], None] = lambda *_: None
 
     def begin(self, month: Month) -> datetime:
-        """The first moment that is wanted of a month."""
+        """Return the time from which a month is fetched."""
         return max(month.start, self.earliest)
 
 
 def months_of(
     store: Store, task: Task, file_of: Callable[[Month], Path] | None = None
 ) -> list[Month]:
-    """Months that a fetch would ask for: all but those of which everything wanted is there."""
+    """List the months that a fetch would request: all that are not stored completely."""
     file_of = file_of or store.month_file
 
     def is_complete(month: Month) -> bool:
@@ -122,11 +121,11 @@ def months_of(
 
 
 def fetch_series(series: Series, store: Store, task: Task, progress: Progress) -> None:
-    """Fetch what is lacking, and store it as it comes: `progress` says how far that went.
+    """Fetch the missing rows and store them as they arrive; `progress` counts them.
 
     Raises
     ------
-    FetchError: the source fails, or gives what cannot be stored; what came before it is stored.
+    FetchError: the source fails, or its rows cannot be stored; earlier rows are stored.
     """
     require_columns(store.config, series.columns, series.publisher)
     wanted = months_of(store, task)
@@ -135,23 +134,21 @@ def fetch_series(series: Series, store: Store, task: Task, progress: Progress) -
         _MonthFetch(series, store, task, progress, month).run()
 
 
-def own_until(store: Store) -> datetime | None:
-    """The last timestamp of files that lie there and were not fetched; None without any.
+def last_delivered(store: Store) -> datetime | None:
+    """Return the last timestamp of the feed's files that were not fetched; None without any.
 
     Raises
     ------
-    FetchError: FETCH-012 when such a file cannot be read: nobody knows where to go on from.
+    FetchError: FETCH-012 when such a file cannot be read.
     """
     found = []
     for file in feed_files(store.data_dir, store.config):
         name = store.key(file)
         if name in store.manifest.files:
             continue
-        alone = "".join(f"[{char}]" if char in "*?[" else char for char in name)
+        config = store.config.model_copy(update={"glob": glob.escape(name)})
         try:
-            span = read_feed(
-                store.data_dir, store.config.model_copy(update={"glob": alone})
-            ).span  # fmt: skip
+            span = read_feed(store.data_dir, config).span
         except DataError as error:
             what = f"{name} was not fetched, and cannot be read: {error.what}"
             action = "remove the file, or fetch into another data directory"
@@ -161,7 +158,7 @@ def own_until(store: Store) -> datetime | None:
 
 
 class _MonthFetch:
-    """One month of one feed; `rows` are those of its file, `fetched` what the source gives now."""
+    """One month of one feed; `rows` are those of its file, `fetched` those received now."""
 
     def __init__(
         self, series: Series, store: Store, task: Task, progress: Progress, month: Month
@@ -177,11 +174,11 @@ class _MonthFetch:
         self.step = series.step // MILLISECOND
 
     def run(self) -> None:
-        """Ask for what is lacking, once more for what was left out, and store the month."""
+        """Request the missing rows, request remaining gaps once more, and store the month."""
         stored = dict(self.rows)
-        self._ask(self._resume(), self.end)
+        self._request(self._resume(), self.end)
         for gap in self._gaps():
-            self._ask(gap.first, min(gap.last + 1, self.end))
+            self._request(gap.first, min(gap.last + 1, self.end))
         changed = revisions(stored, self.fetched)
         if self.task.accept:
             for one in changed:
@@ -193,7 +190,7 @@ class _MonthFetch:
         self._report(changed, missing)
 
     def _resume(self) -> int:
-        """Where to ask from: some rows before the last one stored, or the first gap."""
+        """Where requests begin: some rows before the last stored one, or the first gap."""
         entry = self.store.entry(self.file)
         again = self.task.verify or self.task.accept
         if again or not entry or not self.rows or milliseconds(entry.since) > self.start:
@@ -201,16 +198,20 @@ class _MonthFetch:
         last = max(self.rows) - (OVERLAP_ROWS - 1) * self.step
         return max(self.start, min([last, *(gap.first for gap in entry.gaps)]))
 
-    def _ask(self, start: int, end: int) -> None:
+    def _request(self, start: int, end: int) -> None:
         if start >= end:
             return
         saved_at = time.monotonic()
         try:
             for page in self.series.pages(start, end):
-                inside = {stamp: values for stamp, values in page.items() if start <= stamp < end}
+                inside = {
+                    timestamp: values
+                    for timestamp, values in page.items()
+                    if start <= timestamp < end
+                }
                 merge(self.fetched, inside, self.series.publisher)
                 new = inside.keys() - self.rows.keys()
-                self.rows |= {stamp: inside[stamp] for stamp in new}
+                self.rows |= {timestamp: inside[timestamp] for timestamp in new}
                 self.progress.rows += len(new)
                 if new and time.monotonic() - saved_at > CHECKPOINT_SECONDS:
                     self._write_part()
@@ -244,27 +245,27 @@ class _MonthFetch:
         )
 
     def _write_part(self) -> None:
-        """Store what has come so far; the next fetch goes on behind it."""
+        """Store the rows received so far; the next fetch continues after them."""
         if self.rows:
             missing = gaps(self.rows, self.step, None, max(self.rows))
             self._write(complete=False, missing=missing)
 
     def _report(self, changed: list[Revision], missing: list[Gap]) -> None:
-        self.store.keep_revisions(
-            self.file, changed, asked=self.fetched.keys(), accepted=self.task.accept
+        self.store.record_revisions(
+            self.file, changed, requested=self.fetched.keys(), accepted=self.task.accept
         )
         publisher = self.series.publisher
         if changed and not self.task.accept:
-            self._warn("FETCH-006", f"{publisher} has changed {listed(changed, 'value')}")
+            self._warn("FETCH-006", f"{publisher} has changed {_first_ones(changed, 'value')}")
         if missing:
-            self._warn("FETCH-010", f"{publisher} has no rows for {listed(missing, 'gap')}")
+            self._warn("FETCH-010", f"{publisher} has no rows for {_first_ones(missing, 'gap')}")
 
     def _warn(self, code: str, what: str) -> None:
         self.progress.warnings.append(FetchError(code, what, where=self.store.key(self.file)))
 
 
-def listed(found: list[Revision] | list[Gap], name: str) -> str:
-    """Count what was found, and write the first ones out."""
+def _first_ones(found: list[Revision] | list[Gap], name: str) -> str:
+    """The number of findings and the first ones as text."""
     count = count_of(len(found), name)
     more = "; …" if len(found) > SHOWN else ""
     return f"{count}: {'; '.join(map(str, found[:SHOWN]))}{more}"

@@ -1,9 +1,9 @@
-"""Fetched files of one feed, and the manifest that says where each came from.
+"""Fetched files of one feed, and the manifest with the origin of each.
 
-The files lie where the dataset's `glob` finds them. All else is in `fetched/<feed>/` below the data
-directory: `manifest.json`, the lock, and in `revisions/` what came back different from what was
-stored. A file is written first and the manifest after it, each as a whole: after a kill between the
-two the manifest says less than is there, and the next fetch asks for a little again.
+The files are where the dataset's `glob` finds them. Everything else is in `fetched/<feed>/` below
+the data directory: `manifest.json`, the lock, and in `revisions/` the values that the source has
+changed. A file is written before the manifest, each atomically: after a kill between the two the
+manifest lacks some rows, and the next fetch requests them again.
 """
 
 import csv
@@ -23,10 +23,10 @@ from basis_pipeline.config import DatasetConfig
 from basis_pipeline.errors import FetchError
 from basis_pipeline.files import file_sha256, locked, sha256, write_atomically
 from basis_pipeline.market.fetch.months import Month
-from basis_pipeline.market.fetch.rows import Gap, Revision, Rows, from_csv, spell, to_csv
+from basis_pipeline.market.fetch.rows import Gap, Revision, Rows, from_csv, iso_time, to_csv
 
 FOLDER = "fetched"
-# What does not change which rows a source gives.
+# Keys of a source that do not change its rows.
 _ADDRESS = ("url", "url_variable", "since")
 REVISION = ("timestamp", "column", "stored", "offered", "seen_at", "state")
 
@@ -36,9 +36,9 @@ class FileEntry(BaseModel):
 
     Parameters
     ----------
-    source: whose rows they are, without any key. first, last: timestamps of its rows.
-    since, until: what has been asked for; until is excluded.
-    complete: it is not asked for again.
+    source: the publisher, without any key. first, last: timestamps of its rows.
+    since, until: the requested span; until is excluded.
+    complete: whether nothing is left to request.
     gaps: stretches for which the source had no rows.
     """
 
@@ -55,13 +55,13 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What has been fetched of a feed.
+    """The fetched files of a feed.
 
     Parameters
     ----------
-    source: the key `source` of the dataset file, without address and start.
+    source: the key `source` of the dataset file, without URL and start.
     files: by path below the data directory.
-    revisions: by path, how many stored values the source has changed since.
+    revisions: by path, the number of stored values that the source has changed.
     """
 
     feed: str
@@ -71,7 +71,7 @@ class Manifest(BaseModel):
 
 
 class Store:
-    """The fetched files of one feed. Whoever changes it holds its lock.
+    """The fetched files of one feed; changes require its lock.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Store:
 
     Raises
     ------
-    FetchError: FETCH-012 when the manifest cannot be read, or is of another source.
+    FetchError: FETCH-012 when the manifest cannot be read, or belongs to another source.
     """
 
     def __init__(self, data_dir: Path, config: DatasetConfig) -> None:
@@ -108,11 +108,11 @@ class Store:
 
     @contextmanager
     def lock(self, seconds: float) -> Iterator[None]:
-        """Hold the feed alone among all processes, and see what the one before has stored.
+        """Lock the feed among all processes, and read its manifest anew.
 
         Raises
         ------
-        FetchError: FETCH-007 when another holds it for longer. OSError: it cannot be made.
+        FetchError: FETCH-007 when another process holds it for longer. OSError: no lock file.
         """
         with ExitStack() as stack:
             try:
@@ -123,47 +123,49 @@ class Store:
             self.manifest = self._load()
             yield
 
-    def place(self, name: str) -> Path:
-        """Where a file of that name belongs; FETCH-001 when the dataset's glob does not find it."""
+    def path_of(self, name: str) -> Path:
+        """Return the path for a file name; FETCH-001 when the dataset's glob does not match it."""
         pattern = self.config.glob
         folder, _, names = pattern.rpartition("/")
         if "*" in folder or not fnmatch(name, names):
-            what = f"the glob {pattern} of {self.config.name} does not find a fetched {name}"
+            what = (
+                f"the glob {pattern} of {self.config.name} does not match the fetched file {name}"
+            )
             where = f"configs/datasets/{self.config.name}.yaml"
-            action = "give it one folder, and a name with one * for what differs between files"
+            action = "use a glob with a fixed folder and one * in the file name"
             raise FetchError("FETCH-001", what, where=where, action=action)
         return self.data_dir / folder / name
 
     def month_file(self, month: Month) -> Path:
-        """The file of one month: the month stands for the * of the glob."""
+        """Return the file of one month: the month replaces the * of the glob."""
         name = self.config.glob.rpartition("/")[2]
-        return self.place(name.replace("*", str(month)) if name.count("*") == 1 else str(month))
+        return self.path_of(name.replace("*", str(month)) if name.count("*") == 1 else str(month))
 
     def entry(self, file: Path) -> FileEntry | None:
-        """What the manifest says of a file; None when it has not been fetched, or is gone."""
+        """Return the manifest's entry of a file; None when it was not fetched or is missing."""
         return self.manifest.files.get(self.key(file)) if file.exists() else None
 
     def key(self, file: Path) -> str:
-        """The path below the data directory."""
+        """Return the path below the data directory, the manifest's key of a file."""
         return file.relative_to(self.data_dir).as_posix()
 
     def rows(self, file: Path) -> Rows:
-        """Rows of a file that was fetched; none when there is no file.
+        """Return the rows of a fetched file; none when there is no file.
 
         Raises
         ------
-        FetchError: FETCH-012 when the file was changed by others.
+        FetchError: FETCH-012 when the file was changed since, or was not fetched.
         """
         if not file.exists():
             return {}
         entry = self.manifest.files.get(self.key(file))
         try:
-            # A file that is not complete may be newer than the manifest: see above.
+            # An incomplete file may be newer than the manifest: see above.
             if entry and (not entry.complete or file_sha256(file) == entry.sha256):
                 return from_csv(file.read_bytes(), self.config)
         except (ValueError, KeyError):
             pass
-        reason = "is not as it was fetched" if entry else "is in the place of a fetched file"
+        reason = "was changed after it was fetched" if entry else "exists and was not fetched"
         raise FetchError("FETCH-012", f"{self.key(file)} {reason}", where=str(file))
 
     def write_rows(
@@ -177,16 +179,16 @@ class Store:
         complete: bool,
         gaps: Sequence[Gap] = (),
     ) -> bool:
-        """Write rows as a whole, and say so in the manifest; return whether the file changed."""
+        """Write rows atomically and record them in the manifest; return whether they changed."""
         content = to_csv(rows, self.config)
         changed = not file.exists() or file.read_bytes() != content
         if changed:
             file.parent.mkdir(parents=True, exist_ok=True)
             if self.key(file) not in self.manifest.files:
-                # Said before the file is there: a kill in between must not leave a file of nobody.
+                # Before the file exists: a kill in between must not leave a file without an entry.
                 self.record(file, source=source, since=since, until=since, sha256="")
             write_atomically(file, content)
-        stamps = sorted(rows)
+        timestamps = sorted(rows)
         self.record(
             file,
             source=source,
@@ -195,20 +197,20 @@ class Store:
             complete=complete,
             sha256=sha256(content),
             rows=len(rows),
-            first=spell(stamps[0]) if stamps else None,
-            last=spell(stamps[-1]) if stamps else None,
+            first=iso_time(timestamps[0]) if timestamps else None,
+            last=iso_time(timestamps[-1]) if timestamps else None,
             gaps=tuple(gaps),
         )
         return changed
 
     def record(self, file: Path, **values: Any) -> None:
-        """Say in the manifest what a file holds: the fields of a `FileEntry`."""
+        """Record a file in the manifest; values: the fields of its `FileEntry`."""
         entry = FileEntry(fetched_at=datetime.now(UTC), **values)
         self.manifest.files[self.key(file)] = entry
         self.save()
 
-    def forget(self, file: Path) -> None:
-        """Remove a file that another one holds the rows of."""
+    def remove(self, file: Path) -> None:
+        """Remove a file whose rows another file contains."""
         file.unlink(missing_ok=True)
         self.manifest.files.pop(self.key(file), None)
         self.save()
@@ -219,26 +221,26 @@ class Store:
         text = json.dumps(self.manifest.model_dump(mode="json"), indent=1)
         write_atomically(self.folder / "manifest.json", text.encode() + b"\n")
 
-    def keep_revisions(
-        self, file: Path, found: Sequence[Revision], *, asked: Collection[int], accepted: bool
+    def record_revisions(
+        self, file: Path, found: Sequence[Revision], *, requested: Collection[int], accepted: bool
     ) -> None:
-        """Keep values that came back different, beside those stored, in a table; each once.
+        """Record changed values beside the stored ones in a table, each once.
 
         Parameters
         ----------
-        asked: timestamps that were asked for now; what was different before and no longer is, is
+        requested: timestamps received now; earlier revisions among them that are not in `found` are
             withdrawn.
         """
-        table = self.revised(file).with_suffix(".csv")
+        table = self.revision_path(file).with_suffix(".csv")
         lines = list(csv.DictReader(table.read_text().splitlines())) if table.exists() else []
         known = {tuple(line[name] for name in REVISION[:4]): line for line in lines}
-        again = {spell(stamp) for stamp in asked}
+        again = {iso_time(timestamp) for timestamp in requested}
         for line in lines:
             if line["state"] == "open" and line["timestamp"] in again:
                 line["state"] = "withdrawn"
         now = datetime.now(UTC).isoformat(timespec="seconds")
         for one in found:
-            key = (spell(one.timestamp), one.column, repr(one.stored), repr(one.offered))
+            key = (iso_time(one.timestamp), one.column, repr(one.stored), repr(one.offered))
             line = known.setdefault(key, dict(zip(REVISION, (*key, now), strict=False)))
             line["state"] = "accepted" if accepted else "open"
         if not known:
@@ -249,24 +251,24 @@ class Store:
         writer.writerows(known.values())
         table.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(table, written.getvalue().encode())
-        self.count_revisions(file, sum(line["state"] == "open" for line in known.values()))
+        self.set_revision_count(file, sum(line["state"] == "open" for line in known.values()))
 
-    def revised(self, file: Path) -> Path:
-        """Where what came back different from a file is kept."""
+    def revision_path(self, file: Path) -> Path:
+        """Return where revisions of a file are stored."""
         return self.folder / "revisions" / file.name
 
-    def count_revisions(self, file: Path, count: int) -> None:
-        """Say in the manifest how many values of a file the source gives otherwise now."""
+    def set_revision_count(self, file: Path, count: int) -> None:
+        """Record in the manifest how many stored values of a file the source has changed."""
         self.manifest.revisions.pop(self.key(file), None)
         self.manifest.revisions |= {self.key(file): count} if count else {}
         self.save()
 
 
 def read_revisions(data_dir: Path, feed: str) -> pd.DataFrame | None:
-    """Return what a source gave differently after it was stored: `file` and `REVISION`, as text.
+    """Return the stored values that a source has changed: `file` and `REVISION`, as text.
 
-    A file that is kept as a whole has one row, without a timestamp. None for a feed that was never
-    fetched: whoever delivers its files may have changed them.
+    A file that is compared as a whole has one row, without a timestamp. None for a feed that was
+    never fetched: changes of its files are not known.
     """
     folder = data_dir / FOLDER / feed
     try:
@@ -276,7 +278,7 @@ def read_revisions(data_dir: Path, feed: str) -> pd.DataFrame | None:
         return None
     rows: list[dict[str, str]] = []
     kept = {file.name for file in (folder / "revisions").glob("*")}
-    # A table has its file's name, whatever the file's own suffix.
+    # The table of a file has its name with the suffix .csv.
     tables = {
         (folder / "revisions" / name).with_suffix(".csv"): name
         for name in sorted(kept) + sorted(still_open)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from basis_pipeline.config.source import DefiLlama
 from basis_pipeline.errors import FetchError
-from basis_pipeline.market.fetch.http import Web
+from basis_pipeline.market.fetch.http import HttpClient
 from basis_pipeline.market.fetch.rows import Rows, milliseconds
 
 DAY = timedelta(days=1)
@@ -15,33 +15,33 @@ DAYS_A_YEAR = 365
 
 
 class YieldSeries:
-    """The chart of one pool: one point a day, stamped with its day.
+    """The chart of one pool: one point per day.
 
-    DefiLlama states an APY in percent. The rows hold the APR that gives it when it is paid daily.
+    DefiLlama states an APY in percent. The rows hold the equivalent APR with daily compounding.
     """
 
     columns = frozenset(("apr",))
     step = DAY
 
-    def __init__(self, source: DefiLlama, web: Web) -> None:
-        self.source, self.web = source, web
+    def __init__(self, source: DefiLlama, http: HttpClient) -> None:
+        self.source, self.http = source, http
         self.publisher = f"DefiLlama pool {source.pool}"
 
     def latest(self, now: datetime) -> datetime:
-        """The point of a day may change until the day has ended."""
+        """Return a day before now: the point of a day may change until the day has ended."""
         return now - DAY
 
     def pages(self, start: int, end: int) -> Iterator[Rows]:  # noqa: ARG002 - see below
-        """Yield the one page there is: the whole history, whatever part of it is asked for."""
+        """Yield the only page: the whole history, whatever part is requested."""
         path = f"/chart/{self.source.pool}"
-        where = self.web.host.name + path
-        body = self.web.get(path)
+        where = self.http.host.name + path
+        body = self.http.get(path)
         if body is None:
             raise FetchError("FETCH-003", "DefiLlama has no such pool", where=where)
         try:
             points = json.loads(body)["data"]
             days = {
-                # Of several points of one day the last is the day's.
+                # The last point of a day counts.
                 milliseconds(datetime.fromisoformat(point["timestamp"])) // DAY_MS: float(value)
                 for point in sorted(points, key=lambda point: str(point["timestamp"]))
                 if (value := point[self.source.column]) is not None

@@ -1,4 +1,4 @@
-"""The span of a sample: its hours and days, and how the feeds write them."""
+"""The span of a sample: its hours and days, as numbers and as text."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 REFERENCE_DAYS = 400
-"""Length of the default sample; events are dated in its days and scale with the span."""
+"""Length of the default sample; the days of its crises scale with the span."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,19 @@ class Calendar:
         return 24 * self.days
 
     def day(self, reference_day: int) -> int:
-        """The day of this span that stands for `reference_day` of the 400-day crises."""
+        """Return the day of this span that corresponds to a day of the default 400."""
         return self.days * reference_day // REFERENCE_DAYS
 
     def hour(self, reference_day: int) -> int:
-        """The first hour of `day(reference_day)`."""
+        """Return the first hour of `day(reference_day)`."""
         return 24 * self.day(reference_day)
 
     def date(self, day: int) -> date:
-        """The date of a day of the span."""
+        """Return the date of a day of the span."""
         return self.start + timedelta(days=day)
 
     def span(self, first_day: int = 0) -> str:
-        """First and last date, as file names carry them."""
+        """Return the first and last date as they appear in file names."""
         return f"{self.date(first_day)}_{self.date(self.days - 1)}"
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What trading costs: gas prices, and the table of execution costs."""
+"""Files of trading costs: gas prices and the execution-cost table."""
 
 import json
 
@@ -25,15 +25,15 @@ EXECUTION_BPS = {
 
 
 def cost_files(market: MarketPaths) -> list[SampleFile]:
-    """Gas prices and the execution-cost table."""
+    """Return the files of gas prices and execution costs."""
     return [_gas_prices(market), _execution_costs(market)]
 
 
 def _gas_prices(market: MarketPaths) -> SampleFile:
     calendar = market.calendar
     base = np.maximum(market.gas, 0.5).round(2)
-    haste = np.abs(market.streams.normal("priority fee", calendar.hours))
-    tip = (0.1 + 0.35 * haste + 0.02 * base).round(2)
+    urgency = np.abs(market.streams.normal("priority fee", calendar.hours))
+    tip = (0.1 + 0.35 * urgency + 0.02 * base).round(2)
     price = base + tip
     columns: list[Column] = [
         [f"{timestamp}Z" for timestamp in calendar.hour_texts],
@@ -58,12 +58,14 @@ def _gas_prices(market: MarketPaths) -> SampleFile:
 
 
 def _execution_costs(market: MarketPaths) -> SampleFile:
-    """Constant tables, twice as dear in the two days of the crash."""
+    """Constant costs, doubled on the two days of the crash."""
     calendar = market.calendar
-    dear = {calendar.day(crises.CRASH_DAY), calendar.day(crises.CRASH_DAY) + 1}
+    expensive = {calendar.day(crises.CRASH_DAY), calendar.day(crises.CRASH_DAY) + 1}
     table = {
         pair: {
-            bucket: {d: bps * (2 if day in dear else 1) for day, d in enumerate(calendar.dates)}
+            bucket: {
+                d: bps * (2 if day in expensive else 1) for day, d in enumerate(calendar.dates)
+            }
             for bucket, bps in zip(SIZE_BUCKETS, levels, strict=True)
         }
         for pair, levels in EXECUTION_BPS.items()

@@ -1,6 +1,6 @@
-"""The crises of a sample: when they happen and the shape they give to the series.
+"""The crises of a sample: their times and their effect on each series.
 
-Days are those of the 400-day default; a shorter sample has the same crises in less time.
+Days are those of the default sample of 400 days; other spans scale them.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ FLIP_HOURS = 7 * 24
 
 @dataclass(frozen=True)
 class Crisis:
-    """One crisis, as the manifest beside the data lists it."""
+    """One crisis, as listed in the manifest."""
 
     name: str
     first: str
@@ -35,7 +35,7 @@ class Crisis:
 
 
 def crises(calendar: Calendar) -> list[Crisis]:
-    """Every crisis of the span, with its first and last hour."""
+    """List the crises of the span, with first and last hour."""
 
     def entry(name: str, day: int, hours: int, what: str) -> Crisis:
         first = calendar.hour(day)
@@ -52,7 +52,7 @@ def crises(calendar: Calendar) -> list[Crisis]:
 
 
 def crash_returns(calendar: Calendar) -> tuple[Floats, Floats]:
-    """Hourly returns the crash adds, and the part of ordinary returns that remains (per hour)."""
+    """Return the crash's added hourly returns and the factor of ordinary returns, (hours,)."""
     added, ordinary = np.zeros(calendar.hours), np.ones(calendar.hours)
     first = calendar.hour(CRASH_DAY)
     end = first + CRASH_HOURS
@@ -63,7 +63,7 @@ def crash_returns(calendar: Calendar) -> tuple[Floats, Floats]:
 
 
 def flip_weight(calendar: Calendar) -> Floats:
-    """1 while funding is turned, else 0, with half a day's ramps; one longer than the hours."""
+    """Return 1 while funding is negative, else 0, with ramps of half a day; (hours + 1,)."""
     hour = np.arange(calendar.hours + 1)
     first = calendar.hour(FUNDING_FLIP_DAY)
     rise, fall = (hour - (first - 12)) / 12.0, (first + FLIP_HOURS + 12 - hour) / 12.0
@@ -71,7 +71,7 @@ def flip_weight(calendar: Calendar) -> Floats:
 
 
 def crash_weight(calendar: Calendar) -> Floats:
-    """1 in the crash, fading over two days; one longer than the hours."""
+    """Return 1 in the crash, falling to 0 over two days; (hours + 1,)."""
     hour = np.arange(calendar.hours + 1)
     first = calendar.hour(CRASH_DAY)
     fade = np.clip((first + CRASH_HOURS + 48 - hour) / 48.0, 0.0, 1.0)
@@ -79,7 +79,7 @@ def crash_weight(calendar: Calendar) -> Floats:
 
 
 def depeg(calendar: Calendar) -> Floats:
-    """Premium the depeg adds to a market rate: −3 % within six hours, gone after six days."""
+    """Return the premium that the depeg adds: −3 % within six hours, 0 after six days."""
     since = np.arange(calendar.hours + 1) - calendar.hour(DEPEG_DAY)
     fall = np.clip((since + 1) / 6.0, 0.0, 1.0)
     left = np.clip((144 - since) / 138.0, 0.0, 1.0)
@@ -87,7 +87,7 @@ def depeg(calendar: Calendar) -> Floats:
 
 
 def gas_spike(calendar: Calendar) -> Floats:
-    """Base fee in gwei the spike adds: two hours near 850, then a fifth less each hour."""
+    """Return the base fee [gwei] the spike adds: two hours near 850, then −20 % an hour."""
     added = np.zeros(calendar.hours)
     first = calendar.hour(GAS_SPIKE_DAY)
     decay = np.cumprod(np.full(22, 0.8))

@@ -1,9 +1,10 @@
-"""The marked defects of a sample: each one a kind the declared repairs handle, none silent."""
+"""The defects of a sample: each is listed in the manifest, and the declared repairs handle it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from basis_pipeline.market.sample.calendar import Calendar
+from basis_pipeline.market.sample.exchanges import MARGIN_FILES
 from basis_pipeline.market.sample.protocols import PEG_STARTS_AFTER_HOURS
 from basis_pipeline.market.sample.text import SampleFile
 
@@ -20,7 +21,7 @@ UNORDERED_DAY = 180
 
 @dataclass(frozen=True)
 class Defect:
-    """One defect: where it is, what it is, how many rows it touches and what repairs it."""
+    """One defect: its file, kind, description, number of rows and repair."""
 
     file: str
     kind: str
@@ -30,7 +31,7 @@ class Defect:
 
 
 def add_defects(files: Mapping[str, SampleFile], calendar: Calendar) -> list[Defect]:
-    """Damage the files in place, as the real downloads are damaged, and list every defect.
+    """Add the defects of real downloads to the files, in place, and list them.
 
     `files` is keyed by the first words of a file's name, e.g. `binance_BTCUSDT_perp`.
     """
@@ -46,10 +47,10 @@ def add_defects(files: Mapping[str, SampleFile], calendar: Calendar) -> list[Def
 
 
 def _drop(f: SampleFile, first: int, count: int) -> str:
-    """Take rows out; return the span that is missing now."""
-    gone = f.rows[first : first + count]
+    """Remove rows; return their span."""
+    removed = f.rows[first : first + count]
     del f.rows[first : first + count]
-    return f"{gone[0].split(',')[0]} to {gone[-1].split(',')[0]}"
+    return f"{removed[0].split(',')[0]} to {removed[-1].split(',')[0]}"
 
 
 def _price_gap(f: SampleFile, first: int, hours: int) -> Defect:
@@ -63,7 +64,7 @@ def _funding_gap(f: SampleFile, first: int) -> Defect:
 
 
 def _duplicate_rows(f: SampleFile) -> Defect:
-    """Repeat a row where a download page would end."""
+    """Repeat rows, as downloads do where one page ends and the next begins."""
     places = range(len(f.rows) - 1, 0, -max(1, len(f.rows) // 11))
     repeated = sorted(places)[:11]
     for place in reversed(repeated):
@@ -72,7 +73,7 @@ def _duplicate_rows(f: SampleFile) -> Defect:
 
 
 def _late_timestamps(f: SampleFile, first: int) -> Defect:
-    """Settlements dated a few milliseconds after the hour, as some downloads have them."""
+    """Settlements stamped up to 400 ms after the hour, as in some downloads."""
     late = range(first, min(first + LATE_ROWS, len(f.rows)))
     for place in late:
         milliseconds = 1 + place * 37 % 400
@@ -81,7 +82,7 @@ def _late_timestamps(f: SampleFile, first: int) -> Defect:
 
 
 def _unordered_rows(f: SampleFile, first: int) -> Defect:
-    """Two days of rows delivered before the day that precedes them."""
+    """Two days of rows placed before the day that precedes them."""
     block = f.rows[first : first + 72]
     f.rows[first : first + 72] = block[24:] + block[:24]
     return Defect(f.path, "unordered_rows", "a day out of place", len(block), "sorted")
@@ -93,7 +94,7 @@ def _windows_text(f: SampleFile) -> Defect:
 
 
 def _as_delivered(files: Mapping[str, SampleFile]) -> list[Defect]:
-    """Peculiarities the writers already reproduce, listed with the rest."""
+    """Defects that the writers of the files produce themselves."""
     pegs = [
         Defect(
             files[f"{lst}_peg"].path,
@@ -112,6 +113,6 @@ def _as_delivered(files: Mapping[str, SampleFile]) -> list[Defect]:
             1,
             "the venue's configuration decides",
         )
-        for venue in ("binance", "bybit", "okx")
+        for venue in MARGIN_FILES
     ]
     return pegs + margins

@@ -32,7 +32,7 @@ FUNDING_MARKETS = (
 QUOTE = {"binance": "USDT", "bybit": "USDT", "okx": "USDT", "hyperliquid": "USDC"}
 FUNDING_HOURS = {"binance": 8, "bybit": 8, "okx": 8, "hyperliquid": 1}
 FUNDING_PREMIUM = {"hyperliquid": 0.08}
-"""What longs of a venue pay a year beyond those of the others: a carry between venues earns it."""
+"""Yearly rate that longs of a venue pay beyond those of the others: income of a venue carry."""
 HOURS_A_YEAR = 8760
 SOURCE = {
     "binance": "binance_futures",
@@ -59,7 +59,7 @@ POOLS = {
 
 @dataclass(frozen=True)
 class Bars:
-    """Bars of one market: float prices and their text, one row an hour."""
+    """Bars of one market, one row per hour: opening prices, volumes and all columns as text."""
 
     prices: Floats
     volume: Floats
@@ -67,7 +67,7 @@ class Bars:
 
 
 def exchange_files(market: MarketPaths) -> list[SampleFile]:
-    """Every file of the exchanges and of Uniswap."""
+    """Return the files of the exchanges and of Uniswap."""
     files = [_perp(market, venue, coin) for venue, coin in PERP_MARKETS]
     files += [_spot(market, venue, coin) for venue, coin in SPOT_MARKETS]
     files += [_funding(market, venue, coin) for venue, coin in FUNDING_MARKETS]
@@ -83,7 +83,7 @@ def exchange_files(market: MarketPaths) -> list[SampleFile]:
 def _bars(
     market: MarketPaths, name: str, path: Floats, reach: Floats, decimals: int, lot: float
 ) -> Bars:
-    """Bars along `path` (one mark more than bars), each reaching `reach` beyond its body."""
+    """Bars along `path`, one price longer than the bars; wicks scale with `reach`."""
     draw = market.streams.normal
     up, down, trade = (np.abs(draw(f"{name} {w}", len(reach))) for w in ("up", "down", "lot"))
     open_, close = path[:-1], path[1:]
@@ -98,8 +98,8 @@ def _coin_bars(market: MarketPaths, venue: str, kind: str, coin: str) -> Bars:
     name, hours = f"{venue} {coin} {kind}", market.calendar.hours
     quote = 3e-5 * market.streams.mean_reverting(f"{name} quote", hours + 1, 2.0)
     if kind == "perp":
-        flutter = 1.2e-4 * market.streams.mean_reverting(f"{name} basis", hours + 1, 4.0)
-        quote = quote - 1e-4 + 5e-3 * (market.carry[coin] - 0.10) + flutter
+        noise = 1.2e-4 * market.streams.mean_reverting(f"{name} basis", hours + 1, 4.0)
+        quote = quote - 1e-4 + 5e-3 * (market.carry[coin] - 0.10) + noise
     reach = 0.45 * HOURLY_RANGE[coin] * np.sqrt(market.volatility)
     lot = LOT[coin] * (1.0 if kind == "perp" else 0.1)
     decimals = (PERP_DECIMALS if kind == "perp" else SPOT_DECIMALS)[coin]
@@ -149,7 +149,7 @@ def _spot(market: MarketPaths, venue: str, coin: str) -> SampleFile:
 
 
 def _funding(market: MarketPaths, venue: str, coin: str) -> SampleFile:
-    """Settled rates: the yearly carry at the settlement, with the venue's own dispersion."""
+    """Settled rates: the yearly carry at the settlement plus the venue's own noise."""
     every, symbol = FUNDING_HOURS[venue], f"{coin}{QUOTE[venue]}"
     carry = market.carry[coin][: market.calendar.hours : every] + FUNDING_PREMIUM.get(venue, 0.0)
     own = 0.03 * market.streams.mean_reverting(f"{venue} {coin} funding", len(carry), 32.0 / every)
@@ -174,7 +174,7 @@ def _pool(market: MarketPaths, pair: tuple[str, str], bars: Bars, first_day: int
 
 
 def _pool_weth(market: MarketPaths) -> SampleFile:
-    """An AMM price stays within its 0.3 % fee of the market before anyone arbitrages it."""
+    """ETH in a pool: its price stays near the market, since arbitrage pays beyond the fee."""
     gap = 1.7e-3 * market.streams.mean_reverting("uniswap WETH", market.calendar.hours + 1, 12.0)
     path = market.price["ETH"] * (1.0 + np.clip(gap, -0.0035, 0.0035))
     reach = 0.2 * HOURLY_RANGE["ETH"] * np.sqrt(market.volatility)

@@ -1,4 +1,4 @@
-"""Write a sample: every raw feed in its real layout, and a manifest of its crises and defects."""
+"""Write a sample: every raw feed in its real layout, and a manifest of crises and defects."""
 
 import json
 import shutil
@@ -31,10 +31,9 @@ def write_sample(
 ) -> list[Path]:
     """Write every raw feed for `days` days from `start` 00:00 UTC; return the paths, sorted.
 
-    The same arguments give the same bytes on every machine. `SAMPLE_DEFECTS.json` beside the data
-    lists the crises, the marked defects and the files. An earlier sample in `out_dir` is replaced;
-    a directory that holds other data files is left alone. Everything is written beside it first,
-    then moved in.
+    The same arguments give the same bytes on every machine. `SAMPLE_DEFECTS.json` lists the
+    crises, the defects and the files. An earlier sample in `out_dir` is replaced; a directory with
+    other data files is rejected. All files are written to a partial directory first, then moved.
 
     Raises
     ------
@@ -71,7 +70,7 @@ def _put_in_place(out_dir: Path, contents: dict[str, bytes], earlier: set[str]) 
 
 
 def sample_contents(*, seed: int, days: int, start: date) -> dict[str, bytes]:
-    """The bytes of every file of a sample by its path, the manifest included."""
+    """Return the bytes of every file of a sample by path, the manifest included."""
     calendar = Calendar(start, days)
     market = make_market_paths(calendar, seed)
     files = [*exchange_files(market), *protocol_files(market), *cost_files(market)]
@@ -104,7 +103,7 @@ def _manifest(calendar: Calendar, seed: int, defects: list[Defect], paths: list[
 
 
 def _earlier_sample(out_dir: Path) -> set[str]:
-    """Files of the sample `out_dir` holds now; rejects it when other data files are there."""
+    """Files of the sample that `out_dir` holds now. API-001 when it holds other data files."""
     manifest = out_dir / MANIFEST
     known: set[str] = set()
     if manifest.exists():

@@ -1,4 +1,4 @@
-"""The market a sample shows: correlated hourly processes, before any venue quotes them."""
+"""The market of a sample: correlated hourly processes from which the venues' quotes are made."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -10,7 +10,7 @@ from basis_pipeline.market.sample.calendar import Calendar
 from basis_pipeline.market.sample.random_walks import Floats, RandomStreams, anchored_path, compound
 
 ETH_ON_BTC, ETH_ALONE = 0.8, 0.6
-"""Weights of ETH's return on BTC's draw and on its own: a correlation of 0.8."""
+"""Weights of BTC's draw and ETH's own draw in ETH's return: a correlation of 0.8."""
 SOL_ON_BTC, SOL_ALONE = 0.6, 0.8
 
 FLIPPED_CARRY = -0.35
@@ -20,10 +20,10 @@ ORACLE_START = {"weETH": 1.0381626525752412, "wstETH": 1.1497254861187342}
 
 @dataclass(frozen=True)
 class MarketPaths:
-    """Hourly values at the marks 0 … `hours` (one more than the bars), unless said otherwise.
+    """Hourly values at the open of hours 0 … `hours`, one more than the bars unless noted.
 
     price: USDT per coin · token_price: WETH per reward token · volatility: level, about 1.0 (per
-    bar) · carry: yearly rate perp longs pay, per coin · oracle: LST/ETH redemption rate · premium:
+    bar) · carry: yearly rate that longs pay, per coin · oracle: LST/ETH redemption rate · premium:
     LST market rate over oracle, less one · gas: base fee in gwei (per bar)
     """
 
@@ -86,8 +86,8 @@ def _carry(calendar: Calendar, streams: RandomStreams) -> dict[str, Floats]:
     carry = {}
     for coin in ("BTC", "ETH", "SOL"):
         own = streams.mean_reverting(f"carry {coin}", count, 60.0)
-        mood = 0.9 * common + 0.436 * own
-        usual = 0.105 + 0.075 * mood + 0.02 * (mood * mood - 1.0) - 0.25 * crash
+        noise = 0.9 * common + 0.436 * own
+        usual = 0.105 + 0.075 * noise + 0.02 * (noise * noise - 1.0) - 0.25 * crash
         carry[coin] = (1.0 - flip) * usual + flip * (FLIPPED_CARRY + 0.04 * own)
     return carry
 
@@ -103,7 +103,7 @@ def _premium(calendar: Calendar, streams: RandomStreams, lst: str, depeg_share: 
     return np.asarray(usual + depeg_share * crises.depeg(calendar), dtype=np.float64)
 
 
-# Share of the daily mean by UTC hour: cheapest in the European morning, dearest with New York open.
+# Multiple of the daily mean by UTC hour: lowest in the European morning, highest as New York opens.
 _GAS_BY_HOUR = np.array(
     [1.00, 0.97, 0.93, 0.90, 0.86, 0.83, 0.80, 0.79, 0.80, 0.83, 0.87, 0.92,
      1.00, 1.12, 1.26, 1.33, 1.34, 1.29, 1.22, 1.15, 1.10, 1.06, 1.04, 1.02]
@@ -112,7 +112,7 @@ _GAS_BY_HOUR = np.array(
 
 def _gas(calendar: Calendar, streams: RandomStreams) -> Floats:
     level = 1.0 + 0.45 * streams.mean_reverting("gas level", calendar.hours, 300.0)
-    flutter = 1.0 + 0.15 * streams.normal("gas flutter", calendar.hours)
-    usual = (0.6 + 11.0 * level * level) * np.tile(_GAS_BY_HOUR, calendar.days) * flutter * flutter
+    noise = 1.0 + 0.15 * streams.normal("gas flutter", calendar.hours)
+    usual = (0.6 + 11.0 * level * level) * np.tile(_GAS_BY_HOUR, calendar.days) * noise * noise
     crash = 120.0 * crises.crash_weight(calendar)[:-1]
     return np.asarray(usual + crash + crises.gas_spike(calendar), dtype=np.float64)

@@ -29,7 +29,7 @@ PROCESSED = "2025-09-29T11:44:24.552826"
 
 
 def protocol_files(market: MarketPaths) -> list[SampleFile]:
-    """Every file of Aave, ether.fi, Lido and Ethena."""
+    """Return the files of Aave, ether.fi, Lido and Ethena."""
     files = [_rates(market, token) for token in RESERVES]
     files += [_oracle(market, lst) for lst in market.oracle]
     files += [_peg(market, lst) for lst in market.premium]
@@ -38,16 +38,16 @@ def protocol_files(market: MarketPaths) -> list[SampleFile]:
 
 def _yearly_rates(market: MarketPaths, token: str) -> tuple[Floats, Floats]:
     """Supply and borrow rate at every daily snapshot, the closing midnight included."""
-    mood = market.streams.mean_reverting(f"aave {token}", market.calendar.days + 1, 6.0)
+    noise = market.streams.mean_reverting(f"aave {token}", market.calendar.days + 1, 6.0)
     if token == "USDT":
-        supply = np.maximum(0.03 + 0.2 * market.carry["ETH"][::24] + 0.008 * mood, 0.015)
+        supply = np.maximum(0.03 + 0.2 * market.carry["ETH"][::24] + 0.008 * noise, 0.015)
         return supply, supply / 0.80
     if token == "WETH":
-        supply = 0.0185 + 0.0012 * mood
-        return supply, 0.0252 + 0.0011 * mood
+        supply = 0.0185 + 0.0012 * noise
+        return supply, 0.0252 + 0.0011 * noise
     if token == "weETH":
-        return 1e-4 + 2e-5 * mood, 0.0115 + 0.0008 * mood
-    return 3e-4 + 5e-5 * mood, 0.0048 + 0.0004 * mood
+        return 1e-4 + 2e-5 * noise, 0.0115 + 0.0008 * noise
+    return 3e-4 + 5e-5 * noise, 0.0048 + 0.0004 * noise
 
 
 def _rates(market: MarketPaths, token: str) -> SampleFile:
@@ -58,8 +58,8 @@ def _rates(market: MarketPaths, token: str) -> SampleFile:
     daily = borrow[:-1] / 365.0
     liquidity_index = compound(first_liquidity, supply[:-1] / 365.0)
     borrow_index = compound(first_borrow, daily + daily * daily / 2.0)
-    sway = 1.0 + 0.01 * market.streams.normal(f"supplied {token}", len(days))
-    supplied = SUPPLIED[token] * (1.0 + 0.003 * days) * sway
+    noise = 1.0 + 0.01 * market.streams.normal(f"supplied {token}", len(days))
+    supplied = SUPPLIED[token] * (1.0 + 0.003 * days) * noise
     owed = supplied * {"USDT": 0.88, "WETH": 0.82, "weETH": 0.01, "wstETH": 0.05}[token]
     seconds = calendar.unix_seconds[0] + 86400 * days
     columns: list[Column] = [
@@ -87,7 +87,7 @@ def _rates(market: MarketPaths, token: str) -> SampleFile:
 
 
 def _usd_price(market: MarketPaths, token: str) -> Floats:
-    """The Aave oracle's dollar price at every snapshot."""
+    """Price in USD of the Aave oracle at every snapshot."""
     if token == "USDT":
         return 1.0 + 4e-4 * market.streams.mean_reverting("USDT peg", market.calendar.days + 1, 3.0)
     ether = market.price["ETH"][::24]
@@ -113,7 +113,7 @@ def _oracle(market: MarketPaths, lst: str) -> SampleFile:
 
 
 def _peg(market: MarketPaths, lst: str) -> SampleFile:
-    """DEX rate beside the redemption rate; its first row is about a day later than the oracle's."""
+    """DEX rate and redemption rate; its first row is about a day later than the oracle's."""
     calendar, first = market.calendar, PEG_STARTS_AFTER_HOURS[lst]
     oracle = market.oracle[lst][first:-1]
     sold_at = (oracle * (1.0 + market.premium[lst][first:-1])).round(14)
@@ -160,7 +160,7 @@ def _aave_risk_parameters() -> SampleFile:
 
 
 def _periods(market: MarketPaths) -> list[tuple[int, int]]:
-    """First and last day of every restaking period: one long one, then weeks of seven days."""
+    """First and last day of every restaking period: one long period, then weeks."""
     calendar = market.calendar
     first, opening = calendar.day(crises.RESTAKING_DAY), calendar.day(crises.EIGEN_FIRST_DAY)
     starts = range(opening + 1, calendar.days - 6, 7)
@@ -190,7 +190,7 @@ def _eigen(market: MarketPaths) -> SampleFile:
 
 
 def _ethfi(market: MarketPaths) -> SampleFile:
-    """Top-ups for the first ten periods, paid twelve days after each ends (less in short spans)."""
+    """Top-ups of the first ten periods, paid twelve days after their end (less in short spans)."""
     lag = max(market.calendar.days // 33, 1)
     paid = [(s, e, e + lag) for s, e in _periods(market)[:10] if e + lag < market.calendar.days]
     tokens = (0.15 + 0.03 * market.streams.normal("ethfi rewards", len(paid))).clip(0.01).round(3)
@@ -210,7 +210,7 @@ def _ethfi(market: MarketPaths) -> SampleFile:
 
 
 def _susde(market: MarketPaths) -> SampleFile:
-    """Daily yield of sUSDe: what its shorts earn, less a cut."""
+    """Daily yield of sUSDe: a share of the ETH carry."""
     apr = np.maximum(0.03 + 0.75 * market.carry["ETH"][:-1:24], 0.02).round(6)
     growth = np.ones(len(apr))
     for _ in range(365):

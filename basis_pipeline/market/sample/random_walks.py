@@ -1,8 +1,8 @@
-"""Random draws that are the same bits on every machine and with every numpy.
+"""Random draws that are identical to the bit on every machine and with every numpy version.
 
-Only PCG64's raw words are promised never to change; numpy's distributions are not, and `exp` and
-`log` differ in their last bit between processors. So the sample draws from raw words and computes
-with correctly rounded operations alone: + − × ÷ and square roots, in a fixed order.
+numpy guarantees only the raw words of PCG64, not its distributions, and `exp` and `log` differ in
+their last bit between processors. The sample therefore draws raw words and uses only correctly
+rounded operations: + − × ÷ and square roots, in a fixed order.
 """
 
 from itertools import accumulate
@@ -16,15 +16,15 @@ Floats = NDArray[np.float64]
 
 
 class RandomStreams:
-    """Named streams of one seed: a new series never shifts the draws of another."""
+    """Named streams of one seed: a new series does not change the draws of another."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
     def normal(self, series: str, count: int) -> Floats:
-        """`count` standard normal draws of the stream `series`.
+        """Draw `count` approximately standard normal values from the stream `series`.
 
-        Each is a sum of twelve 16-bit words, exact in integers, so at most 6 away from 0.
+        Each is a sum of twelve 16-bit words, exact in integers, and thus within 6 of 0.
         """
         sequence = np.random.SeedSequence(self.seed, spawn_key=(crc32(series.encode()),))
         words = np.random.PCG64(sequence).random_raw(3 * count).astype("<u8")
@@ -32,7 +32,7 @@ class RandomStreams:
         return np.asarray((sums - 6.0 * 65535.0) / 65536.0, dtype=np.float64)
 
     def mean_reverting(self, series: str, count: int, life: float) -> Floats:
-        """A stationary process of mean 0 and variance 1 that forgets over `life` steps."""
+        """Draw a stationary process of mean 0, variance 1 and a decay time of `life` steps."""
         kept = 1.0 - 1.0 / life
         shocks = self.normal(series, count)
         shocks[1:] *= sqrt(1.0 - kept * kept)
@@ -40,15 +40,15 @@ class RandomStreams:
 
 
 def compound(start: float, growth: Floats) -> Floats:
-    """`start` and its value after each step's growth; one longer than `growth`."""
+    """Return `start` and its value after each step's growth; one longer than `growth`."""
     return start * np.cumprod(np.concatenate([[1.0], 1.0 + growth]))
 
 
 def anchored_path(start: float, yearly_drift: float, returns: Floats, pull: float) -> Floats:
-    """A price path with the given hourly returns, held near its trend.
+    """Return a price path with the given hourly returns that reverts to its trend.
 
-    `pull` is the part of the distance from the trend that a year wins back, so that levels stay
-    plausible whatever the seed. One longer than `returns`.
+    `pull` is the yearly rate of reversion, which keeps levels plausible for every seed. The path is
+    one longer than `returns`.
     """
     hourly_pull, step = pull / 8760.0, 1.0 + yearly_drift / 8760.0
     price = anchor = start

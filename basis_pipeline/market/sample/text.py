@@ -1,4 +1,4 @@
-"""Rows of text as the downloaders write them, and the file that holds them."""
+"""Text rows in the layout of the downloaders, and the files that hold them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from itertools import repeat
 from basis_pipeline.market.sample.random_walks import Floats
 
 Column = Sequence[str] | str
-"""One string a row, or one string for all rows."""
+"""One string per row, or one string for all rows."""
 
 
 @dataclass
@@ -22,20 +22,20 @@ class SampleFile:
     line_end: str = "\n"
 
     def content(self) -> bytes:
-        """The bytes to write."""
+        """Return the bytes to write."""
         lines = [*self.comments, self.header, *self.rows] if self.header else self.rows
         text = self.line_end.join(lines) + self.line_end
         return (b"\xef\xbb\xbf" if self.byte_order_mark else b"") + text.encode()
 
 
 def rows(columns: Sequence[Column]) -> list[str]:
-    """Comma-separated rows; a constant column repeats, the others must be of one length."""
+    """Join columns to comma-separated rows; constants repeat, other lengths must be equal."""
     (count,) = {len(column) for column in columns if not isinstance(column, str)}
     spread = (repeat(c, count) if isinstance(c, str) else c for c in columns)
     return [",".join(row) for row in zip(*spread, strict=True)]
 
 
 def numbers(values: Floats, decimals: int | None = None) -> list[str]:
-    """Shortest text that reads back as the same number, after rounding to `decimals`."""
+    """Return the shortest text that reads back as the same number, rounded to `decimals`."""
     rounded = values if decimals is None else values.round(decimals)
     return [repr(value) for value in rounded.tolist()]

@@ -135,7 +135,7 @@ def test_a_wrong_checksum_stores_nothing(served: Served, tmp_path: Path) -> None
     server.fail(Fault(garbage=wrong, path="2024-01.zip.CHECKSUM"))
     done = fetch(tmp_path, klines(server), archive.clock)
     assert done.error is not None
-    assert (done.error.code, "its checksum says 000" in done.error.what) == ("FETCH-004", True)
+    assert (done.error.code, "its checksum file says 000" in done.error.what) == ("FETCH-004", True)
     assert not list(tmp_path.rglob("*.zip*"))
 
 

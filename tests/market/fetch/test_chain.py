@@ -9,7 +9,7 @@ import pytest
 
 from basis_pipeline.config import DatasetConfig
 from basis_pipeline.market.fetch.chain import Block, Chain
-from basis_pipeline.market.fetch.http import Web
+from basis_pipeline.market.fetch.http import HttpClient
 from basis_pipeline.market.raw import read_feed
 from tests.market.fetch.chain_server import (
     LST,
@@ -58,7 +58,7 @@ def values(place: Path, config: DatasetConfig) -> dict[int, dict[str, float]]:
 def test_a_block_is_found_by_its_time(since: str, node: tuple[Server, Node]) -> None:
     """The last one made at or before a time, in few questions, whatever slots were missed."""
     server, chain_node = node
-    chain = Chain(Web(server.url, LIMITS), 1)
+    chain = Chain(HttpClient(server.url, LIMITS), 1)
     final = chain.final_block()
     for count, seconds in enumerate((0, 1, 3600, 3601, 12 * 3600 - 1)):
         time = min(ms(since) // 1000 + seconds, final.time)
@@ -169,7 +169,7 @@ def test_a_key_in_the_address_is_written_nowhere(node: tuple[Server, Node], tmp_
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [
-        ({"chain_id": 5}, "FETCH-005", "is of chain 5, not of 1"),
+        ({"chain_id": 5}, "FETCH-005", "serves chain 5, not chain 1"),
         ({"keeps": 100}, "FETCH-003", "missing trie node"),
     ],
 )
