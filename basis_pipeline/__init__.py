@@ -1,3 +1,3 @@
-"""From raw exchange and protocol CSVs to quality-gated backtests of basis and yield strategies."""
+"""Quality-gated backtests of basis and yield strategies from raw exchange and protocol data."""
 
 __version__ = "0.1.0"

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from basis_pipeline.errors import CommandError
 
 
-OTHER_PLACE = "change its permissions, or name a place that this user can use"
-FREE_SPACE = "free space on the disk that holds it, or name a place on another one"
-# What to do about a path by the system's reason; any other is the name's own fault.
+OTHER_PLACE = "change its permissions, or name a path that this user can use"
+FREE_SPACE = "free disk space, or name a path on another disk"
+# Code and remedy by the system's error number; for any other the path itself is wrong.
 REMEDIES = {
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), ("API-002", OTHER_PLACE)),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), ("API-002", FREE_SPACE)),
@@ -28,14 +28,14 @@ def main() -> NoReturn:
         code = run()
     except KeyboardInterrupt:
         interrupts.end()
-    if code == interrupts.EXIT_CODE:  # what Typer makes of an interrupt inside a command
+    if code == interrupts.EXIT_CODE:  # Typer returns it for an interrupt inside a command
         interrupts.end()
     sys.exit(code)
 
 
 def run() -> int:
     """Run a command line; return its exit code. Messages are on stderr."""
-    # An interrupt is heard while the libraries of the command line load.
+    # Imported here, so that an interrupt while the libraries load is handled.
     import typer
 
     from basis_pipeline.commands.app import app
@@ -61,7 +61,7 @@ def run() -> int:
 
 
 def _unusable_path(error: OSError) -> "CommandError":
-    """Return what is wrong with a path that the system rejects: its name, its rights, its disk."""
+    """Return the error of a path that the system rejects: its name, permissions or disk."""
     from basis_pipeline.errors import CommandError
 
     code, action = REMEDIES.get(error.errno or 0, ("API-001", "name another path"))

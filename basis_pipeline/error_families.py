@@ -1,4 +1,4 @@
-"""Families of error codes: one a subject, with the gate phase and the range of its numbers."""
+"""Families of error codes: one per subject, with its gate phase and the size of its range."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,15 +17,19 @@ class Severity(StrEnum):
     """How much of the work an error stops."""
 
     WARNING = "WARNING"  # only what the message names is lost
-    ERROR = "ERROR"  # what was asked for is rejected; the rest goes on
+    ERROR = "ERROR"  # what was requested is rejected; the rest continues
     CRITICAL = "CRITICAL"  # nothing that is written or computed here can be relied on
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Codes of one subject: its range, the gate phase they belong to, the class that carries them.
+    """Codes of one subject.
 
-    reserved: reason why the numbers that stand for no failure stay free; empty when all are taken.
+    Parameters
+    ----------
+    size: highest number of its range.
+    phase: the gate phase, a key of `PHASES`.
+    reserved: why the other numbers are not used; empty when all are.
     """
 
     size: int
@@ -41,7 +45,7 @@ FAMILIES: dict[str, Family] = {
         1,
         "overrides of one call",
         "a configuration is files plus the overrides of a call or a point: nothing reloads, merges "
-        "or migrates it while it is in use, so nothing else can go wrong",
+        "or migrates it while it is in use, so nothing else can fail",
     ),
     "DATA": Family(17, 2, "raw files and datasets"),
     "FETCH": Family(12, 2, "fetching raw files"),
@@ -57,8 +61,8 @@ FAMILIES: dict[str, Family] = {
         20,
         3,
         "the program's own parts",
-        "components are functions without a life of their own: what they are given is rejected "
-        "under CONFIG, DATA and BT, what they cannot write under RS",
+        "components are plain functions: unusable input is rejected under CONFIG, DATA and BT, and "
+        "failed writes are reported under RS",
     ),
     "BT": Family(
         10,

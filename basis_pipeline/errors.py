@@ -1,7 +1,7 @@
 """The one hierarchy of errors; what their codes mean is in `basis_pipeline.error_codes`.
 
-Every failure a person can meet carries a code. The registry says what the code means and what to
-do; the error says what happened, where, and what would have been available instead.
+Every failure that a user can see carries a code. The registry says what the code means and what to
+do; the error says what happened, where, and what is available instead.
 """
 
 import traceback
@@ -14,19 +14,19 @@ from typing import Any, ClassVar
 from basis_pipeline.error_codes import REGISTRY, ErrorCode, Severity
 from basis_pipeline.masking import masked, masked_text
 
-CAUSE = "cause"  # in a context: the fault of the error upstream that this one follows from
+CAUSE = "cause"  # key of a context: the fault of the upstream error that caused this one
 
 _CORRELATION: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
 def correlation_id() -> str:
-    """The run that is going on in this thread or task; empty outside of any."""
+    """Return the run in progress in this thread or task; empty outside of any."""
     return _CORRELATION.get()
 
 
 @contextmanager
 def correlation(run_id: str) -> Iterator[None]:
-    """Errors made inside carry this run. A thread started inside needs a copy of the context."""
+    """Let errors raised inside carry a run; a thread started inside needs a copy of the context."""
     token = _CORRELATION.set(run_id)
     try:
         yield
@@ -35,14 +35,14 @@ def correlation(run_id: str) -> Iterator[None]:
 
 
 class BasisError(Exception):
-    """A failure with a registered code. Secrets are masked as soon as it is made.
+    """A failure with a registered code; secrets are masked on construction.
 
     Parameters
     ----------
     code: a key of `REGISTRY` that belongs to the raising class's family.
     what: what happened, in one sentence.
     where: the file, key or asset it happened in.
-    available: what exists instead of the thing asked for.
+    available: what exists instead of what was requested.
     action: what to do; the registry's remedy when not given.
     component: who raises it; the registry's component when not given.
     context: further facts by name, JSON values. `required`, `expected` and `searched` say what was
@@ -104,7 +104,7 @@ class BasisError(Exception):
         return " | ".join(parts)
 
     def block(self) -> str:
-        """One block for a terminal: a line that says what, then a labelled line for every part."""
+        """Format the error for a terminal: what happened, then a labelled line for every part."""
         facts = {name: str(value) for name, value in self.context.items()}
         if "searched" not in facts and self.where not in facts.values():
             facts["where"] = self.where
@@ -115,7 +115,7 @@ class BasisError(Exception):
         return "\n".join([f"{self.code}: {self.what}", *lines])
 
     def as_json(self) -> dict[str, Any]:
-        """Everything about the error as JSON values, with the stack it was raised in."""
+        """Return everything about the error as JSON values, with its stack trace."""
         return {
             "code": self.code,
             "severity": self.severity.value,
@@ -154,7 +154,7 @@ class DataError(BasisError):
 
 
 class FetchError(BasisError):
-    """A feed cannot be fetched, or what came is not what was stored."""
+    """A feed cannot be fetched, or differs from what was stored."""
 
     families = ("FETCH",)
 
@@ -190,7 +190,7 @@ class CommandError(BasisError):
 
 
 class PlatformError(BasisError):
-    """The Dagster instance is not there or not usable."""
+    """The Dagster instance is missing or unusable."""
 
     families = ("PLATFORM",)
 
@@ -202,7 +202,7 @@ class EventError(BasisError):
 
 
 class HealthError(BasisError):
-    """A component is unwell, or a health report cannot be kept."""
+    """A component is unhealthy, or cannot be checked."""
 
     families = ("HEALTH",)
 

@@ -1,4 +1,4 @@
-"""Files: written as a whole or not at all, known by their hash, locked against each other."""
+"""Files: atomic writes, hashes and locks."""
 
 import fcntl
 import hashlib
@@ -33,7 +33,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory survive a power cut."""
+    """Sync a directory, so that new and renamed files in it survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,16 +55,16 @@ def file_sha256(path: Path) -> str:
 
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
-    """Hold the lock of a file, alone among all threads and processes; a killed holder holds none.
+    """Lock a file against all other threads and processes; a killed process releases its lock.
 
     Parameters
     ----------
-    path: of the lock, made with its directory when it is not there.
-    seconds: how long another holder is waited for.
+    path: of the lock file, made with its directory when missing.
+    seconds: how long to wait for another holder.
 
     Raises
     ------
-    TimeoutError: another holds it for longer. OSError: the file cannot be made.
+    TimeoutError: another process holds it for longer. OSError: the file cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + seconds

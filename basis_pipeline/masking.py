@@ -1,4 +1,4 @@
-"""Secrets are taken out of everything that is written: by the name of a field, or by their look."""
+"""Masking of secrets in everything that is written, by the name of a field or by their form."""
 
 import math
 import re
@@ -34,7 +34,7 @@ _ASSIGNED = re.compile(
 
 @lru_cache(maxsize=4096)
 def _strength(name: str) -> int:
-    """2 when whatever stands under the name is a secret, 1 when text may be one, else 0."""
+    """Return 2 when every value of that name is a secret, 1 when text may be one, else 0."""
     plain = _CAMEL_HUMP.sub("_", name).lower().replace("-", "_")
     if _SECRET.search(plain):
         return 2
@@ -47,7 +47,7 @@ def _assigned(match: re.Match[str]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _searched(text: str) -> str:
+def _without_secrets(text: str) -> str:
     if not _SUSPECT.search(text):
         return text
     for pattern, replacement in _IN_TEXT:
@@ -56,16 +56,16 @@ def _searched(text: str) -> str:
 
 
 def masked_text(text: str) -> str:
-    """`text` without credentials in URLs, passwords assigned, bearer tokens and private keys."""
-    # Only short texts come again; a cache of long ones would cost memory for nothing.
-    return _searched(text) if len(text) < 200 else _searched.__wrapped__(text)
+    """Mask credentials in URLs, assigned passwords, bearer tokens and private keys in a text."""
+    # Only short texts recur; caching long ones would only cost memory.
+    return _without_secrets(text) if len(text) < 200 else _without_secrets.__wrapped__(text)
 
 
 def masked(value: Any, name: str = "") -> Any:
-    """`value` as JSON can hold it, without secrets; `name` is the field it stands under.
+    """Return a value as JSON values, without secrets; `name` is the name of its field.
 
-    Text under a name like `api_key` or `token` is masked unless it is a coin's name, anything under
-    a name like `password`. What JSON does not know becomes text, and so does a number that is none.
+    Under a name like `password` every value is masked, under one like `api_key` or `token` every
+    text but the name of a coin. What JSON has no type for becomes text, as do NaN and infinity.
     """
     return _masked(value, _strength(name), _DEEPEST)
 
@@ -95,7 +95,7 @@ def _masked(value: Any, strength: int, depth: int) -> Any:
 
 
 def _text(value: Any) -> str:
-    """`value` as text, whatever its class does when asked."""
+    """Return a value as text, even when its class raises an error."""
     try:
         if callable(getattr(value, "isoformat", None)):
             return str(value.isoformat())

@@ -1,12 +1,12 @@
-"""The environment of a run: the `BASIS_*` variables, read once and never defaulted in code.
+"""The settings of a run: the `BASIS_*` variables, read once, without defaults in code.
 
 A value is taken from the first of these that has it: the command's arguments, the process, the file
 that `BASIS_ENV_FILE` names, `.env.<deployment>` where `BASIS_DEPLOYMENT_MODE` names a deployment,
 `.env`, and, where `BASIS_ENV_FILE` names no file, `env/local.env` of the configuration directory.
 Relative paths start at the project's root, those of arguments at the current directory.
 
-pydantic validates. The layers are our own: the sources of pydantic-settings do not know the line a
-value stands on, and put `${BASIS_RESULTS_DIR}` in before a flag can name another directory.
+pydantic validates. pydantic-settings is not used: its sources do not know the line of a value, and
+they expand `${BASIS_RESULTS_DIR}` before a flag can name another directory.
 """
 
 import os
@@ -35,7 +35,7 @@ from basis_pipeline.files import write_atomically
 from basis_pipeline.times import parse_hour
 
 PREFIX = "BASIS_"
-CONFIG_DIRECTORY = "BASIS_CONFIG_DIR"  # of the process alone: its files say where other values are
+CONFIG_DIRECTORY = "BASIS_CONFIG_DIR"  # from the process only: other values are read from there
 SAMPLE = "SAMPLE_DEFECTS.json"  # in every directory that `basis data sample` has written
 WAIVERS = "waivers.jsonl"  # below the results directory
 SQLITE = "sqlite:///"
@@ -47,7 +47,7 @@ _PROCESS = "the process environment"
 
 
 class SecretUrl(SecretStr):
-    """A URL of which only scheme and host are ever shown; `get_secret_value` gives all of it."""
+    """A URL that shows only its scheme and host; `get_secret_value` returns all of it."""
 
     def _display(self) -> str:
         return re.sub(r"(//)(?:.*@)?([^/?#]*).*", r"\1\2/***", self.get_secret_value())
@@ -66,7 +66,7 @@ Hour = Annotated[datetime, BeforeValidator(_hour)]
 
 
 class Settings(BaseModel, frozen=True):
-    """What the environment says, every value validated.
+    """The validated settings.
 
     Parameters
     ----------
@@ -75,9 +75,9 @@ class Settings(BaseModel, frozen=True):
     data_start_date, data_end_date: the window in UTC, whole hours, both ends included.
     log_level: the least severe message of the audit log and, with `debug`, of the console.
     deployment_mode: names the environment file `.env.<deployment_mode>`; empty for none.
-    alert_webhook_url: where alerts are posted; empty for nowhere.
-    api_token: what callers of the HTTP API prove themselves with; empty for none.
-    redis_url: the Redis server that processes share their state on; empty for none.
+    alert_webhook_url: where alerts are posted; empty for none.
+    api_token: authenticates callers of the HTTP API; empty for none.
+    redis_url: the Redis server that shares state between processes; empty for none.
     ethereum_rpc_url: an archive node of Ethereum, from which feeds are fetched; empty for none.
     """
 
@@ -160,11 +160,11 @@ class Settings(BaseModel, frozen=True):
 
 SECRETS = ("alert_webhook_url", "api_token", "ethereum_rpc_url")
 NAMES = tuple(info.alias or name for name, info in Settings.model_fields.items())
-FIELDS = tuple(i.alias or n for n, i in Settings.model_fields.items() if i.is_required())
+REQUIRED = tuple(i.alias or n for n, i in Settings.model_fields.items() if i.is_required())
 
 
 class _Value(NamedTuple):
-    """A text, where it was found, and the directory that a relative path in it starts at."""
+    """A value as text, where it was found, and the directory that a relative path starts at."""
 
     text: str
     where: str
@@ -172,7 +172,7 @@ class _Value(NamedTuple):
 
 
 def project_root() -> Path:
-    """Directory that holds `configs/`: the nearest above the caller, else this package's checkout.
+    """Find the directory with `configs/`: at or above the current one, else this checkout.
 
     Raises
     ------
@@ -187,12 +187,12 @@ def project_root() -> Path:
         "CONFIG-003",
         "no directory with configs/modes was found",
         where=f"{cwd} and above, then {checkout}",
-        action="run the command inside a project; `basis init` makes one",
+        action="run the command inside a project; `basis init` creates one",
     )
 
 
 def config_directory(environ: Mapping[str, str] | None = None) -> Path:
-    """Directory of modes, venues, datasets and limits: `BASIS_CONFIG_DIR`, else the project's.
+    """Find the directory of the configuration: `BASIS_CONFIG_DIR`, else the project's `configs/`.
 
     Raises
     ------
@@ -219,16 +219,15 @@ def load_settings(
 
     Raises
     ------
-    ConfigError: CONFIG-001 when a variable is nowhere, CONFIG-002 when a value is unusable,
+    ConfigError: CONFIG-001 when a variable is not set, CONFIG-002 when a value is unusable,
         CONFIG-003 when the file that `BASIS_ENV_FILE` or `BASIS_DEPLOYMENT_MODE` names is missing,
-        CONFIG-013 when a file
-        cannot be read, CONFIG-011 when the window is empty, or a bound of it given as an override
-        cannot be read.
+        CONFIG-013 when a file cannot be read, CONFIG-011 when the window is empty, or an override
+        for its start or end cannot be read.
     """
     if unknown := overrides.keys() - set(NAMES):
         raise TypeError(f"Settings has no field {', '.join(sorted(unknown))}")
     found, searched = _layers(os.environ if environ is None else environ, overrides)
-    if missing := [PREFIX + name.upper() for name in FIELDS if name not in found]:
+    if missing := [PREFIX + name.upper() for name in REQUIRED if name not in found]:
         raise ConfigError(
             "CONFIG-001",
             f"not set: {', '.join(missing)}",
@@ -276,10 +275,9 @@ def files_with_secrets(environ: Mapping[str, str] | None = None) -> list[Path]:
 
 
 def dagster_home(settings: Settings, environ: Mapping[str, str] | None = None) -> Path:
-    """Directory of the Dagster instance, made ready: `DAGSTER_HOME`, else one below the results.
+    """Make the directory of the Dagster instance: `DAGSTER_HOME`, else one below the results.
 
-    Every command and the UI use this one, so that what one records the other shows. The project's
-    `dagster.yaml` is copied there when there is none yet.
+    All commands and the UI share it. The project's `dagster.yaml` is copied there when it has none.
 
     Raises
     ------
@@ -305,7 +303,7 @@ def dagster_home(settings: Settings, environ: Mapping[str, str] | None = None) -
 def _layers(
     process: Mapping[str, str], overrides: Mapping[str, str | Path | date | None]
 ) -> tuple[ChainMap[str, _Value], str]:
-    """The value of each variable that is given anywhere, and in words where it was looked for."""
+    """Return the value of each variable that is set, and in words where it was looked for."""
     root, cwd = project_root(), Path.cwd()
     arguments = {n: _Value(str(v), _ARGUMENT, cwd) for n, v in overrides.items() if v is not None}
     exported = {
@@ -335,7 +333,7 @@ def _layers(
 
 
 def _read(file: Path) -> dict[str, _Value]:
-    """The project's variables in an environment file; none where there is no such file."""
+    """Return the project's variables in an environment file; none where the file is missing."""
     try:
         lines = file.read_text("utf-8-sig").splitlines() if file.is_file() else []
     except (OSError, UnicodeDecodeError) as error:
@@ -349,7 +347,7 @@ def _read(file: Path) -> dict[str, _Value]:
             if binding.error or (name and text is None):
                 raise ConfigError("CONFIG-002", "a line is not NAME=value", where=where)
             field = name.removeprefix(PREFIX).lower()
-            # A misspelt variable would otherwise be silently without effect.
+            # A misspelt variable would otherwise be ignored without a word.
             if name.startswith(PREFIX) and field not in NAMES:
                 what = f"{name} is not a variable of the project"
                 known = ", ".join(PREFIX + name.upper() for name in NAMES)
@@ -360,7 +358,7 @@ def _read(file: Path) -> dict[str, _Value]:
 
 
 def _unusable(error: ValidationError, found: Mapping[str, _Value]) -> ConfigError:
-    """The first problem: the variable, its place, its value unless that may be a secret."""
+    """Describe the first problem: the variable, where it is set, its value unless a secret."""
     problem = error.errors(include_url=False)[0]
     message = problem["msg"].removeprefix("Value error, ")
     name = str(problem["loc"][0]) if problem["loc"] else "environment"

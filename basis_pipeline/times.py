@@ -1,4 +1,4 @@
-"""Times as people write them and as the project holds them: UTC, whole hours, nanoseconds."""
+"""Times: parsing of dates, hours and spans, all in UTC."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,11 +7,16 @@ from basis_pipeline.errors import ConfigError
 
 HOUR_NS = 3_600_000_000_000
 DAY_NS = 24 * HOUR_NS
-# A window that is shorter than this says nothing of a year: annualised figures are left out.
+# Annualised figures are left out for a shorter window.
 ANNUALISED_FROM_DAYS = 30
 
 _SPAN = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def in_utc(time: datetime) -> datetime:
+    """Return a time in UTC; one without an offset is in UTC already."""
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def parse_hour(text: str) -> datetime:
@@ -22,8 +27,7 @@ def parse_hour(text: str) -> datetime:
     ConfigError: CONFIG-011 when it is neither.
     """
     try:
-        time = datetime.fromisoformat(text.strip())
-        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        time = in_utc(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError):
         raise _not_an_hour(f"{text!r} is neither a date nor an hour") from None
     if (time.minute, time.second, time.microsecond) != (0, 0, 0):
@@ -48,5 +52,4 @@ def parse_since(text: str, now: datetime) -> datetime:
             return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
         except OverflowError:
             raise ValueError(f"{text!r} is too long ago") from None
-    time = datetime.fromisoformat(text.strip())
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return in_utc(datetime.fromisoformat(text.strip()))

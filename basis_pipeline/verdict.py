@@ -1,7 +1,7 @@
-"""The verdict of one check, from the check that made it to the page that shows it.
+"""The verdict of one check.
 
-A check says what it measured; whoever runs it adds where and when. There is no second form: Dagster
-records, `verdicts.json`, the results database, commands and pages all hold this one.
+A check states what it measured; its caller adds where and when. Dagster records, `verdicts.json`,
+the results database, commands and pages all use this one form.
 """
 
 import math
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 SHOWN_ROWS = 50
 WAIVED_STATUS = "waived"  # evidence of a waived verdict: its status without the waiver
-DATASET = "dataset/"  # begins the asset of a verdict on a dataset
+DATASET = "dataset/"  # prefix of the asset of a verdict on a dataset
 Severity = Literal["ERROR", "WARN"]
 Value = float | int | str
 
 
 class Status(StrEnum):
-    """What a check found. Only PASS and NOT_APPLICABLE vouch for what was checked."""
+    """The result of a check. Only PASS and NOT_APPLICABLE confirm what was checked."""
 
     PASS = "PASS"
     WARN = "WARN"
     FAIL = "FAIL"
     BLOCKED = "BLOCKED"  # not evaluated, because something it depends on failed
     NOT_RUN = "NOT RUN"  # never evaluated
-    WAIVED = "WAIVED"  # a person has accepted a warning or a failure, until a moment
-    NOT_APPLICABLE = "N/A"  # there is nothing here that it could judge
+    WAIVED = "WAIVED"  # a person has accepted a warning or a failure, until a set time
+    NOT_APPLICABLE = "N/A"  # there is nothing to check
 
 
 WORST_FIRST = (
@@ -52,17 +52,17 @@ class Verdict:
     Parameters
     ----------
     check: name of the check, unique within its asset.
-    severity: what a failure means: ERROR stops, WARN asks a person to look.
-    status: what was found.
+    severity: what a failure means: ERROR stops work, WARN needs a person's review.
+    status: the result.
     message: one sentence that states the fact: "APY -10.9 % is below the target of 5 %".
-    measured, limit, unit: the figure, what it is held to, and their unit; None without one. A
-        share is a fraction of one and is shown in percent.
+    measured, limit, unit: the figure, its limit, and their unit; None without one. A share is a
+        fraction of one and is shown in percent.
     evidence: further figures by name, and `code` and `where` of the error behind the verdict.
     rows: offending rows, worst first, JSON values by column.
     phase: number of the quality-gate phase.
-    asset, mode, scenario_set: what was judged; empty where it belongs to none.
+    asset, mode, scenario_set: what was checked; empty where it belongs to none.
     evaluated_at: UTC; None before it was evaluated. run_id: the Dagster run that evaluated it.
-    cause: what failed, here or upstream: its code and place. Equal causes are one fault.
+    cause: what failed, here or upstream, by its code and place; equal causes are one fault.
     """
 
     check: str
@@ -84,17 +84,17 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether it vouches for what was checked."""
+        """Whether the check passed, or did not apply."""
         return self.status in (Status.PASS, Status.NOT_APPLICABLE)
 
     @property
     def evaluated(self) -> bool:
-        """Whether the check looked at all."""
+        """Whether the check was evaluated."""
         return self.status not in (Status.BLOCKED, Status.NOT_RUN)
 
     @property
     def dataset(self) -> str:
-        """The dataset that was judged; empty where it was something else."""
+        """The dataset that was checked; empty for any other asset."""
         return self.asset.removeprefix(DATASET) if self.asset.startswith(DATASET) else ""
 
     @property
@@ -105,12 +105,12 @@ class Verdict:
 
     @property
     def name(self) -> str:
-        """Its place and the check."""
+        """The place and the check."""
         return f"{self.place} {self.check}".strip()
 
     @property
     def fault(self) -> str:
-        """What is at fault, the same for all verdicts that it spoils: the cause, or the check."""
+        """What is at fault, equal for all verdicts that it affects: the cause, or the check."""
         return self.cause or self.name
 
     @property
@@ -124,11 +124,11 @@ class Verdict:
         return "" if self.limit is None else amount(self.limit, self.unit)
 
     def at(self, **where: Any) -> Self:
-        """Return the verdict with the fields given: what was judged, when and by which run."""
+        """Return the verdict with other fields: what was checked, when and by which run."""
         return replace(self, **where)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values; `from_json` reads them back."""
+        """Return the verdict as JSON values; `from_json` reads them back."""
         at = self.evaluated_at.isoformat() if self.evaluated_at else None
         plain = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**plain, "status": self.status.value, "evaluated_at": at}
@@ -159,34 +159,31 @@ def judge(
 
     Parameters
     ----------
-    passed: None where there was nothing to judge.
+    passed: None where there was nothing to check.
     measured, evidence: a number that is not finite is kept as its text in the evidence.
     facts: further fields of the verdict.
     """
     figures = dict(evidence or {})
     if measured is not None and not math.isfinite(measured):
         figures, measured = {"measured": measured, **figures}, None
-    plain = {name: _plain(value) for name, value in figures.items()}
-    status = status_of(passed, severity)
     return Verdict(
         check=check,
         severity=severity,
-        status=status,
+        status=status_of(passed, severity),
         message=message,
         measured=measured,
-        evidence=plain,
+        evidence={name: _plain(value) for name, value in figures.items()},
         **facts,
     )
 
 
 def blocked(check: str, severity: Severity, cause: str, **facts: Any) -> Verdict:
     """Return the verdict of a check that could not be evaluated because of `cause`."""
-    message = f"not evaluated: {cause}"
     return Verdict(
         check=check,
         severity=severity,
         status=Status.BLOCKED,
-        message=message,
+        message=f"not evaluated: {cause}",
         cause=cause,
         **facts,
     )
@@ -233,11 +230,11 @@ def against(
     floor: bool = False,
     noun: str = "",
 ) -> str:
-    """Return the sentence that compares a figure with its limit and states the margin.
+    """Return a sentence that compares a figure with its limit and states the margin.
 
     Parameters
     ----------
-    floor: whether the limit is the least allowed, not the most.
+    floor: whether the limit is a minimum.
     noun: what the limit is called: `minimum` or `maximum` when not given.
     """
     bound = f"the {noun or ('minimum' if floor else 'maximum')} of {amount(limit, unit)}"
@@ -249,7 +246,7 @@ def against(
 
 
 def status_of(passed: bool | None, severity: Severity) -> Status:
-    """Return the status of an evaluated check; None where there was nothing to judge."""
+    """Return the status of an evaluated check; `passed` is None where nothing was to check."""
     if passed is None:
         return Status.NOT_APPLICABLE
     if passed:
@@ -286,7 +283,7 @@ def input_warnings(verdicts: Iterable[Verdict]) -> str:
 
 
 def by_fault(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
-    """Return the verdicts grouped by what is at fault, the worst and the earliest in front."""
+    """Return the verdicts grouped by fault, the worst first, then the earliest phase."""
     groups: dict[str, list[Verdict]] = {}
     for verdict in sorted(verdicts, key=lambda v: (WORST_FIRST.index(v.status), v.phase)):
         groups.setdefault(verdict.fault, []).append(verdict)
@@ -294,7 +291,7 @@ def by_fault(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
 
 
 def tally(verdicts: Iterable[Verdict]) -> str:
-    """Return the counts as text; how many failed is always said."""
+    """Return the counts as text; the number of failures is always included."""
     return ", ".join(
         f"{number} {status.value}"
         for status, number in counts(verdicts).items()
@@ -303,10 +300,10 @@ def tally(verdicts: Iterable[Verdict]) -> str:
 
 
 def failing(verdicts: Iterable[Verdict], *, strict: bool = False) -> list[Verdict]:
-    """Return the verdicts that let nothing through: failed and blocked ones.
+    """Return the verdicts that stop work: failed and blocked ones.
 
-    strict: a check that was never evaluated counts too, and so does a failure that is waived. A
-    warning never does: it is a true statement about the data that a person has to weigh.
+    strict: also checks that were never evaluated, and waived failures. Warnings are never among
+    them: a person decides what they mean.
     """
     stopping = {Status.FAIL, Status.BLOCKED} | ({Status.NOT_RUN} if strict else set())
     return [

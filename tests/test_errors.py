@@ -118,7 +118,7 @@ def test_a_block_says_everything_once_and_leaves_nothing_empty() -> None:
         "  expected:  /etc/basis",
         "  searched:  /etc, /usr",
         "  available: a.yaml, b.yaml",
-        "  do:        restore it",
+        "  do:        restore the file or directory",
         "  see:       docs/errors.md#config-003",
     ]
     assert ConfigError("CONFIG-012", "none").block().splitlines() == [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError, ConfigError
 from basis_pipeline.results.database.connection import sqlite_file
-from basis_pipeline.settings import FIELDS, Settings
+from basis_pipeline.settings import REQUIRED, Settings
 from basis_pipeline.verdict import Severity, Verdict, blocked, judge
 
 PHASE = 1
@@ -43,13 +43,13 @@ def environment_checks(settings: Settings | ConfigError) -> list[Verdict]:
         unknown = blocked("directories", "ERROR", "there are no settings", phase=PHASE)
         return [invalid, unknown]
     window = f"{settings.data_start_date:%Y-%m-%d %H:%M} … {settings.data_end_date:%Y-%m-%d %H:%M}"
-    message = f"{len(FIELDS)} settings are valid, window {window}"
+    message = f"{len(REQUIRED)} settings are valid, window {window}"
     whole = judge(
         "settings",
         "ERROR",
         True,
         message,
-        evidence={"settings": len(FIELDS), "window": window},
+        evidence={"settings": len(REQUIRED), "window": window},
         phase=PHASE,
     )
     problems = list(_unusable(settings))

@@ -34,7 +34,7 @@ from basis_pipeline.state import open_state
 RESOURCES = (health, backtests, runs, gates, accounts, events, control, metrics, dashboard)
 GRACE_SECONDS = 10
 ABOUT = (
-    "What the pipeline has done, and backtests on request. 422: a call does not fit its form. "
+    "What the pipeline has done, and backtests on request. 422: a call does not match its schema. "
     "409: it does, but cannot be done now; the code says why. Every error has one shape, every "
     "answer the header `x-correlation-id`. With BASIS_API_TOKEN set, what writes carries "
     "`Authorization: Bearer <token>`, and so does every call from another machine."
