@@ -12,7 +12,7 @@ import numpy as np
 
 from basis_pipeline.backtests.backtest import capital_of
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
-from basis_pipeline.config.points import ladder
+from basis_pipeline.config.points import range_values
 from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, Range, ScenarioSet
 from basis_pipeline.errors import ConfigError
 
@@ -66,7 +66,7 @@ def is_direct(key: str, axis: Axis) -> bool:
 
 def values_of(axis: Axis) -> list[Any]:
     """All values of a choice or of a range on a grid."""
-    return list(axis.values) if isinstance(axis, Choice) else ladder(axis).tolist()
+    return list(axis.values) if isinstance(axis, Choice) else range_values(axis).tolist()
 
 
 def _looked_at(key: str, axis: Axis) -> list[Any]:

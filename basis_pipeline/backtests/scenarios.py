@@ -25,7 +25,7 @@ from basis_pipeline.config.points import (
     Indices,
     Point,
     columns,
-    places,
+    coordinates,
     point,
     size,
 )
@@ -143,7 +143,7 @@ class Study:
 
     def groups(self, indices: Indices) -> Iterator[tuple[Prepared, Records, Floats, Indices]]:
         """Market, parameters, capitals and places among `indices`, group by group."""
-        window, market, path, sample = places(self.scenarios, indices)
+        window, market, path, sample = coordinates(self.scenarios, indices)
         values = columns(self.scenarios, sample)
         axes = self.scenarios.keys
         marks = [window, market, path]

@@ -29,9 +29,9 @@ from basis_pipeline.config.points import (
     Column,
     Indices,
     columns,
+    coordinates,
     counts,
     market_names,
-    places,
     size,
     window_names,
 )
@@ -84,7 +84,7 @@ def table_of(study: Study, indices: Indices, figures: Floats, capitals: Column) 
     figures are what the engine counted all the same. The figures are those of SEMANTICS 11.
     """
     scenarios = study.scenarios
-    window, market, path, sample = places(scenarios, indices)
+    window, market, path, sample = coordinates(scenarios, indices)
     values = columns(scenarios, sample)
     made: dict[str, pa.Array] = {
         "index": pa.array(indices, pa.int64()),

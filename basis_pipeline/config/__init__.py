@@ -1,4 +1,4 @@
-"""Floor 1: what a run is asked to do. Strict models, loading, dotted overrides, slices by mode."""
+"""Floor 1: the configuration. Strict models, loading, dotted overrides, slices by mode."""
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.loading import Configs, load_configs

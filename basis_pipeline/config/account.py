@@ -1,4 +1,4 @@
-"""An account: a mode run to the present hour, as its file in `configs/accounts/` says it."""
+"""An account: a mode run to the present hour, defined by a file in `configs/accounts/`."""
 
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ class AccountConfig(StrictModel):
     Parameters
     ----------
     overrides: dotted key of the mode → value.
-    capital: at `since`, before the costs of entering, in the share class's currency.
+    capital: at `since`, before entry costs, in the share class's currency.
     since: the first hour.
-    flows: deposits and withdrawals as they happen; those after the account's hour wait.
+    flows: deposits and withdrawals; those after the account's last hour are not used yet.
     """
 
     name: Name
@@ -37,7 +37,7 @@ class AccountConfig(StrictModel):
 def load_accounts(
     config_dir: Path,
 ) -> tuple[dict[str, AccountConfig], dict[str, ConfigError]]:
-    """Load every account, and the errors of broken files by name; none without a directory."""
+    """Load every account, and the errors of broken files by name; empty without a directory."""
     if not (config_dir / DIRECTORY).is_dir():
         return {}, {}
     sound, broken = load_directory(config_dir / DIRECTORY, AccountConfig, "name")
@@ -45,7 +45,7 @@ def load_accounts(
 
 
 def account_names(config_dir: Path) -> list[str]:
-    """Names of all accounts, sorted; those whose file is broken too, unless the name itself is."""
+    """List the names of all accounts, sorted; broken files too, when their name is valid."""
     sound, broken = load_accounts(config_dir)
     return sorted({*sound, *filter(FILE_NAME.fullmatch, broken)})
 

@@ -1,4 +1,4 @@
-"""How the platform works by itself: `configs/automation/limits.yaml`."""
+"""The limits of sensors, requests, alerts and fetches: `configs/automation/limits.yaml`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +11,7 @@ from basis_pipeline.config.loading import load_file
 
 
 class RawData(StrictModel):
-    """Hours since a raw family was last read, from which on it is late."""
+    """Hours since a raw feed was last read, after which it is late."""
 
     warn_after_hours: Count
     fail_after_hours: Count
@@ -35,7 +35,7 @@ class AlertKind(StrEnum):
 
 
 class AlertSeverity(StrEnum):
-    """INFO: good to know · WARN: works, but a person should look · ERROR: something does not."""
+    """INFO: for information · WARN: works, but needs review · ERROR: something does not work."""
 
     INFO = "INFO"
     WARN = "WARN"
@@ -48,11 +48,11 @@ class AlertLimits(StrictModel):
     Parameters
     ----------
     kinds, severities: of the alerts that are delivered; the audit log has all.
-    modes: only alerts of these modes and of none; None for every mode.
-    alerts_a_message: that are posted together at most.
-    timeout_seconds: of one attempt, to connect and to be answered.
+    modes: only alerts of these modes and of no mode; None for every mode.
+    alerts_a_message: most alerts in one message.
+    timeout_seconds: of one attempt, for the connection and for the answer.
     first_wait_seconds, longest_wait_seconds: between attempts, doubling, with jitter.
-    retry_after_seconds: from a failed delivery to the next one.
+    retry_after_seconds: from a failed delivery to the next.
     """
 
     kinds: list[AlertKind]
@@ -66,18 +66,18 @@ class AlertLimits(StrictModel):
     retry_after_seconds: Positive
 
     def accepts(self, kind: AlertKind, severity: AlertSeverity, mode: str) -> bool:
-        """Whether the webhook is to receive an alert; `mode` is empty when it is of none."""
+        """Return whether the webhook receives an alert; `mode` is empty for one of no mode."""
         is_of_mode = self.modes is None or not mode or mode in self.modes
         return kind in self.kinds and severity in self.severities and is_of_mode
 
 
 class Upkeep(StrictModel):
-    """What the nightly upkeep of the results store leaves.
+    """What the nightly upkeep of the results store keeps.
 
     Parameters
     ----------
-    backups: the newest so many. runs_a_mode, signals_an_account: the newest so many of every mode
-        and of every account; older ones go.
+    backups: number of the newest backups. runs_a_mode: number of the newest runs of each mode.
+    signals_an_account: number of the newest signals of each account.
     """
 
     backups: Count
@@ -86,17 +86,17 @@ class Upkeep(StrictModel):
 
 
 class FetchLimits(StrictModel):
-    """How long a source is asked, and when it is left alone.
+    """How long a fetch tries, and when it stops contacting a host.
 
     Parameters
     ----------
-    attempts: of one question; the first is one of them.
-    timeout_seconds: of one attempt, from the question to the last byte of the answer.
-    total_seconds: of one question, waits included; a host that asks for a longer one has failed.
-    first_wait_seconds, longest_wait_seconds: between attempts, doubling, with jitter; what a host
-        asks for by `Retry-After` goes before.
-    failures_to_open: failures in a row after which a host is left alone, for open_seconds.
-    lock_seconds: how long another fetch of the same feed is waited for.
+    attempts: of one request, the first included.
+    timeout_seconds: of one attempt, to the last byte of the answer.
+    total_seconds: of one request, waits included; a host that asks for a longer wait has failed.
+    first_wait_seconds, longest_wait_seconds: between attempts, doubling, with jitter; the
+        `Retry-After` of a host takes precedence.
+    failures_to_open: failures in a row after which a host is not contacted for open_seconds.
+    lock_seconds: how long to wait for another fetch of the same feed.
     """
 
     attempts: Count
@@ -114,10 +114,10 @@ class AutomationLimits(StrictModel):
 
     Parameters
     ----------
-    settle_seconds: a raw file or a request must not have changed for so long.
+    settle_seconds: how long a raw file or a request must be unchanged before it is read.
     requests_a_run: backtest requests that one run serves.
     requests_a_tick: files of the inbox that one tick of the sensor reads.
-    runs_a_tick: finished runs that one tick of the alert sensor looks at.
+    runs_a_tick: finished runs that one tick of the alert sensor evaluates.
     """
 
     name: Literal["limits"]

@@ -1,4 +1,4 @@
-"""The base of every configuration model, and the kinds of value that several of them hold."""
+"""The base class of every configuration model, and the types that several of them share."""
 
 from typing import Annotated
 
@@ -13,6 +13,6 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class StrictModel(BaseModel):
-    """A frozen model that rejects unknown keys and does not coerce between kinds of values."""
+    """A frozen model that rejects unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

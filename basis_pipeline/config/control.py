@@ -13,7 +13,7 @@ from basis_pipeline.errors import ConfigError
 
 
 class Limit(StrEnum):
-    """What is watched; the name says the unit. Figures as in SEMANTICS 10 and 11."""
+    """A monitored figure; its name includes the unit. Figures as in SEMANTICS 10 and 11."""
 
     DAILY_LOSS = "daily_loss_fraction"
     DRAWDOWN = "drawdown_fraction"
@@ -28,7 +28,7 @@ class Limit(StrEnum):
         return self in (Limit.HEALTH_FACTOR, Limit.MARGIN_RATIO)
 
     def is_worse(self, value: float, than: float) -> bool:
-        """Whether a value is strictly worse than another one."""
+        """Return whether a value is strictly worse than another."""
         return value < than if self.is_floor else value > than
 
 
@@ -36,7 +36,7 @@ Bound = Annotated[float, Field(gt=0.0)] | None
 
 
 class Bounds(StrictModel):
-    """The value that raises an alert, and the value that halts work; None is not watched."""
+    """The value that raises an alert, and the value that halts work; None for no limit."""
 
     alert: Bound
     halt: Bound
@@ -50,7 +50,7 @@ class ControlLimits(StrictModel):
 
     Parameters
     ----------
-    overall: every limit, for every mode and for what belongs to no mode.
+    overall: every limit, for every mode and for figures of no mode.
     modes: by mode, the limits that replace the overall ones.
     """
 
@@ -92,7 +92,7 @@ def load_control_limits(config_dir: Path) -> ControlLimits:
 
 
 def unknown_modes(config_dir: Path, limits: ControlLimits) -> ConfigError | None:
-    """Describe the limits of modes that have no file; they apply to nothing and stop nothing."""
+    """Return the error of limits for modes that have no file; they have no effect."""
     modes = {path.stem for path in (config_dir / "modes").glob("*.yaml")}
     if not (unknown := sorted(set(limits.modes) - modes)):
         return None

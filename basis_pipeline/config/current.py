@@ -1,4 +1,4 @@
-"""The configuration of the project as its files are now."""
+"""The project's configuration in its present state."""
 
 from functools import lru_cache
 from pathlib import Path

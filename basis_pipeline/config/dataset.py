@@ -1,4 +1,4 @@
-"""The catalogue's model: what a feed of raw files is, and what may be done about its defects."""
+"""The model of a dataset file: what a feed of raw files holds, and which repairs are allowed."""
 
 from typing import Annotated, Literal, Self
 
@@ -16,7 +16,7 @@ DOCUMENTS = (Kind.EXECUTION_COSTS, Kind.RISK_PARAMS)
 
 
 class TimestampRule(StrictModel):
-    """Where a row's time stands and how far beside its full hour it may lie.
+    """Which column holds a row's time, and how far it may lie from its full hour.
 
     `instant` reads unix seconds or milliseconds and ISO 8601 with or without zone (UTC then);
     `date` is a calendar day and means 00:00 UTC.
@@ -31,9 +31,9 @@ class TimestampRule(StrictModel):
 class Column(StrictModel):
     """One catalogued column: its canonical name, unit, and the values it may take.
 
-    `positive` rejects zero, negative and missing values: no price is; `non_negative` and `finite`
-    only need to be numbers. `grows` names a value that can only grow: the relative fall that is
-    still rounding. `per_days` says a reward's rate is per so many days, not per period.
+    `positive` rejects zero, negative and missing values, as for prices; `non_negative` and `finite`
+    only need to be numbers. `grows` marks a value that can only grow, and gives the relative fall
+    that counts as rounding. `per_days` gives the days of a reward's rate that is not per period.
     """
 
     to: Name
@@ -48,7 +48,7 @@ class Substitution(StrictModel):
     """Take whole rows from another dataset at the same timestamp.
 
     max_hours: the longest gap that may be filled; null for no limit.
-    before_first: also fill the stretch before this feed's own first row, however long.
+    before_first: also fill the hours before this feed's own first row, however many.
     """
 
     source: Name
@@ -72,20 +72,20 @@ class Interpolation(StrictModel):
 
 
 class CarryLast(StrictModel):
-    """Repeat the last value known; for a bar its close, with no volume."""
+    """Repeat the last known value; for a bar its close, with no volume."""
 
     max_hours: Hours
 
 
 class BeforeFirst(StrictModel):
-    """Before the feed's first row take the (only) value of another dataset."""
+    """Before the feed's first row, take the (only) value of another dataset."""
 
     source: Name
     max_hours: Hours
 
 
 class RepairPolicy(StrictModel):
-    """Every repair a dataset may undergo. What is not declared here fails instead."""
+    """The repairs that a dataset allows. A defect without a declared repair is an error."""
 
     drop_exact_duplicates: bool
     before_first: BeforeFirst | None = None
@@ -124,11 +124,11 @@ def _limit(hours: int | None) -> str:
 
 
 class Coverage(StrictModel):
-    """How much of a window must stand on the feed's own rows.
+    """How much of a window the feed's own rows must cover.
 
-    starts_late: the thing itself began late (a token's listing): the share is counted from the
-    start named in the file names, or from the first row, and nothing is invented before it.
-    min_rows: rows the files must hold at least, where a share says little (events).
+    starts_late: the feed begins late by nature (a token's listing): the share is counted from the
+    start in the file names, or from the first row, and nothing is filled before it.
+    min_rows: least number of rows, where a share means little (events).
     """
 
     min_share: Annotated[float, Field(ge=0.0, le=1.0)]
@@ -137,7 +137,7 @@ class Coverage(StrictModel):
 
 
 class OutlierBounds(StrictModel):
-    """Steps and levels worth a look: a warning, never a failure, since crises are real.
+    """Steps and levels that need review: a warning, never a failure, since crises are real.
 
     column is canonical; max_log_change bounds |log(x_t / x_t−1)|, max_abs bounds |x_t|.
     """
@@ -153,12 +153,12 @@ class OutlierBounds(StrictModel):
 
 
 class Agreement(StrictModel):
-    """Other datasets that quote the same thing, and the gaps that are still agreement, in bp.
+    """Other datasets that quote the same thing, and the differences that are allowed, in bp.
 
-    A gap is relative for prices and absolute for rates (1 bp = 0.0001 of the rate's unit); the
-    median gap and every single one have their bounds. Only rows that both feeds have are compared.
-    A feed is rejected when most of its peers and witnesses contradict it; a witness quotes nearly
-    the same thing (the spot beside the perpetual), and is asked for nothing else.
+    A difference is relative for prices and absolute for rates (1 bp = 0.0001 of the rate's unit).
+    The median difference and every single one have a bound. Only rows that both feeds have are
+    compared. A feed is rejected when most of its peers and witnesses contradict it; a witness
+    quotes nearly the same thing (the spot for the perpetual), and is used for nothing else.
     """
 
     peers: Annotated[tuple[Name, ...], Field(min_length=1)]
@@ -180,7 +180,7 @@ class DatasetConfig(StrictModel):
 
     Parameters
     ----------
-    of: what the dataset is of; what reads it finds it by that.
+    of: what the dataset describes; it is found by this.
     glob: the feed's files, below the data directory.
     preset, format: how the files are written: the name of a publisher's form in `presets/`, and
         what differs from it, or from a plain CSV file.
@@ -191,9 +191,9 @@ class DatasetConfig(StrictModel):
     required_keys: dotted keys a JSON document must hold.
     payout_delay_days: days from the end of a reward's period to its payout, where the files state
         no payout date.
-    limits: canonical column (`price`: those of a bar) → lowest and highest value that is believed;
-        what is not stated here has the limits of its kind.
-    max_age_hours: from the last hour that the feed can speak for, after which an account finds it
+    limits: canonical column (`price`: those of a bar) → lowest and highest value accepted; other
+        columns have the limits of their kind.
+    max_age_hours: age of the last hour that the feed covers, above which an account treats it as
         stale; null for that of its kind.
     source: where `basis data fetch` gets the files; null for files that a person delivers.
     """
@@ -218,7 +218,7 @@ class DatasetConfig(StrictModel):
     limits: dict[Name, tuple[float, float]] = Field(default_factory=dict)
     agreement: Agreement | None = None
     max_age_hours: Hours | None = None
-    # Not a part of what a run computes: its identity knows the files by their content.
+    # Not part of a run's identity, which knows the files by their content.
     source: Annotated[Source | None, Field(exclude=True)] = None
 
     @property
@@ -349,7 +349,7 @@ OPTIONAL: dict[Kind, tuple[str, ...]] = {
     ),
     Kind.GAS: ("priority_fee_p50_gwei",),
 }
-# A programme that states what a period paid in all: per unit it is the total over all units.
+# For a programme that states the total that a period paid, over all units.
 REWARD_TOTALS = (
     "period_start",
     "period_end",

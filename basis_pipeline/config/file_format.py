@@ -1,4 +1,4 @@
-"""How the files of a feed are written: what a reader must know beside the columns' names."""
+"""The format of a feed's files: what a reader must know besides the columns' names."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -9,31 +9,31 @@ from basis_pipeline.config.base import StrictModel
 
 
 class FileFormat(StrictModel):
-    """The form of a feed's files. Zip and gzip are recognised; the defaults are CSV with a header.
+    """The format of a feed's files. Zip and gzip are recognised; the default is CSV with a header.
 
     Parameters
     ----------
     type: csv, jsonl (a JSON value a line), json (one document with the rows in it), parquet.
-    delimiter, encoding, comment, skip_lines: of CSV; lines to skip stand above the header, and so
-        do lines that begin with the comment.
-    header: `read` the names from the first line; there is `none`, or it is `optional`, and `names`
-        says what the columns are; `replace` the file's header by `names`.
-    names: of the columns, where the files have none; for JSON rows that are arrays too.
-    records: dotted path to the rows inside a JSON document; empty: the document is the rows.
-    unit: of timestamps that are numbers; not given: each row's is known by its number of digits.
+    delimiter, encoding, comment, skip_lines: of CSV; lines to skip, and lines that begin with the
+        comment, come before the header.
+    header: `read` the names from the first line; `none` or `optional`: the columns are those of
+        `names`; `replace` the file's header with `names`.
+    names: of the columns, where the files have none; also for JSON rows that are arrays.
+    records: dotted path to the rows inside a JSON document; empty when the document is the rows.
+    unit: of timestamps that are numbers; when not given, each row's number of digits decides.
     utc_offset_hours: the files' clock less UTC.
-    label: whether a bar is labelled by its open or by its close; an open time is made of both.
-    floor: the hour or day that a timestamp inside of it stands for.
+    label: whether bars are labelled by their open or their close; both are read as open times.
+    floor: round each timestamp down to its hour or day.
     interval_minutes: of bars finer than the dataset's; they are aggregated to hours.
-    where: column → the value of the rows that are read; the others belong to other feeds.
-    file_name: regular expression that the beginning of each file's name matches, and of the file
-        inside an archive: what does not is another symbol.
+    where: column → value of the rows to read; other rows belong to other feeds.
+    file_name: regular expression that must match the beginning of each file's name, and of the
+        name inside an archive; other files belong to other symbols.
     scale: column → factor to the unit of the catalogue: 0.01 for percent, 1e-27 for ray.
     settlements: `each_row`, or the `last_of_interval`: many rows announce the settlement at the
-        timestamp, and the last one `observed` before it is what was paid.
+        timestamp, and the last one `observed` before it was paid.
     observed: column with the time of such an announcement.
     resample: rows at irregular times become regular ones: what accrues grows `geometric`ally
-        between two rows, everything else is held.
+        between two rows, everything else keeps its last value.
     unusable: column → why it must not be used.
     """
 
@@ -65,9 +65,11 @@ class FileFormat(StrictModel):
         if len(set(self.names)) != len(self.names):
             raise ValueError("`names` gives a column twice")
         if (self.settlements == "last_of_interval") != (self.observed is not None):
-            raise ValueError("`observed` is given with `settlements: last_of_interval`, only")
+            raise ValueError(
+                "`observed` is the key of `settlements: last_of_interval`, and needed there"
+            )
         if any(factor == 0.0 for factor in self.scale.values()):
-            raise ValueError("a scale is not 0")
+            raise ValueError("a scale must not be 0")
         if self.file_name is not None:
             try:
                 re.compile(self.file_name)

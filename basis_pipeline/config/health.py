@@ -10,7 +10,7 @@ from basis_pipeline.config.loading import load_file
 
 
 class Room(StrictModel):
-    """Room that must be left, in MiB: less is degraded, still less unhealthy."""
+    """Free space, in MiB, below which a component is degraded, and below which it is unhealthy."""
 
     degraded_below_mb: Positive
     unhealthy_below_mb: Positive
@@ -27,8 +27,8 @@ class HealthLimits(StrictModel):
 
     Parameters
     ----------
-    daemon_silent_seconds: without a sign of life, after which Dagster's daemon counts as gone.
-    history_runs: latest runs whose steps are measured.
+    daemon_silent_seconds: time without a heartbeat after which Dagster's daemon counts as stopped.
+    history_runs: number of latest runs whose steps are timed.
     """
 
     name: Literal["limits"]

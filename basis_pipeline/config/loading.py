@@ -1,4 +1,4 @@
-"""Reading YAML into models. Every file is validated by itself, and every problem names its file."""
+"""Reading YAML into models. Every file is validated alone, and every problem names its file."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from basis_pipeline.config.dataset import DatasetConfig
 from basis_pipeline.config.mode import ModeConfig
-from basis_pipeline.config.preset import Preset, complete, unscaled
+from basis_pipeline.config.preset import Preset, complete
 from basis_pipeline.config.universe import Kind, Of, Wanted, find, matching
 from basis_pipeline.config.venue import ShareClass, Venue
 from basis_pipeline.errors import ConfigError, error_from_code
@@ -36,8 +36,8 @@ class Configs:
     ----------
     modes: the files, unsliced.
     broken: file below the directory, as `modes/x.yaml` → why it cannot be used. What needs such a
-        file raises that error; everything else is as if the file were not there.
-    broken_of: what a broken dataset file is of, as far as that can be read.
+        file raises that error; for everything else the file does not exist.
+    broken_of: broken dataset file → its key `of`, where that can be read.
     """
 
     modes: Mapping[str, ModeConfig]
@@ -49,7 +49,7 @@ class Configs:
 
     @property
     def mode_names(self) -> list[str]:
-        """Names of all modes, sorted; those whose file is broken too, unless the name itself is."""
+        """Names of all modes, sorted; broken files too, when their name is valid."""
         files = (Path(file) for file in self.broken if file.startswith("modes/"))
         return sorted({*self.modes, *(f.stem for f in files if FILE_NAME.fullmatch(f.stem))})
 
@@ -72,12 +72,12 @@ class Configs:
         return self.modes[name]
 
     def find(self, kind: Kind, **keys: Wanted) -> DatasetConfig:
-        """Return the dataset that is of this; several values for a key in order of preference.
+        """Return the dataset that matches; several values for a key are in order of preference.
 
         Raises
         ------
         ConfigError: CONFIG-009 when there is none, CONFIG-014 when there are several. The error of
-            a broken file, when what is looked for is in it or may be.
+            a broken file that describes the dataset, or may do so.
         """
         try:
             return self.datasets[find(self.of, kind, keys)]
@@ -87,12 +87,12 @@ class Configs:
             raise
 
     def matching(self, kind: Kind, **keys: Wanted) -> list[str]:
-        """Names of all datasets that are of this, sorted."""
+        """List the names of all datasets that match, sorted."""
         return matching(self.of, kind, keys)
 
     @property
     def of(self) -> dict[str, Of]:
-        """What each dataset is of."""
+        """What each dataset describes."""
         return {name: config.of for name, config in self.datasets.items()}
 
     def _raise_if_broken_file_fits(self, kind: Kind, keys: Mapping[str, Wanted]) -> None:
@@ -153,7 +153,7 @@ def parse_yaml(text: str, where: str, code: str = "CONFIG-004") -> Any:
 
     Parameters
     ----------
-    where, code: what an error carries.
+    where, code: of an error.
 
     Raises
     ------
@@ -166,7 +166,7 @@ def parse_yaml(text: str, where: str, code: str = "CONFIG-004") -> Any:
         depth = 0
         for event in yaml.parse(text, Loader=_Loader):
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise ValueError("anchors and aliases (& and *) are not accepted: write it out")
+                raise ValueError("anchors and aliases (& and *) are not accepted; repeat the value")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
@@ -181,7 +181,7 @@ def parse_yaml(text: str, where: str, code: str = "CONFIG-004") -> Any:
 
 
 def validate(model: type[T] | TypeAdapter[T], value: Any, where: str) -> T:
-    """Validate plain data strictly: no unknown key, no text for a number; CONFIG-005 otherwise."""
+    """Validate plain data strictly; CONFIG-005 for an unknown key or a value of another type."""
     adapter = model if isinstance(model, TypeAdapter) else TypeAdapter(model)
     try:
         return adapter.validate_json(json.dumps(value), strict=True)
@@ -195,7 +195,7 @@ def validate(model: type[T] | TypeAdapter[T], value: Any, where: str) -> T:
 
 
 def _problem(item: ErrorDetails) -> str:
-    """Return the key at fault, what is wrong with it, and what it is where that is short."""
+    """Return the key, what is wrong with it, and its value where that is short."""
     key, given = ".".join(str(part) for part in item["loc"]) or "file", repr(item["input"])
     is_short = isinstance(item["input"], SCALARS) and len(given) <= SHOWN_CHARACTERS
     is_shown = is_short and " should " in item["msg"]
@@ -207,34 +207,32 @@ def load_file(path: Path, model: type[T] | TypeAdapter[T], key: str = "", where:
 
     Parameters
     ----------
-    key: the field that must equal the file's stem, which then is a name as `[a-z0-9_]+`.
-    where: what an error says of the place; directory and file when not given.
+    key: the field that must equal the file's stem, which is then a name.
+    where: the place in an error; directory and file when not given.
 
     Raises
     ------
     ConfigError: CONFIG-003 no such file, CONFIG-013 it cannot be read, CONFIG-004 it is not YAML,
-        CONFIG-005 its name is not one, or its content does not fit the model.
+        CONFIG-005 its name is not valid, or its content does not fit the model.
     """
     where = where or f"{path.parent.name}/{path.name}"
     if key and not FILE_NAME.fullmatch(path.stem):
-        what = f"the file name {path.stem[:80]!r} is not of a-z, 0-9 and _, at most 64 characters"
+        what = f"the file name {path.stem[:80]!r} is not made of letters, digits and _, at most 64"
         raise ConfigError("CONFIG-005", what, where=where, action="rename the file")
     document, preset = _read_yaml(path, where), None
     if model is DatasetConfig and isinstance(document, dict):
         preset = _preset_of(document, path, where)
         document = complete(document, preset)
     value = validate(model, document, where)
-    lacking = (
-        unscaled(value.columns, value.format.scale, preset)
-        if isinstance(value, DatasetConfig) and preset
-        else []
-    )
-    if lacking:
-        what = f"format.scale lacks {', '.join(lacking)}, in the token's smallest unit"
-        action = "give 1.0e-6 for a token of 6 decimals, 1.0e-18 for one of 18"
-        raise ConfigError("CONFIG-005", what, where=where, action=action)
+    if isinstance(value, DatasetConfig) and preset:
+        wanted = [raw for raw in preset.smallest_units if raw in value.columns]
+        lacking = [raw for raw in wanted if raw not in value.format.scale]
+        if lacking:
+            what = f"format.scale lacks {', '.join(lacking)}, in the token's smallest unit"
+            action = "give 1.0e-6 for a token of 6 decimals, 1.0e-18 for one of 18"
+            raise ConfigError("CONFIG-005", what, where=where, action=action)
     if key and getattr(value, key) != path.stem:
-        what = f"{key} says {getattr(value, key)!r}, its file {path.stem!r}"
+        what = f"{key} is {getattr(value, key)!r}, but the file is named {path.stem!r}"
         raise ConfigError("CONFIG-005", what, where=where)
     return value
 
@@ -255,7 +253,7 @@ def _read_yaml(path: Path, where: str) -> Any:
 
 
 def _preset_of(document: dict[str, Any], path: Path, where: str) -> Preset | None:
-    """The preset that a dataset's file names; CONFIG-005 when there is none of that name."""
+    """Return the preset that a dataset's file names; CONFIG-005 when it does not exist."""
     name = document.get("preset")
     if name is None:
         return None
@@ -274,7 +272,7 @@ def _preset_of(document: dict[str, Any], path: Path, where: str) -> Preset | Non
 def load_directory(
     directory: Path, model: type[T] | TypeAdapter[T], key: str
 ) -> tuple[dict[str, T], dict[str, ConfigError]]:
-    """Read every `*.yaml` of a directory, sorted by name: models by name, and errors by file.
+    """Read every `*.yaml` of a directory: models by name, sorted, and errors by file.
 
     Raises
     ------
@@ -296,7 +294,7 @@ def load_directory(
 
 
 def load_configs(config_dir: Path) -> Configs:
-    """Load modes, venues, share classes and datasets of a directory; a broken file stops itself.
+    """Load modes, venues, share classes and datasets; a broken file affects only what needs it.
 
     Raises
     ------
@@ -309,7 +307,7 @@ def load_configs(config_dir: Path) -> Configs:
         config_dir / "share_classes", ShareClass, "share_class"
     )
     datasets, broken_datasets = load_directory(config_dir / "datasets", DatasetConfig, "name")
-    # A dataset cannot be made when its repairs may need one that is not described.
+    # A dataset is unusable when its repairs may read one that has no usable file.
     while lacking := {
         name: [source for source in config.sources if source not in datasets]
         for name, config in datasets.items()
@@ -332,7 +330,7 @@ def load_configs(config_dir: Path) -> Configs:
 
 
 def _of(path: Path) -> Of | None:
-    """What a dataset file that cannot be used says it is of; None when even that is unreadable."""
+    """Return the key `of` of a broken dataset file; None when even that cannot be read."""
     try:
         return validate(Of, _read_yaml(path, path.name)["of"], path.name)
     except (ConfigError, TypeError, KeyError):

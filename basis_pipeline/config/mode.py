@@ -1,20 +1,21 @@
-"""A mode: one allocation of the same machine (SEMANTICS 5).
+"""A mode: one allocation, run by the engine that all modes share (SEMANTICS 5).
 
-Every section is required in every mode file. What a mode does not use has weight zero; a section
-is never absent, so that every override names a key that exists.
+Every section is required in every mode file, so that every override names a key that exists. What a
+mode does not use has weight zero.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from basis_pipeline.config.base import Name, Positive, Share, StrictModel
 from basis_pipeline.config.universe import Symbol
+from basis_pipeline.times import in_utc
 
 
 class Allocation(StrictModel):
-    """Shares of equity; what they leave is margin (hedged modes) or idle cash."""
+    """Shares of equity; the rest is margin (hedged modes) or idle cash."""
 
     lending: Share
     spot: Share
@@ -29,14 +30,14 @@ class Allocation(StrictModel):
 
 
 class Lending(StrictModel):
-    """What is supplied to a lending protocol, and to which."""
+    """The token that is supplied, and the lending protocol."""
 
     token: Symbol
     protocol: str
 
 
 class Spot(StrictModel):
-    """Where the asset is bought and sold against the share class's currency."""
+    """The venue where the asset is traded against the share class's currency."""
 
     venue: str
 
@@ -118,7 +119,7 @@ class Rewards(StrictModel):
 
 
 class Metrics(StrictModel):
-    """What the figures are measured against (SEMANTICS 11)."""
+    """The rate that Sharpe and Sortino are measured against (SEMANTICS 11)."""
 
     risk_free: Annotated[float, Field(gt=-1.0, le=1.0)] | Literal["lending"]
 
@@ -140,28 +141,28 @@ class Flow(StrictModel):
     @field_validator("date", mode="before")
     @classmethod
     def _whole_hour_utc(cls, value: object) -> datetime:
-        """Read a date (midnight) or a stamp; without an offset it is UTC."""
+        """Read a date (midnight) or a timestamp, UTC unless it has an offset."""
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
         if not isinstance(value, datetime):
-            raise ValueError("a flow's date is a date or a stamp, such as 2024-07-01T08:00:00Z")
+            raise ValueError("a flow's date is a date or a timestamp, such as 2024-07-01T08:00:00Z")
         if not 1970 <= value.year < 2262:  # what nanoseconds since 1970 can count
-            raise ValueError(f"a flow happens between 1970 and 2261, not in {value.year}")
-        value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+            raise ValueError(f"a flow must be between 1970 and 2261, not in {value.year}")
+        value = in_utc(value)
         if value.minute or value.second or value.microsecond:
-            raise ValueError(f"a flow happens at a whole hour, not at {value.isoformat()}")
+            raise ValueError(f"a flow must be at a whole hour, not at {value.isoformat()}")
         return value
 
     @field_validator("amount")
     @classmethod
     def _not_zero(cls, value: float) -> float:
         if value == 0.0:
-            raise ValueError("a flow of zero is no flow")
+            raise ValueError("a flow must not be zero")
         return value
 
 
 class Gates(StrictModel):
-    """Limits a finished run is judged by; null switches a gate off."""
+    """The limits of a finished run; null switches a gate off."""
 
     target_apy: float | None
     max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
@@ -172,7 +173,7 @@ class Gates(StrictModel):
 
 
 class ModeConfig(StrictModel):
-    """One strategy mode, as its file in `configs/modes/` says it."""
+    """One strategy mode, defined by a file in `configs/modes/`."""
 
     mode: Name
     description: str
@@ -193,12 +194,12 @@ class ModeConfig(StrictModel):
 
     @property
     def is_hedged(self) -> bool:
-        """Whether the mode holds perpetuals: what its allocation leaves is their margin."""
+        """Whether the mode holds perpetuals; the rest of its allocation is their margin."""
         return self.hedge.ratio > 0.0 or bool(self.hedge.carry)
 
     @property
     def is_leveraged(self) -> bool:
-        """Whether the mode borrows against what it has staked."""
+        """Whether the mode borrows against its staked tokens."""
         return self.allocation.staking > 0.0 and self.staking.target_ltv > 0.0
 
     @property
@@ -218,5 +219,5 @@ class ModeConfig(StrictModel):
         return tuple(sorted(self.hedge.carry or self.hedge.venues)) if self.is_hedged else ()
 
     def is_long_at(self, venue: str) -> bool:
-        """Whether the perpetual at a venue is held long: a carry leg above zero."""
+        """Return whether the perpetual at a venue is held long: a carry leg above zero."""
         return self.hedge.carry.get(venue, 0.0) > 0.0

@@ -1,4 +1,4 @@
-"""Dotted overrides: `hedge.venues={bybit: 1.0}` replaces what it names, a mapping as a whole."""
+"""Dotted overrides: `hedge.venues={bybit: 1.0}` replaces the value it names, mappings too."""
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -7,8 +7,6 @@ from typing import Any
 from basis_pipeline.config.loading import parse_yaml, validate
 from basis_pipeline.config.mode import ModeConfig
 from basis_pipeline.errors import ConfigError
-
-_IDENTITY = ("mode",)  # another mode is asked for by its name, never reached by an override
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
@@ -49,11 +47,11 @@ def _replace(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def apply_overrides(mode: ModeConfig, overrides: Mapping[str, Any]) -> ModeConfig:
-    """Return the mode with the overrides, validated like its file. The mode given is unchanged."""
+    """Return a copy of the mode with the overrides, validated like its file."""
     tree = mode.model_dump(mode="json")
     for key, value in overrides.items():
-        if key in _IDENTITY:
-            what = f"{key!r} names the mode and cannot be overridden"
+        if key == "mode":
+            what = "'mode' names the mode and cannot be overridden"
             raise ConfigError("CONFIG-MGR-003", what)
         _replace(tree, key, deepcopy(value))  # a later key may reach into an earlier mapping
     names = ", ".join(overrides) or "none"

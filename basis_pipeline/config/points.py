@@ -1,7 +1,7 @@
 """The points of a scenario set: how many there are, and any one of them by its index.
 
-Nothing is listed: a set of a million points takes no more memory than one of ten. An index counts
-windows, then markets, then paths, then samples, the last of them fastest.
+Points are computed, never listed, so that a million of them take no memory. An index counts
+windows, then markets, then paths, then samples; samples change fastest.
 """
 
 import math
@@ -19,13 +19,13 @@ from basis_pipeline.errors import ConfigError
 Indices = npt.NDArray[np.int64]
 Column = npt.NDArray[np.float64]
 
-BLOCK = 1024  # samples are drawn so many at once, each block from a stream of its own
+BLOCK = 1024  # samples drawn at once; each block has its own random stream
 NO_NAMES: tuple[str | None, ...] = (None,)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One scenario: its keys' values, and by name or number what else it runs on."""
+    """One scenario: the values of its keys, its window, its market and its path."""
 
     index: int
     overrides: Mapping[str, Any]
@@ -35,17 +35,17 @@ class Point:
 
 
 def window_names(scenarios: ScenarioSet) -> tuple[str | None, ...]:
-    """Names of the windows in their order; one None when there are none."""
+    """Return the names of the windows in their order; one None when there are none."""
     return tuple(scenarios.windows) if scenarios.windows else NO_NAMES
 
 
 def market_names(scenarios: ScenarioSet) -> tuple[str | None, ...]:
-    """Names of the markets in their order; one None when there are none."""
+    """Return the names of the markets in their order; one None when there are none."""
     return tuple(scenarios.markets) if scenarios.markets else NO_NAMES
 
 
 def counts(scenarios: ScenarioSet) -> dict[str, int]:
-    """How many windows, markets, paths and samples a set crosses."""
+    """Count the windows, markets, paths and samples that a set crosses."""
     if scenarios.sampling.points is not None:
         samples = scenarios.sampling.points
     else:
@@ -59,7 +59,7 @@ def counts(scenarios: ScenarioSet) -> dict[str, int]:
 
 
 def size(scenarios: ScenarioSet) -> int:
-    """How many points a set has.
+    """Count the points of a set.
 
     Raises
     ------
@@ -78,32 +78,32 @@ def size(scenarios: ScenarioSet) -> int:
 
 
 def grid_values(axis: Axis) -> tuple[Any, ...] | range:
-    """Values of an axis on a grid; of a range only their count is certain to be cheap."""
+    """Return the values of a choice, or the indices of a range's steps on a grid."""
     if isinstance(axis, Choice):
         return axis.values
     return range(axis.steps or 0)
 
 
-def places(scenarios: ScenarioSet, indices: Indices) -> tuple[Indices, Indices, Indices, Indices]:
-    """Window, market, path and sample of every index, as numbers from 0."""
+def coordinates(
+    scenarios: ScenarioSet, indices: Indices
+) -> tuple[Indices, Indices, Indices, Indices]:
+    """Return window, market, path and sample of every index, as numbers from 0."""
     crossed = tuple(counts(scenarios).values())
     window, market, path, sample = np.unravel_index(indices, crossed)
     return window, market, path, sample
 
 
 def columns(scenarios: ScenarioSet, samples: Indices) -> dict[str, Column]:
-    """Values of every key at those samples; of a choice the number of its value, from 0."""
+    """Return the values of every key at samples; for a choice, the number of its value, from 0."""
     if scenarios.sampling.method == "grid":
         return _grid(scenarios, samples)
-    blocks, found = samples // BLOCK, {}
+    blocks = samples // BLOCK
     drawn = np.empty((len(samples), len(scenarios.keys)))
     canonical = scenarios.model_dump_json()
     for block in np.unique(blocks):
         inside = blocks == block
         drawn[inside] = _drawn(canonical, int(block))[samples[inside] % BLOCK]
-    for place, key in enumerate(scenarios.keys):
-        found[key] = drawn[:, place]
-    return found
+    return {key: drawn[:, place] for place, key in enumerate(scenarios.keys)}
 
 
 def _grid(scenarios: ScenarioSet, samples: Indices) -> dict[str, Column]:
@@ -113,12 +113,12 @@ def _grid(scenarios: ScenarioSet, samples: Indices) -> dict[str, Column]:
     steps = np.unravel_index(samples, [len(grid_values(axis)) for axis in axes.values()])
     found = {}
     for (key, axis), step in zip(axes.items(), steps, strict=True):
-        found[key] = step.astype(float) if isinstance(axis, Choice) else ladder(axis)[step]
+        found[key] = step.astype(float) if isinstance(axis, Choice) else range_values(axis)[step]
     return found
 
 
-def ladder(axis: Range) -> Column:
-    """The numbers of a range on a grid, its ends included; 0.3, not 0.30000000000000004."""
+def range_values(axis: Range) -> Column:
+    """Return the numbers of a range on a grid, ends included; 0.3, not 0.30000000000000004."""
     make = np.geomspace if axis.scale == "log" else np.linspace
     between = make(axis.low, axis.high, axis.steps or 2)[1:-1]
     return np.array([axis.low, *(float(f"{value:.12g}") for value in between), axis.high])
@@ -126,7 +126,7 @@ def ladder(axis: Range) -> Column:
 
 @lru_cache(maxsize=64)
 def _drawn(canonical: str, block: int) -> Column:
-    """Block of samples, (BLOCK, keys): always drawn whole, so that a sample is itself anywhere."""
+    """Draw a whole block of samples, (BLOCK, keys), so that each sample is always the same."""
     scenarios = ScenarioSet.model_validate_json(canonical)
     axes, seed = list(scenarios.keys.values()), scenarios.sampling.seed or 0
     if scenarios.sampling.method == "sobol":
@@ -154,15 +154,15 @@ def _drawn(canonical: str, block: int) -> Column:
 
 
 def plain_value(axis: Axis, number: float) -> Any:
-    """What a column's number stands for."""
+    """Return the value that a column's number stands for."""
     return axis.values[int(number)] if isinstance(axis, Choice) else float(number)
 
 
 def point(scenarios: ScenarioSet, index: int) -> Point:
-    """The scenario of that index. Raises IndexError outside of `0 … size - 1`."""
+    """Return the scenario of an index. Raises IndexError outside of `0 … size - 1`."""
     if not 0 <= index < size(scenarios):
         raise IndexError(index)
-    window, market, path, sample = places(scenarios, np.array([index]))
+    window, market, path, sample = coordinates(scenarios, np.array([index]))
     values = columns(scenarios, sample)
     return Point(
         index=index,

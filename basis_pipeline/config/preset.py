@@ -1,7 +1,7 @@
-"""Publishers' forms: what their files look like, once, and dataset files that build upon them."""
+"""Presets: the formats of publishers' files, which dataset files build on."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,8 +11,8 @@ from basis_pipeline.config.dataset import TimestampRule
 from basis_pipeline.config.file_format import FileFormat
 
 _PLACEHOLDER = re.compile(r"\{(base|quote|token|lst|chain|venue)\}")
-# Canonical columns, for dataset files that only say which raw column they are:
-# unit, values, description. `{quote}` is what the dataset is priced in.
+# Canonical columns, for dataset files that give only the name of one: unit, values, description.
+# `{quote}` is the currency that the dataset is priced in.
 _BAR = {
     name: {"to": name, "unit": "{quote}", "values": "positive", "description": description}
     for name, description in (
@@ -75,18 +75,19 @@ COLUMNS: dict[str, dict[str, Any]] = {
 
 
 class Preset(StrictModel):
-    """The form of a publisher's files.
+    """The format of a publisher's files.
 
     Parameters
     ----------
     title: what the files are. page: address where the publisher describes them.
-    kinds: of the datasets that can be made of them. of: what all of them are of: the venue.
-    columns: raw name → canonical name; `{base}` and so on stand for what a dataset is of.
-    symbol: regular expression that the beginning of a file's name matches, or the value of
-        `symbol_column`; its groups are keys of what the dataset is of, or `symbol`, which is base
-        and quote in one. Files are recognised by it.
+    kinds: of the datasets that can be made from them.
+    of: keys of `of` that all of these datasets share: the venue.
+    columns: raw name → canonical name; `{base}` and so on stand for keys of a dataset's `of`.
+    symbol: regular expression for the beginning of a file's name, or for the value of
+        `symbol_column`, by which files are recognised; its groups are keys of `of`, or `symbol`,
+        which is base and quote in one.
     smallest_units: columns in the token's smallest unit, whose scale a dataset's file must give.
-    note: what a person should know.
+    note: what a user should know.
     """
 
     preset: Name
@@ -107,10 +108,10 @@ class Preset(StrictModel):
 
 
 def complete(document: dict[str, Any], preset: Preset | None) -> dict[str, Any]:
-    """Return a dataset's file with what its preset says, and with its short columns written out.
+    """Return a dataset's file completed by its preset, with its short columns written out.
 
-    What stands in the file wins over the preset; of `format` and its mappings key by key. A column
-    may be given as its canonical name alone. What has another form the model rejects later.
+    Keys of the file take precedence over the preset, in `format` and its mappings key by key. A
+    column may be given by its canonical name alone. The model rejects anything else later.
     """
     found = dict(document)
     given = found.get("of")
@@ -131,13 +132,8 @@ def complete(document: dict[str, Any], preset: Preset | None) -> dict[str, Any]:
     return found
 
 
-def unscaled(columns: Collection[str], scale: Collection[str], preset: Preset) -> list[str]:
-    """Return the columns of a file that are in a smallest unit and have no scale."""
-    return [raw for raw in preset.smallest_units if raw in columns and raw not in scale]
-
-
 def _merged(stated: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is given over what the preset states; mappings key by key."""
+    """Merge the keys given over those of the preset, mappings key by key."""
     both = {
         key: {**stated[key], **value}
         for key, value in given.items()
@@ -153,7 +149,7 @@ def _written_out(column: Any, of: Mapping[str, str]) -> Any:
 
 
 def _filled(value: Any, of: Mapping[str, str]) -> Any:
-    """Put what the dataset is of in the place of `{base}` and so on, in keys and in values."""
+    """Replace `{base}` and so on by the keys of the dataset's `of`, in keys and in values."""
     if isinstance(value, Mapping):
         return {_filled(key, of): _filled(item, of) for key, item in value.items()}
     if isinstance(value, list | tuple):

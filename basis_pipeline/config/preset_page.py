@@ -11,8 +11,8 @@ from basis_pipeline.settings import project_root
 
 HEAD = """# Presets and formats
 
-Generated from `configs/presets/` and the models. A dataset file names a preset by `preset:`; what
-stands in the file wins over it, of `format` key by key. [Use your own data](own-data.md) shows how.
+Generated from `configs/presets/` and the models. A dataset file names a preset with `preset:`; keys
+of the file take precedence, in `format` key by key. [Use your own data](own-data.md) shows how.
 
 | preset | files | datasets | what to know | described at |
 |---|---|---|---|---|
@@ -20,8 +20,8 @@ stands in the file wins over it, of `format` key by key. [Use your own data](own
 FORMAT = """
 ## The key `format`
 
-How the files of a feed are written, in a preset or in a dataset file. Zip archives of one file and
-gzip are recognised. What is not given is that of CSV with a header.
+The format of a feed's files, in a preset or in a dataset file. Zip archives of one file and gzip
+are recognised. The defaults are those of CSV with a header.
 
 | key | default | meaning |
 |---|---|---|
@@ -30,7 +30,7 @@ _ENTRY = re.compile(r"^([a-z_, ]+): (.+(?:\n .+)*)", re.MULTILINE)
 
 
 def presets_page(presets: Iterable[Preset]) -> str:
-    """Return the page: a row a preset, and a row a key of `format`."""
+    """Return the page: one row per preset, and one per key of `format`."""
     rows = [
         f"| `{one.preset}` | {one.title} | {', '.join(one.kinds)} | {one.note} | `{one.page}` |\n"
         for one in presets
@@ -39,7 +39,7 @@ def presets_page(presets: Iterable[Preset]) -> str:
 
 
 def _format_rows() -> Iterable[str]:
-    """A row for each entry of the model's own documentation; some are of several keys."""
+    """Yield a row for each entry of the model's documentation; some describe several keys."""
     _, _, parameters = cleandoc(FileFormat.__doc__ or "").partition("----------\n")
     plain = FileFormat()
     for names, meaning in _ENTRY.findall(parameters):

@@ -39,9 +39,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
 HEAD = """# The dataset file, key by key
 
 One file of `configs/datasets/` describes a feed of raw files and the dataset that is made of it.
-This page is generated from the models that read it.
+This page is generated from the models.
 
-| kind | keys of `of` beside `kind` | columns that must be there | columns that may be there |
+| kind | keys of `of` besides `kind` | required columns | optional columns |
 |---|---|---|---|"""
 
 
@@ -58,7 +58,7 @@ def _lines() -> Iterator[str]:
         yield f"| `{kind}` | {' | '.join(listed)} |"
     for title, model in SECTIONS.items():
         yield f"\n## {title}\n"
-        yield _said(model)
+        yield _documentation(model)
         yield "\n| key | value | default |\n|---|---|---|"
         for name, field in model.model_fields.items():
             default = field.get_default(call_default_factory=True)
@@ -66,8 +66,8 @@ def _lines() -> Iterator[str]:
             yield f"| `{name}` | {_type(field.annotation)} | {text} |"
 
 
-def _said(model: type[BaseModel]) -> str:
-    """The model's docstring as Markdown: sentences, and a line for each group of keys."""
+def _documentation(model: type[BaseModel]) -> str:
+    """Return the model's docstring as Markdown: sentences, and a line for each group of keys."""
     text = inspect.cleandoc(model.__doc__ or "")
     text = text.replace("Parameters\n----------\n", "")
     return re.sub(r"\n([a-z_]+(?:, [a-z_]+)*): ", r"\n- `\1`: ", text).replace("\n    ", "\n  ")
@@ -80,7 +80,7 @@ def _default(value: object) -> str:
 
 
 def _type(annotation: object) -> str:
-    """A type in words."""
+    """Describe a type in words."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _type(inner[0])

@@ -35,8 +35,8 @@ def _share_class_fits(mode: ModeConfig, configs: Configs) -> Iterator[str]:
         yield f"lending.token {token} counts as {coin}, which is not at par with {mode.share_class}"
     if mode.allocation.spot > 0 and mode.asset in share_class.currencies:
         yield (
-            f"allocation.spot buys the asset with the share class's currency: {mode.share_class} "
-            f"buys no {mode.asset}"
+            f"allocation.spot buys the asset with the share class's currency, but {mode.asset} is "
+            f"at par with {mode.share_class}"
         )
 
 
@@ -49,7 +49,7 @@ def _exposure_has_an_asset(mode: ModeConfig, configs: Configs) -> Iterator[str]:
     if mode.buys_asset:
         venue = configs.venues.get(mode.spot.venue)
         if not isinstance(venue, Exchange | DecentralisedExchange):
-            yield f"spot.venue {mode.spot.venue!r} is no exchange"
+            yield f"spot.venue {mode.spot.venue!r} is not an exchange"
 
 
 def _hedge_is_whole(mode: ModeConfig, configs: Configs) -> Iterator[str]:
@@ -125,7 +125,7 @@ def _venues_are_on_one_chain(mode: ModeConfig, configs: Configs) -> Iterator[str
 
 def _staking_is_known(mode: ModeConfig, configs: Configs) -> Iterator[str]:
     if mode.allocation.staking > 0 and staking_venue(mode.staking.lst, configs) is None:
-        yield f"staking.lst {mode.staking.lst!r} is issued by no venue in configs/venues/"
+        yield f"no venue in configs/venues/ issues staking.lst {mode.staking.lst!r}"
 
 
 def _borrowing_is_allowed(mode: ModeConfig, configs: Configs) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _borrowing_is_allowed(mode: ModeConfig, configs: Configs) -> Iterator[str]:
     staking, protocol = mode.staking, configs.venues.get(mode.lending.protocol)
     terms = protocol.emode.get(staking.lst) if isinstance(protocol, LendingProtocol) else None
     if terms is None:
-        yield f"{mode.lending.protocol!r} takes no {staking.lst} as e-mode collateral"
+        yield f"{mode.lending.protocol!r} does not take {staking.lst} as e-mode collateral"
         return
     if staking.target_ltv > staking.max_ltv:
         yield f"staking.target_ltv {staking.target_ltv:g} exceeds max_ltv {staking.max_ltv:g}"
@@ -179,10 +179,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def broken_rules(mode: ModeConfig, configs: Configs) -> list[str]:
-    """What is wrong with the mode; empty when it is sound.
-
-    An unknown venue is reported first and alone (CONFIG-008): the other rules need it.
-    """
+    """Return what is wrong with the mode, whose venues must exist; empty when it is sound."""
     return [problem for rule in RULES for problem in rule(mode, configs)]
 
 
@@ -195,10 +192,10 @@ def require_sound(mode: ModeConfig, configs: Configs) -> None:
     issuer = staking_venue(mode.staking.lst, configs) if mode.allocation.staking > 0 else None
     sellers = (issuer.sold_at, *issuer.rewards.values()) if issuer else ()
     perps = (*mode.hedge.venues, *mode.hedge.carry)
-    for name in (mode.spot.venue, mode.lending.protocol, *perps, *sellers):  # used or not
+    for name in (mode.spot.venue, mode.lending.protocol, *perps, *sellers):  # even if unused
         _require(mode, configs, "venues", name, configs.venues)
     if mode.allocation.staking > 0 and issuer is None:
-        # The issuer is known by its token, so that any broken venue may be the one.
+        # The issuer is found by its token, so that any broken venue file may be its own.
         for file in configs.broken:
             configs.raise_if_broken("venues", file.removeprefix("venues/").removesuffix(".yaml"))
     if problems := broken_rules(mode, configs):

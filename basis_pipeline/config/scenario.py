@@ -1,7 +1,7 @@
 """Scenario sets: which points of a mode's configuration, market and history a sweep runs over.
 
 `configs/scenarios/*.yaml`. A set crosses four things: samples of the keys, named windows, named
-markets (lists of shocks), and paths drawn from history. What is left out stays as it is.
+markets (lists of shocks), and paths resampled from history. What is left out is unchanged.
 """
 
 import re
@@ -18,18 +18,18 @@ from basis_pipeline.errors import ConfigError
 
 MAX_POINTS = 10_000_000
 DIRECTORY = "scenarios"  # of the sets, below `configs/`
-CAPITAL = "capital"  # a key beside those of the mode
+CAPITAL = "capital"  # a key besides those of the mode
 OWN_SETS: Mapping[str, tuple[str, ...]] = {
     "stress": ("crises", "replays"),
     "montecarlo": ("bootstrapped",),
-    "sweep": (),  # the one that is named as the mode
+    "sweep": (),  # the one with the name of the mode
 }
 
 Seed = Annotated[int, Field(ge=0)]
 
 
 class Range(StrictModel):
-    """Numbers from `low` to `high`: `steps` of them on a grid, any of them where points are drawn.
+    """Numbers from `low` to `high`: `steps` of them on a grid, any of them in a random sample.
 
     On a logarithmic scale equal steps are equal ratios.
     """
@@ -64,7 +64,7 @@ Axis = Range | Choice
 
 
 class Sampling(StrictModel):
-    """How the keys' values are combined: all of them, or so many points drawn with a seed."""
+    """How the keys' values are combined: all of them, or a number of points drawn with a seed."""
 
     method: Literal["grid", "random", "sobol"]
     points: Count | None = None
@@ -92,16 +92,16 @@ class Moment(StrictModel):
 
     @field_validator("at")
     @classmethod
-    def _stamp(cls, value: int | str) -> int | str:
+    def _is_a_time(cls, value: int | str) -> int | str:
         if isinstance(value, str):
             datetime.fromisoformat(value)
         return value
 
 
 class SpotPath(StrictModel):
-    """The asset's path scaled: every return of it, from the first mark on, times `1 + size`.
+    """The asset's price path is scaled: every logarithmic return is multiplied by `1 + size`.
 
-    A size of 0 changes nothing, 1 doubles every logarithmic return, -1 lets the price stand still.
+    A size of 0 changes nothing, 1 doubles every return, -1 keeps the price constant.
     """
 
     shock: Literal["spot_path"]
@@ -151,7 +151,7 @@ class BorrowRateSpike(Moment):
 
 
 class VenueOutage(Moment):
-    """A hedge venue stands still: its last price stays, nothing settles, until it is back."""
+    """A hedge venue is down: until it is back its last price stays and nothing settles."""
 
     shock: Literal["venue_outage"]
     hours: Hours
@@ -173,7 +173,7 @@ class Bootstrap(StrictModel):
 
 
 class Constraints(StrictModel):
-    """What a point must keep; null asks for nothing."""
+    """The limits that a point must keep; null for no limit."""
 
     max_liquidations: Annotated[int, Field(ge=0)] | None
     max_drawdown: Annotated[float, Field(gt=0.0, le=1.0)] | None
@@ -184,7 +184,7 @@ class Constraints(StrictModel):
 class ScenarioSet(StrictModel):
     """A set of scenarios; its size is the product of what it crosses (`points.size`).
 
-    `limits` are what its worst point must keep.
+    `limits` apply to its worst point.
     """
 
     name: Name
@@ -211,17 +211,17 @@ class ScenarioSet(StrictModel):
 
 
 def own_sets(kind: str, mode: str) -> tuple[str, ...]:
-    """The sets that a kind of study, a key of `OWN_SETS`, runs over a mode by default."""
+    """Return the sets that a kind of study, a key of `OWN_SETS`, runs over a mode by default."""
     return OWN_SETS[kind] or (mode,)
 
 
 def set_file(config_dir: Path, name: str) -> Path:
-    """Where the set of this name is kept."""
+    """Return the file of the set of this name."""
     return config_dir / DIRECTORY / f"{name}.yaml"
 
 
 def sets_in(directory: Path) -> list[str]:
-    """The sets of a directory by the names of their files, sorted; they are not opened."""
+    """List the sets of a directory by file name, sorted, without opening them."""
     return sorted(path.stem for path in directory.glob("*.yaml") if re.match(NAME, path.stem))
 
 

@@ -1,6 +1,5 @@
-"""A slice: everything one mode's run depends on in the configuration, and nothing else."""
+"""A slice: the part of the configuration that a run of one mode depends on."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -20,6 +19,7 @@ from basis_pipeline.config.venue import (
     Venue,
 )
 from basis_pipeline.errors import ConfigError
+from basis_pipeline.files import sha256
 
 Need = tuple[Kind, dict[str, Wanted]]
 
@@ -29,9 +29,9 @@ class ModeSlice(StrictModel):
 
     Parameters
     ----------
-    datasets: those read directly; what a repair may substitute from is named in their policies and
-        is read only where there is a gap.
-    counts_as: token or currency → the coin or currency of which it counts as one unit.
+    datasets: those read directly; those that a repair reads are named in their policies and are
+        read only where there is a gap.
+    counts_as: token or currency → the coin or currency that one unit of it is worth.
     """
 
     mode: ModeConfig
@@ -53,14 +53,13 @@ class ModeSlice(StrictModel):
     @cached_property
     def config_hash(self) -> str:
         """Sha256 of the canonical JSON."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
+        return sha256(self.canonical)
 
     @cached_property
     def trading_hash(self) -> str:
-        """Sha256 of what decides its trades: not of gates and figures, flows, or files' formats."""
+        """Sha256 of what decides its trades: without gates, figures, flows and datasets."""
         mode = self.mode.model_dump_json(exclude={"gates", "metrics", "flows", "description"})
-        venues = [canonical_json(venue) for venue in self.venues.values()]
-        return hashlib.sha256("\n".join([mode, *venues]).encode()).hexdigest()
+        return sha256(mode, *map(canonical_json, self.venues.values()))
 
     @property
     def lending_protocol(self) -> LendingProtocol | None:
@@ -76,13 +75,13 @@ class ModeSlice(StrictModel):
 
     @property
     def reward_tokens(self) -> tuple[str, ...]:
-        """Tokens credited to what is staked, sorted; empty when rewards are off."""
+        """Tokens credited to staked tokens, sorted; empty when rewards are off."""
         protocol = self.staking_protocol
         return tuple(sorted(protocol.rewards)) if protocol and self.mode.rewards.enabled else ()
 
     @property
     def debt_token(self) -> str:
-        """The token borrowed against what is staked; empty when nothing is."""
+        """The token borrowed against staked tokens; empty when nothing is borrowed."""
         protocol = self.lending_protocol if self.mode.is_leveraged else None
         return protocol.emode[self.mode.staking.lst].debt if protocol else ""
 
@@ -104,11 +103,11 @@ class ModeSlice(StrictModel):
 
     @cached_property
     def of(self) -> dict[str, Of]:
-        """What each dataset is of."""
+        """What each dataset describes."""
         return {name: config.of for name, config in self.datasets.items()}
 
     def find(self, kind: Kind, **keys: Wanted) -> Of:
-        """What the one dataset of this is of. Raises ConfigError as `universe.find`."""
+        """Return what the matching dataset describes. Raises ConfigError as `universe.find`."""
         return self.of[find(self.of, kind, keys)]
 
     @property
@@ -120,7 +119,7 @@ class ModeSlice(StrictModel):
         return str(self.find(Kind.SPOT_BARS, venue=venue, base=self.mode.asset).quote)
 
     def perp_quote(self, venue: str) -> str:
-        """The currency in which the perpetual at a hedge venue is quoted and margined."""
+        """Return the currency in which the perpetual at a hedge venue is quoted and margined."""
         return str(self.find(Kind.PERP_BARS, venue=venue, base=self.mode.asset).quote)
 
     @property
@@ -146,7 +145,7 @@ def _venues(mode: ModeConfig, configs: Configs) -> Iterator[str]:
 
 
 def _needs(mode: ModeConfig, configs: Configs, venues: Mapping[str, Venue]) -> Iterator[Need]:
-    """What the mode's datasets must be of, but for what its costs need."""
+    """Yield what the mode's datasets must describe, except those of its costs."""
     lst, weights = mode.staking.lst, mode.allocation
     protocol = {"venue": mode.lending.protocol}
     market: dict[str, Wanted] = {
@@ -177,10 +176,10 @@ def _needs(mode: ModeConfig, configs: Configs, venues: Mapping[str, Venue]) -> I
 def _cost_datasets(
     mode: ModeConfig, configs: Configs, venues: Mapping[str, Venue]
 ) -> Iterator[DatasetConfig]:
-    """Gas and execution costs, and what prices gas and the currency in USD.
+    """Yield the datasets of gas, execution costs and USD prices.
 
-    Without a spot series of its own, a coin has the price that the lending protocol gives it, or
-    that of a spot series where the protocol has no rates of it.
+    A coin without a spot series of the mode has the price of the lending protocol, or that of
+    another spot series where the protocol has none.
     """
     if not mode.costs.enabled:
         return
@@ -259,11 +258,11 @@ def _counts_as(
 def slice_mode(
     configs: Configs, name: str, overrides: Mapping[str, Any] | None = None
 ) -> ModeSlice:
-    """Slice one mode out of the configuration, with dotted overrides.
+    """Return the slice of one mode, with dotted overrides.
 
     Raises
     ------
-    ConfigError: that of a broken file the mode needs, CONFIG-007 unknown mode, CONFIG-010,
+    ConfigError: that of a broken file the mode needs, CONFIG-007 an unknown mode, CONFIG-010,
         CONFIG-MGR-003 or CONFIG-005 an unusable override, CONFIG-008 an unknown venue, CONFIG-006 a
         broken rule, CONFIG-009 a dataset that no file describes, CONFIG-014 one that several do.
     """

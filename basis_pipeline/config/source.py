@@ -12,7 +12,7 @@ Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+")]
 
 
 class BinanceArchive(StrictModel):
-    """Zips of data.binance.vision, kept as they are; a preset of their format reads them.
+    """Zip archives of data.binance.vision, kept as downloaded; a preset reads their format.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Ccxt(StrictModel):
     ----------
     exchange, symbol, timeframe: as ccxt spells them: `binanceusdm`, `SOL/USDT:USDT`, `1h`.
     data: traded prices, mark prices, or settled funding rates.
-    url: stands in for scheme and host of every address of the exchange: a mirror, a proxy.
+    url: replaces scheme and host of every address of the exchange: a mirror, a proxy.
     """
 
     kind: Literal["ccxt"]
@@ -84,7 +84,7 @@ class Gas(StrictModel):
 
 
 class CollateralOf(StrictModel):
-    """A collateral and the e-mode category in which it backs the loan."""
+    """A collateral, and the e-mode category in which it secures the loan."""
 
     category: Annotated[int, Field(ge=1, le=255)]
     collateral: Address
@@ -93,7 +93,7 @@ class CollateralOf(StrictModel):
 class EMode(StrictModel):
     """Loan-to-value limits, thresholds and bonuses of an Aave v3 pool, as one JSON document.
 
-    pairs: name in the document (`weETH_WETH`) → what is read for it.
+    pairs: name in the document (`weETH_WETH`) → collateral and category.
     """
 
     what: Literal["e_mode"]
@@ -106,8 +106,8 @@ class EthereumRpc(StrictModel):
 
     Parameters
     ----------
-    url_variable: the environment variable that holds the endpoint: most have a key in their URL.
-    chain_id: what the endpoint must say its chain is.
+    url_variable: the environment variable with the endpoint, whose URL usually contains a key.
+    chain_id: the chain that the endpoint must report.
     """
 
     kind: Literal["ethereum_rpc"]

@@ -1,4 +1,4 @@
-"""What a dataset is of. Datasets are found by this; their names mean nothing."""
+"""What a dataset describes: its key `of`. Datasets are found by this, never by their names."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -18,7 +18,7 @@ Wanted = str | tuple[str, ...]
 
 
 class Kind(StrEnum):
-    """What a dataset holds; its frame, its grid of timestamps and its checks follow from it."""
+    """What a dataset holds; its columns, its grid of timestamps and its checks follow from it."""
 
     PERP_BARS = "perp_bars"
     SPOT_BARS = "spot_bars"
@@ -34,7 +34,7 @@ class Kind(StrEnum):
 
 
 BARS = (Kind.PERP_BARS, Kind.SPOT_BARS)
-# Which keys beside `kind` a dataset of each kind has: all of them, and no others.
+# The keys of each kind besides `kind`: all are required, and no others are allowed.
 KEYS: dict[Kind, tuple[str, ...]] = {
     Kind.PERP_BARS: ("venue", "base", "quote"),
     Kind.SPOT_BARS: ("venue", "base", "quote"),
@@ -51,14 +51,14 @@ KEYS: dict[Kind, tuple[str, ...]] = {
 
 
 class Of(StrictModel):
-    """What a dataset is of.
+    """What a dataset describes.
 
     Parameters
     ----------
     venue: the exchange, pool or protocol, by the name of its file.
     base, quote: what is traded and what it is priced in. A wrapped coin is written as the coin.
-    token: the reserve that is lent, the reward that is paid, what earns the benchmark's yield, or
-        the coin in which the chain's gas is paid.
+    token: the reserve that is lent, the reward that is paid, the token with the benchmark's yield,
+        or the coin in which the chain's gas is paid.
     lst: the liquid staking token.
     chain: the chain whose gas it is.
     """
@@ -73,7 +73,7 @@ class Of(StrictModel):
 
     @property
     def keys(self) -> dict[str, str]:
-        """The keys beside `kind`, with their values."""
+        """The keys besides `kind`, with their values."""
         return {key: getattr(self, key) for key in KEYS[self.kind]}
 
     @model_validator(mode="after")
@@ -81,11 +81,11 @@ class Of(StrictModel):
         given = {name for name in self.model_fields_set - {"kind"} if getattr(self, name)}
         if given != set(KEYS[self.kind]):
             wanted = ", ".join(KEYS[self.kind]) or "no further keys"
-            raise ValueError(f"{self.kind} is of: {wanted}; given: {', '.join(sorted(given))}")
+            raise ValueError(f"{self.kind} needs {wanted}; given: {', '.join(sorted(given))}")
         return self
 
     def fits(self, kind: Kind, keys: Mapping[str, Wanted]) -> bool:
-        """Whether this is what is looked for; of several values for a key any one fits."""
+        """Return whether kind and keys match; of several values for a key any one does."""
         own = self.keys if self.kind is kind else {}
         return self.kind is kind and all(own[key] in _options(keys[key]) for key in keys)
 
@@ -94,12 +94,12 @@ class Of(StrictModel):
 
 
 def matching(catalogue: Mapping[str, Of], kind: Kind, keys: Mapping[str, Wanted]) -> list[str]:
-    """Names of the datasets that are of this, sorted.
+    """List the names of the datasets that match, sorted.
 
     Parameters
     ----------
-    keys: any of the kind's keys. A tuple gives values in the order in which they are preferred:
-        what has a later one is left out where a dataset has an earlier one.
+    keys: any of the kind's keys. A tuple gives values in order of preference: a dataset with a
+        later one is left out where another has an earlier one.
     """
     found = sorted(name for name, of in catalogue.items() if of.fits(kind, keys))
     for key, wanted in keys.items():
@@ -109,7 +109,7 @@ def matching(catalogue: Mapping[str, Of], kind: Kind, keys: Mapping[str, Wanted]
 
 
 def find(catalogue: Mapping[str, Of], kind: Kind, keys: Mapping[str, Wanted]) -> str:
-    """Name of the one dataset that is of this; `keys` as for `matching`.
+    """Return the name of the one dataset that matches; `keys` as for `matching`.
 
     Raises
     ------
@@ -122,14 +122,14 @@ def find(catalogue: Mapping[str, Of], kind: Kind, keys: Mapping[str, Wanted]) ->
     if found:
         raise ConfigError(
             "CONFIG-014",
-            f"{len(found)} datasets are of {sought}: {', '.join(found)}",
+            f"{len(found)} datasets match {sought}: {', '.join(found)}",
             where="configs/datasets/",
             available="; ".join(f"{name}: {catalogue[name]}" for name in found),
             action="keep one of the files, or correct the key `of` of the others",
         )
     raise ConfigError(
         "CONFIG-009",
-        f"no dataset is of {sought}",
+        f"no dataset matches {sought}",
         where="configs/datasets/",
         available=_nearest(catalogue, kind, keys),
         action=f"add a file to configs/datasets/ with `of: {_example(kind, keys)}`",
@@ -152,7 +152,7 @@ def _example(kind: Kind, keys: Mapping[str, Wanted]) -> str:
 
 
 def _nearest(catalogue: Mapping[str, Of], kind: Kind, keys: Mapping[str, Wanted]) -> str:
-    """The datasets of that kind which share most keys with what is looked for."""
+    """List the datasets of that kind that share most keys, in one line."""
 
     def shared(name: str) -> int:
         own = catalogue[name].keys

@@ -46,7 +46,7 @@ class DecentralisedExchange(StrictModel):
 
 
 class CollateralTerms(StrictModel):
-    """Terms of one collateral against the debt that it is meant for."""
+    """Terms of one collateral for one debt token."""
 
     debt: Symbol
     max_ltv: Share
@@ -86,7 +86,7 @@ class StakingProtocol(StrictModel):
     ----------
     underlying: the coin that is staked, in which the token's rates are quoted.
     sold_at: the venue whose market rate the token is sold at.
-    rewards: each token its stakers receive beside → the venue where that is sold.
+    rewards: each further token that its stakers receive → the venue where it is sold.
     """
 
     kind: Literal["staking_protocol"]
@@ -105,14 +105,14 @@ Venue = Annotated[
 
 
 class ShareClass(StrictModel):
-    """The currency investors put in and are paid in: the numeraire.
+    """The currency in which investors pay in and are paid out: the numeraire.
 
     Parameters
     ----------
-    at_par: currencies of which one unit counts as one of the share class's, without a price.
-    chain: where its wallet is, when no venue of a mode is on a chain.
-    lending_token: what is lent in the plain-lending benchmark.
-    benchmark: the token whose yield stands beside the results, null for none.
+    at_par: currencies that count one to one as the share class's, without a price.
+    chain: of its wallet, when no venue of a mode is on a chain.
+    lending_token: the token lent in the plain-lending benchmark.
+    benchmark: the token whose yield is compared with the results, null for none.
     """
 
     share_class: Symbol

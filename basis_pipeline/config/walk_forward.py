@@ -1,6 +1,6 @@
-"""Walk-forward plans: what of a mode is chosen on the past, and how the choice is judged.
+"""Walk-forward plans: which keys of a mode are chosen on past data, and how that is judged.
 
-`configs/walk_forward/<mode>.yaml`, one for each mode.
+`configs/walk_forward/<mode>.yaml`, one per mode.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ Objective = Literal["sharpe", "sortino", "calmar", "apy", "apr", "total_return"]
 
 
 class Limits(StrictModel):
-    """What a finished walk-forward is judged by.
+    """The limits of a finished walk-forward.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ class WalkForward(StrictModel):
 
     Parameters
     ----------
-    keys: axes of the grid that is chosen from.
-    train_days, test_days: lengths of the two windows, the second right after the first.
+    keys: axes of the grid to choose from.
+    train_days, test_days: lengths of the two windows; the second follows the first.
     step_days: from one pair of windows to the next.
     blocks: an even number of pieces of time, for the probability of backtest overfitting.
-    natural_edges: ends of axes beyond which nothing is left to try, such as a weight of 1.
+    natural_edges: ends of axes beyond which no value makes sense, such as a weight of 1.
     """
 
     mode: str
@@ -69,7 +69,7 @@ class WalkForward(StrictModel):
             )
         unknown = sorted(self.natural_edges.keys() - self.keys.keys())
         if unknown:
-            raise ValueError(f"natural_edges names {unknown[0]}, which is no key of the grid")
+            raise ValueError(f"natural_edges names {unknown[0]}, which is not a key of the grid")
         return self
 
 

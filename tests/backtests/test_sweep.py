@@ -27,7 +27,7 @@ from basis_pipeline.backtests.sweep import (
     sweep,
     table_of,
 )
-from basis_pipeline.config.points import columns, places, size
+from basis_pipeline.config.points import columns, coordinates, size
 from basis_pipeline.config.scenario import CAPITAL
 from basis_pipeline.engine.hours import hour_coefficients
 from basis_pipeline.engine.model import parameter_record
@@ -298,7 +298,7 @@ def test_columns_are_the_points(sample: Tree) -> None:
     for sampling in ({"method": "sobol", "points": 3000, "seed": 1}, {**RANDOM, "points": 3000}):
         scenarios = made_set(sampling=sampling, keys=keys_of("usdt_market_neutral"))
         indices = np.array([0, 2999, 1023, 1024, 7])
-        *_, samples = places(scenarios, indices)
+        *_, samples = coordinates(scenarios, indices)
         table = columns(scenarios, samples)
         study = study_over(sample, "usdt_market_neutral", scenarios)
         for place, index in enumerate(indices.tolist()):

@@ -44,7 +44,7 @@ def test_a_date_an_hour_or_an_offset_is_a_full_hour_in_utc(text: str, hour: int)
         ("2024-07-01T08:30", "whole hour"),
         ("2024-07-01T08:00:00+05:30", "whole hour"),
         ("yesterday", "Invalid isoformat"),
-        (1719792000, "a date or a stamp"),
+        (1719792000, "a date or a timestamp"),
         ("9999-12-31T23:00:00-05:00", "between 1970 and 2261"),
         ("1066-10-14", "between 1970 and 2261"),
     ],

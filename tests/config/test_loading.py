@@ -139,7 +139,7 @@ def test_a_file_holds_what_its_name_says(edit: Edit) -> None:
     copy = edit(MODE, lambda _: None)
     (copy / MODE).rename(copy / "modes" / "other.yaml")
     error = load_configs(copy).broken["modes/other.yaml"]
-    assert "mode says 'eth_basis', its file 'other'" in error.what
+    assert "mode is 'eth_basis', but the file is named 'other'" in error.what
     assert error.code == "CONFIG-005"
 
 

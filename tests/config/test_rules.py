@@ -31,15 +31,15 @@ pure_lending |  | lending.token: WETH
 pure_lending_eth |  | lending.token: USDT
     lending.token USDT counts as USDT, which is not at par with ETH
 pure_lending_eth | allocation.lending: 0.5 | allocation.spot: 0.5
-    allocation.spot buys the asset with the share class's currency: ETH buys no ETH
+    allocation.spot buys the asset with the share class's currency, but ETH is at par with ETH
 btc_basis | allocation.spot: 0.25, rebalance.margin_ratio.max: 5.0 | allocation.staking: 0.25
     staking.lst weETH stakes ETH, asset says BTC
 pure_lending | allocation.lending: 0.5 | allocation.spot: 0.5
-    allocation.spot buys the asset with the share class's currency: USDT buys no USDT
+    allocation.spot buys the asset with the share class's currency, but USDT is at par with USDT
 btc_basis |  | spot.venue: aave_v3
-    spot.venue 'aave_v3' is no exchange
+    spot.venue 'aave_v3' is not an exchange
 eth_basis |  | spot.venue: lido
-    spot.venue 'lido' is no exchange
+    spot.venue 'lido' is not an exchange
 eth_basis |  | hedge.venues.okx: 0.2
     hedge.venues weights sum to 0.9, not 1
 eth_basis |  | hedge.venues: {}
@@ -83,9 +83,9 @@ funding_arbitrage | rebalance.margin_ratio.min: 0.05 | hedge.carry: {binance: -6
 funding_arbitrage |  | hedge.carry: {binance: -2.0, bybit: 2.0}
     the allocation's margin ratio 0.25 lies outside rebalance.margin_ratio [0.3, 4]
 eth_staking_only |  | staking.lst: rETH
-    staking.lst 'rETH' is issued by no venue in configs/venues/
+    no venue in configs/venues/ issues staking.lst 'rETH'
 eth_leveraged |  | lending.protocol: bybit
-    'bybit' takes no weETH as e-mode collateral
+    'bybit' does not take weETH as e-mode collateral
 eth_leveraged |  | staking.max_ltv: 0.5
     staking.target_ltv 0.65 exceeds max_ltv 0.5
 eth_leveraged |  | staking.max_ltv: 0.94
@@ -198,6 +198,6 @@ def test_all_broken_rules_are_named_at_once(configs: Configs) -> None:
     with pytest.raises(ConfigError) as raised:
         slice_mode(configs, "eth_basis", {"hedge.venues": {"lido": 0.5}, "spot.venue": "etherfi"})
     assert raised.value.what == (
-        "spot.venue 'etherfi' is no exchange; hedge.venues weights sum to 0.5, not 1; "
+        "spot.venue 'etherfi' is not an exchange; hedge.venues weights sum to 0.5, not 1; "
         "hedge.venues: 'lido' has no perpetuals"
     )

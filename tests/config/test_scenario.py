@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from basis_pipeline.config.points import counts, places, point, size
+from basis_pipeline.config.points import coordinates, counts, point, size
 from basis_pipeline.config.scenario import load_scenario_set
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.settings import project_root
@@ -125,7 +125,7 @@ def test_a_drawn_point_is_itself_wherever_it_is_asked_for(
     sampling = {"method": method, "points": 5000, "seed": seed}
     scenarios = made_set(sampling=sampling, keys=keys)
     other = made_set(sampling={**sampling, "seed": seed + 6}, keys=keys)
-    *_, samples = places(scenarios, np.array(indices))
+    *_, samples = coordinates(scenarios, np.array(indices))
     assert samples.tolist() == indices
     for index in indices:
         result = point(scenarios, index).overrides

@@ -129,7 +129,7 @@ def test_a_dataset_that_no_file_describes_is_named(configs: Configs) -> None:
     with pytest.raises(ConfigError) as raised:
         slice_mode(replace(configs, datasets=kept), "eth_leveraged")
     assert raised.value.code == "CONFIG-009"
-    assert raised.value.what == "no dataset is of {kind: oracle, lst: weETH}"
+    assert raised.value.what == "no dataset matches {kind: oracle, lst: weETH}"
     assert "wsteth_oracle: {kind: oracle, lst: wstETH}" in raised.value.available
     assert "`of: {kind: oracle, lst: weETH}`" in raised.value.action
     with pytest.raises(ConfigError, match="CONFIG-009") as raised:

@@ -28,8 +28,8 @@ def test_every_kind_has_its_keys() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"kind": "funding", "venue": "okx", "base": "BTC"}, "of: venue, base, quote; given"),
-        ({"kind": "oracle", "lst": "jitoSOL", "venue": "jito"}, "oracle is of: lst; given"),
+        ({"kind": "funding", "venue": "okx", "base": "BTC"}, "needs venue, base, quote; given"),
+        ({"kind": "oracle", "lst": "jitoSOL", "venue": "jito"}, "oracle needs lst; given"),
         ({"kind": "execution_costs", "venue": "okx"}, "no further keys"),
         ({"kind": "oracle", "lst": "jito SOL"}, "lst"),
         ({"kind": "candles"}, "kind"),
