@@ -94,8 +94,7 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop it."""
-        if (self.home / "data" / "postmaster.pid").exists():
-            self.run("pg_ctl", "-D", str(self.home / "data"), "-m", "fast", "stop")
+        self.run("pg_ctl", "-D", str(self.home / "data"), "-m", "fast", "stop")
 
 
 def kills(count: int, to_serve: int) -> None:
