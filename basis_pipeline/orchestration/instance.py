@@ -10,7 +10,7 @@ import dagster as dg
 
 # What a damaged record raises: no DagsterError, and exported nowhere.
 from dagster_shared.serdes.errors import DeserializationError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.files import locked
@@ -45,6 +45,8 @@ def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def _unusable(verb: str, error: Exception, home: Path) -> PlatformError:
-    message = " ".join(str(error).split())[:300]
+    # What the database said, without the statement and its values.
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    message = " ".join(str(cause).split())[:300]
     what = f"the Dagster instance cannot be {verb}: {message}"
     return PlatformError("PLATFORM-001", what, where=str(home))
