@@ -31,7 +31,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     places = ("--data-dir", sample, "--results-dir", directory)
     done = shell.call("run", *modes, *places, *WINDOW)
     assert done.returncode == 0, done.stderr
-    assert "Left out, as asked: sol_basis" in done.stdout
+    assert "Left out (--without): sol_basis" in done.stdout
     assert "PASS" in done.stdout
     assert str(directory / "reports" / "comparison.html") in done.stdout
     return directory

@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def set_file(place: Path, **parts: object) -> Path:
-    """A scenario set's own file."""
+    """File of a scenario set."""
     content = {"name": "own", "description": "a test's", "sampling": {"method": "grid"}, **parts}
     (place / "own.yaml").write_text(yaml.safe_dump(content))
     return place / "own.yaml"
@@ -129,7 +129,7 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
     os.killpg(running.pid, signal.SIGINT)
     _, result = running.communicate(timeout=60)
     assert running.returncode == 130, result
-    assert "the same command goes on" in result
+    assert "the same command continues" in result
     assert "Traceback" not in result
     assert not psutil.wait_procs(living_in(running.pid), timeout=30)[1]
     kept = len(list((tmp_path / "o").rglob("points-*")))

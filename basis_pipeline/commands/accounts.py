@@ -1,4 +1,4 @@
-"""`basis accounts` and `basis signals`: modes run to the present hour, and what they do there."""
+"""`basis accounts` and `basis signals`: run modes to the present hour, and show their signals."""
 
 import json
 from collections.abc import Sequence
@@ -29,16 +29,17 @@ if TYPE_CHECKING:
     from basis_pipeline.operations.accounts import AccountRun
     from basis_pipeline.operations.accounts.signals import SignalRow
 
-HELP = """Accounts: modes run to the present hour, as configs/accounts/ says.
+HELP = """Accounts: modes run to the present hour, as configured in configs/accounts/.
 
 An account is the backtest of its mode from its first hour to the last one that all its feeds have.
-Every run starts from the beginning, so that nothing drifts, and compares the past with what it was.
+Every run starts at the first hour, so that nothing drifts, and compares the history with that of
+the run before.
 """
 Names = Annotated[
-    list[str] | None, typer.Option("--account", help="An account; all of them otherwise.")
+    list[str] | None, typer.Option("--account", help="An account; default: all of them.")
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="An account.")]
-COLUMNS = ("account", "leg", "last hour (UTC)", ">equity", "fresh", "history", "runs", "to do")
+COLUMNS = ("account", "leg", "last hour (UTC)", ">equity", "fresh", "history", "runs", "action")
 ORDERS = ("at (UTC)", "venue", "instrument", "side", ">quantity", ">limit", ">notional", "reason")
 
 accounts = typer.Typer(help=HELP, no_args_is_help=True)
@@ -48,7 +49,7 @@ accounts = typer.Typer(help=HELP, no_args_is_help=True)
 def run(
     account: Names = None,
     now: Annotated[
-        str | None, typer.Option(help="The present hour, in UTC; that of the clock otherwise.")
+        str | None, typer.Option(help="The present hour in UTC; default: that of the clock.")
     ] = None,
     form: Form = "table",
     data_dir: DataDir = None,
@@ -56,8 +57,8 @@ def run(
 ) -> None:
     """Run accounts to the last full hour that their feeds have, and write their pages.
 
-    Exit code 1 when a gate of an account fails: a feed that is too old, a past that has changed, or
-    data that do not pass their checks.
+    Exit code 1 when a gate of an account fails: a feed is too old, the history has changed, or data
+    do not pass their checks.
 
     Example: basis accounts run --account btc_carry
     """
@@ -100,7 +101,7 @@ def accept(
     reason: Annotated[str, typer.Option(help="Why; it is stored and audited.")],
     results_dir: ResultsDir = None,
 ) -> None:
-    """Accept every change of an account's past that is open.
+    """Accept every open revision of an account's history.
 
     Example: basis accounts accept btc_carry --by ann --reason "binance corrected the bar"
     """
@@ -120,15 +121,15 @@ def accept(
 def compare(
     name: Name,
     positions: Annotated[
-        Path, typer.Option(help="What is held: CSV with position,quantity, or a JSON object.")
+        Path, typer.Option(help="Positions held: CSV with position,quantity, or a JSON object.")
     ],
     tolerance: Annotated[
-        float, typer.Option(min=0.0, help="Share of a quantity that is no difference.")
+        float, typer.Option(min=0.0, help="Tolerated difference, as a share of a quantity.")
     ] = 1e-3,
     form: Form = "table",
     results_dir: ResultsDir = None,
 ) -> None:
-    """Compare an account with what is really held. Exit code 1 when they differ.
+    """Compare an account with the positions actually held. Exit code 1 when they differ.
 
     Example: basis accounts compare btc_carry --positions held.csv
     """
@@ -155,7 +156,7 @@ def compare(
 
 
 def signals(account: Names = None, form: Form = "table", results_dir: ResultsDir = None) -> None:
-    """Show what each account does at its last hour: the action, its orders, and how near the next.
+    """Show the signal of each account at its last hour: action, orders, distance to each trigger.
 
     Example: basis signals --account btc_carry --format json
     """
@@ -168,7 +169,7 @@ def signals(account: Names = None, form: Form = "table", results_dir: ResultsDir
         print(json.dumps([json.loads(row.content) for row in rows], indent=2))
     else:
         if not rows:
-            screen.echo("No account has a signal: basis accounts run")
+            screen.echo("No account has a signal yet: basis accounts run")
         for row in rows:
             _show(row)
     for error in broken:
@@ -199,7 +200,7 @@ def _show(row: "SignalRow") -> None:
         ]
         for one in signal["distances"]
     ]
-    columns = ("trigger", ">value", ">low", ">high", ">room", ">price move to it")
+    columns = ("trigger", ">value", ">low", ">high", ">room", ">price move to trigger")
     screen.console().print(screen.table("Distances", columns, distances))
 
 
@@ -214,11 +215,11 @@ def _order(order: dict[str, Any]) -> list[str]:
 
 
 def _chosen(names: Sequence[str] | None) -> "tuple[list[AccountConfig], list[ConfigError]]":
-    """The accounts named; all of them when none is, with the errors of files that are broken.
+    """Return the accounts named, or all of them, with the errors of broken files.
 
     Raises
     ------
-    ConfigError: an account that is named is broken, or is not there.
+    ConfigError: an account that is named is broken or does not exist.
     CommandError: API-001 when there is no account at all.
     """
     from basis_pipeline.config.account import load_account, load_accounts
@@ -228,9 +229,9 @@ def _chosen(names: Sequence[str] | None) -> "tuple[list[AccountConfig], list[Con
         return [load_account(directory, name) for name in dict.fromkeys(names)], []
     sound, broken = load_accounts(directory)
     if not sound and not broken:
-        what = "there is no account"
+        what = "no account is configured"
         where = str(directory / "accounts")
-        raise CommandError("API-001", what, where=where, action="describe one in a file there")
+        raise CommandError("API-001", what, where=where, action="add a file for one there")
     return list(sound.values()), list(broken.values())
 
 
@@ -240,8 +241,8 @@ def _row(run: "AccountRun") -> list[str]:
         return [run.account.name, screen.DASH, screen.DASH, screen.DASH, *statuses, screen.DASH]
     equity = screen.number(run.result.summary["final_equity"])
     hour = f"{run.result.identity.end:%Y-%m-%d %H:%M}"
-    to_do = run.signal.action.value if run.signal else screen.DASH
-    return [run.account.name, str(run.leg.number), hour, equity, *statuses, to_do]
+    action = run.signal.action.value if run.signal else screen.DASH
+    return [run.account.name, str(run.leg.number), hour, equity, *statuses, action]
 
 
 def _json(run: "AccountRun") -> dict[str, Any]:

@@ -26,12 +26,12 @@ from basis_pipeline.commands.serve import serve
 from basis_pipeline.commands.sweep import montecarlo, stress, sweep
 from basis_pipeline.commands.walk_forward import walk_forward
 
-HELP = """From raw exchange and protocol CSVs to quality-gated backtests of crypto basis and yield
+HELP = """Turn raw exchange and protocol CSVs into quality-gated backtests of crypto basis and yield
 strategies.
 
-A first look: `basis data sample --out data/sample`, then `basis run`. What is not given as an
-option comes from the environment (BASIS_DATA_DIR, BASIS_RESULTS_DIR and so on); every error
-carries a code that `basis errors` explains.
+Start with `basis data sample --out data/sample`, then `basis run`. Options that are not given come
+from the environment (BASIS_DATA_DIR, BASIS_RESULTS_DIR and so on); every error has a code that
+`basis errors` explains.
 """
 RUN, RESEARCH, OPERATE, DATA = "Run", "Research", "Operate", "Data"
 PANELS = {

@@ -19,16 +19,16 @@ from basis_pipeline.commands.options import (
 @takes_run_options
 def backtest(
     options: Options,
-    mode: Annotated[str, typer.Argument(help="The mode, named as its file in configs/modes/.")],
+    mode: Annotated[str, typer.Argument(help="Name of the mode: its file in configs/modes/.")],
     out: Annotated[Path, typer.Option(help="Directory for the run's files.")],
 ) -> None:
     """Backtest one mode straight from the raw files.
 
     Writes summary.json, config.json, verdicts.json and the tables equity, attribution, positions,
-    risk and events as Parquet: all of them, or none. The results directory is left alone.
+    risk and events as Parquet: all of them, or none. The results directory is not touched.
 
-    The data checks and gates are those of `basis run`: what they would not let through is rejected
-    here too, and every verdict that is not PASS is printed.
+    The data checks and gates are those of `basis run`: what they reject is rejected here too, and
+    every verdict that is not PASS is printed.
 
     Example: basis backtest btc_basis --out runs/calm --set rebalance.enabled=false
     """

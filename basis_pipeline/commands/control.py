@@ -1,15 +1,13 @@
-"""`basis halt`, `basis resume`, `basis control`: stop work, let it go on, and see who did."""
+"""`basis halt`, `basis resume`, `basis control`: stop work, resume it, and show who did so."""
 
 import getpass
-import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import Form, ResultsDir, settings_of
+from basis_pipeline.commands.options import Form, ResultsDir, existing_home, settings_of
 from basis_pipeline.errors import BasisError, CommandError
 
 if TYPE_CHECKING:
@@ -31,8 +29,8 @@ def halt(
 ) -> None:
     """Stop work: backtests are blocked, sensors and schedules request nothing, until basis resume.
 
-    Reports, gates, health and ingestion go on; after --shutdown only gates and health. A run that
-    is in progress ends before its next backtest.
+    Reports, gates, health and ingestion continue; after --shutdown only gates and health. A run in
+    progress ends before its next backtest.
 
     Example: basis halt --reason "funding of okx looks wrong"
     """
@@ -45,14 +43,14 @@ def halt(
 
 
 def resume(
-    by: Annotated[str, typer.Option(help="Who lets work go on.")],
+    by: Annotated[str, typer.Option(help="Who resumes work.")],
     reason: Reason,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Let work go on after an alert, a halt or a shutdown, and accept every open breach.
+    """Resume work after an alert, a halt or a shutdown, and accept every open breach.
 
-    Failed gates are counted from here on. A breach that gets worse, or comes back after it was
-    over, is a new one.
+    Failed gates are counted from zero again. A breach that worsens, or returns after it was over,
+    is a new one.
 
     Example: basis resume --by ann --reason "okx delivered the hours again"
     """
@@ -86,11 +84,11 @@ def control(form: Form = "table", results_dir: ResultsDir = None) -> None:
             ]
             for breach in state.breaches
         ]
-        columns = ["since (UTC)", "demands", "accepted", "breach"]
+        columns = ["since (UTC)", "requires", "accepted", "breach"]
         screen.console().print(screen.table("Open breaches", columns, breaches))
     if changes:
         rows = [[f"{c.at:%Y-%m-%d %H:%M:%S}", c.previous, c.state, c.by, c.reason] for c in changes]
-        columns = ["at (UTC)", "from", "to", "by", "why"]
+        columns = ["at (UTC)", "from", "to", "by", "reason"]
         screen.console().print(screen.table("Changes", columns, rows))
 
 
@@ -112,9 +110,9 @@ def _show_change(settings: "Settings", *, is_changed: bool) -> None:
 
 
 def _show_in_ui(settings: "Settings", state: "ControlState") -> None:
-    """Bring the change to the UI, where there is one; the change holds without it."""
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
-    if not (home / "dagster.yaml").exists():
+    """Show the change in the UI, if there is an instance; the change holds without it."""
+    home = existing_home(settings)
+    if home is None:
         return
     from basis_pipeline.orchestration.control import show
     from basis_pipeline.orchestration.instance import opened_instance

@@ -1,4 +1,4 @@
-"""`basis data`: sample data, and what a data directory holds."""
+"""`basis data sample` and `basis data audit`: sample data, and what a data directory holds."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -37,7 +37,9 @@ def sample(
     seed: Annotated[int, typer.Option(help="Another seed gives another market.")] = 1,
     start: Annotated[str, typer.Option(help="First day.")] = "2024-01-01",
 ) -> None:
-    """Write every raw feed in its real layout: generated, the same bytes for the same options.
+    """Write generated sample data for every raw feed, in its real layout.
+
+    The same options give the same bytes.
 
     Plausible levels and correlations, four crises (a funding flip, a depeg, a gas spike, a 30 %
     day) and a few marked defects that the repairs handle. SAMPLE_DEFECTS.json lists them.
@@ -60,11 +62,11 @@ def audit(
         Path | None, typer.Option(help="Write to this file instead of the screen.")
     ] = None,
 ) -> None:
-    """Show what a data directory holds: one line a feed, with a verdict.
+    """Show what a data directory holds: one line per feed, with a verdict.
 
     Each feed is read and its dataset built, over its own span or over the window given. PASS: used
-    as read. WARN: repaired, unusual, or at odds with another source. FAIL: rejected. N/A: no file.
-    Exit code 1 when one FAILs.
+    as read. WARN: repaired, unusual, or different from another source. FAIL: rejected. N/A: no
+    file. Exit code 1 when a feed FAILs.
 
     As html or markdown it also lists every gap and what filled it, repairs, outliers and the
     spreads between venues; html draws them, with a calendar of the days each feed covers.
@@ -100,7 +102,7 @@ def audit(
         case "table" if out is None:
             _show(audits, screen.console())
         case "table":
-            screen.deliver(screen.on_paper(lambda paper: _show(audits, paper)), out)
+            screen.deliver(screen.as_text(lambda text: _show(audits, text)), out)
     if any(audit.verdict is Status.FAIL for audit in audits):
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""`basis data add` and `basis data try`: from a publisher's file to a dataset."""
+"""`basis data add` and `basis data try`: recognise a publisher's files, write a dataset file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,15 +27,15 @@ Kind = Annotated[str | None, typer.Option(help="perp_bars, spot_bars, funding an
 Venue = Annotated[str | None, typer.Option(help="Exchange, pool or protocol.")]
 Base = Annotated[str | None, typer.Option(help="What is traded.")]
 Quote = Annotated[str | None, typer.Option(help="What it is priced in.")]
-Token = Annotated[str | None, typer.Option(help="Reserve, reward or coin, of a kind that has one.")]
-Lst = Annotated[str | None, typer.Option(help="Liquid staking token, of a kind that has one.")]
-Chain = Annotated[str | None, typer.Option(help="Chain, of gas prices.")]
+Token = Annotated[str | None, typer.Option(help="Reserve, reward or coin, if the kind has one.")]
+Lst = Annotated[str | None, typer.Option(help="Liquid staking token, if the kind has one.")]
+Chain = Annotated[str | None, typer.Option(help="Chain of gas prices.")]
 Decimals = Annotated[
     int | None,
-    typer.Option(min=0, max=36, help="Of the token, if totals are in its smallest unit."),
+    typer.Option(min=0, max=36, help="Decimals of the token, if totals are in its smallest unit."),
 ]
 Preset = Annotated[str | None, typer.Option(help="Read the files by this preset only.")]
-OF = {
+DATASET_OPTIONS = {
     "kind": Kind,
     "venue": Venue,
     "base": Base,
@@ -45,25 +45,28 @@ OF = {
     "chain": Chain,
     "decimals": Decimals,
 }
-# Gives a command what the files do not say: in its parameter `options`, key → text.
-describes = shared(OF, lambda **of: {k: None if v is None else str(v) for k, v in of.items()})
+# Adds options for what the files do not state; the parameter `options` is key → text.
+takes_dataset_options = shared(
+    DATASET_OPTIONS, lambda **of: {k: None if v is None else str(v) for k, v in of.items()}
+)
 
 
-@describes
+@takes_dataset_options
 def add(
     options: dict[str, str | None],
     files: Files,
     name: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The dataset file; else in datasets/ of the configuration.")
+        Path | None,
+        typer.Option(help="The dataset file; default: in datasets/ of the configuration."),
     ] = None,
     data_dir: DataDir = None,
     preset: Preset = None,
 ) -> None:
     """Recognise files, show what they hold, and write their dataset file.
 
-    Form, kind, symbol, unit, interval, span and gaps are found in the files; what they do not say
-    is given by flags. What was assumed stands in the dataset file with a comment.
+    Format, kind, symbol, unit, interval, span and gaps are found in the files; options give what
+    the files do not state. Every assumption has a comment in the dataset file.
     """
     open_settings("basis data add")
     settings, configs = settings_of(data_dir), project_configs()
@@ -81,11 +84,11 @@ def add(
     screen.echo(f"Written: {target}")
 
 
-@describes
+@takes_dataset_options
 def try_files(options: dict[str, str | None], files: Files, preset: Preset = None) -> None:
-    """Show what files are and what their dataset would be, and write nothing.
+    """Show what files hold and the dataset file they would get, and write nothing.
 
-    The files may lie anywhere.
+    The files may be in any directory.
     """
     folder = files[0].absolute().parent
     proposal = _proposed(files, folder, project_configs(), options, preset)
@@ -112,7 +115,7 @@ def _proposed(
     from basis_pipeline.market.proposal import propose
     from basis_pipeline.settings import config_directory
 
-    paths = [_below(file, data_dir) for file in files]
+    paths = [_inside(file, data_dir) for file in files]
     presets, _ = load_directory(config_directory() / "presets", PresetModel, "preset")
     if preset is not None and preset not in presets:
         what = f"there is no preset {preset!r}"
@@ -127,16 +130,16 @@ def _proposed(
         )
 
 
-def _below(file: Path, data_dir: Path) -> Path:
+def _inside(file: Path, data_dir: Path) -> Path:
     path = file.absolute()
     if not path.is_file():
         raise CommandError("API-001", "there is no such file", where=str(file))
     if not path.is_relative_to(data_dir.absolute()):
         raise CommandError(
             "API-001",
-            f"{file} does not lie below the data directory",
-            where=str(data_dir),
-            action="move it there, or name the directory above it with --data-dir",
+            f"the file is not in the data directory {data_dir}",
+            where=str(file),
+            action="move it there, or name a directory that contains it with --data-dir",
         )
     return data_dir / path.relative_to(data_dir.absolute())
 
@@ -145,15 +148,15 @@ def _require_complete(proposal: "Proposal") -> None:
     if proposal.missing:
         raise CommandError(
             "API-001",
-            f"the files do not say everything: also give {', '.join(proposal.missing)}",
+            f"the files do not state everything: also give {', '.join(proposal.missing)}",
             where=str(proposal.document["glob"]),
             available="; ".join(" ".join(line.split()) for line in proposal.summary),
-            action="add the flags named",
+            action="add the options named",
         )
 
 
 def _require_new(proposal: "Proposal", configs: "Configs", out: Path | None) -> None:
-    """Reject a second dataset of the same thing, and a name that is taken."""
+    """Reject a second dataset of the same instrument, and a name that is taken."""
     alike = [name for name, one in configs.datasets.items() if one.of == proposal.config().of]
     taken = [*alike, *([proposal.name] if proposal.name in configs.datasets else [])]
     if taken and out is None:
@@ -166,7 +169,7 @@ def _require_new(proposal: "Proposal", configs: "Configs", out: Path | None) -> 
 
 
 def _show(proposal: "Proposal", data_dir: Path) -> bool:
-    """Print what was recognised, ten rows and the checks; whether none of the checks fails."""
+    """Print what was recognised, ten rows and the checks; return whether no check fails."""
     from basis_pipeline.market.audit import audit_feed, own_window
     from basis_pipeline.market.dataset import try_build
     from basis_pipeline.market.raw import read_feed
@@ -185,7 +188,7 @@ def _show(proposal: "Proposal", data_dir: Path) -> bool:
     outcome = try_build(config, {config.name: raw}, window)
     found = audit_feed(config, outcome, {config.name: raw}, window)
     checks = [[str(v.status.value), v.check, v.message] for v in found.verdicts]
-    console.print(screen.table("", ["verdict", "check", "what it says"], checks))
+    console.print(screen.table("", ["verdict", "check", "message"], checks))
     for remark in found.findings.remarks:
         screen.echo(f"note      {remark}")
     return found.error is None

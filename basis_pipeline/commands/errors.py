@@ -1,4 +1,4 @@
-"""`basis errors`: the codes that messages carry."""
+"""`basis errors`: explain the codes in messages."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from basis_pipeline.errors import CommandError
 def errors(
     code: Annotated[str | None, typer.Argument(help="A code, or the start of one: DATA.")] = None,
 ) -> None:
-    """Explain the codes that messages carry: what each means, its likely cause and what to do.
+    """Explain the codes in messages: what each means, its likely cause and what to do.
 
     Example: basis errors DATA-007
     """

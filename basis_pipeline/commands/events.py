@@ -22,8 +22,8 @@ Types = Annotated[
     list[str] | None,
     typer.Option(
         "--type",
-        help="A type of event, as run_blocked, or a kind of alert, as run_failed; may be given "
-        "several times.",
+        help="A type of event, such as run_blocked, or a kind of alert, such as run_failed; may be "
+        "given several times.",
     ),
 ]
 Categories = Annotated[
@@ -38,21 +38,21 @@ Categories = Annotated[
 def events(
     types: Types = None,
     categories: Categories = None,
-    mode: Annotated[str | None, typer.Option(help="What belongs to this mode.")] = None,
-    run: Annotated[str | None, typer.Option(help="What belongs to this Dagster run.")] = None,
+    mode: Annotated[str | None, typer.Option(help="Events of this mode only.")] = None,
+    run: Annotated[str | None, typer.Option(help="Events of this Dagster run only.")] = None,
     since: Annotated[
-        str | None, typer.Option(help="From here on: 2024-06-01, 2024-06-01T08:00, 2h, 3d.")
+        str | None, typer.Option(help="First time: 2024-06-01, 2024-06-01T08:00, 2h, 3d.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Up to here, without it.")] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Only the last so many; 0 shows all.")] = 100,
+    until: Annotated[str | None, typer.Option(help="End, not included.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Show the last N; 0 shows all.")] = 100,
     form: Form = "table",
     results_dir: ResultsDir = None,
 ) -> None:
     """Show what happened, in order of time: the last 100 events that match all filters.
 
-    Every run records what was asked for, the configuration used, the hash of all data read, the
-    verdict of every gate, what was blocked and why, its results, and the time of every step. Times
-    are UTC; a span such as 2h or 3d counts back from now. A run is named by its full Dagster id.
+    Every run records its request, the configuration used, the hash of all data read, the verdict of
+    every gate, what was blocked and why, its results, and the time of every step. Times are UTC; a
+    span such as 2h or 3d counts back from now. --run takes the full Dagster id.
 
     Example: basis events --category audit --mode btc_basis --since 1d
 

@@ -15,7 +15,7 @@ def explain(
     form: Form = "table",
     results_dir: ResultsDir = None,
 ) -> None:
-    """Explain what moved the result of a run, in sentences and tables made from its own tables.
+    """Explain what moved the result of a run, in sentences and tables made from its stored tables.
 
     Profit and loss by component, rebalances and their cost by trigger, the costliest days,
     liquidations, warnings on the input data, and equity beside closed equity and plain lending.

@@ -1,4 +1,4 @@
-"""`basis data fetch`: get raw files from where their dataset files say."""
+"""`basis data fetch`: fetch raw files from the sources in their dataset files."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -22,31 +22,31 @@ LATE = timedelta(minutes=1)
 
 def fetch(
     feeds: Annotated[
-        list[str] | None, typer.Argument(help="Feeds; all that have a source when none is named.")
+        list[str] | None, typer.Argument(help="Feeds; default: all that have a source.")
     ] = None,
     data_dir: DataDir = None,
     since: Annotated[
-        str | None, typer.Option(help="First month wanted, by a date in it; else the source's own.")
+        str | None, typer.Option(help="First month, by a date in it; default: the source's own.")
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option(help="Last hour wanted; a date means its 00:00. Now otherwise."),
+        typer.Option(help="Last hour; a date means its 00:00. Default: now."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option(help="Say what would be asked for, and ask for nothing.")
+        bool, typer.Option(help="Show what would be fetched, and fetch nothing.")
     ] = False,
     verify: Annotated[
-        bool, typer.Option(help="Ask again for complete months too, and compare.")
+        bool, typer.Option(help="Fetch complete months again too, and compare.")
     ] = False,
     accept_revisions: Annotated[
-        bool, typer.Option(help="Ask again, and take the values that a source has revised.")
+        bool, typer.Option(help="Fetch again, and take the values that a source has revised.")
     ] = False,
 ) -> None:
-    """Fetch raw files: what is lacking of each feed that has a `source` in its dataset file.
+    """Fetch raw files: what is missing of each feed that has a `source` in its dataset file.
 
     Months that have ended are fetched once; the current one grows with every fetch. A value that
-    comes back different is reported and kept beside the stored one. What was fetched before a
-    failure stays, and the next fetch goes on from there. Exit code 1 when a feed failed.
+    has changed at the source is reported and kept beside the stored one. What was fetched before a
+    failure is kept, and the next fetch continues from there. Exit code 1 when a feed failed.
 
     Example: basis data fetch binance_btcusdt_perp --since 2024-06-01 --data-dir data/own --dry-run
     """
@@ -66,8 +66,8 @@ def fetch(
     if dry_run:
         for config in wanted:
             pieces = plan(config, settings, request)
-            asked = f"{len(pieces)}: {_shortened(pieces)}" if pieces else "nothing: it is complete"
-            screen.echo(f"{config.name}  {asked}")
+            planned = f"{len(pieces)}: {_shortened(pieces)}" if pieces else "nothing: complete"
+            screen.echo(f"{config.name}  {planned}")
         return
     limits = load_automation_limits(config_directory()).fetch
     with screen.bars() as advance:

@@ -14,6 +14,7 @@ from basis_pipeline.commands.options import (
     Options,
     ResultsDir,
     chosen,
+    existing_home,
     project_configs,
     require_data,
     settings_of,
@@ -61,7 +62,7 @@ def show(
     strict: Annotated[
         bool,
         typer.Option(
-            "--strict", help="A gate never evaluated, or waived after a failure, fails too."
+            "--strict", help="Fail also for gates never evaluated, or waived after a failure."
         ),
     ] = False,
     mode: Modes = None,
@@ -73,7 +74,7 @@ def show(
         Path | None, typer.Option(help="Write to this file instead of the screen.")
     ] = None,
     ui: Annotated[
-        str, typer.Option(help="Address of the Dagster UI, that a page links its gates to.")
+        str, typer.Option(help="Address of the Dagster UI, for the links of a page.")
     ] = "",
     results_dir: ResultsDir = None,
 ) -> None:
@@ -84,12 +85,12 @@ def show(
 
     PASS, WARN, FAIL; WAIVED where a person accepted a warning or a failure (basis gates waive);
     BLOCKED where something it depends on failed; NOT RUN where it was never evaluated; N/A where
-    there is nothing to judge. What one fault stops is one line. A study has gates once it was run.
-    A warning fails nothing. Exit code 1 when a gate is FAIL or BLOCKED; with --strict also when one
-    was never evaluated, or is waived after a failure.
+    there is nothing to evaluate. Gates that one fault stops share a line. A study has gates after
+    its first run. A warning fails nothing. Exit code 1 when a gate is FAIL or BLOCKED; with
+    --strict also when one was never evaluated, or is waived after a failure.
 
     --execute first runs the pipeline on the data of the environment; for phase 4 alone it only
-    looks at the platform. Phase 6 is evaluated by the jobs of stress, montecarlo, sweep and
+    checks the platform. Phase 6 is evaluated by the jobs of stress, montecarlo, sweep and
     walk-forward.
     """
     if context.invoked_subcommand:
@@ -119,12 +120,12 @@ def waive_gate(
     ],
     by: Annotated[str, typer.Option(help="Who accepts it.")],
     reason: Annotated[str, typer.Option(help="Why; it is stored and audited.")],
-    until: Annotated[str, typer.Option(help="The date or hour (UTC) from which it stands again.")],
+    until: Annotated[str, typer.Option(help="Date or hour (UTC) at which the waiver ends.")],
     results_dir: ResultsDir = None,
 ) -> None:
-    """Accept a gate that is WARN or FAIL, until a moment: it is shown as WAIVED, never as PASS.
+    """Accept a gate that is WARN or FAIL until a given time: it is shown as WAIVED, never as PASS.
 
-    It lets no blocked backtest run, and a warning that fails later is not covered.
+    A waiver unblocks no backtest, and does not cover a warning that later fails.
 
     Example: basis gates waive beats_lending --by ann --reason "new mode" --until 2030-01-01
     """
@@ -154,11 +155,11 @@ def _document(
             )
         case "json":
             return gates_json(found, strict=strict)
-    return screen.on_paper(lambda paper: _show(found, paper, strict=strict))
+    return screen.as_text(lambda text: _show(found, text, strict=strict))
 
 
 def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> None:
-    """Evaluate the gates of the phases; what went wrong is in their records, and on stderr."""
+    """Evaluate the gates of the phases; problems are in their records, and on stderr."""
     is_platform_alone = min(phases) not in PIPELINE
     if not is_platform_alone:
         require_data(settings)
@@ -179,13 +180,15 @@ def _execute(settings: "Settings", modes: "Sequence[str]", phases: range) -> Non
 
 
 def _recorded(settings: "Settings") -> tuple[list[Verdict], History]:
-    """Read the instance that the runs wrote; a place where nothing ran is not made into one.
+    """Return the gates, and by name the evaluations of those that have not passed.
 
-    Returns the gates, and the evaluations of those that are not passed by their names.
+    Raises
+    ------
+    PlatformError: PLATFORM-002 where nothing has run yet.
     """
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
-    if not (home / "dagster.yaml").exists():
-        raise _nothing_ran(home)
+    home = existing_home(settings)
+    if home is None:
+        raise _nothing_ran(settings)
     with screen.progress(1) as advance:
         advance("reading the records")
         from basis_pipeline.orchestration.build import build_defs
@@ -194,12 +197,13 @@ def _recorded(settings: "Settings") -> tuple[list[Verdict], History]:
 
         with opened_instance(home) as instance:
             if not instance.get_runs_count():
-                raise _nothing_ran(home)
+                raise _nothing_ran(settings)
             found = all_gates(instance, build_defs())
             return found, evaluations(instance, found)
 
 
-def _nothing_ran(home: Path) -> PlatformError:
+def _nothing_ran(settings: "Settings") -> PlatformError:
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
     return PlatformError(
         "PLATFORM-002",
         "nothing has run yet",
@@ -220,7 +224,7 @@ def _phases(text: str | None) -> range:
 
 
 def _show(found: Sequence[Verdict], console: Console, *, strict: bool) -> None:
-    """A line a phase, a mode and a study; then every gate that asks for a look."""
+    """Print a line per phase, mode and study; then every gate that needs attention."""
     from basis_pipeline.reports.gates import by_phase, phase_name
 
     phases = [[phase_name(number), *_counted(part)] for number, part in by_phase(found).items()]
@@ -253,7 +257,7 @@ def _counted(gates: Sequence[Verdict]) -> list[str]:
 
 
 def _cells(group: Sequence[Verdict]) -> list[str]:
-    """One line for what has one cause: the first gate, and how many more it stops."""
+    """Return the line of gates with one cause: the first gate, and how many more there are."""
     first, more = group[0], len(group) - 1
     gates = f"{first.name} and {count_of(more, 'more gate')}" if more else first.name
     return [first.status.value, gates, first.message]

@@ -1,6 +1,5 @@
 """`basis health`: what works, what does not, and what that stops."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import DataDir, ResultsDir
+from basis_pipeline.commands.options import DataDir, ResultsDir, existing_home
 from basis_pipeline.errors import BasisError
 from basis_pipeline.settings import config_directory, load_settings
 
@@ -26,9 +25,9 @@ def health(
 ) -> None:
     """Show the health of every component: settings, configuration, data, store, platform.
 
-    healthy, degraded (works, but look), unhealthy (its own fault), not ready (no fault, but it
-    cannot work yet, or waits for what is unhealthy), unknown. Exit code 1 when a component is
-    unhealthy; 0 otherwise.
+    healthy, degraded (works, but needs attention), unhealthy (its own fault), not ready (no fault,
+    but it cannot work yet, or depends on an unhealthy component), unknown. Exit code 1 when a
+    component is unhealthy; 0 otherwise.
     """
     from basis_pipeline.operations.health.check import check_health
     from basis_pipeline.operations.health.model import require_healthy
@@ -47,7 +46,7 @@ def health(
 
 
 def _metrics(data_dir: Path | None, results_dir: Path | None) -> "InstanceMetrics | None":
-    """Read what the Dagster instance knows; where there is none, none is made."""
+    """Read the metrics of the Dagster instance; where there is none, none is created."""
     from basis_pipeline.config import load_configs
     from basis_pipeline.config.health import load_health_limits
     from basis_pipeline.operations.health.model import InstanceMetrics
@@ -59,8 +58,8 @@ def _metrics(data_dir: Path | None, results_dir: Path | None) -> "InstanceMetric
         datasets = load_configs(config_dir).datasets.values()
     except BasisError:
         return None  # the report says what is wrong with them
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
-    if not (home / "dagster.yaml").exists():
+    home = existing_home(settings)
+    if home is None:
         return InstanceMetrics()
     from basis_pipeline.orchestration.instance import opened_instance
     from basis_pipeline.orchestration.instance_metrics import instance_metrics

@@ -1,4 +1,4 @@
-"""`basis init`: a project directory of one's own."""
+"""`basis init`: write a new project directory."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ def init(
     directory: Annotated[Path, typer.Argument(help="A new or an empty directory.")],
     modes: Annotated[
         list[str] | None,
-        typer.Option("--mode", help="A mode that the project has; may be given several times."),
+        typer.Option("--mode", help="A mode of the project; may be given several times."),
     ] = None,
 ) -> None:
     """Write a project with the configuration of some modes; commands run inside it use it.

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: heard at once, whatever a command is doing."""
+"""Ctrl-C and SIGTERM: handled at once, whatever a command is doing."""
 
 import atexit
 import os
@@ -14,31 +14,31 @@ from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 EXIT_CODE = 130
-AGAIN_SECONDS = 0.02
-STOP_SECONDS = 1.2  # at most this long is what runs marked as canceled, and the log written out
+REPEAT_SECONDS = 0.02
+STOP_SECONDS = 1.2  # to mark the runs in progress as canceled, and to write out the log
 EXIT_SECONDS = 0.5
 
 
 def listen() -> None:
-    """Let SIGTERM interrupt as Ctrl-C does, and let no destructor swallow either of them.
+    """Make SIGTERM interrupt as Ctrl-C does, and let no destructor swallow either of them.
 
-    What is raised while an object ends cannot leave it: Python prints it and goes on. An interrupt
-    that comes at such a moment, as with one of the thousands of futures of a sweep, comes again.
+    An exception cannot leave a destructor: Python prints it and continues. An interrupt that is
+    raised in one, such as that of a sweep's thousands of futures, is repeated.
     """
     before = sys.unraisablehook
 
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    def again() -> None:
-        # Not SIGINT: a shell lets commands in the background ignore it.
+    def repeat() -> None:
+        # Not SIGINT: a shell makes background commands ignore it.
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
     def unraisable(what: "sys.UnraisableHookArgs") -> None:
         if not issubclass(what.exc_type, KeyboardInterrupt):
             before(what)
             return
-        timer = threading.Timer(AGAIN_SECONDS, again)
+        timer = threading.Timer(REPEAT_SECONDS, repeat)
         timer.daemon = True
         timer.start()
 
@@ -47,15 +47,15 @@ def listen() -> None:
 
 
 def interruptible(work: Callable[[], T], stop: Callable[[], object]) -> T:
-    """Do `work` in a thread of its own, so that the main thread hears an interrupt at once.
+    """Run `work` in its own thread, so that the main thread receives an interrupt at once.
 
-    Dagster holds interrupts back while it executes and loses some of them, and compiled code does
-    not look for any.
+    Dagster delays interrupts while it executes and loses some of them, and compiled code does not
+    check for any.
 
     Parameters
     ----------
     stop: called on an interrupt, for a bounded time, before it is raised here. The work itself is
-        left as it is: it ends with the process (`end`).
+        not stopped: it ends with the process (`end`).
     """
     outcome: Future[T] = Future()
     context = copy_context()
@@ -66,7 +66,7 @@ def interruptible(work: Callable[[], T], stop: Callable[[], object]) -> T:
         except BaseException as error:  # noqa: BLE001 - it is raised in the main thread
             outcome.set_exception(error)
 
-    # Dagster captures the descriptors of the streams while a step runs; the message is to be seen.
+    # Dagster captures the descriptors of the streams while a step runs; the message must be seen.
     streams = {number: os.dup(number) for number in (1, 2)}
     threading.Thread(target=run, name="work", daemon=True).start()
     try:
@@ -82,15 +82,15 @@ def interruptible(work: Callable[[], T], stop: Callable[[], object]) -> T:
 
 
 def end() -> NoReturn:
-    """End an interrupted command: exit code 130, whatever threads are still at work."""
-    # A second one, from an impatient person or from `timeout`, changes nothing any more.
+    """End an interrupted command with exit code 130, even while threads are running."""
+    # A second interrupt, from a person or from `timeout`, is ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError, ValueError):
-        print("Interrupted: nothing more is started, what was finished is kept.", file=sys.stderr)
+        print("Interrupted: finished work is kept.", file=sys.stderr)
     if threading.active_count() == 1:
         sys.exit(EXIT_CODE)
-    # A thread that works would hold up a normal exit; what is registered for one is still done.
+    # A running thread would delay a normal exit; what is registered for one is still done.
     _bounded(atexit._run_exitfuncs, EXIT_SECONDS)  # noqa: SLF001
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

@@ -1,6 +1,7 @@
-"""Options that commands share: declared once, given to a command as one object."""
+"""Options that commands share: declared once, passed to a command as one object."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     from basis_pipeline.settings import Settings
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Directory of the raw files; else BASIS_DATA_DIR.")
+    Path | None, typer.Option(help="Directory of the raw files; default: BASIS_DATA_DIR.")
 ]
 ResultsDir = Annotated[
-    Path | None, typer.Option(help="Directory for results; else BASIS_RESULTS_DIR.")
+    Path | None, typer.Option(help="Directory for results; default: BASIS_RESULTS_DIR.")
 ]
 Start = Annotated[
-    str | None, typer.Option(help="First hour: a date, or an hour in UTC as 2024-06-01T08:00.")
+    str | None, typer.Option(help="First hour: a date, or an hour in UTC like 2024-06-01T08:00.")
 ]
 End = Annotated[str | None, typer.Option(help="Last hour, included; a date means its 00:00.")]
 Capital = Annotated[
@@ -40,18 +41,24 @@ Overrides = Annotated[
 ]
 Modes = Annotated[
     list[str] | None,
-    typer.Option("--mode", help="A mode; may be given several times. All of them otherwise."),
+    typer.Option("--mode", help="A mode; may be given several times. Default: all modes."),
 ]
 Form = Annotated[
     Literal["table", "json"], typer.Option("--format", help="A table to read, or JSON.")
 ]
-PLACES = {"data_dir": DataDir, "results_dir": ResultsDir}
-RUN = {**PLACES, "start": Start, "end": End, "capital": Capital, "overrides": Overrides}
+RUN = {
+    "data_dir": DataDir,
+    "results_dir": ResultsDir,
+    "start": Start,
+    "end": End,
+    "capital": Capital,
+    "overrides": Overrides,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The shared options as they were given; what is None the environment says."""
+    """The shared options as given; None stands for the value of the environment."""
 
     data_dir: Path | None = None
     results_dir: Path | None = None
@@ -74,12 +81,12 @@ class Options:
 def shared(
     kinds: Mapping[str, Any], gather: Callable[..., Any]
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that gives a command options which other commands have too.
+    """Return a decorator that adds shared options to a command.
 
     Parameters
     ----------
-    kinds: annotation by name of each option; all are None where they are not given.
-    gather: makes of them what the command receives as its parameter `options`.
+    kinds: annotation of each option by name; an option that is not given is None.
+    gather: makes the command's parameter `options` of them.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -103,7 +110,7 @@ def shared(
     return decorate
 
 
-# Gives a command the options of a run: in its parameter `options`, of type `Options`.
+# Adds the options of a run to a command, as its parameter `options` of type `Options`.
 takes_run_options = shared(RUN, Options)
 
 
@@ -126,8 +133,8 @@ def open_settings(command: str, results_dir: Path | None = None) -> "Settings":
 
     Raises
     ------
-    BacktestError: BT-005 after a shutdown. ConfigError, ResultsError: as `settings_of`, and
-        where the state of emergency control cannot be read.
+    BacktestError: BT-005 after a shutdown. ConfigError: as `settings_of`. ResultsError: the state
+        of emergency control cannot be read.
     """
     from basis_pipeline.operations.control import require_open
 
@@ -142,6 +149,12 @@ def project_configs() -> "Configs":
     from basis_pipeline.settings import config_directory
 
     return load_configs(config_directory())
+
+
+def existing_home(settings: "Settings") -> Path | None:
+    """Return the directory of the Dagster instance; None where nothing was run yet."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
+    return home if (home / "dagster.yaml").exists() else None
 
 
 def window_of(settings: "Settings") -> "Window":
@@ -172,9 +185,11 @@ def sliced(
 
 
 def chosen(configs: "Configs", modes: Sequence[str] | None) -> list[str]:
-    """Return the modes named, each once; all of them when none is. CONFIG-007 for an unknown one.
+    """Return the modes named, each once, or else all modes, those with broken files too.
 
-    One whose file is broken is among them.
+    Raises
+    ------
+    ConfigError: CONFIG-007 for an unknown mode.
     """
     for name in set(modes or ()) - set(configs.mode_names):
         configs.mode(name)
@@ -195,7 +210,7 @@ def unsound_modes(configs: "Configs", modes: Sequence[str] | None) -> list[str]:
 
 
 def require_data(settings: "Settings") -> None:
-    """Raise API-001 unless the data directory is there."""
+    """Raise API-001 unless the data directory exists."""
     if not settings.data_dir.is_dir():
         raise CommandError(
             "API-001",

@@ -1,4 +1,4 @@
-"""`basis platform`: start, stop and see the processes of the platform on this machine."""
+"""`basis platform`: start, stop and show the processes of the platform on this machine."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 WebPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's web interface.")]
 ApiPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of API and dashboard.")]
 RedisPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of Redis.")]
-WithRedis = Annotated[bool, typer.Option("--redis", help="A Redis server too, for several APIs.")]
+WithRedis = Annotated[bool, typer.Option("--redis", help="Also start Redis, for several APIs.")]
 
-platform = typer.Typer(help="Start, stop and see the processes of the platform.")
+platform = typer.Typer(help="Start, stop and show the processes of the platform.")
 
 
 @platform.command()
@@ -27,9 +27,9 @@ def start(
     redis: WithRedis = False,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Start web interface, daemon and API, and wait until they work; what runs goes on.
+    """Start web interface, daemon and API unless they run already, and wait until they work.
 
-    Their logs are in <results>/platform. They listen on this machine alone.
+    Their logs are in <results>/platform. Only this machine can reach them.
     """
     from basis_pipeline.service import processes
 
@@ -40,16 +40,16 @@ def start(
 
 @platform.command()
 def stop(results_dir: ResultsDir = None) -> None:
-    """Stop every process; what is going on is finished, or done again after the next start."""
+    """Stop every process; work in progress is finished, or repeated after the next start."""
     from basis_pipeline.service import processes
 
     names = processes.stop(settings_of(results_dir=results_dir))
-    screen.echo(f"Stopped: {', '.join(names)}" if names else "Nothing runs.")
+    screen.echo(f"Stopped: {', '.join(names)}" if names else "Nothing is running.")
 
 
 @platform.command()
 def restart(results_dir: ResultsDir = None) -> None:
-    """Stop every process, and start all again on the ports they had."""
+    """Stop every process, and start all of them again on the same ports."""
     from basis_pipeline.service import processes
 
     _show(processes.restart(settings_of(results_dir=results_dir)))

@@ -1,4 +1,4 @@
-"""`basis report`: the pages of recorded runs, written where asked."""
+"""`basis report`: write pages of recorded runs to files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from basis_pipeline.settings import Settings
     from basis_pipeline.verdict import Verdict
 
-RUN_HELP = "A run's name, the directory of one, or a mode for its latest recorded run."
+RUN_HELP = "Name or directory of a run, or a mode for its latest recorded run."
 Out = Annotated[Path, typer.Option(help="File to write.")]
 
 
@@ -24,7 +24,7 @@ def tear_sheet(
     form: Annotated[
         Literal["html", "pdf", "png"],
         typer.Option(
-            "--format", help="A page; a print of it, by Chromium; the equity as a picture."
+            "--format", help="html: a page; pdf: printed by Chromium; png: the equity as a picture."
         ),
     ] = "html",
     results_dir: ResultsDir = None,
@@ -73,7 +73,7 @@ def compare(
         what = f"runs cannot be ranked by {rank_by!r}"
         raise CommandError("API-001", what, where="--rank-by", available=", ".join(RANKS))
     if len(runs) < 2:
-        raise CommandError("API-001", "there is only one run, and nothing to compare it with")
+        raise CommandError("API-001", "a comparison needs at least two runs")
     settings = open_settings("basis report compare", results_dir)
     with screen.progress(1) as advance:
         advance("comparison")
@@ -86,10 +86,10 @@ def compare(
 
 def signoff(
     period: Annotated[str, typer.Option(help="A month: 2024-06.")],
-    out: Annotated[Path, typer.Option(help="Directory for the page, its print and manifest.")],
+    out: Annotated[Path, typer.Option(help="Directory for the page, its PDF and manifest.")],
     results_dir: ResultsDir = None,
 ) -> None:
-    """Bundle a month for signature: a page, its print, and a manifest of hashes.
+    """Bundle a month for signature: a page, its PDF, and a manifest of hashes.
 
     Results, gates, data, limits, waivers, versions and hashes of the latest recorded run of every
     mode with hours in the month, with a block for names and dates.
@@ -106,10 +106,10 @@ def signoff(
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="The page, the print or the manifest.")],
+    file: Annotated[Path, typer.Argument(help="The page, the PDF or the manifest.")],
     results_dir: ResultsDir = None,
 ) -> None:
-    """Compare a sign-off with its manifest: page, print and runs. Exit code 1 when one differs.
+    """Compare a sign-off with its manifest: page, PDF and runs. Exit code 1 when one differs.
 
     Example: basis report verify signed/signoff-2024-06.html
     """
@@ -123,7 +123,7 @@ def verify(
 
 
 def stored_run(run: str, settings: "Settings") -> "tuple[RunResult, list[Verdict]]":
-    """Read a run and the verdicts stored with it; none where it was never judged.
+    """Read a run and its stored verdicts; an empty list where it has none.
 
     Raises
     ------

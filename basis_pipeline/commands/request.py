@@ -1,4 +1,4 @@
-"""`basis request`: queue a backtest, cancel it, or see what became of those queued."""
+"""`basis request`: queue a backtest, cancel it, or show the requests and their results."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from basis_pipeline.operations.requests import Served
     from basis_pipeline.settings import Settings
 
-TITLES = ("number", "request", "mode", "status", "result, or why there is none")
+TITLES = ("number", "request", "mode", "status", "run or message")
 
 
 def request(
@@ -31,7 +31,7 @@ def request(
         typer.Argument(metavar="NAME|FILE", help="A request to show, or a JSON or YAML file."),
     ] = None,
     request_id: Annotated[
-        str | None, typer.Option("--id", help="Name of the request; used once.")
+        str | None, typer.Option("--id", help="Name of the request, unique.")
     ] = None,
     mode: Annotated[str | None, typer.Option(help="The mode.")] = None,
     start: Start = None,
@@ -44,10 +44,10 @@ def request(
     form: Form = "table",
     results_dir: ResultsDir = None,
 ) -> None:
-    """Queue a backtest, which the sensor `backtest_requests` has served, or show those queued.
+    """Queue a backtest for the sensor `backtest_requests` to run, or show the requests.
 
-    Without arguments it lists all requests. A file, or --id and --mode, queues one; the same again
-    shows it. A name shows one request with the verdicts of its gates.
+    Without arguments it lists all requests. A file, or --id and --mode, queues one; the same
+    request again is only shown. A name shows one request with the verdicts of its gates.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def _unusable(what: str, available: str = "") -> CommandError:
 
 
 def _named(settings: "Settings", name: str, *, cancel: bool) -> "Served":
-    """Find the request of a name; cancel it when it is to be canceled."""
+    """Return the request `name`, which is canceled first if `cancel` is set."""
     from basis_pipeline.operations.requests.model import Status
     from basis_pipeline.operations.requests.queue import cancel as canceled
     from basis_pipeline.operations.requests.queue import request_named, requests_of
@@ -104,15 +104,15 @@ def _show(requests: "list[Served]", form: Form) -> None:
     if form == "json":
         print(json.dumps([served.to_json() for served in requests], indent=2))
     elif not requests:
-        screen.echo("No request was ever made.")
+        screen.echo("There are no requests.")
     else:
         screen.console().print(screen.table("", TITLES, map(_row, requests)))
 
 
 def _row(served: "Served") -> list[str]:
-    request, why = served.request, served.run_id or served.message or screen.DASH
+    request, outcome = served.request, served.run_id or served.message or screen.DASH
     number = str(served.sequence)
-    return [number, request.request_id, request.mode, served.status.value, why]
+    return [number, request.request_id, request.mode, served.status.value, outcome]
 
 
 def _show_one(settings: "Settings", served: "Served", form: Form) -> None:

@@ -1,4 +1,4 @@
-"""`basis results`: what is recorded, and keeping it."""
+"""`basis results`: list, show, back up, restore and prune recorded runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 HELP = """Recorded runs: list and show them; back them up, restore and prune them.
 
-A run is named by its identity, or the beginning of it that no other run has. Runs are kept as files
-below the results directory, and as rows in the database of BASIS_RESULTS_DB_URL. `basis report
-compare` puts runs side by side.
+A run is named by its identity or by a unique beginning of it. Runs are kept as files in the results
+directory, and as rows in the database of BASIS_RESULTS_DB_URL. `basis report compare` compares
+runs.
 """
 SHOWN = {
     "positions": ("position", ">quantity", ">lowest", ">highest"),
@@ -32,7 +32,7 @@ SHOWN = {
 }
 LIST = ("run", "recorded", "mode", *screen.HEADLINES, "status")
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of its name.")]
-Mode = Annotated[str | None, typer.Option(help="Runs of this mode alone.")]
+Mode = Annotated[str | None, typer.Option(help="Runs of this mode only.")]
 
 results = typer.Typer(help=HELP, no_args_is_help=True)
 
@@ -41,17 +41,17 @@ results = typer.Typer(help=HELP, no_args_is_help=True)
 def list_runs(
     mode: Mode = None,
     since: Annotated[
-        str | None, typer.Option(help="Recorded from here on: 2024-06-01, 2h, 3d.")
+        str | None, typer.Option(help="Recorded at or after: 2024-06-01, 2h, 3d.")
     ] = None,
     status: Annotated[
         Literal["recorded", "missing"] | None,
         typer.Option(help="recorded, or missing: the files of the run are gone."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="Only the last so many; 0 shows all.")] = 100,
+    limit: Annotated[int, typer.Option(min=0, help="Show the last N; 0 shows all.")] = 100,
     form: Form = "table",
     results_dir: ResultsDir = None,
 ) -> None:
-    """List recorded runs in the order they were recorded, the last hundred of them.
+    """List the last recorded runs, in the order they were recorded.
 
     Example: basis results list --mode btc_basis --since 7d
     """
@@ -74,7 +74,7 @@ def list_runs(
 
 @results.command()
 def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None:
-    """Show one run: what it was, what came out, its gates, where its files lie."""
+    """Show one run: its inputs, figures and gates, and where its files are."""
     engine = _require_database(settings_of(results_dir=results_dir))
     from basis_pipeline.results.database.runs import document
     from basis_pipeline.results.database.runs import run as recorded
@@ -97,16 +97,17 @@ def show(run: Run, form: Form = "table", results_dir: ResultsDir = None) -> None
 @results.command()
 def backup(
     keep: Annotated[
-        int | None, typer.Option(min=1, help="Keep so many backups, this one among them.")
+        int | None, typer.Option(min=1, help="Number of backups to keep, this one included.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Directory for backups; else backups/ below the results.")
+        Path | None, typer.Option(help="Directory; default: backups/ in the results directory.")
     ] = None,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Write every recorded run, its rows and files, to one file, and read that back.
+    """Write every recorded run, rows and files, to one file, and verify it by reading it back.
 
-    It restores into a database of the same kind: SQLite, or PostgreSQL by pg_dump and pg_restore.
+    It can be restored into a database of the same kind: SQLite, or PostgreSQL by pg_dump and
+    pg_restore.
     """
     settings = settings_of(results_dir=results_dir)
     _require_database(settings)
@@ -123,10 +124,10 @@ def restore(
     ] = False,
     results_dir: ResultsDir = None,
 ) -> None:
-    """Put back a backup, every file checked against its hash before anything is touched.
+    """Restore a backup; every file is checked against its hash before anything is changed.
 
-    Into an empty results directory and database; over others only with --overwrite. Killed in the
-    middle, the next command that writes finishes it, or leaves everything as it was.
+    The results directory and database must be empty, unless --overwrite is given. After a kill, the
+    next command that writes completes the restore, or leaves everything as it was.
     """
     settings = settings_of(results_dir=results_dir)
     from basis_pipeline.operations.audit_log import EventType, emit
@@ -142,7 +143,7 @@ def restore(
 @results.command()
 def prune(
     keep: Annotated[
-        int | None, typer.Option(min=1, help="Keep the newest so many runs of every mode.")
+        int | None, typer.Option(min=1, help="Number of newest runs to keep of every mode.")
     ] = None,
     older_than: Annotated[
         str | None, typer.Option(help="Only runs recorded before: 30d, 2024-06-01.")
@@ -180,10 +181,10 @@ def prune(
 
 @results.command()
 def drain(results_dir: ResultsDir = None) -> None:
-    """Record what waits, and compare the files with the rows.
+    """Record the runs that are waiting, and compare the files with the rows.
 
-    Every run does so when it starts; this is for a database that was out of reach. Exit code 1 when
-    something needs a person to look at it.
+    Every run does so when it starts; use this after the database was unreachable. Exit code 1 when
+    something needs attention.
     """
     done = _archive(open_settings("basis results drain", results_dir)).start()
     added = count_of(len(done.added), "run")
@@ -231,7 +232,7 @@ def _show(records: "Sequence[RunRecord]") -> None:
 
 
 def _summary(record: "RunRecord") -> dict[str, Any]:
-    """Return a run's figures from its files, which also hold lending's, or else from its row."""
+    """Return a run's figures from its files, which also hold those of lending, or from its row."""
     from basis_pipeline.results.store import read_summary
 
     row = record._asdict()
@@ -242,7 +243,7 @@ def _summary(record: "RunRecord") -> dict[str, Any]:
 
 
 def _is_passed_input(row: Mapping[str, Any]) -> bool:
-    """Whether a row is the verdict of a check that a dataset passed: many runs share those."""
+    """Return whether a row is the verdict of a check that a dataset passed: many runs share it."""
     is_passed = row.get("status") in (Status.PASS.value, Status.NOT_APPLICABLE.value)
     return is_passed and str(row.get("asset", "")).startswith(DATASET)
 

@@ -1,4 +1,4 @@
-"""`basis run`: the whole graph through Dagster, in this process."""
+"""`basis run`: run the whole graph through Dagster, in this process."""
 
 import json
 import subprocess
@@ -34,7 +34,7 @@ Without = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MODE",
-        help="A mode to leave out, such as one of a coin that is not in the data; "
+        help="A mode to leave out, such as one whose coin is not in the data; "
         "may be given several times.",
     ),
 ]
@@ -46,9 +46,9 @@ def run(options: Options, mode: Modes = None, without: Without = None) -> None:
     """Run the whole graph: raw files, datasets, backtests, records, reports.
 
     Every step and every check is recorded in the Dagster instance below the results directory,
-    where the UI (make ui) and basis gates find it. A broken feed or file stops the modes that read
-    it and no other; earlier results stay. Exit code 1 when a mode was blocked or an ERROR gate
-    failed, 130 after Ctrl-C or SIGTERM.
+    where the UI (make ui) and basis gates find it. A broken feed or file stops only the modes that
+    read it; earlier results are kept. Exit code 1 when a mode was blocked or an ERROR gate failed,
+    130 after Ctrl-C or SIGTERM.
 
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2024-12-01
     """
@@ -78,7 +78,7 @@ def run(options: Options, mode: Modes = None, without: Without = None) -> None:
         )
     _show(outcome, settings)
     if left_out:
-        screen.echo(f"Left out, as asked: {', '.join(left_out)}")
+        screen.echo(f"Left out (--without): {', '.join(left_out)}")
     for error in configs.broken.values():
         screen.echo_error(error)
     if configs.broken or not _is_good(outcome):
@@ -91,7 +91,7 @@ def launched(
     advance: screen.Advance,
     work: "Callable[[Launcher], T]",
 ) -> T:
-    """Do `work` with a launcher on the project's instance; an interrupt cancels what it runs."""
+    """Do `work` with a launcher on the project's instance; an interrupt cancels its runs."""
     from basis_pipeline.settings import dagster_home
 
     launchers: list[Launcher] = []
@@ -125,7 +125,7 @@ def launched(
 
 @contextmanager
 def _compiler() -> Iterator[Callable[[], object]]:
-    """On a first run compile the engine beside the reading of files; gives what waits for it."""
+    """Compile the engine in a second process on a first run; yield a function that waits for it."""
     from basis_pipeline.backtests.compilation import is_compiled
 
     if is_compiled():
@@ -140,8 +140,8 @@ def _compiler() -> Iterator[Callable[[], object]]:
 
 
 def _is_good(outcome: "PipelineOutcome") -> bool:
-    through = all(mode.run_id and not mode.problems for mode in outcome.modes)
-    return through and not outcome.problems and not failing(outcome.gates)
+    succeeded = all(mode.run_id and not mode.problems for mode in outcome.modes)
+    return succeeded and not outcome.problems and not failing(outcome.gates)
 
 
 def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
@@ -163,14 +163,14 @@ def _show(outcome: "PipelineOutcome", settings: "Settings") -> None:
     if state.name is not State.NORMAL or state.confirmed_at:
         screen.echo(f"Control: {state.description}")
     if waiting := unrecorded(settings.results_dir):
-        screen.echo(f"To be recorded when the results database is back: {count_of(waiting, 'run')}")
+        screen.echo(f"Waiting for the results database: {count_of(waiting, 'run')}")
     problems = [*outcome.problems, *(p for mode in outcome.modes for p in mode.problems)]
     for problem in {str(problem): problem for problem in problems}.values():
         screen.echo_error(problem)
 
 
 def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
-    """Where the pages lie, as links that a terminal opens."""
+    """Print links to the pages, which a terminal can open."""
     pages = settings.results_dir / "reports"
     is_compared = (pages / "comparison.html").exists()
     sheets = [mode.mode for mode in outcome.modes if mode.run_id and is_compared]
@@ -179,7 +179,7 @@ def _show_reports(outcome: "PipelineOutcome", settings: "Settings") -> None:
         if (pages / f"{page}.html").exists():
             screen.echo(f"{name}: {(pages / f'{page}.html').resolve().as_uri()}")
     if not is_compared:
-        screen.echo("No report: no mode came through.")
+        screen.echo("No report: no mode succeeded.")
 
 
 def _row(mode: "ModeOutcome", outcome: "PipelineOutcome", settings: "Settings") -> list[str]:

@@ -24,7 +24,7 @@ from basis_pipeline.errors import BasisError, CommandError
 from basis_pipeline.files import write_atomically
 from basis_pipeline.verdict import WORST_FIRST, Verdict, input_warnings, tally
 
-PLAIN_WIDTH = 160  # where there is no terminal to ask
+PLAIN_WIDTH = 160  # where there is no terminal
 DASH = "–"
 COLOURS = {
     "PASS": "green",
@@ -39,12 +39,12 @@ Advance = Callable[[str], None]
 
 
 def console() -> Console:
-    """Standard output, wide enough for tables when it is no terminal."""
+    """Return standard output, wide enough for tables when it is not a terminal."""
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
 def echo(text: str) -> None:
-    """Print one line, unbroken: paths stay whole."""
+    """Print one line without wrapping it: paths stay whole."""
     console().print(escape(text), soft_wrap=True)
 
 
@@ -57,7 +57,7 @@ def deliver(document: str, out: Path | None) -> None:
 
 
 def write(out: Path, content: bytes) -> None:
-    """Write a report, as a whole or not at all. Raises CommandError: API-002."""
+    """Write a report, completely or not at all. Raises CommandError: API-002."""
     try:
         write_atomically(out, content)
     except OSError as error:
@@ -66,13 +66,13 @@ def write(out: Path, content: bytes) -> None:
 
 
 def echo_error(error: BasisError | str) -> None:
-    """Print one message on stderr; an error as its block, every part of it on a line."""
+    """Print one message on stderr; an error as a block with one line per part."""
     message = error.block() if isinstance(error, BasisError) else error
     Console(stderr=True, highlight=False).print(escape(message), soft_wrap=True)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table; verdicts are coloured, columns whose name starts with > are set to the right."""
+    """Return a table with coloured verdicts; columns whose name starts with > are right-aligned."""
     made = Table(title=title or None, title_justify="left", header_style="bold")
     for place, column in enumerate(columns):
         justify: JustifyMethod = "right" if column[0] == ">" else "left"
@@ -85,7 +85,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
 
 def show_verdicts(verdicts: Sequence[Verdict]) -> None:
-    """Print every verdict that has not passed, the worst first, and how many there are of each."""
+    """Print every verdict that has not passed, the worst first, and the number of each."""
     for verdict in sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.status)):
         if not verdict.passed:
             echo(f"{verdict.status.value:4}  {verdict.name}: {verdict.message}")
@@ -93,36 +93,36 @@ def show_verdicts(verdicts: Sequence[Verdict]) -> None:
 
 
 def show_input_warnings(verdicts: Iterable[Verdict]) -> None:
-    """Print one line that names the inputs with warnings, where there are any."""
+    """Print one line that names the inputs with warnings, if there are any."""
     if line := input_warnings(verdicts):
         echo(line)
 
 
 def show_not_annualised(summary: Mapping[str, Any]) -> None:
-    """Say why the figures of a year are missing, where they are."""
+    """Say why annual figures are missing, if they are."""
     if reason := summary.get("not_annualised"):
         echo(f"Not annualised: {reason}.")
 
 
-def on_paper(draw: Callable[[Console], None]) -> str:
-    """What `draw` puts on a console, as text for a file."""
-    written = io.StringIO()
-    draw(Console(file=written, width=PLAIN_WIDTH, highlight=False))
-    return written.getvalue()
+def as_text(draw: Callable[[Console], None]) -> str:
+    """Return what `draw` prints on a console, as text for a file."""
+    text = io.StringIO()
+    draw(Console(file=text, width=PLAIN_WIDTH, highlight=False))
+    return text.getvalue()
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number with thousands set apart; a dash where it is not defined."""
+    """Format a number with thousands separators; a dash where it is not defined."""
     return DASH if value is None else f"{value:,.{digits}f}"
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage; a dash where it is not defined."""
+    """Format a share as a percentage; a dash where it is not defined."""
     return DASH if share is None else f"{100.0 * share:.2f} %"
 
 
 def headlines(summary: Mapping[str, Any]) -> list[str]:
-    """Class, equity, APY beside lending's, drawdown, rebalances and liquidations, as cells."""
+    """Return the cells of `HEADLINES` for a run."""
     lending = (summary.get("benchmarks") or {}).get("lending", {})
     return [
         str(summary["share_class"]),
@@ -150,9 +150,9 @@ HEADLINES = (
 
 @contextmanager
 def progress(total: int, *, lines: bool = False) -> Iterator[Advance]:
-    """A bar on stderr; the function it gives names the next of `total` pieces of work.
+    """Show a bar on stderr; yield a function that starts the next of `total` pieces of work.
 
-    lines: where stderr is no terminal, print a line for each piece instead.
+    lines: where stderr is not a terminal, print a line for each piece instead.
 
     Dagster captures file descriptor 2 while a step runs, so the bar draws on a copy of it.
     """
@@ -181,8 +181,8 @@ def progress(total: int, *, lines: bool = False) -> Iterator[Advance]:
 
 
 @contextmanager
-def share(total: int) -> Iterator[Callable[[int, str], None]]:
-    """A bar on stderr; the function it gives says how many of `total` are done, and a remark."""
+def counter(total: int) -> Iterator[Callable[[int, str], None]]:
+    """Show a bar on stderr; yield a function of the number done of `total`, and a remark."""
     counted = TextColumn("{task.completed:,.0f}/{task.total:,.0f}")
     columns = (counted, BarColumn(), TextColumn("{task.description}"))
     drawn = Console(stderr=True)
@@ -193,9 +193,9 @@ def share(total: int) -> Iterator[Callable[[int, str], None]]:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str, str, int, int], None]]:
-    """A bar for each of several works on stderr, drawn from any thread; a line a piece in a pipe.
+    """Show a bar on stderr for each of several tasks, from any thread; lines where it is a pipe.
 
-    The function it gives takes the work's name, its next piece, and how many are done of how many.
+    Yield a function that takes the task's name, its next piece, the number done and the total.
     """
     columns = (
         TextColumn("{task.fields[name]}"),

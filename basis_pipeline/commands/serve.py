@@ -14,8 +14,8 @@ def serve(
 ) -> None:
     """Serve the HTTP API and the dashboard until interrupted; /docs lists every call.
 
-    Only this machine can reach it; another address needs a token in BASIS_API_TOKEN. With
-    BASIS_REDIS_URL several of these share what they have collected.
+    By default only this machine can reach it; another address needs a token in BASIS_API_TOKEN.
+    With BASIS_REDIS_URL several servers share the data they have collected.
     """
     from basis_pipeline.service.app import serve as run
 

@@ -1,4 +1,4 @@
-"""`basis sweep`, `basis stress` and `basis montecarlo`: scenario sets over one mode."""
+"""`basis sweep`, `basis stress` and `basis montecarlo`: run scenario sets over one mode."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 SetNames = Annotated[
     list[str] | None,
-    typer.Option("--set-name", help="A scenario set, named as its file in configs/scenarios/."),
+    typer.Option("--set-name", help="Name of a scenario set: its file in configs/scenarios/."),
 ]
-SetFile = Annotated[Path | None, typer.Option("--scenarios", help="A scenario set's own file.")]
+SetFile = Annotated[Path | None, typer.Option("--scenarios", help="File of a scenario set.")]
 WORST = ("point", "scenario", "status", ">return", ">max drawdown", ">liquidations")
 SHOWN = 5
 
 
 def _command(kind: str, help_text: str) -> Callable[..., None]:
-    """Make the command of a kind of study, which runs its own sets unless others are named."""
+    """Make the command of a kind of study; by default it runs the mode's own sets."""
 
     def command(
         options: Options,
@@ -52,20 +52,20 @@ def _command(kind: str, help_text: str) -> Callable[..., None]:
 
 sweep = _command(
     "sweep",
-    """Run a scenario set over one mode: one row of figures a point, in Parquet files.
+    """Run a scenario set over one mode: one row of figures per point, in Parquet files.
 
-    The mode's own set of ten thousand points, unless another one is named. The number of points is
-    shown before anything runs. Finished batches are kept: after an interruption the same command
-    goes on where it was.
+    The default is the mode's own set of ten thousand points. The number of points is shown before
+    anything runs. Finished batches are kept: after an interruption the same command continues
+    where it stopped.
 
     Example: basis sweep usdt_market_neutral --set-name leverage_and_margin
     """,
 )
 stress = _command(
     "stress",
-    """Run shocks and replayed crises over one mode, and hold the worst to the stated limits.
+    """Run shocks and replayed crises over one mode, and compare the worst with the stated limits.
 
-    Replays whose days lie outside of the window are left out, and named.
+    Replays whose days are outside the window are left out, and named.
 
     Example: basis stress eth_leveraged
     """,
@@ -82,7 +82,7 @@ montecarlo = _command(
 def _sets(
     kind: str, mode: str, names: Sequence[str] | None, file: Path | None, out: Path | None
 ) -> "list[ScenarioSet]":
-    """Load the sets asked for, or the mode's own."""
+    """Load the sets named, or the mode's own."""
     from basis_pipeline.config.scenario import load_scenario_set, own_sets, set_file
     from basis_pipeline.settings import config_directory
 
@@ -93,7 +93,7 @@ def _sets(
     configured = [set_file(config_directory(), name) for name in names or own_sets(kind, mode)]
     sets = [load_scenario_set(path) for path in ([file] if file else configured)]
     if len(sets) > 1 and out is not None:
-        what = "--out belongs to one set: name it"
+        what = "--out is for one set: name it with --set-name"
         raise CommandError("API-001", what, where=f"basis {kind}")
     return sets
 
@@ -121,7 +121,7 @@ def _run(
     if not inner:
         raise nothing_inside(outside, window)
     if outside:
-        screen.echo(f"Outside of {window}, left out: {', '.join(outside)}")
+        screen.echo(f"Outside {window}, left out: {', '.join(outside)}")
     failed, load = [], raw_loader(configs, settings.data_dir)
     for chosen in inner:
         study = study_of(
@@ -136,7 +136,7 @@ def _run(
 
 
 def _run_set(study: "Study", out: Path, executor: studies.Executor, settings: "Settings") -> bool:
-    """Run one set and judge it; whether a gate of severity ERROR failed."""
+    """Run one set and evaluate its gates; return whether one of severity ERROR failed."""
     from basis_pipeline.backtests.scenario_checks import JUDGED, scenario_checks, worst
     from basis_pipeline.backtests.scenario_report import write_report
     from basis_pipeline.backtests.sweep import read_rows
@@ -162,6 +162,6 @@ def _run_set(study: "Study", out: Path, executor: studies.Executor, settings: "S
     gates = scenario_checks(rows, chosen)
     screen.show_input_warnings(study.verdicts)
     failed = studies.show_verdicts(gates)
-    page = write_report(study, out, rows, gates, *studies.written_by(settings))
+    page = write_report(study, out, rows, gates, *studies.origin_and_provenance(settings))
     screen.echo(f"Report: {page}")
     return failed

@@ -1,4 +1,4 @@
-"""`basis walk-forward`: choose on the past, look at what followed."""
+"""`basis walk-forward`: choose parameters on the past, test them on what followed."""
 
 import typer
 
@@ -21,7 +21,7 @@ def walk_forward(
     workers: studies.Workers = None,
     scheduler: studies.Scheduler = None,
 ) -> None:
-    """Choose a mode's numbers on rolling train windows and judge them on the tests after.
+    """Choose a mode's parameters on rolling train windows and judge them on the tests after.
 
     The plan is the mode's file in configs/walk_forward/: the grid, the windows, the objective, the
     constraints and the limits of the gates. Exit code 1 when a gate of severity ERROR fails.
@@ -76,11 +76,12 @@ def walk_forward(
     heads = ("train", "test", f">{plan.objective}", ">on test", ">APY on test", "chosen")
     screen.console().print(screen.table(f"{mode}: walk-forward", heads, rows))
     chosen = summary_of(walked)["chosen"]
-    screen.echo(f"The whole window chooses: {chosen or 'nothing, no point keeps the constraints'}")
+    outcome = chosen or "nothing, no point meets the constraints"
+    screen.echo(f"Chosen on the whole window: {outcome}")
     gates = walk_forward_checks(walked)
     screen.show_input_warnings(study.verdicts)
     failed = studies.show_verdicts(gates)
-    page = write_walk_report(walked, study, place, gates, *studies.written_by(settings))
+    page = write_walk_report(walked, study, place, gates, *studies.origin_and_provenance(settings))
     screen.echo(f"Report: {page}")
     if failed:
         raise typer.Exit(1)

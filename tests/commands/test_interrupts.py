@@ -196,4 +196,4 @@ def test_a_second_interrupt_while_the_first_is_ending_changes_nothing() -> None:
         command, cwd=project_root(), capture_output=True, text=True, timeout=50.0, check=False
     )
     assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "Interrupted: nothing more is started, what was finished is kept.\n"
+    assert done.stderr == "Interrupted: finished work is kept.\n"

@@ -80,7 +80,7 @@ def test_the_platform_starts_survives_and_stops(env: dict[str, str], tmp_path: P
     assert not register.exists()
     left = [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert left == []
-    assert "Nothing runs" in platform(env, "stop")
+    assert "Nothing is running" in platform(env, "stop")
 
 
 def test_an_id_that_another_program_has_now_is_left_alone(
@@ -95,7 +95,7 @@ def test_an_id_that_another_program_has_now_is_left_alone(
         "processes": {"api": (own.pid, own.create_time() - 1.0), "web": (2**22 - 1, 1.0)},
     }
     (place / "processes.json").write_text(json.dumps(document))
-    assert "Nothing runs" in platform(env, "stop")
+    assert "Nothing is running" in platform(env, "stop")
     assert not (place / "processes.json").exists()
 
 
