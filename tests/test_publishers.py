@@ -163,7 +163,7 @@ REJECTED: dict[str, tuple[dict[str, bytes], dict[str, Any], str, str]] = {
         {"a.csv": CSV.partition(b"\n")[2]},
         {"format": {"header": "none", "names": ["timestamp", "open"]}},
         "DATA-004",
-        "line 1 has 6 values, and `names` gives 2",
+        "line 1 has 6 values, and `names` has 2",
     ),
     "json": (
         {"a.csv": b"[[1704067200000, 1, 2, 3]]"}, {}, "DATA-004", "set `format: {type: json}`",

@@ -1,7 +1,6 @@
-"""One CSV file's bytes to columns, or the reason why not, with the line it stands on.
+"""CSV files: bytes to typed columns, or an error with the reason and the line.
 
-A line is a row: a value never reaches over the end of its line, so that a stray quotation mark
-cannot swallow the rows below it.
+A line is a row: no value spans lines, so that a stray quotation mark cannot hide the rows below it.
 """
 
 import csv
@@ -12,13 +11,13 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from basis_pipeline.config.file_format import FileFormat
-from basis_pipeline.market.file_content import unlike
+from basis_pipeline.market.file_content import format_mismatch
 from basis_pipeline.market.file_rows import (
+    ColumnTypes,
     FileRows,
-    Kinds,
+    match_case,
+    quoted,
     require_columns,
-    shown,
-    spelled,
     unreadable,
 )
 from basis_pipeline.market.rejection import RejectedDataError
@@ -27,12 +26,12 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def parse_csv(
-    data: bytes, file: str, columns: Kinds, optional: Kinds, form: FileFormat
+    data: bytes, file: str, columns: ColumnTypes, optional: ColumnTypes, form: FileFormat
 ) -> FileRows:
     """Read the named columns of one file.
 
-    Survives a byte-order mark, comment lines at the head and CRLF. Optional columns are read where
-    the file has them.
+    A byte-order mark, comment lines at the beginning and CRLF are accepted. Optional columns are
+    read if they exist.
 
     Raises
     ------
@@ -41,10 +40,10 @@ def parse_csv(
     """
     if form.encoding != "utf-8":
         data = data.decode(form.encoding, errors="replace").encode()
-    if cause := unlike(data, "csv"):
+    if cause := format_mismatch(data, "csv"):
         raise unreadable(file, cause)
     names, rows, first_line = _split_header(data.removeprefix(BYTE_ORDER_MARK), file, form)
-    names = spelled([*columns, *optional], names)
+    names = match_case([*columns, *optional], names)
     cause = _likely_cause(names, form)
     columns = require_columns(columns, optional, names, file, form, cause)
     _require_closed_quotes(rows, first_line, file)
@@ -61,7 +60,7 @@ def parse_csv(
 
 
 def _split_header(body: bytes, file: str, form: FileFormat) -> tuple[list[str], bytes, int]:
-    """Return the names of the columns, the bytes below them, and the number of their first line."""
+    """Return the column names, the bytes below them, and the number of their first line."""
     for _ in range(form.skip_lines):
         body = body.partition(b"\n")[2]
     comments, body = _skip_comments(body, form.comment)
@@ -69,43 +68,47 @@ def _split_header(body: bytes, file: str, form: FileFormat) -> tuple[list[str], 
     names = list(form.names)
     header, _, rows = body.partition(b"\n")
     if not body.strip():
-        raise RejectedDataError("DATA-002", f"{file} is empty: it holds nothing", where=file)
+        raise RejectedDataError("DATA-002", f"{file} is empty: it has no content", where=file)
     first = _values(_text(header, file), first_line, file, form.delimiter)
-    if form.header == "none" or (form.header == "optional" and any(map(_is_figure, first))):
-        _require_as_many(first, names, first_line, file)
+    if form.header == "none" or (form.header == "optional" and any(map(_is_number_or_date, first))):
+        _require_count(first, names, first_line, file)
         return names, body, first_line
     notes, rows = _skip_comments(rows, form.comment)
     if not rows.strip():
-        what = f"{file} is empty: it holds a header and no row"
+        what = f"{file} is empty: it has a header and no rows"
         raise RejectedDataError("DATA-002", what, where=file)
     if form.header == "replace":
-        _require_as_many(first, names, first_line, file)
+        _require_count(first, names, first_line, file)
     return names if form.header == "replace" else first, rows, first_line + notes + 1
 
 
-def _require_as_many(first: list[str], names: list[str], line: int, file: str) -> None:
+def _require_count(first: list[str], names: list[str], line: int, file: str) -> None:
     if len(first) != len(names):
-        reason = f"line {line} has {len(first)} values, and `names` gives {len(names)}"
+        reason = f"line {line} has {len(first)} values, and `names` has {len(names)}"
         raise unreadable(file, reason)
 
 
-def _is_figure(text: str) -> bool:
-    """Whether a value is a number or a date: what no column is called."""
+def _is_number_or_date(text: str) -> bool:
+    """Whether a value is a number or a date, and thus no column name."""
     return bool(text.strip()) and (is_number(text) or text.strip()[:4].isdigit())
 
 
 def _likely_cause(names: list[str], form: FileFormat) -> str:
-    """Why the columns asked for are not there, where the file shows it."""
+    """The likely reason for missing columns; empty if the file shows none."""
     other = [mark for mark in ";\t|," if mark != form.delimiter and mark in "".join(names)]
     if len(names) == 1 and other:
         return f"its values are separated by {other[0]!r}: set `delimiter`"
-    if form.header in ("read", "optional") and len(names) > 1 and all(map(_is_figure, names[:2])):
+    if (
+        form.header in ("read", "optional")
+        and len(names) > 1
+        and all(map(_is_number_or_date, names[:2]))
+    ):
         return "no header row: give `names` and `header: none`"
     return ""
 
 
 def _skip_comments(body: bytes, comment: str) -> tuple[int, bytes]:
-    """Number of lines before the header (comments, blanks), and everything from the header on."""
+    """The number of comment and blank lines at the beginning, and the bytes after them."""
     count, start, mark = 0, 0, comment.encode()
     while start < len(body):
         end = body.find(b"\n", start)
@@ -119,9 +122,9 @@ def _skip_comments(body: bytes, comment: str) -> tuple[int, bytes]:
 def _require_whole_last_line(
     rows: bytes, fields: int, first_line: int, file: str, delimiter: str
 ) -> None:
-    """Reject a last line with fewer fields, or one that may have been cut inside its last value.
+    """Reject a last line with fewer fields, or one that may be cut inside its last value.
 
-    Without a line end behind it, the last value is believed only when other rows prove it whole:
+    Without a final line end the last value is accepted only if other rows show that it is complete:
     it occurs among them, or all of them have its length.
     """
     ended = rows.endswith((b"\n", b"\r"))
@@ -130,18 +133,18 @@ def _require_whole_last_line(
     values = _values(last_line, first_line + whole.count(b"\n"), file, delimiter)
     if len(values) < fields:
         reason = f"{len(values)} of {fields} values"
-    elif not ended and len(values) == fields and not _proves_whole(whole, values[-1], delimiter):
-        reason = "no line end, and its last value may be cut"
+    elif not ended and len(values) == fields and not _is_complete(whole, values[-1], delimiter):
+        reason = "no line end, and its last value may be incomplete"
     else:
         return
     raise RejectedDataError(
         "DATA-005",
-        f"{file} is truncated: its last line {shown(last_line)} has {reason}",
+        f"{file} is truncated: its last line {quoted(last_line)} has {reason}",
         where=file,
     )
 
 
-def _proves_whole(rows: bytes, value: str, delimiter: str) -> bool:
+def _is_complete(rows: bytes, value: str, delimiter: str) -> bool:
     mark = delimiter.encode()
     lines = rows.split(b"\n")[:-1]
     others = {line.rstrip(b"\r").rpartition(mark)[2].decode(errors="replace") for line in lines}
@@ -155,23 +158,26 @@ def _require_closed_quotes(rows: bytes, first_line: int, file: str) -> None:
         return
     for number, line in enumerate(rows.split(b"\n"), start=first_line):
         if line.count(b'"') % 2:
-            reason = (
-                f"line {number} has a quotation mark that is not closed: {shown(_text(line, file))}"
-            )
-            raise unreadable(file, reason)
+            text = quoted(_text(line, file))
+            raise unreadable(file, f"line {number} has a quotation mark that is not closed: {text}")
 
 
 def _find_unreadable(
-    rows: bytes, names: list[str], columns: Kinds, first_line: int, file: str, form: FileFormat
+    rows: bytes,
+    names: list[str],
+    columns: ColumnTypes,
+    first_line: int,
+    file: str,
+    form: FileFormat,
 ) -> str:
-    """Say which line and value the fast parser stumbled over."""
+    """The line and value that the fast parser could not read."""
     numeric = {names.index(name): name for name, kind in columns.items() if kind == pa.float64()}
     for line, values in _lines(rows, first_line, file, form.delimiter):
         if len(values) != len(names):
             return f"line {line} has {len(values)} values under {len(names)} columns"
         for position, name in numeric.items():
             if not is_number(values[position]):
-                return f"line {line}, {name} is {shown(values[position])}"
+                return f"line {line}, {name} is {quoted(values[position])}"
     return ""
 
 
@@ -192,7 +198,7 @@ def _values(line: str, number: int, file: str, delimiter: str) -> list[str]:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text reads as a number, an absent one (empty, nan) included."""
+    """Return whether a text is a number; missing values (empty, nan) count as numbers."""
     try:
         return text == "" or not math.isinf(float(text))
     except ValueError:

@@ -17,7 +17,7 @@ from basis_pipeline.market.events import cost_rows, reward_rows
 from basis_pipeline.market.findings import Findings, find_in_dataset
 from basis_pipeline.market.grid import Grid, lay_grid, require_coverage
 from basis_pipeline.market.quality import dataset_verdicts
-from basis_pipeline.market.raw import RawFeed
+from basis_pipeline.market.raw import WORKERS, RawFeed
 from basis_pipeline.market.rejection import RejectedDataError, unexpected
 from basis_pipeline.market.repairs import AS_READ, Gap, Sources, repair_gaps
 from basis_pipeline.market.schemas import validate
@@ -127,11 +127,10 @@ def build_datasets(
     configs: Iterable[DatasetConfig],
     feeds: Mapping[str, RawFeed | DataError],
     window: Window,
-    workers: int = 2,
 ) -> dict[str, Dataset | DataError]:
-    """Build many datasets; one that is rejected is its error, and stops no other."""
+    """Build datasets in parallel; return each by name, or the error it was rejected with."""
     wanted = list(configs)
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(WORKERS) as pool:
         built = pool.map(lambda config: try_build(config, feeds, window), wanted)
         return {config.name: one for config, one in zip(wanted, built, strict=True)}
 

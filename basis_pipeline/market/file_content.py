@@ -1,4 +1,4 @@
-"""The bytes of one raw file, out of its archive and of bounded size, and what they look like."""
+"""The decompressed bytes of one raw file, of bounded size, and the detection of its format."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ from basis_pipeline.files import sha256
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.verdict import count_of
 
-# A line at most twice as long is within what the csv module reads (131,072 characters a value).
+# A line is rejected at twice this length at the latest: the csv module reads 131,072 characters.
 LONGEST_LINE = 64 * 1024
 LARGEST_DOCUMENT = 64 * 1024 * 1024
 LARGEST_FILE = 2 * 1024**3
@@ -25,10 +25,10 @@ ZIP, GZIP, PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
 
 @dataclass(frozen=True, slots=True)
 class FileContent:
-    """What a file holds.
+    """Content of a file.
 
-    data: its content, decompressed. sha256, size: of the file as it is stored.
-    names: of the file, and of the one inside it when it is a zip archive.
+    data: decompressed. sha256, size: of the stored file.
+    names: of the file, and of the file inside it when it is a zip archive.
     """
 
     data: bytes
@@ -38,18 +38,18 @@ class FileContent:
 
 
 def read_content(path: Path, name: str, *, lines: bool | None, largest: int) -> FileContent:
-    """Read a file, and decompress it when it is a zip archive or gzip.
+    """Read a file; decompress a zip archive or gzip file.
 
     Parameters
     ----------
-    name: of the file in messages. lines: whether the content is lines, each of bounded length;
-        None: all but JSON and Parquet are.
-    largest: bytes of the decompressed content.
+    name: of the file in messages. lines: whether the content consists of lines, each of bounded
+        length; None: unless it begins like JSON or Parquet.
+    largest: maximum size of the decompressed content [bytes].
 
     Raises
     ------
     RejectedDataError: DATA-004 it cannot be read or decompressed, DATA-005 it ends early, DATA-015
-        a line or the whole is too long.
+        a line or the file is too long.
     """
     try:
         with path.open("rb") as file:
@@ -79,7 +79,7 @@ def read_content(path: Path, name: str, *, lines: bool | None, largest: int) -> 
 def _decompressed(
     stored: bytes, name: str, *, is_zip: bool
 ) -> Iterator[tuple[IO[bytes], tuple[str, ...]]]:
-    """The stream inside an archive, and the name it has there."""
+    """Open the file inside an archive; yield it with its name there."""
     if not is_zip:
         with gzip.GzipFile(fileobj=io.BytesIO(stored)) as stream:
             yield stream, ()  # type: ignore[misc]  # a GzipFile reads like any binary file
@@ -103,37 +103,37 @@ def _decompressed(
 
 
 def _read(file: IO[bytes], name: str, *, lines: bool | None, largest: int) -> bytes:
-    """Read in pieces, and stop where one has no line end: a broken file must not fill memory."""
-    pieces, ends, size = [], 0, 0
+    """Read in pieces and stop at one without a line end, so that no file fills the memory."""
+    pieces, line_ends, size = [], 0, 0
     while piece := file.read(16 * LONGEST_LINE if lines is False else LONGEST_LINE):
         if lines is None:
             lines = not piece.lstrip().startswith((b"{", b"[", PARQUET))
         size += len(piece)
         count = piece.count(b"\n") if lines else 1
         if not count and len(piece) == LONGEST_LINE:
-            what = f"{name}: line {ends + 1} is longer than {LONGEST_LINE // 1024} kB"
+            what = f"{name}: line {line_ends + 1} is longer than {LONGEST_LINE // 1024} kB"
             raise RejectedDataError("DATA-015", what, where=name)
         if size > largest:
             what = f"{name} is larger than {largest // 1024**2} MB"
             raise RejectedDataError("DATA-015", what, where=name)
-        ends += count
+        line_ends += count
         pieces.append(piece)
     return b"".join(pieces)
 
 
 def require_symbol(names: tuple[str, ...], pattern: str | None, file: str) -> None:
-    """Reject a file whose own name says that it is another symbol: DATA-011."""
+    """Reject a file whose name does not match the `file_name` pattern: DATA-011."""
     for name in names:
         if pattern is not None and not re.match(pattern, name):
             raise RejectedDataError(
                 "DATA-011",
-                f"{file} is another symbol: {name} does not begin as `file_name` says, {pattern}",
+                f"{file} is another symbol: {name} does not begin with `file_name`, {pattern}",
                 where=file,
             )
 
 
-def unlike(data: bytes, wanted: str) -> str:
-    """Say what content is when it is not what the format says; empty where nothing shows it."""
+def format_mismatch(data: bytes, wanted: str) -> str:
+    """Return what the content is if it is not of the wanted format; empty if not detectable."""
     start = data[:512].lstrip().lower()
     if data.startswith(PARQUET) and wanted != "parquet":
         return "it is a Parquet file: set `format: {type: parquet}`"
@@ -144,7 +144,7 @@ def unlike(data: bytes, wanted: str) -> str:
         kind = "jsonl" if first.endswith(b"}") and first.startswith(b"{") else "json"
         return f"it is JSON: set `format: {{type: {kind}}}`"
     if wanted == "parquet":
-        return "it is not a Parquet file: set `format: {type: csv}`, or leave `type` out"
+        return "it is not a Parquet file: set `format: {type: csv}`, or omit `type`"
     if wanted in ("json", "jsonl") and not start.startswith((b"{", b"[")):
-        return "it is not JSON: leave `type` out of `format` for CSV"
+        return "it is not JSON: omit `type` in `format` for CSV"
     return ""

@@ -1,4 +1,4 @@
-"""The rows of one file as a reader hands them on: typed columns, and where each row stands."""
+"""The rows of one file as typed columns, and the position of each row in the file."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -12,16 +12,16 @@ import pyarrow.compute as pc
 from basis_pipeline.config.file_format import FileFormat
 from basis_pipeline.market.rejection import RejectedDataError
 
-Kinds = Mapping[str, pa.DataType]
+ColumnTypes = Mapping[str, pa.DataType]
 
 
 @dataclass(frozen=True, slots=True)
 class FileRows:
     """Rows of one file.
 
-    table: the columns asked for, under the names asked for.
-    first: number of the first row. noun: what the number counts.
-    kept: (n,) position in the file of each row, when rows of other feeds were left out.
+    table: the requested columns under the requested names.
+    first: number of the first row. noun: whether it numbers lines or rows.
+    kept: (n,) position in the file of each row, once rows were left out.
     """
 
     table: pa.Table
@@ -30,18 +30,18 @@ class FileRows:
     kept: npt.NDArray[np.int64] | None = None
 
     def place(self, at: int) -> str:
-        """Say where a row stands in its file."""
+        """Return the position of a row in its file, for messages."""
         return f"{self.noun} {self.first + (at if self.kept is None else int(self.kept[at]))}"
 
     def keep(self, mask: "pa.Array[Any] | pa.ChunkedArray[Any]") -> "FileRows":
-        """Leave out the rows whose mask is not true."""
+        """Keep the rows whose mask is true."""
         chosen = np.flatnonzero(np.asarray(pc.fill_null(mask, False)))
         kept = chosen if self.kept is None else self.kept[chosen]
         return replace(self, table=self.table.take(chosen), kept=kept)
 
 
-def spelled(wanted: Iterable[str], names: list[str]) -> list[str]:
-    """Return the names with those written as they are asked for that differ only in case."""
+def match_case(wanted: Iterable[str], names: list[str]) -> list[str]:
+    """Return the names, those that differ from a wanted one only in case replaced by it."""
     lower: dict[str, list[str]] = {}
     for name in names:
         lower.setdefault(name.strip().lower(), []).append(name)
@@ -54,11 +54,16 @@ def spelled(wanted: Iterable[str], names: list[str]) -> list[str]:
 
 
 def require_columns(
-    columns: Kinds, optional: Kinds, names: list[str], file: str, form: FileFormat, cause: str = ""
+    columns: ColumnTypes,
+    optional: ColumnTypes,
+    names: list[str],
+    file: str,
+    form: FileFormat,
+    cause: str = "",
 ) -> dict[str, pa.DataType]:
-    """Return what is to be read: the columns asked for, and the optional ones that are there.
+    """Return the columns to read: all that are required, and the optional ones in the file.
 
-    Raises RejectedDataError: DATA-003 one asked for is missing, or there twice.
+    Raises RejectedDataError: DATA-003 a required one is missing, or exists twice.
     """
     if missing := [name for name in columns if name not in names]:
         reasons = [why for name, why in form.unusable.items() if name in names]
@@ -67,7 +72,7 @@ def require_columns(
             "DATA-003",
             f"{file} lacks the column {', '.join(missing)}" + (f": {cause}" if cause else ""),
             where=file,
-            available=", ".join(name if name.isprintable() else shown(name) for name in names),
+            available=", ".join(name if name.isprintable() else quoted(name) for name in names),
         )
     if twice := [name for name in columns if names.count(name) > 1]:
         raise RejectedDataError(
@@ -76,13 +81,13 @@ def require_columns(
     return {**columns, **{name: kind for name, kind in optional.items() if name in names}}
 
 
-def select(rows: FileRows, where: Mapping[str, str], file: str) -> FileRows:
-    """Keep the rows that hold the values asked for; DATA-011 where there are none."""
+def select_rows(rows: FileRows, where: Mapping[str, str], file: str) -> FileRows:
+    """Keep the rows with the given values; DATA-011 when there are none."""
     for column, value in where.items():
         texts = rows.table[column].cast(pa.string())
         chosen = rows.keep(pc.equal(texts, value))
         if not chosen.table.num_rows:
-            found = [shown(str(text)) for text in pc.unique(texts).to_pylist()[:12]]
+            found = [quoted(str(text)) for text in pc.unique(texts).to_pylist()[:12]]
             raise RejectedDataError(
                 "DATA-011",
                 f"{file} has no row in which {column} is {value!r}",
@@ -93,8 +98,8 @@ def select(rows: FileRows, where: Mapping[str, str], file: str) -> FileRows:
     return rows
 
 
-def shown(text: str) -> str:
-    """Quote a value for a message, and cut a long one."""
+def quoted(text: str) -> str:
+    """Return a value in quotation marks for a message, a long one truncated."""
     return repr(text[:80]) + (" …" if len(text) > 80 else "")
 
 

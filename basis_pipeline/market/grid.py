@@ -144,7 +144,7 @@ def _resampled(rows: DistinctRows, config: DatasetConfig, step: int) -> Distinct
             growth = rows.values[after, place] / rows.values[before, place]
             values[:, place] *= growth**share
     kept = length <= LONGEST_ACCRUAL_NS
-    return DistinctRows(times[kept], values[kept], rows.columns, rows.rows[before[kept]], True)
+    return DistinctRows(times[kept], values[kept], rows.columns, rows.rows[before[kept]])
 
 
 def _require_on_grid(raw: RawFeed, own: DistinctRows, step: int) -> None:

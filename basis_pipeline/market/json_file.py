@@ -1,4 +1,4 @@
-"""One JSON file's bytes to long rows: the execution-cost table and the risk parameters."""
+"""JSON documents as long tables: execution costs and risk parameters."""
 
 import json
 import re
@@ -16,17 +16,17 @@ _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 def parse_json(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
-    """Read one document into its long form.
+    """Read one document as a long table.
 
     Returns
     -------
     execution_costs: timestamp (day, UTC), pair, size_bucket_usd, cost_bps.
-    risk_params: parameter (dotted), value; keys that hold no number are left out.
+    risk_params: parameter (dotted), value; keys without a number are left out.
 
     Raises
     ------
     RejectedDataError: DATA-002 empty, DATA-003 a required key is missing, DATA-004 unreadable,
-        DATA-005 truncated, DATA-006 a key given twice with different values.
+        DATA-005 truncated, DATA-006 a key with two different values.
     """
     document = _load(data, file)
     costs = config.kind is Kind.EXECUTION_COSTS
@@ -49,12 +49,12 @@ def _load(data: bytes, file: str) -> dict[str, Any]:
     document = load_json(data, file, file)
     if not isinstance(document, dict) or not document:
         code = "DATA-004" if document else "DATA-002"
-        raise RejectedDataError(code, f"{file} holds no mapping of values", where=file)
+        raise RejectedDataError(code, f"{file} is not a mapping of values", where=file)
     return document
 
 
 def load_json(data: bytes, what: str, file: str) -> Any:
-    """Parse JSON strictly; no key has two values.
+    """Parse JSON; reject a key with two different values.
 
     Raises
     ------
@@ -64,14 +64,14 @@ def load_json(data: bytes, what: str, file: str) -> Any:
         text = data.decode("utf-8-sig")
         return json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, file))
     except (ValueError, RecursionError) as error:
-        # Beside malformed text: bytes that are not UTF-8, endless digits, endless nesting.
+        # Malformed text, bytes that are not UTF-8, too many digits, or too deep nesting.
         at_end = isinstance(error, json.JSONDecodeError) and _is_cut(error)
         code, fault = ("DATA-005", "truncated") if at_end else ("DATA-004", "unreadable")
         raise RejectedDataError(code, f"{what} is {fault}: {error}", where=file) from None
 
 
 def _is_cut(error: json.JSONDecodeError) -> bool:
-    """Whether the text stopped before the document did."""
+    """Whether the text ends before the document is complete."""
     rest = error.doc[error.pos :].strip()
     unfinished = any(word.startswith(rest) for word in ("true", "false", "null", "NaN", "-"))
     return unfinished or error.msg.startswith("Unterminated")
@@ -83,7 +83,7 @@ def _unique(pairs: list[tuple[str, Any]], file: str) -> dict[str, Any]:
         if key in mapping and mapping[key] != value:
             raise RejectedDataError(
                 "DATA-006",
-                f"{file} gives {key!r} twice, as {mapping[key]!r} and {value!r}",
+                f"{file} has {key!r} twice, as {mapping[key]!r} and {value!r}",
                 where=file,
             )
         mapping[key] = value
@@ -91,7 +91,7 @@ def _unique(pairs: list[tuple[str, Any]], file: str) -> dict[str, Any]:
 
 
 def _cost_rows(document: dict[str, Any], file: str) -> pd.DataFrame:
-    """One row a pair, size bucket and day: tens of thousands."""
+    """One row per pair, size bucket and day, built by column: there are tens of thousands."""
     series: list[tuple[str, int, int]] = []
     days: list[str] = []
     bps: list[object] = []
@@ -144,13 +144,13 @@ def _numbers(values: pd.Series, labels: pd.Series, file: str) -> pd.Series:
 def _mapping(node: object, path: str, file: str) -> dict[str, Any]:
     if not isinstance(node, dict) or not node:
         raise RejectedDataError(
-            "DATA-004", f"{file}: {path} holds no mapping of values", where=file
+            "DATA-004", f"{file}: {path} is not a mapping of values", where=file
         )
     return node
 
 
 def _bucket_usd(bucket: str, file: str) -> int:
-    """`10k` and `1m` in USD."""
+    """A size bucket such as `10k` or `1m` in USD."""
     size = re.fullmatch(r"(\d{1,9})([km]?)", bucket.lower(), re.ASCII)
     if size is None:
         raise RejectedDataError("DATA-004", f"{file}: {bucket!r} is not a size bucket", where=file)

@@ -1,35 +1,41 @@
-"""Rows out of JSON: a document with a list in it, or a value a line."""
+"""JSON files: a document with a list of rows, or one JSON value per line."""
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from basis_pipeline.config.file_format import FileFormat
 from basis_pipeline.market.csv_file import is_number
-from basis_pipeline.market.file_content import unlike
-from basis_pipeline.market.file_rows import FileRows, Kinds, require_columns, shown, unreadable
+from basis_pipeline.market.file_content import format_mismatch
+from basis_pipeline.market.file_rows import (
+    ColumnTypes,
+    FileRows,
+    quoted,
+    require_columns,
+    unreadable,
+)
 from basis_pipeline.market.json_file import load_json
 from basis_pipeline.market.rejection import RejectedDataError
 
 
 def parse_records(
-    data: bytes, file: str, columns: Kinds, optional: Kinds, form: FileFormat
+    data: bytes, file: str, columns: ColumnTypes, optional: ColumnTypes, form: FileFormat
 ) -> FileRows:
-    """Read the named columns of JSON rows: objects by key (dotted inside), arrays by `names`.
+    """Read the named columns of JSON rows: objects by key (dotted if nested), arrays by `names`.
 
     Raises
     ------
     RejectedDataError: DATA-002 empty, DATA-003 a column is missing, DATA-004 unreadable, DATA-005
         truncated.
     """
-    if cause := unlike(data, form.type):
+    if cause := format_mismatch(data, form.type):
         raise unreadable(file, cause)
     rows = list(_lines(data, file)) if form.type == "jsonl" else _document(data, file, form)
     if not rows:
-        raise RejectedDataError("DATA-002", f"{file} is empty: it holds no row", where=file)
-    noun = "line" if form.type == "jsonl" else "row"
+        raise RejectedDataError("DATA-002", f"{file} is empty: it has no rows", where=file)
+    noun: Literal["line", "row"] = "line" if form.type == "jsonl" else "row"
     rows = [_as_object(row, f"{noun} {n}", file, form) for n, row in enumerate(rows, start=1)]
     names = list(_keys(rows[0]))
     wanted = require_columns(columns, optional, names, file, form)
@@ -41,7 +47,7 @@ def parse_records(
         )
         for name, kind in wanted.items()
     }  # fmt: skip
-    return FileRows(pa.table(arrays), 1, noun)  # type: ignore[arg-type]  # one of the two nouns
+    return FileRows(pa.table(arrays), 1, noun)
 
 
 def _lines(data: bytes, file: str) -> Iterator[Any]:
@@ -52,7 +58,7 @@ def _lines(data: bytes, file: str) -> Iterator[Any]:
         except RejectedDataError as error:
             if number == len(lines) and error.code == "DATA-004":
                 what = (
-                    f"{file} is truncated: its last line is {shown(line.decode(errors='replace'))}"
+                    f"{file} is truncated: its last line is {quoted(line.decode(errors='replace'))}"
                 )
                 raise RejectedDataError("DATA-005", what, where=file) from None
             raise
@@ -62,9 +68,9 @@ def _document(data: bytes, file: str, form: FileFormat) -> list[Any]:
     node = load_json(data, file, file)
     for key in filter(None, form.records.split(".")):
         if not isinstance(node, dict) or key not in node:
-            there = ", ".join(node) if isinstance(node, dict) else type(node).__name__
+            available = ", ".join(node) if isinstance(node, dict) else type(node).__name__
             what = f"{file} has no {form.records!r}, where its rows should be"
-            raise RejectedDataError("DATA-003", what, where=file, available=there)
+            raise RejectedDataError("DATA-003", what, where=file, available=available)
         node = node[key]
     if not isinstance(node, list):
         lists = (
@@ -72,7 +78,7 @@ def _document(data: bytes, file: str, form: FileFormat) -> list[Any]:
         )
         raise RejectedDataError(
             "DATA-003",
-            f"{file} holds no list of rows at {form.records or 'its top'!r}: set `records`",
+            f"{file} has no list of rows at {form.records or 'its top'!r}: set `records`",
             where=file,
             available=", ".join(lists),
         )
@@ -83,11 +89,11 @@ def _as_object(row: Any, place: str, file: str, form: FileFormat) -> dict[str, A
     if isinstance(row, dict):
         return row
     if not isinstance(row, list):
-        raise unreadable(file, f"{place} is {shown(str(row))}, neither an object nor an array")
+        raise unreadable(file, f"{place} is {quoted(str(row))}, neither an object nor an array")
     if not form.names:
-        raise unreadable(file, f"{place} is an array: give `names`")
+        raise unreadable(file, f"{place} is an array: set `names`")
     if len(row) != len(form.names):
-        reason = f"{place} has {len(row)} values, and `names` gives {len(form.names)}"
+        reason = f"{place} has {len(row)} values, and `names` has {len(form.names)}"
         raise unreadable(file, reason)
     return dict(zip(form.names, row, strict=True))
 
@@ -113,10 +119,10 @@ def _value(value: Any, kind: pa.DataType, name: str, place: str, file: str) -> f
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise unreadable(file, f"{place}, {name} is {shown(str(value))}")
+        raise unreadable(file, f"{place}, {name} is {quoted(str(value))}")
     text = str(value)
     if not is_number(text):
-        raise unreadable(file, f"{place}, {name} is {shown(text)}")
+        raise unreadable(file, f"{place}, {name} is {quoted(text)}")
     try:
         return float(text or "nan")
     except ValueError:

@@ -15,11 +15,11 @@ from basis_pipeline.config.dataset import DatasetConfig, OutlierBounds
 from basis_pipeline.config.universe import BARS, Kind
 from basis_pipeline.market.causes import unit_of
 from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.rows import SHOWN_ROWS, DistinctRows
+from basis_pipeline.market.rows import DistinctRows
 from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import format_time
 from basis_pipeline.times import DAY_NS
-from basis_pipeline.verdict import count_of
+from basis_pipeline.verdict import SHOWN_ROWS, count_of
 
 PRICES = ("open", "high", "low", "close")
 # Lowest and highest value of a column by kind; `limits` of the feed's file overrides it.

@@ -1,9 +1,8 @@
-"""One raw file as typed columns: read by its format, held against its catalogue entry."""
+"""One raw file as typed columns: read by its format and validated by its dataset file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ from basis_pipeline.market.file_content import (
     read_content,
     require_symbol,
 )
-from basis_pipeline.market.file_rows import FileRows, select, shown
+from basis_pipeline.market.file_rows import ColumnTypes, FileRows, quoted, select_rows
 from basis_pipeline.market.json_file import parse_json
 from basis_pipeline.market.json_rows import parse_records
 from basis_pipeline.market.parquet_file import parse_parquet
@@ -29,22 +28,23 @@ from basis_pipeline.market.plausibility import require_limits
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.rows import require_values
 from basis_pipeline.market.timestamps import (
-    NAMES,
+    UNIT_NAMES,
     UNREADABLE,
     Int64,
-    opens,
+    open_times,
     parse_timestamps,
     to_index,
     unit_of_digits,
 )
 from basis_pipeline.times import DAY_NS, HOUR_NS
+from basis_pipeline.verdict import count_of
 
 MINUTE_NS = HOUR_NS // 60
 
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """One file as it was read: its path below the data directory, content hash, bytes, rows."""
+    """One file as read: path below the data directory, content hash, size in bytes, rows."""
 
     path: str
     sha256: str
@@ -57,7 +57,7 @@ def read_file(path: Path, name: str, config: DatasetConfig) -> tuple[pd.DataFram
 
     Parameters
     ----------
-    name: its path below the data directory.
+    name: path below the data directory.
 
     Raises
     ------
@@ -83,11 +83,11 @@ def read_file(path: Path, name: str, config: DatasetConfig) -> tuple[pd.DataFram
 
 def _parse_rows(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
     rule, form = config.timestamp, config.format
-    assert rule is not None  # the model asks for one in every feed of rows
-    kinds = _kinds(config, rule)
+    assert rule is not None  # required of every feed of rows
+    kinds = _column_types(config, rule)
     optional = {config.interval_column: pa.float64()} if config.interval_column else {}
     rows = READERS[form.type](data, file, kinds, optional, form)
-    rows = select(rows, form.where, file)
+    rows = select_rows(rows, form.where, file)
     if form.observed:
         rows = _announcements(rows, rule.column, config)
     for name, expected in config.identity.items():
@@ -109,7 +109,7 @@ def _parse_rows(data: bytes, file: str, config: DatasetConfig) -> pd.DataFrame:
     return frame
 
 
-READERS: dict[str, Callable[[bytes, str, Any, Any, FileFormat], FileRows]] = {
+READERS: dict[str, Callable[[bytes, str, ColumnTypes, ColumnTypes, FileFormat], FileRows]] = {
     "csv": parse_csv,
     "json": parse_records,
     "jsonl": parse_records,
@@ -117,8 +117,8 @@ READERS: dict[str, Callable[[bytes, str, Any, Any, FileFormat], FileRows]] = {
 }
 
 
-def _kinds(config: DatasetConfig, rule: TimestampRule) -> dict[str, pa.DataType]:
-    """Columns that a file must have, and what they hold."""
+def _column_types(config: DatasetConfig, rule: TimestampRule) -> dict[str, pa.DataType]:
+    """Required columns of a file with their types."""
     kinds: dict[str, pa.DataType] = {rule.column: pa.string()}
     for raw, column in config.columns.items():
         kinds[raw] = pa.string() if column.values == "date" else pa.float64()
@@ -129,7 +129,7 @@ def _kinds(config: DatasetConfig, rule: TimestampRule) -> dict[str, pa.DataType]
 
 
 def _announcements(rows: FileRows, column: str, config: DatasetConfig) -> FileRows:
-    """Leave out the rows that announce nothing yet: without a settlement, or without its rate."""
+    """Leave out announcements without a settlement time or without a rate."""
     known = pc.not_equal(pc.fill_null(rows.table[column].cast(pa.string()), ""), "")
     for raw in config.columns:
         known = pc.and_(known, pc.is_valid(rows.table[raw]))
@@ -137,7 +137,7 @@ def _announcements(rows: FileRows, column: str, config: DatasetConfig) -> FileRo
 
 
 def categories(codes: Int64, names: list[str]) -> "pd.Categorical[str]":
-    """Return texts of which there are few, by their position among `names`."""
+    """Return texts as categories, by their positions in `names`."""
     return pd.Categorical.from_codes(codes, categories=pd.Index(names))
 
 
@@ -159,15 +159,15 @@ def _timestamps(
     if wrong.any():
         at = int(np.argmax(wrong))
         text = str(rows.table[column][at].as_py() or "")
-        what = f"{file} is unreadable: {rows.place(at)}, {column} is {shown(text)}"
+        what = f"{file} is unreadable: {rows.place(at)}, {column} is {quoted(text)}"
         raise RejectedDataError("DATA-004", what + _cause(text, form), where=file)
     if labels and form.label == "close":
-        timestamps = opens(timestamps, bar_minutes(config) * MINUTE_NS)
+        timestamps = open_times(timestamps, bar_minutes(config) * MINUTE_NS)
     return timestamps
 
 
 def bar_minutes(config: DatasetConfig) -> int:
-    """Return the minutes that a row of the files stands for."""
+    """Return the minutes that one row of the files covers."""
     return config.format.interval_minutes or 60 * (config.frequency_hours or 1)
 
 
@@ -176,7 +176,7 @@ def _cause(text: str, form: FileFormat) -> str:
     if unit is None or form.unit in (None, unit):
         return ""
     digits = len(text.partition(".")[0])
-    return f": {digits}-digit timestamps: {NAMES[unit]}; set `unit: {unit}`"
+    return f": {digits}-digit timestamps: {UNIT_NAMES[unit]}; set `unit: {unit}`"
 
 
 def _require_identity(rows: FileRows, name: str, expected: str, file: str) -> None:
@@ -184,12 +184,13 @@ def _require_identity(rows: FileRows, name: str, expected: str, file: str) -> No
     values = pc.unique(column).to_pylist()
     if values == [expected]:
         return
-    others = [shown(str(value)) for value in values if value != expected]
+    others = [quoted(str(value)) for value in values if value != expected]
     texts = column.to_pylist()
     at = next(i for i, value in enumerate(texts) if value != expected)
     raise RejectedDataError(
         "DATA-011",
-        f"{file} holds {name} {', '.join(others[:3])} from {rows.place(at)} on "
-        f"in {sum(value != expected for value in texts)} rows, where {expected!r} belongs",
+        f"{file} has {name} {', '.join(others[:3])} instead of {expected!r} in "
+        f"{count_of(sum(value != expected for value in texts), 'row')}, the first on "
+        f"{rows.place(at)}",
         where=file,
     )

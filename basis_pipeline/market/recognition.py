@@ -1,7 +1,7 @@
-"""What a file is, from what stands in it: whose form, which columns, which symbol, which times.
+"""Recognition of a file by its content: its preset, columns, symbols and times.
 
-Every preset is tried by reading the file as it says. A file that no preset reads is looked at as a
-plain table whose columns are called what the catalogue calls them.
+Every preset is tried by reading the file with it. A file that no preset reads is tried as a plain
+table with the column names of the catalogue.
 """
 
 import re
@@ -26,7 +26,7 @@ from basis_pipeline.market.file_rows import FileRows
 from basis_pipeline.market.raw_file import READERS
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.timestamps import (
-    NAMES,
+    UNIT_NAMES,
     UNREADABLE,
     Int64,
     parse_timestamps,
@@ -34,11 +34,11 @@ from basis_pipeline.market.timestamps import (
 )
 
 HEAD = 64 * 1024
-# No column is called so: what a file lacks when it is asked for any.
-ANY = "timestamp or time"
+# No column has this name: asking for it makes the reader list the columns of a file.
+NO_COLUMN = "timestamp or time"
 TIMES = ("timestamp", "time", "opentime", "datetime", "date", "unix", "hour", "fundingtimestamp")
 INSTANT = {"format": "instant", "early_seconds": 60, "late_seconds": 60}
-# What a column of this name says the dataset is.
+# Kinds of dataset by the name of a column.
 KINDS = {
     "open": ("perp_bars", "spot_bars"),
     "funding_rate": ("funding",),
@@ -52,12 +52,13 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What a file was found to be.
+    """What a file was recognised as.
 
-    preset: whose form; None for a plain table.
-    kinds: what the dataset can be. keys: of the dataset's file, that read it.
-    of: what it is of, as far as the file shows it. instruments: the symbols in it.
-    times: (n,) int64 ns of its rows, each once. unit: of timestamps that are numbers.
+    preset: the preset that reads it; None for a plain table.
+    kinds: possible kinds of the dataset. keys: of the dataset file, to read it.
+    of: keys of the dataset's `of` that the file shows. instruments: the symbols in it.
+    times: (n,) int64 ns of its rows, each once. unit: of numeric timestamps.
+    assumed: by key, what is assumed and not shown by the file.
     """
 
     preset: Preset | None
@@ -73,16 +74,16 @@ class Recognised:
 def recognise(
     path: Path, presets: Iterable[Preset], quotes: Iterable[str], base: str | None = None
 ) -> Recognised:
-    """Find out what a file is.
+    """Recognise a file by its content.
 
     Parameters
     ----------
     quotes: currencies that a symbol may end with.
-    base: the coin that is meant, where a file holds several.
+    base: the coin to select when a file has several.
 
     Raises
     ------
-    RejectedDataError: DATA-002 … 005 the file cannot be read, DATA-017 nothing reads it.
+    RejectedDataError: DATA-002 … 005 the file cannot be read, DATA-017 it is not recognised.
     """
     content = read_content(path, path.name, lines=None, largest=LARGEST_FILE)
     reasons: dict[str, str] = {}
@@ -98,21 +99,21 @@ def recognise(
             columns = len(preset.columns) + len(preset.format.names)
             fitting.append((columns + 10 * by_name, preset, rows))
     if not fitting:
-        return _plain(content, path.name, tuple(quotes), reasons)
+        return _recognise_table(content, path.name, tuple(quotes), reasons)
     _, preset, rows = max(fitting, key=lambda one: one[0])
     symbols = _symbols(preset, rows, content)
-    chosen = [s for s in symbols if base is None or _of(s, preset, quotes).get("base") == base]
-    of = _of(chosen[0], preset, quotes) if len(chosen) == 1 else dict(preset.of)
+    chosen = [s for s in symbols if base is None or _keys_of(s, preset, quotes).get("base") == base]
+    of = _keys_of(chosen[0], preset, quotes) if len(chosen) == 1 else dict(preset.of)
     times, unit = _times(rows, preset.timestamp.column, preset.format)
     instruments = tuple(filter(None, symbols)) if preset.symbol_column else ()
     return Recognised(preset, preset.kinds, {}, of, instruments, times, unit)
 
 
 def _read_as(preset: Preset, content: FileContent, name: str) -> FileRows:
-    """Read the rows as a preset says; raise unless they can be what it is for."""
+    """Read the rows with a preset; raise when it does not fit."""
     form, rule = preset.format, preset.timestamp
     kinds = {rule.column: pa.string()}
-    # What the preset names after the coin is not known yet.
+    # Column names that contain the coin are not known yet.
     kinds |= {raw: pa.float64() for raw in preset.columns if "{" not in raw}
     kinds |= dict.fromkeys(filter(None, [preset.symbol_column, form.observed]), pa.string())
     data = content.data
@@ -122,7 +123,7 @@ def _read_as(preset: Preset, content: FileContent, name: str) -> FileRows:
     some = rows.table[rule.column].drop_null().slice(0, 100)
     some = some.filter(pc.not_equal(some.cast(pa.string()), ""))
     if not len(some) or (parse_timestamps(some, form.unit) == UNREADABLE).any():
-        raise RejectedDataError("DATA-004", f"{rule.column} holds no timestamps", where=name)
+        raise RejectedDataError("DATA-004", f"{rule.column} has no timestamps", where=name)
     return rows
 
 
@@ -131,7 +132,7 @@ def _whole_lines(data: bytes) -> bytes:
 
 
 def _symbols(preset: Preset, rows: FileRows, content: FileContent) -> list[str]:
-    """What the file names that the preset's pattern matches; one empty text where it has none."""
+    """Symbols in the file that match the preset's pattern; one empty text without a pattern."""
     if preset.symbol is None:
         return [""]
     if preset.symbol_column is None:
@@ -142,8 +143,8 @@ def _symbols(preset: Preset, rows: FileRows, content: FileContent) -> list[str]:
     return found[:1] if preset.symbol_column is None else found
 
 
-def _of(symbol: str, preset: Preset, quotes: Iterable[str]) -> dict[str, str]:
-    """Keys of what a dataset is of, out of a symbol."""
+def _keys_of(symbol: str, preset: Preset, quotes: Iterable[str]) -> dict[str, str]:
+    """Keys of a dataset's `of` from a symbol."""
     found = re.match(preset.symbol, symbol) if preset.symbol else None
     of = {key: value for key, value in (found.groupdict() if found else {}).items() if value}
     if "venue" in of:
@@ -152,7 +153,7 @@ def _of(symbol: str, preset: Preset, quotes: Iterable[str]) -> dict[str, str]:
 
 
 def split_symbol(symbol: str, quotes: Iterable[str]) -> dict[str, str]:
-    """Split a symbol without a mark between base and quote; empty where no quote ends it."""
+    """Split a symbol into base and quote; empty when it ends with no known quote."""
     symbol = re.sub(r"[-_/]", "", symbol)
     ends = [quote for quote in quotes if symbol.endswith(quote) and symbol != quote]
     if not ends:
@@ -166,21 +167,21 @@ def _times(rows: FileRows, column: str, form: FileFormat) -> tuple[Int64, str]:
     times = np.unique(parse_timestamps(values, form.unit, form.utc_offset_hours))
     texts = values.drop_null().cast(pa.string())
     unit = unit_of_digits(texts.filter(pc.not_equal(texts, ""))[0].as_py())
-    return times[times != UNREADABLE], NAMES[unit] if unit else ""
+    return times[times != UNREADABLE], UNIT_NAMES[unit] if unit else ""
 
 
-def _plain(
+def _recognise_table(
     content: FileContent, name: str, quotes: tuple[str, ...], reasons: Mapping[str, str]
 ) -> Recognised:
-    """Look at a file as a table whose columns are called what the catalogue calls them."""
-    form = _form_of(content.data)
-    columns = _columns_of(content.data, name, form)
-    wanted = {_letters(canonical): canonical for canonical in COLUMNS}
-    mapped = {raw: wanted[_letters(raw)] for raw in columns if _letters(raw) in wanted}
-    times = [raw for known in TIMES for raw in columns if _letters(raw) == known]
+    """Recognise a plain table by the column names of the catalogue."""
+    form = _guess_format(content.data)
+    columns = _column_names(content.data, name, form)
+    wanted = {_normalised(canonical): canonical for canonical in COLUMNS}
+    mapped = {raw: wanted[_normalised(raw)] for raw in columns if _normalised(raw) in wanted}
+    times = [raw for known in TIMES for raw in columns if _normalised(raw) == known]
     kinds = next((kinds for column, kinds in KINDS.items() if column in mapped.values()), ())
     if not times or not kinds:
-        lacking = "a column with times" if not times else "columns with values of a known name"
+        lacking = "a column with times" if not times else "value columns with known names"
         near = [f"{preset}: {why}" for preset, why in reasons.items() if "lacks the column" in why]
         raise RejectedDataError(
             "DATA-017",
@@ -188,7 +189,7 @@ def _plain(
             where=name,
             available="; ".join([f"columns {', '.join(columns)}", *near[:3]]),
         )
-    symbol = next((raw for raw in columns if _letters(raw) in ("symbol", "pair")), None)
+    symbol = next((raw for raw in columns if _normalised(raw) in ("symbol", "pair")), None)
     kinds_of = {times[0]: pa.string(), **({symbol: pa.string()} if symbol else {})}
     rows = READERS[form.type](content.data, name, kinds_of, {}, form)
     found, unit = _times(rows, times[0], form)
@@ -201,12 +202,12 @@ def _plain(
     if stated := form.model_dump(exclude_unset=True):
         keys["format"] = stated
     of = split_symbol(str(instruments[0]), quotes) if len(instruments) == 1 else {}
-    assumed = {"columns": "each column holds what its name says, in the catalogue's unit"}
+    assumed = {"columns": "each column is what its name says, in the catalogue's unit"}
     return Recognised(None, kinds, keys, of, tuple(map(str, instruments)), found, unit, assumed)
 
 
-def _form_of(data: bytes) -> FileFormat:
-    """The form of a plain table: what its first bytes and its first line show."""
+def _guess_format(data: bytes) -> FileFormat:
+    """The format of a plain table, guessed from its first line."""
     first = data.lstrip()[:HEAD].partition(b"\n")[0].rstrip()
     if data.startswith(PARQUET):
         return FileFormat(type="parquet")
@@ -219,16 +220,16 @@ def _form_of(data: bytes) -> FileFormat:
     return FileFormat() if delimiter == "," else FileFormat(delimiter=delimiter)
 
 
-def _columns_of(data: bytes, name: str, form: FileFormat) -> list[str]:
-    """Names of the columns: those that the reader says are there when it is asked for another."""
+def _column_names(data: bytes, name: str, form: FileFormat) -> list[str]:
+    """Column names, from the reader's error about a missing one."""
     try:
-        READERS[form.type](data, name, {ANY: pa.string()}, {}, form)
+        READERS[form.type](data, name, {NO_COLUMN: pa.string()}, {}, form)
     except RejectedDataError as error:
-        if error.code != "DATA-003" or ": " in error.what.partition(ANY)[2]:
+        if error.code != "DATA-003" or ": " in error.what.partition(NO_COLUMN)[2]:
             raise
         return error.available.split(", ")
     return []
 
 
-def _letters(name: str) -> str:
+def _normalised(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

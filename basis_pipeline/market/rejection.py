@@ -1,4 +1,4 @@
-"""Rejected market data: an error that can show the rows at fault."""
+"""The error of rejected market data, with the rows at fault."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from basis_pipeline.errors import DataError
 
 
 class RejectedDataError(DataError):
-    """A `DataError` with the offending rows, for a person to look at.
+    """A `DataError` with the rows at fault.
 
     Parameters
     ----------
-    offending: the rows at fault, as they were read; empty when the failure is not about rows.
-    details: as those of every coded error.
+    offending: the rows at fault as read; empty when the error is not about rows.
+    details: keyword arguments of `DataError`.
     """
 
     def __init__(
@@ -24,6 +24,6 @@ class RejectedDataError(DataError):
 
 
 def unexpected(code: str, what: str, error: Exception, where: str) -> RejectedDataError:
-    """Turn an exception that nobody foresaw into a rejection of the one feed it came from."""
+    """Return the rejection of a feed for an unforeseen exception."""
     reason = " ".join(str(error).split())[:200]
     return RejectedDataError(code, f"{what}: {type(error).__name__}: {reason}", where=where)

@@ -1,4 +1,4 @@
-"""What must hold of raw rows before anything is made of them, and their canonical form."""
+"""Validation of raw rows, and their canonical form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ from basis_pipeline.config.universe import Kind
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, format_time, snap, to_index
-
-SHOWN_ROWS = 50
+from basis_pipeline.verdict import SHOWN_ROWS, count_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +28,28 @@ class DistinctRows:
     values: Floats
     columns: tuple[str, ...]
     rows: Int64
-    has_time: bool
 
     def column(self, name: str) -> Floats:
-        """Values of one canonical column, (n,)."""
+        """Return the values of one canonical column, (n,)."""
         return self.values[:, self.columns.index(name)]
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The rows by canonical column, with their `timestamp`."""
+        """The rows by canonical column, with `timestamp`."""
         values = pd.DataFrame(self.values, columns=list(self.columns))
         values.insert(0, "timestamp", to_index(self.timestamps))
         return values
 
 
 def distinct_rows(frame: pd.DataFrame, config: DatasetConfig) -> DistinctRows:
-    """Order the rows by time and keep the first of those that repeat a key."""
+    """Return the rows in order of time, the first of each key."""
     first, timestamps = first_of_each(frame, config)
     values, columns = _values(frame, config)
-    has_time = config.kind is not Kind.RISK_PARAMS
-    return DistinctRows(timestamps, values[first], columns, first, has_time)
+    return DistinctRows(timestamps, values[first], columns, first)
 
 
 def first_of_each(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, Int64]:
-    """Return the position of the first row of each key, in order of time, and their times [ns]."""
+    """Return the position of the first row of each key, in order of time, and its time [ns]."""
     order, same = _order(frame, config)
     first = order[np.concatenate(([True], ~same))] if len(order) else order
     return first, row_times(frame, config)[first]
@@ -72,18 +69,18 @@ def require_values(
             continue
         at = int(np.argmax(wrong))
         at_time = format_time(int(row_times(frame.iloc[[at]], config)[0]))
-        kind = "no price" if positive else "no number"
+        kind = "not a price" if positive else "not a number"
         raise RejectedDataError(
             "DATA-008" if positive else "DATA-004",
             f"{file}: {place(at)}, {at_time}: {raw} is {values[at]}, {kind}; "
-            f"{int(wrong.sum())} such rows",
+            f"{count_of(int(wrong.sum()), 'such row')}",
             where=file,
             offending=frame[wrong].head(SHOWN_ROWS),
         )
 
 
 def require_agreement(frame: pd.DataFrame, config: DatasetConfig) -> None:
-    """Reject one key with two different rows: DATA-006 within a file, DATA-007 between files."""
+    """Reject two different rows of one key: DATA-006 within a file, DATA-007 between files."""
     order, same = _order(frame, config)
     if not same.any():
         return
@@ -94,23 +91,23 @@ def require_agreement(frame: pd.DataFrame, config: DatasetConfig) -> None:
         return
     pair = frame.iloc[[first[differ][0], second[differ][0]]]
     files = pair["file"].astype(str).tolist()
-    key = _spell_key(pair.iloc[0], config)
+    key = _format_key(pair.iloc[0], config)
     columns = [name for name in frame.columns if name != "file" and name not in config.identity]
     unequal = [name for name in columns if pair[name].iloc[0] != pair[name].iloc[1]]
     differences = ", ".join(f"{c} {pair[c].iloc[0]} against {pair[c].iloc[1]}" for c in unequal)
     shown = frame.iloc[np.column_stack((first[differ], second[differ])).ravel()[:SHOWN_ROWS]]
     one = files[0] == files[1]
-    what = f"{files[0]} gives {key} twice" if one else f"{' and '.join(files)} disagree about {key}"
+    what = f"{files[0]} has {key} twice" if one else f"{' and '.join(files)} disagree about {key}"
     raise RejectedDataError(
         "DATA-006" if one else "DATA-007",
-        f"{what}: {differences}; {int(differ.sum())} such timestamps",
+        f"{what}: {differences}; {count_of(int(differ.sum()), 'such row')}",
         where=" and ".join(dict.fromkeys(files)),
         offending=shown,
     )
 
 
 def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> None:
-    """Reject a value that can only grow and falls by more than rounding: DATA-009."""
+    """Reject a value that must not fall and falls by more than rounding: DATA-009."""
     for column in config.columns.values():
         if column.grows is None:
             continue
@@ -137,7 +134,7 @@ def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> Non
 
 
 def _order(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, npt.NDArray[np.bool_]]:
-    """Rows by time and key, and whether each row but the first has the key of the one before."""
+    """The order of rows by key, and whether each but the first has the key of the one before."""
     keys = _keys(frame, config)
     if len(keys) == 1 and (np.diff(keys[0]) > 0).all():
         return np.arange(len(keys[0]), dtype=np.int64), np.zeros(max(len(keys[0]) - 1, 0), bool)
@@ -149,7 +146,7 @@ def _order(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, npt.NDArr
 
 
 def _keys(frame: pd.DataFrame, config: DatasetConfig) -> list[Int64]:
-    """What makes a row one row: its timestamp, a reward's period, a document's path."""
+    """The key of each row: its timestamp, the reward's period, or the path in a document."""
     if config.kind is Kind.EXECUTION_COSTS:
         pairs = pd.factorize(frame["pair"], sort=True)[0]
         buckets = frame["size_bucket_usd"].to_numpy().astype(np.int64)
@@ -163,13 +160,13 @@ def _keys(frame: pd.DataFrame, config: DatasetConfig) -> list[Int64]:
 
 
 def row_times(frame: pd.DataFrame, config: DatasetConfig) -> Int64:
-    """Return the time of each row, ns, on its hour within the rule; zeros without time."""
+    """Return the time of each row, ns, snapped to its hour by the rule; zeros without time."""
     if config.kind is Kind.RISK_PARAMS:
         return np.zeros(len(frame), dtype=np.int64)
     if config.timestamp is None:
         return _nanoseconds(frame["timestamp"])
     times = _nanoseconds(frame[config.timestamp.column])
-    # What becomes regular later stays where it is until then.
+    # Finer bars and irregular rows are aggregated or resampled later.
     irregular = config.format.interval_minutes or config.format.resample
     return times if irregular else snap(times, config.timestamp)
 
@@ -190,7 +187,7 @@ def _nanoseconds(column: pd.Series) -> Int64:
     return column.to_numpy(dtype="datetime64[ns]").astype(np.int64)
 
 
-def _spell_key(row: pd.Series, config: DatasetConfig) -> str:
+def _format_key(row: pd.Series, config: DatasetConfig) -> str:
     if config.kind is Kind.RISK_PARAMS:
         return str(row["parameter"])
     if config.timestamp is None:

@@ -10,9 +10,9 @@ from basis_pipeline.config.dataset import Column, DatasetConfig
 from basis_pipeline.config.universe import Kind
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.repairs import REPAIRS, allowed_sources
+from basis_pipeline.verdict import SHOWN_ROWS
 
 UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
-SHOWN_ROWS = 50
 # One check a column: no value is missing or infinite.
 WITHIN = {
     name: pa.Check.in_range(

@@ -1,4 +1,4 @@
-"""Reading timestamps in every form the downloaders write, and snapping them to their hour."""
+"""Parsing timestamps in the forms of all publishers, and snapping them to their hour."""
 
 from typing import Any
 
@@ -13,30 +13,30 @@ from basis_pipeline.times import HOUR_NS
 
 Int64 = npt.NDArray[np.int64]
 SECOND_NS = 1_000_000_000
-EARLIEST = pd.Timestamp("2009-01-03", tz="UTC").value  # the first block: nothing here is older
+EARLIEST = pd.Timestamp("2009-01-03", tz="UTC").value  # the first Bitcoin block
 LATEST = pd.Timestamp("2100-01-01", tz="UTC").value
 UNREADABLE = np.iinfo(np.int64).min
 
 
 UNITS = {"s": 1_000_000, "ms": 1_000, "us": 1}
-NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
 def parse_timestamps(
     column: "pa.ChunkedArray[Any]", unit: str | None = None, utc_offset_hours: int = 0
 ) -> Int64:
-    """Nanoseconds since the epoch for each value, UNREADABLE where it is not a time.
+    """Return nanoseconds since the epoch for each value, UNREADABLE where it is not a time.
 
-    Reads typed times and whole numbers, and of texts: unix seconds, milliseconds, microseconds and
-    nanoseconds, each row by its own number of digits where no unit is stated, and ISO 8601 with
-    `Z`, ` UTC`, an offset, both (`+00:00Z`, a downloader's habit) or none, which means UTC.
+    Accepted are typed times, whole numbers, and texts: unix seconds, milliseconds, microseconds and
+    nanoseconds, each by its number of digits unless the unit is stated, and ISO 8601 with `Z`,
+    ` UTC`, an offset, both (`+00:00Z`) or none, which means UTC.
 
     Parameters
     ----------
-    utc_offset_hours: the clock of times without a zone, less UTC.
+    utc_offset_hours: the offset from UTC of times without a zone.
     """
     microseconds = _microseconds(column, unit) - utc_offset_hours * HOUR_NS // 1000
-    # Microseconds until here: a year far off would wrap round to a plausible one in nanoseconds.
+    # Microseconds until here: in nanoseconds a distant year would overflow to a plausible one.
     plausible = (microseconds >= EARLIEST // 1000) & (microseconds < LATEST // 1000)
     return np.where(plausible, microseconds * 1000, UNREADABLE)
 
@@ -47,15 +47,15 @@ def _microseconds(column: "pa.ChunkedArray[Any]", unit: str | None) -> Int64:
         zoned = column.cast(pa.timestamp("us", kind.tz if pa.types.is_timestamp(kind) else None))
         return _filled(zoned.cast(pa.int64()))
     if pa.types.is_floating(kind):
-        return _of_numbers(_filled(pc.floor(pc.fill_null(column, 0.0)).cast(pa.int64())), unit)
+        return _from_numbers(_filled(pc.floor(pc.fill_null(column, 0.0)).cast(pa.int64())), unit)
     if pa.types.is_integer(kind):
-        return _of_numbers(_filled(column.cast(pa.int64())), unit)
+        return _from_numbers(_filled(column.cast(pa.int64())), unit)
     try:
         return _filled(pc.cast(column, pa.timestamp("us", "UTC")).cast(pa.int64()))
     except pa.ArrowInvalid:
         pass
     try:
-        return _of_numbers(_filled(column.cast(pa.int64())), unit)
+        return _from_numbers(_filled(column.cast(pa.int64())), unit)
     except pa.ArrowInvalid:
         texts = pc.replace_substring_regex(column.cast(pa.string()), r"[ ]?UTC$", "Z")
     dashes = pc.replace_substring_regex(texts, r"^(\d{4})\.(\d\d)\.", r"\1-\2-")
@@ -71,8 +71,8 @@ def _filled(numbers: "pa.ChunkedArray[Any]") -> Int64:
     return np.asarray(numbers.fill_null(UNREADABLE), dtype=np.int64)
 
 
-def _of_numbers(numbers: Int64, unit: str | None) -> Int64:
-    """Microseconds; what would overflow is unreadable."""
+def _from_numbers(numbers: Int64, unit: str | None) -> Int64:
+    """Microseconds; numbers that would overflow are UNREADABLE."""
     if unit == "ns":
         return numbers // 1000
     if unit is not None:
@@ -83,7 +83,7 @@ def _of_numbers(numbers: Int64, unit: str | None) -> Int64:
 
 
 def unit_of_digits(text: str) -> str | None:
-    """Return the unit that a number of seconds since 1970 of so many digits is in."""
+    """Return the unit of a unix time by its number of digits; None if it is not one."""
     digits = text.strip().partition(".")[0]
     if not digits.isdigit() or not 9 <= len(digits) <= 19:
         return None
@@ -93,12 +93,12 @@ def unit_of_digits(text: str) -> str | None:
 
 
 def _parse_mixed(texts: "pa.ChunkedArray[Any]", unit: str | None) -> Int64:
-    """Microseconds by each text's own form: slower, for files of several forms."""
+    """Microseconds, each text parsed by its own form: slower, for files with several forms."""
     series = pd.Series(texts.to_pylist(), dtype="object").fillna("").str.strip()
     digits = series.str.fullmatch(r"(\d{9,18}|[1-4]\d{18})(\.\d*)?").to_numpy(dtype=bool)
     timestamps = np.full(len(series), UNREADABLE, dtype=np.int64)
     numbers = np.asarray(series[digits].str.split(".").str[0].to_numpy(), dtype=np.int64)
-    timestamps[digits] = _of_numbers(numbers, unit)
+    timestamps[digits] = _from_numbers(numbers, unit)
     iso = series[~digits].str.replace(r"([+-]\d\d:?\d\d)Z$", r"\1", regex=True)
     parsed = pd.to_datetime(iso, utc=True, format="ISO8601", errors="coerce")
     whole_day = iso.str.match(r"\d{4}-\d\d-\d\d").to_numpy(dtype=bool)
@@ -107,8 +107,8 @@ def _parse_mixed(texts: "pa.ChunkedArray[Any]", unit: str | None) -> Int64:
     return timestamps
 
 
-def opens(closes: Int64, step: int) -> Int64:
-    """Turn close times into open times, ns; 00:59:59.999 closes the bar that 01:00 does."""
+def open_times(closes: Int64, step: int) -> Int64:
+    """Return open times for close times, ns; 00:59:59.999 counts as 01:00."""
     last = closes % SECOND_NS >= SECOND_NS - 1_000_000
     return np.where(last, closes // SECOND_NS * SECOND_NS + SECOND_NS, closes) - step
 
@@ -121,10 +121,10 @@ def snap(timestamps: Int64, rule: TimestampRule) -> Int64:
 
 
 def to_index(timestamps: Int64) -> pd.DatetimeIndex:
-    """Nanoseconds as datetime64[ns, UTC]."""
+    """Return nanoseconds as datetime64[ns, UTC]."""
     return pd.DatetimeIndex(timestamps.view("datetime64[ns]"), tz="UTC")
 
 
 def format_time(ns: int) -> str:
-    """Write one timestamp as a person does."""
+    """Format a timestamp for messages."""
     return f"{pd.Timestamp(ns, tz='UTC'):%Y-%m-%d %H:%M}"

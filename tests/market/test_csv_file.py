@@ -87,7 +87,7 @@ def test_a_missing_column_is_refused_and_the_present_ones_named(
         ("2024-06-01T05:00:00Z", "2024-06-31T05:00:00Z", "2024-06-31"),
         ("2024-06-01T05:00:00Z", "", "line 7"),
         ("2024-06-01T05:00:00Z", "1024-06-01T05:00:00Z", "1024-06-01"),
-        ("10.5,bybit", ",bybit", "volume is nan, no number"),
+        ("10.5,bybit", ",bybit", "volume is nan, not a number"),
         ("10.5,bybit", "inf,bybit", "volume is 'inf'|volume is inf"),
         (",bybit,", ",by,bit,", "line 2 has 11 values under 10 columns"),
     ],

@@ -61,7 +61,7 @@ def test_hours_that_lack_minutes_are_said_and_never_filled(
     assert [f"{at:%H}" for at in feed.distinct.frame["timestamp"]] == ["00", "02", "03"]
     assert feed.remarks == (
         "1 hour with 1 bar missing, the first is 2024-06-01 02:00 with 59 of 60",
-        "1 hour without the first bar made gaps, the first is 2024-06-01 01:00 with 59 of 60",
+        "1 hour without the first bar left as gaps, the first is 2024-06-01 01:00 with 59 of 60",
     )
 
 
@@ -70,7 +70,7 @@ def test_bars_of_another_interval_are_rejected(
 ) -> None:
     """Minutes are no five minutes."""
     put(f"{FOLDER}_a.csv", minute_bars(0, 120))
-    with pytest.raises(RejectedDataError, match="96 rows beside their 5 minutes"):
+    with pytest.raises(RejectedDataError, match="96 rows off the grid of 5 minutes"):
         read_feed(tmp_path, of_minutes(catalogue, 5))
 
 
@@ -87,8 +87,8 @@ def test_the_unfinished_candle_of_an_older_file_gives_way(
     feed = read_feed(tmp_path, catalogue["bybit_ethusdt_perp"])
     last = feed.distinct.frame.iloc[23]
     assert (last["close"], last["volume"]) == ((3024.0, 10.5) if newer else (3023.5, 4.5))
-    said = "1 unfinished last bar of an older file gave way to a newer one, the first at "
-    assert feed.remarks == ((f"{said}2024-06-01 23:00 of {FOLDER}_a.csv",) if newer else ())
+    remark = "1 unfinished last bar of an older file replaced by a newer one, the first at "
+    assert feed.remarks == ((f"{remark}2024-06-01 23:00 of {FOLDER}_a.csv",) if newer else ())
 
 
 def test_only_the_last_candle_gives_way(

@@ -91,9 +91,7 @@ def test_whatever_is_in_one_feed_stops_that_feed_alone(
     other = PERP.replace("bybit_ETHUSDT", "okx_ETHUSDT")
     STRANGE[strange](put(PERP, bars()))
     put(other, bars())
-    feeds = read_feeds(
-        tmp_path, [catalogue["bybit_ethusdt_perp"], catalogue["okx_ethusdt_perp"]], 1
-    )
+    feeds = read_feeds(tmp_path, [catalogue["bybit_ethusdt_perp"], catalogue["okx_ethusdt_perp"]])
     assert isinstance(feeds["bybit_ethusdt_perp"], RejectedDataError)
     assert isinstance(feeds["okx_ethusdt_perp"], RawFeed)
 
@@ -176,7 +174,7 @@ def test_another_symbol_inside_is_refused(put: Put, bars: Lines, read: Read) -> 
     put(PERP, [*lines[:-1], lines[-1].replace("ETHUSDT", "BTCUSDT")])
     error = rejected_feed(read)
     assert error.code == "DATA-011"
-    assert "'BTCUSDT' from line 49" in error.what
+    assert "'BTCUSDT' instead of 'ETHUSDT' in 1 row, the first on line 49" in error.what
 
 
 def test_the_data_version_is_the_content_not_the_name(put: Put, bars: Lines, read: Read) -> None:

@@ -12,7 +12,7 @@ from basis_pipeline.config.dataset import TimestampRule
 from basis_pipeline.market.timestamps import (
     SECOND_NS,
     UNREADABLE,
-    opens,
+    open_times,
     parse_timestamps,
     snap,
 )
@@ -94,4 +94,4 @@ def test_close_times_become_open_times() -> None:
     """The last millisecond of an hour closes the bar that the next full hour closes."""
     hour = 3600 * SECOND_NS
     closes = np.array([5 * hour, 5 * hour - 1_000_000, 5 * hour - 1800 * SECOND_NS])
-    assert opens(closes, hour).tolist() == [4 * hour, 4 * hour, 4 * hour - 1800 * SECOND_NS]
+    assert open_times(closes, hour).tolist() == [4 * hour, 4 * hour, 4 * hour - 1800 * SECOND_NS]
