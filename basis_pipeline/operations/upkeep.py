@@ -35,7 +35,7 @@ def prune(settings: Settings, records: Sequence[RunRecord]) -> None:
     """Remove runs, rows and files. Raises ResultsError."""
     run_ids = [record.run_id for record in records]
     emit(settings, EventType.RUNS_PRUNED, COMPONENT, runs=run_ids)
-    Archive(settings.results_dir, settings.results_db_url).forget(run_ids)
+    Archive(settings.results_dir, settings.results_db_url).remove(run_ids)
 
 
 class Upkept(NamedTuple):

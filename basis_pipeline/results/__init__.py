@@ -1,1 +1,1 @@
-"""What a run leaves behind: figures, tables, the store of runs and their reports."""
+"""The results of runs: figures, tables, the store and its database."""

@@ -1,4 +1,4 @@
-"""What every figure on a page is, and how it is written: the rows of `figures.csv`."""
+"""The definition and format of every figure on a page: the rows of `figures.csv`."""
 
 import csv
 import math
@@ -27,17 +27,17 @@ SAMPLINGS = {
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """A share as a percentage; a dash where it is not defined."""
+    """Format a share as a percentage; a dash where it is not defined."""
     return DASH if share is None else f"{amount(100.0 * share, digits)} %"
 
 
 def amount(value: float | None, digits: int = 2) -> str:
-    """A number with thousands set apart; a dash where it is not defined."""
+    """Format a number with thousands separators; a dash where it is not defined."""
     return DASH if value is None else f"{value:z,.{digits}f}".replace("-", "−")
 
 
 def digits_of(capital: float) -> int:
-    """Decimals that show a ten-millionth of the capital, and never fewer than cents."""
+    """Return the decimals that show a ten-millionth of the capital, two at least."""
     return max(2, 7 - math.floor(math.log10(capital)))
 
 
@@ -45,7 +45,7 @@ def digits_of(capital: float) -> int:
 class Figure:
     """One figure of a run's summary.
 
-    better: 1 where more of it is better, −1 where less is, 0 where neither can be said.
+    better: 1 where more is better, −1 where less is better, 0 where neither holds.
     """
 
     label: str
@@ -61,7 +61,7 @@ class Figure:
         return f"{self.meaning} Unit: {UNITS[self.unit]}. Sampling: {self.sampling}."
 
     def written(self, value: float | None, capital: float) -> str:
-        """The value as people read it."""
+        """Format a value with its unit."""
         match self.unit:
             case "percent":
                 return percent(value, self.digits)
@@ -93,7 +93,7 @@ FIGURES: dict[str, Figure] = {
 }
 
 
-# What a window under 30 days says nothing of.
+# Figures that are left out for a window under 30 days.
 ANNUALISED = (
     "apr", "apy", "volatility", "sharpe", "sortino", "calmar",
     "carry_per_year", "funding_per_year", "cost_per_year", "excess_apy", "tracking_error",
@@ -101,6 +101,6 @@ ANNUALISED = (
 
 
 def figure_units(*, currency: str) -> dict[str, str]:
-    """Return the unit of every figure as a summary holds it: 0.05, not 5 %."""
+    """Return the unit of every figure in a summary, where a share is 0.05, not 5 %."""
     units = {"percent": "share", "currency": currency}
     return {name: units.get(figure.unit, figure.unit) for name, figure in FIGURES.items()}

@@ -23,22 +23,22 @@ SAMPLING = "daily, between 00:00 UTC marks, annualised by the square root of 365
 
 
 def years(timestamps: Stamps) -> float:
-    """Length of the window in years of 365 × 86400 seconds."""
+    """Return the length of the window in years of 365 × 86400 seconds."""
     return float(timestamps[-1] - timestamps[0]) / NS_PER_YEAR
 
 
 def is_annualised(timestamps: Stamps) -> bool:
-    """Whether the window is long enough for figures of a year."""
+    """Return whether the window is long enough for annualised figures."""
     return bool(timestamps[-1] - timestamps[0] >= ANNUALISED_FROM_DAYS * NS_PER_DAY)
 
 
 def growth(equity: Floats, flow: Floats, cost: Floats, capital: float) -> Floats:
-    """Value of one unit of capital invested before entry costs, flows removed: (n,), time-weighted.
+    """Compute the time-weighted growth of one unit of capital before entry costs: (n,).
 
-    Like a fund's unit price. A flow F in an hour buys units at the price before the trades it
-    causes, and the costs C of that hour are borne by all units: `units ·= (E − C) / (E − C − F)`,
+    It is a fund's unit price. A flow F in an hour buys units at the price before the trades it
+    causes, and all units bear the costs C of that hour: `units ·= (E − C) / (E − C − F)`,
     `growth = E / units`. Without flows it is `E / capital`. Once everything is withdrawn the price
-    stays where it was.
+    is constant.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def growth(equity: Floats, flow: Floats, cost: Floats, capital: float) -> Floats
 
 
 def annual_yield(total_return: float, length: float) -> float:
-    """APY: `(1 + return)^(1 / years) − 1`; −1 when everything, or more, is lost.
+    """Compute the APY, `(1 + return)^(1 / years) − 1`; −1 when everything, or more, is lost.
 
-    Infinite when a return of a few hours, kept up for a year, exceeds what a float can hold.
+    Infinite when the return of a few hours, annualised, exceeds what a float can hold.
     """
     if not length > 0.0:
         return np.nan
@@ -72,9 +72,10 @@ def annual_yield(total_return: float, length: float) -> float:
 
 
 def daily_returns(timestamps: Stamps, growth: Floats) -> Floats:
-    """Returns between one 00:00 UTC and the next, the first from the capital: (days,).
+    """Compute the returns between one 00:00 UTC and the next: (days,).
 
-    So the entry's costs are in the first one. NaN where a day starts with nothing left.
+    The first one starts from the capital, so that it includes the entry costs. NaN where a day
+    starts with nothing left.
     """
     at_midnight: Floats = np.append(1.0, growth[1:][timestamps[1:] % NS_PER_DAY == 0])
     before, after = at_midnight[:-1], at_midnight[1:]
@@ -83,19 +84,19 @@ def daily_returns(timestamps: Stamps, growth: Floats) -> Floats:
 
 
 def volatility(returns: Floats) -> float:
-    """Sample standard deviation of daily returns × √365."""
+    """Compute the sample standard deviation of daily returns × √365."""
     if returns.size < 2:
         return np.nan
     return float(np.std(returns, ddof=1) * np.sqrt(DAYS_PER_YEAR))
 
 
 def daily_rate(annual: float) -> float:
-    """The daily rate that compounds to an annual one over 365 days."""
+    """Return the daily rate that compounds to an annual one over 365 days."""
     return float((1.0 + annual) ** (1.0 / DAYS_PER_YEAR) - 1.0)
 
 
 def sharpe(returns: Floats, risk_free: float = 0.0) -> float:
-    """Mean daily return over the annual rate `risk_free`, over its standard deviation, × √365."""
+    """Compute the mean daily return above `risk_free` (annual), over its deviation, × √365."""
     spread = volatility(returns)
     if not spread > 0.0:
         return np.nan
@@ -103,7 +104,7 @@ def sharpe(returns: Floats, risk_free: float = 0.0) -> float:
 
 
 def sortino(returns: Floats, risk_free: float = 0.0) -> float:
-    """Mean daily excess return over the root mean square of the negative ones, × √365."""
+    """Compute the mean daily excess return over the RMS of the negative ones, × √365."""
     excess = returns - daily_rate(risk_free)
     downside = np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2)) if excess.size else 0.0
     if not downside > 0.0:
@@ -112,13 +113,13 @@ def sortino(returns: Floats, risk_free: float = 0.0) -> float:
 
 
 def stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First and last place of every unbroken stretch of True."""
+    """List the first and last index of every unbroken stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     return [(int(first), int(last) - 1) for first, last in edges.reshape(-1, 2)]
 
 
 def drawdown(growth: Floats) -> Floats:
-    """Loss from the running peak as a positive share: (n,). The first peak is the capital, 1."""
+    """Compute the loss from the running peak, a positive share: (n,); the first peak is 1."""
     peak = np.maximum(np.maximum.accumulate(growth), 1.0)
     return 1.0 - growth / peak
 
@@ -132,10 +133,10 @@ class Month(NamedTuple):
 
 
 def periods(timestamps: Stamps, unit: Literal["D", "M"]) -> NDArray[np.datetime64]:
-    """Day or calendar month (UTC) that each row belongs to, (n,).
+    """Return the day or calendar month (UTC) of each row, (n,).
 
-    A row closes the hour before it, so 00:00 on the 1st belongs to the month before; only the row
-    that opens the window belongs to the period it opens, with the entry costs booked there.
+    A row closes the hour before it, so 00:00 on the 1st belongs to the month before. Only the first
+    row, with the entry costs, belongs to the period that it opens.
     """
     closing = timestamps - 1
     if timestamps.size > 1:
@@ -144,14 +145,14 @@ def periods(timestamps: Stamps, unit: Literal["D", "M"]) -> NDArray[np.datetime6
 
 
 def months(timestamps: Stamps) -> list[Month]:
-    """Calendar months (UTC) of the window, as `periods` has them."""
+    """List the calendar months (UTC) of the window, as in `periods`."""
     labels = periods(timestamps, "M")
     starts = [0, *(np.flatnonzero(labels[1:] != labels[:-1]) + 1).tolist(), labels.size]
     return [Month(str(labels[first]), first, last) for first, last in pairwise(starts)]
 
 
 def monthly_returns(timestamps: Stamps, growth: Floats) -> dict[str, float]:
-    """Return of every calendar month; they compound to the total return."""
+    """Compute the return of every calendar month; they compound to the total return."""
     result: dict[str, float] = {}
     before = 1.0
     for month in months(timestamps):
@@ -162,9 +163,9 @@ def monthly_returns(timestamps: Stamps, growth: Floats) -> dict[str, float]:
 
 
 def growth_at_rate(timestamps: Stamps, rate_timestamps: Stamps, rate: Floats) -> Floats:
-    """Value of one unit lent at an annual simple rate that holds from its stamp to the next: (n,).
+    """Compute the value of one unit lent at an annual simple rate, (n,), compounded every hour.
 
-    Interest compounds every hour. NaN everywhere when the rates start after the first hour.
+    A rate holds from its timestamp to the next. All NaN when the rates start after the first hour.
     """
     position = np.searchsorted(rate_timestamps, timestamps[:-1], side="right") - 1
     if rate_timestamps.size == 0 or rate_timestamps[0] > timestamps[0]:
@@ -174,10 +175,10 @@ def growth_at_rate(timestamps: Stamps, rate_timestamps: Stamps, rate: Floats) ->
 
 
 class Comparison(NamedTuple):
-    """A run beside a benchmark, all of it over the same window."""
+    """A run compared with a benchmark over the same window."""
 
     total_return: float  # of the benchmark
-    apy: float  # of the benchmark; NaN, as all that is annualised, under 30 days
+    apy: float  # of the benchmark; NaN under 30 days, as every annualised figure
     excess_return: float  # the run's total return less the benchmark's
     excess_apy: float
     tracking_error: float  # volatility of the daily differences

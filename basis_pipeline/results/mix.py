@@ -1,6 +1,6 @@
-"""Mixes of runs: the weights that had the least variation for each return (mean and variance).
+"""Mixes of runs: the weights of least variance for each mean return (mean-variance).
 
-Everything here looks back: weights that were best over a window are chosen on that very window.
+The weights are chosen in hindsight: they are the best for the window that they are measured on.
 """
 
 from typing import NamedTuple
@@ -21,14 +21,14 @@ class Mix(NamedTuple):
 
 
 def mix_of(returns: Floats, weights: Floats) -> Mix:
-    """Return a mix of daily returns (days, runs) that is rebalanced to its weights every day."""
+    """Return the mix of daily returns (days, runs) that is rebalanced to its weights every day."""
     daily = returns @ weights
     mean, deviation = float(daily.mean()), float(daily.std(ddof=1))
     return Mix(weights, mean * DAYS_PER_YEAR, deviation * float(np.sqrt(DAYS_PER_YEAR)))
 
 
 def efficient_frontier(returns: Floats, points: int = POINTS) -> list[Mix]:
-    """Return mixes from the least variation to the highest mean, the least varied for each mean.
+    """Return the mixes of least variance, from the least of all to that of the highest mean.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def efficient_frontier(returns: Floats, points: int = POINTS) -> list[Mix]:
 
 
 def _least_varied(returns: Floats, mean: float | None) -> Floats:
-    """Return the weights of least variance, of those with a mean where one is given."""
+    """Return the weights of least variance, among those with a given mean, if any."""
     from scipy.optimize import minimize
 
     runs = returns.shape[1]

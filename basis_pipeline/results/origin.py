@@ -1,7 +1,7 @@
-"""Where a run comes from: `origin.json` beside it, which no hash of the run covers.
+"""The origin of a run: `origin.json` in its directory, which no hash of the run covers.
 
-The same run gives the same files wherever and whenever it is made; what is not part of its identity
-but a reader asks for stands here. The first who makes a run writes it.
+The same run gives the same files wherever and whenever it is made. Facts that readers need but that
+are not part of its identity are kept here, written when the run is first made.
 """
 
 import json
@@ -35,13 +35,13 @@ class Origin:
 
     @classmethod
     def of(cls, data_dir: Path) -> Self:
-        """Return the origin of what is made now from a data directory."""
+        """Return the origin of a run that is made now from a data directory."""
         is_sample = (data_dir / SAMPLE).exists()
         return cls(datetime.now(UTC), str(data_dir), is_sample, __version__, commit())
 
     @property
     def data(self) -> str:
-        """Whether the data are a sample or real, and where they lie."""
+        """Whether the data are a sample or real, and their directory."""
         return f"{'sample' if self.is_sample else 'real'} data, {self.data_dir}"
 
     @property
@@ -59,7 +59,7 @@ def write_origin(directory: Path, origin: Origin) -> None:
 
 
 def read_origin(directory: Path) -> Origin | None:
-    """Read the origin of a stored run; None where none is kept, or it cannot be read."""
+    """Read the origin of a stored run; None where it is missing or cannot be read."""
     try:
         values = json.loads((directory / ORIGIN).read_bytes())
         return Origin(**{**values, "created_at": datetime.fromisoformat(values["created_at"])})

@@ -1,22 +1,21 @@
-"""How much of a good figure is luck: the best of many trials looks good even where none is.
+"""Overfitting: how much of the best of many trials is luck.
 
 Sharpe ratios here are per observation (daily), not annualised. Sources: Bailey & López de Prado,
 "The Deflated Sharpe Ratio" (2014); Bailey, Borwein, López de Prado & Zhu, "The Probability of
-Backtest Overfitting" (2017). scipy.stats takes a second to import, so it waits until it is needed.
+Backtest Overfitting" (2017). scipy.stats takes a second to import, so functions import it.
 """
 
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from basis_pipeline.results.metrics import Floats
 
 CHUNK = 64  # splits ranked at once
 
 
 def sharpe_ratio(returns: Floats) -> Floats:
-    """Mean over sample deviation of each column of (observations, …); NaN where nothing varies."""
+    """Compute mean over sample deviation of columns (observations, …); NaN without variation."""
     deviation = np.std(returns, axis=0, ddof=1)
     ratio: Floats = np.full(np.shape(deviation), np.nan)
     varies = np.ptp(returns, axis=0) > 0.0  # the deviation of equal numbers may round to above 0
@@ -25,10 +24,10 @@ def sharpe_ratio(returns: Floats) -> Floats:
 
 
 def probabilistic_sharpe(returns: Floats, benchmark: float) -> float:
-    """Probability that the true Sharpe ratio exceeds `benchmark`, of returns (observations,).
+    """Compute the probability that the true Sharpe ratio of returns exceeds `benchmark`.
 
-    Allows for the length, the skewness and the kurtosis of what was observed. NaN where nothing
-    varies or fewer than three returns are given.
+    It allows for the length, skewness and kurtosis of the returns, (observations,). NaN for fewer
+    than three returns, or returns without variation.
     """
     from scipy.stats import kurtosis, norm, skew
 
@@ -41,10 +40,10 @@ def probabilistic_sharpe(returns: Floats, benchmark: float) -> float:
 
 
 def expected_best_sharpe(ratios: Floats) -> float:
-    """Sharpe ratio that the best of as many trials shows when none has any, of (trials,).
+    """Return the Sharpe ratio expected of the best of (trials,) when none has a true one above 0.
 
-    `√V · ((1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e)))`, V the variance across trials. Trials whose
-    ratio is not defined do not count; one alone was not chosen, so its benchmark is 0.
+    `√V · ((1 − γ) Φ⁻¹(1 − 1/N) + γ Φ⁻¹(1 − 1/(N e)))`, V the variance across trials. Trials
+    without a defined ratio do not count. A single trial involves no choice, so the result is 0.
     """
     from scipy.stats import norm
 
@@ -58,25 +57,25 @@ def expected_best_sharpe(ratios: Floats) -> float:
 
 
 def deflated_sharpe(returns: Floats, chosen: int) -> float:
-    """Probability that a chosen trial's true Sharpe ratio is above 0, given all that were tried.
+    """Compute the probability that a chosen trial's true Sharpe ratio is above 0, given all trials.
 
     Parameters
     ----------
-    returns: of every trial, (observations, trials). chosen: the column that was picked.
+    returns: of every trial, (observations, trials). chosen: the column that was chosen.
     """
     return probabilistic_sharpe(returns[:, chosen], expected_best_sharpe(sharpe_ratio(returns)))
 
 
 def overfitting_probability(returns: Floats, blocks: int) -> float:
-    """How often the trial that is best in one half of the time is below the median in the other.
+    """Compute how often the best trial of one half of the time is below the median in the other.
 
-    Combinatorially symmetric cross-validation: time is cut into `blocks`, an even number, and every
-    half of them is once what the choice is made on. A rank just at the median counts as half.
+    Combinatorially symmetric cross-validation: time is cut into `blocks`, an even number, and the
+    choice is made once on every half of them. A rank at the median counts as half.
 
     Parameters
     ----------
-    returns: of every trial, (observations, trials). The last observations that fill no block of
-        their own are left out, as are trials that never vary.
+    returns: of every trial, (observations, trials). Observations after the last full block are
+        left out, as are trials without variation.
 
     Returns
     -------
@@ -91,7 +90,7 @@ def overfitting_probability(returns: Floats, blocks: int) -> float:
     trials = varying.shape[1]
     if length < 2 or trials < 2:
         return np.nan
-    # Shifting a trial by its mean keeps the squares from drowning in rounding.
+    # Centring each trial avoids rounding errors in the sums of squares.
     centre = varying.mean(axis=0)
     cut = (varying[: length * blocks] - centre).reshape(blocks, length, trials)
     sums, squares = cut.sum(axis=1), (cut**2).sum(axis=1)
@@ -111,7 +110,7 @@ def overfitting_probability(returns: Floats, blocks: int) -> float:
 
 
 def _pooled(taken: Floats, sums: Floats, squares: Floats, centre: Floats, length: int) -> Floats:
-    """Sharpe ratios over the blocks taken, (splits, trials); 0 where nothing varies in them."""
+    """Compute the Sharpe ratios over the blocks taken, (splits, trials); 0 without variation."""
     count = length * taken.sum(axis=1, keepdims=True)
     mean = taken @ sums / count
     variance = np.maximum(taken @ squares / count - mean**2, 0.0) * count / (count - 1.0)

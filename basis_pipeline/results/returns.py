@@ -1,9 +1,10 @@
-"""What the daily returns of a run say: their distribution, drawdowns, rolling figures and beta.
+"""Figures of daily returns: their distribution, drawdowns, rolling figures and beta.
 
-Conventions are those of `metrics`; where it is silent, those of empyrical (historical value at
-risk and its shortfall) and quantstats (value at risk of a normal distribution, skew, kurtosis).
+Conventions are those of `metrics`, else those of empyrical (historical value at risk and expected
+shortfall) and quantstats (value at risk of a normal distribution, skew, kurtosis).
 """
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from basis_pipeline.results import metrics
 from basis_pipeline.results.metrics import DAYS_PER_YEAR, NS_PER_DAY, Floats, Stamps
 
-TAIL = 0.05  # of the days that value at risk leaves out
+TAIL = 0.05  # share of the days beyond value at risk
 FIGURES = (
     *("best", "worst", "positive", "var", "cvar", "var_normal", "skew", "kurtosis"),
     *("tail", "omega", "stability"),
@@ -36,7 +37,7 @@ class Drawdown(NamedTuple):
 
 
 def drawdowns(stamps: Stamps, growth: Floats) -> list[Drawdown]:
-    """Return every drawdown, the deepest first; the depth of the first is the maximum drawdown."""
+    """List every drawdown, the deepest first: the depth of the first is the maximum drawdown."""
     lost = metrics.drawdown(growth)
     found = []
     for first, last in metrics.stretches(lost > 0.0):
@@ -57,7 +58,7 @@ def daily(stamps: Stamps, growth: Floats) -> pd.Series:
 
 
 def rolling(returns: pd.Series, days: int, risk_free: float = 0.0) -> pd.DataFrame:
-    """Return `total, volatility, sharpe` over the last `days` days at each day that has as many."""
+    """Return `total, volatility, sharpe` over the last `days` days, where there are as many."""
     windows = returns.rolling(days)
     volatility = windows.std(ddof=1) * np.sqrt(DAYS_PER_YEAR)
     excess = (windows.mean() - metrics.daily_rate(risk_free)) * DAYS_PER_YEAR
@@ -83,8 +84,7 @@ def distribution(returns: pd.Series) -> dict[str, float]:
     """
     known = returns.dropna()
     if known.empty:
-        names = ("best", "worst", "positive", "var", "cvar", "var_normal", "skew", "kurtosis")
-        return dict.fromkeys(names, np.nan)
+        return dict.fromkeys(FIGURES, np.nan)
     ordered = np.sort(known.to_numpy())
     low, high = np.percentile(ordered, (100.0 * TAIL, 100.0 * (1.0 - TAIL)))
     gains, losses = ordered[ordered > 0.0].sum(), -ordered[ordered < 0.0].sum()
@@ -94,7 +94,7 @@ def distribution(returns: pd.Series) -> dict[str, float]:
         np.mean(ordered > 0.0),
         low,
         ordered[: int((ordered.size - 1) * TAIL) + 1].mean(),
-        known.mean() + _normal_quantile() * known.std(ddof=1),
+        known.mean() + NormalDist().inv_cdf(TAIL) * known.std(ddof=1),
         known.agg("skew"),
         known.agg("kurt"),
         abs(high / low) if low else np.nan,
@@ -122,10 +122,3 @@ def _stability(returns: NDArray[np.float64]) -> float:
     if growth.size < 3 or not np.ptp(growth) > 0.0:
         return float("nan")
     return float(np.corrcoef(np.arange(growth.size), growth)[0, 1] ** 2)
-
-
-def _normal_quantile() -> float:
-    """Return the quantile of the standard normal distribution at `TAIL`."""
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(TAIL)

@@ -1,10 +1,10 @@
-"""The store of runs: one directory a run, complete or not there at all, and every byte hashed.
+"""The store of runs: one directory per run, written completely or not at all, and hashed.
 
 A run's directory holds `summary.json`, `config.json` and one Parquet file a table. `summary.json`
 records the hash of every other file, the database (`basis_pipeline.results.database`) that of
 `summary.json`. Nothing in them depends on when or where the run was made: the same run gives the
-same bytes. Beside them lies `verdicts.json`, the verdicts of the run's gates. They may come later
-and be renewed, and say when they were given: no hash of the run covers them. `origin.json` says
+same bytes. No hash of the run covers the other two files of the directory: `verdicts.json`, the
+verdicts of the run's gates, which may be added or replaced later, and `origin.json`, which says
 when and from which directory the run was made.
 """
 
@@ -66,7 +66,7 @@ class RunIdentity:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Inverse of `as_json`."""
+        """Read what `as_json` returned."""
         times = {name: datetime.fromisoformat(values[name]) for name in ("start", "end")}
         return cls(**{**values, **times})
 
@@ -91,27 +91,27 @@ class RunResult:
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: equal values give equal text."""
+    """Return JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def write_run(
     result: RunResult, directory: Path, verdicts: Iterable[Verdict] | None = None
 ) -> Path:
-    """Write a run as `directory`, all of it or nothing; a run that is already there stays as it is.
+    """Write a run as `directory`, completely or not at all; an intact copy there is kept.
 
     Another run found there is replaced as a whole, and so is a copy of this one that is damaged, or
-    that has the same tables but figures worked out by an earlier version.
+    that has the same tables but figures computed by an earlier version.
 
     Parameters
     ----------
-    verdicts: of the run's gates; they replace those of a run that is already there. None leaves
-        these as they are.
+    verdicts: of the run's gates; they replace those of a run that is already there. None keeps
+        those.
 
     Raises
     ------
-    ResultsError: RS-001 when the directory cannot be written, or holds something that is no run;
-        RS-003 when it holds this very run with other tables, so that one of the two is wrong;
+    ResultsError: RS-001 when the directory cannot be written, or holds something that is not a run;
+        RS-003 when it holds the same run with other tables, so that one of the two is wrong;
         RS-004 when a table or the summary is not one that the store keeps.
     """
     directory = directory.absolute()
@@ -119,7 +119,7 @@ def write_run(
     judged = {} if verdicts is None else {VERDICTS: _verdicts_file(verdicts)}
     with _writing(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(directory)
+        _remove_leftovers(directory)
         if _holds(directory, result.run_id, files):
             for name, content in judged.items():
                 write_atomically(directory / name, content)
@@ -186,7 +186,7 @@ def read_summary(directory: Path) -> dict[str, Any]:
 
 
 def write_verdicts(directory: Path, verdicts: Iterable[Verdict]) -> None:
-    """Write the verdicts of a stored run, in place of those it had.
+    """Write the verdicts of a stored run, replacing earlier ones.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def write_verdicts(directory: Path, verdicts: Iterable[Verdict]) -> None:
 
 
 def read_verdicts(directory: Path) -> list[Verdict]:
-    """Read the verdicts of a stored run; none when it was never judged.
+    """Read the verdicts of a stored run; none when it has none yet.
 
     Raises
     ------
@@ -240,14 +240,14 @@ def summary_hash(directory: Path) -> str:
 
 
 def run_files(directory: Path) -> list[Path]:
-    """Return every file of a run, with verdicts and origin. Raises as `summary_hash`."""
+    """List every file of a run, verdicts and origin included. Raises as `summary_hash`."""
     names = (SUMMARY, *read_summary(directory)["files"])
     beside = [name for name in (VERDICTS, ORIGIN) if (directory / name).is_file()]
     return [directory / name for name in (*names, *beside)]
 
 
 def verdicts_hash(directory: Path) -> str | None:
-    """Hash of a run's verdicts; None where it has none, or they cannot be read."""
+    """Return the hash of a run's verdicts; None where it has none, or they cannot be read."""
     try:
         return sha256((directory / VERDICTS).read_bytes())
     except OSError:
@@ -255,11 +255,11 @@ def verdicts_hash(directory: Path) -> str | None:
 
 
 def _files_of(result: RunResult) -> dict[str, bytes]:
-    """Every file of a run by name; `summary.json` comes last, since it records the others."""
+    """Return every file of a run by name; `summary.json`, which records the others, is last."""
     if lacking := [table for table in REQUIRED_TABLES if table not in result.frames]:
         raise ResultsError("RS-004", f"a run has every table; lacking: {', '.join(lacking)}")
     if taken := set(ADDED) & result.summary.keys():
-        what = f"the store itself adds {', '.join(sorted(taken))} to a summary"
+        what = f"{', '.join(sorted(taken))} of a summary are added by the store"
         raise ResultsError("RS-004", what)
     files = {CONFIG: _pretty(result.config)}
     for table, frame in result.frames.items():
@@ -284,7 +284,7 @@ def _pretty(value: Any) -> bytes:
 
 
 def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
-    """Whether `directory` already is this run, intact."""
+    """Return whether `directory` already holds this run, intact."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return False
     try:
@@ -304,13 +304,13 @@ def _holds(directory: Path, run_id: str, files: Mapping[str, bytes]) -> bool:
     try:
         verify_run(directory)
     except ResultsError:
-        return False  # damaged: written anew
+        return False  # damaged: it is written again
     stored = summary["files"]
     tables = [f"{table}.parquet" for table in REQUIRED_TABLES]
     if differing := [t for t in tables if stored[t]["sha256"] != sha256(files[t])]:
         raise ResultsError(
             "RS-003",
-            f"the run {run_id} came out differently than the one stored: {', '.join(differing)}",
+            f"the run {run_id} differs from the stored one: {', '.join(differing)}",
             where=str(directory),
             action="delete the stored run if the code has changed; otherwise report it",
         )
@@ -327,14 +327,14 @@ def _put_in_place(partial: Path, directory: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sweep(directory: Path) -> None:
-    """Remove what killed writers of this directory left; bring back a run they had moved away."""
+def _remove_leftovers(directory: Path) -> None:
+    """Remove files of killed writers of this directory; restore a run that they had moved away."""
     replaced, partial = f".{directory.name}.replaced-", f".{directory.name}.partial-"
     for left in sorted(directory.parent.iterdir()):
         if left.name.startswith(replaced) and not directory.exists():
             left.rename(directory)
         elif left.name.startswith((replaced, partial)):
-            with suppress(FileNotFoundError):  # its writer is alive after all
+            with suppress(FileNotFoundError):  # its writer is still alive
                 if time.time() - left.stat().st_mtime > STALE_SECONDS:
                     shutil.rmtree(left, ignore_errors=True)
 
@@ -349,7 +349,7 @@ def _verified(directory: Path, name: str, entry: Mapping[str, Any]) -> bytes:
 
 
 def _read(file: Path) -> bytes | None:
-    """Return what a file holds, None where there is none."""
+    """Return the content of a file; None where it is missing."""
     try:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -22,13 +22,13 @@ def summarise(
     *,
     risk_free: float = 0.0,
 ) -> dict[str, Any]:
-    """Headline figures of a run, ready for JSON: what is not defined is None.
+    """Return the figures of a run as JSON values; None for one that is not defined.
 
     Parameters
     ----------
-    figures: by name, as the engine counted them over the run: the row a sweep has of a scenario.
-    frames: the result tables by name (`basis_pipeline.results.tables`), for what is no one number:
-        times of events, months and benchmarks.
+    figures: by name, as the engine computed them over the run: a scenario's row of a sweep.
+    frames: the result tables by name (`basis_pipeline.results.tables`), for times of events, months
+        and benchmarks.
     capital: what was invested before entry costs, in the numeraire.
     risk_free: annual rate that Sharpe and Sortino were measured against.
     """
@@ -51,33 +51,33 @@ def summarise(
 
 
 def _not_annualised(timestamps: Stamps) -> str | None:
-    """Why annualised figures are missing; None where they are not."""
+    """Return why annualised figures are missing; None where they are not."""
     if metrics.is_annualised(timestamps):
         return None
-    # Never rounded up to what it lacks.
+    # Rounded down: 29.99 days must not read as 30.
     days = math.floor(10.0 * (timestamps[-1] - timestamps[0]) / metrics.NS_PER_DAY) / 10.0
     return f"a window of {days:g} days; figures of a year need {ANNUALISED_FROM_DAYS}"
 
 
 def growth_of(frames: Mapping[str, pd.DataFrame], capital: float) -> Floats:
-    """Time-weighted growth of one unit of capital at every hour of a run (`metrics.growth`)."""
+    """Compute the growth of one unit of capital at every hour of a run (`metrics.growth`)."""
     equity, attribution = frames["equity"], frames["attribution"]
     cost = floats(attribution, "execution_cost") + floats(attribution, "gas")
     return metrics.growth(floats(equity, "equity"), floats(equity, "flow"), cost, capital)
 
 
 def stamps(frame: pd.DataFrame) -> Stamps:
-    """Timestamps of a result frame as int64 nanoseconds."""
+    """Return the timestamps of a result frame as int64 nanoseconds."""
     return frame["timestamp"].to_numpy(dtype="datetime64[ns]").astype(np.int64)
 
 
 def floats(frame: pd.DataFrame, column: str) -> Floats:
-    """A column of a result frame as float64."""
+    """Return a column of a result frame as float64."""
     return frame[column].to_numpy(dtype=np.float64)
 
 
 def _times(events: pd.DataFrame) -> dict[str, list[str]]:
-    """When the book was rebalanced or liquidated."""
+    """Return the times of rebalances and liquidations."""
     times = {}
     for kind in ("rebalance", "liquidation"):
         when = events.loc[events["kind"] == kind, "timestamp"].unique()
@@ -102,7 +102,7 @@ def _months(timestamps: Stamps, growth: Floats, attribution: pd.DataFrame) -> li
 def _benchmarks(
     timestamps: Stamps, growth: Floats, benchmark: pd.DataFrame | None
 ) -> dict[str, dict[str, float]]:
-    """Comparison with each benchmark that covers the window."""
+    """Compare the run with each benchmark that covers the window."""
     if benchmark is None:
         return {}
     return {
@@ -113,7 +113,7 @@ def _benchmarks(
 
 
 def finite(value: Any) -> Any:
-    """Return the value with None for what JSON has no number for, at any depth."""
+    """Replace NaN and infinity by None, at any depth."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

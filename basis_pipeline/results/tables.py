@@ -4,12 +4,12 @@ The columns are the rows of `columns.csv`. The same values give the same bytes.
 
 equity       timestamp, equity, flow, drawdown
 attribution  timestamp, the ten components of SEMANTICS 9, residual
-positions    timestamp, one column a position, named by its key of SEMANTICS 2
+positions    timestamp, one column per position, named by its key of SEMANTICS 2
 risk         timestamp, the measures of SEMANTICS 10; those of a venue or an asset are named
              `margin_ratio:<venue>`, `basis_bp:<venue>`, `gross_exposure:<asset>`, `net_exposure:…`
 events       timestamp, sequence, kind, venue, instrument, quantity, price, notional, fee, gas,
              amount, reason
-benchmark    timestamp, one growth index a benchmark, 1.0 at the first hour; only where there is one
+benchmark    timestamp, one growth index per benchmark, 1.0 at the first hour; optional
 
 Timestamps are tz-aware UTC nanoseconds; amounts are in the numeraire, quantities in the unit of
 their instrument.
@@ -48,7 +48,7 @@ def _columns() -> dict[str, dict[str, Column]]:
     return columns
 
 
-# Of each table, in its order after the timestamp; `risk by part`: once a venue or an asset.
+# Of each table, in order, after the timestamp; `risk by part`: per venue or asset.
 _COLUMNS = _columns()
 _TIMESTAMP = Column("UTC", "a whole hour, after its trades")
 COMPONENTS = tuple(name for name in _COLUMNS["attribution"] if name != "residual")
@@ -75,7 +75,7 @@ def columns_of(table: str) -> tuple[str, ...]:
 
 
 def schema(table: str, columns: Sequence[str]) -> pa.Schema:
-    """Arrow schema of a table whose columns are `columns`, in that order.
+    """Return the Arrow schema of a table with these columns, in that order.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def schema(table: str, columns: Sequence[str]) -> pa.Schema:
     if table not in TABLES:
         raise _misfit(f"there is no result table {table}; there are {', '.join(TABLES)}")
     if not columns or columns[0] != "timestamp" or len(set(columns)) != len(columns):
-        raise _misfit(f"{table}: the first column is timestamp, and no name comes twice")
+        raise _misfit(f"{table}: the first column must be timestamp, and no name may be repeated")
     values = tuple(columns[1:])
     if wrong := _misfits(table, values):
         raise _misfit(f"{table}: columns missing, foreign or out of order: {', '.join(wrong)}")
@@ -128,7 +128,7 @@ def _column(table: str, name: str) -> Column:
 
 
 def _position(key: str) -> Column:
-    """A position by its key (SEMANTICS 2): `venue:PositionType:Instrument`."""
+    """Explain a position by its key (SEMANTICS 2): `venue:PositionType:Instrument`."""
     venue, kind, instrument = key.split(":")
     match kind:
         case "Perp":
@@ -151,7 +151,7 @@ def to_arrow(table: str, frame: pd.DataFrame) -> pa.Table:
 
     Raises
     ------
-    ResultsError: RS-004 when columns, types or the order of the stamps are not those of the table.
+    ResultsError: RS-004 when columns, types or the order of timestamps do not fit the table.
     """
     target = schema(table, [str(name) for name in frame.columns])
     stamps = frame["timestamp"]
@@ -169,7 +169,7 @@ def to_arrow(table: str, frame: pd.DataFrame) -> pa.Table:
             except (pa.ArrowTypeError, pa.ArrowInvalid):
                 texts = None
             if texts is None or texts.null_count:
-                raise _misfit(f"{table}: {field.name} holds something that is not text")
+                raise _misfit(f"{table}: {field.name} holds a value that is not text")
             arrays.append(texts)
         else:
             kind = np.int64 if field.type == pa.int64() else np.float64
@@ -178,7 +178,7 @@ def to_arrow(table: str, frame: pd.DataFrame) -> pa.Table:
 
 
 def encode(table: str, frame: pd.DataFrame) -> bytes:
-    """Parquet file of a result frame, zstd-compressed; equal frames give equal bytes."""
+    """Return a result frame as a Parquet file, zstd-compressed; equal frames give equal bytes."""
     data = to_arrow(table, frame)
     texts = [field.name for field in data.schema if field.type == pa.string()]
     sink = io.BytesIO()
@@ -195,8 +195,8 @@ def encode(table: str, frame: pd.DataFrame) -> bytes:
 
 
 def decode(content: bytes) -> pd.DataFrame:
-    """Frame of a Parquet file that `encode` made."""
-    # The files are small: threads and the dataset reader of `read_table` double the time.
+    """Return the frame of a Parquet file that `encode` made."""
+    # For files this small, threads and the dataset reader of `read_table` double the time.
     data = pq.ParquetFile(io.BytesIO(content)).read(use_threads=False)
     frame: pd.DataFrame = data.to_pandas(use_threads=False)
     return frame

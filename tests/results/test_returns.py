@@ -146,5 +146,6 @@ def test_drawdowns_cover_exactly_the_marks_below_a_peak(changes: list[float]) ->
 def test_too_short_a_run_has_no_figures() -> None:
     """Nothing is made up where nothing was measured."""
     none = returns.distribution(pd.Series(dtype=float))
+    assert tuple(none) == returns.FIGURES
     assert all(np.isnan(value) for value in none.values())
     assert np.isnan(returns.beta(pd.Series([0.1]), pd.Series([0.1])))

@@ -57,7 +57,7 @@ def test_groups_hold_each_component_once() -> None:
         ("equity", ["timestamp", "flow", "equity", "drawdown"], "out of order"),
         ("attribution", ["timestamp", *COMPONENTS], "residual"),
         ("positions", ["timestamp", "bybit_ETHUSDT"], "bybit_ETHUSDT"),
-        ("positions", ["timestamp", "a:Perp:B", "a:Perp:B"], "twice"),
+        ("positions", ["timestamp", "a:Perp:B", "a:Perp:B"], "repeated"),
         ("risk", ["timestamp", "ltv"], "health_factor"),
     ],
 )

@@ -1,7 +1,7 @@
-"""The results database: what is queried. The runs' directories of files remain the truth.
+"""The results database, for queries; the directories of the runs remain the source of truth.
 
-connection.py  opening a database; transactions whose failures carry a code
-tables.py      what lies in it · migration.py, migrations/: bringing any database up to date
-archive.py     files, queue and database held together · recording.py: the rows of a run
-runs.py        questions · backup.py: one file that restores
+connection.py  opens a database; transactions whose failures carry a code
+tables.py      the tables · migration.py, migrations/: bring any database up to date
+archive.py     keeps files, queue and database consistent · recording.py: the rows of a run
+runs.py        queries · signals.py: removal of old signals · backup.py: backup and restore
 """

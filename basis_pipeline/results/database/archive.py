@@ -1,12 +1,12 @@
-"""The runs kept for good: their directories, the queue, and the database, held together.
+"""The archive of runs: their directories, the queue and the database, kept consistent.
 
-A run's life: its directory is written (`results.store`), it is accepted by the queue, its rows are
-written to the database and it leaves the queue. Whoever is killed on the way leaves something that
-the next start finishes: `start` drains the queue and compares the directories with the rows.
+A run's directory is written (`results.store`), the queue accepts the run, its rows are written to
+the database, and it leaves the queue. If the process is killed, the next start finishes the work:
+`start` drains the queue and compares the directories with the rows.
 
-The queue is a directory with an empty file a run, `<acceptance number>-<run_id>`: it can be counted
-while the database is out of reach. What is recorded is read from the run's own directory, so that
-nothing in the queue can differ from it.
+The queue is a directory with an empty file per run, `<acceptance number>-<run_id>`, which can be
+counted while the database cannot be reached. Rows are computed from the run's own directory, so
+that the queue cannot differ from it.
 """
 
 import shutil
@@ -40,10 +40,10 @@ from basis_pipeline.results.store import (
 from basis_pipeline.verdict import Verdict
 
 RUNS_DIRECTORY, QUEUE_DIRECTORY, LOCK_FILE = "runs", "waiting", "store.lock"
-DEPTH = 1000  # runs that wait at most
+DEPTH = 1000  # most runs in the queue
 WAIT_SECONDS = 30.0
 QUEUE_LOCK_SECONDS = 60.0  # it is held for a moment at a time
-BATCH = 64  # runs a transaction
+BATCH = 64  # runs per transaction
 REJECTED = (exc.SQLAlchemyError, sqlite3.Error, KeyError, TypeError, ValueError)
 
 
@@ -61,10 +61,10 @@ class Waiting(NamedTuple):
 
 @dataclass(slots=True)
 class Reconciliation:
-    """What a start did: runs drained from the queue, and by identity those that differed.
+    """What a start did: the number of runs drained from the queue, and the runs that differed.
 
-    added: directories without rows, now recorded · missing: rows whose directories are gone, marked
-    so · unreadable: directories that are no sound run, or that the database does not take.
+    added: directories without rows, now recorded · missing: rows whose directories are gone, now
+    marked · unreadable: damaged directories, and those that the database rejects.
     """
 
     drained: int = 0
@@ -74,7 +74,7 @@ class Reconciliation:
 
     @property
     def problems(self) -> list[str]:
-        """One line for each thing that a person has to look at."""
+        """One line for each problem that needs review."""
         gone = [f"the files of run {run_id} are gone" for run_id in self.missing]
         return [*gone, *map(str, self.unreadable)]
 
@@ -82,15 +82,15 @@ class Reconciliation:
 class Archive:
     """The runs of one results directory and the database they are queried in.
 
-    Making one opens nothing: results are accepted while the database is out of reach.
+    The constructor opens nothing: results are accepted while the database cannot be reached.
 
     Parameters
     ----------
     results_dir: holds the runs and the queue.
     url: of the database.
-    depth: runs that the queue holds at most.
-    wait_seconds: how long a full queue, another process that drains it, or one that writes to the
-        database is waited for.
+    depth: most runs in the queue.
+    wait_seconds: how long to wait for a full queue, or for another process that drains it or
+        writes to the database.
 
     Raises
     ------
@@ -112,14 +112,14 @@ class Archive:
         self.depth, self.wait_seconds = depth, wait_seconds
 
     def start(self) -> Reconciliation:
-        """Finish what a killed process left: a restore, the queue, directories without rows.
+        """Finish the work of a killed process: a restore, the queue, directories without rows.
 
         Raises
         ------
         ResultsError: RS-001, RS-005, RS-007, RS-008 or RS-012 when the database cannot be used;
-            what waits goes on waiting.
+            the queue is unchanged.
         """
-        with self.alone():
+        with self.lock():
             finish_restore(self.engine, self.directory)
             remove_leftovers(self.directory)
             done = Reconciliation(drained=self._drain())
@@ -137,7 +137,7 @@ class Archive:
         verdicts: Iterable[Verdict] | None = None,
         origin: Origin | None = None,
     ) -> ResultsError | None:
-        """Write a run with its verdicts, accept it and record it; why it waits, None if recorded.
+        """Write a run with its verdicts, accept and record it; returns as `record`.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Archive:
         return self.record(result.run_id)
 
     def judge(self, run_id: str, verdicts: Iterable[Verdict]) -> ResultsError | None:
-        """Write the verdicts of a stored run in place of those it had, and record them; as `keep`.
+        """Replace the verdicts of a stored run, and record them; returns as `record`.
 
         Raises
         ------
@@ -159,11 +159,11 @@ class Archive:
         return self.record(run_id)
 
     def record(self, run_id: str) -> ResultsError | None:
-        """Accept a stored run and write it to the database; why it waits, None if it is recorded.
+        """Accept a stored run and record it; return why it waits, None if it is recorded.
 
         Raises
         ------
-        ResultsError: as `accept`: it was not accepted, and the next start finds it.
+        ResultsError: as `accept`; the run was not accepted, and the next start records it.
         """
         self.accept([run_id])
         try:
@@ -173,35 +173,35 @@ class Archive:
         return None
 
     def accept(self, run_ids: Sequence[str]) -> list[Waiting]:
-        """Accept stored runs, on the disk when this returns, or none; in the order given.
+        """Accept stored runs in the order given, all or none; they are on the disk on return.
 
-        Any number of threads and processes may do so at once: there is one order.
+        Any number of threads and processes may do so at once; all share one order.
 
         Raises
         ------
-        ResultsError: RS-009 when the queue stays full, RS-001 when the disk is, RS-007 when another
-            holds its lock for too long.
+        ResultsError: RS-009 when the queue stays full, RS-001 when the disk is full, RS-007 when
+            another process holds the lock for too long.
         """
-        patient = Retrying(
+        retrying = Retrying(
             retry=retry_if_exception(lambda e: isinstance(e, ResultsError) and e.code == "RS-009"),
             wait=wait_random_exponential(0.05, max=2.0),
             stop=stop_after_delay(self.wait_seconds),
             reraise=True,
         )
-        return patient(self._accept, run_ids)
+        return retrying(self._accept, run_ids)
 
     def waiting(self) -> list[Waiting]:
         """Return the runs in the queue, in the order of acceptance. A run may be there twice."""
         return queued(self.directory)
 
     def drain(self) -> int:
-        """Record everything that waits, in order; how many entries. Raises as `start`."""
-        with self.alone():
+        """Record every run in the queue, in order; return how many. Raises as `start`."""
+        with self.lock():
             return self._drain()
 
-    def forget(self, run_ids: Sequence[str]) -> None:
-        """Remove runs, rows and files. Killed between the two it leaves the run as it was."""
-        with self.alone():
+    def remove(self, run_ids: Sequence[str]) -> None:
+        """Remove rows, then files. If killed in between, the next start records them again."""
+        with self.lock():
             self._drain()
             with writing(self.engine, exclusive=RUNS.name) as connection:
                 these = RUNS.c.run_id.in_(run_ids)
@@ -215,19 +215,20 @@ class Archive:
                     directory.rename(aside)
                     shutil.rmtree(aside, ignore_errors=True)
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Be the only one who drains, repairs or removes, in a `with` statement.
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the lock for draining, restoring and removing, in a `with` statement.
 
         Raises
         ------
-        ResultsError: RS-007 when another goes on for too long, RS-001 when files cannot be written.
+        ResultsError: RS-007 when another process holds it for too long, RS-001 when files cannot be
+            written.
         """
-        return _alone(self.directory / LOCK_FILE, self.wait_seconds)
+        return _locked(self.directory / LOCK_FILE, self.wait_seconds)
 
     def _accept(self, run_ids: Sequence[str]) -> list[Waiting]:
         self._require_room(len(run_ids))
-        with _alone(self.queue / ".lock", QUEUE_LOCK_SECONDS):
-            self._require_room(len(run_ids))  # another may have been faster
+        with _locked(self.queue / ".lock", QUEUE_LOCK_SECONDS):
+            self._require_room(len(run_ids))  # another process may have been faster
             waiting = self.waiting()
             # Later than every other, even when the clock was set back.
             first = max(time.time_ns(), waiting[-1].number + 1 if waiting else 0)
@@ -254,7 +255,7 @@ class Archive:
         return count
 
     def _record(self, entries: Sequence[Waiting]) -> dict[str, ResultsError]:
-        """Record runs in their order; by identity why some of them never can be."""
+        """Record runs in order; return by identity why some of them cannot be."""
         rows, errors = {}, {}
         for number, run_id in entries:
             accepted_at = datetime.fromtimestamp(number / 1e9, UTC)
@@ -266,7 +267,7 @@ class Archive:
         return errors | self._write(list(rows.values()))
 
     def _write(self, rows: Sequence[RunRows]) -> dict[str, ResultsError]:
-        """Write runs in one transaction; what the database does not take is found one by one."""
+        """Write runs in one transaction; if it is rejected, one by one to find the cause."""
         try:
             with writing(self.engine, exclusive=RUNS.name) as connection:
                 record(connection, rows)
@@ -274,13 +275,13 @@ class Archive:
             if len(rows) == 1:
                 run = rows[0][RUNS][0]
                 why = " ".join(str(error).split())[:500]
-                what = f"the results database does not take run {run['run_id']}: {why}"
+                what = f"the results database rejects run {run['run_id']}: {why}"
                 return {run["run_id"]: ResultsError("RS-004", what, where=run["path"])}
             return {run_id: e for row in rows for run_id, e in self._write([row]).items()}
         return {}
 
     def _compare(self, done: Reconciliation) -> list[str]:
-        """Mark rows whose files are gone; the names of directories that no row describes."""
+        """Mark rows whose files are gone; return the names of directories that no row describes."""
         own = self.runs.absolute()
         query = select(RUNS.c.run_id, RUNS.c.path, RUNS.c.status, RUNS.c.verdicts_sha256)
         with reading(self.engine) as connection:
@@ -289,7 +290,7 @@ class Archive:
         for row in rows:
             directory, present = Path(row.path), Path(row.path, SUMMARY).exists()
             if directory.parent != own:
-                # The run lies in another place, which is not ours to judge.
+                # The run is in another directory, which this archive does not manage.
                 described |= {row.run_id} if present else set()
             elif not present:
                 done.missing.append(row.run_id)
@@ -305,7 +306,7 @@ class Archive:
 
 
 def queued(results_dir: Path) -> list[Waiting]:
-    """Return the runs that wait in the queue of a results directory. Makes nothing."""
+    """Return the runs in the queue of a results directory; creates nothing."""
     try:
         names = sorted(path.name for path in (results_dir / QUEUE_DIRECTORY).iterdir())
     except FileNotFoundError:
@@ -315,17 +316,17 @@ def queued(results_dir: Path) -> list[Waiting]:
 
 
 def unrecorded(results_dir: Path) -> int:
-    """Return how many runs of a results directory wait to be recorded."""
+    """Count the runs of a results directory that wait to be recorded."""
     return len({entry.run_id for entry in queued(results_dir)})
 
 
 @contextmanager
-def _alone(lock: Path, seconds: float) -> Iterator[None]:
+def _locked(lock: Path, seconds: float) -> Iterator[None]:
     try:
         with locked(lock, seconds):
             yield
     except TimeoutError as error:
-        what = "another process goes on writing to the results"
+        what = "another process is still writing to the results"
         raise ResultsError("RS-007", what, where=str(lock)) from error
     except OSError as error:
         what = f"the results cannot be written: {error.strerror}"

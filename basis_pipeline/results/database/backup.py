@@ -1,12 +1,11 @@
 """Backups: the database, every run's directory and the waivers in one tar file with their hashes.
 
-`manifest.json` has the hash of all else: the database as SQLite's own backup or `pg_dump` writes
-it, the files of the runs, and the waivers of gates. A backup restores into a database of the kind
-it came from.
+`manifest.json` has the hashes of the database, as SQLite's own backup or `pg_dump` writes it, the
+files of the runs, and the waivers of gates. A backup restores into a database of the same kind.
 
-`restore` unpacks into `.restored-…`, checks, and renames that to `.restoring`. From there on the
-backup is what holds: whoever is killed, the next start goes on where they stopped. The database is
-first, since it may fail; the directories follow by two renames.
+`restore` checks the backup, unpacks it into `.restored-…` and renames that to `.restoring`. From
+then on the restore is completed even if the process is killed: the next start continues it. The
+database is replaced first, since that may fail; the directories follow by two renames.
 """
 
 import hashlib
@@ -18,8 +17,8 @@ import shutil
 import sqlite3
 import subprocess
 import tarfile
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from sqlalchemy import Engine, update
 
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.files import file_sha256
-from basis_pipeline.results.database.connection import coded, place, writing
+from basis_pipeline.results.database.connection import coded_errors, place, writing
 from basis_pipeline.results.database.migration import migrate, revisions
 from basis_pipeline.results.database.runs import RunRecord, runs, verify
 from basis_pipeline.results.database.tables import RECORDED, RUNS
@@ -45,11 +44,11 @@ MANIFEST = "manifest.json"
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.pgdump"}
 FORMAT = 4
 NAME = "results-{:%Y%m%dT%H%M%S.%fZ}.tar"
-_ANYBODY = ("--no-owner", "--no-privileges")
+_WITHOUT_OWNER = ("--no-owner", "--no-privileges")
 
 
 def backup(archive: "Archive", directory: Path | None = None, *, keep: int | None = None) -> Path:
-    """Write a backup into `directory`, read it back, then remove all but the newest `keep`.
+    """Write a backup into `directory`, verify it, then remove all but the newest `keep`.
 
     Parameters
     ----------
@@ -57,22 +56,22 @@ def backup(archive: "Archive", directory: Path | None = None, *, keep: int | Non
 
     Raises
     ------
-    ResultsError: RS-001 when it cannot be written, RS-002 or RS-003 when a run's files are not what
-        was recorded, RS-010 when it does not read back; and as `Archive.start`.
+    ResultsError: RS-001 when it cannot be written, RS-002 or RS-003 when a run's files are not as
+        recorded, RS-010 when the backup fails verification; and as `Archive.start`.
     """
     directory = (directory or archive.directory / BACKUPS).absolute()
     archive.start()
     name = NAME.format(datetime.now(UTC))
     partial, database = directory / f".{name}.partial", directory / f".{name}.database"
     waivers = directory / f".{name}.waivers"
-    with archive.alone():
+    with archive.lock():
         directory.mkdir(parents=True, exist_ok=True)
         remove_leftovers(directory, [".results-*"])
         try:
             _dump(archive.engine, database)
-            # A copy: somebody may waive a gate meanwhile. Empty, so that a restore empties it too.
-            held = archive.directory / WAIVERS
-            waivers.write_bytes(held.read_bytes() if held.exists() else b"")
+            # A copy: a gate may be waived meanwhile. Without waivers a restore empties the file.
+            current = archive.directory / WAIVERS
+            waivers.write_bytes(current.read_bytes() if current.exists() else b"")
             _pack(
                 archive,
                 {DATABASES[archive.engine.dialect.name]: database, WAIVERS: waivers},
@@ -89,26 +88,30 @@ def backup(archive: "Archive", directory: Path | None = None, *, keep: int | Non
 
 
 def backups(directory: Path) -> list[Path]:
-    """Return the backups in a directory, oldest first."""
+    """List the backups in a directory, oldest first."""
     return sorted(directory.glob(NAME.partition("{")[0] + "*.tar"))
 
 
 def restore(file: Path, archive: "Archive", *, overwrite: bool = False) -> list[RunRecord]:
-    """Put back what a backup holds, rows and files; the runs that are there then.
+    """Restore the rows and files of a backup; return the recorded runs.
 
-    Everything is unpacked and checked before anything is touched. Killed after that, the next start
-    finishes it. `overwrite`: what the place holds is replaced as a whole.
+    Everything is checked and unpacked before anything is changed. If the process is killed after
+    that, the next start completes the restore.
+
+    Parameters
+    ----------
+    overwrite: replace all results that are there.
 
     Raises
     ------
-    ResultsError: RS-010 when the backup is damaged, none, or of another kind of database, RS-011
-        when the place holds results and `overwrite` was not given, RS-001 when it cannot be
-        written; and as `Archive.start`.
+    ResultsError: RS-010 when the file is damaged, is not a backup, or is one of another kind of
+        database, RS-011 when there are results and `overwrite` was not given, RS-001 when it cannot
+        be written; and as `Archive.start`.
     """
     archive.start()
     staged = archive.directory / f"{STAGED}{secrets.token_hex(4)}"
     restoring = archive.directory / RESTORING
-    with archive.alone():
+    with archive.lock():
         if not overwrite:
             _require_empty(archive)
         try:
@@ -118,7 +121,7 @@ def restore(file: Path, archive: "Archive", *, overwrite: bool = False) -> list[
             staged.rename(restoring)
             finish_restore(archive.engine, archive.directory)
         except ResultsError:
-            # The database was not replaced, and everything is as it was.
+            # The database was not replaced: nothing has changed.
             shutil.rmtree(restoring, ignore_errors=True)
             raise
         finally:
@@ -127,13 +130,13 @@ def restore(file: Path, archive: "Archive", *, overwrite: bool = False) -> list[
 
 
 def finish_restore(engine: Engine, results_dir: Path) -> None:
-    """Replace the results by what lies in `.restoring`; nothing where there is no such directory.
+    """Replace the results by those in `.restoring`, if there is such a directory.
 
     The caller holds the lock of the archive.
 
     Raises
     ------
-    ResultsError: the database cannot be replaced; the directories are as they were. OSError.
+    ResultsError: the database cannot be replaced; the directories are unchanged. OSError.
     """
     restoring, place_of_runs = results_dir / RESTORING, results_dir / "runs"
     if not restoring.is_dir():
@@ -156,7 +159,7 @@ def finish_restore(engine: Engine, results_dir: Path) -> None:
 
 
 def remove_leftovers(directory: Path, patterns: Sequence[str] = LEFTOVERS) -> None:
-    """Remove what killed processes left. The caller holds the lock of the archive."""
+    """Remove files of killed processes. The caller holds the lock of the archive."""
     for pattern in patterns:
         for path in directory.glob(pattern):
             if path.is_dir():
@@ -188,14 +191,14 @@ def _pack(archive: "Archive", paths: dict[str, Path], partial: Path) -> None:
 
 
 def _check(file: Path, engine: Engine) -> None:
-    """Hold every member of a backup against its manifest."""
+    """Compare every member of a backup with its manifest."""
     kind = engine.dialect.name
     try:
         with tarfile.open(file, "r:") as tar:
             members: dict[str, Any] = {member.name: tar.extractfile(member) for member in tar}
             manifest = json.load(members.pop(MANIFEST))
             if manifest["format"] != FORMAT or manifest["revision"] not in revisions():
-                raise _damaged(file, "another version of the project has made it")
+                raise _damaged(file, "another version of the project made it")
             if manifest["database"] != kind:
                 raise _damaged(file, f"it is of {manifest['database']}, the database is {kind}")
             hashes = {n: hashlib.file_digest(m, "sha256").hexdigest() for n, m in members.items()}
@@ -211,7 +214,7 @@ def _unpack(file: Path, staged: Path) -> None:
         with tarfile.open(file, "r:") as tar:
             tar.extractall(staged, filter="data")
     except tarfile.TarError as error:
-        # A member with a path of its own choosing, or the file has changed since it was checked.
+        # A member with an unsafe path, or a file that has changed since it was checked.
         raise _damaged(file, str(error)) from error
 
 
@@ -230,28 +233,30 @@ def _require_empty(archive: "Archive") -> None:
 
 
 def _dump(engine: Engine, file: Path) -> None:
-    """Write every row of one moment to a file."""
+    """Write a consistent copy of the database to a file."""
     if engine.dialect.name == "sqlite":
-        with coded(engine), closing(_plain(engine)) as source, closing(sqlite3.connect(file)) as to:
-            source.backup(to)
+        with _sqlite_file(engine) as source, closing(sqlite3.connect(file)) as target:
+            source.backup(target)
     else:
-        _run(engine, "pg_dump", "--format=custom", *_ANYBODY, f"--file={file}")
+        _run(engine, "pg_dump", "--format=custom", *_WITHOUT_OWNER, f"--file={file}")
 
 
 def _load(engine: Engine, file: Path) -> None:
-    """Replace what a database holds by what `_dump` wrote, all of it or nothing."""
+    """Replace the content of a database by what `_dump` wrote, all or nothing."""
     if engine.dialect.name == "sqlite":
-        with writing(engine):  # whoever holds the database is waited for here, and not below
+        with writing(engine):  # wait for other writers here: the copy below does not
             pass
-        with coded(engine), closing(sqlite3.connect(file)) as source, closing(_plain(engine)) as to:
-            source.backup(to)
+        with _sqlite_file(engine) as target, closing(sqlite3.connect(file)) as source:
+            source.backup(target)
     else:
-        replacing = ("--clean", "--if-exists", "--single-transaction", *_ANYBODY)
+        replacing = ("--clean", "--if-exists", "--single-transaction", *_WITHOUT_OWNER)
         _run(engine, "pg_restore", *replacing, str(file))
 
 
-def _plain(engine: Engine) -> sqlite3.Connection:
-    return sqlite3.connect(str(engine.url.database))
+@contextmanager
+def _sqlite_file(engine: Engine) -> Iterator[sqlite3.Connection]:
+    with coded_errors(engine), closing(sqlite3.connect(str(engine.url.database))) as connection:
+        yield connection
 
 
 def _run(engine: Engine, program: str, *arguments: str) -> None:

@@ -1,8 +1,8 @@
 """Opening the results database, and transactions whose failures carry a code.
 
-`reading` and `writing` are how everything here uses it. On SQLite a writer takes the lock when it
-begins, so that what it reads is still so when it writes; on PostgreSQL a name given as `exclusive`
-does the same among those who give it.
+All access is through `reading` and `writing`. On SQLite a writer takes the lock when it begins, so
+that what it reads still holds when it writes; on PostgreSQL the name given as `exclusive` does the
+same for all writers that give it.
 """
 
 import os
@@ -31,13 +31,13 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from basis_pipeline.errors import ResultsError
 from basis_pipeline.settings import SQLITE
 
-BUSY_SECONDS = 30.0  # how long another writer is waited for
+BUSY_SECONDS = 30.0  # how long to wait for another writer
 CONNECT_SECONDS = 10
 _BEGIN = "basis_begin"
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -32768")
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-EMPTIED = "basis_emptied"  # an option of an engine whose tables are gone
+EMPTIED = "basis_emptied"  # option of an engine whose tables are gone
 _NO_TABLE = "42P01"
 _LOCK_STATES = ("55P03", "40001", "40P01")  # lock not available, serialization, deadlock
 
@@ -45,8 +45,8 @@ _LOCK_STATES = ("55P03", "40001", "40P01")  # lock not available, serialization,
 def connect(url: str, *, busy_seconds: float = BUSY_SECONDS, pooled: bool = False) -> Engine:
     """Return the engine of a database, SQLite (`sqlite:///path`) or PostgreSQL.
 
-    Nothing is opened yet, but the directory of a SQLite file is made. A file that cannot be written
-    is opened for reading alone. An engine can be carried into forked processes, unless its
+    Nothing is opened yet, but the directory of a SQLite file is made. A file in a directory that
+    cannot be written is opened read-only. A forked process may use the engine unless its
     connections are pooled.
 
     Raises
@@ -66,7 +66,7 @@ def connect(url: str, *, busy_seconds: float = BUSY_SECONDS, pooled: bool = Fals
 
 
 def sqlite_file(url: str) -> Path | None:
-    """Return the file a SQLite URL names, every character of it meant; None for another database.
+    """Return the file that a SQLite URL names, taken literally; None for another database.
 
     Raises
     ------
@@ -88,32 +88,32 @@ def place(engine: Engine) -> str:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that only reads: its answers are of one moment, and it waits for nobody.
+    """Open a transaction that only reads: a consistent snapshot that waits for no writer.
 
     Raises
     ------
     ResultsError: RS-001, RS-005, RS-007 or RS-008, see `writing`.
     """
     options = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
-    with coded(engine), engine.connect().execution_options(**options) as connection:
+    with coded_errors(engine), engine.connect().execution_options(**options) as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine, exclusive: str = "") -> Iterator[Connection]:
-    """Open a transaction that writes: committed at the end, rolled back when anything is raised.
+    """Open a transaction that writes: committed at the end, rolled back on an exception.
 
-    Two with the same `exclusive` name never overlap; on SQLite no two ever do.
+    Two with the same `exclusive` name never overlap; on SQLite no two transactions do.
 
     Raises
     ------
     ResultsError: RS-001 when the database cannot be written (a full disk), RS-005 when it is
-        damaged or of another make, RS-007 when another holds it for too long, RS-008 when it cannot
+        damaged or another program's, RS-007 when it is locked for too long, RS-008 when it cannot
         be reached.
     """
     options = {_BEGIN: "BEGIN IMMEDIATE"}
     with (
-        coded(engine),
+        coded_errors(engine),
         engine.connect().execution_options(**options) as connection,
         connection.begin(),
     ):
@@ -124,8 +124,8 @@ def writing(engine: Engine, exclusive: str = "") -> Iterator[Connection]:
 
 
 @contextmanager
-def coded(engine: Engine) -> Iterator[None]:
-    """Raise failures of the database with a code; broken constraints stay what they are.
+def coded_errors(engine: Engine) -> Iterator[None]:
+    """Raise failures of the database with a code; integrity errors are raised unchanged.
 
     A value that cannot be decoded (a flipped byte in a text or a time) is damage, RS-005.
     """
@@ -160,18 +160,18 @@ def _code(cause: BaseException | None) -> str:
 
 
 def _malformed(why: str) -> ResultsError:
-    """Return the error of a URL that cannot be read; never with the URL, it may hold a password."""
+    """Return the error of a URL that cannot be read, without the URL: it may hold a password."""
     return ResultsError("RS-008", f"the URL of the results database cannot be read: {why}")
 
 
 def _postgresql(url: str, busy_seconds: float, pool: dict[str, Any]) -> Engine:
     parsed = make_url(str(url))
-    if isinstance(password := parsed.query.get("password"), str):  # where it is never shown
+    if isinstance(password := parsed.query.get("password"), str):  # move it where it is never shown
         parsed = parsed.set(password=password).difference_update_query(["password"])
-    patience = f"-c lock_timeout={int(busy_seconds * 1000)} -c timezone=UTC"
+    options = f"-c lock_timeout={int(busy_seconds * 1000)} -c timezone=UTC"
     return create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
-        connect_args={"connect_timeout": CONNECT_SECONDS, "options": patience},
+        connect_args={"connect_timeout": CONNECT_SECONDS, "options": options},
         hide_parameters=True,
         pool_pre_ping=True,
         **pool,
@@ -200,9 +200,9 @@ def _sqlite(file: Path, busy_seconds: float, pool: dict[str, Any]) -> Engine:
 
 
 def _open_read_only(file: Path) -> sqlite3.Connection:
-    """Open a file of a directory where nothing can be written, and so nobody else writes it.
+    """Open a file in a directory that cannot be written, so that no other process writes it.
 
-    Without a write-ahead log of its own beside it, SQLite would want to make one: it is immutable.
+    Without a write-ahead log SQLite would try to create one, unless the file is immutable.
     """
     log = file.with_name(f"{file.name}-wal")
     options = "mode=ro" if log.exists() else "mode=ro&immutable=1"
@@ -210,17 +210,17 @@ def _open_read_only(file: Path) -> sqlite3.Connection:
 
 
 def _prepare(busy_seconds: float, connection: Any, _: object) -> None:
-    """Write-ahead log, every commit on the disk, foreign keys held; transactions are our own."""
+    """Set the pragmas of a connection; this module begins its transactions."""
     connection.isolation_level = None
-    # SQLite itself waits for nobody while a new file is switched to its write-ahead log.
-    patient = Retrying(
+    # SQLite itself does not wait while a new file is switched to its write-ahead log.
+    retrying = Retrying(
         retry=retry_if_exception(_is_busy),
         wait=wait_random(0.001, 0.02),
         stop=stop_after_delay(busy_seconds),
         reraise=True,
     )
     for pragma in _PRAGMAS:
-        patient(connection.execute, f"PRAGMA {pragma}")
+        retrying(connection.execute, f"PRAGMA {pragma}")
 
 
 def _is_busy(cause: BaseException | None) -> bool:

@@ -1,6 +1,6 @@
-"""Bringing a database up to date.
+"""Migration: bringing a database up to date.
 
-A new one gets the tables of `METADATA`, an older one what has changed since. Each change of the
+A new one gets the tables of `METADATA`, an older one the later changes. Each change of the
 tables has a file in `migrations/versions/`, named by its revision; its `down_revision` is the file
 before it. (Alembic's recipe "Building an Up to Date Database from Scratch".)
 """
@@ -23,19 +23,19 @@ from basis_pipeline.results.database.tables import METADATA, RUNS
 
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "alembic_version"
-POOLING = Event()  # set in a process that reads all the time, and does not fork
-_one_at_a_time = Lock()  # alembic keeps what it works on in its module
-# By URL: what was brought up to date last, with the file it was. To look costs more than to read.
+POOLING = Event()  # set in a process that reads often and does not fork
+_one_at_a_time = Lock()  # alembic keeps its state in global variables
+# By URL: the engine brought up to date last, and its file: a check costs more than a query.
 _existing: dict[str, tuple[tuple[int, int] | None, Engine]] = {}
 
 
 def revisions() -> list[str]:
-    """Return every revision, oldest first."""
+    """List every revision, oldest first."""
     return sorted(file.stem for file in (SCRIPTS / "versions").glob("[0-9]*.py"))
 
 
 def revision_of(engine: Engine) -> str:
-    """Return the revision a database is at; empty for a new one. Raises as `reading`."""
+    """Return the revision of a database; empty for a new one. Raises as `reading`."""
     with reading(engine) as connection:
         if not inspect(connection).has_table(VERSION_TABLE):
             return ""
@@ -43,10 +43,10 @@ def revision_of(engine: Engine) -> str:
 
 
 def existing(url: str) -> Engine | None:
-    """Return the database a URL names, brought up to date; None where none has been made.
+    """Return the database that a URL names, brought up to date; None where there is none.
 
-    It is looked at once in a process, and again when another file has taken its place, or when a
-    call has found that its tables are gone.
+    It is checked once per process, and again when another file has replaced it, or when a call has
+    found that its tables are gone.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def existing(url: str) -> Engine | None:
 
 
 def opened(url: str) -> Engine:
-    """Return the database a URL names, made where there is none. Raises as `existing`."""
+    """Return the database that a URL names, created if missing. Raises as `existing`."""
     if engine := existing(url):
         return engine
     engine = connect(url)
@@ -81,13 +81,13 @@ def opened(url: str) -> Engine:
 
 
 def migrate(engine: Engine) -> str:
-    """Make the tables of a new database, or change those of an older one; the last revision.
+    """Create the tables of a new database, or update an older one; return its revision.
 
-    All of it is done or nothing. Of several processes one does the work, the others wait for it.
+    All is done or nothing. Of several processes one does the work while the others wait.
 
     Raises
     ------
-    ResultsError: RS-005 when it holds tables that are not ours, RS-012 when it was made by a later
+    ResultsError: RS-005 when it holds tables of another program, RS-012 when it was made by a later
         version of the project; and as `writing`.
     """
     known, current = revisions(), revision_of(engine)

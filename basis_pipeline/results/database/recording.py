@@ -1,12 +1,12 @@
-"""What the database holds of a run, worked out from its directory, and written in one transaction.
+"""The rows of a run in the database, computed from its directory.
 
 trades             the trades and liquidations of the run's ledger
 positions          quantity of each at the last hour, and the least and most held at any
-daily_performance  a row a 00:00 UTC: equity and drawdown there; flow and components since the 00:00
-                   before; the return between the two (SEMANTICS 11), none at the first
+daily_performance  a row per 00:00 UTC: its equity and drawdown; flow and components since the
+                   previous 00:00; the return between the two (SEMANTICS 11), none in the first row
 gate_verdicts      `verdicts.json`
 
-A figure that is not defined, or is infinite, is NULL. Writing a run again changes nothing.
+A figure that is not defined or infinite is NULL. Recording a run again changes nothing.
 """
 
 import json
@@ -44,12 +44,12 @@ from basis_pipeline.verdict import Verdict
 
 TRADED = ("trade", "liquidation")
 Row = dict[str, Any]
-# What the tables hold of one run; `runs` has one row of it, without its number.
+# The rows of one run by table; that of `runs` is without its number.
 RunRows = dict[Table, list[Row]]
 
 
 def run_rows(directory: Path, accepted_at: datetime) -> RunRows:
-    """Work out every row of a stored run.
+    """Compute every row of a stored run.
 
     Raises
     ------
@@ -85,10 +85,10 @@ def run_rows(directory: Path, accepted_at: datetime) -> RunRows:
 
 
 def record(connection: Connection, runs: Sequence[RunRows]) -> None:
-    """Write runs in their order.
+    """Write runs in order.
 
-    A run that is recorded already keeps its number and time, and its rows are written anew: the
-    file system is the truth.
+    A run that is already recorded keeps its number and time; its other values and rows are
+    replaced, since the files are the source of truth.
     """
     number = connection.scalar(select(func.max(RUNS.c.number))) or 0
     for tables in runs:
@@ -106,7 +106,7 @@ def record(connection: Connection, runs: Sequence[RunRows]) -> None:
 
 
 def daily(result: RunResult) -> list[Row]:
-    """Return the daily performance of a run; hours after the last 00:00 are in no row."""
+    """Compute the daily performance of a run; hours after the last 00:00 are in no row."""
     equity, attribution = result.frames["equity"], result.frames["attribution"]
     times = stamps(equity)
     at = np.flatnonzero(times % metrics.NS_PER_DAY == 0)
@@ -115,7 +115,7 @@ def daily(result: RunResult) -> list[Row]:
     returns = np.full(at.size, np.nan)
     growth = growth_of(result.frames, result.identity.capital)
     ended = metrics.daily_returns(times, growth)
-    # A run that begins at 00:00 has no return there yet.
+    # A run that begins at 00:00 has no return at that time.
     returns[at.size - ended.size :] = ended
     starts = np.concatenate(([0], at[:-1] + 1))  # the first hour after the 00:00 before
     sums = {"flow": floats(equity, "flow")}

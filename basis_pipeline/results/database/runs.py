@@ -1,4 +1,4 @@
-"""Queries of the results database: which runs there are, and what is known of each."""
+"""Queries of the results database: the runs and their rows."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ def runs(
     before: int | None = None,
     limit: int | None = None,
 ) -> list[RunRecord]:
-    """Return recorded runs in the order they were recorded; with a limit only the last so many.
+    """Return runs in the order they were recorded; with a limit only the last ones.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def runs(
 
 
 def run(engine: Engine, run_id: str) -> RunRecord:
-    """Return one run, by its identity or the beginning of it that no other has.
+    """Return one run, by its identity or a unique beginning of it.
 
     Raises
     ------
-    ResultsError: RS-002 when no run, or more than one, is meant.
+    ResultsError: RS-002 when no run matches, or more than one.
     """
     matching = _select(engine, RUNS.c.run_id.startswith(run_id, autoescape=True))
     exact = [record for record in matching if record.run_id == run_id] or matching
@@ -64,27 +64,25 @@ def run(engine: Engine, run_id: str) -> RunRecord:
     known = exact or runs(engine, limit=SHOWN)
     raise ResultsError(
         "RS-002",
-        f"{run_id} is the beginning of {len(exact)} runs"
-        if exact
-        else f"the run {run_id} is not recorded",
+        f"{len(exact)} runs begin with {run_id}" if exact else f"the run {run_id} is not recorded",
         where=place(engine),
         available=", ".join(f"{record.run_id} ({record.mode})" for record in known[-SHOWN:]),
     )
 
 
 def latest(engine: Engine, mode: str) -> RunRecord | None:
-    """Return the run of a mode recorded last, of those whose files are there."""
+    """Return the run of a mode that was recorded last and still has its files."""
     return next(iter(runs(engine, mode=mode, status=RECORDED, limit=1)), None)
 
 
 def directory_of(url: str, name: str) -> Path:
-    """Return the directory of a run, its files checked against the hashes that are recorded.
+    """Return the directory of a run, with its files checked against the recorded hashes.
 
     Parameters
     ----------
     url: of the database.
-    name: the directory of a run; else a mode, for its latest; else a run's identity, or the
-        beginning of it that no other has.
+    name: the directory of a run, else a mode, for its latest run, else a run's identity or a
+        unique beginning of it.
 
     Raises
     ------
@@ -101,7 +99,7 @@ def directory_of(url: str, name: str) -> Path:
 
 
 def verify(record: RunRecord) -> None:
-    """Check a run's files against the hashes recorded of them.
+    """Check a run's files against the recorded hashes.
 
     Raises
     ------
@@ -111,7 +109,7 @@ def verify(record: RunRecord) -> None:
 
 
 def rows_of(engine: Engine, table: Table, run_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows that a table holds of some runs, in the order of its key."""
+    """Return the rows of runs in a table, in the order of its key."""
     key = list(table.primary_key.columns)
     query = select(table).where(table.c.run_id.in_(run_ids)).order_by(*key)
     with reading(engine) as connection:
@@ -126,12 +124,12 @@ def document(engine: Engine, run_id: str) -> dict[str, list[dict[str, Any]]]:
 def prunable(
     records: Iterable[RunRecord], *, keep: int = 1, before: datetime | None = None
 ) -> list[RunRecord]:
-    """Return the runs beyond the newest `keep` of their mode, recorded before a time where given.
+    """List the runs beyond the newest `keep` of their mode, recorded before a time if given.
 
     Parameters
     ----------
     records: in the order they were recorded.
-    keep: 1 or more: the latest run of a mode always stays.
+    keep: 1 or more: the latest run of a mode is always kept.
     """
     newer: Counter[str] = Counter()
     removable = []

@@ -13,8 +13,7 @@ def prune_signals(engine: Engine, *, keep: int) -> dict[str, tuple[int, datetime
 
     Returns
     -------
-    Account → how many were removed, and the oldest hour that is left; accounts that lost none are
-    not there.
+    Account → how many were removed, and the oldest remaining hour; only accounts with removals.
     """
     with reading(engine) as connection:
         accounts = list(connection.scalars(select(SIGNALS.c.account).distinct()))

@@ -19,8 +19,8 @@ from sqlalchemy.types import TypeDecorator
 
 from basis_pipeline.results.tables import COMPONENTS
 
-RECORDED, MISSING = "recorded", "missing"  # whether a run's files are where its row says
-# Figures of a run's summary that its row holds.
+RECORDED, MISSING = "recorded", "missing"  # status of a run: whether its files exist
+# Figures of a run's summary that are columns of its row.
 HEADLINES = (
     "final_equity",
     "closed_equity",
@@ -46,9 +46,9 @@ METADATA = MetaData(
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """A moment, to the microsecond: always aware, always UTC, on every database.
+    """A time in UTC, to the microsecond, always with its zone, on every database.
 
-    SQLite keeps no zone, and PostgreSQL answers in the session's; naive times are rejected.
+    SQLite stores no zone, and PostgreSQL returns the session's; naive times are rejected.
     """
 
     impl = DateTime(timezone=True)
@@ -64,7 +64,7 @@ class UtcTime(TypeDecorator[datetime]):
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Answer in UTC."""
+        """Return the time in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
@@ -100,7 +100,7 @@ RUNS = Table(
     *_doubles(*HEADLINES[:-2]),
     *(Column(name, Integer, nullable=False) for name in HEADLINES[-2:]),
     *_texts("summary_sha256"),
-    Column("verdicts_sha256", Text),  # none before it is judged
+    Column("verdicts_sha256", Text),  # NULL without verdicts
     *_texts("path"),
     Index(None, "mode", "number"),
     Index(None, "created_at"),
@@ -160,20 +160,20 @@ OF_A_RUN = (DAILY_PERFORMANCE, TRADES, POSITIONS, GATE_VERDICTS)
 BACKTEST_REQUESTS = Table(
     "backtest_requests",
     METADATA,
-    Column("sequence", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …: the order
+    Column("sequence", Integer, primary_key=True, autoincrement=False),  # 1, 2, 3 …: their order
     Column("request_id", Text, nullable=False, unique=True),
     *_texts("content", "mode"),  # content: the request, canonical JSON
     *_texts("status"),  # of operations.requests.model.Status
     *_times("submitted_at"),
     Column("attempts", Integer, nullable=False),  # runs that began to serve it
     Column("finished_at", UtcTime),
-    # The pipeline run that served it, the run that came out, or why none did; empty before that.
+    # The pipeline run that served it, the resulting run, or why there is none; empty before that.
     *_texts("pipeline_run", "run_id", "code", "message"),
-    Column("correlation_id", Text, nullable=False, server_default=""),  # of the call that asked
+    Column("correlation_id", Text, nullable=False, server_default=""),  # of the call
     Index(None, "status", "sequence"),
 )
 
-# The state is the last row: a number can be taken once, so a change is made once, by one.
+# The last row is the state; the key makes sure that each change is made once.
 CONTROL_TRANSITIONS = Table(
     "control_transitions",
     METADATA,
@@ -182,14 +182,14 @@ CONTROL_TRANSITIONS = Table(
     *_texts("state", "previous", "by", "reason", "pipeline_run"),
 )
 
-# One row: what is open now, replaced as a whole by who holds the lock of the state.
+# One row: the open breaches, replaced as a whole under the lock of the state.
 CONTROL_BREACHES = Table(
     "control_breaches",
     METADATA,
     Column("content", Text, primary_key=True),  # JSON
 )
 
-# What each account was to do at an hour.
+# The signal of each account at each hour.
 ACCOUNT_SIGNALS = Table(
     "account_signals",
     METADATA,

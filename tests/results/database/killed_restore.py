@@ -63,7 +63,7 @@ def main(url: str, results: Path, backup: Path) -> None:
     kills += [steps - SWITCH * number // half for number in range(half)]
     outcomes: Counter[str] = Counter()
     for step in kills:
-        archive.forget([record.run_id for record in runs(archive.engine)])
+        archive.remove([record.run_id for record in runs(archive.engine)])
         archive.keep(made)
 
         def work(_: int, step: int = step) -> None:

@@ -205,7 +205,7 @@ def test_a_lost_database_is_made_anew_from_the_files(archive: Archive) -> None:
             connection.execute(text(f"DELETE FROM {table}"))
     assert sorted(archive.start().added) == sorted(before)
     assert {r.run_id: r.apy for r in runs(archive.engine)} == before
-    archive.forget([forgotten.run_id])
+    archive.remove([forgotten.run_id])
     assert not (archive.runs / forgotten.run_id).exists()
     assert [r.run_id for r in runs(archive.engine)] == [other.run_id]
     assert not any(document(archive.engine, forgotten.run_id).values())

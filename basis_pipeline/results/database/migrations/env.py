@@ -1,4 +1,4 @@
-"""What alembic runs: the migrations, on the connection and in the transaction `migrate` gives."""
+"""Alembic's entry point: runs the migrations in the transaction of `migrate`."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Where every database begins: the tables of `METADATA`, which `migrate` makes itself."""
+"""The first revision: the tables of `METADATA`, which `migrate` itself creates."""
 
 revision = "0001_tables"
 down_revision = None
