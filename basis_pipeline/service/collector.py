@@ -156,7 +156,7 @@ _built: list[tuple[Configs, "dg.Definitions"]] = []
 def _with_yesterday(settings: Settings, gates: Sequence[Verdict]) -> list[dict[str, Any]]:
     """Return the gates, each with its verdict of a day ago where it was another one then."""
     now = datetime.now(UTC)
-    before: dict[tuple[str, str, str], str] = {}
+    before: dict[tuple[str, ...], str] = {}
     try:
         logged = read_events(
             log_directory(settings),
@@ -168,14 +168,16 @@ def _with_yesterday(settings: Settings, gates: Sequence[Verdict]) -> list[dict[s
     except EventError:
         logged = []
     for event in logged:
-        before[event.component, event.mode, event.fields["gate"]] = event.fields["verdict"]
+        fields = event.fields
+        key = event.component, event.mode, fields.get("scenario_set", ""), fields["gate"]
+        before[key] = fields["verdict"]
     rows = []
     for gate in gates:
         at = gate.evaluated_at
         row = {name: getattr(gate, name) for name in FIELDS}
         row |= {"name": gate.name, "status": gate.status.value, "fault": gate.fault}
         row |= {"evaluated_at": at.isoformat() if at else None, "before": None}
-        then = before.get((gate.asset, gate.mode, gate.check))
+        then = before.get((gate.asset, gate.mode, gate.scenario_set, gate.check))
         if then not in (None, gate.status.value) and gate.status is not Status.NOT_RUN:
             row["before"] = then
         rows.append(row)
