@@ -16,7 +16,7 @@ from basis_pipeline.errors import BasisError, EventError
 from basis_pipeline.operations.audit_log import EventType, Level, correlated, emit, log_directory
 from basis_pipeline.operations.audit_log.files import retire_old_files
 from basis_pipeline.orchestration.checks import verdict_of
-from basis_pipeline.orchestration.failures import TELLING, reasons
+from basis_pipeline.orchestration.failures import failures_of_run
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 from basis_pipeline.settings import Settings
 
@@ -104,9 +104,7 @@ class AuditListener:
         level = Level.INFO if outcome == "succeeded" else Level.WARNING
         if outcome == "failed":
             level = Level.ERROR
-            failed = self._instance.all_logs(self._run.run_id, of_type=TELLING)
-            events = (entry.dagster_event for entry in failed if entry.dagster_event)
-            for step, reason in reasons(events):
+            for step, reason in failures_of_run(self._instance, self._run.run_id):
                 kind, fields = _failure(reason)
                 self._emit(kind, _asset(step), **fields)
         self._emit(EventType.RUN_FINISHED, self._run.job_name, outcome=outcome, level=level)

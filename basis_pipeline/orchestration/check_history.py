@@ -1,19 +1,23 @@
-"""Records of checks as Dagster keeps them: the one place that reads them from its event log.
+"""Records of checks in Dagster's event log; only this module reads them.
 
-Dagster has no public way to read the evaluations of a check by partition, so that two of its
-private names are used here, and nowhere else.
+Dagster has no public call for the evaluations of a check by partition, so this module uses two of
+its private names; no other module does.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
-# `get_latest_asset_check_execution_by_key` and the history take their filter in these types only.
+# The filters of `get_latest_asset_check_execution_by_key` and the history have no public types.
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import (
     AssetCheckExecutionRecord,
     AssetCheckExecutionRecordStatus,
 )
+
+from basis_pipeline.orchestration.checks import verdict_of
+from basis_pipeline.verdict import Verdict
 
 CheckRecord = AssetCheckExecutionRecord
 EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
@@ -22,7 +26,7 @@ EVALUATED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecor
 def latest_records(
     instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey], partition: str | None = None
 ) -> Mapping[dg.AssetCheckKey, CheckRecord]:
-    """Return the latest record of each check over all runs, planned ones included, in one query."""
+    """Return the latest record of each check over all runs, planned ones too, in one query."""
     return instance.event_log_storage.get_latest_asset_check_execution_by_key(
         list(checks), partition_filter=_only(partition)
     )
@@ -42,17 +46,21 @@ def _only(partition: str | None) -> PartitionKeyFilter | None:
 
 
 def is_planned(record: CheckRecord) -> bool:
-    """Whether the check was planned and has not been evaluated: a run was created, no more."""
+    """Say whether a run that was created plans the check but has not evaluated it."""
     return record.status is AssetCheckExecutionRecordStatus.PLANNED
 
 
-def has_failed(record: CheckRecord) -> bool:
-    """Whether the check was evaluated and failed, whatever its severity."""
-    return record.status is AssetCheckExecutionRecordStatus.FAILED
-
-
 def evaluation_of(record: CheckRecord) -> dg.AssetCheckEvaluation | None:
-    """Return the evaluation; None of a check that was only planned."""
+    """Return the evaluation of a record; None where the check was only planned."""
     if record.event is None or is_planned(record):
         return None
     return record.event.get_dagster_event().asset_check_evaluation_data
+
+
+def recorded_verdict(record: CheckRecord) -> Verdict | None:
+    """Return the verdict of a record with its time and run; None where it was only planned."""
+    evaluation = evaluation_of(record)
+    if evaluation is None or record.event is None:
+        return None
+    evaluated_at = datetime.fromtimestamp(record.event.timestamp, UTC)
+    return verdict_of(evaluation).at(evaluated_at=evaluated_at, run_id=record.run_id)

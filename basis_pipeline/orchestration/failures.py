@@ -1,4 +1,4 @@
-"""Coded errors inside Dagster: a failure carries its code, so that every reader can show it."""
+"""Coded errors in Dagster: a failure carries its code in its metadata, where readers find it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,22 +8,22 @@ from dagster import DagsterEventType
 
 from basis_pipeline.errors import CAUSE, BasisError, error_from_code
 
-# What another attempt may repair: a database that was busy, a disk that was slow to answer. A
-# coded failure says that it may not.
+# Another attempt may succeed after a busy database or a slow disk; coded failures are not retried.
 RETRIES = dg.RetryPolicy(
     max_retries=2, delay=1.0, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )
 FIELDS = ("code", "what", "where", "available", "action")
-TELLING = {DagsterEventType.STEP_FAILURE, DagsterEventType.RESOURCE_INIT_FAILURE}
+FAILURE_EVENTS = {DagsterEventType.STEP_FAILURE, DagsterEventType.RESOURCE_INIT_FAILURE}
+StepFailure = tuple[str, BasisError | str]  # the step, and the error or the exception's message
 
 
 def error_metadata(error: BasisError) -> dict[str, str]:
-    """The parts of an error as metadata; empty ones are left out."""
+    """Return the parts of an error as metadata, without the empty ones."""
     return {name: value for name in FIELDS if (value := getattr(error, name))}
 
 
 def as_failure(error: BasisError) -> dg.Failure:
-    """The failure that stops a step for a coded reason; another attempt would not help."""
+    """Return the failure that stops a step because of a coded error, without a retry."""
     return dg.Failure(
         str(error), metadata={**error_metadata(error), CAUSE: error.fault}, allow_retries=False
     )
@@ -31,23 +31,24 @@ def as_failure(error: BasisError) -> dg.Failure:
 
 @contextmanager
 def coded_failures() -> Iterator[None]:
-    """Turn a coded error into the failure of the step."""
+    """Turn a coded error into a failure of the step."""
     try:
         yield
     except BasisError as error:
         raise as_failure(error) from error
 
 
-def failures(result: dg.ExecuteInProcessResult) -> Iterator[tuple[str, BasisError | str]]:
-    """Step and reason of every failed step: the coded error, else the message of the exception."""
-    return reasons(result.all_events)
+def failures_of_run(instance: dg.DagsterInstance, run_id: str) -> Iterator[StepFailure]:
+    """Yield the failures that the event log of a run holds."""
+    entries = instance.all_logs(run_id, of_type=FAILURE_EVENTS)
+    return failures(entry.dagster_event for entry in entries if entry.dagster_event)
 
 
-def reasons(events: Iterable[dg.DagsterEvent]) -> Iterator[tuple[str, BasisError | str]]:
-    """Step and reason of every `TELLING` event among the events."""
+def failures(events: Iterable[dg.DagsterEvent]) -> Iterator[StepFailure]:
+    """Yield the step and the reason of every failure among the events."""
     for event in events:
         if event.event_type is DagsterEventType.RESOURCE_INIT_FAILURE:
-            yield event.step_key or "", _unmade(event)
+            yield event.step_key or "", _resource_failure(event)
         elif event.is_step_failure:
             data = event.step_failure_data
             recorded = data.user_failure_data.metadata if data.user_failure_data else {}
@@ -61,8 +62,8 @@ def reasons(events: Iterable[dg.DagsterEvent]) -> Iterator[tuple[str, BasisError
                 yield event.step_key or "", data.error_display_string.strip().splitlines()[0]
 
 
-def _unmade(event: dg.DagsterEvent) -> str:
-    """Why a resource is not there. The metadata of a failure are lost, its message has the code."""
+def _resource_failure(event: dg.DagsterEvent) -> str:
+    """Return why a resource failed. Dagster drops the metadata; the message has the code."""
     error = event.engine_event_data.error
     assert error is not None
     message = error.message.strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""What a health report has to know of the Dagster instance."""
+"""What a health report needs from the Dagster instance."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,12 +15,7 @@ from basis_pipeline.operations.health.model import (
     InstanceMetrics,
     Trigger,
 )
-from basis_pipeline.orchestration.check_history import (
-    evaluation_of,
-    has_failed,
-    latest_records,
-)
-from basis_pipeline.orchestration.checks import verdict_of
+from basis_pipeline.orchestration.check_history import latest_records, recorded_verdict
 from basis_pipeline.orchestration.partitions import PARTITION
 from basis_pipeline.verdict import Verdict
 
@@ -30,7 +25,7 @@ def instance_metrics(
 ) -> InstanceMetrics:
     """Read everything a health report needs from the instance.
 
-    history_runs: durations are those of the steps of so many runs, the latest.
+    history_runs: durations are those of the steps of this many latest runs.
     """
     return InstanceMetrics(
         heartbeats=_heartbeats(instance),
@@ -54,7 +49,7 @@ def _heartbeats(instance: dg.DagsterInstance) -> list[Heartbeat]:
 
 
 def triggers(instance: dg.DagsterInstance) -> list[Trigger]:
-    """Return the schedules and sensors that are switched on, with the error of their last tick."""
+    """Return the schedules and sensors that are switched on, with the error of the last tick."""
     found = []
     for state in instance.all_instigator_state():
         # Dagster exports no names for the states of sensors and their ticks.
@@ -71,7 +66,7 @@ def triggers(instance: dg.DagsterInstance) -> list[Trigger]:
 def _feeds(
     instance: dg.DagsterInstance, datasets: Iterable[DatasetConfig]
 ) -> dict[str, FeedVerdict]:
-    """Return the latest verdict on every feed that was ever read."""
+    """Return the latest verdict on every feed that was read at least once."""
     checks = {
         config.name: [
             dg.AssetCheckKey(dg.AssetKey(["raw", config.name]), "readable"),
@@ -86,15 +81,14 @@ def _feeds(
     records = latest_records(instance, [key for keys in checks.values() for key in keys])
     found = {}
     for name, keys in checks.items():
-        evaluated = [records[k] for k in keys if k in records and evaluation_of(records[k])]
-        if not evaluated:
+        verdicts = [v for k in keys if k in records and (v := recorded_verdict(records[k]))]
+        if not verdicts:
             continue
-        times = [record.event.timestamp for record in evaluated if record.event]
-        at = datetime.fromtimestamp(max(times), UTC)
-        verdicts = [verdict_of(e) for r in evaluated if has_failed(r) and (e := evaluation_of(r))]
-        # A check that was blocked says less than the failure that blocks it.
-        verdicts.sort(key=lambda verdict: not verdict.evaluated)
-        found[name] = _failure(at, verdicts[0]) if verdicts else FeedVerdict(at)
+        at = max(verdict.evaluated_at for verdict in verdicts if verdict.evaluated_at)
+        failed = [verdict for verdict in verdicts if not verdict.passed]
+        # A failure says more than a check that it blocks.
+        failed.sort(key=lambda verdict: not verdict.evaluated)
+        found[name] = _failure(at, failed[0]) if failed else FeedVerdict(at)
     return found
 
 
@@ -105,7 +99,7 @@ def _failure(at: datetime, verdict: Verdict) -> FeedVerdict:
 
 
 def _durations(instance: dg.DagsterInstance, runs: int) -> list[Durations]:
-    """Sum up how long the steps of the latest runs took, by operation."""
+    """Return the percentiles of how long the steps of the latest runs took, by operation."""
     seconds: dict[str, list[float]] = {}
     for record in reversed(instance.get_run_records(limit=runs)):
         run = record.dagster_run

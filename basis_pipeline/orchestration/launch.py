@@ -174,4 +174,4 @@ class Launcher:
 
 
 def _problems(result: dg.ExecuteInProcessResult) -> list[BasisError | str]:
-    return [reason for _, reason in failures(result)]
+    return [reason for _, reason in failures(result.all_events)]

@@ -1,7 +1,6 @@
-"""Reading the records of checks: the gates as they stand, over all runs."""
+"""The latest verdict of every gate, over all runs, from the records of checks."""
 
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
 
 import dagster as dg
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
@@ -13,28 +12,29 @@ from basis_pipeline.orchestration.check_history import (
     history_of,
     is_planned,
     latest_records,
+    recorded_verdict,
 )
-from basis_pipeline.orchestration.checks import PHASE, SEVERITY, verdict_of
-from basis_pipeline.orchestration.failures import TELLING, reasons
+from basis_pipeline.orchestration.checks import PHASE, SEVERITY
+from basis_pipeline.orchestration.failures import failures_of_run
 from basis_pipeline.orchestration.groups import ACCOUNTS, FETCH
 from basis_pipeline.orchestration.partitions import Part, part_of_key
 from basis_pipeline.verdict import Status, Verdict
 
-EVALUATIONS = 60  # of a gate: more than one a night, over 30 nights
+EVALUATIONS = 60  # of a gate: up to two a night, over 30 nights
 
 
 def all_gates(instance: DagsterInstance, defs: dg.Definitions) -> list[Verdict]:
-    """Every check the graph declares, for every partition, with its latest verdict."""
+    """Return every check of the graph, for every partition, with its latest verdict."""
     graph = defs.resolve_asset_graph()
     specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
     return gates_of_all(instance, specs)
 
 
 def gates_of_all(instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec]) -> list[Verdict]:
-    """The checks given, of every partition they belong to, by phase, mode and asset.
+    """Return these checks for every partition with their verdicts, by phase, mode and asset.
 
-    Of a study those of the partitions that somebody has asked for, of fetched feeds and of accounts
-    those that were fetched and run: no run has to have all of them.
+    Checks of studies, fetched feeds and accounts that were never evaluated are left out: the
+    pipeline does not have to run all of them.
     """
     by_key: dict[str, list[dg.AssetCheckSpec]] = {}
     for spec in specs:
@@ -53,11 +53,11 @@ def _is_optional(gate: Verdict) -> bool:
 def gates_of(
     instance: DagsterInstance, specs: Iterable[dg.AssetCheckSpec], key: str = ""
 ) -> list[Verdict]:
-    """The checks given with their latest verdicts, of one partition where they have them.
+    """Return these checks with their latest verdicts, of one partition where they have any.
 
-    What counts is the latest evaluation. Where a later run was to evaluate a check and failed
-    before, the check is blocked by what that run failed of; one that was canceled, waits or
-    executes changes nothing.
+    The latest evaluation counts. Where a later run planned the check and failed before it, the
+    check is blocked by the cause of that failure. A later run that was canceled, is queued or is
+    in progress changes nothing.
     """
     wanted = {spec.key: spec for spec in specs}
     records = latest_records(instance, wanted, key or None)
@@ -76,7 +76,7 @@ def gates_of(
 def input_gates(
     instance: DagsterInstance, data_checks: Iterable[dg.AssetCheckSpec], names: Collection[str]
 ) -> list[Verdict]:
-    """The checks of the datasets named with their latest verdicts, those that were evaluated."""
+    """Return the evaluated checks of the datasets named, with their latest verdicts."""
     read = {dg.AssetKey(["dataset", name]) for name in names}
     gates = gates_of(instance, [spec for spec in data_checks if spec.asset_key in read])
     return [gate for gate in gates if gate.evaluated]
@@ -85,47 +85,36 @@ def input_gates(
 def evaluations(
     instance: DagsterInstance, gates: Iterable[Verdict], limit: int = EVALUATIONS
 ) -> dict[str, list[Verdict]]:
-    """The last evaluations of the gates that are not passed, by name, the latest first."""
+    """Return the last evaluations of the gates that fail or warn, by name, the latest first."""
     found = {}
     for gate in gates:
         if gate.status in (Status.WARN, Status.FAIL):
             key = Part(gate.mode, gate.scenario_set).key if gate.mode else ""
             check = dg.AssetCheckKey(dg.AssetKey.from_user_string(gate.asset), gate.check)
             records = history_of(instance, check, limit, key or None)
-            found[gate.name] = [
-                verdict_of(record.event.get_dagster_event().asset_check_evaluation_data).at(
-                    evaluated_at=datetime.fromtimestamp(record.event.timestamp, UTC)
-                )
-                for record in records
-                if record.event is not None
-            ]
+            found[gate.name] = [v for record in records if (v := recorded_verdict(record))]
     return found
 
 
 def _latest(spec: dg.AssetCheckSpec, key: str, record: CheckRecord | None) -> Verdict:
-    """The verdict of the latest evaluation; NOT RUN without one."""
-    if record is None:
-        part = part_of_key(key)
-        return Verdict(
-            check=spec.name,
-            severity=spec.metadata[SEVERITY],
-            status=Status.NOT_RUN,
-            message="never evaluated",
-            phase=spec.metadata[PHASE],
-            asset=spec.asset_key.to_user_string(),
-            mode=part.mode,
-            scenario_set=part.scenario_set,
-        )
-    event = record.event
-    assert event is not None  # an evaluation has its event
-    evaluation = event.get_dagster_event().asset_check_evaluation_data
-    at = datetime.fromtimestamp(event.timestamp, UTC)
-    verdict, phase = verdict_of(evaluation), spec.metadata[PHASE]
-    return verdict.at(phase=phase, evaluated_at=at, run_id=record.run_id)
+    """Return the verdict of the latest evaluation; NOT RUN without one."""
+    if record and (verdict := recorded_verdict(record)):
+        return verdict.at(phase=spec.metadata[PHASE])
+    part = part_of_key(key)
+    return Verdict(
+        check=spec.name,
+        severity=spec.metadata[SEVERITY],
+        status=Status.NOT_RUN,
+        message="never evaluated",
+        phase=spec.metadata[PHASE],
+        asset=spec.asset_key.to_user_string(),
+        mode=part.mode,
+        scenario_set=part.scenario_set,
+    )
 
 
 def _blocked(last: Verdict, cause: str) -> Verdict:
-    """The verdict of a check that a failed run did not reach, beside what it was before."""
+    """Return BLOCKED for a check that a failed run did not reach, with its earlier verdict."""
     message = f"not evaluated: {cause}"
     if last.evaluated:
         message += f"; before: {last.status.value}, {last.message}"
@@ -133,7 +122,7 @@ def _blocked(last: Verdict, cause: str) -> Verdict:
 
 
 def _causes(instance: DagsterInstance, run_ids: set[str]) -> dict[str, str]:
-    """Why runs failed, by run; runs that did not fail are left out."""
+    """Return why runs failed, by run; runs that did not fail are left out."""
     if not run_ids:
         return {}
     runs = instance.get_runs(RunsFilter(run_ids=sorted(run_ids)))
@@ -141,7 +130,6 @@ def _causes(instance: DagsterInstance, run_ids: set[str]) -> dict[str, str]:
 
 
 def _cause(instance: DagsterInstance, run: dg.DagsterRun) -> str:
-    entries = instance.all_logs(run.run_id, of_type=TELLING)
-    for step, reason in reasons(e.dagster_event for e in entries if e.dagster_event):
+    for step, reason in failures_of_run(instance, run.run_id):
         return reason.fault if isinstance(reason, BasisError) else f"{reason} in {step}"
     return f"run {run.run_id[:8]} died"

@@ -92,7 +92,7 @@ class Place:
 
 def problems(result: dg.ExecuteInProcessResult) -> list[BasisError | str]:
     """Why the steps of a run failed."""
-    return [problem for _, problem in failures(result)]
+    return [problem for _, problem in failures(result.all_events)]
 
 
 @contextmanager

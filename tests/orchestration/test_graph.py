@@ -192,7 +192,7 @@ def test_research_path_gives_the_same_run(outcome: PipelineOutcome, shared_place
 
 def test_a_run_without_a_mode_is_told_how_to_name_one(place: Place) -> None:
     """`dagster job execute` without a partition fails with words, not with a traceback."""
-    ((step, problem),) = failures(place.execute(job="backtests"))
+    ((step, problem),) = failures(place.execute(job="backtests").all_events)
     assert step == "config__mode"
     assert "API-001" in str(problem)
     assert "dagster/partition" in str(problem)

@@ -102,7 +102,7 @@ def configs(studied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 def rejection(done: dg.ExecuteInProcessResult) -> str:
     """Why the one step of a run did not run."""
     assert not done.success
-    return str(dict(failures(done)).popitem()[1])
+    return str(dict(failures(done.all_events)).popitem()[1])
 
 
 def gates_in(place: Place, asset: str) -> dict[str, dict[str, Status]]:

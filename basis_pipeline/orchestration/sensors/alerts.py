@@ -16,7 +16,7 @@ from basis_pipeline.operations.control import State, read_state
 from basis_pipeline.operations.control.state import transitions
 from basis_pipeline.orchestration.assets.health import HEALTH
 from basis_pipeline.orchestration.control import CONTROL
-from basis_pipeline.orchestration.failures import FIELDS, TELLING, reasons
+from basis_pipeline.orchestration.failures import FIELDS, failures_of_run
 from basis_pipeline.orchestration.instance_metrics import triggers
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
 from basis_pipeline.orchestration.sensors.working import runs_ended
@@ -175,9 +175,8 @@ def _reason(gate: dg.AssetCheckEvaluation) -> dict[str, str]:
 
 def _failures(instance: DagsterInstance, run: DagsterRun) -> list[dict[str, str]]:
     """Return why the steps failed; of a run whose process died, Dagster's own message."""
-    entries = instance.all_logs(run.run_id, of_type=TELLING)
     found = []
-    for step, reason in reasons(e.dagster_event for e in entries if e.dagster_event):
+    for step, reason in failures_of_run(instance, run.run_id):
         if isinstance(reason, BasisError):
             where = {"where": reason.where} if reason.where else {}
             found.append({"step": step, "code": reason.code, "what": reason.what, **where})
