@@ -1,7 +1,7 @@
-"""The audit log of a run: what Dagster records of it, in the log's own terms, as it happens.
+"""The audit log of a run: Dagster's events of it, in the terms of the audit log, as they happen.
 
-Every event here follows from one that Dagster has just stored. So both logs say the same, no asset
-can forget to record what it did, and nothing is written to Dagster's log twice.
+Every event is derived from one that Dagster has just stored. Therefore the two logs agree, no
+asset can forget to record its work, and nothing is written to Dagster's log twice.
 """
 
 import time
@@ -34,16 +34,16 @@ Entry = tuple[EventType, dict[str, Any]]
 def recorded(
     settings: Settings, instance: DagsterInstance, run: DagsterRun, options: Mapping[str, Any]
 ) -> Iterator[None]:
-    """Record what the run does in this process, as it happens.
+    """Record the events of a run in this process, as they happen.
 
     Parameters
     ----------
-    options: what the run was asked for, completed from the environment.
+    options: the options of the run, completed from the environment.
     """
     with correlated(run.run_id, part_of_key(run.tags.get(PARTITION)).mode):
         if not is_over(instance, run):
             listener = AuditListener(settings, instance, run)
-            # A step's own process records its step; the one that started it has recorded the run.
+            # The process of a step records the step; its parent process has recorded the run.
             if not instance.all_logs(run.run_id, of_type=DagsterEventType.STEP_WORKER_STARTING):
                 listener.start(options)
             instance.add_event_listener(run.run_id, listener)
@@ -51,13 +51,13 @@ def recorded(
 
 
 def is_over(instance: DagsterInstance, run: DagsterRun) -> bool:
-    """Say whether the resources are there again only to read what a finished run has made."""
+    """Say whether the run has ended: then its resources only serve to read its outputs."""
     stored = instance.get_run_by_id(run.run_id)
     return stored is not None and stored.is_finished
 
 
 class AuditListener:
-    """Listens to the events of a run and records what they mean."""
+    """Listens to the events of a run, and records them in the audit log."""
 
     def __init__(self, settings: Settings, instance: DagsterInstance, run: DagsterRun) -> None:
         self._settings, self._instance, self._run = settings, instance, run
@@ -65,14 +65,14 @@ class AuditListener:
         self._started = time.time()
 
     def __call__(self, entry: EventLogEntry) -> None:
-        """Record one event; a failure to do so is recorded too, and never troubles the run."""
+        """Record one event; a failure to do so is recorded too, and does not stop the run."""
         try:
             self._record(entry)
         except Exception as error:  # noqa: BLE001 - logging a run must not break it
-            self._emit(EventType.ERROR, "audit log", what=f"an event is not recorded: {error!r}")
+            self._emit(EventType.ERROR, "audit log", what=f"an event was not recorded: {error!r}")
 
     def start(self, options: Mapping[str, Any]) -> None:
-        """Record what was asked for, and that the run begins; retire the files of former days."""
+        """Record the request and the start of the run; compress and remove old log files."""
         run = self._run
         assets = sorted(key.to_user_string() for key in run.asset_selection or ())
         tags = {name: tag for name, tag in run.tags.items() if not name.startswith(".")}
@@ -84,11 +84,12 @@ class AuditListener:
             self._emit(EventType.ERROR, "audit log", level=Level.WARNING, **error.as_json())
 
     def _emit(self, kind: EventType, component: str, **fields: Any) -> None:
-        # Named, not left to the context: a run ends when its resources are gone.
+        # Run and mode are passed on: the context is gone when the run ends after its resources.
         part = self._part
-        of_set = {"scenario_set": part.scenario_set} if part.scenario_set else {}
-        where = {"run_id": self._run.run_id, "mode": part.mode, **of_set}
-        emit(self._settings, kind, component, **{**fields, **where})
+        origin = {"run_id": self._run.run_id, "mode": part.mode}
+        if part.scenario_set:
+            origin["scenario_set"] = part.scenario_set
+        emit(self._settings, kind, component, **{**fields, **origin})
 
     def _record(self, entry: EventLogEntry) -> None:
         if not (event := entry.dagster_event):
@@ -100,7 +101,7 @@ class AuditListener:
             self._emit(kind, _component(event), **fields)
 
     def _finish(self, outcome: str, seconds: float) -> None:
-        """Record how the run ended, and of a failed one why: the error of every step."""
+        """Record how the run ended, and the error of every step that failed."""
         level = Level.INFO if outcome == "succeeded" else Level.WARNING
         if outcome == "failed":
             level = Level.ERROR
@@ -127,12 +128,12 @@ def _component(event: DagsterEvent) -> str:
 
 
 def _asset(step: str) -> str:
-    # A step of one asset is named by the asset's key.
+    # The name of a step of one asset is the asset's key.
     return step.replace("__", "/")
 
 
 def entries_of(event: DagsterEvent) -> Iterator[Entry]:
-    """Return the entries of an event of Dagster; most have none."""
+    """Yield the audit entries of a Dagster event; most have none."""
     if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:
         yield from _verdict(event.asset_check_evaluation_data)
     elif event.event_type is DagsterEventType.ASSET_MATERIALIZATION and event.asset_key:
@@ -140,8 +141,8 @@ def entries_of(event: DagsterEvent) -> Iterator[Entry]:
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
         if metadata.get("status") in ("absent", "rejected"):
             yield EventType.DATA_REJECTED, _rejected(path[-1], metadata)
-        elif tell := BY_LAYER.get(path[0]):
-            yield from tell(path[-1], metadata)
+        elif entries := ENTRIES_BY_LAYER.get(path[0]):
+            yield from entries(path[-1], metadata)
     elif event.event_type is DagsterEventType.STEP_SUCCESS:
         seconds = round(event.step_success_data.duration_ms / 1000, 3)
         yield EventType.TIMING, {"operation": "step", "seconds": seconds}
@@ -149,8 +150,8 @@ def entries_of(event: DagsterEvent) -> Iterator[Entry]:
 
 def _verdict(evaluation: dg.AssetCheckEvaluation) -> Iterator[Entry]:
     verdict = verdict_of(evaluation)
-    held = {"measured": verdict.measured, "limit": verdict.limit}
-    figures = {**verdict.evidence, **{name: n for name, n in held.items() if n is not None}}
+    bounds = {"measured": verdict.measured, "limit": verdict.limit}
+    figures = {**verdict.evidence, **{name: n for name, n in bounds.items() if n is not None}}
     yield (
         EventType.GATE_VERDICT,
         {
@@ -166,24 +167,24 @@ def _verdict(evaluation: dg.AssetCheckEvaluation) -> Iterator[Entry]:
 
 
 def _rejected(dataset: str, metadata: Metadata) -> dict[str, Any]:
-    # An absent feed is a fault only of the mode that asks for it, and that mode is blocked.
+    # An absent feed is an error only for a mode that reads it, and that mode is blocked.
     level = Level.INFO if metadata["status"] == "absent" else Level.ERROR
     fields = {name: metadata[name] for name in ("status", "code", "where") if name in metadata}
     return {"dataset": dataset, "reason": metadata.get("what", ""), "level": level, **fields}
 
 
 def _configuration(_: str, metadata: Metadata) -> Iterator[Entry]:
-    # The catalogue has none: its hash is that of every mode.
+    # The catalogue has no hash of its own.
     if "config_hash" in metadata:
         fields = {"config_hash": metadata["config_hash"], "overrides": metadata["overrides"]}
         yield EventType.CONFIGURATION_USED, {**fields, "configuration": metadata["slice"]}
 
 
-def _raw(family: str, metadata: Metadata) -> Iterator[Entry]:
-    yield EventType.DATA_READ, {"dataset": family, "sha256": metadata["content_hash"]}
+def _raw(feed: str, metadata: Metadata) -> Iterator[Entry]:
+    yield EventType.DATA_READ, {"dataset": feed, "sha256": metadata["content_hash"]}
     fields = {"rows": metadata["dagster/row_count"], "span": metadata["span"]}
     fields["files"] = [row.data["file"] for row in metadata["files"].records]
-    yield EventType.FEED_READ, {"dataset": family, **fields}
+    yield EventType.FEED_READ, {"dataset": feed, **fields}
 
 
 def _dataset(name: str, metadata: Metadata) -> Iterator[Entry]:
@@ -199,14 +200,14 @@ def _panel(_: str, metadata: Metadata) -> Iterator[Entry]:
 
 def _result(_: str, metadata: Metadata) -> Iterator[Entry]:
     plain = {name: v for name, v in metadata.items() if isinstance(v, str | int | float)}
-    # The run's identity in the store; `run_id` of an event is Dagster's.
+    # `record` is the run's identity in the store; `run_id` of an event is Dagster's.
     plain["record"] = plain.pop("run_id")
     yield EventType.RUN_RESULT, plain
     if metadata.get("liquidations"):
         yield EventType.LIQUIDATION, {"count": metadata["liquidations"]}
 
 
-BY_LAYER: Mapping[str, Callable[[str, Metadata], Iterator[Entry]]] = {
+ENTRIES_BY_LAYER: Mapping[str, Callable[[str, Metadata], Iterator[Entry]]] = {
     "config": _configuration,
     "raw": _raw,
     "dataset": _dataset,

@@ -1,4 +1,4 @@
-"""Assembly of the code location; the same for production and for tests."""
+"""The definitions of the code location, the same for production and for tests."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,6 @@ from basis_pipeline.config.current import current_configs
 from basis_pipeline.orchestration.assets import all_assets
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.jobs import all_jobs, upkeep_job
-from basis_pipeline.orchestration.partitions import mode_partitions
 from basis_pipeline.orchestration.resources import RunOptions, part
 from basis_pipeline.orchestration.schedules import all_schedules
 from basis_pipeline.orchestration.sensors import all_sensors
@@ -24,15 +23,15 @@ def build_defs(
 
     Parameters
     ----------
-    resources: replacements by name, of `options` and `warehouse`.
-    executor: how a run's steps execute; in the process of the run when not given.
+    resources: replacements of `options` and `warehouse`, by name.
+    executor: how the steps of a run execute; by default in the process of the run.
 
     Raises
     ------
     ConfigError: a configuration file is missing or wrong.
     """
     configs = current_configs()
-    partitions = mode_partitions(configs.mode_names)
+    partitions = dg.StaticPartitionsDefinition(sorted(configs.mode_names))
     accounts = account_names(config_directory())
     jobs = all_jobs(configs, accounts)
     options = RunOptions.configure_at_launch()

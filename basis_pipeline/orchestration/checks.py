@@ -1,8 +1,8 @@
 """Asset checks from verdicts: `check_result` records one, `verdict_of` reads it back unchanged.
 
-Figures and the code and place of an error stand in the metadata by name, for a person in the UI;
-the whole verdict stands there once more, for whoever reads the record. For Dagster, a check that is
-not applicable has passed.
+The metadata name the figures and the code and place of an error, for readers of the UI, and hold
+the whole verdict as JSON, for readers of the record. A check that is not applicable has passed for
+Dagster.
 """
 
 import warnings
@@ -25,7 +25,7 @@ def check_spec(
     key: dg.AssetKey,
     name: str,
     severity: str,
-    asks: str,
+    description: str,
     phase: int,
     partitions: dg.PartitionsDefinition[str] | None = None,
     *,
@@ -33,12 +33,12 @@ def check_spec(
 ) -> dg.AssetCheckSpec:
     """Declare a check; its phase of the quality gate and its severity are in the metadata."""
     with warnings.catch_warnings():
-        # Checks by partition are a preview in the pinned release; a test holds them to their place.
+        # Checks by partition are a preview in the pinned release; a test expects this warning.
         warnings.filterwarnings("ignore", "Specifying a partitions_def", dg.PreviewWarning)
         return dg.AssetCheckSpec(
             name,
             asset=key,
-            description=asks,
+            description=description,
             blocking=blocking,
             metadata={PHASE: phase, SEVERITY: severity},
             partitions_def=partitions,
@@ -48,7 +48,7 @@ def check_spec(
 def check_results(
     key: dg.AssetKey, verdicts: Iterable[Verdict], selected: Iterable[dg.AssetCheckKey]
 ) -> list[dg.AssetCheckResult]:
-    """Records of the checks selected; one that was not run stays planned, and has not passed."""
+    """Return the results of the selected checks; one that did not run stays planned."""
     wanted = {check.name for check in selected if check.asset_key == key}
     return [
         check_result(key, verdict)
@@ -58,9 +58,9 @@ def check_results(
 
 
 def check_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
-    """One record, with its figures and its offending rows.
+    """Return the result of one check, with its figures and its offending rows.
 
-    A blocked check is a warning to Dagster: the failure that blocks it is recorded by itself.
+    A blocked check is a warning to Dagster: the failure that blocks it has its own record.
     """
     severity = "WARN" if verdict.status is Status.BLOCKED else verdict.severity
     return dg.AssetCheckResult(
@@ -74,10 +74,10 @@ def check_result(key: dg.AssetKey, verdict: Verdict) -> dg.AssetCheckResult:
 
 
 def _metadata(verdict: Verdict) -> dict[str, Any]:
-    held = {"measured": verdict.measured, "limit": verdict.limit, "unit": verdict.unit or None}
+    bounds = {"measured": verdict.measured, "limit": verdict.limit, "unit": verdict.unit or None}
     metadata: dict[str, Any] = {
         **verdict.evidence,
-        **{name: value for name, value in held.items() if value is not None},
+        **{name: value for name, value in bounds.items() if value is not None},
         "status": verdict.status.value,
         VERDICT: dg.MetadataValue.json({**verdict.to_json(), "rows": []}),
     }
@@ -87,7 +87,7 @@ def _metadata(verdict: Verdict) -> dict[str, Any]:
 
 
 def verdict_of(evaluation: dg.AssetCheckEvaluation) -> Verdict:
-    """Read an evaluation back into the verdict it was made from, with what it was made on."""
+    """Return the verdict that an evaluation records, with its asset, mode and scenario set."""
     part, rows = part_of_key(evaluation.partition), evaluation.metadata.get(ROWS)
     return _recorded(evaluation).at(
         rows=tuple(record.data for record in rows.records)
@@ -100,7 +100,7 @@ def verdict_of(evaluation: dg.AssetCheckEvaluation) -> Verdict:
 
 
 def _recorded(evaluation: dg.AssetCheckEvaluation) -> Verdict:
-    """The verdict in the metadata; one reported by a person or another tool has none there."""
+    """Return the verdict in the metadata; build one where a person or another tool reported it."""
     values = evaluation.metadata.get(VERDICT)
     if isinstance(values, dg.JsonMetadataValue) and isinstance(values.value, dict):
         return Verdict.from_json(values.value)
@@ -115,7 +115,7 @@ def _recorded(evaluation: dg.AssetCheckEvaluation) -> Verdict:
 
 
 def selected_names(context: dg.AssetExecutionContext) -> list[str]:
-    """Last parts of the keys that a batch step is to look at: materialised, or only checked."""
+    """List the last parts of the asset keys that a step materialises, or only checks."""
     keys = context.selected_asset_keys | {c.asset_key for c in context.selected_asset_check_keys}
     return sorted(key.path[-1] for key in keys)
 
@@ -123,7 +123,7 @@ def selected_names(context: dg.AssetExecutionContext) -> list[str]:
 def results_only(
     context: dg.AssetExecutionContext, result: dg.MaterializeResult[T]
 ) -> Iterator[dg.MaterializeResult[T] | dg.AssetCheckResult]:
-    """The result, or its checks alone where only they are selected."""
+    """Yield the result, or its checks alone where only they are selected."""
     if result.asset_key in context.selected_asset_keys:
         yield result
     else:

@@ -1,8 +1,8 @@
-"""How the values that assets hand to each other are stored: Parquet for tables, JSON for the rest.
+"""How asset values are stored: Parquet for tables, JSON for the rest.
 
-A codec writes a value below a path and reads it back. What a frame cannot hold (hashes, the
-window, the catalogue entry) travels in the Parquet file's own metadata, so that a value is one
-file and is there as a whole or not at all. A finished run is a directory, as the store keeps it.
+A codec writes a value to a path and reads it back. What a frame cannot hold (hashes, the window,
+the catalogue entry) is in the metadata of the Parquet file, so that a value is one file, written
+as a whole or not at all. A finished run is a directory, as in the results store.
 """
 
 import io
@@ -36,7 +36,7 @@ SHOWN_ROWS = 50
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """The suffix of what is written, how it is written and how it is read."""
+    """The suffix of a stored value, and how it is written and read."""
 
     suffix: str
     write: Callable[[Path, Any], object]
@@ -55,7 +55,7 @@ def _of_table(
     facts: Callable[[Any], dict[str, Any]],
     decode: Callable[[DatasetConfig, pd.DataFrame, dict[str, Any]], Any],
 ) -> Codec:
-    """The codec of a value with a `config` and a `frame`: Parquet, the rest in its metadata."""
+    """Return the codec of a value with a `config` and a `frame`: Parquet with metadata."""
 
     def write(path: Path, value: Any) -> None:
         table = pa.Table.from_pandas(value.frame, preserve_index=False)
@@ -103,14 +103,14 @@ def _decoded_dataset(config: DatasetConfig, frame: pd.DataFrame, rest: dict[str,
 
 
 def _encoded_rejection(error: BasisError) -> str:
-    """A coded error in place of a value, with the rows at fault where it has some."""
+    """Return a coded error as JSON, with its offending rows where it has any."""
     offending = error.offending if isinstance(error, RejectedDataError) else pd.DataFrame()
     rows = rows_of(offending, SHOWN_ROWS)
     return json.dumps({**error_metadata(error), "offending": rows}, indent=1)
 
 
 def _decoded_rejection(content: str) -> BasisError:
-    """The error; its rows come back as texts and numbers."""
+    """Return the error; its rows have texts and numbers only."""
     parts = json.loads(content)
     rows = pd.DataFrame(parts.pop("offending"))
     if parts["code"].startswith("DATA-"):

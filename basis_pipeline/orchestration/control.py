@@ -1,7 +1,8 @@
-"""Emergency control inside Dagster: what is held against the limits, and the state in its UI.
+"""Emergency control in Dagster: what is held against the limits, and the state in the UI.
 
-The figures of a backtest are judged by the asset that made them; the gates of a run when it ends,
-however it was started. Gates are counted in Dagster's own records, so no second count can disagree.
+The asset of a backtest holds its figures against the limits; a listener holds the gates of a run
+against them when the run ends, however it was started. Failures are counted in Dagster's own
+records of checks, so that no second count can differ.
 """
 
 import sys
@@ -27,9 +28,9 @@ from basis_pipeline.verdict import Verdict, judge
 CONTROL = dg.AssetKey(["platform", "control"])
 STATE = "state"
 PHASE = 4
-DATA = ("raw", "dataset")
-# Beside those of the data: gates that say the platform itself is wrong, not that a figure is poor.
-OF_A_RUN = {
+DATA_LAYERS = ("raw", "dataset")
+# Counted beside the gates of the data: a failure means a fault of the platform, not a poor figure.
+RUN_GATES = {
     ("backtest/simulation", "reconciliation"),
     ("backtest/simulation", "closed_form"),
     ("backtest/simulation", "determinism"),
@@ -43,7 +44,7 @@ def enforce_limits(
     measurements: Iterable[Measurement],
     limits: ControlLimits | None = None,
 ) -> ControlState:
-    """Hold measurements against the limits, and show a change of the state in the UI at once.
+    """Hold measurements against the limits, and show a change of state in the UI at once.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def enforce_limits(
 
 
 def show(instance: DagsterInstance, state: ControlState) -> None:
-    """Record the state as the verdict of the check of `platform/control`, outside of any run."""
+    """Record the state as the verdict of the check of `platform/control`, outside any run."""
     result = check_result(CONTROL, verdict_of(state))
     evaluation = dg.AssetCheckEvaluation(
         asset_key=CONTROL,
@@ -88,13 +89,13 @@ def verdict_of(state: ControlState) -> Verdict:
 
 
 class ControlListener:
-    """Listens to a run, and when it ends holds its gates against the limits."""
+    """Listens to a run, and holds its gates against the limits when it ends."""
 
     def __init__(self, instance: DagsterInstance, run: DagsterRun, settings: Settings) -> None:
         self._instance, self._run, self._settings = instance, run, settings
 
     def __call__(self, entry: EventLogEntry) -> None:
-        """Judge the run once it is over; a failure to do so is reported."""
+        """Hold the gates of a run that has ended against the limits; report a failure to do so."""
         if not (entry.dagster_event and entry.dagster_event.event_type in OUTCOMES):
             return
         with correlated(self._run.run_id):
@@ -102,17 +103,18 @@ class ControlListener:
                 limits = load_control_limits(config_directory())
                 resumed = read_state(self._settings).resumed_at
                 since = resumed.timestamp() if resumed else 0.0
-                measured = failed_in_a_row(self._instance, self._run.run_id, limits, since)
+                measured = consecutive_failures(self._instance, self._run.run_id, limits, since)
                 enforce_limits(self._instance, self._settings, measured, limits)
             except BasisError as error:
                 emit(self._settings, EventType.ERROR, "control", **error.as_json())
-                print(f"warning: this run's gates are not judged\n{error.block()}", file=sys.stderr)
+                what = "warning: the gates of this run were not held against the control limits"
+                print(f"{what}\n{error.block()}", file=sys.stderr)
 
 
-def failed_in_a_row(
+def consecutive_failures(
     instance: DagsterInstance, run_id: str, limits: ControlLimits, since: float
 ) -> Iterator[Measurement]:
-    """Count how often each blocking gate that a run evaluated has failed in a row, over all runs.
+    """Count the consecutive failures, over all runs, of each blocking gate that a run evaluated.
 
     Parameters
     ----------
@@ -125,7 +127,7 @@ def failed_in_a_row(
         bounds = limits.of(mode)[Limit.FAILED_GATES]
         if bounds is None or not _is_blocking(found):
             continue
-        most = int(max(bounds.alert or 0.0, bounds.halt or 0.0))  # more makes no difference
+        most = int(max(bounds.alert or 0.0, bounds.halt or 0.0))  # a higher count has no effect
         count = _count(instance, found, most, since) if most and _fails(found) else 0
         gate = f"{found.asset_key.to_user_string()} {found.check_name}"
         yield Measurement(Limit.FAILED_GATES, float(count), mode, gate)
@@ -133,11 +135,11 @@ def failed_in_a_row(
 
 def _is_blocking(found: dg.AssetCheckEvaluation) -> bool:
     asset = found.asset_key.to_user_string()
-    return found.asset_key.path[0] in DATA or (asset, found.check_name) in OF_A_RUN
+    return found.asset_key.path[0] in DATA_LAYERS or (asset, found.check_name) in RUN_GATES
 
 
 def _fails(found: dg.AssetCheckEvaluation) -> bool:
-    """Whether it stops work; a window outside of the data says nothing about the data."""
+    """Say whether a gate fails; a window outside the data says nothing about the data."""
     code = found.metadata.get("code")
     is_error = found.severity is dg.AssetCheckSeverity.ERROR
     return not found.passed and is_error and (code is None or code.value != OUTSIDE_WINDOW)

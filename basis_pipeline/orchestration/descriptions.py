@@ -1,4 +1,4 @@
-"""What the UI says of a data feed: what it is, units, source, who reads it, what it breaks."""
+"""Descriptions of data feeds for the UI: content, units, source, readers, consequences."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,27 +16,27 @@ _UNITS = {
 
 
 def readers(configs: Configs) -> Readers:
-    """Modes that read each dataset, by their files; as a benchmark counts too."""
+    """Return the modes that read each dataset according to their files, also as a benchmark."""
     found: dict[str, list[str]] = {name: [] for name in configs.datasets}
     for mode in configs.modes:
         try:
             mode_slice = slice_mode(configs, mode)
         except ConfigError:
-            continue  # its own asset says what is wrong with it
+            continue  # the mode's own asset reports the error
         for name in sorted(inputs_of(configs, mode_slice)):
             found[name].append(mode)
     return found
 
 
 def feed_description(config: DatasetConfig, asset: str, configs: Configs, read: Readers) -> str:
-    """Markdown for the asset of a feed: `asset` says what this asset does with it."""
+    """Return the Markdown description of a feed's asset; `asset` says what the asset holds."""
     meaning = MEANINGS[config.kind]
     units = _UNITS.get(config.kind) or ", ".join(
         f"`{column.to}` in {column.unit}" for column in config.columns.values()
     )
     modes = ", ".join(read[config.name]) or "no mode by its file, but an override may"
-    lent = [name for name, other in configs.datasets.items() if config.name in other.sources]
-    repairs = f" It also repairs {', '.join(lent)}." if lent else ""
+    repaired = [name for name, other in configs.datasets.items() if config.name in other.sources]
+    repairs = f" It also repairs {', '.join(repaired)}." if repaired else ""
     return "\n\n".join(
         (
             f"{config.description}. {meaning.what}",

@@ -1,4 +1,4 @@
-"""Groups of assets: their checks and jobs are selected by them."""
+"""Names of asset groups that jobs and reports select by."""
 
 ACCOUNTS = "account"
 FETCH = "fetch"

@@ -8,34 +8,34 @@ from pathlib import Path
 
 import dagster as dg
 
-# What a damaged record raises: no DagsterError, and exported nowhere.
+# A damaged record raises this; it is not a DagsterError, and Dagster does not export it.
 from dagster_shared.serdes.errors import DeserializationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.files import locked
 
-# What a full disk or a damaged file raises while the instance is used.
+# Raised by a full disk or a damaged file while the instance is used.
 BROKEN = (SQLAlchemyError, DeserializationError, JSONDecodeError, UnicodeDecodeError)
 LOCK_FILE, LOCK_SECONDS = ".opening.lock", 60.0
 
 
 @contextmanager
 def opened_instance(home: Path) -> Iterator[dg.DagsterInstance]:
-    """The instance kept in `home`; processes started from here on open the same.
+    """Open the instance in `home`, also for the processes that this one starts.
 
     Raises
     ------
-    PlatformError: PLATFORM-001 when its `dagster.yaml` or a database of it cannot be used, when
-        it is opened or, where a record is damaged, when that is read.
+    PlatformError: PLATFORM-001 when its `dagster.yaml` or a database cannot be used, either on
+        opening or when a damaged record is read later.
     """
     os.environ["DAGSTER_HOME"] = str(home.resolve())
     try:
-        # Two that make the databases of a new home at once would write the same rows.
+        # Two processes that create the databases at the same time would write the same rows.
         with locked(home / LOCK_FILE, LOCK_SECONDS):
             instance = dg.DagsterInstance.get()
-            instance.get_runs_count()  # the databases are made when they are first asked
-    except Exception as error:  # Dagster raises what it meets, of a dozen kinds
+            instance.get_runs_count()  # Dagster creates the databases on the first query
+    except Exception as error:  # Dagster raises a dozen kinds
         raise _unusable("opened", error, home) from error
     with instance:
         try:

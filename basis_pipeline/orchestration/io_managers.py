@@ -22,12 +22,12 @@ CODECS = {
 
 
 class ParquetIOManager(dg.ConfigurableIOManager):
-    """Store asset values; a rejected one is stored as its error, and loading it raises that."""
+    """Store asset values; a rejected value is stored as its error, and loading it raises that."""
 
     options: dg.ResourceDependency[RunOptions]
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Write a value, or the error that stands in its place."""
+        """Write a value, or the error in place of a rejected one."""
         with coded_failures():
             self.store(context.asset_key, obj, _partition(context))
 
@@ -37,7 +37,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
             return self.load(context.asset_key, _partition(context))
 
     def store(self, key: dg.AssetKey, value: Any, partition: str = "") -> None:
-        """Write atomically. A rejection leaves an earlier value where it is, but nobody reads it.
+        """Write atomically. A rejection keeps the file of an earlier value, which is not read.
 
         Raises
         ------
@@ -81,7 +81,7 @@ class ParquetIOManager(dg.ConfigurableIOManager):
         return value
 
     def find(self, key: dg.AssetKey, partition: str = "") -> Any:
-        """Read a value, None when there is none or it was rejected."""
+        """Return a value; None when there is none or it was rejected."""
         try:
             return self.load(key, partition)
         except BasisError:

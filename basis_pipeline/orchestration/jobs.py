@@ -26,7 +26,7 @@ ACCOUNTS_JOB = "accounts"
 
 @dg.op(retry_policy=RETRIES, description="Back up the results store, then prune it.")
 def upkeep_of_the_store(context: dg.OpExecutionContext, options: RunOptions) -> None:
-    """Back up and prune by the limits of `automation/limits.yaml`."""
+    """Back up the store, and prune it to the limits of `automation/limits.yaml`."""
     with coded_failures():
         limits = load_automation_limits(config_directory()).upkeep
         kept = keep_up(options.settings, limits)
@@ -42,41 +42,45 @@ def upkeep_of_the_store(context: dg.OpExecutionContext, options: RunOptions) -> 
 
 @dg.job(
     name=UPKEEP_JOB,
-    description="A backup of the results store, and removal of old runs and signals.",
+    description="Back up the results store, then remove old runs and signals.",
 )
 def upkeep_job() -> None:
-    """Run the one step."""
+    """Run the upkeep of the results store."""
     upkeep_of_the_store()
 
 
 def all_jobs(configs: Configs, accounts: Sequence[str]) -> list[Any]:
-    """Every job of assets. Those that reach the modes run one mode a run: its partition.
+    """Return every asset job. A job of mode assets runs one mode per run: its partition.
 
-    Dagster does not export the type of what `define_asset_job` returns.
+    Dagster does not export the type that `define_asset_job` returns.
     """
     groups, assets = dg.AssetSelection.groups, dg.AssetSelection.assets
-    catalogue, sheets = assets(CATALOGUE), groups("report")
+    catalogue, reports = assets(CATALOGUE), groups("report")
     market = groups("raw", "dataset") | catalogue
     modes = groups("config", "market", "backtest", "results") - catalogue
     health = groups("health") | assets(CONTROL)
     jobs = (
-        ("full_pipeline", market | modes | sheets, "Everything for one mode, from files to pages."),
-        ("ingest", groups("raw"), "Every raw feed as read."),
-        ("datasets", market, "Raw feeds and the datasets made of them, with their checks."),
+        ("full_pipeline", market | modes | reports, "Everything for one mode: files to pages."),
+        ("ingest", groups("raw"), "Every raw feed as delivered."),
+        ("datasets", market, "Raw feeds and the datasets built from them, with their checks."),
         ("backtests", modes, "Configuration, panel, backtest and record of one mode."),
-        ("reports", sheets, "The tear sheet of one mode, and the pages over all."),
-        ("stress_tests", assets(study_key("stress")), "Shocks and replayed crises over one mode."),
-        ("montecarlo_paths", assets(study_key("montecarlo")), "Bootstrapped paths over one mode."),
-        (SWEEP_JOB, assets(study_key("sweep")), "Thousands of points of one mode's numbers."),
-        ("walk_forwards", assets(study_key("walk_forward")), "Numbers chosen on the past, judged."),
-        (REQUESTS_JOB, groups("request"), "Serve backtest requests of the queue, in order."),
-        (HEALTH_JOB, health, "Look at every component, and at emergency control."),
+        ("reports", reports, "The tear sheet of one mode, and the pages on all modes."),
+        ("stress_tests", assets(study_key("stress")), "Shocks and replayed crises of one mode."),
+        ("montecarlo_paths", assets(study_key("montecarlo")), "Bootstrapped paths of one mode."),
+        (SWEEP_JOB, assets(study_key("sweep")), "Thousands of parameter sets of one mode."),
+        (
+            "walk_forwards",
+            assets(study_key("walk_forward")),
+            "Parameters chosen on train windows and judged on the test windows after them.",
+        ),
+        (REQUESTS_JOB, groups("request"), "Serve backtest requests from the queue, in order."),
+        (HEALTH_JOB, health, "Check every component and the state of emergency control."),
     )
     made = [dg.define_asset_job(name, what, description=text) for name, what, text in jobs]
     if any(config.source for config in configs.datasets.values()):
-        text = "What is lacking of a month, of each feed that has a source."
+        text = "Fetch the missing files of a month, for each feed that has a source."
         made.append(dg.define_asset_job(FETCH_JOB, groups(FETCH), description=text))
     if accounts:
-        text = "An account to the present hour: fetch, run, signal, page."
+        text = "An account up to the current hour: fetch, run, signal, page."
         made.append(dg.define_asset_job(ACCOUNTS_JOB, groups(ACCOUNTS), description=text))
     return made

@@ -1,4 +1,4 @@
-"""The pipeline in this process: one run for the data, one a mode, then those of the pages."""
+"""The pipeline in this process: one run for the data, one per mode, then those of the pages."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from basis_pipeline.orchestration.assets.platform import RESULTS_STORE
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import TEAR_SHEET
 from basis_pipeline.orchestration.assets.results import RECORD
-from basis_pipeline.orchestration.batches import OF_A_MODE, page_assets
+from basis_pipeline.orchestration.batches import MODE_ASSETS, page_assets
 from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.records import gates_of
@@ -29,12 +29,12 @@ from basis_pipeline.verdict import Verdict
 Report = Callable[[str], None]
 PIPELINE_JOB = "full_pipeline"
 PLATFORM = (CONTROL, HEALTH, RESULTS_STORE)
-CANCEL_SECONDS = 0.8  # less than the command gives to all that ends it
+CANCEL_SECONDS = 0.8  # less than the command has for all of its shutdown
 
 
 @dataclass(frozen=True, slots=True)
 class ModeOutcome:
-    """What became of one mode: its recorded run, or why there is none."""
+    """The result of one mode: its recorded run, or the problems that prevented it."""
 
     mode: str
     run_id: str | None
@@ -43,7 +43,7 @@ class ModeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PipelineOutcome:
-    """What became of the pipeline; `problems` are those of the data and of the pages."""
+    """The result of the pipeline; `problems` are those of the data and of the pages."""
 
     modes: list[ModeOutcome]
     gates: list[Verdict]
@@ -52,12 +52,12 @@ class PipelineOutcome:
 
 @dataclass(slots=True)
 class Launcher:
-    """The pipeline bound to an instance and to the options of its runs.
+    """Runs the pipeline on one instance with one set of run options.
 
     Parameters
     ----------
-    report: called with the name of every step as it begins.
-    log_level: least severe of Dagster's messages that reach the console.
+    report: called with the name of every stage when it begins.
+    log_level: the lowest severity of Dagster's messages on the console.
     """
 
     defs: dg.Definitions
@@ -76,12 +76,12 @@ class Launcher:
         *,
         unsound: Sequence[str] = (),
     ) -> PipelineOutcome:
-        """Run everything the slices need. A mode that is blocked stops no other.
+        """Run everything that the slices need. A blocked mode stops no other.
 
         Parameters
         ----------
-        before_modes: called once, when the data are there.
-        unsound: modes whose own files are broken; they are run up to the gate that says so.
+        before_modes: called once, when the datasets are built.
+        unsound: modes whose own files are broken; they run up to the gate that reports it.
         """
         shared = [CATALOGUE, *self._data_assets(slices)]
         self.report("raw files and datasets")
@@ -95,19 +95,19 @@ class Launcher:
         return PipelineOutcome(modes, self._gates(shared, names), problems)
 
     def judge_platform(self) -> list[BasisError | str]:
-        """Evaluate the gates of the platform; return what went wrong."""
+        """Evaluate the gates of the platform, and return the problems."""
         self.report("platform")
         return _problems(self._execute(PLATFORM, job="__ASSET_JOB"))
 
     def write_gates(self) -> list[BasisError | str]:
-        """Write the page of all gates as they stand."""
+        """Write the page of all gates."""
         return _problems(self._execute([GATES]))
 
     def cancel(self) -> None:
-        """Start nothing more, and mark the run that is going on canceled; from another thread."""
+        """Start no more runs, and mark the run in progress canceled; for another thread to call."""
         with self._starting:
             self._stopped = True
-        # The run may be created only now, and a step that begins marks it started again.
+        # The run may be created only now, and a step that begins marks it as started again.
         deadline = time.monotonic() + CANCEL_SECONDS
         while self._current and time.monotonic() < deadline:
             run = self.instance.get_run_by_id(self._current)
@@ -116,7 +116,7 @@ class Launcher:
             time.sleep(0.02)
 
     def _write_pages(self, modes: Sequence[ModeOutcome]) -> list[BasisError | str]:
-        """Write the pages on all modes, and anew the sheets of modes that did not come so far."""
+        """Write the pages on all modes, and rewrite the tear sheets of modes with problems."""
         problems = _problems(self._execute(page_assets(self.instance)))
         written = self.instance.get_materialized_partitions(TEAR_SHEET)
         for mode in modes:
@@ -125,7 +125,7 @@ class Launcher:
         return problems
 
     def _data_assets(self, slices: Sequence[ModeSlice]) -> list[dg.AssetKey]:
-        """All feeds when all modes run; else those the chosen modes read, or compare with."""
+        """Return all feeds when all modes run; else those the modes read or compare with."""
         configs = self.options.configs
         names = set(configs.datasets)
         if len(slices) < len(configs.modes):
@@ -136,7 +136,7 @@ class Launcher:
 
     def _run_mode(self, mode: str) -> ModeOutcome:
         self.report(mode)
-        result = self._execute(OF_A_MODE, mode)
+        result = self._execute(MODE_ASSETS, mode)
         recorded = result.asset_materializations_for_node(RECORD.to_python_identifier())
         run_id = str(recorded[0].metadata["run_id"].value) if recorded else None
         return ModeOutcome(mode, run_id, _problems(result))
@@ -167,9 +167,9 @@ class Launcher:
         graph = self.defs.resolve_asset_graph()
         specs = [graph.get_check_spec(key) for key in sorted(graph.asset_check_keys)]
         gates = gates_of(self.instance, [s for s in specs if s.asset_key in set(shared)])
-        of_a_mode = [spec for spec in specs if spec.asset_key in OF_A_MODE]
+        mode_specs = [spec for spec in specs if spec.asset_key in MODE_ASSETS]
         for mode in modes:
-            gates += gates_of(self.instance, of_a_mode, mode)
+            gates += gates_of(self.instance, mode_specs, mode)
         return gates
 
 

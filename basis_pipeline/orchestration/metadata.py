@@ -29,18 +29,18 @@ HEADLINES = (
 
 
 def version_of(parts: Iterable[str]) -> dg.DataVersion:
-    """Return the data version of a value that follows from `parts`."""
+    """Return the data version of a value that depends on `parts` alone."""
     return dg.DataVersion(hashlib.sha256("\n".join(parts).encode()).hexdigest())
 
 
 def headlines(result: RunResult) -> dict[str, Any]:
-    """Return the figures a person looks at first, where they are defined."""
+    """Return the headline figures that are defined."""
     summary = result.summary
     return {name: summary[name] for name in HEADLINES if summary.get(name) is not None}
 
 
 def equity_plot(result: RunResult) -> dg.MarkdownMetadataValue:
-    """Return the equity curve as a plot that the UI shows in place."""
+    """Return the equity curve as an image that the UI shows inline."""
     from basis_pipeline.reports.static_figures import equity_png  # matplotlib is slow to import
 
     text = base64.b64encode(equity_png(result)).decode("ascii")
@@ -48,13 +48,13 @@ def equity_plot(result: RunResult) -> dg.MarkdownMetadataValue:
 
 
 def table(frame: pd.DataFrame, limit: int = SHOWN_ROWS) -> dg.TableMetadataValue:
-    """Return the first rows of a frame as a table to sort; times become ISO 8601 texts."""
+    """Return the first rows of a frame as a sortable table; times become ISO 8601 texts."""
     kinds = {str(name): str(kind) for name, kind in frame.dtypes.items()}
     return _table(rows_of(frame, limit), kinds)
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    """Return rows of JSON values as a table to sort."""
+    """Return rows of JSON values as a sortable table."""
     kinds = {
         name: next((type(row[name]).__name__ for row in rows if row[name] is not None), "str")
         for name in rows[0]
@@ -74,7 +74,7 @@ def plain_schema(columns: Mapping[str, tuple[str, str]]) -> dg.TableSchema:
 
 
 def column_schema(schema: pa.DataFrameSchema) -> dg.TableSchema:
-    """Return the columns of a pandera schema: type, meaning, unit and what values must satisfy."""
+    """Return the columns of a pandera schema: type, meaning, unit and constraints."""
     return dg.TableSchema([_column(str(name), column) for name, column in schema.columns.items()])
 
 

@@ -1,4 +1,4 @@
-"""What a run is asked for, the same from the command line, the launchpad and a job."""
+"""The options of a run, the same from the command line, the launchpad and a job."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,37 +17,40 @@ from basis_pipeline.market.window import Window
 from basis_pipeline.orchestration.audit_listener import is_over, recorded
 from basis_pipeline.orchestration.control import ControlListener
 from basis_pipeline.orchestration.failures import as_failure
-from basis_pipeline.orchestration.partitions import PARTITION, Part, part_of_key, unnamed
+from basis_pipeline.orchestration.partitions import PARTITION, Part, missing_partition, part_of_key
 from basis_pipeline.settings import Settings, config_directory, load_settings
 
 DATA_TAG, WINDOW_TAG = "basis/data", "basis/window"
 
 
 class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Directories, window, capital and overrides of a run; what is not given the environment says.
+    """Directories, window, capital and overrides of a run; the environment has the defaults.
 
-    The values are recorded with the run, so that running it again asks for the same.
+    Dagster records the values with the run, so that a re-execution uses the same ones.
     """
 
-    data_dir: str | None = Field(default=None, description="raw CSVs; else BASIS_DATA_DIR")
-    results_dir: str | None = Field(default=None, description="results; else BASIS_RESULTS_DIR")
-    start: str | None = Field(default=None, description="date or hour; else BASIS_DATA_START_DATE")
-    end: str | None = Field(default=None, description="date or hour; else BASIS_DATA_END_DATE")
+    data_dir: str | None = Field(default=None, description="raw CSVs; default BASIS_DATA_DIR")
+    results_dir: str | None = Field(default=None, description="results; default BASIS_RESULTS_DIR")
+    start: str | None = Field(
+        default=None, description="date or hour; default BASIS_DATA_START_DATE"
+    )
+    end: str | None = Field(default=None, description="date or hour; default BASIS_DATA_END_DATE")
     capital: float | None = Field(
-        default=None, description="in the share class's currency; else its initial capital"
+        default=None, description="in the share class's currency; default its initial capital"
     )
     overrides: list[str] = Field(
-        default=[], description="dotted keys of the mode, as `costs.enabled=false`; values are YAML"
+        default=[],
+        description="dotted keys of the mode such as `costs.enabled=false`; values are YAML",
     )
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["RunOptions"]:
-        """While steps execute record them in the audit log, and judge the gates at the end."""
+        """Record the steps in the audit log while they execute; hold the gates against limits."""
         instance, run = context.instance, context.run
         try:
             settings = self.settings
         except ConfigError:
-            settings = None  # the first asset that needs them is rejected, and says why
+            settings = None  # the first asset that needs them fails with this error
         if settings is None or instance is None or run is None:
             yield self
             return
@@ -66,7 +69,7 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @cached_property
     def settings(self) -> Settings:
-        """The environment with what was asked for on top. Raises ConfigError."""
+        """The environment's settings with the options of the run. Raises ConfigError."""
         return load_settings(
             data_dir=self.data_dir,
             results_dir=self.results_dir,
@@ -76,7 +79,7 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def origin(self) -> dict[str, str]:
-        """Tags of a run that say what its verdicts are about: the data directory and the window."""
+        """Tags of a run with the data directory and the window that its verdicts are about."""
         window = f"{self.window.start:%Y-%m-%dT%H:%M}/{self.window.end:%Y-%m-%dT%H:%M}"
         return {DATA_TAG: str(self.data.resolve()), WINDOW_TAG: window}
 
@@ -87,7 +90,7 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @property
     def warehouse(self) -> Path:
-        """Directory of what the assets hand to each other."""
+        """Directory of the values that assets pass to each other."""
         return self.settings.results_dir / "warehouse"
 
     @property
@@ -102,7 +105,7 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @cached_property
     def window(self) -> Window:
-        """The hours looked at."""
+        """The window of the run."""
         settings = self.settings
         return Window(pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
 
@@ -112,27 +115,30 @@ class RunOptions(dg.ConfigurableResource):  # type: ignore[type-arg]
         return current_configs()
 
     def slice(self, mode: str) -> ModeSlice:
-        """The mode's slice with the overrides. Raises ConfigError."""
+        """Return the mode's slice with the overrides. Raises ConfigError."""
         return slice_mode(self.configs, mode, parse_assignments(self.overrides))
 
 
-# Dagster maps the partitions upstream before a step begins, and fails in its own words where a run
-# names none. Resources are there earlier, and fail by code.
-@dg.resource(description="the mode, and the scenario set, that a study is of")
+# Dagster maps the upstream partitions before a step begins, and a run without a partition would
+# fail there with Dagster's own message. A resource is made earlier, and fails with a coded error.
+@dg.resource(description="the mode and the scenario set of a study")
 def part(context: dg.InitResourceContext) -> Part:
-    """The partition of a study's run. Fails with API-001, CONFIG-007, or as the set's file."""
+    """Return the partition of a study's run, or fail with API-001, CONFIG-007 or the set's error.
+
+    A run that fails outside of its steps would be retried, which does not help here: a tag
+    prevents it.
+    """
     run, instance = context.run, context.instance
     assert run is not None
     assert instance is not None
     named = part_of_key(run.tags.get(PARTITION))
     try:
         if not named.mode:
-            raise unnamed("mode", "btc_basis|crises", run.job_name)
+            raise missing_partition("mode", "btc_basis|crises", run.job_name)
         current_configs().mode(named.mode)
         if named.scenario_set:
             load_scenario_set(set_file(config_directory(), named.scenario_set))
     except BasisError as error:
-        # A run that fails outside of its steps would be retried; that does not help here.
         instance.add_run_tags(run.run_id, {"dagster/max_retries": "0"})
         raise as_failure(error) from error
     return named

@@ -20,7 +20,7 @@ from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.operations.new_project import write_project
-from basis_pipeline.orchestration.batches import OF_A_MODE
+from basis_pipeline.orchestration.batches import MODE_ASSETS
 from basis_pipeline.orchestration.build import build_defs
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import Launcher, PipelineOutcome
@@ -87,7 +87,7 @@ class Place:
         -------
         What went wrong.
         """
-        return problems(self.execute(*(keys or OF_A_MODE), mode=mode, **asked))
+        return problems(self.execute(*(keys or MODE_ASSETS), mode=mode, **asked))
 
 
 def problems(result: dg.ExecuteInProcessResult) -> list[BasisError | str]:

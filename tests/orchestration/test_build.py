@@ -60,7 +60,7 @@ def test_data_checks_say_what_they_stop(defs: dg.Definitions) -> None:
         for k in graph.asset_check_keys
     }
     for check in ("raw/bybit_btcusdt_perp readable", "dataset/bybit_btcusdt_perp coverage"):
-        assert "stops btc_basis; others go on" in str(specs[check].description)
+        assert "stops btc_basis, but no other" in str(specs[check].description)
     assert "stops nothing" in str(specs["dataset/bybit_btcusdt_perp outliers"].description)
 
 

@@ -17,7 +17,12 @@ from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.assets.results import RECORD
 from basis_pipeline.orchestration.check_history import evaluation_of, latest_records
-from basis_pipeline.orchestration.control import CONTROL, STATE, enforce_limits, failed_in_a_row
+from basis_pipeline.orchestration.control import (
+    CONTROL,
+    STATE,
+    consecutive_failures,
+    enforce_limits,
+)
 from basis_pipeline.settings import project_root
 from tests.orchestration.conftest import Place, problems
 
@@ -123,7 +128,7 @@ def evaluated(
 
 def counted(instance: dg.DagsterInstance, run_id: str, since: float = 0.0) -> list[float]:
     """The counts that the run gives."""
-    return [figure.value for figure in failed_in_a_row(instance, run_id, LIMITS, since)]
+    return [figure.value for figure in consecutive_failures(instance, run_id, LIMITS, since)]
 
 
 def test_failures_are_counted_back_to_the_last_pass() -> None:

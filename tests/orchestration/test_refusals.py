@@ -10,7 +10,7 @@ import dagster as dg
 from basis_pipeline.errors import BasisError
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.report import COMPARISON
-from basis_pipeline.orchestration.batches import OF_A_MODE
+from basis_pipeline.orchestration.batches import MODE_ASSETS
 from basis_pipeline.orchestration.check_history import evaluation_of, latest_records
 from basis_pipeline.orchestration.checks import verdict_of
 from basis_pipeline.orchestration.records import all_gates
@@ -138,7 +138,7 @@ def test_an_absent_family_is_a_fault_of_the_modes_that_need_it(place: Place) -> 
     done = place.execute(job="full_pipeline", mode="pure_lending")
     made = {event.asset_key for event in done.get_asset_materialization_events()}
     assert done.success
-    assert {*OF_A_MODE, COMPARISON} <= made
+    assert {*MODE_ASSETS, COMPARISON} <= made
     (problem,) = place.run_mode("btc_basis")
     assert "DATA-001" in str(problem)
     gates = all_gates(place.instance, place.defs)

@@ -162,7 +162,7 @@ def test_two_days_of_nightly_operation(platform: Platform, sample: Path) -> None
         late.write("2024-02-29T23:0")
     strike(platform, 1)
     one = [platform.instance.get_runs(limit=1)[0], *platform.settle("batches", "pages")]
-    assert "bybit_btcusdt_perp: being delivered" in one[0].tags["basis/cause"]
+    assert "bybit_btcusdt_perp: still being written" in one[0].tags["basis/cause"]
     asked = {key.to_user_string() for key in one[0].asset_selection or ()}
     assert not asked & {"raw/bybit_btcusdt_perp", "dataset/bybit_btcusdt_perp"}
     assert {r.tags["dagster/partition"] for r in one[1:-1] if r.is_success} == RUNNABLE

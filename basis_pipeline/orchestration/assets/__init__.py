@@ -25,13 +25,13 @@ from basis_pipeline.orchestration.assets.studies import study_assets
 def all_assets(
     configs: Configs, partitions: dg.StaticPartitionsDefinition, accounts: Sequence[str]
 ) -> list[dg.AssetsDefinition]:
-    """Every asset of the pipeline, by mode, by mode and scenario set, or by account."""
-    before = [mode_asset(partitions), panel_asset(configs, partitions), run_asset(partitions)]
-    checks = [check for asset in before for check in asset.check_specs]
+    """Return every asset, partitioned by mode, by mode and scenario set, or by account."""
+    upstream = [mode_asset(partitions), panel_asset(configs, partitions), run_asset(partitions)]
+    upstream_checks = [check for asset in upstream for check in asset.check_specs]
     datasets = dataset_assets(configs)
     data_checks = list(datasets.check_specs)
-    of_a_mode = [*before, record_asset(partitions, checks, data_checks)]
-    mode_checks = [check for asset in of_a_mode for check in asset.check_specs]
+    mode_assets = [*upstream, record_asset(partitions, upstream_checks, data_checks)]
+    mode_checks = [check for asset in mode_assets for check in asset.check_specs]
     assets = [
         catalogue,
         results_store,
@@ -39,7 +39,7 @@ def all_assets(
         requests,
         raw_assets(configs),
         datasets,
-        *of_a_mode,
+        *mode_assets,
         *report_assets(partitions, mode_checks, data_checks),
         *study_assets(partitions),
         data_audit_asset(configs),

@@ -1,8 +1,8 @@
-"""`account/run|signals|page[account]`: an account at the present hour, in one step.
+"""`account/run|signals|page[account]`: an account up to the current hour, in one step.
 
-The step first fetches what is lacking of the feeds that have a source, then reads the files of the
-data directory itself: its window ends at the present hour, those of the graph's datasets where the
-environment says.
+The step first fetches the missing data of the feeds that have a source, then reads the files of the
+data directory itself: its window ends at the current hour, that of the graph's datasets at the end
+that the environment names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
 from basis_pipeline.orchestration.groups import ACCOUNTS
 from basis_pipeline.orchestration.metadata import table
-from basis_pipeline.orchestration.partitions import unnamed
+from basis_pipeline.orchestration.partitions import missing_partition
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.reports.account import account_html, last_equity
 from basis_pipeline.reports.page import Provenance, write_page
@@ -38,13 +38,13 @@ OWNERS = ["team:strategy"]
 
 
 class AccountOptions(dg.Config):
-    """The present hour, UTC, as 2024-06-01T08:00; that of the clock when it is not given."""
+    """The current hour, UTC, such as 2024-06-01T08:00; by default that of the clock."""
 
     now: str | None = None
 
 
 def account_assets(configs: Configs, accounts: Sequence[str]) -> list[dg.AssetsDefinition]:
-    """One step an account; none where there is no account."""
+    """Return the one step of all accounts, partitioned by account; none without accounts."""
     if not accounts:
         return []
     partitions = dg.StaticPartitionsDefinition(sorted(accounts))
@@ -55,8 +55,8 @@ def account_assets(configs: Configs, accounts: Sequence[str]) -> list[dg.AssetsD
         partitions_def=partitions,
         check_specs=[
             *(
-                check_spec(RUN, name, severity, asks, PHASE, partitions)
-                for name, (severity, asks) in GATES.items()
+                check_spec(RUN, name, severity, description, PHASE, partitions)
+                for name, (severity, description) in GATES.items()
             ),
             check_spec(
                 SIGNALS, ACTIONABLE, "WARN", "the gates of the account pass", PHASE, partitions
@@ -70,7 +70,7 @@ def account_assets(configs: Configs, accounts: Sequence[str]) -> list[dg.AssetsD
         """Fetch, run, signal, and write the page."""
         name = context.partition_key if context.has_partition_key else ""
         if not name:
-            raise dg.Failure(str(unnamed("account", min(accounts), ACCOUNTS)))
+            raise dg.Failure(str(missing_partition("account", min(accounts), ACCOUNTS)))
         now = parse_hour(config.now) if config.now else datetime.now(UTC)
         settings = options.settings
         with coded_failures():
@@ -103,9 +103,9 @@ def account_assets(configs: Configs, accounts: Sequence[str]) -> list[dg.AssetsD
 def _fetch(
     settings: Settings, configs: Configs, account: AccountConfig, now: datetime
 ) -> list[str]:
-    """Fetch what is lacking of the account's feeds that have a source; what went wrong.
+    """Fetch the missing data of the account's feeds that have a source; return the problems.
 
-    A failure stops nothing here: the gate `fresh` says how old a feed has become.
+    A failure does not stop the account: the gate `fresh` reports how old a feed is.
     """
     try:
         sliced = slice_mode(configs, account.mode, account.overrides)
@@ -115,7 +115,7 @@ def _fetch(
     wanted = [configs.datasets[name] for name in names if configs.datasets[name].source]
     if not wanted:
         return []
-    # ccxt is large, and no other run needs it.
+    # ccxt is slow to import, and no other run needs it.
     from basis_pipeline.market.fetch.feed import Request, fetch_feeds
 
     limits = load_automation_limits(config_directory()).fetch
@@ -132,10 +132,10 @@ def _fetch(
 
 
 def _figures(run: AccountRun) -> dict[str, Any]:
-    """The figures of the page, as metadata that the UI plots over time."""
+    """Return the figures of the page as metadata, which the UI plots over time."""
     found: dict[str, Any] = {
         "open_revisions": sum(one.is_open for one in run.revisions),
-        # What cannot be read has no age, and the UI cannot show an infinite one.
+        # A feed that cannot be read has no age, and the UI cannot show infinity.
         "oldest_feed_hours": max(
             (a.age_hours for a in run.ages if a.last is not None), default=0.0
         ),
@@ -186,10 +186,12 @@ def _specs(configs: Configs) -> list[dg.AssetSpec]:
             kinds={"numba", "parquet"},
             description=(
                 "An account: the backtest of its mode from its first hour to the last full hour "
-                "that all its feeds have, from the beginning every time. It stays at its last good "
-                "hour while a feed is late, and names the first change of its past.\n\n"
+                "that all its feeds have, computed from the beginning every time. It stays at its "
+                "last good hour while a feed is late, and reports the first change of its "
+                "history.\n\n"
                 "**Units:** the share class's currency, hours. **Source:** `configs/accounts/` and "
-                "the raw files as they are. **What is at stake:** what the desk believes it holds."
+                "the raw files. **What is at stake:** the positions that the desk believes it "
+                "holds."
             ),
             **common,
         ),
@@ -198,12 +200,12 @@ def _specs(configs: Configs) -> list[dg.AssetSpec]:
             deps=[RUN],
             kinds={"sql"},
             description=(
-                "What the account does at its last hour: the action, its orders, the positions "
-                "before and after, the distance to every trigger. Under a halt the action is "
+                "The signal of the account at its last hour: the action, its orders, the positions "
+                "before and after, the distance to every trigger. During a halt the action is "
                 "`halt`.\n\n"
-                "**Units:** instruments' own, notionals in the share class's currency. **Source:** "
-                "the engine, run one hour further in which nothing moves. **What is at stake:** "
-                "the orders that a person enters."
+                "**Units:** units of the instruments, notionals in the share class's currency. "
+                "**Source:** the engine, run for one more hour with unchanged prices. **What is at "
+                "stake:** the orders that a person enters."
             ),
             **common,
         ),
@@ -212,11 +214,11 @@ def _specs(configs: Configs) -> list[dg.AssetSpec]:
             deps=[SIGNALS],
             kinds={"html"},
             description=(
-                "One page an account: what to do, equity leg by leg, today by component, the next "
-                "triggers, the age of every feed, revisions.\n\n"
-                "**Units:** every figure says its own. **Source:** the account's run and signal. "
-                "**What is at stake:** it computes nothing; where it differs from them, it is "
-                "wrong."
+                "One page per account: what to do, equity by leg, today's result by component, the "
+                "next triggers, the age of every feed, revisions.\n\n"
+                "**Units:** stated beside every figure. **Source:** the account's run and signal. "
+                "**What is at stake:** the page computes nothing; if it differs from its sources, "
+                "the page is wrong."
             ),
             **common,
         ),

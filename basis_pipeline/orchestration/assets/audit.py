@@ -1,4 +1,4 @@
-"""`report/data_audit` and `report/gates`: pages over the whole pipeline."""
+"""`report/data_audit` and `report/gates`: pages on the whole pipeline."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,7 +39,7 @@ CODE_VERSION = "1"
 
 
 def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
-    """The audit of every feed that was ingested."""
+    """Return the page on the quality of every feed that was ingested."""
 
     @dg.asset(
         key=DATA_AUDIT,
@@ -49,11 +49,11 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         owners=["team:market-data"],
         code_version=CODE_VERSION,
         description=(
-            "One page over all data feeds: a verdict with its reasons, the days each covers, "
-            "gaps, repairs and their sources, outliers, spreads between venues, revisions.\n\n"
+            "One page on all data feeds: a verdict with its reasons, the days each covers, gaps, "
+            "repairs and their sources, outliers, spreads between venues, revisions.\n\n"
             "**Units:** rows, hours, basis points. **Source:** the feeds and datasets of the "
-            "warehouse; what was never ingested is left out. **What is at stake:** whom to trust. "
-            "No backtest reads it, but whoever releases a delivery does."
+            "warehouse; feeds that were never ingested are left out. **What is at stake:** which "
+            "data to trust. No backtest reads the page; people who release deliveries do."
         ),
     )
     def data_audit(
@@ -61,7 +61,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> dg.MaterializeResult[None]:
-        """Write the page from what the warehouse holds."""
+        """Write the page from the values in the warehouse."""
         with coded_failures():
             require_open(options.settings, "report/data_audit")
             audits = _audits(options, warehouse)
@@ -84,7 +84,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
 
 
 def _audits(options: RunOptions, warehouse: ParquetIOManager) -> list[FeedAudit]:
-    """The audit of every feed that was ingested; what was never ingested is left out."""
+    """Return the audits of the feeds that were ingested, the worst first."""
     audits = []
     for name, config in options.configs.datasets.items():
         outcome = _outcome(warehouse, dataset_key(name))
@@ -99,7 +99,7 @@ def _audits(options: RunOptions, warehouse: ParquetIOManager) -> list[FeedAudit]
 
 
 def _outcome(warehouse: ParquetIOManager, key: dg.AssetKey) -> Any:
-    """A value, or the error that stands in its place; None when there is neither."""
+    """Return a value, or the error of a rejected one; None when there is neither."""
     try:
         return warehouse.load(key)
     except DataError as rejection:
@@ -109,7 +109,7 @@ def _outcome(warehouse: ParquetIOManager, key: dg.AssetKey) -> Any:
 
 
 def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
-    """The verdicts of `checks`, those of the whole graph."""
+    """Return the page on the verdicts of `checks`, the checks of the whole graph."""
 
     @dg.asset(
         key=GATES,
@@ -119,15 +119,15 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
         owners=["team:platform"],
         code_version=CODE_VERSION,
         description=(
-            "One page with the verdict of every quality gate by phase and asset, what stops the "
-            "line first. It shows the message, the figures and the run of each.\n\n"
+            "One page with the verdict of every quality gate by phase and asset, blocking failures "
+            "first. It shows the message, the figures and the run of each.\n\n"
             "**Units:** numbers of gates. **Source:** the latest record of every check in this "
-            "instance, as `basis gates` reads them. **What is at stake:** a broken feed or an "
-            "unsound backtest that looks released."
+            "instance, as in `basis gates`. **What is at stake:** a broken feed or a wrong "
+            "backtest that looks released."
         ),
     )
     def gates(context: dg.AssetExecutionContext, options: RunOptions) -> dg.MaterializeResult[None]:
-        """Write the page from the records as they stand."""
+        """Write the page from the latest records of the checks."""
         recorded = gates_of_all(context.instance, checks)
         with coded_failures():
             require_open(options.settings, "report/gates")

@@ -1,4 +1,4 @@
-"""`backtest/simulation[mode]`: the engine over one panel, and the checks of what came out."""
+"""`backtest/simulation[mode]`: the engine's run over one panel, and the checks of its result."""
 
 import time
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ COLUMNS = ("timestamp", "equity", "flow", "drawdown")
 
 
 def _schema() -> dg.TableSchema:
-    """Columns of the equity table with unit and meaning; the reference has all of them."""
+    """Return the columns of the equity table with unit and meaning; the reference lists all."""
     units = {"currency": "share class's currency", "asset": "units of the asset"}
     return plain_schema(
         {
@@ -46,7 +46,7 @@ def _schema() -> dg.TableSchema:
 
 
 def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
-    """One backtest a mode."""
+    """Return the backtest asset, partitioned by mode."""
 
     @dg.asset(
         key=SIMULATION,
@@ -54,9 +54,9 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         partitions_def=partitions,
         check_specs=[
             check_spec(
-                SIMULATION, name, severity, asks, PHASE, partitions, blocking=name in BLOCKING
+                SIMULATION, name, severity, text, PHASE, partitions, blocking=name in BLOCKING
             )
-            for name, (severity, asks, _) in CHECKS.items()
+            for name, (severity, text, _) in CHECKS.items()
         ],
         group_name="backtest",
         kinds={"numba", "parquet"},
@@ -66,12 +66,13 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         io_manager_key="warehouse",
         description=(
             "One mode simulated hour by hour over its panel: equity, attribution, positions, risk "
-            "and events. It has to match its closed form, explain every change of equity to 1e-9, "
-            "come out the same again and keep the mode's limits.\n\n"
-            "**Units:** amounts in the share class's currency, figures as shares unless they "
-            "count. **Source:** the panel and the slice of the mode, nothing else; their hash with "
-            "window, capital and engine is the run's identity. **What is at stake:** every figure "
-            "of every page. A max_abs_residual above 1e-9 means that money appeared or vanished."
+            "and events. The run must match its closed form, explain every change of equity to "
+            "1e-9, be reproducible and keep the mode's limits.\n\n"
+            "**Units:** amounts in the share class's currency, ratios as shares, counts as "
+            "numbers. **Source:** only the panel and the slice of the mode; their hash with "
+            "window, capital and engine version is the run's identity. **What is at stake:** every "
+            "figure of every page. A max_abs_residual above 1e-9 means that money appeared or "
+            "disappeared."
         ),
     )
     def simulation(
@@ -81,17 +82,17 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.MaterializeResult[RunResult]]:
-        """Hold what is read against the gate, simulate, hold the figures against the limits."""
+        """Require sound inputs, simulate, and hold the figures against the control limits."""
         mode = mode_of(context)
         try:
             require_work(options.settings, f"backtest/simulation[{mode}]")
             _require_sound_inputs(context, mode_slice, options)
             capital = capital_of(mode_slice, options.capital)
-            beside = _benchmarks(mode_slice, options, warehouse)
+            benchmarks = _benchmarks(mode_slice, options, warehouse)
             began = time.perf_counter()
-            result = run_backtest(mode_slice, panel, options.window, capital, beside)
+            result = run_backtest(mode_slice, panel, options.window, capital, benchmarks)
             seconds = time.perf_counter() - began
-            if not options.overrides:  # a what-if is nobody's book
+            if not options.overrides:  # a what-if is no book of the desk
                 enforce_limits(context.instance, options.settings, measurements_of(result))
         except BasisError as error:
             raise as_failure(error) from error
@@ -109,21 +110,21 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
 def _benchmarks(
     mode_slice: ModeSlice, options: RunOptions, warehouse: ParquetIOManager
 ) -> Benchmarks:
-    """Benchmarks from what the warehouse holds for this window; a run depends on none of them."""
+    """Return the benchmarks the warehouse has for this window; all of them are optional."""
     names = benchmark_names(mode_slice, options.configs)
     found = {name: warehouse.find(dataset_key(name)) for name in names.values()}
-    held = {n: d for n, d in found.items() if d is not None and d.window == options.window}
-    return benchmark_table(names, held, options.window)
+    usable = {n: d for n, d in found.items() if d is not None and d.window == options.window}
+    return benchmark_table(names, usable, options.window)
 
 
 def _require_sound_inputs(
     context: dg.AssetExecutionContext, mode_slice: ModeSlice, options: RunOptions
 ) -> None:
     mode, run_id, origin = mode_slice.name, context.run.run_id, options.origin
-    asset, of_data = f"backtest/simulation[{mode}]", input_checks(options.configs, mode_slice)
-    require_passing(context.instance, of_data, asset, run_id=run_id, origin=origin)
-    own = [dg.AssetCheckKey(MODE, RULES), dg.AssetCheckKey(PANEL, INPUTS)]
-    require_passing(context.instance, own, asset, run_id=run_id, origin=origin, partition=mode)
+    asset, data_checks = f"backtest/simulation[{mode}]", input_checks(options.configs, mode_slice)
+    require_passing(context.instance, data_checks, asset, run_id=run_id, origin=origin)
+    checks = [dg.AssetCheckKey(MODE, RULES), dg.AssetCheckKey(PANEL, INPUTS)]
+    require_passing(context.instance, checks, asset, run_id=run_id, origin=origin, partition=mode)
 
 
 def _metadata(result: RunResult) -> dict[str, Any]:

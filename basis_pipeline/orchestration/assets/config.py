@@ -1,4 +1,4 @@
-"""`config/catalogue` and `config/mode[mode]`: what a run is asked to do, sliced and hashed."""
+"""`config/catalogue` and `config/mode[mode]`: the configuration of a run, sliced and hashed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,8 +29,8 @@ OWNERS = ["team:strategy"]
 @dg.asset(
     key=CATALOGUE,
     check_specs=[
-        check_spec(CATALOGUE, name, severity, asks, environment.PHASE)
-        for name, (severity, asks) in environment.CHECKS.items()
+        check_spec(CATALOGUE, name, severity, description, environment.PHASE)
+        for name, (severity, description) in environment.CHECKS.items()
     ],
     group_name="config",
     kinds={"yaml"},
@@ -38,17 +38,17 @@ OWNERS = ["team:strategy"]
     code_version=CODE_VERSION,
     description=(
         "Every file of the configuration directory, in strict models that reject unknown keys. The "
-        "data version changes with any of them. Its checks look at the environment: the settings "
-        "and the directories they name.\n\n"
-        "**Units:** each key's own, as its file says. **Source:** the YAML files, read again when "
-        "one has changed. **What is at stake:** everything below: a misspelt key would silently be "
-        "without effect."
+        "data version changes with every file. Its checks test the environment: the settings and "
+        "the directories they name.\n\n"
+        "**Units:** stated in each file. **Source:** the YAML files, read again when one has "
+        "changed. **What is at stake:** everything downstream: without strict models a misspelt "
+        "key would silently have no effect."
     ),
 )
 def catalogue(
     context: dg.AssetExecutionContext, options: RunOptions
 ) -> Iterator[dg.MaterializeResult[None]]:
-    """Read the configuration files and say what they hold; look at the environment."""
+    """Read the configuration files, list what they hold, and check the environment."""
     with coded_failures():
         configs = options.configs
     groups = (configs.modes, configs.venues, configs.share_classes, configs.datasets)
@@ -76,14 +76,14 @@ def _settings(options: RunOptions) -> Settings | ConfigError:
 
 
 def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
-    """One slice a mode."""
-    asks = "the rules between the mode's fields, its venues and its share class hold"
+    """Return the asset of the modes' slices, partitioned by mode."""
+    rule = "the rules between the mode's fields, its venues and its share class hold"
 
     @dg.asset(
         key=MODE,
         deps=[CATALOGUE],
         partitions_def=partitions,
-        check_specs=[check_spec(MODE, RULES, "ERROR", asks, PHASE, partitions, blocking=True)],
+        check_specs=[check_spec(MODE, RULES, "ERROR", rule, PHASE, partitions, blocking=True)],
         group_name="config",
         kinds={"json"},
         owners=OWNERS,
@@ -94,14 +94,14 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
             "its share class, venues and datasets, as canonical JSON. Its sha256 is part of every "
             "run's identity; a file that the mode does not use cannot change it.\n\n"
             "**Units:** weights, ratios and bands as shares, fees in basis points. **Source:** the "
-            "configuration directory, with what the run overrides. **What is at stake:** which "
-            "strategy is run. Weights that do not fit each other break a rule and stop the mode."
+            "configuration directory, with the overrides of the run. **What is at stake:** which "
+            "strategy is run. Weights that contradict each other break a rule and stop the mode."
         ),
     )
     def mode(
         context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[ModeSlice]]:
-        """Slice one mode, holding it to the rules."""
+        """Slice one mode and check its rules."""
         try:
             mode_slice = options.slice(mode_of(context))
         except ConfigError as error:
@@ -111,7 +111,7 @@ def mode_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition
             value=mode_slice,
             data_version=dg.DataVersion(mode_slice.config_hash),
             metadata=_facts(mode_slice, options),
-            check_results=[_rules(True, asks)],
+            check_results=[_rules(True, rule)],
         )
 
     return mode

@@ -24,7 +24,7 @@ SHOWN = 50
 
 
 def control_asset() -> dg.AssetsDefinition:
-    """Make the state an asset with one check: whether work may go on."""
+    """Return the asset of the control state; its one check fails while work is halted."""
 
     @dg.asset(
         key=CONTROL,
@@ -35,12 +35,12 @@ def control_asset() -> dg.AssetsDefinition:
         code_version=CODE_VERSION,
         description=(
             "Emergency control: NORMAL, ALERT, HALT or SHUTDOWN, since when, by whom and why. The "
-            "limits are in configs/control/limits.yaml; every change shows here at once. In a halt "
-            "backtests are blocked; `basis resume` lets work go on.\n\n"
-            "**Units:** states and times, UTC; limits as their file says. **Source:** the control "
-            "state in the results database, which every process of every machine reads.\n\n"
-            "**What is at stake:** whether a run that should have been stopped goes on, or a night "
-            "is lost to a halt that nobody lifted."
+            "limits are in configs/control/limits.yaml; every change shows here at once. A halt "
+            "blocks backtests until `basis resume`.\n\n"
+            "**Units:** states; times in UTC; limits as stated in their file. **Source:** the "
+            "control state in the results database, which every process of every machine reads.\n\n"
+            "**What is at stake:** a run that continues though it should be stopped, or a night "
+            "without runs because nobody resumed work."
         ),
     )
     def control(
@@ -54,7 +54,7 @@ def control_asset() -> dg.AssetsDefinition:
             if ignored := unknown_modes(config_dir, load_control_limits(config_dir)):
                 context.log.warning(str(ignored))
                 metadata["ignored_limits"] = ignored.what
-        except BasisError as error:  # nobody knows whether work may go on
+        except BasisError as error:  # the state is unknown
             verdict, metadata = _unknown(error), {}
         results = [check_result(CONTROL, verdict)]
         yield dg.MaterializeResult(metadata=metadata, check_results=results)

@@ -1,4 +1,4 @@
-"""`dataset/<name>`: a feed made fit for the window; every repair is declared and marked."""
+"""`dataset/<name>`: a feed in canonical form for the window; repairs are declared and marked."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -30,12 +30,12 @@ CODE_VERSION = "1"
 
 
 def dataset_key(name: str) -> dg.AssetKey:
-    """Asset key of a dataset."""
+    """Return the asset key of a dataset."""
     return dg.AssetKey(["dataset", name])
 
 
 def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
-    """One asset a dataset of the catalogue, with its checks, all built in one step."""
+    """Return one asset per dataset of the catalogue, with its checks, all built in one step."""
     read = readers(configs)
 
     @dg.multi_asset(
@@ -68,9 +68,9 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
 
 def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpec:
     asset = (
-        "This is the feed made fit for the window: on its hours, in canonical columns and units. "
-        f"Repairs declared: {config.repair}. Every repaired row names its `source` and `repair`; "
-        "a gap that no declared repair covers rejects the dataset."
+        "This is the feed for the window: on its hours, in canonical columns and units. Declared "
+        f"repairs: {config.repair}. Every repaired row names its `source` and `repair`; a gap that "
+        "no declared repair covers rejects the dataset."
     )
     return dg.AssetSpec(
         dataset_key(config.name),
@@ -88,15 +88,15 @@ def _spec(config: DatasetConfig, configs: Configs, read: Readers) -> dg.AssetSpe
 def _checks(config: DatasetConfig, read: Readers) -> list[dg.AssetCheckSpec]:
     key = dataset_key(config.name)
     return [
-        check_spec(key, name, severity, f"{asks}. {stops(severity, read[config.name])}", PHASE)
-        for name, (severity, asks) in check_names(config).items()
+        check_spec(key, name, severity, f"{text}. {stops(severity, read[config.name])}", PHASE)
+        for name, (severity, text) in check_names(config).items()
     ]
 
 
 def _build(
     options: RunOptions, warehouse: ParquetIOManager, names: Collection[str]
 ) -> dict[str, Dataset | DataError]:
-    """Build from the raw feeds in the warehouse; peers outside the selection are read there."""
+    """Build from the raw feeds in the warehouse, and from its datasets outside the selection."""
     configs = options.configs
     feeds = {name: _feed(warehouse, name) for name in feeds_for(configs, names)}
     peers = {
@@ -134,7 +134,7 @@ def _materialise(
 
 
 def _version(dataset: Dataset) -> dg.DataVersion:
-    """Hash of everything a dataset follows from: raw contents, catalogue entry, window."""
+    """Return the hash of what a dataset depends on: raw contents, catalogue entry, window."""
     hashes = [f"{name}={digest}" for name, digest in sorted(dataset.content_hashes.items())]
     return version_of([dataset.config.model_dump_json(), str(dataset.window), *hashes])
 

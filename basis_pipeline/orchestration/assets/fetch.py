@@ -1,7 +1,7 @@
-"""`fetch/<feed>`: the raw files of a feed, fetched from where its dataset file says, by month.
+"""`fetch/<feed>`: the raw files of a feed, fetched by month from the source in its dataset file.
 
-Nothing is downstream of these assets: no run fetches because something else is to be made. What
-they store the sensor `raw_files` sees, as it sees the files that a person delivers.
+No asset depends on these, so no other run causes a fetch. The sensor `raw_files` finds the files
+they store, like files that a person delivers.
 """
 
 from collections.abc import Iterator
@@ -30,36 +30,36 @@ if TYPE_CHECKING:
 UNREVISED = "unrevised"
 CODE_VERSION = "1"
 AS_FETCHED = (
-    "What is complete is not asked for again; the current month is written anew. What comes back "
-    "different is kept beside what was stored."
+    "Complete months are not fetched again; the current month is rewritten. Values that the source "
+    "has changed are kept beside the stored ones."
 )
-# What an outage explains: the source may answer a minute later.
+# Errors that an outage may cause: the source may answer a minute later.
 RETRIED = ("FETCH-002", "FETCH-004", "FETCH-007", "FETCH-011")
 RETRIES = dg.RetryPolicy(max_retries=2, delay=60.0, backoff=dg.Backoff.EXPONENTIAL)
 
 
 class FetchOptions(dg.Config):
-    """How complete months are treated: as fetched, or asked for again and compared."""
+    """How complete months are treated: kept, or with `verify` fetched again and compared."""
 
     verify: bool = False
 
 
 def fetch_key(feed: str) -> dg.AssetKey:
-    """Asset key of a fetched feed."""
+    """Return the asset key of a fetched feed."""
     return dg.AssetKey([FETCH, feed])
 
 
 def fetch_assets(configs: Configs) -> list[dg.AssetsDefinition]:
-    """One asset a feed that has a source."""
+    """Return one asset per feed that has a source."""
     feeds = [config for config in configs.datasets.values() if config.source]
-    partitions = month_partitions(feeds)
+    partitions = _month_partitions(feeds)
     return [_fetch_asset(config, partitions) for config in feeds]
 
 
-def month_partitions(feeds: list[DatasetConfig]) -> dg.MonthlyPartitionsDefinition | None:
-    """Months from the first that any source is asked for to the current one.
+def _month_partitions(feeds: list[DatasetConfig]) -> dg.MonthlyPartitionsDefinition | None:
+    """Return the months from the earliest start of any source to the current one.
 
-    One definition for all: a job of assets has one.
+    All feeds share one definition, because an asset job has only one.
     """
     starts = [since for feed in feeds if (since := getattr(feed.source, "since", None))]
     if not starts:
@@ -75,7 +75,7 @@ def _fetch_asset(
     is_whole = isinstance(source, CopiedFiles) or (
         isinstance(source, EthereumRpc) and isinstance(source.read, EMode)
     )
-    asks = "the source gives what it gave when the files were stored. A warning: it stops nothing."
+    unchanged = "the source still returns the stored values. A warning: it stops nothing."
 
     @dg.asset(
         key=key,
@@ -83,7 +83,7 @@ def _fetch_asset(
         partitions_def=None if is_whole else partitions,
         pool=f"{FETCH}_{source.exchange if isinstance(source, Ccxt) else source.kind}",
         retry_policy=RETRIES,
-        check_specs=[check_spec(key, UNREVISED, "WARN", asks, PHASE)],
+        check_specs=[check_spec(key, UNREVISED, "WARN", unchanged, PHASE)],
         kinds={"json" if feed.is_document else "csv"},
         owners=[f"team:{feed.owner}"],
         code_version=CODE_VERSION,
@@ -92,8 +92,8 @@ def _fetch_asset(
     def fetched(
         context: dg.AssetExecutionContext, config: FetchOptions, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """Fetch what is lacking of the months asked for; a complete month asks for nothing."""
-        # ccxt is large, and no other run needs it.
+        """Fetch the missing data of a month; a complete month needs no call."""
+        # ccxt is slow to import, and no other run needs it.
         from basis_pipeline.market.fetch.feed import Request, fetch_feeds, open_revisions
 
         window = None if is_whole else context.partition_time_window
@@ -119,14 +119,13 @@ def _result(
     key: dg.AssetKey, done: "Fetched", revised: dict[str, int]
 ) -> dg.MaterializeResult[None]:
     count = sum(revised.values())
-    message = f"{count} stored values differ from what the source gives now" if count else "none"
+    message = f"{count} stored values differ from those of the source now" if count else "none"
     verdict = judge(UNREVISED, "WARN", not count, message, phase=PHASE, evidence=dict(revised))
     metadata: dict[str, Any] = {"rows_added": done.rows, "files_written": done.files}
     for warning in done.warnings:
         metadata[warning.code] = warning.what
-    return dg.MaterializeResult(
-        key, metadata=metadata, check_results=[check_result(key, verdict)]
-    )  # fmt: skip
+    results = [check_result(key, verdict)]
+    return dg.MaterializeResult(key, metadata=metadata, check_results=results)
 
 
 def _failure(error: BasisError) -> dg.Failure:
@@ -138,7 +137,7 @@ def _failure(error: BasisError) -> dg.Failure:
 def _description(feed: DatasetConfig) -> str:
     source, meaning = feed.source, MEANINGS[feed.kind]
     assert source is not None
-    given = ", ".join(
+    keys = ", ".join(
         f"{name} {value}"
         for name, value in source.model_dump(mode="json", exclude_none=True).items()
         if isinstance(value, str) and name not in ("url", "url_variable")
@@ -146,8 +145,8 @@ def _description(feed: DatasetConfig) -> str:
     return "\n\n".join(
         (
             f"{feed.description}, fetched. {AS_FETCHED}",
-            f"**Units:** as the source states them, in the columns of `{feed.glob}`.",
-            f"**Source:** {given}.",
+            f"**Units:** those of the source, in the columns of `{feed.glob}`.",
+            f"**Source:** {keys}.",
             f"**What is at stake:** {meaning.wrong}",
         )
     )

@@ -1,4 +1,4 @@
-"""`health`: the state of every component, looked at by a schedule, a check each."""
+"""`health`: the state of every component, one check each, observed by a schedule."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -22,7 +22,7 @@ HEALTH = dg.AssetKey(["health"])
 PHASE = 4
 CODE_VERSION = "2"
 COLUMNS = ["name", "status", "message", "code"]
-# What a nightly run can live with is passed; an unhealthy component is an error.
+# A nightly run can succeed with components in these states.
 PASSING = (Status.HEALTHY, Status.NOT_READY, Status.UNKNOWN)
 
 
@@ -32,12 +32,14 @@ def check_of(component: str) -> str:
 
 
 def health_asset(configs: Configs) -> dg.AssetsDefinition:
-    """Make the report an asset with a check for each component."""
+    """Return the asset of the health report, with one check per component."""
 
     @dg.asset(
         key=HEALTH,
         check_specs=[
-            check_spec(HEALTH, check_of(name), "ERROR", f"{name} and what it needs work", PHASE)
+            check_spec(
+                HEALTH, check_of(name), "ERROR", f"{name} and the components it needs work", PHASE
+            )
             for name in component_names(configs)
         ],
         group_name="health",
@@ -45,19 +47,19 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
         owners=["team:platform"],
         code_version=CODE_VERSION,
         description=(
-            "Whether every component works: settings, configuration, data feeds, modes, "
-            "results store, event log, daemon, sensors, disk, memory; and what each that "
-            "does not stops. Observed every hour once its schedule is switched on.\n\n"
+            "The state of every component: settings, configuration, data feeds, modes, results "
+            "store, event log, daemon, sensors, disk, memory; and what each component that does "
+            "not work stops. Observed every hour once its schedule is switched on.\n\n"
             "**Units:** durations in seconds; a component is healthy, degraded, unhealthy, not "
             "ready or unknown. **Source:** the instance, the directories a run would use, and the "
             "durations of its latest steps.\n\n"
-            "**What is at stake:** whether tonight's run can come through. It decides no figure."
+            "**What is at stake:** whether tonight's run can succeed. It changes no figure."
         ),
     )
     def health(
         context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """Look at every component."""
+        """Check every component."""
         with coded_failures():
             report = _report(context.instance, options)
         statuses = [component.status for component in report.components]
@@ -79,7 +81,7 @@ def health_asset(configs: Configs) -> dg.AssetsDefinition:
 
 
 def _report(instance: dg.DagsterInstance, options: RunOptions) -> Health:
-    """Look at the places a run would use, with what the instance knows."""
+    """Check the places a run would use, with the metrics of the instance."""
     config_dir = config_directory()
     limits = load_health_limits(config_dir)
     metrics = instance_metrics(instance, options.configs.datasets.values(), limits.history_runs)
@@ -89,7 +91,7 @@ def _report(instance: dg.DagsterInstance, options: RunOptions) -> Health:
 
 
 def _result(component: Component, report: Health) -> dg.AssetCheckResult:
-    """Return ERROR where it is unhealthy, WARN where it is degraded or stopped by what is."""
+    """Return ERROR for an unhealthy component, WARN for a degraded or affected one."""
     is_stopped = component.status is Status.NOT_READY and bool(component.affected_by)
     passed = component.status in PASSING and not is_stopped
     error = {"code": component.code, "where": component.where}

@@ -1,4 +1,4 @@
-"""`market/panel[mode]`: the arrays one mode needs, and nothing else."""
+"""`market/panel[mode]`: only the arrays that one mode needs."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,8 +30,8 @@ CODE_VERSION = "1"
 
 
 def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
-    """One panel a mode, from the datasets its slice names."""
-    asks = "every dataset the mode reads is there and passes its checks, and the panel is whole"
+    """Return the panel asset, partitioned by mode, built from the datasets of the mode's slice."""
+    asks = "every dataset the mode reads exists and passes its checks, and the panel is complete"
 
     @dg.asset(
         key=PANEL,
@@ -45,14 +45,13 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
         code_version=CODE_VERSION,
         io_manager_key="warehouse",
         description=(
-            "The market of one mode: float64 arrays, one row an hour of the window, of exactly "
-            "what the slice needs, with the mask of repaired hours. What the mode does not need is "
-            "1.0 where it multiplies and 0.0 where it adds. It is blocked while a check of one of "
-            "its datasets fails, whichever run found it.\n\n"
+            "The market data of one mode: float64 arrays, one row per hour of the window, of "
+            "exactly what the slice needs, with the mask of repaired hours. An array that the mode "
+            "does not need is 1.0 where it multiplies and 0.0 where it adds. The panel is blocked "
+            "while a check of one of its datasets fails, whichever run found it.\n\n"
             "**Units:** prices in the share class's currency or that of the quote, rates as "
             "shares, indices as ratios. **Source:** the datasets of the slice. **What is at "
-            "stake:** the engine sees nothing else; a value at the wrong hour is a look into the "
-            "future."
+            "stake:** the engine reads nothing else; a value at the wrong hour is look-ahead bias."
         ),
         metadata={"dagster/column_schema": plain_schema(_columns())},
     )
@@ -62,13 +61,13 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Panel]]:
-        """Hold the inputs against the gate, then build the panel."""
-        asking = f"market/panel[{mode_of(context)}]"
+        """Require passing inputs, then build the panel."""
+        asset = f"market/panel[{mode_of(context)}]"
         try:
             require_passing(
                 context.instance,
                 input_checks(options.configs, mode_slice),
-                asking,
+                asset,
                 run_id=context.run.run_id,
                 origin=options.origin,
             )
@@ -88,7 +87,7 @@ def panel_asset(configs: Configs, partitions: dg.StaticPartitionsDefinition) -> 
 
 
 def input_checks(configs: Configs, mode_slice: ModeSlice) -> list[dg.AssetCheckKey]:
-    """Blocking checks of the datasets a slice reads, and of its venues' risk parameters."""
+    """List the blocking checks of the datasets a slice reads and of its venues' parameters."""
     parameters = parameter_files(configs, mode_slice)
     return [
         *(dg.AssetCheckKey(dataset_key(name), SAFE) for name in parameters),
@@ -109,11 +108,11 @@ def _inputs(
 
 
 def _columns() -> dict[str, tuple[str, str]]:
-    """Hourly columns of a panel's file; … stands for a venue, a reward token, or leg and bucket."""
-    parted = {name: "".join(".…" for _ in axes(name, (), ())) for name in ARRAYS}
+    """Return the columns of a panel's file; … is a venue, a reward token, or leg and bucket."""
+    suffixes = {name: "".join(".…" for _ in axes(name, (), ())) for name in ARRAYS}
     return {
         "timestamp": ("timestamp[ns, UTC]", "every hour of the window, both ends included"),
-        **{name + parted[name]: ("float64", meaning) for name, meaning in ARRAYS.items()},
+        **{name + suffixes[name]: ("float64", meaning) for name, meaning in ARRAYS.items()},
         "repaired": ("bool", "any input of the hour was repaired"),
         "repairs.…": ("bool", "the input of that dataset was repaired"),
     }

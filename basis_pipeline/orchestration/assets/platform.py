@@ -1,4 +1,4 @@
-"""`platform/results_store`: the recorded runs against their files, as a gate of phase 4."""
+"""`platform/results_store`: compares the recorded runs with their files, a gate of phase 4."""
 
 from collections.abc import Iterator
 
@@ -13,24 +13,24 @@ from basis_pipeline.verdict import Verdict, judge
 
 RESULTS_STORE = dg.AssetKey(["platform", "results_store"])
 CHECK = "integrity"
-QUESTION = "every recorded run lies where the database says and matches its hashes"
+REQUIREMENT = "the files of every recorded run are in its directory and match their hashes"
 PHASE = 4
 CODE_VERSION = "2"
 
 
 @dg.asset(
     key=RESULTS_STORE,
-    check_specs=[check_spec(RESULTS_STORE, CHECK, "ERROR", QUESTION, PHASE)],
+    check_specs=[check_spec(RESULTS_STORE, CHECK, "ERROR", REQUIREMENT, PHASE)],
     group_name="platform",
     kinds={"sqlite"},
     owners=["team:platform"],
     code_version=CODE_VERSION,
     description=(
-        "The recorded runs, each compared with the hashes that the database holds of its files.\n\n"
-        "**Units:** number of runs. **Source:** the results directory and database, looked at when "
-        "it is materialised.\n\n"
-        "**What is at stake:** whether the figures on the pages are those that were computed: a "
-        "file that was edited or lost since is found here."
+        "The recorded runs, each compared with the hashes of its files in the database.\n\n"
+        "**Units:** number of runs. **Source:** the results directory and database at the time of "
+        "the materialisation.\n\n"
+        "**What is at stake:** whether the figures on the pages are those that were computed: this "
+        "check finds files that were edited or lost later."
     ),
 )
 def results_store(options: RunOptions) -> Iterator[dg.MaterializeResult[None]]:
@@ -39,7 +39,7 @@ def results_store(options: RunOptions) -> Iterator[dg.MaterializeResult[None]]:
 
 
 def _verify(options: RunOptions) -> Verdict:
-    """Judge the runs; there is nothing to judge where none was ever recorded."""
+    """Verify every recorded run; the check is not applicable where none is recorded."""
     problems = []
     try:
         engine = existing(options.settings.results_db_url)

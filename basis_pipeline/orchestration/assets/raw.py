@@ -1,4 +1,4 @@
-"""`raw/<feed>`: the files of a feed as read, typed, nothing repaired."""
+"""`raw/<feed>`: the files of a feed as delivered, typed, without repairs."""
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
@@ -29,18 +29,18 @@ from basis_pipeline.verdict import count_of, judge
 CODE_VERSION = "1"
 READABLE = "readable"
 AS_READ = (
-    "This is the feed as read: typed, hashed, nothing repaired. A file that contradicts "
-    "itself, another file or its own name is rejected, and stops exactly the modes that need it."
+    "This is the feed as delivered: typed and hashed, without repairs. A file that contradicts "
+    "itself, another file or its own name is rejected, and stops only the modes that need it."
 )
 
 
 def raw_key(feed: str) -> dg.AssetKey:
-    """Asset key of a raw feed."""
+    """Return the asset key of a raw feed."""
     return dg.AssetKey(["raw", feed])
 
 
 def raw_assets(configs: Configs) -> dg.AssetsDefinition:
-    """One asset a feed of the catalogue, all read in one step."""
+    """Return one asset per feed of the catalogue, all read in one step."""
     late = load_automation_limits(config_directory()).raw_data
     freshness = dg.FreshnessPolicy.time_window(
         fail_window=timedelta(hours=late.fail_after_hours),
@@ -56,7 +56,7 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
                 raw_key(name),
                 READABLE,
                 "ERROR",
-                f"its files are there and believable. {stops('ERROR', read[name])}",
+                f"its files exist and are valid. {stops('ERROR', read[name])}",
                 PHASE,
             )
             for name in configs.datasets
@@ -68,7 +68,7 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
     def raw(
         context: dg.AssetExecutionContext, options: RunOptions
     ) -> Iterator[dg.MaterializeResult[RawFeed | DataError] | dg.AssetCheckResult]:
-        """Read every selected feed; one that cannot be believed is recorded as rejected."""
+        """Read every selected feed; an invalid one is recorded as rejected."""
         names = selected_names(context)
         with coded_failures():
             require_open(options.settings, "raw")
@@ -97,14 +97,14 @@ def _spec(
 
 
 def stops(severity: str, modes: Sequence[str]) -> str:
-    """Say what the failure of a check stops.
+    """Say what a failure of a check stops.
 
-    Dagster calls these checks non-blocking, because one that fails stops no step of its own run:
-    it stops the modes that read the data, whichever run they are in.
+    For Dagster these checks are non-blocking, because a failure stops no step of its own run: it
+    stops the modes that read the data, in every run.
     """
     if severity != "ERROR":
         return "A warning: it stops nothing."
-    return f"A failure rejects the data and stops {', '.join(modes) or 'no mode'}; others go on."
+    return f"A failure rejects the data and stops {', '.join(modes) or 'no mode'}, but no other."
 
 
 def _materialise(
@@ -126,11 +126,10 @@ def _materialise(
 def rejection(
     key: dg.AssetKey, error: DataError, results: list[dg.AssetCheckResult]
 ) -> dg.MaterializeResult[Any]:
-    """The record of a feed or dataset that is absent or rejected: its error is its value.
+    """Return the materialization of an absent or rejected feed or dataset: its value is its error.
 
-    It is a materialization all the same. An output that is not yielded would have Dagster skip
-    every step behind it, also those of modes that do not read it. The status, the data version and
-    the failed check say what it is.
+    Without an output Dagster would skip every step downstream, also those of modes that do not read
+    it. The status, the data version and the failed check show that it is rejected.
     """
     status = "absent" if error.code == "DATA-001" else "rejected"
     return dg.MaterializeResult(

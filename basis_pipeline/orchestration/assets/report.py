@@ -1,4 +1,4 @@
-"""`report/tear_sheet[mode]` and `report/comparison`: pages that need nothing beside themselves."""
+"""`report/tear_sheet[mode]` and `report/comparison`: self-contained pages."""
 
 from collections.abc import Iterable, Sequence
 
@@ -33,9 +33,10 @@ def report_assets(
     mode_checks: Sequence[dg.AssetCheckSpec],
     data_checks: Sequence[dg.AssetCheckSpec],
 ) -> list[dg.AssetsDefinition]:
-    """The pages; they show the verdicts of `mode_checks`, the checks of every asset of a mode.
+    """Return the tear sheets and the comparison.
 
-    A tear sheet also names the warnings of `data_checks` on what its run read.
+    mode_checks: checks of every asset of a mode, whose verdicts both show.
+    data_checks: checks of the datasets; a tear sheet names the warnings on what its run read.
     """
     sheet = _tear_sheet(partitions, mode_checks, data_checks)
     return [sheet, _comparison(partitions, mode_checks)]
@@ -57,13 +58,13 @@ def _tear_sheet(
         code_version=CODE_VERSION,
         retry_policy=RETRIES,
         description=(
-            "One page for one mode: figures beside their benchmarks, equity, attribution, cost, "
-            "risk with its limits, events, gates and what the run rests on. It needs no other "
+            "One page on one mode: figures beside their benchmarks, equity, attribution, cost, "
+            "risk with its limits, events, gates and the origin of the run. It needs no other "
             "file.\n\n"
-            "**Units:** amounts in the share class's currency; every figure says its own. "
+            "**Units:** stated beside every figure; amounts in the share class's currency. "
             "**Source:** the recorded run and the latest verdicts of its gates. **What is at "
-            "stake:** what people decide by. It computes nothing: where it differs from the run's "
-            "`summary.json`, the page is wrong."
+            "stake:** people decide by this page. It computes nothing: if it differs from the "
+            "run's `summary.json`, the page is wrong."
         ),
     )
     def tear_sheet(
@@ -109,12 +110,12 @@ def _comparison(
         code_version=CODE_VERSION,
         retry_policy=RETRIES,
         description=(
-            "One page over all modes: the latest recorded run of each over the same window, side "
-            "by side and ranked, with failed gates and a link to each tear sheet.\n\n"
-            "**Units:** shares and ratios, which modes of different currencies have in common. "
-            "**Source:** recorded runs; a mode without one over this window is left out, and named "
-            "in the metadata. **What is at stake:** which mode gets the capital. Runs over "
-            "different windows beside each other would rank luck."
+            "One page on all modes: the latest recorded run of each over the same window, side by "
+            "side and ranked, with failed gates and a link to each tear sheet.\n\n"
+            "**Units:** shares and ratios, which are comparable between currencies. **Source:** "
+            "recorded runs; a mode without one over this window is left out, and named in the "
+            "metadata. **What is at stake:** which mode gets the capital. A ranking of runs over "
+            "different windows would be a matter of luck."
         ),
     )
     def comparison(
@@ -151,18 +152,18 @@ def _comparison(
 def _comparable(
     instance: dg.DagsterInstance, options: RunOptions, modes: Sequence[str]
 ) -> list[RunResult]:
-    """The latest recorded run of every mode, of those over the window asked for.
+    """Return the latest recorded run of every mode, if it is over the window of this run.
 
-    Of the graph's own: a run that somebody asked for beside it is not the mode's.
+    Only runs of the asset graph count; backtest requests and the research path do not.
     """
     window, found = options.window, []
     for mode in modes:
         recorded = dg.AssetRecordsFilter(asset_key=RECORD, asset_partitions=[mode])
         latest = instance.fetch_materializations(recorded, limit=1).records
-        made = latest[0].asset_materialization if latest else None
-        if made is None:
+        recording = latest[0].asset_materialization if latest else None
+        if recording is None:
             continue
-        result = read_run(options.runs / str(made.metadata["run_id"].value))
+        result = read_run(options.runs / str(recording.metadata["run_id"].value))
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:
@@ -171,5 +172,5 @@ def _comparable(
 
 
 def _shown(gates: Iterable[Verdict]) -> list[Verdict]:
-    """The gates that a page shows: those that were evaluated or blocked."""
+    """Return the gates that a page shows: those that were evaluated or blocked."""
     return [gate for gate in gates if gate.status is not Status.NOT_RUN]

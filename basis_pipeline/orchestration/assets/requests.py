@@ -26,7 +26,7 @@ class Numbers(dg.Config):
 
 
 def requests_config(sequences: Sequence[int]) -> dict[str, Any]:
-    """Run configuration that asks for these requests to be served."""
+    """Return the run configuration to serve these requests."""
     op = REQUESTS.to_python_identifier()
     return {"ops": {op: {"config": {"sequences": list(sequences)}}}}
 
@@ -40,13 +40,13 @@ def requests_config(sequences: Sequence[int]) -> dict[str, Any]:
     retry_policy=RETRIES,
     pool="requests",
     description=(
-        "Backtests that somebody asked for, by a file in the inbox, a call or `basis request`. "
-        "Each is run by itself from the raw files, recorded in the store, and its row in the queue "
-        "says what became of it. What nightly runs keep is neither read nor changed.\n\n"
-        "**Units:** capital in the share class's currency; times UTC. **Source:** the table of "
+        "Backtests on request: by a file in the inbox, an API call or `basis request`. Each runs "
+        "separately from the raw files and is recorded in the store; its row in the queue shows "
+        "the outcome. The values of nightly runs are neither read nor changed.\n\n"
+        "**Units:** capital in the share class's currency; times in UTC. **Source:** the table of "
         "requests in the results database, in the order of acceptance.\n\n"
-        "**What is at stake:** somebody decides on a result they asked for; a request lost, served "
-        "twice or taken for the mode's own run would mislead them."
+        "**What is at stake:** people decide on these results; a request that is lost, served "
+        "twice or mistaken for the mode's own run would mislead them."
     ),
 )
 def requests(

@@ -1,4 +1,4 @@
-"""`results/record[mode]`: a sound run kept for good, under its identity."""
+"""`results/record[mode]`: a sound run, stored under its identity."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -32,10 +32,10 @@ def record_asset(
     upstream_checks: Sequence[dg.AssetCheckSpec],
     data_checks: Sequence[dg.AssetCheckSpec],
 ) -> dg.AssetsDefinition:
-    """One record a mode; recording the same run again changes nothing.
+    """Return the record asset, partitioned by mode; recording a run again changes nothing.
 
-    upstream_checks: those of the mode's assets before this one, whose verdicts are kept with it.
-    data_checks: those of the datasets, of which a run keeps the ones on what it read.
+    upstream_checks: checks of the mode's upstream assets, whose verdicts are stored with the run.
+    data_checks: checks of the datasets; a run stores the verdicts on those it read.
     """
     asks = "every file of the recorded run matches its hash in the database"
 
@@ -52,13 +52,13 @@ def record_asset(
         description=(
             "The run in the store: one directory named by the hash of its configuration, data, "
             "window, capital and engine, written as a whole or not at all, and its rows in the "
-            "results database, with the verdicts of its gates. While the database is out of reach "
-            "the directory waits to be recorded. A run that was rejected or does not reconcile "
-            "never gets here.\n\n"
-            "**Units:** as the run's own. **Source:** `backtest/simulation` of the same mode; "
+            "results database, with the verdicts of its gates. While the database is not reachable "
+            "the directory waits to be recorded. A run that was rejected or does not reconcile is "
+            "never recorded.\n\n"
+            "**Units:** those of the run. **Source:** `backtest/simulation` of the same mode; "
             "recording the same run again changes nothing.\n\n"
-            "**What is at stake:** pages, comparisons and notebooks read recorded runs alone. A "
-            "file that was changed by hand no longer matches its hash, and is rejected."
+            "**What is at stake:** pages, comparisons and notebooks read only recorded runs. A "
+            "file that was edited no longer matches its hash, and is rejected."
         ),
     )
     def record(
@@ -97,7 +97,7 @@ def record_asset(
 
 
 def _start(archive: Archive, log: dg.DagsterLogManager) -> None:
-    """Finish what others left; a database out of reach stops no run, but is logged."""
+    """Finish recordings that other processes left; log problems, which stop no run."""
     try:
         problems = archive.start().problems
     except ResultsError as error:

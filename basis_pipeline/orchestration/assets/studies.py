@@ -1,9 +1,9 @@
-"""`stress/scenarios`, `montecarlo/paths` and `sweep/points` by mode and scenario set; and folds.
+"""`stress/scenarios`, `montecarlo/paths` and `sweep/points` by mode and scenario set.
 
-`walk_forward/folds` is by mode alone.
+`walk_forward/folds` is partitioned by mode alone.
 
-Each partition runs many scenarios of one mode over the datasets of the warehouse, in one step:
-batches are kept below the results directory, and a step that was stopped goes on where it was.
+Each partition runs many scenarios of one mode over the datasets of the warehouse in one step.
+Batches are stored below the results directory, and a step that was stopped resumes from them.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ from basis_pipeline.orchestration.checks import check_results, check_spec
 from basis_pipeline.orchestration.failures import coded_failures
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.metadata import table, version_of
-from basis_pipeline.orchestration.partitions import Part, of_the_same_mode, study_partitions
+from basis_pipeline.orchestration.partitions import Part, same_mode_mapping, study_partition_keys
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.reports.page import Provenance
@@ -46,54 +46,55 @@ SHOWN = 20
 LEAVES = {"stress": "scenarios", "montecarlo": "paths", "sweep": "points", "walk_forward": "folds"}
 WHAT = {
     "stress": (
-        "Shocks and replayed crises over one mode, held to the limits that the scenario set "
-        "states. Replays outside of the window are left out."
+        "Shocks and replayed crises of one mode, compared with the limits of the scenario set. "
+        "Replays outside the window are left out."
     ),
     "montecarlo": (
         "One mode over bootstrapped price paths: blocks of about a week of history in random "
-        "order, returns, funding and rates staying together."
+        "order, with returns, funding and rates kept together."
     ),
-    "sweep": "A scenario set over one mode: thousands of points of the numbers it can choose.",
+    "sweep": "A scenario set over one mode: thousands of points of its parameters.",
     "walk_forward": (
-        "Numbers of one mode chosen on rolling train windows by the objective of its plan, and "
-        "judged on the tests after: what is lost between the two, and how much of it is luck."
+        "Parameters of one mode chosen on rolling train windows by the objective of its plan, and "
+        "judged on the test windows after them: the degradation between the two, and how much of "
+        "the result is luck."
     ),
 }
 AT_STAKE = {
-    "stress": "a mode that fails here is too large for its margin, however calm its history.",
-    "montecarlo": "one history is not the only one: watch how far the worst paths lie off.",
-    "sweep": "which numbers matter. A point that does not reconcile means a wrong engine.",
-    "walk_forward": "numbers that fit the past alone: watch degradation, and edges of the grid.",
+    "stress": "a mode that fails here is too large for its margin, even with a calm history.",
+    "montecarlo": "history is only one of the possible paths: compare it with the worst ones.",
+    "sweep": "which parameters matter. A point that does not reconcile means a wrong engine.",
+    "walk_forward": "overfitted parameters: look at degradation and at the edges of the grid.",
 }
 
 
-def _described(kind: str) -> str:
-    """What the UI shows for the asset of a kind."""
-    own = f"`configs/{'scenarios' if kind in OWN_SETS else kind}/`"
+def _description(kind: str) -> str:
+    """Return the description of the asset of a kind."""
+    files = f"`configs/{'scenarios' if kind in OWN_SETS else kind}/`"
     partition = "a mode and a scenario set meant for it" if kind in OWN_SETS else "a mode"
     return (
         f"{WHAT[kind]} A partition is {partition}; any other set runs from the command line.\n\n"
-        "**Units:** figures as shares unless they count, amounts in the share class's currency; a "
-        "row a scenario, equal to a single run to the bit. **Source:** the datasets of the "
-        f"warehouse, the mode's configuration and {own}; the rows' identity is the hash of them. "
+        "**Units:** ratios as shares, amounts in the share class's currency; one row per scenario, "
+        "bit-identical to a single run. **Source:** the datasets of the warehouse, the mode's "
+        f"configuration and {files}; the hash of these is the identity of the rows. "
         f"**What is at stake:** {AT_STAKE[kind]}"
     )
 
 
-class Fanning(dg.Config):
-    """By whom scenarios are computed."""
+class Workers(dg.Config):
+    """The processes that compute the scenarios."""
 
     workers: int | None = Field(default=None, description="Dask worker processes, not threads")
     scheduler: str | None = Field(default=None, description="address of a Dask scheduler")
 
 
 def study_assets(modes: dg.StaticPartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Every asset that runs many scenarios: a partition a mode and set, or a mode and its plan."""
+    """Return the assets that run many scenarios, by mode and set, or by mode and plan."""
     return [*(_sets_asset(kind, modes) for kind in OWN_SETS), _walk_forward_asset(modes)]
 
 
 def study_key(kind: str) -> dg.AssetKey:
-    """Key of the asset of a kind."""
+    """Return the asset key of a kind of study."""
     return dg.AssetKey([kind, LEAVES[kind]])
 
 
@@ -107,32 +108,33 @@ def _asset(
     key = study_key(kind)
     return dg.asset(
         key=key,
-        deps=[dg.AssetDep(of_mode, partition_mapping=upstream) for of_mode in (MODE, SIMULATION)],
+        deps=[dg.AssetDep(asset, partition_mapping=upstream) for asset in (MODE, SIMULATION)],
         partitions_def=partitions,
         check_specs=[
-            check_spec(key, name, severity, asks, scenario_checks.PHASE, partitions)
-            for name, (severity, asks) in checks.items()
+            check_spec(key, name, severity, description, scenario_checks.PHASE, partitions)
+            for name, (severity, description) in checks.items()
         ],
         group_name=kind,
         kinds={"numba", "parquet"},
         owners=["team:strategy"],
         code_version=ENGINE_VERSION,
-        description=_described(kind),
+        description=_description(kind),
     )
 
 
 def _sets_asset(kind: str, modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
-    partitions = study_partitions(kind, modes)
+    keys = study_partition_keys(kind, modes.get_partition_keys())
+    partitions = dg.StaticPartitionsDefinition(keys)
 
-    @_asset(kind, scenario_checks.CHECKS, partitions, of_the_same_mode(partitions))
+    @_asset(kind, scenario_checks.CHECKS, partitions, same_mode_mapping(partitions))
     def scenarios(
         context: dg.AssetExecutionContext,
-        config: Fanning,
+        config: Workers,
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
         part: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """Run what of the set lies in the window, and judge its rows."""
+        """Run the scenarios of the set that lie in the window, and check their rows."""
         with coded_failures():
             chosen = load_scenario_set(set_file(config_directory(), part.scenario_set))
             _require_sound(context, options, part)
@@ -159,12 +161,12 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
     @_asset("walk_forward", walk_forward.CHECKS, modes)
     def folds(
         context: dg.AssetExecutionContext,
-        config: Fanning,
+        config: Workers,
         options: RunOptions,
         warehouse: dg.ResourceParam[ParquetIOManager],
         part: dg.ResourceParam[Part],
     ) -> Iterator[dg.MaterializeResult[None]]:
-        """Sweep the plan's grid over every window, choose, look, judge."""
+        """Sweep the plan's grid over every window, choose parameters, and judge them."""
         with coded_failures():
             _require_sound(context, options, part)
             plan = load_walk_forward(config_directory(), options.configs, part.mode)
@@ -187,7 +189,7 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
 
 
 def _require_sound(context: dg.AssetExecutionContext, options: RunOptions, part: Part) -> None:
-    """Scenarios are variations of a backtest: of one that is wrong there are none."""
+    """Raise unless work is open and the backtest that the scenarios vary passes its checks."""
     asset = f"{context.asset_key.to_user_string()}[{part.key}]"
     require_work(options.settings, asset)
     require_passing(
@@ -206,9 +208,9 @@ def _swept(
     mode: str,
     options: RunOptions,
     warehouse: ParquetIOManager,
-    config: Fanning,
+    config: Workers,
 ) -> tuple[Study, Path]:
-    """Run every scenario over the datasets of the warehouse; the study and where its rows are."""
+    """Run every scenario over the datasets of the warehouse; return the study and its directory."""
 
     def load(names: Collection[str], _: Window) -> Mapping[str, Dataset | DataError]:
         return {name: warehouse.load(dataset_key(name)) for name in sorted(names)}
@@ -228,7 +230,7 @@ def _swept(
 def _written_by(
     context: dg.AssetExecutionContext, options: RunOptions
 ) -> tuple[Origin, Provenance]:
-    """Return what a page says of its data and its program, and of the run that wrote it."""
+    """Return the origin of a page's data and code, and the run that wrote it."""
     provenance = Provenance.now(context.run.run_id, options.settings.environment)
     return Origin.of(options.settings.data_dir), provenance
 

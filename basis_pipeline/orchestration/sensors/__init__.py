@@ -1,13 +1,13 @@
-"""Sensors, all shipped switched off: whoever runs the platform decides. One module a concept.
+"""Sensors, switched off by default: the operator switches them on. One module per sensor.
 
-file_changes.py   new, changed and vanished raw files → a batch of runs
-configuration.py  changed configuration files → a batch of the modes they touch
-batches.py        data that were read → the modes that follow
-pages.py          runs that ended → the pages that show their verdicts
+file_changes.py   new, changed and deleted raw files → a batch of runs
+configuration.py  changed configuration files → a batch of the modes that use them
+batches.py        data runs that succeeded → the runs of the modes
+pages.py          finished runs → the pages that show their verdicts
 requests.py       the inbox and the queue of backtest requests → runs that serve them
-alerts.py         runs that failed, gates that failed, work that was halted → alerts
-lost.py           runs whose process is gone → failed, which has them retried
-working.py        what they share: settings, the halt, runs that have ended
+alerts.py         failed runs, failed gates, changes of emergency control → alerts
+lost.py           runs whose process has ended → failed, so that Dagster retries them
+evaluation.py     shared: settings, the halt, runs finished since the last tick
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ from basis_pipeline.settings import config_directory
 
 
 def all_sensors(configs: Configs, jobs: Iterable[Any]) -> list[dg.SensorDefinition]:
-    """Every sensor; `jobs` are those they may request runs of.
+    """Return every sensor; `jobs` are the jobs they request runs of.
 
     Raises
     ------

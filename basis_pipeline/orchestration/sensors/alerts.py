@@ -1,4 +1,4 @@
-"""`alerts`: runs and gates that failed, changes of control, failing ticks, degraded health."""
+"""`alerts`: failed runs and gates, changes of control, failing ticks, degraded health."""
 
 import json
 import time
@@ -19,25 +19,25 @@ from basis_pipeline.orchestration.control import CONTROL
 from basis_pipeline.orchestration.failures import FIELDS, failures_of_run
 from basis_pipeline.orchestration.instance_metrics import triggers
 from basis_pipeline.orchestration.partitions import PARTITION, part_of_key
-from basis_pipeline.orchestration.sensors.working import runs_ended
+from basis_pipeline.orchestration.sensors.evaluation import finished_runs
 from basis_pipeline.settings import Settings, load_settings
 
 NAME = "alerts"
-OF_HEALTH = (HEALTH, CONTROL)
+HEALTH_ASSETS = (HEALTH, CONTROL)
 IMPLICIT_JOB, AD_HOC = "__ASSET_JOB", "assets run by hand"
 SEVERITIES = {State.NORMAL: AlertSeverity.INFO, State.ALERT: AlertSeverity.WARN}  # else ERROR
 
 
 @dataclass(slots=True)
 class Cursor:
-    """What the last tick has seen.
+    """What the last tick found.
 
     Parameters
     ----------
-    runs: cursor of `runs_ended`. control: version of the control state, None before the first tick.
-    pending: the change that the database has not taken over yet.
+    runs: cursor of `finished_runs`. control: version of the state, None before the first tick.
+    pending: the change of control that the database does not hold yet.
     failing: schedules and sensors whose last tick failed. unhealthy: components at fault.
-    retry_at: seconds of the epoch.
+    retry_at: time of the next delivery after a failed one, in seconds of the epoch.
     """
 
     runs: str | None = None
@@ -49,27 +49,27 @@ class Cursor:
 
 
 def alert_sensor(limits: AutomationLimits) -> dg.SensorDefinition:
-    """Watch every run of the instance that has ended, `basis run` among them, and the platform."""
+    """Watch every finished run of the instance, those of `basis run` too, and the platform."""
 
     @dg.sensor(
         name=NAME,
         minimum_interval_seconds=10,
         description=(
             "Failed runs, failed ERROR gates, changes of emergency control, failing schedules and "
-            "sensors, degraded health: an `alert` event each, and a message to "
-            "BASIS_ALERT_WEBHOOK_URL where it is set, which waits until it is delivered. Goes on "
-            "in a halt."
+            "sensors, degraded health: records an `alert` event for each, and sends a message to "
+            "BASIS_ALERT_WEBHOOK_URL where it is set, again until it is delivered. Continues "
+            "during a halt."
         ),
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         settings = load_settings()
         cursor = Cursor(**json.loads(context.cursor)) if context.cursor else Cursor()
         found = []
-        for run, after in runs_ended(context.instance, cursor.runs, {}, limits.runs_a_tick):
+        for run, after in finished_runs(context.instance, cursor.runs, {}, limits.runs_a_tick):
             cursor.runs = after
             found += alerts_of_run(context.instance, run, cursor)
         found += _of_ticks(context.instance, cursor)
-        with suppress(ResultsError):  # the state is not known: health says so
+        with suppress(ResultsError):  # the state cannot be read: health reports it
             found += _of_control(settings, cursor)
         raise_alerts(found, settings, limits.alerts)
         delivered = 0
@@ -85,23 +85,23 @@ def alert_sensor(limits: AutomationLimits) -> dg.SensorDefinition:
 
 
 def alerts_of_run(instance: DagsterInstance, run: DagsterRun, cursor: Cursor) -> list[Alert]:
-    """Return the alerts of a finished run: one for a failure, one a component for its health."""
+    """Return the alerts of a finished run: one if it failed, one per component newly at fault."""
     part, gates = part_of_key(run.tags.get(PARTITION)), _gates(instance, run)
-    failed = [gate for gate in gates if not gate.passed and gate.asset_key not in OF_HEALTH]
+    failed = [gate for gate in gates if not gate.passed and gate.asset_key not in HEALTH_ASSETS]
     found = []
-    if looked_at := [gate for gate in gates if gate.asset_key in OF_HEALTH]:
-        at_fault = {f"{g.severity.value} {g.check_name}": g for g in looked_at if _is_at_fault(g)}
+    if components := [gate for gate in gates if gate.asset_key in HEALTH_ASSETS]:
+        at_fault = {f"{g.severity.value} {g.check_name}": g for g in components if _is_at_fault(g)}
         new = [gate for name, gate in at_fault.items() if name not in cursor.unhealthy]
         cursor.unhealthy = sorted(at_fault)
         found = [_of_component(gate, run) for gate in new]
-    why = [
+    why = [  # gates first; a failure that repeats the text of a gate is left out
         {"gate": f"{gate.asset_key.to_user_string()} {gate.check_name}", **_reason(gate)}
         for gate in failed
         if gate.severity is dg.AssetCheckSeverity.ERROR
     ]
     if run.status is DagsterRunStatus.FAILURE:
-        stated = " ".join(reason["what"] for reason in why)
-        why += [reason for reason in _failures(instance, run) if reason["what"] not in stated]
+        messages = " ".join(reason["what"] for reason in why)
+        why += [reason for reason in _failures(instance, run) if reason["what"] not in messages]
         kind = AlertKind.RUN_FAILED
     elif why:
         kind = AlertKind.GATES_FAILED
@@ -113,13 +113,13 @@ def alerts_of_run(instance: DagsterInstance, run: DagsterRun, cursor: Cursor) ->
 
 
 def _is_at_fault(gate: dg.AssetCheckEvaluation) -> bool:
-    """Say whether a component is at fault itself, not only affected by another one."""
+    """Say whether a component is at fault itself, not only affected by another one's fault."""
     affected_by = gate.metadata.get("affected_by")
     return not gate.passed and (affected_by is None or affected_by.value == "none")
 
 
 def _of_component(gate: dg.AssetCheckEvaluation, run: DagsterRun) -> Alert:
-    """Return the alert of a component that was not at fault when health was last observed."""
+    """Return the alert of a component that was not at fault at the last observation."""
     is_error = gate.severity is dg.AssetCheckSeverity.ERROR
     severity = AlertSeverity.ERROR if is_error else AlertSeverity.WARN
     kind, why = AlertKind.HEALTH_DEGRADED, [_reason(gate)]
@@ -127,7 +127,7 @@ def _of_component(gate: dg.AssetCheckEvaluation, run: DagsterRun) -> Alert:
 
 
 def _of_ticks(instance: DagsterInstance, cursor: Cursor) -> list[Alert]:
-    """Return the alerts of schedules and sensors that fail and did not at the last tick."""
+    """Return the alerts of schedules and sensors that have failed since the last tick."""
     failing = {trigger.name: trigger.error for trigger in triggers(instance) if trigger.error}
     new = sorted(set(failing) - {*cursor.failing, NAME})
     cursor.failing = sorted(failing)
@@ -135,9 +135,9 @@ def _of_ticks(instance: DagsterInstance, cursor: Cursor) -> list[Alert]:
 
 
 def _of_control(settings: Settings, cursor: Cursor) -> list[Alert]:
-    """Return the alerts of the changes since the last tick; at first of the state as it stands."""
+    """Return the alerts of changes since the last tick; at the first one, of the current state."""
     state = read_state(settings)
-    if state.confirmed_at:  # the database is down: what is demanded meanwhile is pending
+    if state.confirmed_at:  # the database is down: a change made meanwhile is pending
         changes = [(state.name, state.by, state.reason)] if state.is_pending else []
         pending = f"{state.name} {state.by} {state.reason}" if state.is_pending else cursor.pending
         new = [] if pending == cursor.pending else changes
@@ -174,7 +174,7 @@ def _reason(gate: dg.AssetCheckEvaluation) -> dict[str, str]:
 
 
 def _failures(instance: DagsterInstance, run: DagsterRun) -> list[dict[str, str]]:
-    """Return why the steps failed; of a run whose process died, Dagster's own message."""
+    """Return why the steps failed; where the process died, Dagster's own message."""
     found = []
     for step, reason in failures_of_run(instance, run.run_id):
         if isinstance(reason, BasisError):

@@ -1,37 +1,37 @@
-"""`batches`: the modes follow their data."""
+"""`batches`: requests the modes after their data run has succeeded."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
-from basis_pipeline.orchestration.batches import DATA, MODE_JOB, STAGE, following
-from basis_pipeline.orchestration.sensors.working import runs_ended, while_work_goes_on
+from basis_pipeline.orchestration.batches import DATA, MODE_JOB, STAGE, next_runs
+from basis_pipeline.orchestration.sensors.evaluation import finished_runs, unless_halted
 from basis_pipeline.settings import Settings
 
 LIMIT = 200
 
 
 def batch_sensor(jobs: Mapping[str, Any]) -> dg.SensorDefinition:
-    """Looks at the data runs of batches that have ended.
+    """Watch the finished data runs of batches.
 
-    Not a run status sensor: that one would go on, and forget, while work is halted.
+    A run status sensor would move its cursor during a halt, and the modes would never run.
     """
 
     @dg.sensor(
         name="batches",
         job=jobs[MODE_JOB],
         minimum_interval_seconds=5,
-        description="Requests the modes of a batch when its data have been read.",
+        description="Data runs of batches that have succeeded: requests the modes of the batch.",
     )
-    @while_work_goes_on
+    @unless_halted
     def batches(context: dg.SensorEvaluationContext, _: Settings) -> dg.SensorResult:
         cursor, requests = context.cursor, {}
-        for run, after in runs_ended(context.instance, cursor, {STAGE: [DATA]}, LIMIT):
+        for run, after in finished_runs(context.instance, cursor, {STAGE: [DATA]}, LIMIT):
             cursor = after
-            requests.update({request.run_key: request for request in following(run)})
+            requests.update({request.run_key: request for request in next_runs(run)})
         if not requests:
-            return dg.SensorResult(skip_reason="nothing follows", cursor=cursor)
+            return dg.SensorResult(skip_reason="no data run has succeeded", cursor=cursor)
         return dg.SensorResult(run_requests=list(requests.values()), cursor=cursor)
 
     return batches

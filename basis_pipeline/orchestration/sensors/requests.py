@@ -1,4 +1,4 @@
-"""`backtest_requests`: files of the inbox into the queue, the head of the queue into a run."""
+"""`backtest_requests`: puts files of the inbox into the queue, and the head of it into a run."""
 
 import json
 import time
@@ -13,25 +13,26 @@ from basis_pipeline.operations.requests.inbox import empty_inbox
 from basis_pipeline.operations.requests.queue import find, waiting
 from basis_pipeline.orchestration.assets.requests import REQUESTS_JOB, requests_config
 from basis_pipeline.orchestration.batches import UNFINISHED
-from basis_pipeline.orchestration.sensors.working import while_work_goes_on
+from basis_pipeline.orchestration.sensors.evaluation import unless_halted
 from basis_pipeline.settings import Settings
 
-CALLERS = "basis/correlation_ids"  # of the calls that asked for what a run serves
+CALLERS = "basis/correlation_ids"  # of the API calls whose requests a run serves
 
 
 def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.SensorDefinition:
-    """One run at a time serves the requests at the head of the queue, in order."""
+    """Request one run at a time, which serves the requests at the head of the queue in order."""
 
     @dg.sensor(
         name="backtest_requests",
         jobs=[jobs[REQUESTS_JOB]],
         minimum_interval_seconds=5,
         description=(
-            "Backtest requests: reads settled files of <results>/inbox into the queue, moves them "
-            "aside, and has the head of the queue served while no other run serves requests."
+            "Backtest requests: puts files of <results>/inbox that have stopped changing into the "
+            "queue and moves them aside; requests a run for the head of the queue while no other "
+            "run serves requests."
         ),
     )
-    @while_work_goes_on
+    @unless_halted
     def backtest_requests(
         context: dg.SensorEvaluationContext, settings: Settings
     ) -> dg.SensorResult:
@@ -48,13 +49,13 @@ def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.Sens
         serving = dg.RunsFilter(job_name=REQUESTS_JOB, statuses=UNFINISHED)
         busy = context.instance.get_runs_count(serving)
         head = [] if busy else waiting(settings, limits.requests_a_run)
-        # The number makes a batch that was not served through be asked for again.
+        # A new number in the run key requests a batch again that was not served completely.
         cursor = json.dumps({"seen": left, "number": number + bool(head)})
         if not head:
-            why = "the requests at the head are being served" if busy else "no request waits"
-            return dg.SensorResult(skip_reason=why, cursor=cursor)
+            reason = "a run is serving requests" if busy else "the queue is empty"
+            return dg.SensorResult(skip_reason=reason, cursor=cursor)
         callers = {served.correlation_id for served in find(settings, head)} - {""}
-        asked = dg.RunRequest(
+        run = dg.RunRequest(
             run_key=f"requests-{number}-{head[0]}-{head[-1]}",
             job_name=REQUESTS_JOB,
             run_config=requests_config(head),
@@ -63,6 +64,6 @@ def request_sensor(jobs: Mapping[str, Any], limits: AutomationLimits) -> dg.Sens
                 **({CALLERS: " ".join(sorted(callers))} if callers else {}),
             },
         )
-        return dg.SensorResult(run_requests=[asked], cursor=cursor)
+        return dg.SensorResult(run_requests=[run], cursor=cursor)
 
     return backtest_requests

@@ -18,10 +18,10 @@ def configs(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.fixture
 def watching(platform: Platform, configs: Path) -> Platform:
-    """The platform after the first look at its configuration."""
+    """Return the platform after the first tick on its configuration."""
     assert configs.is_dir()
     assert modes_of(platform) == []
-    assert platform.skipped["configuration"].startswith("first look: remembered")
+    assert platform.skipped["configuration"].startswith("first tick: the configuration is recorded")
     return platform
 
 

@@ -26,7 +26,7 @@ def test_the_first_look_reads_everything_and_asks_for_every_mode(
 ) -> None:
     """A batch of one run for the data, then one a mode; no file is asked for twice."""
     data, requests = first_night.data, first_night.requests
-    assert data.tags["basis/cause"] == "first look at the raw files"
+    assert data.tags["basis/cause"] == "first tick on the raw files"
     assert [request.partition_key for request in requests] == sorted(running.modes)
     assert {request.tags["basis/batch"] for request in requests} == {data.tags["basis/batch"]}
     assert running.look("raw_files") == []

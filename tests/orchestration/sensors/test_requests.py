@@ -11,7 +11,7 @@ from basis_pipeline.operations.requests.inbox import inbox_of
 from basis_pipeline.operations.requests.queue import begin, requests_of
 from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.assets.requests import REQUESTS
-from basis_pipeline.orchestration.batches import page_runs
+from basis_pipeline.orchestration.batches import page_run
 from basis_pipeline.settings import load_settings
 from tests.orchestration.platform_alone import Platform, aged
 
@@ -52,7 +52,7 @@ def test_one_run_at_a_time_and_what_it_left_is_asked_for_again(platform: Platfor
     )
     begin(settings, 1, dead.run_id)
     assert platform.look(SENSOR) == []
-    assert "being served" in platform.skipped[SENSOR]
+    assert "is serving" in platform.skipped[SENSOR]
     platform.instance.report_run_failed(dead, "killed")
     (again,) = platform.look(SENSOR)
     assert again.run_key != first.run_key
@@ -79,7 +79,7 @@ def test_a_request_is_not_taken_for_the_mode(running: Platform) -> None:
     (served,) = requests_of(settings)
     assert served.run_id not in ("", own)
     (latest,) = running.instance.get_runs(limit=1)
-    (pages,) = page_runs(running.instance, latest)
+    pages = page_run(running.instance, latest)
     assert running.execute(pages, "pages").success
     (page,) = running.instance.fetch_materializations(COMPARISON, limit=1).records
     assert page.asset_materialization is not None

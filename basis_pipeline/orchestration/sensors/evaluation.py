@@ -1,4 +1,4 @@
-"""What sensors and schedules share: settings, the halt, and runs that have ended since a look."""
+"""Shared by sensors and schedules: settings, the halt, and runs finished since the last tick."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,19 +13,19 @@ from basis_pipeline.operations.control import read_state
 from basis_pipeline.orchestration.batches import FINISHED
 from basis_pipeline.settings import Settings, load_settings
 
-FIRST_LOOK_BACK = timedelta(hours=1)
-OVERLAP = timedelta(seconds=2)  # of two looks: a run may be stored a little after its time
+FIRST_WINDOW = timedelta(hours=1)  # of the first tick
+OVERLAP = timedelta(seconds=2)  # of two ticks: a run may be stored a little after its time
 
 C = TypeVar("C", dg.SensorEvaluationContext, dg.ScheduleEvaluationContext)
 R = TypeVar("R")
 
 
-def while_work_goes_on(
+def unless_halted(
     evaluate: Callable[[C, Settings], R],
 ) -> Callable[[C], R | dg.SkipReason]:
-    """An evaluation that requests nothing, and forgets nothing, while work is halted.
+    """Skip the evaluation while work is halted; the cursor stays, so that no change is missed.
 
-    Everything that requests runs on its own goes through here; health and alerts do not.
+    Every sensor and schedule that requests backtests or data uses it; health and alerts do not.
     """
 
     @wraps(evaluate)
@@ -36,22 +36,22 @@ def while_work_goes_on(
             return dg.SkipReason(state.description)
         return evaluate(context, settings)
 
-    # Dagster asks for the context by the parameter's name; the wrapped one has a second parameter.
+    # Dagster passes the context by parameter name, and would find the two of the wrapped function.
     del guarded.__wrapped__
     return guarded
 
 
-def runs_ended(
+def finished_runs(
     instance: DagsterInstance, cursor: str | None, tags: Mapping[str, Sequence[str]], limit: int
 ) -> Iterator[tuple[DagsterRun, str]]:
-    """Runs that have ended since the look that the cursor tells of, each with the cursor after it.
+    """Yield the runs that have ended since the tick that stored the cursor, with the next cursor.
 
-    Each once, in the order they ended, as long as the cursors are stored; at first those of the
-    last hour. One that Dagster is going to try again has not ended.
+    Each run comes once, in the order of their ends, if the caller stores the cursors. Without a
+    cursor the runs of the last hour come.
     """
     known = json.loads(cursor) if cursor else {}
     since = known.get("since")
-    start = datetime.fromisoformat(since) if since else datetime.now(UTC) - FIRST_LOOK_BACK
+    start = datetime.fromisoformat(since) if since else datetime.now(UTC) - FIRST_WINDOW
     seen: dict[str, str] = dict(known.get("seen", {}))
     wanted = RunsFilter(tags=dict(tags), statuses=FINISHED, updated_after=start - OVERLAP)
     records = instance.get_run_records(wanted, order_by="update_timestamp", ascending=True)
