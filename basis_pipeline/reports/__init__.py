@@ -1,1 +1,1 @@
-"""Pages for people: the tear sheet of a run, the comparison of runs, their pictures and prints."""
+"""Pages: tear sheets, comparisons, gates, data audits and studies, with their PDFs and pictures."""

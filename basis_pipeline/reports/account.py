@@ -1,4 +1,4 @@
-"""The page of an account: what to do, what it earned, what comes next, and what it rests on."""
+"""The page of an account: its orders, its profit, its next triggers, and the age of its feeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class AccountView:
 
     @property
     def today(self) -> dict[str, float]:
-        """Profit and loss by component since that midnight, with an entry on it."""
+        """Profit and loss by component since that midnight; an entry at midnight counts."""
         frame = self.run.result.frames["attribution"]
         is_since = frame["timestamp"] > self.midnight
         is_since.iloc[0] |= frame["timestamp"].iloc[0] == self.midnight
@@ -72,7 +72,7 @@ class AccountView:
         return digits_of(self.legs[0][1].identity.capital)
 
     def money(self, value: float) -> str:
-        """An amount as the page writes it."""
+        """Format an amount with the account's decimals."""
         return amount(value, self.digits)
 
 
@@ -96,8 +96,8 @@ def account_html(account: AccountView, provenance: Provenance) -> str:
         headline=[
             _figure(
                 "action",
-                "To do",
-                "What the account does.",
+                "Action",
+                "What the account does at its last hour.",
                 str(signal.get("action", DASH)).capitalize(),
             ),
             _figure("equity", "Equity", "At the last hour.", account.money(last_equity(run)), run),
@@ -109,7 +109,10 @@ def account_html(account: AccountView, provenance: Provenance) -> str:
                 run,
             ),
             _figure(
-                "total", "Since the leg began", "Its return.", percent(run.summary["total_return"])
+                "total",
+                "Since the leg began",
+                "Return of the latest leg.",
+                percent(run.summary["total_return"]),
             ),
         ],
         sections=[
@@ -128,7 +131,7 @@ def account_html(account: AccountView, provenance: Provenance) -> str:
 
 
 def last_equity(run: RunView) -> float:
-    """Equity at a run's last hour."""
+    """Return the equity at a run's last hour."""
     return float(run.column("equity", "equity")[-1])
 
 
@@ -188,7 +191,7 @@ def _distances(signal: Mapping[str, Any]) -> Table:
         )
         for one in signal.get("distances", ())
     ]
-    titles = ("trigger", ">value", ">low", ">high", ">room", ">price move to it")
+    titles = ("trigger", ">value", ">low", ">high", ">room", ">price move to trigger")
     return Table(titles, rows, "Distance to each trigger and to liquidation")
 
 
@@ -216,7 +219,7 @@ def _legs(account: AccountView) -> Table:
         money = account.money(identity.capital), account.money(last_equity(leg))
         rows.append((str(number), *span, *money, result.run_id))
     titles = ("leg", "from, UTC", "to, UTC", ">capital", ">equity", "run")
-    return Table(titles, rows, "Legs, one a configuration")
+    return Table(titles, rows, "Legs, one per configuration")
 
 
 def _today(account: AccountView) -> Table:
@@ -241,7 +244,7 @@ def _feeds(account: AccountView) -> Table:
         )
         for one in account.ages
     ]
-    titles = ("feed", "reaches, UTC", ">age, hours", ">limit, hours", "state")
+    titles = ("feed", "last hour, UTC", ">age, hours", ">limit, hours", "state")
     return Table(titles, rows, "Freshness of every feed")
 
 
@@ -258,14 +261,11 @@ def _revisions(account: AccountView) -> Table:
         for one in reversed(account.revisions)
     ]
     titles = ("hour, UTC", "feed", "value", ">before", ">after", "~accepted by")
-    return Table(titles, rows, "Changes of the past")
+    return Table(titles, rows, "Changes in the history")
 
 
 def _quantity(value: float | None, digits: int = 8) -> str:
-    """A number of so many digits, never as a power of ten; what rounding has left of nothing is 0.
-
-    What is smaller than a billionth is nothing.
-    """
+    """Format a number with so many digits, never as a power of ten; below a billionth it is 0."""
     if value is None:
         return DASH
     rounded = round(value, 9) + 0.0

@@ -13,7 +13,7 @@ from basis_pipeline.reports.table import Cells, Table, Term
 from basis_pipeline.results.definitions import DASH, amount, percent
 from basis_pipeline.verdict import Status, count_of
 
-SHOWN_OUTLIERS = 12  # of a feed: the worst; and so many of its revisions
+SHOWN_ROWS = 12  # of a feed: its worst outliers, its latest revisions
 DAY_STATES = ("own", "repaired", "missing")
 REVISED = ("file", "timestamp", "column", "stored", "offered", "seen_at", "state")
 _TIME = "%Y-%m-%d %H:%M"
@@ -38,13 +38,13 @@ def audit_tables(audits: Sequence[FeedAudit]) -> dict[str, Table]:
 
 
 def feeds_table(audits: Sequence[FeedAudit]) -> Table:
-    """Return one row a feed: its verdict, and every reason for it."""
+    """Return one row per feed: its verdict, and every reason for it."""
     rows = [(audit.feed, audit.verdict.value, reasons(audit)) for audit in audits]
     return Table(("feed", "verdict", "~reasons"), rows, "Feeds")
 
 
 def reasons(audit: FeedAudit) -> str:
-    """Return why a feed has its verdict: its error, or what was found, and what is to be known."""
+    """Return why a feed has its verdict: its error, or its findings and remarks."""
     if audit.error is not None:
         place = f" ({audit.error.where})" if audit.error.where else ""
         return f"{audit.error.code}: {audit.error.what}{place}"
@@ -54,7 +54,7 @@ def reasons(audit: FeedAudit) -> str:
 
 
 def contents_table(audits: Sequence[FeedAudit]) -> Table:
-    """Return one row a feed: what it holds, and its days by state."""
+    """Return one row per feed: what it holds, and its days by state."""
     rows: list[Cells] = []
     for audit in audits:
         found, states = audit.findings, day_states(audit.findings.days)
@@ -68,8 +68,8 @@ def contents_table(audits: Sequence[FeedAudit]) -> Table:
         rows.append((audit.feed, *span, *numbers))
     days = (
         Term(">whole days", "Days on which every row is the feed's own."),
-        Term(">repaired days", "Days on which the rows that were missing are repaired."),
-        Term(">lacking days", "Days on which rows are missing and nothing filled them."),
+        Term(">repaired days", "Days on which all missing rows are repaired."),
+        Term(">missing days", "Days on which rows are missing and not repaired."),
     )
     counts = (">files", ">rows", ">gaps", ">longest, h", ">duplicates", ">outliers")
     return Table(("feed", "first, UTC", "last, UTC", *counts, *days), rows, "Contents")
@@ -95,7 +95,7 @@ def check_table(audits: Sequence[FeedAudit]) -> Table:
 
 
 def _gaps_table(audits: Sequence[FeedAudit]) -> Table:
-    """Every stretch without own rows, the longest of a feed first."""
+    """List every gap in a feed's own rows, the longest of a feed first."""
     rows = [
         (
             audit.feed,
@@ -111,7 +111,7 @@ def _gaps_table(audits: Sequence[FeedAudit]) -> Table:
 
 
 def _repairs_table(audits: Sequence[FeedAudit]) -> Table:
-    """Rows filled by each repair from each source, with the source's own verdict, and by whom."""
+    """List the rows filled by each repair from each source, with the source's own verdict."""
     known, rows = {audit.feed: audit.verdict for audit in audits}, []
     for audit in audits:
         filled = audit.findings.gaps[audit.findings.gaps["repair"] != ""]
@@ -130,12 +130,12 @@ def _repairs_table(audits: Sequence[FeedAudit]) -> Table:
 
 
 def repaired_share(audit: FeedAudit, rows: int) -> float:
-    """Return the share of the rows asked for that so many rows are."""
+    """Return `rows` as a share of the rows expected of the feed."""
     return rows / max(int(audit.findings.days["expected"].sum()), 1)
 
 
 def _outliers_table(audits: Sequence[FeedAudit]) -> Table:
-    """The worst rows beyond their bounds, by feed."""
+    """List the worst rows beyond their bounds, by feed."""
     rows = [
         (
             audit.feed,
@@ -146,13 +146,13 @@ def _outliers_table(audits: Sequence[FeedAudit]) -> Table:
             f"{row['times']:.2f} ×",
         )
         for audit in audits
-        for row in audit.findings.outliers.head(SHOWN_OUTLIERS).to_dict("records")
+        for row in audit.findings.outliers.head(SHOWN_ROWS).to_dict("records")
     ]
     return Table(("feed", "at", "column", ">value", "bound", ">of the bound"), rows, "Outliers")
 
 
 def _spreads_table(audits: Sequence[FeedAudit]) -> Table:
-    """The difference of every pair of quotes with the limits of agreement, the widest first."""
+    """List the difference of every pair of quotes with its limits, the widest first."""
     rows: list[tuple[float, Cells]] = []
     for audit, spread in pairs(audits):
         assert audit.limits is not None  # only feeds with a rule have spreads
@@ -176,14 +176,14 @@ def _spreads_table(audits: Sequence[FeedAudit]) -> Table:
 
 
 def _revisions_table(audits: Sequence[FeedAudit]) -> Table:
-    """What sources gave differently after it was stored: what is open first, the latest first."""
+    """List the values that sources have changed since they were stored, open and latest first."""
     rows = [
         (audit.feed, *(str(line[name]) or DASH for name in REVISED))
         for audit in audits
         if audit.revisions is not None
         for line in audit.revisions.assign(is_closed=audit.revisions["state"] != "open")
         .sort_values(["is_closed", "seen_at"], ascending=[True, False])
-        .head(SHOWN_OUTLIERS)
+        .head(SHOWN_ROWS)
         .to_dict("records")
     ]
     titles = ("feed", "file", "row", "column", ">stored", ">the source now", "seen at", "state")
@@ -191,9 +191,9 @@ def _revisions_table(audits: Sequence[FeedAudit]) -> Table:
 
 
 def pairs(audits: Sequence[FeedAudit]) -> Iterator[tuple[FeedAudit, pd.Series]]:
-    """Every pair of quotes once: the audit of the one, and the spread to the other.
+    """Yield every pair of quotes once: the audit of one feed, and its spread to the other.
 
-    `beyond` of it says whether they are at odds: a bound is broken, or a cause was found.
+    `beyond` of the spread says whether they disagree: a bound is exceeded, or a cause was found.
     """
     causes = {audit.feed: re.findall(r"\w+", " ".join(audit.findings.causes)) for audit in audits}
     seen: set[frozenset[str]] = set()

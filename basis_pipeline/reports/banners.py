@@ -9,7 +9,7 @@ from basis_pipeline.reports.run_view import RunView
 from basis_pipeline.results.definitions import percent
 from basis_pipeline.verdict import WORST_FIRST, Status, Verdict, count_of, worst
 
-REPAIRED_LIMIT = 0.10  # above it the share of repaired hours is a warning of its own
+REPAIRED_LIMIT = 0.10  # a larger share of repaired hours is a warning
 LEVELS = ("alarm", "warn", "note")
 
 
@@ -33,7 +33,7 @@ def with_status(verdicts: Sequence[Verdict], *statuses: Status) -> list[Verdict]
 
 
 def banners(run: RunView, verdicts: Sequence[Verdict]) -> list[Banner]:
-    """Return everything about a run that changes how its figures are to be read, worst first."""
+    """Return everything about a run that qualifies its figures, worst first."""
     found = []
     if failed := with_status(verdicts, Status.FAIL):
         found.append(Banner("alarm", count_of(len(failed), "failed gate"), _messages(failed)))
@@ -43,7 +43,7 @@ def banners(run: RunView, verdicts: Sequence[Verdict]) -> list[Banner]:
         found.append(_repaired(run))
     if reason := run.not_annualised:
         text = f"{reason[0].upper()}{reason[1:]}."
-        found.append(Banner("note", "Figures of a year are left out", text))
+        found.append(Banner("note", "Annual figures are left out", text))
     if not verdicts:
         text = "No gate verdict is recorded for this run, so its figures are not verified."
         found.append(Banner("warn", "Not judged", text))
@@ -85,7 +85,7 @@ def _messages(verdicts: Sequence[Verdict]) -> str:
 
 
 def _reasons(missing: Sequence[Verdict]) -> str:
-    """Return every reason once, with the gates that it keeps from being evaluated."""
+    """Return every reason once, with the gates that were not evaluated because of it."""
     groups: dict[str, list[str]] = {}
     for verdict in missing:
         reason = verdict.cause or verdict.message or "never evaluated"
@@ -99,7 +99,7 @@ def _liquidated(run: RunView) -> Banner:
     places = ", ".join(sorted(events["venue"].unique()))
     lost = run.summary["attribution"]["liquidation"]
     text = (
-        f"{count_of(len(events), 'position')} closed by force at {places}, first on "
+        f"{count_of(len(events), 'liquidation')} at {places}, the first on "
         f"{first:%Y-%m-%d %H:%M} UTC. Liquidation component of the profit and loss: "
         f"{run.money(lost)} {run.currency}."
     )

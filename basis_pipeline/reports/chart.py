@@ -1,7 +1,7 @@
-"""A chart of a page, and what charts over time are made of.
+"""A chart of a page, and the parts of charts over time.
 
-Arrays go into the page as packed bytes, which plotly.py does by itself; times go in as
-milliseconds, which take a third of the room of dates as text.
+plotly.py packs arrays as bytes by itself; times are written as milliseconds, which take a third of
+the space of dates as text.
 """
 
 import re
@@ -28,7 +28,7 @@ DAILY = f"Sampling: 00:00 UTC of each day, of every nth where there are more tha
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One of the plots stacked over a common time axis: its title says what and in which unit."""
+    """One of the plots stacked over a common time axis; its title states quantity and unit."""
 
     title: str
     weight: float = 1.0
@@ -37,7 +37,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart of a page; `meaning` says what is drawn, in which unit and sampling."""
+    """A chart of a page; `meaning` states what is drawn, in which unit and sampling."""
 
     key: str
     title: str
@@ -48,11 +48,11 @@ class Chart:
 
     @property
     def id(self) -> str:
-        """The key as a part of ids of the page."""
+        """The key in the form that element ids of the page use."""
         return re.sub(r"[^\w-]", "-", self.key)
 
     def named(self, key: str) -> Self:
-        """Return the chart under another key: a page draws each key once."""
+        """Return the chart with another key: a page draws each key once."""
         return replace(self, key=key)
 
     def to_json(self) -> str:
@@ -61,7 +61,7 @@ class Chart:
 
 
 def milliseconds(stamps: Stamps) -> Floats:
-    """Return nanoseconds as Plotly's date axes count them."""
+    """Convert nanoseconds to the milliseconds of Plotly's date axes."""
     return stamps / NS_PER_MS
 
 
@@ -78,7 +78,7 @@ def line(
     dash: str = "solid",
     **options: Any,
 ) -> go.Scatter:
-    """Return a series over time, thinned to the extremes of equal stretches.
+    """Return a series over time, reduced to the extremes of equal stretches.
 
     Infinite ratios (no debt, no position) are left out.
     """

@@ -1,4 +1,4 @@
-"""Runs side by side: a leaderboard that hides no failed gate, what differs, and its effect."""
+"""The comparison of runs: a leaderboard with their gates, what differs, and its effect."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Entry(JudgedRun):
 
     @property
     def over_lending(self) -> float | None:
-        """Return less that of plain lending in the run's share class; None without its rates."""
+        """The run's return less that of plain lending in its share class; None without rates."""
         beside = self.result.summary["benchmarks"].get(LENDING)
         return None if beside is None else float(beside["excess_return"])
 
@@ -83,8 +83,7 @@ def comparison_html(
     Parameters
     ----------
     rank_by: a figure of `RANKS`.
-    reference: whether the first run is the one that the others are compared with, component by
-        component.
+    reference: whether the others are compared with the first run, component by component.
     """
     names = names_of(entries)
     bounds = sorted({(e.result.identity.start, e.result.identity.end) for e in entries})
@@ -96,8 +95,8 @@ def comparison_html(
             "Leaderboard",
             [_leaderboard(entries, names, rank_by), _risk_table(entries, names, rank_by)],
             f"Ranked by {FIGURES[rank_by].label}. A run that failed a gate or was liquidated keeps "
-            "its rank and is marked; its figures are not to be relied on. A dash means: not "
-            "defined for the run.",
+            "its rank and is marked; do not rely on its figures. A dash means: not defined for "
+            "the run.",
         ),
         Section("Growth", [_growth_chart(entries, names)]),
         *together([entry.run for entry in entries], names),
@@ -122,7 +121,7 @@ def comparison_html(
 
 
 def ranking(entries: Sequence[Entry], by: str) -> list[int]:
-    """Places of the entries from best to worst; what has no such figure comes last."""
+    """Return the places of the entries from best to worst; those without the figure come last."""
     better = FIGURES[by].better
 
     def key(place: int) -> tuple[bool, float]:
@@ -133,7 +132,7 @@ def ranking(entries: Sequence[Entry], by: str) -> list[int]:
 
 
 def names_of(entries: Sequence[Entry]) -> list[str]:
-    """The mode of each run; with the run's own name where a mode comes twice."""
+    """Return the mode of each run, followed by the run's name where a mode occurs twice."""
     modes = [entry.result.mode for entry in entries]
     return [
         f"{entry.result.mode} {entry.result.run_id[:8]}" if modes.count(mode) > 1 else mode
@@ -160,7 +159,7 @@ def _against_lending(entries: Sequence[Entry], names: Sequence[str], noun: str) 
 
 
 def _banners(entries: Sequence[Entry], names: Sequence[str]) -> list[Banner]:
-    """Say which runs failed a gate, were liquidated, rest on repaired data or were not judged."""
+    """Name the runs that failed a gate, were liquidated, use repaired data or have no verdict."""
     pairs = list(zip(entries, names, strict=True))
     failed = [
         f"{name} ({', '.join(verdict.check for verdict in failing)})"
@@ -196,7 +195,7 @@ def _leaderboard(entries: Sequence[Entry], names: Sequence[str], rank_by: str) -
     ranked.sort(key=lambda row: (row[0] is None, -better * (row[0] or 0.0)))
     rows: list[Cells] = [(str(rank), *cells) for rank, (_, cells) in enumerate(ranked, start=1)]
     over = Term(">Over lending", "Return less that of plain lending in the run's share class.")
-    titles: Cells = ("#", "run", "in", "verdict", "~gates", over, *_figure_titles(shown))
+    titles: Cells = ("#", "run", "currency", "verdict", "~gates", over, *_figure_titles(shown))
     return Table(titles, rows, "Leaderboard")
 
 
@@ -241,7 +240,7 @@ def _parts_tables(entries: Sequence[Entry], names: Sequence[str]) -> list[Table]
         amounts.append((name, entry.run.currency, *money))
         shares.append((name, *(percent(share, 3) for share in entry.shares.values())))
     return [
-        Table(("run", "in", *_TITLES), amounts, "Profit and loss by component"),
+        Table(("run", "currency", *_TITLES), amounts, "Profit and loss by component"),
         Table(("run", *_TITLES), shares, "Profit and loss by component, % of capital"),
     ]
 

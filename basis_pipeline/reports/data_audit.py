@@ -16,24 +16,24 @@ from basis_pipeline.results.definitions import percent
 from basis_pipeline.times import DAY_NS
 from basis_pipeline.verdict import Status, count_of
 
-# State of a day → its name in the legend, its colour, and how much of its lane a bar fills: the
-# state is shown by more than a colour.
+# State of a day → its name in the legend, its colour, and the share of the lane that its bar fills,
+# so that states differ by more than colour.
 STATES = {
     "own": ("every row is the feed's own", "series-2", 0.8),
     "repaired": ("rows repaired", "repaired", 0.45),
     "missing": ("rows missing and not repaired", "bad", 0.15),
 }
 NOTES = {
-    "Repairs": "What filled the gaps: from which source, how far that source is to be trusted "
-    "itself, and which repairs the feed's file declares.",
+    "Repairs": "What filled the gaps: the source, the verdict on that source, and the repairs that "
+    "the feed's file declares.",
     "Gaps": "Hours without the feed's own rows, and what filled them.",
-    "Outliers": "Rows beyond the bounds that their feed declares. They are warnings, not failures: "
-    "crises are real.",
-    "Revisions": "What a source gave differently after it had been stored. The stored values stay "
-    "until a person accepts the others. Of files that a person delivers nothing is known.",
-    "Spreads to peers": "Differences between two quotes of the same thing at the same hour, of "
-    "rows that both sources have themselves, in basis points. WARN: a bound is broken, or the "
-    "reasons of one of the two name a cause, such as settlements that are shifted.",
+    "Outliers": "Rows beyond the bounds that their feed declares. They are warnings, not failures, "
+    "because crises are real.",
+    "Revisions": "Values that a source has changed after they were stored. The stored values are "
+    "kept until a person accepts the new ones. Files delivered by a person are not compared.",
+    "Spreads to peers": "Differences between two quotes of the same instrument at the same hour, "
+    "where both feeds have rows of their own, in basis points. WARN: a bound is exceeded, or the "
+    "reasons of one of the two name a cause, such as shifted settlements.",
 }
 STAMPS = {
     Status.FAIL: ("FEED REJECTED", "alarm"),
@@ -66,8 +66,8 @@ def data_audit_html(audits: Sequence[FeedAudit], what: str, provenance: Provenan
             ),
         ],
         footer=(
-            "PASS: used as read. WARN: repaired, unusual, at odds with another source, or revised "
-            "by its own. FAIL: rejected. N/A: no file."
+            "PASS: used as read. WARN: repaired, unusual, different from another source, or "
+            "revised by its own source. FAIL: rejected. N/A: no file."
         ),
     ).html(provenance)
 
@@ -79,7 +79,7 @@ def worst(audits: Sequence[FeedAudit]) -> Status:
 
 
 def _answer(audits: Sequence[FeedAudit]) -> list[str]:
-    """Say what is rejected and absent, how much is repaired, and what disagrees."""
+    """State which feeds are rejected and absent, how much is repaired, and what disagrees."""
     named = {
         status: ", ".join(audit.feed for audit in audits if audit.verdict is status)
         for status in (Status.FAIL, Status.NOT_APPLICABLE)
@@ -97,7 +97,7 @@ def _answer(audits: Sequence[FeedAudit]) -> list[str]:
         f"Rejected: {rejected}." if rejected else "No feed is rejected.",
         *([f"Without a file: {absent}."] if absent else []),
         f"Repaired: {repaired:,} of {asked:,} rows ({percent(repaired / max(asked, 1))}).",
-        f"At odds with each other: {apart} of {count_of(len(spreads), 'pair')} of quotes.",
+        f"In disagreement: {apart} of {count_of(len(spreads), 'pair')} of quotes.",
         f"Revisions not accepted: {revised} of {count_of(fetched, 'fetched feed')}{others}.",
     ]
 
@@ -131,7 +131,7 @@ def spread_chart(audits: Sequence[FeedAudit]) -> Chart | None:
         "spreads",
         "Spreads against their bounds",
         "Median and largest difference of every pair of quotes over all hours at which both have a "
-        "row of their own, as a share of what their feed declares as agreement.",
+        "row of their own, as a share of the bound that the feed declares.",
         horizontal_bars(
             traces, barmode="group", xaxis=axis, shapes=[{**bound, "line": look, "name": "bound"}]
         ),
@@ -167,7 +167,7 @@ def calendar_chart(audits: Sequence[FeedAudit]) -> Chart | None:
     return Chart(
         "calendar",
         "Calendar of coverage",
-        "A lane for each feed, in days (UTC). Where a lane is empty nothing was asked for.",
+        "A lane for each feed, in days (UTC). Where a lane is empty, no rows were expected.",
         view.update_layout(hovermode="closest", bargap=0.0).update_yaxes(lanes),
         height=80 + LANE * len(names),
         wide=True,

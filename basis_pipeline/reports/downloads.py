@@ -1,8 +1,8 @@
 """The tables of a run inside its page, which a reader saves as Parquet or CSV.
 
-A table goes in once: as a Parquet file whose columns are plain values in one piece, compressed as a
-whole. The page's script gives out the file itself, and writes CSV from the places of its columns.
-What does not fit into the page goes in by the day.
+A table is embedded once, as a Parquet file with plain, contiguous columns that is compressed as a
+whole. The page's script saves the file itself, or writes CSV from the offsets of its columns. A
+table that does not fit is reduced to one row per day.
 """
 
 import base64
@@ -27,9 +27,10 @@ _ORDER = ("events", "equity", "attribution", "benchmark", "risk", "positions")
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A table as a page holds it: base64 of its compressed Parquet file; None where it is too long.
+    """A table embedded in a page.
 
-    index: JSON for the script: name, rows, and kind and place of each column.
+    content: base64 of its compressed Parquet file; None where it is too long.
+    index: JSON for the script: name, rows, and kind and offset of each column.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Download:
 
 
 def downloads(frames: Mapping[str, pd.DataFrame], room: int = ROOM) -> list[Download]:
-    """Return the tables of a run, each whole where the page has room for it, else by the day."""
+    """Return the tables of a run, each in full where the page has room for it, else by day."""
     made = []
     for name in (name for name in _ORDER if name in frames):
         found = _download(name, frames[name], HOURLY)

@@ -1,4 +1,4 @@
-"""What moved the result of a run, in sentences and short tables made from its own tables."""
+"""What moved the result of a run, in sentences and short tables made from its stored tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a run earned from what, what its rebalances cost, and when it lost.
+    """The sources of a run's result: components, cost of rebalances, costliest days, liquidations.
 
     verdicts: of the run; those of its input datasets are used.
     """
@@ -33,7 +33,7 @@ class Explanation:
 
     @cached_property
     def components(self) -> list[Row]:
-        """Profit and loss by component, largest first; the price legs stand below their sum."""
+        """Profit and loss by component, largest first; the price legs follow their sum."""
         summary = self.run.summary
         amounts = {**summary["attribution"], "basis": summary["groups"]["basis"]}
         largest_first = sorted(NETTED, key=lambda name: -abs(amounts[name]))
@@ -50,7 +50,7 @@ class Explanation:
 
     @cached_property
     def triggers(self) -> list[Row]:
-        """How often each trigger rebalanced and what that cost, dearest first; entry among them."""
+        """Number and cost of rebalances by trigger, entry included, most expensive first."""
         events = self.run.events[self.run.events["kind"] != "liquidation"]
         done = events["kind"].isin(("entry", "rebalance"))
         paid = pd.DataFrame({"cost": events["fee"] + events["gas"], "rebalances": done})
@@ -68,7 +68,7 @@ class Explanation:
 
     @cached_property
     def costliest_days(self) -> list[Row]:
-        """The days with the largest falls of equity net of flows, and what did most of each."""
+        """The days with the largest falls of equity net of flows, each with its worst component."""
         parts = {
             name: np.diff(self.run.cumulative[name], prepend=0.0)
             for name in NETTED
@@ -106,7 +106,7 @@ class Explanation:
 
     @cached_property
     def equity(self) -> dict[str, float | None]:
-        """Equity at the last hour beside closing everything, and beside plain lending."""
+        """Equity at the last hour, open and closed, compared with plain lending."""
         summary, growth = self.run.summary, self.run.benchmarks.get("lending")
         lent = None if growth is None else float(self.run.benchmark_equity(growth)[-1])
         final, closed = summary["final_equity"], summary["closed_equity"]
@@ -121,12 +121,12 @@ class Explanation:
 
     @property
     def skipped(self) -> int:
-        """How many rebalances were not done, as they cost more than the equity they leave."""
+        """Number of rebalances skipped because they cost more than the equity they would leave."""
         return len(self.run.events_of("skipped"))
 
     @property
     def sentences(self) -> list[str]:
-        """What a person has to know first, a sentence or two on each subject."""
+        """The main findings, a sentence or two on each subject."""
         return [
             self.on_result(),
             self.on_equity(),
@@ -177,7 +177,7 @@ class Explanation:
         return f"{self.run.money(value)} {self.run.currency}"
 
     def on_result(self) -> str:
-        """What was earned, and from what most of it came."""
+        """State the result and its largest components."""
         pnl = self.run.summary["pnl"]
         parts = [row for row in self.components if row["component"] not in GROUPS["basis"]]
         largest = ", ".join(
@@ -188,7 +188,7 @@ class Explanation:
         return f"{result} The largest parts: {largest}." if largest else result
 
     def on_equity(self) -> str:
-        """What the book is worth, open and closed, beside plain lending."""
+        """State the equity, open and closed, compared with plain lending."""
         equity, money = self.equity, self.run.money
         sentence = f"Its equity is {self._money(self.run.summary['final_equity'])}, or "
         sentence += f"{money(equity['closed_equity'])} with everything closed at the market."
@@ -202,7 +202,7 @@ class Explanation:
         )
 
     def _on_funding(self) -> list[str]:
-        """What each venue's position received or paid; nothing where no perpetual is held."""
+        """State what each venue's position received or paid; empty without a perpetual."""
         named = [
             f"{venue} ({row['side']}) {'paid' if row['received'] < 0.0 else 'received'} "
             f"{self._money(abs(row['received']))}"
@@ -224,21 +224,21 @@ class Explanation:
             )
             sentence = (
                 f"{counted} cost {self._money(cost)}, {percent(self._share(cost))} of the capital, "
-                f"most of it by {_trigger(first)} ({first['rebalances']:,} for "
+                f"most of it for {_trigger(first)} ({first['rebalances']:,} for "
                 f"{self.run.money(first['cost'])}); {entering}"
             )
         if self.skipped:
             skipped = count_of(self.skipped, "rebalance")
-            sentence += f" Not done, since it would have cost more than it leaves: {skipped}."
+            sentence += f" Skipped, because it costs more than the equity it leaves: {skipped}."
         return sentence
 
     def _on_days(self) -> str:
         if not self.costliest_days:
-            return "Equity net of flows fell on no day."
+            return "Equity net of flows did not fall on any day."
         worst = self.costliest_days[0]
         return (
             f"The costliest day is {worst['day']}: {self._money(worst['change'])}, "
-            f"{percent(worst['of_capital'])} of the capital, most of it by {worst['component']} "
+            f"{percent(worst['of_capital'])} of the capital, most of it from {worst['component']} "
             f"({self.run.money(worst['of_component'])})."
         )
 
@@ -259,13 +259,13 @@ class Explanation:
     def _on_inputs(self) -> str:
         if not any(verdict.dataset for verdict in self.verdicts):
             return "The verdicts on its input datasets are not stored with this run."
-        return input_warnings(self.verdicts) or "No input dataset carries a warning."
+        return input_warnings(self.verdicts) or "No input dataset has a warning."
 
     def _component_table(self) -> Table:
         rows: list[Cells] = []
         for row in self.components:
             name = row["component"]
-            label = f"of it {name}" if name in GROUPS["basis"] else name
+            label = f"of which {name}" if name in GROUPS["basis"] else name
             share = percent(row["of_capital"], 3)
             rows.append(
                 (Term(label, COMPONENT_MEANING[name]), self.run.money(row["amount"]), share)
@@ -299,7 +299,7 @@ class Explanation:
             for row in self.triggers
         ]  # fmt: skip
         count, cost = (sum(row[key] for row in self.triggers) for key in ("rebalances", "cost"))
-        foot = ("in all", f"{count:,}", self.run.money(cost), percent(self._share(cost), 3))
+        foot = ("total", f"{count:,}", self.run.money(cost), percent(self._share(cost), 3))
         titles = ("trigger", ">times", f">cost, {self.run.currency}", ">of capital")
         return Table(titles, rows, "Entry and rebalances by trigger", foot, wide=False)
 
@@ -310,7 +310,7 @@ class Explanation:
             for row in self.costliest_days
         ]  # fmt: skip
         currency = self.run.currency
-        titles = ("day", f">change, {currency}", ">of capital", "most by", f">{currency}")
+        titles = ("day", f">change, {currency}", ">of capital", "worst part", f">{currency}")
         return Table(titles, rows, "Costliest days, net of flows, days in UTC", wide=False)
 
     def _liquidation_table(self) -> Table:
@@ -321,7 +321,7 @@ class Explanation:
              "wick" if row["wick"] else "")
             for row in self.liquidations
         ]  # fmt: skip
-        titles = ("UTC", "where", ">quantity", ">price", ">notional", ">fee", "at")
+        titles = ("UTC", "where", ">quantity", ">price", ">notional", ">fee", "note")
         return Table(titles, rows, "Liquidations")
 
     def _input_table(self) -> Table:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from basis_pipeline.config.control import ControlLimits, Limit
-from basis_pipeline.reports.banners import in_order
+from basis_pipeline.reports.banners import in_order, with_status
 from basis_pipeline.reports.table import Cells, Table, Term
 from basis_pipeline.results.definitions import DASH
 from basis_pipeline.verdict import WAIVED_STATUS, Status, Verdict, amount
@@ -13,7 +13,7 @@ History = Mapping[str, Sequence[Verdict]]  # gate → evaluations, the latest fi
 NIGHTS = 30
 OPEN = (Status.FAIL, Status.WAIVED, Status.WARN)
 SIGNS = {Status.PASS: "✓", Status.NOT_APPLICABLE: "✓", Status.WARN: "!", Status.FAIL: "✕"}
-# What emergency control watches → the gate that measures the same figure.
+# Limit of emergency control → the gate that measures the same figure.
 WATCHED = {
     Limit.DRAWDOWN: "drawdown_limit",
     Limit.HEALTH_FACTOR: "health_factor_floor",
@@ -34,23 +34,20 @@ def gate_tables(
 
 def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     """List the gates of a run or a study: figure, limit, headroom, and the sentence."""
-    rows = []
-    for verdict in in_order(verdicts):
-        facts = measured(verdict)
-        margin = f"−{facts['beyond by']}" if "beyond by" in facts else facts.get("headroom", "")
-        figures = (facts.get("measured", ""), facts.get("limit", ""), margin)
-        rows.append((verdict.check, str(verdict.status), *figures, verdict.message))
+    rows = [
+        (verdict.check, verdict.status.value, *_figures(verdict), verdict.message)
+        for verdict in in_order(verdicts)
+    ]
     titles = ("gate", "verdict", ">measured", ">limit", ">headroom", "~result")
     return Table(titles, rows, "Gate verdicts")
 
 
 def open_table(verdicts: Sequence[Verdict], history: History) -> Table:
-    """List the gates that failed, warn or are waived: figure, limit, since when, their nights."""
+    """List the gates that failed, warn or are waived: figure, limit, since when, last nights."""
     rows: list[Cells] = []
-    for verdict in in_order([verdict for verdict in verdicts if verdict.status in OPEN]):
-        facts, past = measured(verdict), history.get(verdict.name, ())
-        margin = f"−{facts['beyond by']}" if "beyond by" in facts else facts.get("headroom", "")
-        figures = (facts.get("measured", ""), facts.get("limit", ""), margin)
+    for verdict in in_order(with_status(verdicts, *OPEN)):
+        past = history.get(verdict.name, ())
+        figures = _figures(verdict)
         rows.append(
             (verdict.name, verdict.status.value, *figures, since(verdict, past), nights(past))
         )
@@ -63,8 +60,15 @@ def open_table(verdicts: Sequence[Verdict], history: History) -> Table:
     return Table(titles, rows, "Open gates")
 
 
+def _figures(verdict: Verdict) -> tuple[str, str, str]:
+    """Return measured value, limit and headroom of a verdict, below zero beyond the limit."""
+    facts = measured(verdict)
+    margin = f"−{facts['beyond by']}" if "beyond by" in facts else facts.get("headroom", "")
+    return facts.get("measured", ""), facts.get("limit", ""), margin
+
+
 def waiver_table(verdicts: Sequence[Verdict]) -> Table:
-    """List the gates that a person has accepted: what, who, why, until when."""
+    """List the waived gates: status, person, reason, end of the waiver."""
     names = (WAIVED_STATUS, "waived_by", "reason", "until")
     rows = [
         (verdict.name, *(str(verdict.evidence.get(name, "")) for name in names))
@@ -75,7 +79,7 @@ def waiver_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def control_table(verdicts: Sequence[Verdict], control: ControlLimits) -> Table:
-    """List the limits of emergency control, and how near the nearest mode is to each."""
+    """List the limits of emergency control, each with the mode nearest to it."""
     rows: list[Cells] = []
     for mode in ("", *control.modes):
         limits = control.overall if not mode else control.modes[mode]
@@ -90,7 +94,7 @@ def control_table(verdicts: Sequence[Verdict], control: ControlLimits) -> Table:
             )
             nearest = _nearest(verdicts, limit, mode, bounds.alert)
             rows.append((limit.value, mode or "all", alert, halt, *nearest))
-    margin = Term(">headroom", "From the worst figure to the alert; below zero beyond it.")
+    margin = Term(">headroom", "From the worst figure to the alert; negative beyond it.")
     titles = ("limit", "modes", ">alert", ">halt", ">worst of the gates", margin, "at mode")
     return Table(titles, rows, "Limits of emergency control")
 
@@ -102,7 +106,7 @@ def _written(limit: Limit, value: float) -> str:
 def _nearest(
     verdicts: Sequence[Verdict], limit: Limit, mode: str, alert: float | None
 ) -> tuple[str, str, str]:
-    """Return the worst figure of a gate on what a limit watches, its headroom and its mode."""
+    """Return the worst gate figure for a limit, its headroom and its mode."""
     found = [
         (verdict.measured, verdict.mode)
         for verdict in verdicts
@@ -122,7 +126,7 @@ def _nearest(
 
 
 def since(verdict: Verdict, past: Sequence[Verdict]) -> str:
-    """Return from when on a gate has had its status, as far as its evaluations go back."""
+    """Return since when a gate has had its status, as far as its evaluations go back."""
     status = verdict.evidence.get(WAIVED_STATUS, verdict.status)
     begin = verdict.evaluated_at
     for evaluated in past:
@@ -130,7 +134,7 @@ def since(verdict: Verdict, past: Sequence[Verdict]) -> str:
             break
         begin = evaluated.evaluated_at
     else:
-        return f"{begin:%Y-%m-%d %H:%M} or before" if past and begin else _at(verdict)
+        return f"{begin:%Y-%m-%d %H:%M} or earlier" if past and begin else _at(verdict)
     return f"{begin:%Y-%m-%d %H:%M}" if begin else ""
 
 
@@ -157,7 +161,7 @@ def _days(past: Sequence[Verdict]) -> Iterator[str]:
 
 
 def measured(verdict: Verdict) -> dict[str, str]:
-    """Return figure and limit of a verdict with unit and direction, and how far apart they are."""
+    """Return figure and limit of a verdict with unit and direction, and their difference."""
     facts = {"measured": verdict.measured_text, "limit": verdict.limit_text}
     if verdict.measured is not None and verdict.limit is not None:
         within = verdict.passed

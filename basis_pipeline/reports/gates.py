@@ -1,4 +1,4 @@
-"""The page of the quality gates: what stops the pipeline first, one entry a fault."""
+"""The page of the quality gates: first what stops the pipeline, one entry per fault."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _SECONDS = "%Y-%m-%d %H:%M:%S"
 class Fault:
     """One fault: the verdict that states it, and the other gates that it stops.
 
-    stated_by: None where only blocked gates are known of it, and `name` has to say what it is.
+    stated_by: None where only the gates that it blocks are known; then `name` describes it.
     """
 
     name: str
@@ -89,7 +89,7 @@ def gates_html(
 
 
 def faults(stopping: Sequence[Verdict]) -> list[Fault]:
-    """Return what stops the pipeline, one entry a fault; what was never evaluated is one entry."""
+    """Return one entry per fault; gates that were never evaluated share one."""
     evaluated = [verdict for verdict in stopping if verdict.status is not Status.NOT_RUN]
     entries = []
     for group in by_fault(evaluated):
@@ -101,7 +101,7 @@ def faults(stopping: Sequence[Verdict]) -> list[Fault]:
 
 
 def headline(verdicts: Sequence[Verdict], *, strict: bool = False) -> str:
-    """Return the verdict for a reader who stops there: what was not evaluated has not passed."""
+    """Return the overall verdict; gates that were not evaluated have not passed."""
     overall = "FAIL" if failing(verdicts, strict=strict) else "PASS"
     unrun = counts(verdicts)[Status.NOT_RUN]
     return f"{overall}, {unrun} NOT RUN" if unrun and overall == "PASS" else overall
@@ -135,7 +135,7 @@ def _by_asset(verdicts: Sequence[Verdict]) -> list[tuple[str, Status, list[Verdi
 def _matrix(verdicts: Sequence[Verdict]) -> list[tuple[str, dict[str, Status]]]:
     """Return the checks of the modes, with their scenario set, and each one's status by mode.
 
-    Sets that are named as their modes share a row: they are one thing to every mode, its own.
+    Sets named after their modes share a row: each is its mode's own set.
     """
     checks: dict[str, dict[str, Status]] = {}
     for verdict in verdicts:

@@ -1,4 +1,4 @@
-"""What runs do together: correlation, drawdowns at the same time, and mixes of them."""
+"""Several runs together: correlation, drawdowns at the same time, and mixes of them."""
 
 from collections.abc import Sequence
 
@@ -18,10 +18,10 @@ from basis_pipeline.results.mix import Mix, efficient_frontier, mix_of
 FROM_DAYS = 30
 TABLED = 5  # mixes of the frontier
 CAUTION = (
-    "The weights look back: they are chosen on the returns that they are shown with, and what "
-    "follows may lie far from the curve. Liquidations and defaults that did not happen in the "
-    "window are not in it, each run is in its own currency, and moving money between modes costs "
-    "nothing here."
+    "The weights use hindsight: they are chosen on the same returns that are shown, and later "
+    "returns may be far from the curve. Liquidations and defaults that did not happen in the "
+    "window are not included, each run is in its own currency, and moving money between modes "
+    "costs nothing here."
 )
 
 
@@ -33,7 +33,7 @@ def together(runs: Sequence[RunView], names: Sequence[str]) -> list[Section]:
     found = [
         Section("Together", [correlation_table(days), drawdowns_together(runs, names)]),
     ]
-    # A run that did not vary would be all of the least varied mix.
+    # A run that did not vary would be all of the mix with the lowest volatility.
     varied = days.loc[:, np.ptp(days.to_numpy(), axis=0) > 0.0]
     if len(days) >= FROM_DAYS and varied.shape[1] > 1:
         frontier = efficient_frontier(varied.to_numpy())
@@ -46,7 +46,7 @@ def together(runs: Sequence[RunView], names: Sequence[str]) -> list[Section]:
 
 
 def daily_returns(runs: Sequence[RunView], names: Sequence[str]) -> pd.DataFrame:
-    """Return the daily returns of the runs over the days that all of them have."""
+    """Return the daily returns of the runs over their common days."""
     own = [
         returns.daily(run.stamps, run.growth).rename(n) for run, n in zip(runs, names, strict=True)
     ]
@@ -65,7 +65,7 @@ def correlation_table(days: pd.DataFrame) -> Table:
 
 
 def drawdowns_together(runs: Sequence[RunView], names: Sequence[str]) -> Table:
-    """List for the worst hour of each run how far the others were below their peaks."""
+    """List the drawdowns of all runs at the worst hour of each."""
     rows: list[Cells] = []
     for run, name in zip(runs, names, strict=True):
         falls = returns.drawdowns(run.stamps, run.growth)
@@ -104,7 +104,7 @@ def frontier_chart(days: pd.DataFrame, frontier: Sequence[Mix]) -> Chart:
         "frontier",
         "Efficient frontier of a mix of the runs",
         "Mean daily return × 365 against the standard deviation of the daily returns × √365; the "
-        "line has the least deviation for each mean, of mixes without debt or short positions.",
+        "line has the lowest deviation for each mean, of mixes without debt or short positions.",
         figure(traces, hovermode="closest", **axes),
         height=420,
         wide=True,
@@ -115,7 +115,7 @@ def mix_table(days: pd.DataFrame, frontier: Sequence[Mix]) -> Table:
     """List mixes along the frontier with their weights, and equal weights."""
     at = np.unique(np.linspace(0, len(frontier) - 1, TABLED).astype(int))
     equal = mix_of(days.to_numpy(), np.full(days.shape[1], 1.0 / days.shape[1]))
-    labels = {0: "least varied", len(frontier) - 1: "highest return"}
+    labels = {0: "lowest volatility", len(frontier) - 1: "highest return"}
     chosen = [(labels.get(int(i), "between"), frontier[i]) for i in at]
     rows: list[Cells] = [
         (

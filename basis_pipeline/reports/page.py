@@ -1,7 +1,7 @@
-"""A page that needs nothing beside itself: templates, style, script and the chart library inside.
+"""A self-contained page: template, style, script and chart library in one file.
 
-Plotly's library is too large to be put in as it is; it goes in compressed, and the page's script
-unpacks it. Without script the tables still hold every figure.
+Plotly's library is embedded compressed because of its size, and the page's script unpacks it.
+Without script the tables still hold every figure.
 """
 
 import base64
@@ -52,7 +52,7 @@ class Provenance:
 
     @classmethod
     def now(cls, run_id: str = "", environment: str = "") -> Self:
-        """Return the provenance of a page that is written at this moment."""
+        """Return the provenance of a page that is written now."""
         return cls(datetime.now(UTC), run_id, environment)
 
 
@@ -67,7 +67,7 @@ class Section:
 
     @property
     def id(self) -> str:
-        """Where a link within the page leads."""
+        """The target of links within the page."""
         return self.title.lower().replace(" ", "-")
 
     @property
@@ -78,11 +78,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What a page of figures holds, from top to bottom.
+    """The content of a page of figures, from top to bottom.
 
-    stamp: a word for the whole, and its level: alarm, warn or good. facts: label and value of what
-    was looked at. answer: what a reader who stops there has to know. counts: verdicts by status.
-    headline: figures in large type. downloads: tables of a run that go into the page.
+    stamp: the overall verdict, and its level: alarm, warn or good. facts: label and value of what
+    the page is about. answer: the main findings. counts: verdicts by status. headline: figures in
+    large type. downloads: tables of a run that are embedded in the page.
     """
 
     title: str
@@ -99,7 +99,7 @@ class Page:
 
     @property
     def ledger_titles(self) -> list[str]:
-        """Columns of the events, for the list that is searched."""
+        """Columns of the events, for the searchable list."""
         return ["timestamp", *columns_of("events")]
 
     def html(self, provenance: Provenance) -> str:
@@ -111,13 +111,13 @@ class Page:
 def render(
     template: str, provenance: Provenance, charts: Sequence[Chart] = (), **context: Any
 ) -> str:
-    """Fill a template of a page; its charts are drawn by the page's script when it is opened.
+    """Fill the template of a page, whose script draws the charts when it is opened.
 
-    A page without charts does not carry the library.
+    A page without charts does not contain the library.
     """
     data = f"[{','.join(chart.to_json() for chart in charts)}]"
     return TEMPLATES.get_template(template).render(
-        # JSON that may stand inside a script element, whatever its strings hold.
+        # JSON that is safe inside a script element, whatever its strings hold.
         chart_data=Markup(data.replace("<", "\\u003c")),
         plotly=Markup(_plotly()) if charts else "",
         light=Markup(custom_properties(LIGHT)),
@@ -128,7 +128,7 @@ def render(
 
 
 def write_page(page: Path, html: str) -> Path:
-    """Write a page as a whole; a reader finds the old one or the new one.
+    """Write a page atomically; a reader finds the old one or the new one.
 
     Raises
     ------

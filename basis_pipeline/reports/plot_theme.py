@@ -1,9 +1,9 @@
 """The look of every chart: one Plotly template and one table of colours, for light and for dark.
 
-A chart names a colour by a custom property of the page's style (`var(--lending)`); the page's
-script puts in the colour of the scheme in force, so one figure serves light, dark and print. A
-component, a venue or a verdict has the same colour wherever it appears. Text colours keep a
-contrast of at least 4.5 to their background, lines and areas at least 3.
+A chart refers to a colour by a custom property of the page's style (`var(--lending)`); the page's
+script replaces it by the colour of the current scheme, so one figure serves light, dark and print.
+A component, a venue or a verdict has the same colour wherever it appears. Text has a contrast of
+at least 4.5 to its background, lines and areas at least 3.
 """
 
 import re
@@ -57,7 +57,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', 'Liberation Sans', sans-serif"
 
 
 def css(name: str) -> str:
-    """Return the colour as pages and charts refer to it; KeyError for a name that is none."""
+    """Return the reference to a colour in pages and charts; KeyError for an unknown name."""
     COLOURS[name]
     return f"var(--{name})"
 
@@ -68,12 +68,12 @@ def light(name: str) -> str:
 
 
 def nth(place: int) -> str:
-    """Return the name of the colour of the nth of several series of one kind."""
+    """Return the colour name of the nth series of one kind."""
     return f"series-{place % SERIES}"
 
 
 def with_colours(drawn: go.Figure, *, dark: bool = False) -> go.Figure:
-    """Return a figure that needs no page: each name of a colour gave way to the colour."""
+    """Return the figure with the colours themselves, so that it can be shown without a page."""
     scheme = DARK if dark else LIGHT
 
     def coloured(part: Any) -> Any:
@@ -139,9 +139,9 @@ TEMPLATE = go.layout.Template(
 
 
 def figure(traces: Iterable[Any] = (), **layout: Any) -> go.Figure:
-    """Return a figure in this look; `layout` in Plotly's own terms.
+    """Return a figure with this template; `layout` in Plotly's own terms.
 
-    Its legend names every trace and shape that has a name, each name once.
+    Its legend shows every name of a trace or shape once.
     """
     drawn = go.Figure(data=list(traces), layout={"template": TEMPLATE, **layout})
     known: set[str | None] = {None}

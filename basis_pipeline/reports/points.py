@@ -19,7 +19,8 @@ from basis_pipeline.results.metrics import Floats
 RETURN = "total_return"
 SPREAD = (RETURN, "max_drawdown")
 SHOWN_FIGURES = (*SPREAD, "min_health_factor", "min_margin_ratio", "liquidations")
-# What measures the worst risk, of the first that the mode has: whether more of it is safer, unit.
+# Figures of the worst risk, of which the first that the mode has is used: whether higher is safer,
+# unit.
 RISKS = {
     "min_margin_ratio": (True, "venue equity over notional"),
     "min_health_factor": (True, "threshold over loan to value"),
@@ -65,7 +66,7 @@ def short(value: Any) -> str:
 
 
 def rejected_table(rows: pd.DataFrame, keys: Sequence[str]) -> Table:
-    """List the codes that points were rejected with: how many, why, and between which keys."""
+    """List the codes of rejected points: how many, the cause, and the ranges of their keys."""
     listed: list[Cells] = []
     for code, part in rows[rows["status"] != ""].groupby("status"):
         entry = REGISTRY[str(code)]
@@ -86,18 +87,18 @@ def _range(values: pd.Series) -> str:
 
 
 def quantile_table(rows: pd.DataFrame) -> Table:
-    """List the least, the median and the most of return and drawdown, and where nine in ten lie."""
+    """List minimum, median and maximum of return and drawdown, with the 5 and 95 % quantiles."""
     listed: list[Cells] = []
     for name in SPREAD:
         values = rows[name].dropna().quantile([0.0, LOW, 0.5, HIGH, 1.0])
         label = Term(FIGURES[name].label, FIGURES[name].description)
         listed.append((label, *(written(name, value) for value in values)))
-    titles = ("figure", ">least", ">5 %", ">median", ">95 %", ">most")
+    titles = ("figure", ">minimum", ">5 %", ">median", ">95 %", ">maximum")
     return Table(titles, listed, "Spread over the points")
 
 
 def spread_chart(rows: pd.DataFrame, name: str) -> Chart:
-    """Draw how many points end with which return, or with which drawdown."""
+    """Draw the distribution of the return or of the drawdown over the points."""
     counts, ends = np.histogram(100.0 * rows[name].dropna().to_numpy(), bins=BINS)
     bars = go.Bar(
         x=(ends[:-1] + ends[1:]) / 2.0,
@@ -121,10 +122,10 @@ def _titled(text: str, **more: Any) -> dict[str, Any]:
 
 
 def explained(rows: pd.DataFrame, keys: Sequence[str], value: str = RETURN) -> dict[str, float]:
-    """Return the share of the variance of a figure that each key explains alone, most first.
+    """Return the share of the variance of a figure that each key explains alone, largest first.
 
-    It is the variance of the means of the key's intervals over that of the points (η²). Keys that
-    take one value are left out.
+    It is the variance of the means of the key's intervals over that of the points (η²). Keys with
+    a single value are left out.
     """
     total, shares = float(rows[value].var(ddof=0)), {}
     for key in (key for key in keys if rows[key].nunique() > 1):
@@ -134,11 +135,11 @@ def explained(rows: pd.DataFrame, keys: Sequence[str], value: str = RETURN) -> d
 
 
 def key_table(rows: pd.DataFrame, shares: Mapping[str, float]) -> Table:
-    """List what the return depends on: the share each key explains, and between which values."""
+    """List what the return depends on: the share that each key explains, and its values."""
     alone = Term(
         ">explains",
         f"Share of the variance of the return that the key explains alone: of the means in up to "
-        f"{CELLS} intervals of it. What keys do together is not in it.",
+        f"{CELLS} intervals of it. Joint effects of keys are not included.",
     )
     listed: list[Cells] = [
         (key_term(key), described(key)[0], _range(rows[key]), percent(share, 1))
@@ -149,14 +150,14 @@ def key_table(rows: pd.DataFrame, shares: Mapping[str, float]) -> Table:
 
 
 def sensitivity_chart(rows: pd.DataFrame, key: str) -> Chart:
-    """Draw the return against a key, whatever the others are: its median and where most lie."""
+    """Draw median and 90 % range of the return against a key, over all values of the others."""
     groups = rows.groupby(_cells(rows[key], CELLS), observed=True)
     at = groups[key].mean().to_numpy()
     low, middle, high = (
         100.0 * groups[RETURN].quantile(share).to_numpy() for share in (LOW, 0.5, HIGH)
     )
     hover = "%{x:.4g}: median %{y:.2f} %<extra></extra>"
-    area = {"name": "nine in ten points", "fill": "tonexty", "fillcolor": css("line")}
+    area = {"name": "90 % of the points", "fill": "tonexty", "fillcolor": css("line")}
     traces = [
         _edge(at, low, 0.0, hoverinfo="skip"),
         _edge(at, high, 0.0, hoverinfo="skip", **area),
@@ -166,8 +167,8 @@ def sensitivity_chart(rows: pd.DataFrame, key: str) -> Chart:
     return Chart(
         f"sensitivity-{key}",
         f"Return against {key}",
-        f"Total return of the points in each of up to {CELLS} intervals of the key with as many "
-        "points each, whatever the other keys are.",
+        f"Total return of the points in each of up to {CELLS} intervals of the key with equally "
+        "many points, over all values of the other keys.",
         figure(traces, xaxis=across, yaxis=_titled("return, %")),
     )
 
@@ -183,7 +184,7 @@ def _edge(at: Floats, values: Floats, width: float, **options: Any) -> go.Scatte
 
 
 def _cells(column: pd.Series, most: int) -> pd.Series:
-    """Return the interval of each value: each value by itself on a grid, else quantiles."""
+    """Return the interval of each value: the value itself on a grid, else quantiles."""
     if column.nunique() <= most or column.dtype.kind != "f":
         return column
     cells: pd.Series = pd.qcut(column, most, labels=False, duplicates="drop")
@@ -193,7 +194,7 @@ def _cells(column: pd.Series, most: int) -> pd.Series:
 def pair_charts(
     rows: pd.DataFrame, keys: Sequence[str], value: str = RETURN, title: str = "return, %"
 ) -> list[Chart]:
-    """Draw a figure over pairs of keys, those of the first keys first."""
+    """Draw a figure over pairs of keys, pairs of the first keys first."""
     pairs = sorted(combinations(range(len(keys)), 2), key=sum)[:PAIRS]
     return [_pair_chart(rows, keys[a], keys[b], value, title) for a, b in pairs]
 
@@ -210,7 +211,7 @@ def pair_medians(rows: pd.DataFrame, across: str, up: str, value: str) -> pd.Dat
 
 
 def _labels(values: pd.Series, cells: pd.Series) -> list[str]:
-    """Return the mean of each interval as text, in order; a value that is none as itself."""
+    """Return the mean of each interval as text, in order; values that are not numbers as text."""
     if values.dtype.kind != "f":
         return [short(value) for value in sorted(values.unique())]
     return [f"{mean:.3g}" for mean in values.groupby(cells, observed=True).mean()]
@@ -253,20 +254,20 @@ def _pair_chart(rows: pd.DataFrame, across: str, up: str, value: str, title: str
     return Chart(
         f"pair-{across}-{up}",
         f"{title} over {across} and {up}".capitalize(),
-        f"Median of the points in each cell. The axes name the mean of each of up to {PAIR_CELLS} "
-        "intervals with as many points each, or each value of a grid. An empty cell has no point.",
+        f"Median of the points in each cell. The axes show the mean of each of up to {PAIR_CELLS} "
+        "intervals with equally many points, or each value of a grid. An empty cell has no point.",
         figure([cells], hovermode="closest", **axes),
         height=340,
     )
 
 
 def risk_of(rows: pd.DataFrame) -> str:
-    """Return the figure that measures the worst risk: the margin, the health or the drawdown."""
+    """Return the figure of the worst risk: margin ratio, health factor or drawdown."""
     return next(name for name in RISKS if rows[name].notna().any() or name == "max_drawdown")
 
 
 def frontier(rows: pd.DataFrame, risk: str) -> pd.DataFrame:
-    """Return the points that no other one beats in both return and risk, the safest first."""
+    """Return the points that no other point beats in both return and risk, the safest first."""
     ordered = rows[rows[risk].notna() & rows[RETURN].notna()].sort_values(
         [risk, RETURN, "index"], ascending=[not RISKS[risk][0], False, True]
     )
@@ -305,7 +306,7 @@ def frontier_chart(rows: pd.DataFrame, risk: str, limit: float | None) -> Chart:
         "frontier",
         f"Return against {label}",
         f"Each point's return against its {label} ({'higher' if is_safer else 'lower'} is safer). "
-        "The line joins the points that no other one beats in both; of the others up to "
+        "The line joins the points that no other point beats in both; of the others up to "
         f"{DOTS:,} are drawn.",
         figure(traces, hovermode="closest", shapes=shapes, **axes),
         height=420,

@@ -1,4 +1,4 @@
-"""Print a page as PDF: Chromium prints it as a reader would."""
+"""Print a page as PDF with Chromium."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""What a tear sheet shows of the daily returns: rolling figures, distribution and drawdowns."""
+"""The daily returns on a tear sheet: rolling figures, distribution and drawdowns."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ from basis_pipeline.results.summary import stamps
 WINDOWS = {30: "accent", 90: "series-1"}  # days, colour
 BINS = 40
 SHOWN = 10  # drawdowns
-SAYS_NOTHING = 10.0  # a Sharpe ratio above it
+LARGEST_SHARPE = 10.0  # a larger ratio says nothing about the risk
 _HOUR = "%Y-%m-%d %H:%M"
-ADJUSTED = "Adjusted for the sample, as quantstats has it and pyfolio has not."
+ADJUSTED = "Adjusted for the sample size, as in quantstats but not in pyfolio."
 # Figure of `returns.distribution`: label, meaning.
 MEANINGS = {
     "best": ("Best day", "The largest daily return."),
@@ -33,12 +33,12 @@ MEANINGS = {
     "cvar": ("CVaR 95 %", "The mean return of those days."),
     "var_normal": (
         "VaR 95 %, normal",
-        "The mean less 1.645 deviations, as of a normal distribution; pyfolio takes two.",
+        "The mean less 1.645 deviations, as of a normal distribution; pyfolio uses two.",
     ),
-    "skew": ("Skew", f"Below zero the large losses are larger than the large gains. {ADJUSTED}"),
+    "skew": ("Skew", f"Below zero, large losses exceed large gains. {ADJUSTED}"),
     "kurtosis": (
         "Excess kurtosis",
-        f"Above zero extreme days are more frequent than normal ones. {ADJUSTED}",
+        f"Above zero, extreme days are more frequent than in a normal distribution. {ADJUSTED}",
     ),
     "tail": (
         "Tail ratio",
@@ -66,15 +66,15 @@ def returns_parts(run: RunView) -> list[Chart | Table]:
 
 
 def explained_ratios(run: RunView) -> str:
-    """Return a sentence on ratios that say nothing of the risk; empty where there are none."""
+    """Return a warning about a Sharpe ratio that says nothing about the risk, or an empty text."""
     sharpe = run.summary.get("sharpe")
-    if sharpe is None or abs(sharpe) <= SAYS_NOTHING:
+    if sharpe is None or abs(sharpe) <= LARGEST_SHARPE:
         return ""
     return (
         f"The Sharpe ratio of {amount(sharpe)} says only that the daily returns hardly vary "
-        f"(volatility {percent(run.summary['volatility'])} a year). The risks of such a run, as a "
-        "default of the protocol, a lost peg or a liquidation, show in no daily return until they "
-        "happen; the ratio is no reason to prefer it."
+        f"(volatility {percent(run.summary['volatility'])} a year). Risks such as a default of the "
+        "protocol, a lost peg or a liquidation do not appear in daily returns until they happen, "
+        "so the ratio is no reason to prefer this run."
     )
 
 
@@ -105,7 +105,7 @@ def rolling_chart(run: RunView, days: pd.Series) -> Chart:
 
 
 def histogram(days: pd.Series) -> Chart:
-    """Draw how many days have which return, with value at risk and its shortfall."""
+    """Draw the distribution of the daily returns, with value at risk and expected shortfall."""
     known = 100.0 * days.dropna().to_numpy()
     counts, ends = np.histogram(known, bins=BINS)
     bars = go.Bar(
@@ -132,14 +132,14 @@ def histogram(days: pd.Series) -> Chart:
         "distribution",
         "Distribution of the daily returns",
         f"Number of days in each of {BINS} equal intervals of the daily return, between 00:00 UTC "
-        "marks; the lines are value at risk and its shortfall. Unit: percent.",
+        "marks; the lines are value at risk and expected shortfall. Unit: percent.",
         figure([bars, *marks], xaxis={"ticksuffix": " %"}, bargap=0.02),
         height=320,
     )
 
 
 def distribution_table(run: RunView, days: pd.Series) -> Table:
-    """List the figures of the distribution, with the day of the best and the worst."""
+    """List the figures of the distribution, with the dates of the best and the worst day."""
     found = returns.distribution(days)
     months = [row["return"] for row in run.summary["months"]]
     found["months"] = float(np.mean([value > 0.0 for value in months])) if months else np.nan
@@ -154,7 +154,7 @@ def distribution_table(run: RunView, days: pd.Series) -> Table:
         write: Any = amount if plain else percent
         note = f"{on[name]:%Y-%m-%d}" if name in on else ""
         if name == "beta" and np.isnan(value):
-            note = "no perpetual to read the price from"
+            note = "no perpetual to take the price from"
         digits = 3 if name in ("best", "worst", "var", "cvar", "var_normal", "beta") else 2
         text = DASH if np.isnan(value) else write(value, digits)
         rows.append((Term(label, f"{meaning} Of {len(days):,} days."), text, note))
@@ -162,7 +162,7 @@ def distribution_table(run: RunView, days: pd.Series) -> Table:
 
 
 def coin_returns(run: RunView) -> pd.Series:
-    """Return the daily returns of the perpetual's mark price at 00:00 UTC, of settlements there."""
+    """Return the daily returns of the mark price at the 00:00 UTC settlements of the perpetual."""
     funding = run.events_of("funding")
     at = pd.DatetimeIndex(funding["timestamp"])
     prices = funding.assign(price=funding["price"])[at.hour == 0].groupby("timestamp")["price"]

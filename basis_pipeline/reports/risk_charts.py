@@ -1,4 +1,4 @@
-"""Charts of risk: exposure and net delta, the loan, margins, basis and peg, beside their limits."""
+"""Charts of risk with limits: exposure and net delta, the loan, margins, basis and peg."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -117,7 +117,7 @@ def margin_chart(run: RunView) -> Chart:
 
 
 def basis_chart(run: RunView) -> Chart:
-    """Draw basis by venue and the staking token's peg, whichever the run has."""
+    """Draw basis by venue and the staking token's peg, if the run has them."""
     traces = [
         line(venue, run.stamps, basis, nth(place), unit=" bp", width=1.0)
         for place, (venue, basis) in enumerate(run.risk_by_venue("basis_bp").items())
@@ -139,7 +139,7 @@ def basis_chart(run: RunView) -> Chart:
 
 
 def setting(run: RunView, key: str) -> float | None:
-    """Return a number of the mode's configuration; None where it has none, or none is set."""
+    """Return a number of the mode's configuration; None where it is not set."""
     value: Any = run.mode_config
     for name in key.split("."):
         value = value.get(name) if isinstance(value, dict) else None

@@ -1,4 +1,4 @@
-"""Tables of a run's worst risk, and of how much capital its limits leave room for."""
+"""Tables of a run's worst risk, and of the capital that its size limits allow."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ from basis_pipeline.results.definitions import DASH, FIGURES, amount, percent
 from basis_pipeline.results.metrics import Floats
 from basis_pipeline.verdict import Verdict, count_of
 
-# Measure: its figure of the summary, the setting that limits it, whether the least of it is worst.
+# Measure: its figure of the summary, the setting that limits it, whether the lowest value is worst.
 MEASURES = {
     "health_factor": ("min_health_factor", "gates.min_health_factor", True),
     "margin_ratio": ("min_margin_ratio", "gates.min_margin_ratio", True),
@@ -77,7 +77,7 @@ def _worst(run: RunView, column: str, *, is_floor: bool) -> tuple[float, int] | 
 
 
 def capacity_table(run: RunView, verdicts: Sequence[Verdict]) -> Table:
-    """List up to which capital the limits on sizes hold, if everything grows with it."""
+    """List the capital at which each size limit is reached, if sizes grow with the capital."""
     capital = run.result.identity.capital
     rows: list[Cells] = [
         (
@@ -91,8 +91,8 @@ def capacity_table(run: RunView, verdicts: Sequence[Verdict]) -> Table:
     ]
     at_limit = Term(
         f">capital at the limit, {run.currency}",
-        "The run's capital × limit over measured: sizes grow with the capital, prices, rates and "
-        "slippage stay as they are. What larger trades cost more is not in it.",
+        "The run's capital × limit over measured: sizes grow with the capital; prices, rates and "
+        "slippage stay the same. The higher cost of larger trades is not included.",
     )
     return Table(("size", ">measured", ">limit", at_limit), rows, "Capacity", wide=False)
 

@@ -1,4 +1,4 @@
-"""Charts of a run: equity beside its benchmarks, where the money came from, costs, events."""
+"""Charts of a run: equity and benchmarks, attribution, carry and costs, funding, events."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def run_charts(run: RunView) -> dict[str, Chart]:
 
 
 def equity_chart(run: RunView) -> Chart:
-    """Draw equity beside its benchmarks, and the drawdown from the running peak."""
+    """Draw equity with its benchmarks, and the drawdown from the running peak."""
     equity = run.column("equity", "equity")
     money: dict[str, Any] = {"form": f",.{run.digits}f", "unit": f" {run.currency}"}
     traces = []
@@ -73,7 +73,7 @@ def equity_chart(run: RunView) -> Chart:
 
 
 def signed(run: RunView, value: float) -> str:
-    """Return an amount with its sign, a plus as well."""
+    """Format an amount with its sign, also a plus."""
     return f"{'+' if value > 0.0 else ''}{run.money(value)}"
 
 
@@ -136,7 +136,7 @@ def waterfall_chart(run: RunView) -> Chart:
 
 
 def carry_chart(run: RunView) -> Chart:
-    """Draw what each month carried and what it cost."""
+    """Draw carry and costs by month."""
     months = run.summary["months"]
     names = [row["month"] for row in months]
     sums = {group: np.array([row[group] for row in months]) for group in ("carry", "costs")}
@@ -159,7 +159,7 @@ def carry_chart(run: RunView) -> Chart:
 
 
 def funding_chart(run: RunView) -> Chart:
-    """Draw the funding received so far by venue."""
+    """Draw the cumulative funding by venue."""
     events, at = run.events_of("funding"), days(run.stamps)
     traces = []
     for place, (venue, own) in enumerate(events.groupby("venue", sort=True)):
@@ -177,15 +177,15 @@ def funding_chart(run: RunView) -> Chart:
 
 
 def timeline_chart(run: RunView, lanes: Sequence[go.Scatter]) -> Chart:
-    """Draw what happened when: a lane for each kind of event."""
+    """Draw the events over time, in one lane for each kind."""
     count = len(lanes)
     axis = {"type": "category", "range": [count - 0.5, -0.5], "dtick": 1, "nticks": count}
     drawn = over_run(run, lanes, [Row("", axis=axis)]).update_layout(hovermode="closest")
     return Chart(
         "timeline",
         "Events on the time line",
-        "Rebalances by what triggered them, liquidations, deposits and withdrawals, each at "
-        "its hour; stretches of repaired data are shaded.",
+        "Rebalances by trigger, liquidations, deposits and withdrawals, each at its hour; "
+        "stretches of repaired data are shaded.",
         drawn.update_layout(annotations=[], margin={"t": 8}, showlegend=False),
         height=70 + 32 * count,
         wide=True,
@@ -203,7 +203,7 @@ def _event_lanes(run: RunView) -> list[go.Scatter]:
     reasons = run.events_of("rebalance").groupby("reason", sort=True)
     for place, (reason, part) in enumerate(reasons):
         name = REASONS.get(str(reason), str(reason))
-        texts = [f"Weights restored: {name}"] * len(part)
+        texts = [f"Triggered by: {name}"] * len(part)
         lanes.append(_lane(f"Rebalance: {name}", nth(place), stamps(part), texts))
     return lanes
 

@@ -1,4 +1,4 @@
-"""What pages draw and list of a run, taken from its tables once: series, sums by venue and kind."""
+"""A run for the pages: series and sums by venue and kind, computed from its tables once."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class RunView:
-    """A run as the pages look at it."""
+    """A run with the series and sums that pages show."""
 
     result: RunResult
 
@@ -52,7 +52,7 @@ class RunView:
 
     @property
     def mode_config(self) -> dict[str, Any]:
-        """The mode's configuration; empty where a run keeps none."""
+        """The mode's configuration; empty where the run has none."""
         mode = self.result.config.get("mode")
         return mode if isinstance(mode, dict) else {}
 
@@ -67,22 +67,22 @@ class RunView:
         return digits_of(self.result.identity.capital)
 
     def money(self, value: float | None) -> str:
-        """An amount as the pages write it."""
+        """Format an amount with the run's decimals."""
         return amount(value, self.digits)
 
     @property
     def not_annualised(self) -> str:
-        """Why the figures of a year are missing; empty where they are not."""
+        """Why annual figures are missing; empty where they are not."""
         return self.summary.get("not_annualised") or ""
 
     def written(self, name: str, value: float | None) -> str:
-        """A figure as the pages write it, of the run or of a benchmark beside it."""
+        """Format a figure of the run or of a benchmark."""
         if value is None:
             return self.missing(name)
         return FIGURES[name].written(value, self.result.identity.capital)
 
     def missing(self, name: str) -> str:
-        """What stands where a figure would: that it is not annualised, or a dash."""
+        """Return the text for a missing figure: that it is not annualised, or a dash."""
         return "not annualised" if self.not_annualised and name in ANNUALISED else DASH
 
     @cached_property
@@ -91,11 +91,11 @@ class RunView:
         return stamps(self.result.frames["equity"])
 
     def column(self, table: str, name: str) -> Floats:
-        """One column of a table as float64."""
+        """Return one column of a table as float64."""
         return floats(self.result.frames[table], name)
 
     def risk_by_venue(self, measure: str) -> dict[str, Floats]:
-        """`margin_ratio` or `basis_bp` by venue."""
+        """Return `margin_ratio` or `basis_bp` by venue."""
         prefix = f"{measure}:"
         names = [str(name) for name in self.result.frames["risk"].columns]
         return {
@@ -105,7 +105,7 @@ class RunView:
         }
 
     def is_measured(self, column: str) -> bool:
-        """Whether a risk measure ever applies to the run."""
+        """Return whether a risk measure ever applies to the run."""
         return bool(np.isfinite(self.column("risk", column)).any())
 
     @cached_property
@@ -126,13 +126,13 @@ class RunView:
         }
 
     def benchmark_equity(self, growth: Floats) -> Floats:
-        """What the run's capital and flows would have come to in a benchmark, (n,)."""
+        """Return the equity of a benchmark with the run's capital and flows, (n,)."""
         units = np.cumsum(self.column("equity", "flow") / growth)
         grown: Floats = growth * (self.result.identity.capital + units)
         return grown
 
     def figures_of(self, growth: Floats) -> dict[str, float | None]:
-        """A benchmark's own figures, by the names and definitions of a run's summary."""
+        """Return a benchmark's figures, by the names and definitions of a run's summary."""
         daily = metrics.daily_returns(self.stamps, growth)
         total, length = float(growth[-1]) - 1.0, metrics.years(self.stamps)
         rate = self.summary["risk_free_rate"]
@@ -165,7 +165,7 @@ class RunView:
 
     @cached_property
     def cumulative(self) -> dict[str, Floats]:
-        """Profit and loss so far by component, by basis (both price legs) and in total, (n,)."""
+        """Cumulative profit and loss by component, of basis (price legs) and in total, (n,)."""
         parts = {name: self.column("attribution", name) for name in COMPONENTS}
         parts["basis"] = parts["spot_price"] + parts["perp_price"]
         parts["total"] = np.sum([parts[name] for name in COMPONENTS], axis=0)
@@ -177,7 +177,7 @@ class RunView:
         return self.result.frames["events"]
 
     def events_of(self, kind: str) -> pd.DataFrame:
-        """The events of one kind."""
+        """Return the events of one kind."""
         return self.events[self.events["kind"] == kind]
 
     @cached_property
@@ -210,10 +210,10 @@ class RunView:
 
     @cached_property
     def costs_by_kind(self) -> pd.DataFrame:
-        """`count, notional, execution, gas, total` by kind of event, dearest first.
+        """`count, notional, execution, gas, total` by kind of event, most expensive first.
 
-        Execution and gas add up to the two components; the fees of liquidations are not among
-        them: they belong to the component of that name.
+        Execution and gas add up to the two components; the fees of liquidations belong to the
+        component of that name.
         """
         events = self.events[self.events["kind"] != "liquidation"]
         paid = events[(events["fee"] != 0.0) | (events["gas"] != 0.0)]
@@ -268,7 +268,7 @@ class JudgedRun:
 
     @cached_property
     def run(self) -> RunView:
-        """The run as the pages look at it."""
+        """The run with the series and sums that pages show."""
         return RunView(self.result)
 
     @property
@@ -278,7 +278,7 @@ class JudgedRun:
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A configuration as dotted keys; lists stay whole."""
+    """Flatten a configuration to dotted keys; lists stay whole."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         key = f"{prefix}{name}"

@@ -1,4 +1,4 @@
-"""Fewer points for the eye, without losing what it should see."""
+"""Downsampling of series for charts, which keeps extremes and gaps."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,10 +15,10 @@ Span = tuple[int, int]
 
 
 def extremes(values: Floats, buckets: int = BUCKETS) -> Places:
-    """Places of the lowest and highest value of every one of `buckets` equal stretches.
+    """Return the places of the lowest and highest value of each of `buckets` equal stretches.
 
-    The first and the last place are kept, and so is the first of every stretch without a number:
-    holes stay holes. A series that is short enough is kept whole. Shape (k,), increasing.
+    The first and the last place are kept, and so is the first missing value of every stretch: gaps
+    stay gaps. A series that is short enough is kept whole. Shape (k,), increasing.
     """
     size = values.size
     if size <= 2 * buckets:
@@ -36,7 +36,7 @@ def extremes(values: Floats, buckets: int = BUCKETS) -> Places:
 
 
 def _first_at(flags: NDArray[np.bool_], starts: Places) -> Places:
-    """Place of the first True of every stretch that has one."""
+    """Return the place of the first True of every stretch that has one."""
     places = np.where(flags, np.arange(flags.size), flags.size)
     first = np.minimum.reduceat(places, starts)
     found: Places = first[first < flags.size]
@@ -44,9 +44,9 @@ def _first_at(flags: NDArray[np.bool_], starts: Places) -> Places:
 
 
 def days(stamps: Stamps) -> Places:
-    """Places of 00:00 UTC of each day, with the first and the last hour.
+    """Return the places of 00:00 UTC of each day, with the first and the last hour.
 
-    Of every second or nth day where there are more than `BUCKETS`.
+    Where there are more than `BUCKETS` days, of every nth day.
     """
     midnight = np.flatnonzero(stamps % NS_PER_DAY == 0)
     midnight = midnight[:: midnight.size // BUCKETS + 1]
@@ -56,7 +56,7 @@ def days(stamps: Stamps) -> Places:
 def repaired_flags(
     repaired: Mapping[str, Iterable[Sequence[str]]], stamps: Stamps
 ) -> dict[str, NDArray[np.bool_]]:
-    """Whether each hour rests on repaired data, by dataset: (n,) flags.
+    """Return by dataset whether each hour rests on repaired data: (n,) flags.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _flags(spans: Iterable[Sequence[str]], stamps: Stamps) -> NDArray[np.bool_]:
 
 
 def shaded(flags: NDArray[np.bool_], stamps: Stamps, buckets: int = BUCKETS) -> list[Span]:
-    """Stretches of True as nanoseconds, an hour at least; gaps too short to be seen are closed."""
+    """Return the stretches of True in nanoseconds, an hour at least; invisible gaps are closed."""
     shortest = max((stamps[-1] - stamps[0]) // buckets, HOUR_NS)
     merged: list[Span] = []
     for first, last in stretches(flags):

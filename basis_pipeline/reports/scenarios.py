@@ -33,9 +33,9 @@ from basis_pipeline.reports.table import Link, Table
 from basis_pipeline.results.definitions import percent
 from basis_pipeline.verdict import Verdict, count_of, tally
 
-LINKED = "What has a link has a full tear sheet: the same run with all its tables."
+LINKED = "A link opens the full tear sheet of the same run, with all its tables."
 SHOWN = 10  # of the best, and of the worst
-FROM_POINTS = 10  # a distribution of fewer says nothing
+FROM_POINTS = 10  # fewer are no distribution
 
 
 def scenarios_html(
@@ -65,7 +65,7 @@ def scenarios_html(
     varied = len(sound) and (stress is None or len(rows) > len(stress.worst))
     found, stamp = study_banners(verdicts, inputs), study_stamp(verdicts)
     if stress is not None and stress.reaches_nothing:
-        text = f"No shock of the set reaches {mode}: its gates have passed nothing."
+        text = f"No shock of the set affects {mode}, so its gates have tested nothing."
         found.insert(0, Banner("alarm", "Nothing was stressed", text))
         stamp = ("NOTHING STRESSED", "alarm")
     sections = [
@@ -87,26 +87,24 @@ def scenarios_html(
 
 
 def _stress_sections(stress: Stress, links: Mapping[int, str]) -> list[Section]:
-    """Return what was done to the market, what it did to the mode, and the room that is left."""
+    """Return the shocks and replays, their effects on the mode, and the distance to the limits."""
     effect, limits = stress.effect_table(), stress.limit_table()
-    # The sheet of a scenario stands behind its name.
+    # The name of a scenario links to its tear sheet.
     linked = {name_of(row): links.get(row["index"], "") for row in stress.worst}
     rows = [(Link(str(row[0]), linked[str(row[0])]), *row[1:]) for row in effect.rows]
     charts = [stress.chart()] if stress.drawn and not stress.reaches_nothing else []
-    did = replace(effect, rows=rows)
-    held = [limits] if stress.scenarios.limits is not None else []
     return [
         *([Section("Shocks", [stress.shock_table()])] if stress.scenarios.markets else []),
         *([Section("Replays", [stress.replay_table()])] if stress.scenarios.windows else []),
-        Section("What each did", [did, *charts], LINKED),
-        *([Section("Limits", held)] if held else []),
+        Section("Effects", [replace(effect, rows=rows), *charts], LINKED),
+        *([Section("Limits", [limits])] if stress.scenarios.limits is not None else []),
     ]
 
 
 def _point_sections(
     rows: pd.DataFrame, keys: Sequence[str], scenarios: ScenarioSet, links: Mapping[int, str]
 ) -> list[Section]:
-    """Return what the points that were not rejected show."""
+    """Return the sections over the points that were not rejected."""
     by_return = rows.sort_values([RETURN, "index"], ascending=[False, True])
     worst = by_return[::-1].head(SHOWN)
     shares, risk = explained(rows, keys), risk_of(rows)
@@ -130,7 +128,7 @@ def _point_sections(
         sensitivity = [sensitivity_chart(rows, key) for key in numeric]
         sections.append(Section("Keys", [key_table(rows, shares), *sensitivity]))
     if pairs := pair_charts(rows, list(shares)):
-        note = "The pairs of the keys that explain most of the return, by the median return."
+        note = "Pairs of the keys that explain most of the return, by the median return."
         sections.append(Section("Pairs of keys", pairs, note))
     if len(rows) >= FROM_POINTS:
         spread: list[Chart | Table] = [
@@ -142,11 +140,11 @@ def _point_sections(
 
 
 def _answer(rows: pd.DataFrame, keys: Sequence[str], verdicts: Sequence[Verdict]) -> list[str]:
-    """Say the best and the worst, what decides, what was rejected, and what the gates found."""
+    """State the best and worst point, the keys that matter, what was rejected, and the gates."""
     sound, sentences = rows[rows["status"] == ""], []
     count = count_of(len(rows), "point")
     if sound.empty:
-        sentences.append("Every point was rejected: there is no result to look at.")
+        sentences.append("Every point was rejected: there is no result.")
     else:
         ordered = sound.sort_values([RETURN, "index"], ascending=[False, True])
         best, worst = (ordered.iloc[at].to_dict() for at in (0, -1))

@@ -34,7 +34,7 @@ class SignedRun(JudgedRun):
     summary_sha256: str
 
     def month(self, period: str) -> Month | None:
-        """The rows of a month (2024-06); None where the run has none of it."""
+        """Return the rows of a month (2024-06); None where the run has no hour in it."""
         found = (m for m in metrics.months(self.run.stamps.copy()) if m.name == period)
         return next(found, None)
 
@@ -46,12 +46,12 @@ def signoff_html(
     versions: Sequence[tuple[str, str]],
     provenance: Provenance,
 ) -> str:
-    """Return the page.
+    """Return the page of a sign-off.
 
     Parameters
     ----------
-    runs: one a mode, each with hours in the period. period: a month, 2024-06.
-    versions: name and version of what produced it.
+    runs: one per mode, each with hours in the period. period: a month, 2024-06.
+    versions: name and version of the programs that produced it.
     """
     verdicts = list({v.name: v for run in runs for v in run.verdicts}.values())
     stopping = failing(verdicts)
@@ -79,8 +79,8 @@ def signoff_html(
         counts=counts(verdicts),
         sections=sections,
         footer=(
-            "Simulated on historical data. The manifest beside this page holds the hash of the "
-            "page, of its print and of every run; basis report verify compares them."
+            "Simulated on historical data. The manifest beside this page holds the hashes of the "
+            "page, of its PDF and of every run; basis report verify compares them."
         ),
     ).html(provenance)
 
@@ -116,7 +116,7 @@ def _result_table(runs: Sequence[SignedRun], period: str) -> Table:
         )
     titles = (
         "mode", "gates", "hours", ">return", ">lending", *(f">{group}" for group in GROUPS),
-        ">drawdown", ">margin ratio", ">health factor", ">equity at the end", "in",
+        ">drawdown", ">margin ratio", ">health factor", ">equity at the end", "currency",
     )  # fmt: skip
     return Table(titles, rows, "Result and worst risk by mode")
 
@@ -132,7 +132,7 @@ def _least(run: RunView, column: str, inside: slice) -> str:
 
 
 def _identity_table(runs: Sequence[SignedRun]) -> Table:
-    """List which run each mode's figures are of, and what it rests on."""
+    """List the run behind each mode's figures, with its data, configuration and program."""
     rows = [
         (
             signed.result.mode,
@@ -174,7 +174,7 @@ def _data_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def _mode_section(signed: SignedRun) -> Section:
-    """A short tear sheet: the answer in sentences, equity, and the worst of the run."""
+    """Return a short tear sheet: the result in sentences, equity, and the worst of the run."""
     run, explained = signed.run, Explanation(signed.run, signed.verdicts)
     sentences = [explained.on_result(), explained.on_equity(), worst_risk(run)]
     chart, worst_of_run = equity_chart(run), extremes_table(run)

@@ -1,4 +1,4 @@
-"""The one picture that is drawn without a browser: the Dagster UI shows it beside a run."""
+"""The equity picture that the Dagster UI shows with a run, drawn without a browser."""
 
 import io
 
@@ -24,7 +24,7 @@ _STYLE = {
 
 
 def equity_png(result: RunResult) -> bytes:
-    """Draw equity beside its benchmarks, and below it the drawdown in percent, as a PNG.
+    """Draw equity with its benchmarks, and below it the drawdown in percent, as a PNG.
 
     Equal runs give equal bytes.
     """

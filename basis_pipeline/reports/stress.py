@@ -1,4 +1,4 @@
-"""Shocks and replays of one mode: what each is, what it did, how far it stays from the limits."""
+"""Shocks and replays of one mode: their sizes, their effects, and the distance to the limits."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,25 +29,25 @@ from basis_pipeline.reports.table import Cells, Table, Term
 from basis_pipeline.results.definitions import DASH, FIGURES, amount, percent
 from basis_pipeline.results.tables import COMPONENTS
 
-# A limit of a set → the figure it bounds; those of `min_` are floors.
+# Limit of a set → the figure it bounds; those that begin with `min_` are floors.
 BOUNDS = {
     "max_liquidations": "liquidations",
     "max_drawdown": "max_drawdown",
     "min_health_factor": "min_health_factor",
     "min_margin_ratio": "min_margin_ratio",
 }
-UNREACHED = "does not reach this mode"
-UNTRADED = "nothing was traded meanwhile"
+UNREACHED = "does not affect this mode"
+UNTRADED = "nothing was traded during it"
 
 
 @dataclass(frozen=True)
 class Stress:
-    """The worst point of every market and window of a set, beside the market without shocks.
+    """The worst point of every market and window of a set, compared with the unshocked market.
 
     Parameters
     ----------
     rows: with every figure of a sweep, and `broken`: the limits that each breaks, or empty.
-    reasons: why each shock of a market moves nothing that the mode holds; empty where it can.
+    reasons: why each shock of a market affects nothing that the mode holds; empty where it can.
     replays: `move, fall, peg` by name of a window: shares.
     """
 
@@ -77,7 +77,7 @@ class Stress:
         return self.rows.set_index("index")
 
     def calm_of(self, row: Mapping[str, Any]) -> "pd.Series[Any] | None":
-        """The same point without shocks; None where it was rejected, or there is none."""
+        """Return the same point without shocks; None where it was rejected or does not exist."""
         names = list(self.scenarios.markets or {})
         if self.calm is None or row["market"] == self.calm or row["status"]:
             return None
@@ -87,7 +87,7 @@ class Stress:
         return calm if calm["status"] == "" else None
 
     def is_unreached(self, row: Mapping[str, Any]) -> bool:
-        """Whether every figure of a shocked market is that of the calm one, to the bit."""
+        """Return whether every figure of a shocked market is that of the calm one, to the bit."""
         calm = self.calm_of(row)
         if calm is None:
             return False
@@ -95,12 +95,12 @@ class Stress:
         return all(row[n] == calm[n] or (row[n] != row[n] and calm[n] != calm[n]) for n in figures)
 
     def why_unreached(self, market: str) -> str:
-        """Why a market changed no figure."""
+        """Say why a market changed no figure."""
         known = list(dict.fromkeys(filter(None, self.reasons[market])))
         return ", ".join(known) or UNTRADED
 
     def changes(self, row: Mapping[str, Any]) -> dict[str, float]:
-        """Every component less that of the calm market, or itself, as a share of the capital."""
+        """Return every component less that of the calm market, if any, as a share of capital."""
         calm = self.calm_of(row)
         before = dict.fromkeys(COMPONENTS, 0.0) if calm is None else calm
         own = {name: (row[name] - before[name]) / row["capital"] for name in COMPONENTS}
@@ -108,7 +108,7 @@ class Stress:
         return own
 
     def sentences(self) -> list[str]:
-        """Return the worst scenario, what does not reach the mode, and the nearest limit."""
+        """State the worst scenario, the shocks without effect, and the nearest limit."""
         sound = [row for row in self.worst if row["status"] == ""]
         found = []
         if sound:
@@ -122,7 +122,7 @@ class Stress:
         missed = [row["market"] for row in self.worst if self.is_unreached(row)]
         if missed:
             named = [f"{name} ({self.why_unreached(name)})" for name in dict.fromkeys(missed)]
-            found.append(f"What {UNREACHED}: {'; '.join(named)}.")
+            found.append(f"Without effect on this mode: {'; '.join(named)}.")
         return [*found, *self._nearest(sound)]
 
     def _nearest(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -143,26 +143,26 @@ class Stress:
 
     @property
     def reaches_nothing(self) -> bool:
-        """Whether the set has shocks, and not one of its markets changed a figure."""
+        """Whether the set has shocks, but none of its markets changed a figure."""
         shocked = [
             row for row in self.worst if self.scenarios.markets and row["market"] != self.calm
         ]
         return bool(shocked) and all(self.is_unreached(row) for row in shocked)
 
     def shock_table(self) -> Table:
-        """List every shock with its size, its hour and its length, and whether it reaches."""
+        """List every shock with its size, hour and length, and whether it affects the mode."""
         unreached = {row["market"] for row in self.worst if self.is_unreached(row)}
         rows: list[Cells] = []
         for market, shocks in (self.scenarios.markets or {}).items():
             for shock, reason in zip(shocks, self.reasons[market], strict=True):
                 meaning = " ".join((type(shock).__doc__ or "").split())
                 size, lasts = _size(shock)
-                reach = f"in trades alone: {reason}" if reason else "yes"
+                reach = f"only in trades: {reason}" if reason else "yes"
                 if market in unreached:
                     reach = f"no: {reason or UNTRADED}"
                 begin = self._begin(shock)
                 rows.append((market, Term(shock.shock, meaning), size, begin, lasts, reach))
-        titles = ("scenario", "shock", "size", "begins, UTC", "lasts", "reaches this mode")
+        titles = ("scenario", "shock", "size", "begins, UTC", "lasts", "affects this mode")
         return Table(titles, rows, "Shocks")
 
     def _begin(self, shock: Shock) -> str:
@@ -175,7 +175,7 @@ class Stress:
         return f"{at if len(starts) == 1 else ''}h {shock.at}"
 
     def replay_table(self) -> Table:
-        """List the windows of history that are replayed, and what the market did in each."""
+        """List the replayed windows of history, and the market moves in each."""
         rows = [
             (
                 str(name),
@@ -187,12 +187,12 @@ class Stress:
             if name is not None
         ]
         fall = Term(">largest fall", "The coin's largest fall from a peak of the window.")
-        peg = Term(">lowest peg", "Least of the staked token's market price over its redemption.")
+        peg = Term(">lowest peg", "Lowest market price of the staked token over its redemption.")
         titles = ("scenario", "from, UTC", "to, UTC", ">days", ">coin's move", fall, peg)
         return Table(titles, rows, "Replays")
 
     def effect_table(self) -> Table:
-        """List what every scenario did to the mode."""
+        """List the effect of every scenario on the mode."""
         rows: list[Cells] = []
         for row in self.worst:
             calm = self.calm_of(row)
@@ -203,8 +203,8 @@ class Stress:
         heads = [Term(f">{FIGURES[n].label}", FIGURES[n].description) for n in SHOWN_FIGURES]
         against = f"Return less that of {self.calm}, in percentage points."
         heads[1:1] = [Term(">change", against)] if self.calm else []
-        titles: Cells = ("scenario", "verdict", *heads, "~what it did, % of capital")
-        return Table(titles, rows, "What each scenario did to this mode")
+        titles: Cells = ("scenario", "verdict", *heads, "~effect, % of capital")
+        return Table(titles, rows, "Effect of each scenario on this mode")
 
     def _verdict(self, row: Mapping[str, Any]) -> str:
         if self.scenarios.limits is None and not row["status"]:
@@ -215,7 +215,7 @@ class Stress:
         if row["status"]:
             return f"rejected with {row['status']}"
         if row["market"] and row["market"] == self.calm:
-            return "no shock: what the others are compared with"
+            return "no shock: the others are compared with it"
         if self.is_unreached(row):
             return f"{UNREACHED}: {self.why_unreached(row['market'])}"
         changes = self.changes(row)
@@ -223,7 +223,7 @@ class Stress:
         return ", ".join(f"{name} {_signed(changes[name], 2)}" for name in moved[:3])
 
     def limit_table(self) -> Table:
-        """List how far every scenario stays from each limit of the set."""
+        """List the distance of every scenario to each limit of the set."""
         limits = {n: getattr(self.scenarios.limits, n, None) for n in BOUNDS}
         stated = {name: limit for name, limit in limits.items() if limit is not None}
         rows: list[Cells] = []
@@ -244,7 +244,7 @@ class Stress:
 
     @property
     def drawn(self) -> list[dict[str, Any]]:
-        """The rows that have a calm market to be compared with."""
+        """The rows that can be compared with a calm market."""
         return [row for row in self.worst if self.calm_of(row) is not None]
 
     def chart(self) -> Chart:
@@ -257,7 +257,7 @@ class Stress:
             if any(own[part] for _, own in found)
         ]
         sums = [100.0 * sum(own[part] for part in NETTED) for _, own in found]
-        traces.append(totals("in all", names, sums, "%{x:.3f} points"))
+        traces.append(totals("total", names, sums, "%{x:.3f} points"))
         axis = {"title": {"text": "change, % of capital"}}
         return Chart(
             "effects",

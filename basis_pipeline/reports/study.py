@@ -1,4 +1,4 @@
-"""What the pages of studies share: names of keys and figures, the stamp, the banners."""
+"""Parts shared by the pages of studies: names of keys and figures, the stamp, the banners."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from basis_pipeline.reports.table import Term
 from basis_pipeline.results.definitions import FIGURES
 from basis_pipeline.verdict import Status, Verdict, input_warnings, worst
 
-# Key of a mode: its unit, and what it decides.
+# Key of a mode: its unit, and what it sets.
 KEYS: dict[str, tuple[str, str]] = {
     "allocation.lending": ("share of equity", "Target weight of what is lent."),
     "allocation.spot": ("share of equity", "Target weight of the coin held at the spot venue."),
@@ -20,19 +20,19 @@ KEYS: dict[str, tuple[str, str]] = {
         "Signed perpetuals held against each other, below zero for a short.",
     ),
     "hedge.ratio": ("short over net asset", "Share of the net asset that perpetuals hedge."),
-    "rebalance.delta_band": ("share of equity", "Net exposure that sets a rebalance off."),
+    "rebalance.delta_band": ("share of equity", "Net exposure that triggers a rebalance."),
     "rebalance.drift_band": (
         "share of equity",
-        "Distance of a weight from its target that sets a rebalance off.",
+        "Distance of a weight from its target that triggers a rebalance.",
     ),
     "rebalance.health_factor_floor": (
         "threshold over loan to value",
         "Health factor below which the loan is reduced.",
     ),
-    "rebalance.idle_band": ("share of equity", "Idle cash that sets a rebalance off."),
+    "rebalance.idle_band": ("share of equity", "Idle cash that triggers a rebalance."),
     "rebalance.ltv_band": (
         "loan to value",
-        "Distance of the loan to value from its target that sets a rebalance off.",
+        "Distance of the loan to value from its target that triggers a rebalance.",
     ),
     "rebalance.margin_ratio.min": (
         "venue equity over notional",
@@ -54,23 +54,23 @@ FOOTER = (
 
 
 def described(key: str) -> tuple[str, str]:
-    """Return the unit of a key and what it decides."""
+    """Return the unit of a key and what it sets."""
     return KEYS.get(key, ("", f"{key} of the mode's configuration."))
 
 
 def key_term(key: str, sign: str = "") -> Term:
-    """Return a key with its meaning and unit; `sign` is that of a table's title."""
+    """Return a key with its meaning and unit; `sign` is the prefix of a table's title."""
     unit, meaning = described(key)
     return Term(sign + key, f"{meaning} Unit: {unit}." if unit else meaning)
 
 
 def written(name: str, value: Any) -> str:
-    """Return a figure as people read it; a dash where it is not defined."""
+    """Format a figure; a dash where it is not defined."""
     return FIGURES[name].written(None if value != value else value, 1.0)
 
 
 def study_stamp(verdicts: Sequence[Verdict]) -> tuple[str, str]:
-    """Return a word for a study and its level, from its gates."""
+    """Return the overall verdict of a study and its level, from its gates."""
     found = worst(verdicts)
     words = {Status.FAIL: "GATE FAILED", Status.BLOCKED: "GATE BLOCKED", Status.WARN: "GATES WARN"}
     if found in words:

@@ -16,7 +16,7 @@ class Term(NamedTuple):
 
 
 class Link(NamedTuple):
-    """A name that leads somewhere; without an address it is only a name."""
+    """A name with a link; plain text where there is no address."""
 
     text: str
     href: str
@@ -33,9 +33,9 @@ Cells = tuple[Cell, ...]
 class Table:
     """Rows of cells under titles; the first cell of a row names it.
 
-    titles: those of numbers begin with >, those of long texts with ~; below "verdict" stands the
-        word of a status, below one that ends in UTC a time. foot: the row of sums.
-    wide: over the whole width of a page. folded: shown when it is opened.
+    titles: those of numbers begin with >, those of long texts with ~; the column "verdict" holds
+        statuses, a column whose title ends in UTC holds times. foot: the row of sums.
+    wide: over the whole width of a page. folded: hidden until it is opened.
     code: its cells are settings or hashes.
     """
 
@@ -49,7 +49,7 @@ class Table:
 
     @property
     def heads(self) -> list[tuple[Cell, str]]:
-        """Titles without their signs, and kinds of columns: number, prose, verdict, time or ''."""
+        """Titles without prefixes, and kinds of columns: number, prose, verdict, time or ''."""
         heads: list[tuple[Cell, str]] = []
         for title in self.titles:
             text = str(title)

@@ -1,4 +1,4 @@
-"""The tear sheet of one run: what it earned, from what, at which risk, and what it rests on."""
+"""The tear sheet of one run: result, attribution, risk, gates, and the data behind it."""
 
 import json
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def write_tear_sheet(
     Parameters
     ----------
     directory: of the run.
-    verdicts: of the run and its inputs; those that are stored with it where none are given.
+    verdicts: of the run and its inputs; by default those stored with it.
 
     Raises
     ------
@@ -76,13 +76,13 @@ def tear_sheet_html(
     provenance: Provenance,
     origin: Origin | None = None,
 ) -> str:
-    """Return one page over one run.
+    """Return the tear sheet of a run.
 
     Parameters
     ----------
     verdicts: of the run's gates, and of its input datasets, whose warnings the page names; without
         any gate it says that the run was not judged.
-    origin: where the run comes from, where that is known.
+    origin: data and program of the run, where they are known.
     """
     run = RunView(result)
     gates = [verdict for verdict in verdicts if not verdict.dataset]
@@ -99,14 +99,14 @@ def tear_sheet_html(
         downloads=downloads(result.frames),
         footer=(
             "Simulated on historical data; hours are in UTC. Every figure is computed from the "
-            f"run's own tables, which {result.run_id} names. A dash means: not defined for this "
-            "run. Hover over a name, or reach it with the Tab key, for its definition."
+            f"tables of run {result.run_id}. A dash means: not defined for this run. Hover over a "
+            "name, or reach it with the Tab key, for its definition."
         ),
     ).html(provenance)
 
 
 def _facts(run: RunView, origin: Origin | None) -> list[tuple[str, str]]:
-    """What the run is: data, window, capital, when and by which program it was made."""
+    """Return data, window and capital of the run, and when and by which program it was made."""
     identity = run.result.identity
     made = ("data", "not recorded with the run"), ("created", "not recorded"), ("program", DASH)
     if origin is not None:
@@ -125,7 +125,7 @@ def _facts(run: RunView, origin: Origin | None) -> list[tuple[str, str]]:
 
 
 def _answer(run: RunView, gates: Sequence[Verdict], explanation: Explanation) -> list[str]:
-    """What was earned, what is left beside lending, at which risk, and whether it passed."""
+    """State the result, the comparison with lending, the worst risk, and the gates."""
     judged = f"Gates: {tally(gates)}." if gates else "No gate has judged the run."
     return [explanation.on_result(), explanation.on_equity(), worst_risk(run), judged]
 
@@ -165,7 +165,7 @@ def _term(run: RunView, name: str) -> Term:
 
 
 def _headline(run: RunView, name: str) -> dict[str, Any]:
-    """A figure with the same figure of every benchmark below it, where a benchmark has one."""
+    """Return a figure, with the same figure of every benchmark that has one."""
     beside = []
     for label, growth in run.benchmarks.items():
         final = float(run.benchmark_equity(growth)[-1])
@@ -184,7 +184,7 @@ def _headline(run: RunView, name: str) -> dict[str, Any]:
 
 
 def _beside(run: RunView) -> Table:
-    """The run and its benchmarks as columns, the same figures as rows, then what is between."""
+    """List the figures of the run and its benchmarks, and the differences between them."""
     columns = [run.figures_of(growth) for growth in run.benchmarks.values()]
     rows: list[Cells] = [
         (_term(run, name), *(run.written(name, own.get(name)) for own in (run.summary, *columns)))
@@ -200,7 +200,7 @@ def _beside(run: RunView) -> Table:
         lent if name == "lending" else Term(f">{name}", "The same money at that token's yield.")
         for name in run.benchmarks
     ]
-    return Table(("figure", ">this run", *titles), rows, "Beside its benchmarks", wide=False)
+    return Table(("figure", ">this run", *titles), rows, "Against its benchmarks", wide=False)
 
 
 def _figure_lists(run: RunView) -> list[Table]:
@@ -220,7 +220,7 @@ def _figure_lists(run: RunView) -> list[Table]:
 
 
 def _months(run: RunView) -> Table:
-    """Returns by year and month; the months of a year compound to it."""
+    """List the returns by year and month; the months of a year compound to it."""
     rows = [
         (str(year), *("" if pd.isna(value) else percent(float(value)) for value in row))
         for year, row in run.month_matrix.iterrows()
@@ -230,7 +230,7 @@ def _months(run: RunView) -> Table:
 
 
 def _components(run: RunView) -> Table:
-    """Components and their groups, with the share each has in the capital."""
+    """List components and their groups, in money and as shares of the capital."""
     capital, parts = run.result.identity.capital, run.summary["attribution"]
     rows = [
         (Term(label, COMPONENT_MEANING[name]), run.money(value), percent(value / capital, 3))
@@ -242,7 +242,7 @@ def _components(run: RunView) -> Table:
     ]
     rounded = round(sum(round(value, run.digits) for value in parts.values()), run.digits)
     missed = abs(round(rounded - round(run.summary["pnl"], run.digits), run.digits))
-    note = f"; each is rounded, together they miss {run.money(missed)}" if missed else ""
+    note = f"; rounded one by one, their sum is off by {run.money(missed)}" if missed else ""
     pnl = run.summary["pnl"]
     return Table(
         ("component", f">{run.currency}", ">of capital"),
@@ -298,7 +298,7 @@ def _costs(run: RunView) -> Table:
         ("kind", ">count", ">notional", *(f">{name}" for name in money)),
         rows,
         f"Costs by kind, {run.currency}",
-        foot=("in all", f"{costs['count'].sum():,.0f}", "", *(run.money(value) for value in sums)),
+        foot=("total", f"{costs['count'].sum():,.0f}", "", *(run.money(value) for value in sums)),
         wide=False,
     )
 
@@ -309,7 +309,7 @@ def _by_month(run: RunView) -> Table:
         for row in run.summary["months"]
     ]
     sums = (run.money(run.summary["groups"][group]) for group in GROUPS)
-    foot = ("in all", percent(run.summary["total_return"]), *sums)
+    foot = ("total", percent(run.summary["total_return"]), *sums)
     titles = ("month", ">return", *(f">{group}" for group in GROUPS))
     return Table(titles, rows, f"By month, {run.currency}", foot, wide=False)
 
@@ -324,7 +324,7 @@ def _flows(run: RunView) -> list[Table]:
 
 
 def _basis(run: RunView) -> list[Table]:
-    """Every dataset the run read, how many hours rest on a repair of it, and what was run."""
+    """List every dataset that the run read with its repaired hours, and the run's identity."""
     identity, hours = run.result.identity, {}
     for name, flags in run.repaired_by_dataset.items():
         hours[name] = int(flags.sum())
@@ -345,7 +345,7 @@ def _basis(run: RunView) -> list[Table]:
 
 
 def _settings(run: RunView) -> list[Table]:
-    """The mode, its share class and its venues as dotted keys; datasets have hashes."""
+    """List the mode, its share class and its venues as dotted keys; datasets have hashes."""
     tables = []
     for title, part in run.result.config.items():
         if title != "datasets":

@@ -1,4 +1,4 @@
-"""The page of a walk-forward: what was chosen on the past, and what followed."""
+"""The page of a walk-forward: choices on train windows, and their results on the tests after."""
 
 from collections.abc import Mapping, Sequence
 from math import comb
@@ -26,13 +26,13 @@ from basis_pipeline.verdict import Verdict, count_of, tally
 
 SHOWN = 10  # of the points of the whole window
 WHOLE = (
-    "What would have been chosen by someone who knew the whole window: it looks back, and nobody "
-    "could have had it. Only points that keep the constraints are listed. Of equal points the one "
-    "in the middle of the grid is chosen, which has a link to its tear sheet."
+    "The choice of someone who knew the whole window: it uses hindsight, so nobody could have made "
+    "it. Only points that meet the constraints are listed. Of equal points the one in the middle "
+    "of the grid is chosen; it links to its tear sheet."
 )
 LINES = {
     "out_of_sample": ("choices, out of sample", "accent", "solid"),
-    "whole_window": ("best of the whole window, looking back", "series-1", "dash"),
+    "whole_window": ("best of the whole window, in hindsight", "series-1", "dash"),
 }
 PARTS = {"train": ("on train", "series-0"), "test": ("on the test after", "series-1")}
 
@@ -77,7 +77,7 @@ def walk_forward_html(
             Section(
                 "Folds",
                 [*followed, fold_table(plan, folds)],
-                "The verdict of a fold says whether its test keeps the constraints.",
+                "The verdict of a fold says whether its test meets the constraints.",
             ),
             Section(
                 "Whole window",
@@ -96,7 +96,7 @@ def _terms(plan: WalkForward, points: int) -> dict[str, Term]:
         "out_of_sample_apy": Term(
             "Out-of-sample APY",
             "APY of the tests one after the other, each on the point that its train window chose "
-            "and each entered anew, so that it pays for entering.",
+            "and each with its own entry cost.",
         ),
         "degradation": Term(
             "Degradation",
@@ -119,7 +119,7 @@ def _terms(plan: WalkForward, points: int) -> dict[str, Term]:
 
 
 def _headline(plan: WalkForward, figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The four figures of a walk-forward, each with what it is held to."""
+    """Return the four figures of a walk-forward, each with its limit."""
     limits = plan.limits
     beside = {
         "out_of_sample_apy": f"best of the whole window {percent(figures['chosen_apy'])}",
@@ -129,7 +129,7 @@ def _headline(plan: WalkForward, figures: Mapping[str, Any]) -> list[dict[str, A
     }
     texts = {name: percent(figures[name], 1) for name in beside}
     texts["out_of_sample_apy"] = percent(figures["out_of_sample_apy"])
-    if (figures["degradation"] or 0.0) < 0.0:  # a gain, which no reader should take for a loss
+    if (figures["degradation"] or 0.0) < 0.0:  # a gain, not to be read as a loss
         texts["degradation"] = f"none ({texts['degradation']})"
     return [
         {
@@ -150,28 +150,29 @@ def _answer(
     figures: Mapping[str, Any],
     verdicts: Sequence[Verdict],
 ) -> list[str]:
-    """Say in words what followed the choices, what was lost, and how much of it is luck."""
+    """State the results of the choices, what was lost on the tests, and how much of it is luck."""
     label, made = FIGURES[plan.objective].label, folds[folds["chosen"] >= 0]
     number = count_of(len(folds), "fold")
-    spans = f"{plan.train_days} days to choose on, the {plan.test_days} days after to look at it"
+    spans = f"{plan.train_days} days to choose on, the {plan.test_days} days after to test it"
     sentences = [f"{number}: {spans}."]
     if len(made) < len(folds):
         missing = len(folds) - len(made)
-        sentences.append(f"On {missing} of them no point keeps the constraints: no choice is made.")
+        sentences.append(f"On {missing} of them no point meets the constraints: no choice is made.")
     if len(growth):
         ends = {name: growth[name].dropna() for name in LINES}
         earned = [
             f"{what} {percent(float(ends[name].iloc[-1]) - 1.0)}"
             for name, what in (
                 ("out_of_sample", "the choices earned"),
-                ("whole_window", "the best of the whole window, which looks back,"),
+                ("whole_window", "the best of the whole window, in hindsight,"),
             )
             if len(ends[name])
         ]
         days = f"From {growth.index[0]:%Y-%m-%d} to {growth.index[-1]:%Y-%m-%d}"
         sentences.append(f"{days} {', '.join(earned)}.")
         points = count_of(len(made.drop_duplicates(list(plan.keys))), "point")
-        sentences.append(f"{count_of(len(made), 'choice')} of {points}: the fewer, the steadier.")
+        chosen = f"{count_of(len(made), 'choice')} of {points}"
+        sentences.append(f"{chosen}: fewer points mean steadier choices.")
     sentences += [*_in_words(plan, figures, label), f"Gates: {tally(verdicts)}."]
     return sentences
 
@@ -184,23 +185,23 @@ def _in_words(plan: WalkForward, figures: Mapping[str, Any], label: str) -> list
         change = f"{percent(lost, 1)} of it is lost" if lost > 0 else "nothing of it is lost"
         found.append(f"The mean {label} is {before} on train and {after} on the tests: {change}.")
     if (sharpe := figures["deflated_sharpe"]) is not None:
-        asked = "as asked" if sharpe >= limits.min_deflated_sharpe else "less than is asked"
+        outcome = "meets" if sharpe >= limits.min_deflated_sharpe else "is below"
         found.append(
             f"Allowing for the {figures['points']:,} points tried, the Sharpe ratio of the best is "
-            f"above 0 with a probability of {percent(sharpe, 1)}: {asked} "
-            f"({percent(limits.min_deflated_sharpe, 0)})."
+            f"above 0 with a probability of {percent(sharpe, 1)}, which {outcome} the limit of "
+            f"{percent(limits.min_deflated_sharpe, 0)}."
         )
     if luck is not None:
         better = "better than chance" if luck < 0.5 else "no better than chance"
         found.append(
-            f"What is best in one half of the time is below the median in the other in "
+            f"The best point of one half of the time is below the median in the other half in "
             f"{percent(luck, 1)} of the splits: choosing on the past is {better} here."
         )
     return found
 
 
 def fold_table(plan: WalkForward, folds: pd.DataFrame) -> Table:
-    """List the folds: windows, the point chosen, the objective on both, what the test found."""
+    """List the folds: windows, the point chosen, its objective on both, the figures of the test."""
     label, rows = FIGURES[plan.objective].label, []
     on_test = ("total_return", "apy", "max_drawdown")
     for number, fold in enumerate(folds.to_dict("records"), start=1):
@@ -231,7 +232,7 @@ def fold_table(plan: WalkForward, folds: pd.DataFrame) -> Table:
 
 
 def growth_chart(growth: pd.DataFrame) -> Chart:
-    """Draw the tests one after the other beside the point that the whole window chooses."""
+    """Draw the tests one after the other, with the point that the whole window chooses."""
     stamps = pd.DatetimeIndex(growth.index).as_unit("ns").asi8
     traces = [
         line(name, stamps, 100.0 * (growth[column].to_numpy() - 1.0), colour, unit=" %", dash=dash)
@@ -239,11 +240,11 @@ def growth_chart(growth: pd.DataFrame) -> Chart:
     ]
     return Chart(
         "growth",
-        "Out of sample beside the best of the whole window",
+        "Out of sample against the best of the whole window",
         "Return since the first test began, at the 00:00 UTC that ends each day. Each test is on "
-        "the point that its train window chose and is entered anew, which it pays for; the best of "
-        "the whole window was entered once, before. Where tests overlap a day counts once, for the "
-        "earlier one. A fold without a choice is left out.",
+        "the point that its train window chose, with its own entry cost; the best of the whole "
+        "window was entered once, before. Where tests overlap a day counts once, for the earlier "
+        "one. A fold without a choice is left out.",
         over_time(traces, [Row("Return, %")], stamps),
         height=340,
         wide=True,

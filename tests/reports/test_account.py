@@ -53,10 +53,10 @@ def test_what_is_due_and_what_comes_next_in_words(page: Read, example: AccountVi
 
 def test_what_it_rests_on(page: Read) -> None:
     """Legs with the same decimals, the revision with both values, the stale feed, the repairs."""
-    legs = page.tables["Legs, one a configuration"]
+    legs = page.tables["Legs, one per configuration"]
     amounts = [cell for leg in ("1", "2") for cell in legs[leg][2:4]]
     assert {len(cell.partition(".")[2]) for cell in amounts} == {2}
-    (changed,) = list(page.tables["Changes of the past"].values())[1:]
+    (changed,) = list(page.tables["Changes in the history"].values())[1:]
     assert changed[:2] == ["bybit_ethusdt_spot", "spot"]
     assert changed[4] == "open"
     assert page.tables["Freshness of every feed"]["ethereum_gas"][3] == "stale"

@@ -228,7 +228,7 @@ def test_the_points_of_a_sweep_are_its_rows(shown: Shown) -> None:
 
 
 def test_what_shocks_did_is_what_their_rows_say(shown: Shown) -> None:
-    """Size, hour and length; the change against calm; what does not reach; room to the limits."""
+    """Size, hour and length; the change against calm; what has no effect; room to the limits."""
     page = shown("stress")
     shocks, did, room = (
         _cells(page, label) for label in ("Shocks", "What each scenario", "Distance")
@@ -236,7 +236,7 @@ def test_what_shocks_did_is_what_their_rows_say(shown: Shown) -> None:
     term = page.locator("[aria-label=Shocks] tbody .term").first
     term.focus()
     assert "recovers in a straight line" in term.locator(".tip").inner_text()
-    unreached = "does not reach this mode: marked by the oracle"
+    unreached = "does not affect this mode: marked by the oracle"
     at = "2024-01-11 00:00, h 240"
     assert shocks["depeg"] == [
         *("lst_depeg", "price −8 % to redemption", at, "336 h, fading", "no: marked by the oracle"),

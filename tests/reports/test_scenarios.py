@@ -108,7 +108,7 @@ def test_the_page_of_a_stress_says_what_was_worst_and_what_is_nearest() -> None:
     """In sentences; the chart's sum is the change of all components."""
     html = stress_page(shocked_rows(), WRITTEN)
     assert "Worst: crash returned 5.00 %, 3.00 points less than calm." in html
-    assert "What does not reach this mode: depeg (marked by the oracle)." in html
+    assert "Without effect on this mode: depeg (marked by the oracle)." in html
     assert "Nearest to its limit: max drawdown 6.00 % in crash (at most 5.00 %)." in html
     assert "Nothing was stressed" not in html
     sums = charts_of(html)["effects"][-1]
@@ -119,7 +119,7 @@ def test_a_set_that_reaches_nothing_must_not_pass_for_a_stress() -> None:
     """A banner on top, however well its gates passed."""
     html = stress_page(shocked_rows().iloc[:2], WRITTEN)
     assert html.index("Nothing was stressed") < html.index("<h2")
-    assert "No shock of the set reaches a_mode" in html
+    assert "No shock of the set affects a_mode" in html
     assert "NOTHING STRESSED" in html
 
 

@@ -78,7 +78,7 @@ def test_components_equal_the_tables_to_the_last_digit(sample_runs: Named, name:
         assert shown[part][0] == amount(value, run.digits)
     assert shown["profit and loss"][0] == amount(math.fsum(exact.values()), run.digits)
     if len(run.costs_by_kind):
-        *_, execution, gas, _ = page.tables[f"Costs by kind, {run.currency}"]["in all"]
+        *_, execution, gas, _ = page.tables[f"Costs by kind, {run.currency}"]["total"]
         assert execution == amount(-exact["execution_cost"], run.digits)
         assert gas == amount(-exact["gas"], run.digits)
 
@@ -101,7 +101,7 @@ def test_headline_figures_stand_beside_their_benchmarks(sample_runs: Named) -> N
     result, gates = sample_runs["btc_basis"]
     page = Read(tear_sheet_html(result, gates, WRITTEN))
     lending = result.summary["benchmarks"]["lending"]
-    rows = page.tables["Beside its benchmarks"]
+    rows = page.tables["Against its benchmarks"]
     for name, label in (("total_return", "Return"), ("apy", "APY")):
         assert rows[label][:2] == [percent(result.summary[name]), percent(lending[name])]
         assert f"lending {percent(lending[name])}" in page.all
@@ -122,7 +122,7 @@ def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
     ("name", "word", "message"),
     [
         ("failed", "GATE FAILED", "1 failed gate"),
-        ("liquidated", "LIQUIDATED", "closed by force at"),
+        ("liquidated", "LIQUIDATED", "liquidations at"),
         ("repaired", "REPAIRED DATA", "of the hours rest on repaired data"),
         ("not_judged", "NOT JUDGED", "its figures are not verified"),
     ],
@@ -147,7 +147,7 @@ def test_a_short_window_says_why_nothing_is_annualised() -> None:
     """In a banner with the reason, and in the place of every figure of a year."""
     page = Read(tear_sheet_html(make_run(hours=24 * 20), PASSED, WRITTEN))
     assert "A window of 20 days; figures of a year need 30." in page.text
-    rows = page.tables["Beside its benchmarks"]
+    rows = page.tables["Against its benchmarks"]
     for label in ("APY", "Sharpe", "Volatility"):
         assert set(rows[label]) == {"not annualised"}
     assert page.text.count("not annualised") > 6

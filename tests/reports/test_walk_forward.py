@@ -12,10 +12,10 @@ def test_what_was_lost_and_how_much_is_luck_are_said_in_words() -> None:
     html = walk_page(folds_of(), growth(), WRITTEN)
     for words in (
         "From 2024-02-10 to 2024-04-10 the choices earned 2.00 %, the best of the whole window,",
-        "which looks back, 5.00 %.",
-        "On 1 of them no point keeps the constraints",
+        "in hindsight, 5.00 %.",
+        "On 1 of them no point meets the constraints",
         "The mean Sharpe is 2.25 on train and 0.90 on the tests: 60.0 % of it is lost.",
-        "is above 0 with a probability of 81.0 %: less than is asked (90 %)",
+        "is above 0 with a probability of 81.0 %, which is below the limit of 90 %",
         "in 66.7 % of the splits: choosing on the past is no better than chance here",
     ):
         assert words in html, words
@@ -40,7 +40,7 @@ def test_a_walk_forward_of_one_fold_or_without_any_choice_has_a_page() -> None:
     nothing = walk_page(
         folds_of(1).assign(chosen=-1), growth().iloc[:0], WRITTEN, figures=dict.fromkeys(names)
     )
-    assert "On 1 of them no point keeps the constraints" in nothing
+    assert "On 1 of them no point meets the constraints" in nothing
     assert "growth" not in charts_of(nothing)
 
 

@@ -14,7 +14,7 @@
     document.head.append(script);
   };
 
-  // A colour is the name of a custom property of the style; the scheme in force decides.
+  // A colour is the name of a custom property of the style; the current scheme sets its value.
   const coloured = (figure, style) =>
     JSON.parse(JSON.stringify(figure).replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
 
@@ -27,7 +27,7 @@
   };
   const drawAll = (width) => charts.map((chart) => draw(chart, width));
 
-  // Paper does not scroll: a table that is wider is printed smaller.
+  // A printed page cannot scroll: a wider table is printed smaller.
   const tables = document.querySelectorAll("main table");
   const grow = () => tables.forEach((table) => { table.style.zoom = ""; });
   const shrink = () => tables.forEach((table) => {
@@ -52,7 +52,7 @@
     addEventListener("afterprint", () => { printing(false); grow(); drawAll(); });
   };
 
-  // A definition stands below its name, inside the window, whatever scrolls around it.
+  // A definition appears below its name, inside the window, whatever scrolls around it.
   for (const term of document.querySelectorAll(".term")) {
     const tip = term.querySelector(".tip");
     const fit = () => {

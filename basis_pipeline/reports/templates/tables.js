@@ -6,7 +6,7 @@
     link.href = URL.createObjectURL(new Blob(parts, { type }));
     link.download = name;
     link.click();
-    // A browser that is busy begins to save well after the click.
+    // A busy browser may start to save long after the click.
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
   };
   const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
