@@ -19,7 +19,7 @@ from basis_pipeline.errors import BacktestError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel import Panel
 from basis_pipeline.market.quality import rejected_verdicts
-from basis_pipeline.market.risk_parameters import SAFE
+from basis_pipeline.market.risk_parameters import RISK_NOT_UNDERSTATED
 from basis_pipeline.market.window import Window
 from basis_pipeline.results.origin import Origin, write_origin
 from basis_pipeline.results.store import RunResult, write_run
@@ -109,7 +109,7 @@ def judged_slice(
     of_data = {name: _data_verdicts(configs, name, datasets[name]) for name in names}
     panel = feeds.panel(mode_slice, window)
     required = [v for name in mode_slice.datasets for v in of_data[name]]
-    required += [v for name in parameters for v in of_data[name] if v.check == SAFE]
+    required += [v for name in parameters for v in of_data[name] if v.check == RISK_NOT_UNDERSTATED]
     _require_passing_data(mode, required)
     beside = benchmark_table(benchmarks, datasets, window)
     result = run_backtest(mode_slice, panel, window, capital, beside)

@@ -108,7 +108,7 @@ def audit(
 
 
 def _show(audits: "Sequence[FeedAudit]", console: Console) -> None:
-    from basis_pipeline.market.audit import counted
+    from basis_pipeline.market.audit import count_verdicts
     from basis_pipeline.reports.audit_tables import contents_table, feeds_table
 
     feeds, contents = feeds_table(audits), contents_table(audits)
@@ -118,7 +118,7 @@ def _show(audits: "Sequence[FeedAudit]", console: Console) -> None:
         for audit, row, held in zip(audits, feeds.rows, contents.rows, strict=True)
     ]
     console.print(screen.table("", titles, rows))
-    numbers = [f"{count} {status.value}" for status, count in counted(audits).items()]
+    numbers = [f"{count} {status.value}" for status, count in count_verdicts(audits).items()]
     console.print(f"{len(audits)} feeds: {', '.join(numbers)}", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""What a data directory holds: one evaluation of every feed, for every form it is shown in."""
+"""Audit of a data directory: one evaluation of every feed, for tables, pages and assets."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,11 +22,11 @@ WORST_FIRST = (Status.FAIL, Status.WARN, Status.PASS, Status.NOT_APPLICABLE)
 
 @dataclass(frozen=True, slots=True)
 class FeedAudit:
-    """One feed: what was found in it, and whether a dataset can be made of it.
+    """One feed: its findings, and whether a dataset can be built from it.
 
     verdicts: of every check of its dataset. error: why the feed or its dataset was rejected.
-    revisions: what its source gave differently after it was stored, as `read_revisions` has it;
-        None where it was never fetched.
+    revisions: stored values that its source has changed, from `read_revisions`; None where it was
+        never fetched.
     """
 
     config: DatasetConfig
@@ -37,15 +37,15 @@ class FeedAudit:
 
     @property
     def feed(self) -> str:
-        """Its name."""
+        """The feed's name."""
         return self.config.name
 
     @property
     def verdict(self) -> Status:
-        """Its verdict.
+        """The verdict on the feed.
 
-        PASS: used as read. WARN: repaired, unusual, at odds with another source, or given
-        differently by its own source now. FAIL: rejected. N/A: there is no file.
+        PASS: used as read. WARN: repaired, unusual, different from another source, or revised by
+        its own source. FAIL: rejected. N/A: there are no files.
         """
         if self.error is not None:
             absent = self.error.code == "DATA-001"
@@ -55,7 +55,7 @@ class FeedAudit:
 
     @property
     def revised(self) -> int:
-        """Number of stored values that its source gives differently now."""
+        """Number of stored values that its source has changed."""
         return 0 if self.revisions is None else int((self.revisions["state"] == "open").sum())
 
     @property
@@ -71,7 +71,7 @@ class FeedAudit:
 
     @property
     def message(self) -> str:
-        """What to know: why it was rejected, or what was repaired or is unusual."""
+        """Why the feed was rejected, or what was repaired or is unusual."""
         if self.error is not None:
             return str(self.error)
         parts = [f"{count_of(n, 'row')} {kind}" for kind, n in self.findings.repairs.items()]
@@ -84,7 +84,7 @@ class FeedAudit:
 
     @property
     def limits(self) -> tuple[float, float] | None:
-        """The median and the largest spread that are still agreement [bp]."""
+        """Limits of the median and the largest spread [bp]."""
         rule = self.config.agreement
         return (rule.max_median_bp, rule.max_gap_bp) if rule else None
 
@@ -95,13 +95,13 @@ def audit(
     venues: Mapping[str, object],
     window: Window | None = None,
 ) -> list[FeedAudit]:
-    """Read every feed and try to build its dataset, over `window` or else over its own span.
+    """Read every feed and try to build its dataset over `window`, or over its own span.
 
-    Never raises for data: what is rejected has its error. The worst verdict comes first.
+    Rejected data never raise: the audit of the feed holds the error. The worst verdicts come first.
 
     Parameters
     ----------
-    venues: configurations by name, which the venues' own margin files are compared with.
+    venues: configurations by name, to compare the venues' own risk parameters with.
     """
     catalogue = list(configs)
     feeds = read_feeds(data_dir, catalogue)
@@ -123,9 +123,9 @@ def audit_feed(
     feeds: Mapping[str, RawFeed | DataError],
     window: Window,
 ) -> FeedAudit:
-    """Return the audit of one feed: what its dataset's build found, or why it was rejected.
+    """Return the audit of one feed: the findings of its build, or why it was rejected.
 
-    feeds: read only where the dataset was rejected, for what can be known of the files.
+    feeds: used only where the dataset was rejected, for findings on the files.
     """
     if isinstance(outcome, Dataset):
         return FeedAudit(config, outcome.findings, outcome.verdicts)
@@ -135,18 +135,18 @@ def audit_feed(
 
 
 def worst_first(audits: Iterable[FeedAudit]) -> list[FeedAudit]:
-    """Sort by verdict, kind and name."""
+    """Return the audits sorted by verdict, kind and name."""
     return sorted(audits, key=lambda a: (WORST_FIRST.index(a.verdict), a.config.kind, a.feed))
 
 
-def counted(audits: Iterable[FeedAudit]) -> dict[Status, int]:
+def count_verdicts(audits: Iterable[FeedAudit]) -> dict[Status, int]:
     """Return how many feeds have each verdict, worst first."""
     verdicts = [audit.verdict for audit in audits]
     return {verdict: verdicts.count(verdict) for verdict in WORST_FIRST}
 
 
 def audit_table(audits: Iterable[FeedAudit]) -> pd.DataFrame:
-    """Return one row a feed: what it holds, its verdict, and why."""
+    """Return one row per feed: its content, its verdict, and the reason."""
     rows = [
         {
             "feed": audit.feed,
@@ -170,7 +170,7 @@ def audit_table(audits: Iterable[FeedAudit]) -> pd.DataFrame:
 
 
 def own_window(raw: RawFeed | DataError) -> Window:
-    """Return the whole hours a feed spans; a day where it has no time or a single timestamp."""
+    """Return the full hours that a feed spans; one day without time or with one timestamp."""
     span = raw.span if isinstance(raw, RawFeed) else None
     first, last = span or (pd.Timestamp("2024-01-01", tz="UTC"),) * 2
     start, end = first.floor("h"), last.floor("h")

@@ -1,7 +1,7 @@
-"""The likely cause of implausible values, found by testing what would explain them.
+"""The likely cause of implausible values, found by testing possible explanations.
 
-A cause is one clause for a message, empty where no test fits: a unit, hours that are shifted, bars
-labelled by their close, a reversed sign, another symbol.
+A cause is a clause for a message: another unit, shifted hours, bars labelled by their close, a
+reversed sign, another symbol. It is empty when no test fits.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64
 from basis_pipeline.times import HOUR_NS
 
-# What a value of another unit is as a multiple of the right one, the likeliest first.
+# Factors between a value in another unit and the right one, the likeliest first.
 _SHARES = (("percent", 1e2), ("basis points", 1e4))
 _TOKENS = (("wei", 1e18), ("ray", 1e27))
 UNITS: dict[Kind, tuple[tuple[str, float], ...]] = {
@@ -28,18 +28,18 @@ UNITS: dict[Kind, tuple[tuple[str, float], ...]] = {
     Kind.GAS: (("wei", 1e9), ("whole coins", 1e-9)),
     **dict.fromkeys(BARS, (("thousandths", 1e3), ("thousands", 1e-3), *_TOKENS)),
 }
-FOLLOWS = 0.4  # correlation of changes from which quotes move together
-SAME = 0.95  # and from which they are the same market
-TOLERANCE = 0.2  # of the logarithm of a ratio
-FEWEST_ROWS = 48
-FARTHEST_HOURS = 24
-PREMIUM = 0.05
+MIN_CORRELATION = 0.4  # of changes: from here on quotes move together
+SAME_MARKET_CORRELATION = 0.95  # of changes: from here on they are quotes of the same market
+LOG_RATIO_TOLERANCE = 0.2  # of the logarithm of a ratio
+MIN_ROWS = 48
+MAX_SHIFT_HOURS = 24
+MAX_PREMIUM = 0.05
 
 
 def unit_of(values: Floats, kind: Kind, limits: tuple[float, float]) -> str:
-    """Test whether the values, (n,), would lie within the limits in another unit."""
+    """Return which unit would bring the values, (n,), within the limits; empty if none does."""
     low, high = limits
-    if kind in BARS and low > 1.0 and np.median(np.abs(values)) < PREMIUM:
+    if kind in BARS and low > 1.0 and np.median(np.abs(values)) < MAX_PREMIUM:
         return "they look like a premium index or a rate, not like a price"
     for unit, factor in UNITS.get(kind, ()):
         scaled = values / factor
@@ -49,8 +49,8 @@ def unit_of(values: Floats, kind: Kind, limits: tuple[float, float]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """Quotes of one feed: its name, timestamps (n,) in ns, strictly increasing, and values (n,)."""
+class QuoteSeries:
+    """Quotes of one feed: name, strictly increasing timestamps (n,) in ns, and values (n,)."""
 
     name: str
     timestamps: Int64
@@ -58,13 +58,13 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Relation:
-    """How a feed stands to another quote of the same thing.
+class Comparison:
+    """A feed compared with another quote of the same thing.
 
     median_bp: median difference [bp] over their common timestamps; NaN without any.
     cause: what would explain a difference; empty where no test fits.
-    certain: whether the quotes differ by more than the rule allows, and agree once the cause is
-        undone; a reversed sign is certain however small the rates are.
+    certain: whether the quotes differ by more than the rule allows and agree once the cause is
+        corrected; a reversed sign is certain for any size of the rates.
     """
 
     peer: str
@@ -73,10 +73,10 @@ class Relation:
     certain: bool = False
 
 
-def relation(own: Series, peer: Series, kind: Kind, rule: Agreement) -> Relation:
-    """Compare two quotes, and test what would explain that they differ."""
+def compare_quotes(own: QuoteSeries, peer: QuoteSeries, kind: Kind, rule: Agreement) -> Comparison:
+    """Compare two quotes, and test possible causes of a difference."""
     correlation, median, rows = _compare(own, peer, 0, rule)
-    suspect = correlation < FOLLOWS or median > rule.max_median_bp
+    suspect = correlation < MIN_CORRELATION or median > rule.max_median_bp
     if suspect and (shift := _best_shift(own, peer, correlation, rule)):
         hours, best, shifted_median = shift
         cause = (
@@ -84,14 +84,16 @@ def relation(own: Series, peer: Series, kind: Kind, rule: Agreement) -> Relation
             f"rows are moved by {hours:+d} h, and of {correlation:.2f} as they stand: "
         )
         certain = shifted_median <= rule.max_median_bp < median
-        return Relation(peer.name, median, cause + _shift_name(hours, kind), certain)
-    if rows < FEWEST_ROWS or (median <= rule.max_median_bp and correlation > -FOLLOWS):
-        return Relation(peer.name, median)
-    return Relation(peer.name, median, *_scale(own, peer, correlation, kind))
+        return Comparison(peer.name, median, cause + _shift_name(hours, kind), certain)
+    if rows < MIN_ROWS or (median <= rule.max_median_bp and correlation > -MIN_CORRELATION):
+        return Comparison(peer.name, median)
+    return Comparison(peer.name, median, *_scale(own, peer, correlation, kind))
 
 
-def _compare(own: Series, peer: Series, hours: int, rule: Agreement) -> tuple[float, float, int]:
-    """Correlation of changes and median difference [bp], with the feed's rows moved by hours."""
+def _compare(
+    own: QuoteSeries, peer: QuoteSeries, hours: int, rule: Agreement
+) -> tuple[float, float, int]:
+    """Correlation of changes, median difference [bp] and rows, the feed moved by some hours."""
     moved = own.timestamps + hours * HOUR_NS
     _, mine, others = np.intersect1d(
         moved, peer.timestamps, assume_unique=True, return_indices=True
@@ -108,14 +110,14 @@ def _compare(own: Series, peer: Series, hours: int, rule: Agreement) -> tuple[fl
 
 
 def _best_shift(
-    own: Series, peer: Series, correlation: float, rule: Agreement
+    own: QuoteSeries, peer: QuoteSeries, correlation: float, rule: Agreement
 ) -> tuple[int, float, float] | None:
-    """Hours by which the feed's rows must be moved, the correlation then, and the median [bp]."""
+    """The shift [hours] of the feed's rows that fits best, its correlation and median [bp]."""
     best, found = max(0.3, correlation + 0.2), None
-    for hours in range(-FARTHEST_HOURS, FARTHEST_HOURS + 1):
+    for hours in range(-MAX_SHIFT_HOURS, MAX_SHIFT_HOURS + 1):
         moved, median, rows = _compare(own, peer, hours, rule)
-        # Chance alone reaches about four times one over the root of the number of rows.
-        if hours and rows >= FEWEST_ROWS and moved > max(best, 4.0 / np.sqrt(rows)):
+        # Chance alone reaches about 4 / sqrt(rows).
+        if hours and rows >= MIN_ROWS and moved > max(best, 4.0 / np.sqrt(rows)):
             best, found = moved, (hours, moved, median)
     return found
 
@@ -126,19 +128,23 @@ def _shift_name(hours: int, kind: Kind) -> str:
     return "its bars are labelled by their close" if hours == -1 else "its hours are shifted"
 
 
-def _scale(own: Series, peer: Series, correlation: float, kind: Kind) -> tuple[str, bool]:
-    """Test a reversed sign, another unit and another symbol, and whether it would agree then."""
-    if correlation <= -FOLLOWS:
+def _scale(own: QuoteSeries, peer: QuoteSeries, correlation: float, kind: Kind) -> tuple[str, bool]:
+    """Test a reversed sign, another unit and another symbol; return cause and certainty."""
+    if correlation <= -MIN_CORRELATION:
         return f"its sign is the reverse of that of {peer.name}", True
     times = float(np.median(np.abs(own.values)) / np.median(np.abs(peer.values)))
     for unit, factor in UNITS.get(kind, ()):
-        if abs(np.log(times / factor)) < TOLERANCE:
+        if abs(np.log(times / factor)) < LOG_RATIO_TOLERANCE:
             return (
                 f"its values are {times:.3g} times those of {peer.name}: they look like {unit}",
                 True,
             )
-    if kind in BARS and abs(np.log(times)) > TOLERANCE:
-        same = "one market in another unit" if correlation > SAME else "another symbol"
+    if kind in BARS and abs(np.log(times)) > LOG_RATIO_TOLERANCE:
+        same = (
+            "one market in another unit"
+            if correlation > SAME_MARKET_CORRELATION
+            else "another symbol"
+        )
         return (
             f"its values are {times:.3g} times those of {peer.name} and their changes correlate by "
             f"{correlation:.2f}: {same}"

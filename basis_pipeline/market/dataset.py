@@ -1,4 +1,4 @@
-"""Datasets: canonical, hour-aligned, validated; every repaired row says where it came from."""
+"""Datasets: canonical, hour-aligned, validated; every repaired row states its source."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.events import cost_rows, reward_rows
 from basis_pipeline.market.findings import Findings, find_in_dataset
-from basis_pipeline.market.grid import Grid, lay_grid, require_coverage
+from basis_pipeline.market.grid import Grid, build_grid, require_coverage
 from basis_pipeline.market.quality import dataset_verdicts
 from basis_pipeline.market.raw import WORKERS, RawFeed
 from basis_pipeline.market.rejection import RejectedDataError, unexpected
@@ -23,19 +23,18 @@ from basis_pipeline.market.repairs import AS_READ, Gap, Sources, repair_gaps
 from basis_pipeline.market.schemas import validate
 from basis_pipeline.market.timestamps import Int64, to_index
 from basis_pipeline.market.window import Window
-from basis_pipeline.verdict import Verdict
+from basis_pipeline.verdict import Verdict, count_of
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A feed made fit for a window.
+    """A feed aligned, repaired and validated for a window.
 
-    frame: `timestamp` (datetime64[ns, UTC]), value columns (float64), `source`, `repair`; the long
-        documents have their key columns instead of, or beside, the timestamp.
-    own_share: share of the rows the window asks for that the feed has itself.
-    content_hashes: dataset → sha256 of the raw content, of this feed and of all it was repaired
-        from.
-    findings, verdicts: what the build found, and what every check of the dataset comes to.
+    frame: `timestamp` (datetime64[ns, UTC]), value columns (float64), `source`, `repair`; documents
+        have key columns instead of, or in addition to, the timestamp.
+    own_share: share of the rows required by the window that the feed has itself.
+    content_hashes: dataset → SHA-256 of the raw content, of this feed and of its repair sources.
+    findings, verdicts: of the build, and of every check of the dataset.
     """
 
     config: DatasetConfig
@@ -48,17 +47,17 @@ class Dataset:
 
     @property
     def name(self) -> str:
-        """The dataset's name, which is its feed's too."""
+        """Name of the dataset and of its feed."""
         return self.config.name
 
     @cached_property
     def is_repaired(self) -> npt.NDArray[np.bool_]:
-        """Rows that a repair has filled, (n,)."""
+        """Whether each row was filled by a repair, (n,)."""
         return (self.frame["repair"] != AS_READ).to_numpy(dtype=bool)
 
     @cached_property
     def costs(self) -> dict[str, dict[float, pd.Series]]:
-        """Basis points of an execution-cost table by pair and size bucket, each by its days."""
+        """Basis points of an execution-cost table by pair, size bucket and day."""
         found: dict[str, dict[float, pd.Series]] = {}
         days = self.frame.set_index("timestamp")["cost_bps"]
         keys = [self.frame[name].to_numpy() for name in ("pair", "size_bucket_usd")]
@@ -69,23 +68,23 @@ class Dataset:
 
     @property
     def repairs(self) -> dict[str, int]:
-        """Rows filled by each repair; empty when every row is the feed's own."""
+        """Number of rows filled by each repair."""
         return self.findings.repairs
 
 
 def build_dataset(config: DatasetConfig, raw: RawFeed, window: Window, sources: Sources) -> Dataset:
-    """Align, repair by the declared policy and validate one feed.
+    """Build a dataset: align, repair by the declared policy and validate one feed.
 
     Parameters
     ----------
     sources: raw feeds by name, at least those of `config.sources`; a rejected one as its error.
-        They are read only where this feed has a gap.
+        They are used only where this feed has a gap.
 
     Raises
     ------
-    RejectedDataError: DATA-006 duplicates the policy keeps from being dropped, DATA-010 too little
-        of the window, DATA-012 window outside the data, DATA-013 a gap longer than its policy,
-        DATA-014 rows that do not fit the schema.
+    RejectedDataError: DATA-006 duplicates that the policy does not drop, DATA-010 too little of
+        the window, DATA-012 window outside the data, DATA-013 a gap longer than its policy,
+        DATA-014 rows that violate the schema.
     """
     _require_enough_rows(config, raw)
     grid: Grid | None = None
@@ -99,7 +98,7 @@ def build_dataset(config: DatasetConfig, raw: RawFeed, window: Window, sources: 
     elif config.kind is Kind.REWARDS:
         frame, share = reward_rows(config, raw, window)
     else:
-        grid = lay_grid(config, raw, window)
+        grid = build_grid(config, raw, window)
         require_coverage(config, raw, grid, window)
         repaired = repair_gaps(config, raw, grid, sources, window)
         reads, gaps, share = repaired.reads, repaired.gaps, grid.own_share
@@ -146,7 +145,7 @@ def try_build(
         return build_dataset(config, raw, window, feeds)
     except DataError as error:
         return error
-    except Exception as error:  # noqa: BLE001 - whatever is in one feed stops that feed alone
+    except Exception as error:  # noqa: BLE001 - an unforeseen error rejects only its feed
         return unexpected("DATA-014", f"{config.name} cannot be built", error, raw.paths)
 
 
@@ -159,7 +158,8 @@ def _require_enough_rows(config: DatasetConfig, raw: RawFeed) -> None:
     if raw.exact_duplicates and not config.repair.drop_exact_duplicates:
         raise RejectedDataError(
             "DATA-006",
-            f"{config.name} repeats {raw.exact_duplicates} rows, and its policy keeps them",
+            f"{config.name} has {count_of(raw.exact_duplicates, 'exact duplicate')}, "
+            "and its policy does not drop them",
             where=raw.paths,
         )
     wanted = config.coverage.min_rows

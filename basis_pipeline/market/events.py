@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from basis_pipeline.config.dataset import DatasetConfig
-from basis_pipeline.market.grid import SLIVER
+from basis_pipeline.market.grid import MIN_OVERLAP
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.timeline import Floats
@@ -16,19 +16,19 @@ COST_BUCKETS_USD = (10_000.0, 100_000.0, 1_000_000.0)
 
 
 def reward_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd.DataFrame, float]:
-    """Payouts inside the window, and the share of its days the periods cover (SEMANTICS 3).
+    """Return the payouts in the window, and the share of its days that periods cover (SEMANTICS 3).
 
-    Where the files state the period's total and the units, tokens per unit are the total over all
-    units; the timestamp is the payout's.
+    Where the files state the period's total and the units, tokens per unit is total / units; the
+    timestamp is that of the payout.
     """
     own = raw.distinct
     values = {name: own.values[:, i] for i, name in enumerate(own.columns)}
     begins, ends = (values[name].astype(np.int64) for name in ("period_start", "period_end"))
-    _require_apart(config, raw, begins, ends)
+    _require_no_overlap(config, raw, begins, ends)
     if "tokens_total" in values:
         units = values["units_restaked"] + values["units_not_restaked"]
         values["tokens_per_unit"] = values["tokens_total"] / units
-        _require_unbroken(config, raw, begins, ends)
+        _require_contiguous(config, raw, begins, ends)
     share = _reward_coverage(config, raw, begins, ends, window)
     dates = {"period_start": to_index(begins), "period_end": to_index(ends)}
     paid = to_index(own.timestamps + config.payout_delay_days * DAY_NS)
@@ -40,7 +40,7 @@ def reward_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> tuple[pd
 
 
 def stated_difference(config: DatasetConfig, raw: RawFeed) -> Floats:
-    """Relative difference of each period's stated rate to total over units, (n,); may be empty."""
+    """Return the relative difference of each stated rate from total / units, (n,) or empty."""
     if not {"tokens_total", "stated_per_unit"} <= set(config.value_columns):
         return np.zeros(0)
     own = raw.distinct
@@ -52,8 +52,8 @@ def stated_difference(config: DatasetConfig, raw: RawFeed) -> Floats:
     return np.abs(values["stated_per_unit"] * periods / per_unit - 1.0)
 
 
-def _require_apart(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
-    """Reject periods that overlap: a day would be paid for twice."""
+def _require_no_overlap(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
+    """Reject overlapping periods: a day would be paid twice."""
     order = np.argsort(begins, kind="stable")
     overlaps = begins[order][1:] <= ends[order][:-1]
     if overlaps.any():
@@ -66,8 +66,8 @@ def _require_apart(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int
         )
 
 
-def _require_unbroken(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
-    """Reject a gap between periods that are paid at a rate: such a programme runs every day."""
+def _require_contiguous(config: DatasetConfig, raw: RawFeed, begins: Int64, ends: Int64) -> None:
+    """Reject a gap between periods: a programme with totals pays for every day."""
     gaps = begins[1:] - ends[:-1] > DAY_NS
     if gaps.any():
         at = int(np.argmax(gaps))
@@ -91,15 +91,16 @@ def _reward_coverage(
     if share < config.coverage.min_share:
         raise RejectedDataError(
             "DATA-010",
-            f"{config.name} pays for {share:.1%} of the days since it began in {window}, and needs "
-            f"{config.coverage.min_share:.1%}; its last period ends {format_time(int(ends.max()))}",
+            f"{config.name} pays for {share:.1%} of the days since its start in {window}, and must "
+            f"for {config.coverage.min_share:.1%}; its last period ends "
+            f"{format_time(int(ends.max()))}",
             where=raw.paths,
         )
     return share
 
 
 def cost_rows(config: DatasetConfig, raw: RawFeed, window: Window) -> pd.DataFrame:
-    """Costs of every day the window touches, for each pair and bucket the catalogue asks for."""
+    """Return the costs of every day of the window; all required pairs and buckets must exist."""
     frame = raw.frame.iloc[raw.distinct.rows].drop(columns="file")
     days = np.arange(window.start.value // DAY_NS, window.end.value // DAY_NS + 1) * DAY_NS
     index = to_index(days)
@@ -130,7 +131,7 @@ def _reject_missing_days(
     )
     first, last = raw.span or (window.start, window.end)
     beyond = bool(((missing < first) | (missing > last)).all())
-    if beyond and (share >= SLIVER or first > window.end or last < window.start):
+    if beyond and (share >= MIN_OVERLAP or first > window.end or last < window.start):
         code = "DATA-012"
     else:
         code = "DATA-010" if share < config.coverage.min_share else "DATA-013"

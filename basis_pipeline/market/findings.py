@@ -1,4 +1,4 @@
-"""What the build of a dataset finds in its feed, once: gaps, outliers, spreads, days covered."""
+"""Findings of the build of a dataset: gaps, outliers, spreads, days covered."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from basis_pipeline.config.dataset import OutlierBounds
 from basis_pipeline.config.universe import BARS, Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.events import COST_BUCKETS_USD, stated_difference
-from basis_pipeline.market.grid import Grid, lay_grid
+from basis_pipeline.market.grid import Grid, build_grid
 from basis_pipeline.market.plausibility import GROWTH_UNUSUAL, excess, growth_differences
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.repairs import AS_READ, Gap, find_gaps
@@ -22,15 +22,15 @@ from basis_pipeline.market.timeline import Floats
 from basis_pipeline.market.timestamps import Int64, to_index
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import DAY_NS
+from basis_pipeline.verdict import count_of
 
-STATED_RATE_APART = 0.02
+MAX_RATE_DIFFERENCE = 0.02
 STALE_HOURS = 24
 STALE = "fewer than 24 identical bars without volume"
 _TIMES = frozenset(("day", "begin", "end", "timestamp", "at"))
 
-
-# Without rows; frames of findings are never changed.
-NONE = {
+# Tables without rows; frames of findings are never changed.
+EMPTY = {
     name: pd.DataFrame(columns=columns)
     for name, columns in {
         "days": ["day", "expected", "own", "repaired"],
@@ -45,20 +45,20 @@ NONE = {
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a feed holds, and what was found in it.
+    """The content of a feed, and what was found in it.
 
-    files, rows, duplicates: of the feed; duplicates repeat another row value for value.
-    first, last: its timestamps; None for a document without time.
-    days: a row a day (UTC): rows `expected`, the feed's `own`, rows `repaired`.
-    gaps: stretches without own rows, whole `hours`; `rows` of them lie in the window; repair and
-        source are empty where nothing filled them.
-    outliers: rows beyond a bound, `times` the bound, worst first.
+    files, rows, duplicates: numbers; duplicates repeat another row exactly.
+    first, last: timestamps of the feed; None for a document without time.
+    days: one row per day (UTC): rows `expected`, the feed's `own`, rows `repaired`.
+    gaps: stretches without own rows, with their whole `hours` and their `rows` in the window;
+        repair and source are empty where nothing filled them.
+    outliers: rows beyond a bound, worst first; `times` is the multiple of the bound.
     excesses: the worst row of every day as a multiple of its bound. worst: the worst by column.
-    spreads: a row a peer: median and largest price difference [bp] over all timestamps at which
-        both feeds have a row of their own, and when it was largest.
+    spreads: one row per peer: median and largest price difference [bp] over all timestamps at which
+        both feeds have own rows, and when it was largest.
     daily_spreads: the same by day.
-    causes: what would explain that a peer's quotes differ.
-    remarks: what else a person should know.
+    causes: likely causes of differences from peers.
+    remarks: further notes for the reader.
     """
 
     files: int = 0
@@ -66,13 +66,13 @@ class Findings:
     duplicates: int = 0
     first: pd.Timestamp | None = None
     last: pd.Timestamp | None = None
-    days: pd.DataFrame = field(default_factory=lambda: NONE["days"])
-    gaps: pd.DataFrame = field(default_factory=lambda: NONE["gaps"])
-    outliers: pd.DataFrame = field(default_factory=lambda: NONE["outliers"])
-    excesses: pd.DataFrame = field(default_factory=lambda: NONE["excesses"])
+    days: pd.DataFrame = field(default_factory=lambda: EMPTY["days"])
+    gaps: pd.DataFrame = field(default_factory=lambda: EMPTY["gaps"])
+    outliers: pd.DataFrame = field(default_factory=lambda: EMPTY["outliers"])
+    excesses: pd.DataFrame = field(default_factory=lambda: EMPTY["excesses"])
     worst: Mapping[str, float] = field(default_factory=dict)
-    spreads: pd.DataFrame = field(default_factory=lambda: NONE["spreads"])
-    daily_spreads: pd.DataFrame = field(default_factory=lambda: NONE["daily_spreads"])
+    spreads: pd.DataFrame = field(default_factory=lambda: EMPTY["spreads"])
+    daily_spreads: pd.DataFrame = field(default_factory=lambda: EMPTY["daily_spreads"])
     causes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -87,18 +87,18 @@ class Findings:
         return {kind: counts[kind] for kind in sorted(counts) if kind}
 
     def to_json(self) -> str:
-        """Return the findings as text; `from_json` reads them back unchanged."""
+        """Return the findings as JSON, which `from_json` reads back unchanged."""
         return json.dumps({f.name: _encode(getattr(self, f.name)) for f in fields(self)})
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote."""
+        """Read the output of `to_json`."""
         values: dict[str, Any] = json.loads(text)
         for name, value in values.items():
-            if name in NONE:
+            if name in EMPTY:
                 columns = {n: _times(v) if n in _TIMES else v for n, v in value.items()}
                 values[name] = (
-                    pd.DataFrame(columns) if len(next(iter(value.values()))) else NONE[name]
+                    pd.DataFrame(columns) if len(next(iter(value.values()))) else EMPTY[name]
                 )
         for bound in ("first", "last"):
             values[bound] = values[bound] and pd.Timestamp(values[bound], tz="UTC")
@@ -123,7 +123,7 @@ def _encode(value: Any) -> Any:
 def find_in_dataset(
     raw: RawFeed, grid: Grid | None, gaps: Sequence[Gap], frame: pd.DataFrame
 ) -> Findings:
-    """Collect what a build found; spreads are added when there are other datasets to compare with.
+    """Return the findings of a build; `compare_all` adds the spreads.
 
     Parameters
     ----------
@@ -146,17 +146,17 @@ def find_in_dataset(
 
 
 def find_in_feed(raw: RawFeed, window: Window) -> Findings:
-    """Collect what can be said of a feed whose dataset was rejected: its days and its gaps."""
-    facts = _of_feed(raw)
+    """Return the findings on a feed whose dataset was rejected: its days and gaps."""
+    findings = _of_feed(raw)
     if raw.config.frequency_hours is None or raw.config.is_document:
-        return replace(facts, days=_event_days(raw))
+        return replace(findings, days=_event_days(raw))
     own = raw.distinct.timestamps
     try:
-        grid = lay_grid(raw.config, raw, window)
+        grid = build_grid(raw.config, raw, window)
     except DataError:
-        return replace(facts, days=_count_days(own, np.ones(len(own), dtype=bool)))
+        return replace(findings, days=_count_days(own, np.ones(len(own), dtype=bool)))
     gaps = _gap_table(find_gaps(grid, own))
-    return replace(facts, days=_count_days(grid.timestamps, grid.present), gaps=gaps)
+    return replace(findings, days=_count_days(grid.timestamps, grid.present), gaps=gaps)
 
 
 def _of_feed(raw: RawFeed) -> Findings:
@@ -168,7 +168,7 @@ def _of_feed(raw: RawFeed) -> Findings:
 
 def _gap_table(gaps: Sequence[Gap]) -> pd.DataFrame:
     if not gaps:
-        return NONE["gaps"]
+        return EMPTY["gaps"]
     return pd.DataFrame(
         {
             "begin": _times([gap.begin for gap in gaps]),
@@ -194,13 +194,13 @@ def _count_days(
 
 
 def _event_days(raw: RawFeed) -> pd.DataFrame:
-    """Days that a reward's periods pay for, or on which every cost asked for has a rate."""
+    """Days covered by a reward's periods, or on which every required cost has a rate."""
     if raw.config.kind is Kind.REWARDS:
         spans = [np.arange(begin, end + 1) for begin, end in zip(*_periods(raw), strict=True)]
         days = np.unique(np.concatenate(spans)) * DAY_NS if spans else np.zeros(0, dtype=np.int64)
         return _count_days(days, np.ones(len(days), dtype=bool))
     if raw.config.kind is not Kind.EXECUTION_COSTS:
-        return NONE["days"]
+        return EMPTY["days"]
     frame = raw.frame.iloc[raw.distinct.rows]
     wanted = frame[frame["pair"].isin(raw.config.required_keys)]
     counts = wanted[wanted["size_bucket_usd"].isin(COST_BUCKETS_USD)].groupby("timestamp").size()
@@ -224,7 +224,7 @@ def _outliers(
 
 
 def _growth(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Days on which an Aave index grew otherwise than the rate in its own row says."""
+    """Days on which the growth of an Aave index differs from the rate in its row."""
     if raw.config.kind is Kind.LENDING_RATES:
         bound = f"growth within {GROWTH_UNUSUAL:g} a year of its rate"
         for index, difference in growth_differences(frame):
@@ -234,7 +234,7 @@ def _growth(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def _stale(
     raw: RawFeed, frame: pd.DataFrame, repaired: npt.NDArray[np.bool_]
 ) -> Iterator[pd.DataFrame]:
-    """The last bar of every stretch of identical bars without volume that is a day long."""
+    """The last bar of every day-long stretch of identical bars without volume."""
     if raw.config.kind not in BARS or frame.empty or "volume" not in frame:
         return
     prices = frame[["open", "high", "low", "close"]].to_numpy()
@@ -250,17 +250,17 @@ def _stale(
 
 def _beyond(frame: pd.DataFrame, column: str, bound: str, times: Floats) -> pd.DataFrame:
     if not (times > 1.0).any():
-        return NONE["outliers"]
+        return EMPTY["outliers"]
     rows = frame.loc[times > 1.0, ["timestamp", column]]
     rows = rows.set_axis(["timestamp", "value"], axis=1)
     return rows.assign(column=column, bound=bound, times=times[times > 1.0])
 
 
 def outlier_rows(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Join tables of outliers, the worst first."""
-    found = [part[list(NONE["outliers"])] for part in parts if len(part)]
+    """Return joined tables of outliers, the worst first."""
+    found = [part[list(EMPTY["outliers"])] for part in parts if len(part)]
     if not found:
-        return NONE["outliers"]
+        return EMPTY["outliers"]
     worst_first = pd.concat(found).sort_values("times", ascending=False, kind="stable")
     return worst_first.reset_index(drop=True)
 
@@ -268,7 +268,7 @@ def outlier_rows(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
 def _by_day(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Floats]) -> pd.DataFrame:
     """Worst row of every day."""
     if not excesses:
-        return NONE["excesses"]
+        return EMPTY["excesses"]
     worst = np.max(list(excesses.values()), axis=0)
     days = pd.DatetimeIndex(frame["timestamp"]).asi8 // DAY_NS
     starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
@@ -277,37 +277,37 @@ def _by_day(frame: pd.DataFrame, excesses: Mapping[OutlierBounds, Floats]) -> pd
 
 
 def _named_span(raw: RawFeed) -> Iterator[str]:
-    """Where the names of the files claim other days than the rows hold."""
+    """Remarks on file names that state other days than the rows have."""
     if raw.span is None or not raw.named_spans:
         return
     first, last = raw.span
     begins, ends = zip(*raw.named_spans, strict=True)
     begin, end, day = min(begins), max(ends), pd.Timedelta(days=1)
     if first - begin >= day:
-        yield f"the name says from {begin:%Y-%m-%d}, the rows begin at {first:%Y-%m-%d %H:%M}"
+        yield f"the file name starts at {begin:%Y-%m-%d}, the rows at {first:%Y-%m-%d %H:%M}"
     if end - last >= day:
-        yield f"the name says to {end:%Y-%m-%d}, the rows end at {last:%Y-%m-%d %H:%M}"
+        yield f"the file name ends at {end:%Y-%m-%d}, the rows at {last:%Y-%m-%d %H:%M}"
 
 
 def _stated_rates(raw: RawFeed) -> Iterator[str]:
-    """Where a reward's stated rate is not the period's total over all units."""
+    """Remark on stated reward rates that differ from the period's total over all units."""
     apart = stated_difference(raw.config, raw)
-    count = int((apart > STATED_RATE_APART).sum())
+    count = int((apart > MAX_RATE_DIFFERENCE).sum())
     if count:
         yield (
-            f"the stated rate of {count} of {len(apart)} periods differs from total over units by "
-            f"more than {STATED_RATE_APART:.0%}, at most by {apart.max():.1%}; the total is used"
+            f"the stated rate of {count} of {len(apart)} periods differs from total / units by "
+            f"more than {MAX_RATE_DIFFERENCE:.0%}, at most by {apart.max():.1%}; the total is used"
         )
 
 
 def _snapped(raw: RawFeed) -> Iterator[str]:
-    """How many timestamps lay beside their hour and were moved onto it."""
+    """Remark on timestamps that were snapped to their hour."""
     rule = raw.config.timestamp
     if rule is None or raw.config.kind is Kind.REWARDS:
         return
     as_read = raw.frame[rule.column].iloc[raw.distinct.rows].to_numpy(dtype="datetime64[ns]")
-    beside = np.abs(as_read.astype(np.int64) - raw.distinct.timestamps)
-    count = int((beside > 0).sum())
+    offset = np.abs(as_read.astype(np.int64) - raw.distinct.timestamps)
+    count = int((offset > 0).sum())
     if count:
-        worst = beside.max() / 1e9
-        yield f"{count} timestamps up to {worst:.3g} s beside their hour were moved onto it"
+        worst = offset.max() / 1e9
+        yield f"{count_of(count, 'timestamp')} up to {worst:.3g} s off the hour snapped to it"

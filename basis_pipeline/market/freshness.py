@@ -1,4 +1,4 @@
-"""How far a feed reaches, and how old it is at the present hour."""
+"""The last hour of a feed, and its age at the present hour."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.timestamps import format_time
 from basis_pipeline.times import DAY_NS, HOUR_NS
 
-# Hours that a feed may lag behind the present, where its dataset file states none. A bar is
-# delivered when it has ended, a lending index is known between two snapshots, and reward
+# Hours that a feed may lag behind the present unless its dataset file states a limit. A bar is
+# published when it has ended, a lending index is known between two snapshots, and reward
 # programmes publish their payouts late.
 MAX_AGE_HOURS = {
     Kind.PERP_BARS: 2,
@@ -27,17 +27,17 @@ MAX_AGE_HOURS = {
     Kind.EXECUTION_COSTS: 48,
     Kind.REWARDS: 14 * 24,
 }
-LAST_FEW = 50
+RECENT_SETTLEMENTS = 50
 TIMELESS = (Kind.RISK_PARAMS, Kind.BENCHMARK)
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How old a feed is.
+    """The age of a feed.
 
     Parameters
     ----------
-    last: ns, the last full hour that the feed can speak for; None when it is absent or rejected.
+    last: ns, the last full hour that the feed covers; None when it is absent or rejected.
     now: ns, the present hour.
     error: why it cannot be read; empty otherwise.
     """
@@ -50,21 +50,21 @@ class Freshness:
 
     @property
     def age_hours(self) -> float:
-        """Hours from the last full hour that it can speak for to the present one."""
+        """Hours from the last full hour that the feed covers to the present one."""
         return float("inf") if self.last is None else max(0, (self.now - self.last) // HOUR_NS)
 
     @property
     def is_stale(self) -> bool:
-        """Whether it is older than it may be."""
+        """Whether the feed is older than allowed."""
         return self.age_hours > self.max_age_hours
 
     @property
     def description(self) -> str:
-        """Return the age in words."""
+        """The age in words."""
         if self.last is None:
             return f"{self.feed} cannot be read: {self.error}"
-        reaches = f"{self.feed} reaches {format_time(self.last)}, {self.age_hours:.0f} h ago"
-        return f"{reaches}; its limit is {self.max_age_hours} h"
+        end = f"{self.feed} ends at {format_time(self.last)}, {self.age_hours:.0f} h ago"
+        return f"{end}; its limit is {self.max_age_hours} h"
 
 
 def freshness(
@@ -73,12 +73,12 @@ def freshness(
     now: int,
     accruing: Collection[str],
 ) -> list[Freshness]:
-    """Return how old each feed is at the present hour, the oldest first.
+    """Return the age of each feed at the present hour, the oldest first.
 
     Parameters
     ----------
-    configs: the datasets asked for, by name. now: ns, a full hour.
-    accruing: tokens whose lending index is read, not only their price.
+    configs: by dataset name. now: ns, a full hour.
+    accruing: tokens whose lending index is used, not only their price.
     """
     found = []
     for name, config in configs.items():
@@ -96,8 +96,8 @@ def freshness(
 def last_hour(feed: RawFeed, *, accrues: bool = True) -> int:
     """Return the last full hour at which a feed's value is known and will not change, in ns.
 
-    A quote holds until the next one is due, and no settlement or payout happens before the next is
-    due; a lending index, where it is read, needs the snapshot after the hour.
+    A quote is valid until the next one is due, and no settlement or payout happens before the next
+    one is due; a lending index, where it is used, needs the snapshot after the hour.
     """
     config, own = feed.config, feed.distinct
     last = int(own.timestamps[-1])
@@ -107,15 +107,15 @@ def last_hour(feed: RawFeed, *, accrues: bool = True) -> int:
         return last
     step = (config.frequency_hours or 1) * HOUR_NS
     if config.kind is Kind.FUNDING:
-        # The rhythm of the last few tells when the next is due.
-        stated = None if feed.intervals is None else feed.intervals[-LAST_FEW:]
-        due, _ = settlements(own.timestamps[-LAST_FEW:], last, last + step, step, stated)
+        # The intervals of the last settlements determine when the next one is due.
+        stated = None if feed.intervals is None else feed.intervals[-RECENT_SETTLEMENTS:]
+        due, _ = settlements(own.timestamps[-RECENT_SETTLEMENTS:], last, last + step, step, stated)
         return int(due[due > last][0]) - HOUR_NS
     return last + step - HOUR_NS
 
 
 def _next_payout(feed: RawFeed) -> int:
-    """When the payout after the last one is due: after as long as that one's period."""
+    """The due time of the next payout: one period of the last payout after it."""
     own, delay = feed.distinct, feed.config.payout_delay_days * DAY_NS
     begins, ends = (own.column(f"period_{at}") for at in ("start", "end"))
     latest = int(np.argmax(own.timestamps))

@@ -1,7 +1,7 @@
-"""Datasets beside other quotes of the same thing: their spreads, and which feed is wrong.
+"""Comparison of datasets with other quotes of the same thing: spreads, and which feed is wrong.
 
-A feed is rejected when more than half of its peers and witnesses contradict it. One repaired from
-a rejected feed is rejected with it.
+A feed is rejected when more than half of its peers and witnesses contradict it. A feed repaired
+from a rejected feed is rejected too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,18 +13,18 @@ import pandas as pd
 from basis_pipeline.config.dataset import Agreement
 from basis_pipeline.config.universe import BARS
 from basis_pipeline.errors import CAUSE, DataError
-from basis_pipeline.market.causes import Relation, Series, relation
+from basis_pipeline.market.causes import Comparison, QuoteSeries, compare_quotes
 from basis_pipeline.market.dataset import Dataset
-from basis_pipeline.market.findings import NONE, Findings, outlier_rows
+from basis_pipeline.market.findings import EMPTY, Findings, outlier_rows
 from basis_pipeline.market.quality import dataset_verdicts
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.repairs import AS_READ
 
-# A median difference of so many times what is allowed contradicts by itself.
-CONTRADICTION = 10.0
+# A median difference of so many times the limit is a contradiction by itself.
+CONTRADICTION_FACTOR = 10.0
 WICK = "wicks of at most 0.2 that no peer shares"
-LONGEST_WICK = 0.2
-SHARED = 0.1
+MAX_WICK = 0.2
+PEER_WICK = 0.1
 
 Outcomes = Mapping[str, Dataset | DataError]
 
@@ -32,63 +32,63 @@ Outcomes = Mapping[str, Dataset | DataError]
 def compare_all(
     built: Outcomes, peers: Outcomes, venues: Mapping[str, object]
 ) -> dict[str, Dataset | DataError]:
-    """Add to every dataset that was built what a comparison with other sources finds.
+    """Return the datasets with the findings of their comparison with other sources.
 
-    A dataset that most of them contradict is rejected, and so is what was repaired from it:
-    RejectedDataError DATA-016 stands in its place.
+    A dataset that most of them contradict is replaced by its rejection, RejectedDataError DATA-016,
+    and so is a dataset that was repaired from it.
 
     Parameters
     ----------
-    peers: further datasets, whose quotes are compared with.
-    venues: configurations by name; a venue's own file of risk parameters is compared with its own.
+    peers: further datasets to compare with.
+    venues: configurations by name, to compare the venues' own files of risk parameters with.
     """
     quotes = {n: q for n, q in {**peers, **built}.items() if isinstance(q, Dataset)}
-    relations = {name: _relations(quote, quotes) for name, quote in quotes.items()}
-    causes = {name: sum(bool(r.cause) for r in found) for name, found in relations.items()}
+    comparisons = {name: _compare(quote, quotes) for name, quote in quotes.items()}
+    causes = {name: sum(bool(r.cause) for r in found) for name, found in comparisons.items()}
     wrong = {
         name: error
         for name, quote in quotes.items()
-        if (error := _contradiction(quote, relations[name]))
+        if (error := _contradiction(quote, comparisons[name]))
     }
 
     def outcome(name: str, dataset: Dataset) -> Dataset | DataError:
         rejected = wrong.get(name) or _repaired_from(dataset, wrong)
         # Of two quotes that differ, the one that differs from more others has the fault.
-        own = [r for r in relations[name] if r.cause and causes[name] >= causes[r.peer]]
-        found = tuple(relation.cause for relation in own)
+        own = [r for r in comparisons[name] if r.cause and causes[name] >= causes[r.peer]]
+        found = tuple(one.cause for one in own)
         return rejected or _compared(dataset, quotes, found, venues)
 
     return {name: outcome(name, d) if isinstance(d, Dataset) else d for name, d in built.items()}
 
 
-def _relations(dataset: Dataset, quotes: Mapping[str, Dataset]) -> list[Relation]:
+def _compare(dataset: Dataset, quotes: Mapping[str, Dataset]) -> list[Comparison]:
     rule = dataset.config.agreement
     if rule is None:
         return []
     own = _series(dataset, rule.column)
     names = [name for name in rule.quotes if name in quotes]
     peers = [_series(quotes[name], rule.peer_column) for name in names]
-    return [relation(own, peer, dataset.config.kind, rule) for peer in peers]
+    return [compare_quotes(own, peer, dataset.config.kind, rule) for peer in peers]
 
 
-def _series(dataset: Dataset, column: str) -> Series:
-    """The rows that are the feed's own."""
+def _series(dataset: Dataset, column: str) -> QuoteSeries:
+    """The feed's own rows."""
     own = dataset.frame.loc[dataset.frame["repair"] == AS_READ, ["timestamp", column]]
     timestamps = pd.DatetimeIndex(own["timestamp"]).asi8
-    return Series(dataset.name, timestamps, own[column].to_numpy(dtype=np.float64))
+    return QuoteSeries(dataset.name, timestamps, own[column].to_numpy(dtype=np.float64))
 
 
-def _contradiction(dataset: Dataset, relations: list[Relation]) -> RejectedDataError | None:
-    """The rejection of a feed that most of its peers and witnesses contradict."""
+def _contradiction(dataset: Dataset, comparisons: list[Comparison]) -> RejectedDataError | None:
+    """The rejection of a feed that most of its peers and witnesses contradict, if any."""
     rule = dataset.config.agreement
-    compared = [r for r in relations if r.cause or not np.isnan(r.median_bp)]
-    far = CONTRADICTION * rule.max_median_bp if rule else np.inf
+    compared = [r for r in comparisons if r.cause or not np.isnan(r.median_bp)]
+    far = CONTRADICTION_FACTOR * rule.max_median_bp if rule else np.inf
     against = [r for r in compared if r.certain or r.median_bp > far]
     if rule is None or 2 * len(against) <= len(compared):
         return None
     first = next((r for r in against if r.cause), against[0])
     names = ", ".join(r.peer for r in against)
-    cause = first.cause or "no shift, unit or sign that was tested explains it"
+    cause = first.cause or "no tested shift, unit or sign explains it"
     return RejectedDataError(
         "DATA-016",
         f"{dataset.name} contradicts {names}: the median difference to {first.peer} is "
@@ -130,7 +130,7 @@ def _compared(
 
 
 def _wicks(dataset: Dataset, peers: list[Dataset]) -> Iterator[pd.DataFrame]:
-    """Rows whose high or low is far beyond open and close, where no peer was as high or low."""
+    """Rows whose high or low is far beyond open and close, and beyond every peer's."""
     frame = dataset.frame
     open_, close = frame["open"], frame["close"]
     own = frame["repair"] == AS_READ
@@ -139,13 +139,13 @@ def _wicks(dataset: Dataset, peers: list[Dataset]) -> Iterator[pd.DataFrame]:
         ("low", np.minimum(open_, close), -1.0),
     ):
         length = pd.Series(side * (frame[column] / body - 1.0), dtype="float64")
-        rows = frame.loc[own & (length > LONGEST_WICK), ["timestamp", column]]
+        rows = frame.loc[own & (length > MAX_WICK), ["timestamp", column]]
         for peer in peers:
             quotes = peer.frame.loc[peer.frame["repair"] == AS_READ].set_index("timestamp")[column]
             others = quotes.reindex(rows["timestamp"]).to_numpy()
-            rows = rows[~(side * (rows[column].to_numpy() / others - 1.0) <= SHARED)]
+            rows = rows[~(side * (rows[column].to_numpy() / others - 1.0) <= PEER_WICK)]
         if len(rows):
-            times = length[rows.index] / LONGEST_WICK
+            times = length[rows.index] / MAX_WICK
             rows = rows.set_axis(["timestamp", "value"], axis=1)
             yield rows.assign(column=column, bound=WICK, times=times)
 
@@ -156,7 +156,7 @@ def with_spreads(
     frame: pd.DataFrame,
     peers: Mapping[str, pd.DataFrame],
 ) -> Findings:
-    """Return the findings with the price differences to the peers that the rule names."""
+    """Return the findings with the price differences to the peers of the rule."""
     total, daily = [], []
     for name in rule.peers:
         rows = _differences(frame, peers[name], rule) if name in peers else pd.DataFrame()
@@ -170,7 +170,7 @@ def with_spreads(
         by_day.insert(0, "peer", name)
         daily.append(by_day)
     if not total:
-        return replace(findings, spreads=NONE["spreads"], daily_spreads=NONE["daily_spreads"])
+        return replace(findings, spreads=EMPTY["spreads"], daily_spreads=EMPTY["daily_spreads"])
     return replace(
         findings,
         spreads=pd.DataFrame(total, columns=["peer", "median_bp", "max_bp", "at"]),
@@ -179,7 +179,7 @@ def with_spreads(
 
 
 def _differences(frame: pd.DataFrame, other: pd.DataFrame, rule: Agreement) -> pd.DataFrame:
-    """`timestamp` and `bp`, of every timestamp at which both have a row of their own."""
+    """`timestamp` and `bp` of every timestamp at which both feeds have own rows."""
     own, peer = (
         f.loc[f["repair"] == AS_READ, ["timestamp", column]].set_axis(["timestamp", side], axis=1)
         for f, column, side in ((frame, rule.column, "own"), (other, rule.peer_column, "peer"))

@@ -1,8 +1,7 @@
-"""What no market can have been: values beyond hard limits, and feeds most of which is unusual.
+"""Implausible data: values beyond hard limits, and feeds with too many unusual rows.
 
-The outlier bounds of a feed's file are warnings, since crises are real. What stands here rejects
-the feed, with the first row at fault and the likely cause: no value beyond it is let through as
-money.
+The outlier bounds of a dataset file cause warnings, since crises are real. The limits here reject
+the feed, with the first row at fault and the likely cause.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from basis_pipeline.times import DAY_NS
 from basis_pipeline.verdict import SHOWN_ROWS, count_of
 
 PRICES = ("open", "high", "low", "close")
-# Lowest and highest value of a column by kind; `limits` of the feed's file overrides it.
+# Lowest and highest value of a column by kind; `limits` of the dataset file overrides it.
 LIMITS: dict[Kind, dict[str, tuple[float, float]]] = {
     **dict.fromkeys(BARS, dict.fromkeys(PRICES, (1e-9, 1e7))),
     Kind.FUNDING: {"funding_rate": (-0.03, 0.03)},
@@ -48,11 +47,11 @@ STEPS: dict[Kind, dict[str, float]] = {
     Kind.ORACLE: {"oracle_rate": 0.1},
     Kind.PEG: {"market_rate": 0.7},
 }
-# A feed is wrong when more than this share of its rows is unusual, and at least so many.
+# A feed is rejected when more than this share of its rows, and at least so many, are unusual.
 UNUSUAL_SHARE = 0.05
-FEWEST_UNUSUAL = 6
+MIN_UNUSUAL_ROWS = 6
 ROUNDING = 1e-6
-# Yearly growth of an index against the rate in its own row: unusual, and impossible.
+# Difference of yearly growth of an index and the rate in its row: unusual, and impossible.
 GROWTH_UNUSUAL, GROWTH_LIMIT = 0.15, 1.0
 _INDICES = (
     ("liquidity_index", "liquidity_rate"),
@@ -61,7 +60,7 @@ _INDICES = (
 
 
 def limits_of(config: DatasetConfig) -> dict[str, tuple[float, float]]:
-    """Lowest and highest value of each column; `price` in the file stands for those of a bar."""
+    """Return lowest and highest value by column; `price` in the file applies to all of a bar."""
     stated = dict(config.limits)
     price = stated.pop("price", None)
     return {
@@ -74,17 +73,17 @@ def limits_of(config: DatasetConfig) -> dict[str, tuple[float, float]]:
 def require_limits(
     frame: pd.DataFrame, config: DatasetConfig, file: str, place: Callable[[int], str] | None
 ) -> None:
-    """Reject a value beyond its hard limits: DATA-016 with its line or key.
+    """Reject values beyond their hard limits: DATA-016 with line or key.
 
     Parameters
     ----------
-    frame: rows of one file, by the columns of the file.
-    place: says where a row stands in its file; None for a document, named by its keys.
+    frame: rows of one file, with the columns of the file.
+    place: returns the position of a row in its file; None for a document, located by keys.
     """
     raw = {column.to: name for name, column in config.columns.items()}
     for name, limits in limits_of(config).items():
         if raw.get(name, name) not in frame:
-            continue  # some kinds have their values in one of several columns
+            continue  # some kinds use one of several columns
         values = frame[raw.get(name, name)].to_numpy(dtype=np.float64)
         wrong = (values < limits[0]) | (values > limits[1])
         if config.kind is Kind.RISK_PARAMS:
@@ -116,7 +115,7 @@ def _beyond_level(values: Floats, name: str, config: DatasetConfig) -> npt.NDArr
 
 
 def _unit(values: Floats, share: float, limits: tuple[float, float], kind: Kind) -> str:
-    """The unit that unusual values are in, where too many are unusual for single mistakes."""
+    """Clause with the likely unit, where too many values are unusual for single mistakes."""
     if share <= UNUSUAL_SHARE:
         return ""
     cause = unit_of(values, kind, limits)
@@ -124,7 +123,7 @@ def _unit(values: Floats, share: float, limits: tuple[float, float], kind: Kind)
 
 
 def require_plausible(rows: DistinctRows, config: DatasetConfig, files: str) -> None:
-    """Reject a feed that no market can have been: DATA-016 with the first row and the cause."""
+    """Reject an implausible feed: DATA-016 with the first row at fault and the cause."""
     if config.is_document:
         return
     frame = rows.frame
@@ -171,7 +170,7 @@ def _require_steps(
         "DATA-016",
         f"{config.name}: {column} goes from {values[at]:.6g} at {format_time(timestamps[at])} to "
         f"{values[at + 1]:.6g} at {format_time(timestamps[at + 1])}, {times:.4g} times as much, "
-        f"where at most {np.exp(limit):.3g} times is possible: another unit or another symbol "
+        f"and at most {np.exp(limit):.3g} times is possible: another unit or another symbol "
         f"from there on",
         where=files,
         offending=frame.iloc[[at, at + 1]],
@@ -183,7 +182,7 @@ def _require_usual(
 ) -> None:
     wrong = excess(frame, bounds) > 1.0
     share = float(wrong.mean()) if len(wrong) else 0.0
-    if share <= UNUSUAL_SHARE or wrong.sum() < FEWEST_UNUSUAL:
+    if share <= UNUSUAL_SHARE or wrong.sum() < MIN_UNUSUAL_ROWS:
         return
     at = int(np.argmax(wrong))
     values = frame.loc[wrong, bounds.column].to_numpy()
@@ -193,7 +192,7 @@ def _require_usual(
     raise RejectedDataError(
         "DATA-016",
         f"{config.name}: {share:.1%} of the rows are beyond the usual bounds of {bounds.column} "
-        f"({bounds}), where at most {UNUSUAL_SHARE:.0%} may be; the first is "
+        f"({bounds}), and at most {UNUSUAL_SHARE:.0%} are allowed; the first is "
         f"{first[bounds.column]:.6g} at {first['timestamp']:%Y-%m-%d %H:%M}{cause}",
         where=files,
         offending=frame[wrong].head(SHOWN_ROWS),
@@ -201,13 +200,13 @@ def _require_usual(
 
 
 def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Floats:
-    """Return how far each row goes, as a multiple of its bound, (n,); above 1 is beyond it."""
+    """Return each row's value or change as a multiple of its bound, (n,); above 1 is beyond."""
     values = frame[bounds.column].to_numpy(dtype=np.float64)
     times = np.zeros(len(values))
     if bounds.max_abs is not None:
         times = np.maximum(times, np.abs(values) / bounds.max_abs)
     if bounds.max_log_change is not None and len(values):
-        # What has no logarithm is not a price, which the schema rejects.
+        # Values without a logarithm are not prices; the schema rejects them.
         logs = np.log(np.where(values > 0.0, values, np.nan))
         change = np.nan_to_num(np.abs(np.diff(logs, prepend=logs[0])))
         times = np.maximum(times, change / bounds.max_log_change)
@@ -215,9 +214,9 @@ def excess(frame: pd.DataFrame, bounds: OutlierBounds) -> Floats:
 
 
 def growth_differences(frame: pd.DataFrame) -> Iterator[tuple[str, Floats]]:
-    """Yearly growth of each index less the rate stated beside it, (n,); 0.0 at the first row.
+    """Yield each index with its yearly growth less the stated rate, (n,); 0.0 at the first row.
 
-    The rate of a day is the mean of those in the rows around it.
+    The rate between two rows is the mean of their rates.
     """
     days = np.diff(pd.DatetimeIndex(frame["timestamp"]).asi8) / DAY_NS
     for index, rate in _INDICES:
@@ -236,7 +235,7 @@ def _require_growth_at_rates(frame: pd.DataFrame, config: DatasetConfig, files: 
         raise RejectedDataError(
             "DATA-016",
             f"{config.name}: liquidity_index {supply[at]:.8g} is above variable_borrow_index "
-            f"{borrow[at]:.8g} at {frame['timestamp'].iloc[at]:%Y-%m-%d}, and what is owed always "
+            f"{borrow[at]:.8g} at {frame['timestamp'].iloc[at]:%Y-%m-%d}, and debt always "
             "grows faster: the columns of the two indices are swapped, or belong to two reserves",
             where=files,
             offending=frame[swapped].head(SHOWN_ROWS),
@@ -251,7 +250,7 @@ def _require_growth_at_rates(frame: pd.DataFrame, config: DatasetConfig, files: 
             "DATA-016",
             f"{config.name}: {index} goes from {before:.8g} to {after:.8g} at "
             f"{frame['timestamp'].iloc[at]:%Y-%m-%d}: its growth and the rate in its own row "
-            f"differ by {difference[at]:+.3g} a year, where at most {GROWTH_LIMIT:g} is possible: "
+            f"differ by {difference[at]:+.3g} a year, and at most {GROWTH_LIMIT:g} is possible: "
             "a factor or another reserve from there on, or a rate in another unit",
             where=files,
             offending=frame[wrong].head(SHOWN_ROWS),

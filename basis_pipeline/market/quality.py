@@ -1,8 +1,8 @@
-"""The checks of a dataset: their names, and the verdict that the build comes to on each.
+"""The checks of a dataset: their names, and the verdict of the build on each.
 
-The build rejects what its schema, its policy or its coverage do not allow. A dataset that exists
-has therefore passed those checks, and they say what was found on the way; the others look at what
-is unusual or at odds with another source.
+The build rejects violations of schema, policy or coverage. A dataset that exists has therefore
+passed those checks, and they report what was found; the others report unusual values and
+differences from other sources.
 """
 
 from functools import partial
@@ -14,7 +14,11 @@ from basis_pipeline.config.universe import Kind
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.findings import Findings
 from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.risk_parameters import CHECK, SAFE, compare_parameters
+from basis_pipeline.market.risk_parameters import (
+    RISK_NOT_UNDERSTATED,
+    RISK_PARAMETERS,
+    compare_parameters,
+)
 from basis_pipeline.verdict import (
     Severity,
     Value,
@@ -28,8 +32,8 @@ from basis_pipeline.verdict import (
 
 PHASE = 2  # data
 _judge = partial(judge, phase=PHASE)
-# Which check an error belongs to; every other code is files_and_schema's.
-OWNERS = {
+# The check that an error belongs to; all other codes belong to files_and_schema.
+CHECK_OF_CODE = {
     "DATA-006": "duplicates",
     "DATA-007": "duplicates",
     "DATA-009": "monotone_index",
@@ -41,10 +45,10 @@ OWNERS = {
 
 
 def check_names(config: DatasetConfig) -> dict[str, tuple[Severity, str]]:
-    """Every check of a dataset: name → severity and what it requires, whatever its outcome."""
+    """Return the checks of a dataset: name → severity and requirement."""
     checks: dict[str, tuple[Severity, str]] = {
         "files_and_schema": ("ERROR", "files are readable and the dataset fits its schema"),
-        "coverage": ("ERROR", "enough of the window stands on the feed's own rows"),
+        "coverage": ("ERROR", "the feed's own rows cover enough of the window"),
         "plausible": ("ERROR", "no value is beyond its limits, and most other quotes agree"),
         "gaps": ("ERROR", "every gap is covered by the declared repair"),
         "duplicates": ("ERROR", "no timestamp has two different rows"),
@@ -52,14 +56,17 @@ def check_names(config: DatasetConfig) -> dict[str, tuple[Severity, str]]:
     if config.kind not in (Kind.RISK_PARAMS, Kind.EXECUTION_COSTS):
         checks["order"] = ("ERROR", "timestamps are in order")
     if any(column.grows is not None for column in config.columns.values()):
-        checks["monotone_index"] = ("ERROR", "what can only grow never falls")
+        checks["monotone_index"] = ("ERROR", "indices never fall")
     if config.outliers:
-        checks["outliers"] = ("WARN", "steps and levels are within their usual bounds")
+        checks["outliers"] = ("WARN", "changes and levels are within their usual bounds")
     if config.agreement:
         checks["cross_venue"] = ("WARN", "other quotes of the same thing agree")
     if config.kind is Kind.RISK_PARAMS:
-        checks[CHECK] = ("WARN", "the venue's own file agrees with its configuration")
-        checks[SAFE] = ("ERROR", "no run is safer than the venue's own file states")
+        checks[RISK_PARAMETERS] = ("WARN", "the venue's own file agrees with its configuration")
+        checks[RISK_NOT_UNDERSTATED] = (
+            "ERROR",
+            "the configuration is not more lenient than the venue's own file",
+        )
     return checks
 
 
@@ -70,12 +77,12 @@ def dataset_verdicts(
     findings: Findings,
     venue: object | None = None,
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts on a dataset that was built, one a check of `check_names`, in order.
+    """Return the verdicts on a dataset that was built, one per check of `check_names`, in order.
 
     Parameters
     ----------
     frame, own_share: of the dataset.
-    venue: the configuration that the venue's own file of risk parameters is compared with.
+    venue: the configuration to compare the venue's own file of risk parameters with.
     """
     rows = f"{count_of(len(frame), 'row')} fit the schema"
     verdicts = {
@@ -96,7 +103,7 @@ def dataset_verdicts(
         verdicts["outliers"] = _outliers(findings)
     if "cross_venue" in names:
         verdicts["cross_venue"] = _cross_venue(config, findings)
-    if CHECK in names:
+    if RISK_PARAMETERS in names:
         verdicts |= compare_parameters(frame, venue, PHASE)
     return tuple(verdicts[name] for name in names)
 
@@ -104,25 +111,25 @@ def dataset_verdicts(
 def rejected_verdicts(config: DatasetConfig, error: DataError) -> tuple[Verdict, ...]:
     """Return the verdicts on a dataset that was rejected: one check fails, the others are blocked.
 
-    The check that owns the error's code fails. An absent feed is a fault only of the modes that
-    need it, and they say so: there it is a warning.
+    The check that the error's code belongs to fails. An absent feed is only a warning: the modes
+    that need it fail.
     """
     names = check_names(config)
-    owner = OWNERS.get(error.code, "files_and_schema")
-    owner = owner if owner in names else "files_and_schema"
+    failed = CHECK_OF_CODE.get(error.code, "files_and_schema")
+    failed = failed if failed in names else "files_and_schema"
     return tuple(
-        rejected(name, error) if name == owner else _unread(name, severity, error)
+        rejection_verdict(name, error) if name == failed else _not_evaluated(name, severity, error)
         for name, (severity, _) in names.items()
     )
 
 
-def _unread(check: str, severity: Severity, error: DataError) -> Verdict:
+def _not_evaluated(check: str, severity: Severity, error: DataError) -> Verdict:
     if error.code == "DATA-001":
-        return _judge(check, severity, None, "there is no file to check")
+        return _judge(check, severity, None, "there are no files to check")
     return blocked(check, severity, error.fault, phase=PHASE)
 
 
-def rejected(check: str, error: DataError) -> Verdict:
+def rejection_verdict(check: str, error: DataError) -> Verdict:
     """Return the failure of the check that an error belongs to, with the rows at fault."""
     rows = rows_of(error.offending) if isinstance(error, RejectedDataError) else ()
     severity: Severity = "WARN" if error.code == "DATA-001" else "ERROR"
@@ -137,14 +144,14 @@ def _passed(check: str, message: str, evidence: dict[str, Value] | None = None) 
 
 def _coverage(config: DatasetConfig, own: float) -> Verdict:
     wanted = config.coverage.min_share
-    message = against("the share of rows of its own", own, wanted, "share", floor=True)
+    message = against("the share of own rows", own, wanted, "share", floor=True)
     return _judge(
         "coverage", "ERROR", own >= wanted, message, measured=own, limit=wanted, unit="share"
     )
 
 
 def _gaps(findings: Findings) -> Verdict:
-    """Gaps are repaired or rejected by the build: the hours of each are in the rows."""
+    """Verdict on gaps, all of which the build has repaired; `rows` lists them."""
     gaps, repairs = findings.gaps, findings.repairs
     figures: dict[str, Value] = {"gaps": len(gaps), "repaired_rows": sum(repairs.values())}
     if gaps.empty:
@@ -184,7 +191,7 @@ def _cross_venue(config: DatasetConfig, findings: Findings) -> Verdict:
     rule, spreads = config.agreement, findings.spreads
     assert rule is not None  # the check exists only with a rule
     if spreads.empty and not findings.causes:
-        message = "there is no other quote to compare with"
+        message = "there is no other quote to compare"
         return _judge("cross_venue", "WARN", None, message)
     figures: dict[str, Value] = {"peers": len(spreads)}
     parts = []
@@ -205,6 +212,6 @@ def _cross_venue(config: DatasetConfig, findings: Findings) -> Verdict:
 
 
 def beyond(findings: Findings, limits: tuple[float, float]) -> "pd.Series[bool]":
-    """Return whether the median or the largest of each row of the spreads is beyond its limit."""
+    """Return whether the median or the largest spread of each peer is beyond its limit."""
     spreads = findings.spreads
     return (spreads["median_bp"] > limits[0]) | (spreads["max_bp"] > limits[1])

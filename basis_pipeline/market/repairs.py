@@ -1,4 +1,4 @@
-"""Filling gaps by a dataset's declared policy, or rejecting it. Nothing is filled silently."""
+"""Repair of gaps by a dataset's declared policy, or its rejection. Nothing is filled silently."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -9,10 +9,10 @@ import numpy.typing as npt
 from basis_pipeline.config.dataset import DatasetConfig, MeanOf, Substitution
 from basis_pipeline.config.universe import BARS
 from basis_pipeline.errors import CAUSE, DataError
-from basis_pipeline.market.grid import Grid, locate
+from basis_pipeline.market.grid import Grid
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.rejection import RejectedDataError
-from basis_pipeline.market.timeline import Floats
+from basis_pipeline.market.timeline import Floats, locate
 from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.market.window import Window
 from basis_pipeline.times import HOUR_NS
@@ -33,9 +33,9 @@ REPAIRS = (AS_READ, SUBSTITUTED, MEAN_OF_VENUES, INTERPOLATED, CARRIED, ORACLE)
 class Gap:
     """A stretch without own rows.
 
-    first, last: positions in the grid · begin, end: its timestamps, also beyond the window's edge ·
-    before, after: row of the feed next to it, None at the end of the data · hours: its length ·
-    repair, source: what filled it; empty where nothing did.
+    first, last: positions in the grid · begin, end: timestamps, also beyond the window's edge ·
+    before, after: the feed's rows next to it, None at the end of the data · hours: its length ·
+    repair, source: how and from where it was filled; empty if it was not.
     """
 
     first: int
@@ -50,7 +50,7 @@ class Gap:
 
     @property
     def rows(self) -> int:
-        """Rows of the grid in it."""
+        """Number of its rows in the grid."""
         return self.last - self.first + 1
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """A grid without gaps: (n, c) values, per row its source and repair; the datasets it reads."""
+    """A grid without gaps: (n, c) values, source and repair by row, gaps, and datasets read."""
 
     values: Floats
     source: npt.NDArray[np.object_]
@@ -70,7 +70,7 @@ class Repaired:
 
 
 def find_gaps(grid: Grid, own: Int64) -> list[Gap]:
-    """Stretches of the grid without own rows, in order of time."""
+    """List the stretches of the grid without own rows, in order of time."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], ~grid.present, [False]))))
     return [_gap(grid, own, a, b - 1) for a, b in edges.reshape(-1, 2).tolist()]
 
@@ -80,7 +80,7 @@ def _gap(grid: Grid, own: Int64, first: int, last: int) -> Gap:
     next_row = int(np.searchsorted(own, begin))
     before = next_row - 1 if next_row else None
     after = next_row if next_row < len(own) else None
-    # A gap that reaches over the window's edge counts whole: it is as long as it is.
+    # A gap that extends beyond the window counts with its whole length.
     if first == 0 and before is not None:
         begin = min(begin, int(own[before] + grid.steps[first]))
     if last == len(grid.timestamps) - 1 and after is not None:
@@ -94,8 +94,8 @@ def repair_gaps(
 ) -> Repaired:
     """Fill every gap by the first declared repair that covers all of it.
 
-    Raises RejectedDataError: DATA-013 for a gap no policy covers, DATA-012 when it is the stretch
-    before the first or after the last row.
+    Raises RejectedDataError: DATA-013 for a gap that no policy covers, DATA-012 when it is before
+    the first or after the last row.
     """
     values = grid.values.copy()
     source = np.full(len(values), config.name, dtype=object)
@@ -114,7 +114,7 @@ def repair_gaps(
 def _fill(
     config: DatasetConfig, raw: RawFeed, grid: Grid, gap: Gap, sources: Sources, window: Window
 ) -> tuple[Floats, str, tuple[str, ...]]:
-    """Values for a gap, by which repair, and the other feeds they came from."""
+    """The values for a gap, the repair, and the other feeds that they come from."""
     timestamps = grid.timestamps[gap.first : gap.last + 1]
     reasons: list[str] = []
     unusable: dict[str, str] = {}
@@ -143,7 +143,7 @@ def _fill(
 
 
 def _fault_of_source(sources: Sources, names: tuple[str, ...]) -> dict[str, str]:
-    """Return the fault of the first source that was rejected, as the context of an error."""
+    """The fault of the first rejected source, as context of an error."""
     rejected = [source for name in names if isinstance(source := sources.get(name), DataError)]
     return {CAUSE: rejected[0].fault} if rejected else {}
 
@@ -151,7 +151,7 @@ def _fault_of_source(sources: Sources, names: tuple[str, ...]) -> dict[str, str]
 def _declared_sources(
     config: DatasetConfig, gap: Gap
 ) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...] | None]]:
-    """Repairs from other feeds that may fill all of a gap: name, feeds and their columns."""
+    """Declared repairs from other feeds that cover a gap: name, feeds and their columns."""
     policy = config.repair
     if (first := policy.before_first) and gap.before is None and gap.hours <= first.max_hours:
         yield ORACLE, (first.source,), None
@@ -170,12 +170,12 @@ def _is_covered(gap: Gap, policy: Substitution | MeanOf) -> bool:
 def _mean_of(
     sources: Sources, names: tuple[str, ...], columns: tuple[str, ...] | None, timestamps: Int64
 ) -> Floats | str:
-    """Mean of the rows of other feeds at the timestamps, or why there is none."""
+    """The mean of the rows of other feeds at the timestamps, or why there is none."""
     parts = []
     for name in names:
         source = sources.get(name)
         if source is None:
-            return f"{name} is not there"
+            return f"{name} is missing"
         if isinstance(source, DataError):
             return f"{name} was rejected ({source.code})"
         at, present = locate(source.distinct.timestamps, timestamps)
@@ -214,7 +214,7 @@ def _carry_last(config: DatasetConfig, raw: RawFeed, gap: Gap) -> Floats | None:
 
 
 def allowed_sources(config: DatasetConfig) -> tuple[str, ...]:
-    """Every value the `source` column of a dataset may hold."""
+    """Return every value that the `source` column of a dataset may have."""
     policy = config.repair
     mixed = ("+".join(policy.mean_of.datasets),) if policy.mean_of else ()
     return (config.name, *policy.sources, *mixed)

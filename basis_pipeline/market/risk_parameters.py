@@ -1,4 +1,4 @@
-"""A venue's own file of risk parameters beside its configuration, which is what decides."""
+"""Comparison of a venue's own file of risk parameters with its configuration, which decides."""
 
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import pandas as pd
 from basis_pipeline.config.venue import Exchange, LendingProtocol
 from basis_pipeline.verdict import Value, Verdict, judge, rows_of
 
-CHECK, SAFE = "risk_parameters", "risk_not_understated"
+RISK_PARAMETERS, RISK_NOT_UNDERSTATED = "risk_parameters", "risk_not_understated"
 TERMS = {
     "max_ltv": "ltv_limits",
     "liquidation_threshold": "liquidation_thresholds",
@@ -17,21 +17,20 @@ TERMS = {
 
 
 def compare_parameters(frame: pd.DataFrame, venue: object, phase: int) -> dict[str, Verdict]:
-    """Return by check whether the file agrees with the configuration, and whether a run is safer.
+    """Return, by check, whether file and configuration agree, and which is more lenient.
 
-    A configuration that makes a run safer than the file states is a failure: it would liquidate too
-    late or too cheaply. One that makes it less safe, and a file that contradicts itself, are
-    warnings.
+    A configuration that is more lenient than the file is a failure: runs would be liquidated too
+    late or too cheaply. A stricter one, and a file that contradicts itself, are warnings.
 
     Parameters
     ----------
     frame: `parameter` and `value` of the venue's file.
-    venue: its configuration; None where there is none.
+    venue: its configuration; None without one.
     """
     stated = dict(zip(frame["parameter"], frame["value"].astype(float), strict=True))
     table = pd.DataFrame(
         [row for row in _pairs(stated, venue) if row[1] is not None],
-        columns=["parameter", "file", "configuration", "safer"],
+        columns=["parameter", "file", "configuration", "lenient"],
     )
     differences = table[table["configuration"].notna() & (table["file"] != table["configuration"])]
     inverted = _inverted(stated)
@@ -39,21 +38,21 @@ def compare_parameters(frame: pd.DataFrame, venue: object, phase: int) -> dict[s
     messages += [_difference(row) for row in differences.to_dict("records")]
     message = "; ".join(messages) or "the file agrees with the configuration"
     figures: dict[str, Value] = dict(zip("file " + table["parameter"], table["file"], strict=True))
-    rows = rows_of(table.drop(columns="safer"))
-    safer = differences[differences["safer"].astype(bool)].to_dict("records")
-    stricter: bool | None = not safer
-    understated = "no run is safer than stated"
+    rows = rows_of(table.drop(columns="lenient"))
+    lenient = differences[differences["lenient"].astype(bool)].to_dict("records")
+    passed: bool | None = not lenient
+    finding = "the configuration is not more lenient than the file"
     if inverted:
-        # A file that contradicts itself proves nothing for or against the configuration.
-        stricter, understated = None, f"nothing to compare with: {inverted}"
-    elif safer:
-        understated = "; ".join(_difference(row) for row in safer)
-        understated = f"the run would be safer than the file states: {understated}"
+        # A file that contradicts itself is no evidence about the configuration.
+        passed, finding = None, f"nothing to compare: {inverted}"
+    elif lenient:
+        finding = "; ".join(_difference(row) for row in lenient)
+        finding = f"the configuration is more lenient than the file: {finding}"
     return {
-        CHECK: judge(
-            CHECK, "WARN", not messages, message, evidence=figures, rows=rows, phase=phase
+        RISK_PARAMETERS: judge(
+            RISK_PARAMETERS, "WARN", not messages, message, evidence=figures, rows=rows, phase=phase
         ),
-        SAFE: judge(SAFE, "ERROR", stricter, understated, phase=phase),
+        RISK_NOT_UNDERSTATED: judge(RISK_NOT_UNDERSTATED, "ERROR", passed, finding, phase=phase),
     }
 
 
@@ -75,16 +74,16 @@ def _inverted(stated: dict[str, float]) -> str:
 def _pairs(
     stated: dict[str, float], venue: object
 ) -> Iterator[tuple[str, float | None, float | None, bool]]:
-    """Each parameter with its value in the file and in the configuration, and who is safer."""
+    """Parameter, value in file and configuration, and whether the latter is more lenient."""
     if isinstance(venue, LendingProtocol):
         for token, terms in venue.emode.items():
             for term, block in TERMS.items():
                 file = stated.get(f"emode.{block}.{token}_{terms.debt}")
                 own = float(getattr(terms, term))
-                # A bonus is what the liquidator takes, a limit what the borrower may use.
+                # The liquidator receives the bonus; the borrower may use the limits.
                 is_bonus = term == "liquidation_bonus"
-                safer = file is not None and (own < file if is_bonus else own > file)
-                yield f"{term} of {token}", file, own, safer
+                lenient = file is not None and (own < file if is_bonus else own > file)
+                yield f"{term} of {token}", file, own, lenient
         return
     margin = venue.perp_margin if isinstance(venue, Exchange) else None
     for name in ("initial", "maintenance"):

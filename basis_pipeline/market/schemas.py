@@ -1,4 +1,4 @@
-"""Pandera schemas, generated from the catalogue: one per dataset, none written by hand."""
+"""Pandera schemas, generated from the dataset files: one per dataset."""
 
 from functools import cache
 
@@ -13,7 +13,7 @@ from basis_pipeline.market.repairs import REPAIRS, allowed_sources
 from basis_pipeline.verdict import SHOWN_ROWS
 
 UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
-# One check a column: no value is missing or infinite.
+# One check per column: no value is missing or infinite.
 WITHIN = {
     name: pa.Check.in_range(
         low, np.inf, include_min=name == "non_negative", include_max=False, error=name
@@ -36,7 +36,9 @@ def _schema(config_json: str) -> pa.DataFrameSchema:
     columns = _document_columns(config) if config.is_document else _table_columns(config)
     repairs = list(REPAIRS)
     columns |= {
-        "source": _text("the dataset the row's values came from", list(allowed_sources(config))),
+        "source": _text(
+            "the dataset that the row's values come from", list(allowed_sources(config))
+        ),
         "repair": _text("how the row was repaired; empty for a row as read", repairs),
     }
     return pa.DataFrameSchema(
@@ -51,7 +53,7 @@ def _schema(config_json: str) -> pa.DataFrameSchema:
 
 
 def validate(frame: pd.DataFrame, config: DatasetConfig, files: str) -> None:
-    """Hold a frame against its schema; DATA-014 with the offending rows when it does not fit."""
+    """Validate a frame against its schema; DATA-014 with the rows at fault when it does not fit."""
     try:
         schema_for(config).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
@@ -70,7 +72,7 @@ def validate(frame: pd.DataFrame, config: DatasetConfig, files: str) -> None:
 
 
 def _table_columns(config: DatasetConfig) -> dict[str, pa.Column]:
-    columns = {"timestamp": _stamp("when the row holds, UTC", config.kind is not Kind.REWARDS)}
+    columns = {"timestamp": _time("when the row is valid, UTC", config.kind is not Kind.REWARDS)}
     for column in config.columns.values():
         columns[column.to] = _value(column)
     if config.kind is Kind.REWARDS and "tokens_per_unit" not in columns:
@@ -84,7 +86,7 @@ def _table_columns(config: DatasetConfig) -> dict[str, pa.Column]:
 def _document_columns(config: DatasetConfig) -> dict[str, pa.Column]:
     if config.kind is Kind.RISK_PARAMS:
         parameter = pa.Column("str", unique=True, description="dotted path in the document")
-        value = pa.Column("float64", WITHIN["finite"], description="value as the file holds it")
+        value = pa.Column("float64", WITHIN["finite"], description="value as in the file")
         return {"parameter": parameter, "value": value}
     return {
         "timestamp": pa.Column(UTC_NS, description="the day, at its 00:00 UTC"),
@@ -92,7 +94,7 @@ def _document_columns(config: DatasetConfig) -> dict[str, pa.Column]:
         "size_bucket_usd": pa.Column(
             "float64",
             WITHIN["positive"],
-            description="largest notional the rate holds for",
+            description="largest notional that the rate applies to",
             metadata={"unit": "USD"},
         ),
         "cost_bps": pa.Column(
@@ -120,7 +122,7 @@ def _text(description: str, allowed: list[str]) -> pa.Column:
     return pa.Column("str", pa.Check.isin(allowed), description=description)
 
 
-def _stamp(description: str, distinct: bool) -> pa.Column:
+def _time(description: str, distinct: bool) -> pa.Column:
     order = pa.Check(
         lambda s: s.diff().fillna(pd.Timedelta(1)) > pd.Timedelta(0),
         name="strictly_increasing",
@@ -141,7 +143,7 @@ def _frame_checks(config: DatasetConfig) -> list[pa.Check]:
     if config.kind is Kind.REWARDS:
         return [
             pa.Check(
-                # A period runs to 24:00 of its last day: nothing is paid before it is earned.
+                # A period ends at 24:00 of its last day: nothing is paid before it is earned.
                 lambda f: (
                     (f["period_start"] <= f["period_end"])
                     & (f["period_end"] + pd.Timedelta(days=1) <= f["timestamp"])

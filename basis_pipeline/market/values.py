@@ -12,7 +12,7 @@ from basis_pipeline.config.universe import USD, Kind, Wanted, find
 from basis_pipeline.errors import ConfigError, DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.events import COST_BUCKETS_USD
-from basis_pipeline.market.timeline import Floats, Timeline
+from basis_pipeline.market.timeline import Floats, Timeline, locate
 from basis_pipeline.market.timestamps import Int64, format_time
 from basis_pipeline.times import DAY_NS, HOUR_NS
 
@@ -160,7 +160,7 @@ class MarketValues:
             before, after, _ = timeline.bracket(at)
             return np.asarray(flags[before] | flags[after])
         if config.kind in (Kind.FUNDING, Kind.REWARDS):
-            row, found = timeline.exact(at)
+            row, found = locate(timeline.timestamps, at)
         else:
             row = np.searchsorted(timeline.timestamps, at, side="right") - 1
             found = row >= 0
@@ -222,7 +222,7 @@ class MarketValues:
             raise DataError(
                 "DATA-012", f"{name} has no value at {missing}", where=name, available=str(window)
             )
-        row, found = self._timeline(name).exact(at)
+        row, found = locate(self._timeline(name).timestamps, at)
         return np.where(found, values[row] if len(values) else 0.0, 0.0)
 
     def _timeline(self, name: str) -> Timeline:

@@ -1,4 +1,4 @@
-"""The span of time a run looks at."""
+"""The time span of a run."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from basis_pipeline.times import HOUR_NS, parse_hour
 class Window:
     """Whole hours from `start` to `end`, both included, in UTC (SEMANTICS 1).
 
-    Raises CONFIG-011 when a bound has no zone, is not a full hour or lies centuries away, or when
-    start is not before end.
+    Raises CONFIG-011 when a bound has no zone, is not a full hour or is out of range, or when start
+    is not before end.
     """
 
     start: pd.Timestamp
@@ -48,5 +48,5 @@ def _nanoseconds(name: str, bound: pd.Timestamp) -> pd.Timestamp:
 
 
 def parse_window(start: str, end: str) -> Window:
-    """Read a window from two dates or hours; a date means its 00:00 UTC. CONFIG-011 otherwise."""
+    """Parse a window from two dates or hours; a date means 00:00 UTC. CONFIG-011 otherwise."""
     return Window(pd.Timestamp(parse_hour(start)), pd.Timestamp(parse_hour(end)))

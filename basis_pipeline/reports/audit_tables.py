@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from basis_pipeline.market.audit import WORST_FIRST, FeedAudit, counted
+from basis_pipeline.market.audit import WORST_FIRST, FeedAudit, count_verdicts
 from basis_pipeline.market.quality import beyond
 from basis_pipeline.reports.table import Cells, Table, Term
 from basis_pipeline.results.definitions import DASH, amount, percent
@@ -21,7 +21,9 @@ _TIME = "%Y-%m-%d %H:%M"
 
 def audit_markdown(audits: Sequence[FeedAudit], what: str) -> str:
     """Return all tables of the audit as Markdown; `what` names the data and the window."""
-    numbers = ", ".join(f"{count} {status.value}" for status, count in counted(audits).items())
+    numbers = ", ".join(
+        f"{count} {status.value}" for status, count in count_verdicts(audits).items()
+    )
     lines = ["# Data audit", "", what, "", f"{len(audits)} feeds: {numbers}."]
     for title, table in audit_tables(audits).items():
         lines += ["", f"## {title}", "", *table.markdown()]

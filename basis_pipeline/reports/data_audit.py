@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from basis_pipeline.market.audit import WORST_FIRST, FeedAudit, counted
+from basis_pipeline.market.audit import WORST_FIRST, FeedAudit, count_verdicts
 from basis_pipeline.reports.audit_tables import audit_tables, check_table, day_states, pairs
 from basis_pipeline.reports.chart import Chart, bars, horizontal_bars
 from basis_pipeline.reports.page import Page, Provenance, Section
@@ -55,7 +55,7 @@ def data_audit_html(audits: Sequence[FeedAudit], what: str, provenance: Provenan
         title="Data audit",
         what=what,
         stamp=STAMPS[worst(audits)],
-        counts=counted(audits),
+        counts=count_verdicts(audits),
         answer=_answer(audits),
         sections=[
             Section("Verdicts", [feeds, check_table(audits)]),

@@ -168,7 +168,7 @@ REJECTED: dict[str, tuple[str, Spoil, str, str]] = {
     "Aave's threshold below the configuration": (
         "eth_leveraged",
         stated("liquidation_thresholds", 0.80),
-        "the run would be safer than the file states",
+        "the configuration is more lenient than the file",
         "liquidation_threshold of weETH is 0.8 in the file, 0.95 in the configuration",
     ),
     "Aave's threshold in basis points": (

@@ -95,7 +95,7 @@ def test_every_known_defect_of_the_real_files_is_found(real_data_dir: Path) -> N
     assert set(funding.repairs) == {"mean_of_venues"}
     for token in ("weeth", "wsteth"):
         remarks = found[f"{token}_oracle"].findings.remarks
-        assert any("the name says from" in remark for remark in remarks)
+        assert any("the file name starts at" in remark for remark in remarks)
     for venue in ("binance", "bybit", "okx"):
         margins = found[f"{venue}_risk_params"]
         assert margins.verdict is Status.WARN

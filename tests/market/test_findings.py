@@ -139,7 +139,7 @@ def test_timestamps_beside_their_hour_are_a_remark(
     lines = [line.replace("T08:00:00Z", "T08:00:00.300Z") for line in settlements()]
     put(f"{FUNDING}/bybit_ETHUSDT_funding_rates_a.csv", lines)
     remarks = build("bybit_ethusdt_funding", WINDOW).findings.remarks
-    assert any("timestamps up to 0.3 s beside" in remark for remark in remarks)
+    assert any("up to 0.3 s off the hour" in remark for remark in remarks)
 
 
 def test_findings_are_read_back_unchanged(perps: Callable[..., dict[str, Dataset]]) -> None:

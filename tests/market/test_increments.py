@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.config.dataset import DatasetConfig
-from basis_pipeline.market.grid import lay_grid
+from basis_pipeline.market.grid import build_grid
 from basis_pipeline.market.raw import RawFeed, read_feed
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.window import parse_window
@@ -146,7 +146,7 @@ def test_irregular_indices_grow_geometrically_between_their_rows(
     put("protocol_data/aave/rates/aave_v3_aave-v3-ethereum_USDT_rates_a.csv", [header, *rows])
     config = config.model_copy(update={"format": form})
     feed: RawFeed = read_feed(tmp_path, config)
-    grid = lay_grid(config, feed, parse_window("2024-06-03", "2024-06-28"))
+    grid = build_grid(config, feed, parse_window("2024-06-03", "2024-06-28"))
     assert grid.present.all()
     elapsed = (grid.timestamps - start.value) / 1e9
     np.testing.assert_allclose(grid.values[:, 0], np.exp(rate * elapsed), rtol=1e-13)

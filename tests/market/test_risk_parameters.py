@@ -4,7 +4,11 @@ import pandas as pd
 import pytest
 
 from basis_pipeline.config.loading import load_configs
-from basis_pipeline.market.risk_parameters import CHECK, SAFE, compare_parameters
+from basis_pipeline.market.risk_parameters import (
+    RISK_NOT_UNDERSTATED,
+    RISK_PARAMETERS,
+    compare_parameters,
+)
 from basis_pipeline.settings import project_root
 from basis_pipeline.verdict import Status
 
@@ -30,4 +34,7 @@ def test_a_run_is_never_safer_than_its_venue_states(
     }
     frame = pd.DataFrame({"parameter": list(rows), "value": list(rows.values())})
     found = compare_parameters(frame, VENUE, 1)
-    assert (found[CHECK].status, found[SAFE].status) == (agrees, understated)
+    assert (found[RISK_PARAMETERS].status, found[RISK_NOT_UNDERSTATED].status) == (
+        agrees,
+        understated,
+    )

@@ -13,7 +13,7 @@ from basis_pipeline.market.audit import (
     FeedAudit,
     audit_feed,
     audit_table,
-    counted,
+    count_verdicts,
     worst_first,
 )
 from basis_pipeline.market.fetch.store import read_revisions
@@ -74,7 +74,10 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
             metadata={
                 "page": dg.MetadataValue.path(page),
                 "feeds": table(audit_table(audits).reindex(columns=columns), limit=200),
-                **{f"feeds_{status.name.lower()}": n for status, n in counted(audits).items()},
+                **{
+                    f"feeds_{status.name.lower()}": n
+                    for status, n in count_verdicts(audits).items()
+                },
                 "gaps": sum(a.gaps or 0 for a in audits),
                 "repaired_rows": sum(sum(a.findings.repairs.values()) for a in audits),
             }

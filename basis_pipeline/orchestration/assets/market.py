@@ -11,7 +11,7 @@ from basis_pipeline.config import Configs, ModeSlice
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import ARRAYS, Panel, axes, build_panel
 from basis_pipeline.market.quality import check_names
-from basis_pipeline.market.risk_parameters import SAFE
+from basis_pipeline.market.risk_parameters import RISK_NOT_UNDERSTATED
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.checks import check_result, check_spec
@@ -90,7 +90,7 @@ def input_checks(configs: Configs, mode_slice: ModeSlice) -> list[dg.AssetCheckK
     """List the blocking checks of the datasets a slice reads and of its venues' parameters."""
     parameters = parameter_files(configs, mode_slice)
     return [
-        *(dg.AssetCheckKey(dataset_key(name), SAFE) for name in parameters),
+        *(dg.AssetCheckKey(dataset_key(name), RISK_NOT_UNDERSTATED) for name in parameters),
         *(
             dg.AssetCheckKey(dataset_key(name), check)
             for name, config in mode_slice.datasets.items()

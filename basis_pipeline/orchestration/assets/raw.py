@@ -10,7 +10,7 @@ import pandas as pd
 from basis_pipeline.config import Configs, DatasetConfig
 from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.errors import DataError
-from basis_pipeline.market.quality import PHASE, rejected
+from basis_pipeline.market.quality import PHASE, rejection_verdict
 from basis_pipeline.market.raw import RawFeed, read_feeds
 from basis_pipeline.operations.control import require_open
 from basis_pipeline.orchestration.checks import (
@@ -111,7 +111,9 @@ def _materialise(
     key: dg.AssetKey, outcome: RawFeed | DataError, selected: Collection[dg.AssetCheckKey]
 ) -> dg.MaterializeResult[RawFeed | DataError]:
     if isinstance(outcome, DataError):
-        return rejection(key, outcome, check_results(key, [rejected(READABLE, outcome)], selected))
+        return rejection(
+            key, outcome, check_results(key, [rejection_verdict(READABLE, outcome)], selected)
+        )
     files, rows = count_of(len(outcome.files), "file"), count_of(len(outcome.frame), "row")
     verdict = judge(READABLE, "ERROR", True, f"{files}, {rows}", phase=PHASE)
     return dg.MaterializeResult(
