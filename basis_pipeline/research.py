@@ -6,8 +6,8 @@
     less = backtest("btc_basis", start="2024-01-03", end="2024-06-01", **{"allocation.spot": 0.4})
     compare(base, less)
 
-What is not given comes from the environment, as on the command line; nothing is kept unless
-`Run.save` is called. Every frame says the units of its columns in `frame.attrs["units"]`.
+Parameters that are not given come from the environment, as on the command line; nothing is stored
+unless `Run.save` is called. Every frame has the units of its columns in `frame.attrs["units"]`.
 """
 
 import sys
@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from basis_pipeline.backtests.ingest import Feeds
 from basis_pipeline.backtests.judged import judged_backtest
 from basis_pipeline.backtests.scenario_checks import scenario_checks
-from basis_pipeline.backtests.scenarios import raw_loader, study_of
+from basis_pipeline.backtests.scenarios import study_of
 from basis_pipeline.backtests.sweep import read_rows
 from basis_pipeline.backtests.sweep import sweep as run_sweep
 from basis_pipeline.backtests.walk_forward import Walked, scenario_set, walk, walk_forward_checks
@@ -50,7 +51,7 @@ __all__ = ["Run", "backtest", "compare", "load_run", "sweep", "walk_forward"]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: what was asked, what came out.
+    """A finished run: its configuration, tables, figures and verdicts.
 
     Its tables are frames by `timestamp` (datetime64[ns, UTC]); amounts are in the share class's
     currency. `frame.attrs` holds `units` and `meanings` by column, `run_id` and `mode`.
@@ -90,17 +91,17 @@ class Run:
 
     @cached_property
     def equity(self) -> pd.DataFrame:
-        """`equity, flow, drawdown`, a row a mark."""
+        """`equity, flow, drawdown`, one row per hour."""
         return self._frame("equity")
 
     @cached_property
     def attribution(self) -> pd.DataFrame:
-        """The ten components of profit and loss and the `residual`, a row a mark."""
+        """The ten components of profit and loss and the `residual`, one row per hour."""
         return self._frame("attribution")
 
     @cached_property
     def positions(self) -> pd.DataFrame:
-        """Holdings by key `venue:PositionType:Instrument`, a row a mark."""
+        """Holdings by key `venue:PositionType:Instrument`, one row per hour."""
         return self._frame("positions")
 
     @cached_property
@@ -134,7 +135,7 @@ class Run:
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:
-        """Every check of the data and gate of the run: status, figure, limit and what it says."""
+        """Every check of the data and gate of the run: status, figure, limit and message."""
         names = ["place", "check", "status", "measured", "limit", "unit", "message"]
         rows = [[getattr(verdict, name) for name in names] for verdict in self.judged]
         frame = pd.DataFrame(rows, columns=names)
@@ -142,7 +143,7 @@ class Run:
         return frame
 
     def plot(self, *, dark: bool = False) -> "go.Figure":
-        """Return equity beside its benchmarks, and drawdown, as the tear sheet draws them."""
+        """Return the tear sheet's chart of equity, benchmarks and drawdown."""
         from basis_pipeline.reports.plot_theme import with_colours
         from basis_pipeline.reports.run_charts import equity_chart
         from basis_pipeline.reports.run_view import RunView
@@ -151,11 +152,11 @@ class Run:
         return with_colours(chart.figure, dark=dark).update_layout(height=chart.height)
 
     def save(self, directory: str | Path) -> Path:
-        """Write the run as `basis backtest --out` does, all of it or nothing; gives the directory.
+        """Write the run as `basis backtest --out` does, all of it or nothing; return its directory.
 
         Raises
         ------
-        ResultsError: RS-001 when it cannot be written, or holds something that is no run.
+        ResultsError: RS-001 when it cannot be written, or holds something other than a run.
         """
         return write_run(self.result, Path(directory), self.judged)
 
@@ -174,7 +175,7 @@ class Run:
         return {"run_id": self.run_id, "mode": self.mode}
 
     def _frame(self, table: str) -> pd.DataFrame:
-        """A copy that may be written to, with the units of its columns."""
+        """Return a copy of a table, with the units and meanings of its columns."""
         frame = self.result.frames[table].copy()
         names, asset = [str(name) for name in frame.columns], self.config["mode"]["asset"]
         columns = explained(table, names, currency=self._currency, asset=asset)
@@ -202,7 +203,7 @@ def backtest(
     Parameters
     ----------
     mode: a file of `configs/modes/`.
-    start, end: first and last mark, UTC, both included; a date means its 00:00.
+    start, end: first and last hour, UTC, both included; a date means its 00:00.
     capital: before entry costs, in the share class's currency; else the share class's own.
     data_dir: directory of the raw files.
     overrides: dotted keys of the mode and their values, as `**{"allocation.spot": 0.4}`; a mapping
@@ -212,7 +213,7 @@ def backtest(
     ------
     ConfigError: an unknown mode (CONFIG-007) or key (CONFIG-010), a value that does not fit.
     DataError: a feed that is absent, rejected or too short. BacktestError, MathError: a run that
-        cannot be, or does not reconcile.
+        cannot be carried out, or does not reconcile.
     """
     data, window = _source(start, end, data_dir)
     configs = load_configs(config_directory())
@@ -238,12 +239,12 @@ def sweep(
     Parameters
     ----------
     keys: dotted keys of the mode and their values, as `{"allocation.spot": [0.4, 0.5]}`, or as a
-        range of a scenario set's file; else the name of a set of `configs/scenarios/`.
+        range of a scenario set's file; or the name of a set of `configs/scenarios/`.
     start, end, capital, data_dir, overrides: as for `backtest`.
 
     Returns
     -------
-    A row a point: its keys, `status` (empty, or the code that rejects the point) and its figures.
+    One row per point: its keys, `status` (empty, or the code of its error) and its figures.
 
     Raises as `backtest`; ConfigError: CONFIG-003 no such set, CONFIG-005 values that fit no key.
     """
@@ -253,7 +254,7 @@ def sweep(
         scenarios = validate(ScenarioSet, _grid(keys), "the keys of the sweep")
     data, window = _source(start, end, data_dir)
     configs = load_configs(config_directory())
-    load = raw_loader(configs, data)
+    load = Feeds(configs, data).datasets
     study = study_of(configs, mode, scenarios, load, window, capital=capital, overrides=overrides)
     with tempfile.TemporaryDirectory() as place:
         run_sweep(study, Path(place))
@@ -275,7 +276,7 @@ def walk_forward(
     data_dir: str | Path | None = None,
     **overrides: Any,
 ) -> Walked:
-    """Choose on windows of the past and look at each choice on the window after it.
+    """Choose a point on each train window and evaluate it on the test window after it.
 
     Verdicts of the walk-forward and of its data that are not PASS are printed on stderr.
 
@@ -287,8 +288,8 @@ def walk_forward(
 
     Returns
     -------
-    `points`, a row a point of the grid over the whole window; `folds`, a row a pair of windows with
-    its choice and figures; `chosen`, the row of `points` that the whole window chooses.
+    `points`, one row per point of the grid over the whole window; `folds`, one row per pair of
+    windows with its choice and figures; `chosen`, the row of `points` chosen on the whole window.
 
     Raises as `backtest`; ConfigError: CONFIG-003 no plan of the mode, CONFIG-005 a field that does
     not fit, CONFIG-011 a window too short for train and test.
@@ -297,7 +298,7 @@ def walk_forward(
     own = load_walk_forward(config_directory(), configs, mode).model_dump(mode="json")
     chosen = validate(WalkForward, {**own, **(plan or {})}, "the walk-forward plan")
     data, window = _source(start, end, data_dir)
-    scenarios, load = scenario_set(chosen, window), raw_loader(configs, data)
+    scenarios, load = scenario_set(chosen, window), Feeds(configs, data).datasets
     study = study_of(configs, mode, scenarios, load, window, capital=capital, overrides=overrides)
     with tempfile.TemporaryDirectory() as place:
         run_sweep(study, Path(place))
@@ -307,17 +308,17 @@ def walk_forward(
 
 
 def load_run(run: str | Path, *, results_dir: str | Path | None = None) -> Run:
-    """Load a recorded run, every file checked against its hash.
+    """Load a recorded run and check every file against its hash.
 
     Parameters
     ----------
-    run: the directory of a run; else a mode, for its latest recorded run; else a run's identity, or
-        the beginning of it that no other has.
-    results_dir: where the results lie; else `BASIS_RESULTS_DIR`.
+    run: the directory of a run; a mode, for its latest recorded run; or a run's identity or unique
+        prefix of it.
+    results_dir: directory of the results; else `BASIS_RESULTS_DIR`.
 
     Raises
     ------
-    ResultsError: RS-002 when there is no such run, and which there are; RS-003 when a file is
+    ResultsError: RS-002 when there is no such run, with those available; RS-003 when a file is
         missing or differs.
     """
     url = load_settings(results_dir=results_dir).results_db_url
@@ -326,13 +327,13 @@ def load_run(run: str | Path, *, results_dir: str | Path | None = None) -> Run:
 
 
 def compare(*runs: Run) -> pd.DataFrame:
-    """Set runs side by side: first every figure, then everything they differ in.
+    """Compare runs side by side: first every figure, then every difference.
 
     Returns
     -------
-    One column a run, named by its mode, and by its identity too where two runs have one mode. Rows
-    by (`part`, `name`): part `figure`, numbers; then `configuration`, `data` (first digits of the
-    hashes) and `run` (window, capital, engine), texts, of which only what is not the same in all
+    One column per run, named by its mode, and also by its identity where two runs share a mode.
+    Rows by (`part`, `name`): part `figure`, numbers; then `configuration`, `data` (first digits of
+    the hashes) and `run` (window, capital, engine), texts, only those that are not equal in all
     runs. `attrs["units"]` has the figures' units, each run's where their currencies differ.
 
     Raises
@@ -351,7 +352,7 @@ def compare(*runs: Run) -> pd.DataFrame:
 
 
 def _unequal(results: list[RunResult]) -> pd.DataFrame:
-    """What differs, by part and name as overrides have it; a dash where a run has no such thing."""
+    """Return the differences by part and override name; a dash where a run has no value."""
     rows = {
         (part, what.removeprefix("mode.")): values
         for part, found in differences(results).items()
@@ -370,7 +371,7 @@ def _names(runs: tuple[Run, ...]) -> list[str]:
 
 
 def _shared_units(runs: tuple[Run, ...]) -> dict[str, str]:
-    """Unit of each figure; where the runs' currencies differ, all of them."""
+    """Return the unit of each figure; where the runs' currencies differ, all units."""
     return {
         name: " | ".join(dict.fromkeys(run.figures.attrs["units"][name] for run in runs))
         for name in FIGURES
@@ -380,7 +381,7 @@ def _shared_units(runs: tuple[Run, ...]) -> dict[str, str]:
 def _source(
     start: str | date | None, end: str | date | None, data_dir: str | Path | None
 ) -> tuple[Path, Window]:
-    """Directory of the raw files and window, from the environment where they are not given."""
+    """Return data directory and window, from the environment where they are not given."""
     first, last = (None if bound is None else str(bound) for bound in (start, end))
     settings = load_settings(data_dir=data_dir, data_start_date=first, data_end_date=last)
     span = (pd.Timestamp(settings.data_start_date), pd.Timestamp(settings.data_end_date))
@@ -394,6 +395,6 @@ def _show(verdicts: Iterable[Verdict]) -> None:
 
 
 def _grid(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """A scenario set of every combination of the keys' values."""
+    """Return a scenario set of all combinations of the keys' values."""
     axes = {k: v if isinstance(v, Mapping) else {"values": list(v)} for k, v in keys.items()}
     return {"name": "grid", "description": "", "sampling": {"method": "grid"}, "keys": axes}

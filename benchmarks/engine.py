@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from basis_pipeline.backtests.backtest import capital_of
-from basis_pipeline.backtests.ingest import load_datasets
+from basis_pipeline.backtests.ingest import Feeds
 from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.config import ModeSlice, load_configs, slice_mode
 from basis_pipeline.engine import MarketArrays, Parameters
@@ -83,7 +83,7 @@ def real_cases(slices: dict[str, ModeSlice]) -> Iterator[tuple[str, Kernel]]:
     configs = load_configs(project_root() / "configs")
     names = {name for mode_slice in slices.values() for name in mode_slice.datasets}
     with market_data() as (_, data_dir, window):
-        datasets = load_datasets(names, configs, data_dir, window)
+        datasets = Feeds(configs, data_dir).datasets(names, window)
     for mode, mode_slice in slices.items():
         panel = build_panel(mode_slice, datasets, window)
         market, parameters = market_arrays(panel, mode_slice), parameters_of(mode_slice)

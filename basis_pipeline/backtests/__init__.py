@@ -1,1 +1,1 @@
-"""Floor 3: what a person asks for, one function a job, callable without Dagster."""
+"""Floor 3: one function per job a person would ask for, callable without Dagster."""

@@ -25,12 +25,12 @@ from basis_pipeline.results.tables import COMPONENTS
 
 Benchmarks = tuple[pd.DataFrame | None, dict[str, str]]
 NO_BENCHMARKS: Benchmarks = (None, {})
-# Share of equity that may stay unexplained, and of a withdrawal that rounding may overdraw.
+# Largest share of equity that the components may leave unexplained.
 TOLERANCE = 1e-9
 
 
 def capital_of(mode_slice: ModeSlice, capital: float | None) -> float:
-    """The capital asked for, or the share class's own; CONFIG-012 when it is not positive."""
+    """Return the given capital, else the share class's own. Raises CONFIG-012 unless positive."""
     chosen = mode_slice.share_class.initial_capital if capital is None else capital
     if not (math.isfinite(chosen) and chosen > 0.0):
         raise ConfigError(
@@ -44,7 +44,7 @@ def capital_of(mode_slice: ModeSlice, capital: float | None) -> float:
 def simulate_slice(
     mode_slice: ModeSlice, panel: Panel, capital: float, *, risk_free: float = 0.0
 ) -> tuple[Simulation, dict[str, pd.DataFrame]]:
-    """Run the engine over a panel and lay its result out in tables.
+    """Run the engine over a panel and return the simulation and its result tables.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def simulate_slice(
 
     Raises
     ------
-    ConfigError: CONFIG-011 a flow outside the window, CONFIG-012 a withdrawal of all there is.
+    ConfigError: CONFIG-011 a flow outside the window, CONFIG-012 a withdrawal of all equity.
     """
     market, parameters = market_arrays(panel, mode_slice), parameters_of(mode_slice)
     simulation = simulate(
@@ -63,33 +63,33 @@ def simulate_slice(
     return simulation, result_tables(simulation, risk, by_venue, mode_slice, panel, capital)
 
 
-def _require_book(
+def _require_valid_figures(
     simulation: Simulation, mode_slice: ModeSlice, panel: Panel, capital: float
 ) -> None:
-    """Reject a run whose figures would mean nothing and still look like any other's."""
+    """Reject a run whose figures would be meaningless."""
     where = f"mode {mode_slice.name}"
-    unsound = ~simulation.finite
-    if unsound.any():
-        mark = panel.hours[int(np.argmax(unsound))]
-        what = f"at {mark:%Y-%m-%d %H:%M} the book holds a value that is no finite number"
+    invalid = ~simulation.finite
+    if invalid.any():
+        hour = panel.hours[int(np.argmax(invalid))]
+        what = f"at {hour:%Y-%m-%d %H:%M} the book holds a value that is not finite"
         raise MathError("MATH-001", what, where=where, context={"capital": capital})
     if simulation.equity[0] <= 0.0:
         left = f"{simulation.equity[0]:.6g} {mode_slice.share_class.share_class}"
-        what = f"a capital of {capital:g} is {left} after the costs of entering"
+        what = f"of a capital of {capital:g}, {left} is left after the entry costs"
         raise BacktestError("BT-004", what, where=where)
 
 
 def _require_capital_left(simulation: Simulation, mode_slice: ModeSlice, panel: Panel) -> None:
-    """Reject a withdrawal that leaves nothing: what comes after it would be no investment."""
+    """Reject a withdrawal that leaves no equity to invest."""
     emptied = np.flatnonzero((simulation.flow < 0.0) & (simulation.equity <= 0.0))
     if len(emptied):
-        mark = emptied[0]
-        withdrawn = -simulation.flow[mark]
+        hour = emptied[0]
+        withdrawn = -simulation.flow[hour]
         raise ConfigError(
             "CONFIG-012",
-            f"the withdrawal of {withdrawn:g} at {panel.hours[mark]:%Y-%m-%d %H:%M} leaves nothing",
+            f"the withdrawal of {withdrawn:g} at {panel.hours[hour]:%Y-%m-%d %H:%M} leaves nothing",
             where=f"mode {mode_slice.name}, flows",
-            available=f"{simulation.equity[mark] + withdrawn:.8g} after the costs of paying it",
+            available=f"{simulation.equity[hour] + withdrawn:.8g} after the costs of raising it",
             action="withdraw less",
         )
 
@@ -106,19 +106,19 @@ def run_backtest(
     Parameters
     ----------
     capital: equity before entry costs, in the share class's currency.
-    benchmarks: growth indices to stand beside the run, as `benchmark_table` returns them.
+    benchmarks: growth indices to show beside the run, as `benchmark_table` returns them.
 
     Raises
     ------
-    ConfigError: as `simulate_slice`. BacktestError: BT-004 a capital that entering uses up.
-    MathError: MATH-001 a value that is no finite number.
+    ConfigError: as `simulate_slice`. BacktestError: BT-004 a capital that the entry costs use up.
+    MathError: MATH-001 a value that is not finite.
     """
-    beside, benchmark_hashes = benchmarks
-    risk_free = risk_free_rate(mode_slice, beside)
+    benchmark, benchmark_hashes = benchmarks
+    risk_free = risk_free_rate(mode_slice, benchmark)
     simulation, frames = simulate_slice(mode_slice, panel, capital, risk_free=risk_free)
-    _require_book(simulation, mode_slice, panel, capital)
-    if beside is not None:
-        frames["benchmark"] = beside
+    _require_valid_figures(simulation, mode_slice, panel, capital)
+    if benchmark is not None:
+        frames["benchmark"] = benchmark
     identity = RunIdentity(
         config_hash=mode_slice.config_hash,
         data_hashes=dict(sorted({**panel.data_hashes, **benchmark_hashes}.items())),
@@ -146,11 +146,11 @@ def run_backtest(
 
 
 def risk_free_rate(mode_slice: ModeSlice, benchmarks: pd.DataFrame | None) -> float:
-    """Return the annual rate of `metrics.risk_free`; `lending` is what lending grew at.
+    """Return the annual rate of `metrics.risk_free`; for `lending` the APY of that benchmark.
 
     Raises
     ------
-    ConfigError: CONFIG-006 when the mode asks for the lending rate and there are no rates.
+    ConfigError: CONFIG-006 when the mode uses the lending rate and there are no rates.
     """
     rate = mode_slice.mode.metrics.risk_free
     if not isinstance(rate, str):
@@ -158,7 +158,7 @@ def risk_free_rate(mode_slice: ModeSlice, benchmarks: pd.DataFrame | None) -> fl
     if benchmarks is None or LENDING not in benchmarks:
         raise ConfigError(
             "CONFIG-006",
-            "metrics.risk_free is lending, and the window has no lending rates",
+            "metrics.risk_free is lending, but the window has no lending rates",
             where=f"mode {mode_slice.name}",
             action="deliver the rates of the share class's lending token, or state a rate",
         )
@@ -168,23 +168,23 @@ def risk_free_rate(mode_slice: ModeSlice, benchmarks: pd.DataFrame | None) -> fl
 
 
 def named_figures(figures: Floats) -> dict[str, float | int]:
-    """A run's figures by name, without its status; counts are whole numbers."""
+    """Return a run's figures by name, without its status; counts as integers."""
     named = dict(zip(FIGURES, figures.tolist(), strict=True))
     del named["status"]
     return {name: int(value) if name in COUNTED else value for name, value in named.items()}
 
 
 def _stretches(panel: Panel, dataset: str) -> list[list[str]]:
-    """First and last hour of every unbroken stretch at which an input of `dataset` was repaired."""
+    """List first and last hour of every unbroken stretch with a repaired input of `dataset`."""
     hours = panel.hours
     return [
-        [f"{hours[place]:%Y-%m-%dT%H:%MZ}" for place in stretch]
+        [f"{hours[row]:%Y-%m-%dT%H:%MZ}" for row in stretch]
         for stretch in metrics.stretches(panel.repairs[dataset])
     ]
 
 
 def unexplained(result: RunResult) -> Floats:
-    """Change of equity that neither flows nor the ten components explain, by mark, (n,)."""
+    """Return the change of equity by hour that no flow and no component explains, (n,)."""
     equity, flow = (result.frames["equity"][name].to_numpy() for name in ("equity", "flow"))
     parts = result.frames["attribution"][list(COMPONENTS)].to_numpy().sum(axis=1)
     gap: Floats = np.diff(equity, prepend=result.identity.capital) - flow - parts
@@ -192,7 +192,7 @@ def unexplained(result: RunResult) -> Floats:
 
 
 def require_reconciled(result: RunResult) -> None:
-    """Raise BT-002 unless the components explain equity to 1e-9 of it at every mark."""
+    """Raise BT-002 unless the components explain equity to 1e-9 of it at every hour."""
     gap = np.abs(unexplained(result))
     equity = result.frames["equity"]
     excess = gap - TOLERANCE * np.abs(equity["equity"].to_numpy())

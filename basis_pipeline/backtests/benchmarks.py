@@ -1,4 +1,4 @@
-"""What the same money would have grown to elsewhere: at the lending rate, or in a benchmark."""
+"""Growth of the same capital at the lending rate and in the share class's benchmark."""
 
 from collections.abc import Mapping
 
@@ -18,23 +18,23 @@ LENDING = "lending"
 
 
 def benchmark_names(mode_slice: ModeSlice, configs: Configs) -> dict[str, str]:
-    """Benchmark → dataset, of the slice's share class. None of them has to exist."""
+    """Return benchmark → dataset for the slice's share class. No dataset has to exist."""
     share_class = mode_slice.share_class
     lent = {"venue": mode_slice.mode.lending.protocol, "token": share_class.lending_token}
     names = {LENDING: configs.matching(Kind.LENDING_RATES, **lent)}
     if share_class.benchmark is not None:
         label = share_class.benchmark.lower()
         names[label] = configs.matching(Kind.BENCHMARK, token=share_class.benchmark)
-    return {label: found[0] for label, found in names.items() if len(found) == 1}
+    return {label: datasets[0] for label, datasets in names.items() if len(datasets) == 1}
 
 
 def benchmark_table(
     names: Mapping[str, str], datasets: Mapping[str, Dataset | DataError], window: Window
 ) -> tuple[pd.DataFrame | None, dict[str, str]]:
-    """Growth of one unit at every mark of the window, one column a benchmark, and what was read.
+    """Return the growth of one unit at every hour of the window, one column per benchmark.
 
     A benchmark whose dataset is absent, rejected or too short is left out: no run depends on one.
-    Returns the table (None when nothing is left) and dataset → content hash.
+    The table is None when nothing is left; the second value is dataset → content hash.
     """
     growth: dict[str, Floats] = {}
     hashes: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""The gates of a finished backtest: does it reconcile, repeat, match its closed form, keep limits.
+"""The gates of a finished backtest: reconciliation, determinism, closed form and limits.
 
-Each check is evaluated from the result's tables or by running the engine again; none reads the
-figures that the run says of itself.
+Each check is evaluated from the result's tables or by running the engine again; none relies on the
+figures in the run's summary.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from basis_pipeline.results.summary import growth_of
 from basis_pipeline.verdict import Severity, Verdict, against, count_of, judge, rows_of
 
 PHASE = 3
-# A run that fails one of these is wrong, not merely unlucky: it is never kept as a result.
+# A run that fails one of these is wrong, not merely unprofitable: it is never stored as a result.
 BLOCKING = ("reconciliation", "closed_form", "determinism")
 ASSET = "backtest/simulation"
 SHOWN_ROWS = 20
@@ -37,14 +37,14 @@ LARGEST_LOSS = 0.10  # share of the capital, whatever drawdown a mode allows its
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a check looks at: the result, and what it was made from."""
+    """A finished run and its inputs, as checks read them."""
 
     result: RunResult
     mode_slice: ModeSlice
     panel: Panel
 
     def column(self, table: str, name: str) -> Floats:
-        """One column of a result table as float64, (n,)."""
+        """Return one column of a result table as float64, (n,)."""
         return self.result.frames[table][name].to_numpy(dtype=np.float64)
 
     @property
@@ -53,18 +53,37 @@ class Finished:
         return float(growth_of(self.result.frames, self.result.identity.capital)[-1]) - 1.0
 
     def worst(self, table: str, columns: list[str], excess: Floats) -> pd.DataFrame:
-        """Rows of a table where `excess` is above zero or no number, worst first."""
+        """Return the rows of a table where `excess` is above zero or NaN, worst first."""
         rows = np.flatnonzero(~(excess <= 0.0))
         rows = rows[np.argsort(-excess[rows], kind="stable")][:SHOWN_ROWS]
         return self.result.frames[table].loc[rows, ["timestamp", *columns]]
 
 
-# Whether it passed (None: nothing to judge), its message, further fields, the offending rows.
-Found = tuple[bool | None, str, dict[str, Any], pd.DataFrame]
+# Whether the check passed (None: not applicable), message, further fields, offending rows.
+Outcome = tuple[bool | None, str, dict[str, Any], pd.DataFrame]
 NOTHING = pd.DataFrame()
 
 
-def _reconciliation(run: Finished) -> Found:
+def _not_applicable(reason: str) -> Outcome:
+    return None, reason, {}, NOTHING
+
+
+def _compared(
+    what: str,
+    value: float,
+    limit: float,
+    rows: pd.DataFrame = NOTHING,
+    *,
+    floor: bool = False,
+    noun: str = "",
+) -> Outcome:
+    """Compare a share with its limit."""
+    passed = value >= limit if floor else value <= limit
+    message = against(what, value, limit, "share", floor=floor, noun=noun)
+    return passed, message, {"measured": value, "limit": limit, "unit": "share"}, rows
+
+
+def _reconciliation(run: Finished) -> Outcome:
     equity, gap = run.column("equity", "equity"), unexplained(run.result)
     excess = np.abs(gap) - TOLERANCE * np.abs(equity)
     rows = run.worst("attribution", ["residual"], excess)
@@ -74,7 +93,7 @@ def _reconciliation(run: Finished) -> Found:
     return bool((excess <= 0.0).all()), message, facts, rows
 
 
-def _closed_form(run: Finished) -> Found:
+def _closed_form(run: Finished) -> Outcome:
     plain, panel = plain_run(run.mode_slice), plain_panel(run.panel)
     market = market_arrays(panel, plain)
     unliquidated = parameters_of(plain)._replace(
@@ -91,7 +110,7 @@ def _closed_form(run: Finished) -> Found:
     return not len(excess), message, {"measured": largest, "limit": TOLERANCE}, rows.iloc[excess]
 
 
-def _determinism(run: Finished) -> Found:
+def _determinism(run: Finished) -> Outcome:
     _, again = simulate_slice(run.mode_slice, run.panel, run.result.identity.capital)
     differing = [name for name, frame in again.items() if not frame.equals(run.result.frames[name])]
     message = "a second run gives the same tables to the bit"
@@ -101,7 +120,7 @@ def _determinism(run: Finished) -> Found:
     return not differing, message, facts, pd.DataFrame({"table": differing})
 
 
-def _no_liquidation(run: Finished) -> Found:
+def _no_liquidation(run: Finished) -> Outcome:
     events = run.result.frames["events"]
     rows = events[events["kind"] == "liquidation"]
     message = "no position was liquidated"
@@ -124,14 +143,14 @@ def _limit(
     *,
     unit: str = "",
     floor: bool = False,
-) -> Found:
-    """Hold the worst of some risk columns to the limit that the mode states under `gates`."""
+) -> Outcome:
+    """Compare the worst of some risk columns with the mode's limit under `gates`."""
     table, limit = run.result.frames["risk"], getattr(run.mode_slice.mode.gates, gate)
     if limit is None:
-        return None, f"the mode states no gates.{gate}", {}, NOTHING
+        return _not_applicable(f"the mode states no gates.{gate}")
     measured = table[list(columns)].to_numpy(dtype=np.float64)
     if not np.isfinite(measured).any():
-        return None, f"{columns[0]} is not defined for this mode", {}, NOTHING
+        return _not_applicable(f"{columns[0]} is not defined for this mode")
     if floor:
         values = np.fmin.reduce(measured, axis=1)
         excess, worst = np.nan_to_num(limit - values), float(np.nanmin(values))
@@ -149,64 +168,52 @@ MARGIN_RATIO = ("min_margin_ratio", "min_margin_ratio_before", "margin_ratio_ext
 HEALTH_FACTOR = ("health_factor", "health_factor_before")
 
 
-def _delta_band(run: Finished) -> Found:
+def _delta_band(run: Finished) -> Outcome:
     what = "the largest net delta over equity"
     return _limit(run, DELTA, "max_abs_delta", what, unit="share")
 
 
-def _margin_ratio_floor(run: Finished) -> Found:
+def _margin_ratio_floor(run: Finished) -> Outcome:
     return _limit(run, MARGIN_RATIO, "min_margin_ratio", "the lowest margin ratio", floor=True)
 
 
-def _health_factor_floor(run: Finished) -> Found:
+def _health_factor_floor(run: Finished) -> Outcome:
     return _limit(run, HEALTH_FACTOR, "min_health_factor", "the lowest health factor", floor=True)
 
 
-def _drawdown_limit(run: Finished) -> Found:
+def _drawdown_limit(run: Finished) -> Outcome:
     return _limit(run, ("drawdown",), "max_drawdown", "the largest drawdown", unit="share")
 
 
-def _loss_limit(run: Finished) -> Found:
-    earned, limit = run.total_return, -LARGEST_LOSS
-    message = against("the return", earned, limit, "share", floor=True)
-    return earned >= limit, message, {"measured": earned, "limit": limit, "unit": "share"}, NOTHING
+def _loss_limit(run: Finished) -> Outcome:
+    return _compared("the return", run.total_return, -LARGEST_LOSS, floor=True)
 
 
-def _target_apy(run: Finished) -> Found:
+def _target_apy(run: Finished) -> Outcome:
     target = run.mode_slice.mode.gates.target_apy
     if target is None:
-        return None, "the mode states no gates.target_apy", {}, NOTHING
-    if run.result.summary["not_annualised"]:
-        return None, f"there is no APY of {run.result.summary['not_annualised']}", {}, NOTHING
-    grown = run.total_return
-    apy = metrics.annual_yield(grown, metrics.years(run.panel.timestamps))
-    message = against("APY", apy, target, "share", floor=True, noun="target")
-    return apy >= target, message, {"measured": apy, "limit": target, "unit": "share"}, NOTHING
+        return _not_applicable("the mode states no gates.target_apy")
+    if reason := run.result.summary["not_annualised"]:
+        return _not_applicable(f"APY is not defined: {reason}")
+    apy = metrics.annual_yield(run.total_return, metrics.years(run.panel.timestamps))
+    return _compared("APY", apy, target, floor=True, noun="target")
 
 
-def _beats_lending(run: Finished) -> Found:
-    beside = run.result.frames.get("benchmark")
-    if beside is None or LENDING not in beside:
-        return None, "there are no lending rates over the window", {}, NOTHING
+def _beats_lending(run: Finished) -> Outcome:
+    benchmark = run.result.frames.get("benchmark")
+    if benchmark is None or LENDING not in benchmark:
+        return _not_applicable("there are no lending rates over the window")
     if run.mode_slice.mode.allocation.lending == 1.0:
-        return None, "the mode is plain lending", {}, NOTHING
-    growth = beside[LENDING].to_numpy()
-    lending, earned = float(growth[-1] / growth[0]) - 1.0, run.total_return
-    message = against(
-        "the return", earned, lending, "share", floor=True, noun="plain-lending return"
-    )
-    return (
-        earned >= lending,
-        message,
-        {"measured": earned, "limit": lending, "unit": "share"},
-        NOTHING,
-    )
+        return _not_applicable("the mode is plain lending")
+    growth = benchmark[LENDING].to_numpy()
+    lending, noun = float(growth[-1] / growth[0]) - 1.0, "plain-lending return"
+    return _compared("the return", run.total_return, lending, floor=True, noun=noun)
 
 
-def _pool_share(run: Finished) -> Found:
+def _pool_share(run: Finished) -> Outcome:
     limit, mode = run.mode_slice.mode.gates.max_pool_share, run.mode_slice.mode
     if limit is None:
-        return None, "the mode states no gates.max_pool_share", {}, NOTHING
+        return _not_applicable("the mode states no gates.max_pool_share")
     panel, held = run.panel, run.result.frames["positions"]
     protocol = mode.lending.protocol
     debt = run.mode_slice.debt_token
@@ -218,21 +225,20 @@ def _pool_share(run: Finished) -> Found:
     }
     pools = {key: pool for key, pool in pools.items() if key in held}
     if not all((total > 0.0).all() for _, total in pools.values()):
-        return None, "the rates files do not state the totals of the pools", {}, NOTHING
+        return _not_applicable("the rates files do not state the totals of the pools")
     shares = {key: held[key].to_numpy() * (i / total) for key, (i, total) in pools.items()}
     if not shares:
-        return None, "the mode neither supplies nor borrows", {}, NOTHING
+        return _not_applicable("the mode neither supplies nor borrows")
     worst = max(shares, key=lambda key: float(shares[key].max()))
     share = float(shares[worst].max())
-    message = against(f"the largest share of a pool, {worst},", share, limit, "share")
-    return share <= limit, message, {"measured": share, "limit": limit, "unit": "share"}, NOTHING
+    return _compared(f"the largest share of a pool, {worst},", share, limit)
 
 
-def _trade_sizes(run: Finished) -> Found:
+def _trade_sizes(run: Finished) -> Outcome:
     events = run.result.frames["events"]
     trades = events[events["kind"] == "trade"]
-    marks = np.searchsorted(run.panel.hours, pd.DatetimeIndex(trades["timestamp"]))
-    usd = trades["notional"].to_numpy() * run.panel.numeraire_usd[marks]
+    hours = np.searchsorted(run.panel.hours, pd.DatetimeIndex(trades["timestamp"]))
+    usd = trades["notional"].to_numpy() * run.panel.numeraire_usd[hours]
     bucket = COST_BUCKETS_USD[-1]
     rows = trades.assign(notional_usd=usd)[usd > bucket]
     rows = rows.sort_values("notional_usd", ascending=False, kind="stable").head(SHOWN_ROWS)
@@ -243,16 +249,14 @@ def _trade_sizes(run: Finished) -> Found:
     return count == 0, against(what, largest, float(bucket), "USD"), facts, rows
 
 
-def _repaired_data(run: Finished) -> Found:
+def _repaired_data(run: Finished) -> Outcome:
     share = float(run.panel.repaired.mean())
     repairs = {name: int(mask.sum()) for name, mask in run.panel.repairs.items() if mask.any()}
     rows = pd.DataFrame({"dataset": list(repairs), "repaired_hours": list(repairs.values())})
-    message = against("the share of hours with repaired data", share, REPAIRED_SHARE, "share")
-    facts = {"measured": share, "limit": REPAIRED_SHARE, "unit": "share"}
-    return share <= REPAIRED_SHARE, message, facts, rows
+    return _compared("the share of hours with repaired data", share, REPAIRED_SHARE, rows)
 
 
-CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Found]]] = {
+CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Outcome]]] = {
     "reconciliation": (
         "ERROR",
         "the ten components explain every change of equity to 1e-9 of equity, at every hour",
@@ -260,13 +264,13 @@ CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Found]]] = {
     ),
     "closed_form": (
         "ERROR",
-        "held still and free of cost, the engine equals its closed form to 1e-9 at every hour",
+        "without rebalancing and costs, the engine equals its closed form to 1e-9 at every hour",
         _closed_form,
     ),
-    "determinism": ("ERROR", "running it again gives the same tables to the bit", _determinism),
+    "determinism": ("ERROR", "a second run gives the same tables to the bit", _determinism),
     "no_liquidation": (
         "ERROR",
-        "neither the lender nor a venue closed a position",
+        "neither the lending protocol nor a venue liquidated a position",
         _no_liquidation,
     ),
     "delta_band": ("ERROR", "net delta over equity stays within gates.max_abs_delta", _delta_band),
@@ -281,12 +285,12 @@ CHECKS: dict[str, tuple[Severity, str, Callable[[Finished], Found]]] = {
         _health_factor_floor,
     ),
     "drawdown_limit": ("ERROR", "the drawdown stays below gates.max_drawdown", _drawdown_limit),
-    "loss_limit": ("ERROR", "the return is no loss of more than a tenth", _loss_limit),
-    "beats_lending": ("WARN", "the return reaches that of plain lending", _beats_lending),
+    "loss_limit": ("ERROR", "the loss is at most 10 % of the capital", _loss_limit),
+    "beats_lending": ("WARN", "the return is at least that of plain lending", _beats_lending),
     "pool_share": ("WARN", "no position is above gates.max_pool_share of its pool", _pool_share),
-    "target_apy": ("WARN", "the APY reaches gates.target_apy", _target_apy),
+    "target_apy": ("WARN", "the APY is at least gates.target_apy", _target_apy),
     "trade_sizes": ("WARN", "no trade is above the cost table's last size bucket", _trade_sizes),
-    "repaired_data": ("WARN", "at most a tenth of the hours rest on repaired data", _repaired_data),
+    "repaired_data": ("WARN", "at most 10 % of the hours use repaired data", _repaired_data),
 }
 
 

@@ -1,7 +1,7 @@
 """Executors on Dask: worker processes of this machine, or a cluster of any size at an address.
 
-The study travels once to each worker, also to one that joins later. Workers may come and go: what a
-lost one was running is run again by another.
+The study is sent once to each worker, also to one that joins later. Workers may come and go:
+another one repeats what a lost one was running.
 """
 
 import copyreg
@@ -32,31 +32,31 @@ from basis_pipeline.config.points import Column
 from basis_pipeline.engine.model import Floats
 from basis_pipeline.errors import BasisError, ComponentError
 
-# Dask has exceptions carry what caused them when they are pickled; ours leave it behind, because it
-# may hold secrets that they have masked.
+# Dask pickles exceptions together with their causes. Ours drop the cause, because it may hold
+# secrets that the exception has masked.
 for _kind in (BasisError, *BasisError.__subclasses__()):
     if _kind in copyreg.dispatch_table:
         del copyreg.dispatch_table[_kind]
 
-AHEAD = 2  # pieces a worker has: the one it runs, and the next
+PIECES_PER_WORKER = 2  # the one it runs, and the next
 CONNECT_SECONDS = 10
 
 
-class Shipped(WorkerPlugin):
-    """A study as a worker holds it. A piece has all of its threads; the next one waits for them."""
+class StudyPlugin(WorkerPlugin):
+    """A study on a worker. A piece uses all the worker's threads; the next one waits for them."""
 
     def __init__(self, study: Study) -> None:
         self.study = study
 
     def setup(self, worker: Worker) -> None:
-        """Count the threads of the worker that holds it now."""
+        """Count the threads of the worker that received the study."""
         self.threads, self.busy = worker.state.nthreads, Lock()
 
 
 @contextmanager
 def on_workers(workers: int) -> Iterator[Executor]:
-    """An executor on worker processes of this machine, which end with the context."""
-    with _deaf():
+    """Provide an executor on worker processes of this machine, which end with the context."""
+    with _ignoring_interrupts():
         cluster = LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -69,12 +69,12 @@ def on_workers(workers: int) -> Iterator[Executor]:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Whatever is started inside, and started by that, does not hear Ctrl-C.
+def _ignoring_interrupts() -> Iterator[None]:
+    """Make processes started inside, and their children, ignore Ctrl-C.
 
-    A terminal sends it to every process; this one alone decides what becomes of the others.
+    A terminal sends it to every process; only this one shall act on it.
     """
-    resource_tracker.ensure_running()  # starting it later would let Ctrl-C through again
+    resource_tracker.ensure_running()  # started later, it would unblock Ctrl-C again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -84,7 +84,7 @@ def _deaf() -> Iterator[None]:
 
 @contextmanager
 def on_cluster(address: str) -> Iterator[Executor]:
-    """An executor on the cluster whose scheduler has that address; it goes on afterwards.
+    """Provide an executor on the cluster of a scheduler's address; the cluster keeps running.
 
     Raises
     ------
@@ -100,49 +100,49 @@ def on_cluster(address: str) -> Iterator[Executor]:
 
 
 def on_client(client: Client) -> Executor:
-    """An executor on whatever the client is connected to.
+    """Return an executor on the cluster that the client is connected to.
 
-    It raises ComponentError COMPONENT-002 when workers die on one piece again and again, or the
+    It raises ComponentError COMPONENT-002 when workers die repeatedly on one piece, or the
     scheduler is lost.
     """
 
     def run(study: Study, spans: Sequence[Span]) -> Iterator[Piece]:
         name, pieces = f"study-{secrets.token_hex(8)}", Pieces(spans)
-        going: dict[Future[Any], Span] = {}
+        running: dict[Future[Any], Span] = {}
         finished = as_completed()
 
         def submit() -> None:
-            while len(going) < AHEAD * max(len(client.nthreads()), 1):
+            while len(running) < PIECES_PER_WORKER * max(len(client.nthreads()), 1):
                 if (piece := pieces.next()) is None:
                     return
-                future = client.submit(run_there, name, piece, pure=False)
-                going[future] = piece
+                future = client.submit(run_on_worker, name, piece, pure=False)
+                running[future] = piece
                 finished.add(future)
 
         try:
-            client.register_plugin(Shipped(study), name=name)
+            client.register_plugin(StudyPlugin(study), name=name)
             submit()
-            while going:
+            while running:
                 future = next(finished)
                 figures, capitals, seconds = future.result()
-                piece = going.pop(future)
-                pieces.learn(len(capitals), seconds)
+                piece = running.pop(future)
+                pieces.resize(len(capitals), seconds)
                 submit()
                 yield piece, figures, capitals
         except (KilledWorker, CancelledError, OSError) as error:
             what = f"the cluster did not finish a piece: {error}"
             raise ComponentError("COMPONENT-002", what, where=str(client)) from None
         finally:
-            with suppress(CancelledError, OSError):  # the scheduler may be what went away
-                client.cancel(list(going), force=True)
+            with suppress(CancelledError, OSError):  # the scheduler itself may be lost
+                client.cancel(list(running), force=True)
                 client.unregister_worker_plugin(name)
 
     return run
 
 
-def run_there(name: str, piece: Span) -> tuple[Floats, Column, float]:
-    """Run a piece on the worker that this is called on; as `run_piece`."""
-    held = get_worker().plugins[name]
-    assert isinstance(held, Shipped)
-    with held.busy:
-        return run_piece(held.study, piece, held.threads)
+def run_on_worker(name: str, piece: Span) -> tuple[Floats, Column, float]:
+    """Run a piece on the worker that calls this; return what `run_piece` returns."""
+    plugin = get_worker().plugins[name]
+    assert isinstance(plugin, StudyPlugin)
+    with plugin.busy:
+        return run_piece(plugin.study, piece, plugin.threads)

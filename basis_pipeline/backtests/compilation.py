@@ -1,7 +1,7 @@
-"""Compiling the engine ahead of its first use: some seconds, once a machine and a version.
+"""Compiling the engine ahead of its first use: some seconds, once per machine and version.
 
 `python -m basis_pipeline.backtests.compilation` fills numba's cache on disk and exits, so that a
-pipeline can read its files meanwhile on another core.
+pipeline can meanwhile read its files on another core.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ HOURS = 2
 
 
 def is_compiled() -> bool:
-    """Whether numba's cache holds the hour loop; True as well where nothing is compiled."""
+    """Say whether numba's cache holds the hour loop; True also where nothing is compiled."""
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return True
     cache = Path(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
@@ -30,7 +30,7 @@ def is_compiled() -> bool:
 
 
 def compile_engine(mode_slice: ModeSlice) -> None:
-    """Run two hours of a market that stands still: every function meets its types."""
+    """Run the engine over two hours of a constant market, so that every function compiles."""
     parameters = parameters_of(mode_slice)
     venues, tokens = len(parameters.hedge_weights), len(mode_slice.reward_tokens)
     still, none = np.ones(HOURS), np.zeros(HOURS)

@@ -1,4 +1,4 @@
-"""How far a book is from what sets a rebalance off, and from liquidation (SEMANTICS 6 and 7)."""
+"""The distance of a book from its rebalance triggers and from liquidation (SEMANTICS 6 and 7)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ LIQUIDATION = "liquidation"
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """A measure, the bounds it may not leave, and the room it has.
+    """A measure, its bounds, and the distance to the nearer one.
 
     Parameters
     ----------
-    name: as the reasons of events; of a liquidation `liquidation`.
-    venue: where the position is; empty for the whole book.
+    name: a reason of events (SEMANTICS 6), or `liquidation`.
+    venue: of the position; empty for the whole book.
     low, high: None where there is no bound on that side.
     room: to the nearer bound, in the unit of the measure; below zero beyond it.
-    price_move: share by which the price of the perpetual, or for a loan the redemption rate, has to
+    price_move: share by which the price of the perpetual, or for a loan the redemption rate, must
         move to reach the bound; None where no price alone reaches it.
     """
 
@@ -85,7 +85,7 @@ def _equity(perp: Record, price: float) -> float:
 
 
 def _move(perp: Record, price: float, ratio: float) -> float:
-    """Share by which the price has to move for a position to have this margin ratio."""
+    """Return the share by which the price must move for a position to have this margin ratio."""
     quantity = float(perp["quantity"])
     reached = (perp["balance"] - quantity * perp["entry"]) / (ratio * abs(quantity) - quantity)
     return float(reached / price - 1.0)
@@ -106,7 +106,7 @@ def _of_loan(market: MarketArrays, parameters: Parameters, row: Record) -> Itera
 
 
 def _collateral(market: MarketArrays, row: Record) -> float:
-    """ETH of the staked holding at the redemption rate."""
+    """Return the ETH value of the staked holding at the redemption rate."""
     return float(row["staked"] * market.collateral_index[-1] * market.oracle_rate[-1])
 
 

@@ -1,9 +1,9 @@
-"""Who computes the figures of a study's points, and in which pieces.
+"""Computing the figures of a study's points in pieces: on threads, processes or a cluster.
 
 An executor takes a study and spans of points, and yields pieces of them with their figures, in any
-order; whoever asks puts them together. A piece takes about a second, as measured on the pieces
-before it, so neither slow nor fast points leave a worker waiting. A row depends on its point alone:
-where and in which piece it was computed changes no byte.
+order; the caller puts them together. A piece takes about a second, estimated from the pieces before
+it, so that neither slow nor fast points leave a worker idle. A row depends on its point alone:
+where and in which piece it is computed changes no byte.
 """
 
 import os
@@ -24,20 +24,20 @@ Span = tuple[int, int]  # first and last point, both included
 Piece = tuple[Span, Floats, Column]  # its figures (points, len(FIGURES)) and capitals (points,)
 Executor = Callable[[Study, Sequence[Span]], Iterator[Piece]]
 
-PIECE = 16  # points a thread runs before it looks for the next
-FIRST = 64  # points of a piece before anything is measured
+PIECE = 16  # points that a thread computes at a time
+FIRST = 64  # points of the first piece
 PIECE_SECONDS = 1.0
 
 
 class Pieces:
-    """Hands out the points of spans, piece by piece; none reaches over the end of a span."""
+    """The points of spans, in pieces; no piece crosses the end of a span."""
 
     def __init__(self, spans: Sequence[Span]) -> None:
         self._left = list(reversed(spans))
         self._points = FIRST
 
     def next(self) -> Span | None:
-        """The next piece; None when there is none left."""
+        """Return the next piece; None when there is none left."""
         if not self._left:
             return None
         first, end = self._left.pop()
@@ -46,14 +46,14 @@ class Pieces:
             self._left.append((last + 1, end))
         return first, last
 
-    def learn(self, points: int, seconds: float) -> None:
-        """Size the pieces to come by what one took; at most eight times the size of before."""
+    def resize(self, points: int, seconds: float) -> None:
+        """Set the size of later pieces from one's time; at most eight times the present size."""
         fitting = int(points * PIECE_SECONDS / max(seconds, 1e-6))
         self._points = min(max(fitting, PIECE), 8 * self._points)
 
 
 def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Floats, Column]:
-    """Figures of the points, (points, len(FIGURES)), and their capitals, in the order given."""
+    """Compute the figures of points, (points, len(FIGURES)), and their capitals, in their order."""
     figures = np.empty((len(indices), len(FIGURES)))
     capitals = np.empty(len(indices))
 
@@ -77,7 +77,9 @@ def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Float
                     waiting.append(
                         pool.submit(run, prepared, rows[part], money[part], inside[part])
                     )
-                while len(waiting) > 4 * threads and len(inside) < PIECE:  # few markets at once
+                while (
+                    len(waiting) > 4 * threads and len(inside) < PIECE
+                ):  # keeps few markets in memory
                     waiting.pop(0).result()
             for future in waiting:
                 future.result()
@@ -88,20 +90,20 @@ def run_figures(study: Study, indices: Indices, threads: int = 1) -> tuple[Float
 
 
 def run_piece(study: Study, piece: Span, threads: int) -> tuple[Floats, Column, float]:
-    """Figures and capitals of a piece, and the seconds they took."""
+    """Compute figures and capitals of a piece, and the seconds they took."""
     begun = time.perf_counter()
     figures, capitals = run_figures(study, np.arange(piece[0], piece[1] + 1), threads)
     return figures, capitals, time.perf_counter() - begun
 
 
 def in_threads(threads: int) -> Executor:
-    """An executor on threads of this process."""
+    """Return an executor on threads of this process."""
 
     def run(study: Study, spans: Sequence[Span]) -> Iterator[Piece]:
         pieces = Pieces(spans)
         while (piece := pieces.next()) is not None:
             figures, capitals, seconds = run_piece(study, piece, threads)
-            pieces.learn(len(capitals), seconds)
+            pieces.resize(len(capitals), seconds)
             yield piece, figures, capitals
 
     return run
@@ -111,7 +113,13 @@ def in_threads(threads: int) -> Executor:
 def executor(
     threads: int | None = None, workers: int | None = None, scheduler: str | None = None
 ) -> Iterator[Executor]:
-    """An executor on the cluster at an address, else on worker processes, else on threads here.
+    """Provide an executor on a cluster, else on worker processes, else on threads.
+
+    Parameters
+    ----------
+    threads: of this process; one per core when not given.
+    workers: processes of this machine.
+    scheduler: address of a Dask scheduler.
 
     Raises
     ------

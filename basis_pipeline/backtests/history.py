@@ -1,6 +1,6 @@
-"""Whether the past of an account is as it was: two runs compared bit by bit, and the first cause.
+"""Detecting changes in an account's past: two runs compared bit by bit, and the first difference.
 
-The tables say whether a result has changed, the markets of the two runs say why.
+The tables show whether a result has changed, the markets of the two runs show why.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from basis_pipeline.market.panel import Panel, axes
 from basis_pipeline.results.store import RunResult
 
 COMPARED = ("equity", "attribution", "positions")
-# What a staked unit earns is known when its period has ended, and counts when it is paid.
+# Rewards of a staked unit are known only when their period has ended, and matter when paid.
 KNOWN_LATER = ("reward_tokens_per_unit", "reward_slot")
 ENGINE, FLOWS = "engine", "flows"
 
-Series = dict[str, Floats]  # an hourly series each, by name: `perp_mark.binance`
+Series = dict[str, Floats]  # hourly series by name: `perp_mark.binance`
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Change:
 
     Parameters
     ----------
-    hour: UTC, the first hour at which an input of the engine differs; without one, a result.
+    hour: UTC, the first hour at which an input of the engine differs; if none does, a result.
     changed_from: UTC, the first hour at which the result differs.
     feed: dataset of that input; `flows`, or `engine` where the inputs are the same.
     value: the input, or the column of the result.
-    before, after: what it was and what it is.
+    before, after: its values.
     """
 
     hour: pd.Timestamp
@@ -73,13 +73,13 @@ def first_change(
     panel: Panel,
     mode_slice: ModeSlice,
 ) -> Change | None:
-    """Return the first difference in the hours that two runs share; None where there is none.
+    """Return the first difference in the hours that two runs share; None without any.
 
     Parameters
     ----------
     before, after: runs that begin at the same hour; the later one is at least as long.
-    series: gives those of the earlier run, as `market_series` made them.
-    panel, mode_slice: of the later one.
+    series: returns those of the earlier run, as `market_series` made them.
+    panel, mode_slice: of the later run.
     """
     found = list(_differences(_results(before), _results(after)))
     if not found:
@@ -113,7 +113,7 @@ def feed_of(series: str, mode_slice: ModeSlice) -> str:
         "oracle_rate": (Kind.ORACLE, {}),
         "market_rate": (Kind.PEG, {}),
         "lst_mark": (marks, {}),
-        # Where the price of ETH is the same.
+        # Assumes that the price of ETH is the same.
         "gas_price": (Kind.GAS, {}),
         "numeraire_usd": (rates, {}),
         "cost_bps": (Kind.EXECUTION_COSTS, {}),
@@ -134,7 +134,7 @@ def _results(run: RunResult) -> Series:
 
 
 def _differences(before: Series, after: Series) -> Iterator[tuple[int, int, str, float, float]]:
-    """First row, place, name and both values of every series that differs in rows both have."""
+    """Yield row, position, name and both values of the first difference of every series."""
     for place, (name, old) in enumerate(before.items()):
         shared = min(len(old), len(after[name]))
         was, now = (np.ascontiguousarray(series[:shared]) for series in (old, after[name]))

@@ -1,4 +1,4 @@
-"""What a change reaches: from raw feeds and configuration to datasets and modes."""
+"""The impact of a change: from raw feeds and configuration to datasets and modes."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from basis_pipeline.files import sha256
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Datasets to be made again, in catalogue order, and modes to be run again, by name."""
+    """Datasets to rebuild, in catalogue order, and modes to run again, by name."""
 
     datasets: tuple[str, ...]
     modes: tuple[str, ...]
 
 
 def reach_of(configs: Configs, feeds: Collection[str]) -> Reach:
-    """Everything downstream of raw feeds that uses them.
+    """Return everything downstream that uses the raw feeds.
 
-    A dataset is reached through its own files and through those its repairs may read; one that is
-    only compared with a reached one is checked again, and stops there: its values are the same. A
-    mode is reached through the datasets of its slice and through its benchmarks.
+    A dataset is reached through its own files and through those its repairs may read. One that is
+    only compared with a reached one is checked again but reaches no mode: its values are the same.
+    A mode is reached through the datasets of its slice and through its benchmarks.
     """
     made = {
         name for name, config in configs.datasets.items() if {name, *config.sources} & set(feeds)
@@ -41,14 +41,14 @@ def _reads(configs: Configs, mode: str) -> set[str]:
     try:
         mode_slice = slice_mode(configs, mode)
     except ConfigError:
-        return set()  # it breaks a rule of the configuration, whatever the data
+        return set()  # its configuration is invalid, whatever the data
     return inputs_of(configs, mode_slice)
 
 
 def fingerprints(configs: Configs) -> dict[str, dict[str, str]]:
-    """Hash of what every mode depends on beside data, and of every catalogue entry.
+    """Return hashes of the configuration of every mode, and of every catalogue entry.
 
-    `modes` leaves the catalogue entries out: what changes in one goes through its dataset.
+    `modes` leaves the catalogue entries out: a change in one reaches modes through its dataset.
     """
     return {
         "modes": {name: _of_mode(configs, name) for name in configs.mode_names},
@@ -75,5 +75,5 @@ def _parts(mode_slice: ModeSlice) -> Iterable[str]:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Names that are new or no longer what they were, sorted."""
+    """Return the names that are new or whose hash has changed, sorted."""
     return sorted(name for name, digest in now.items() if before.get(name) != digest)

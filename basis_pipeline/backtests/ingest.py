@@ -1,4 +1,4 @@
-"""Raw feeds to datasets with the verdicts of their checks."""
+"""From raw feeds to datasets with the verdicts of their checks."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,13 +16,13 @@ from basis_pipeline.market.window import Window
 
 
 def feeds_for(configs: Configs, names: Collection[str]) -> list[str]:
-    """Raw feeds that the datasets named are made of: their own and those repairs may read."""
+    """List the raw feeds of the datasets named: their own and those their repairs may read."""
     sources = {source for name in names for source in configs.datasets[name].sources}
     return sorted({*names, *sources})
 
 
 def quoted_by(configs: Configs, names: Collection[str]) -> set[str]:
-    """Datasets of the catalogue whose quotes those named are compared with."""
+    """Return the datasets of the catalogue whose quotes those named are compared with."""
     rules = [configs.datasets[name].agreement for name in names]
     return {quote for rule in rules if rule for quote in rule.quotes if quote in configs.datasets}
 
@@ -34,11 +34,11 @@ def ingest(
     window: Window,
     peers: Mapping[str, Dataset | DataError],
 ) -> dict[str, Dataset | DataError]:
-    """Build the datasets named and compare them with other sources; a rejected one is its error.
+    """Build the datasets named and compare them with other sources; return errors as values.
 
     Parameters
     ----------
-    feeds: at least those of `feeds_for`; a rejected one as its error.
+    feeds: at least those of `feeds_for`; the error of a rejected one.
     peers: further datasets for the same window, to compare quotes with.
     """
     built = build_datasets([configs.datasets[name] for name in names], feeds, window)
@@ -46,7 +46,7 @@ def ingest(
 
 
 class Feeds:
-    """A data directory whose feeds are read once, and datasets and panels built once a window.
+    """A data directory: feeds are read once, datasets and panels are built once per window.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Feeds:
         self._panels: dict[tuple[str, Window], Panel] = {}
 
     def read(self, names: Collection[str]) -> dict[str, RawFeed | DataError]:
-        """Return the raw feeds named; one that is absent or rejected is its error."""
+        """Return the raw feeds named, or the error of one that is absent or rejected."""
         wanted = [self.configs.datasets[name] for name in names if name not in self._read]
         self._read |= read_feeds(self.data_dir, wanted)
         return {name: self._read[name] for name in names}
@@ -70,8 +70,8 @@ class Feeds:
     def datasets(self, names: Collection[str], window: Window) -> dict[str, Dataset | DataError]:
         """Build the datasets named and compare them with the quotes their files name.
 
-        One that is absent or rejected is its error. A feed that only repairs or comparisons draw on
-        is read where it exists.
+        An absent or rejected one is returned as its error. A feed that only repairs or comparisons
+        use is read where it exists.
         """
         built = self._built.setdefault(window, {})
         missing = set(names) - built.keys()
@@ -83,7 +83,7 @@ class Feeds:
         return {name: built[name] for name in names}
 
     def ages(self, names: Collection[str], now: int, accruing: Collection[str]) -> list[Freshness]:
-        """Return how old the feeds named are: `freshness`, once for all who ask the same."""
+        """Return the `freshness` of the feeds named, computed once per set of arguments."""
         key = frozenset(names), now, frozenset(accruing)
         if key not in self._ages:
             configs = {name: self.configs.datasets[name] for name in names}
@@ -91,7 +91,7 @@ class Feeds:
         return self._ages[key]
 
     def panel(self, mode_slice: ModeSlice, window: Window) -> Panel:
-        """Build the panel of a slice, once for all that trade alike. Raises as `build_panel`."""
+        """Build the panel of a slice, once for all of equal trading. Raises as `build_panel`."""
         key = mode_slice.trading_hash, window
         if key not in self._panels:
             datasets = self.datasets(list(mode_slice.datasets), window)
@@ -99,15 +99,8 @@ class Feeds:
         return self._panels[key]
 
 
-def load_datasets(
-    names: Collection[str], configs: Configs, data_dir: Path, window: Window
-) -> dict[str, Dataset | DataError]:
-    """Read, build and compare the datasets named, as `Feeds.datasets` does."""
-    return Feeds(configs, data_dir).datasets(names, window)
-
-
 def inputs_of(configs: Configs, mode_slice: ModeSlice) -> set[str]:
-    """Return every dataset that a mode's run looks at: its slice, benchmarks, risk parameters."""
+    """Return every dataset that a mode's run reads: its slice, benchmarks and risk parameters."""
     benchmarks = benchmark_names(mode_slice, configs).values()
     return {*mode_slice.datasets, *benchmarks, *parameter_files(configs, mode_slice)}
 

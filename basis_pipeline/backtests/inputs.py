@@ -1,4 +1,4 @@
-"""What the engine is given: a panel as arrays, a slice as numbers."""
+"""The engine's inputs: a panel as arrays, a slice as numbers."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from basis_pipeline.times import HOUR_NS
 
 
 def market_arrays(panel: Panel, mode_slice: ModeSlice) -> MarketArrays:
-    """Arrange a panel for the engine: the LST's value and the flows chosen.
+    """Return a panel as the engine's arrays, with the LST's valuation and the flows of the mode.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def market_arrays(panel: Panel, mode_slice: ModeSlice) -> MarketArrays:
 
 
 def _flows(panel: Panel, mode_slice: ModeSlice) -> Floats:
-    """Deposits less withdrawals by hour, (n,); several at one hour add up."""
+    """Return deposits less withdrawals by hour, (n,); several at one hour add up."""
     flows = np.zeros(len(panel.timestamps))
     for flow in mode_slice.mode.flows:
         stamp = pd.Timestamp(flow.date).as_unit("ns")
@@ -46,19 +46,19 @@ def _flows(panel: Panel, mode_slice: ModeSlice) -> Floats:
                 f"a flow of {flow.amount:g} at {stamp:%Y-%m-%d %H:%M} lies outside the window",
                 where=f"mode {mode_slice.name}, flows",
                 available=f"{first:%Y-%m-%d %H:%M} … {last:%Y-%m-%d %H:%M}",
-                action="move the flow into the window, or leave it out",
+                action="move the flow into the window, or remove it",
             )
         flows[found] += flow.amount
     return flows
 
 
 def first_midnight(panel: Panel) -> int:
-    """The first hour at 00:00 UTC."""
+    """Return the index of the first hour at 00:00 UTC."""
     return -int(panel.timestamps[0] // HOUR_NS) % 24
 
 
 def parameters_of(mode_slice: ModeSlice) -> Parameters:
-    """The slice as plain numbers; venues in the order of the panel, sorted by name."""
+    """Return the slice as plain numbers; venues in the order of the panel, sorted by name."""
     mode, exchanges = mode_slice.mode, mode_slice.hedge_exchanges
     protocol = mode_slice.lending_protocol
     terms = protocol.emode.get(mode.staking.lst) if protocol else None
@@ -103,7 +103,7 @@ def parameters_of(mode_slice: ModeSlice) -> Parameters:
 
 
 def plain_run(mode_slice: ModeSlice) -> ModeSlice:
-    """The slice whose result the closed forms give: nothing rebalanced, charged, paid or moved."""
+    """Return the slice of the closed forms: no rebalancing, costs, rewards or flows."""
     mode = mode_slice.mode
     plain = mode.model_copy(
         update={
@@ -125,7 +125,7 @@ def plain_run(mode_slice: ModeSlice) -> ModeSlice:
 
 
 def plain_panel(panel: Panel) -> Panel:
-    """The panel without costs and rewards, as a plain run sees it."""
+    """Return the panel without costs and rewards, for a plain run."""
     return replace(
         panel,
         gas_price=np.zeros_like(panel.gas_price),

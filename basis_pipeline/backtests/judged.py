@@ -62,7 +62,7 @@ def judged_backtest(
 ) -> JudgedRun:
     """Backtest one mode straight from the raw files, without Dagster, and judge the result.
 
-    What the asset graph would not compute or record is rejected here too.
+    It rejects what the asset graph would not compute or record.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def judged_slice(
 
     Parameters
     ----------
-    benchmarks: name → dataset, of those to stand beside the run.
+    benchmarks: name → dataset, of those to show beside the run.
 
     Raises
     ------
@@ -111,8 +111,8 @@ def judged_slice(
     required = [v for name in mode_slice.datasets for v in of_data[name]]
     required += [v for name in parameters for v in of_data[name] if v.check == RISK_NOT_UNDERSTATED]
     _require_passing_data(mode, required)
-    beside = benchmark_table(benchmarks, datasets, window)
-    result = run_backtest(mode_slice, panel, window, capital, beside)
+    table = benchmark_table(benchmarks, datasets, window)
+    result = run_backtest(mode_slice, panel, window, capital, table)
     gates = backtest_checks(result, mode_slice, panel)
     _require_sound_result(mode, gates)
     verdicts = [*(verdict for name in names for verdict in of_data[name]), *gates]

@@ -1,6 +1,6 @@
-"""The few points of a scenario set that stand for all: if they break no rule, none does.
+"""The few points of a scenario set that represent all: if they break no rule, none does.
 
-They are checked before anything is read.
+They are checked before any data is read.
 """
 
 import math
@@ -17,7 +17,7 @@ from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, Range, Scenari
 from basis_pipeline.errors import ConfigError
 
 MAX_PROBES = 20_000
-# Keys whose number is one of the engine's, and which one; "" where the engine has no use for it.
+# Keys that set one number of the engine's parameters; "" where the engine does not use the number.
 DIRECT = {
     "allocation.lending": "lending_weight",
     "allocation.spot": "spot_weight",
@@ -36,7 +36,7 @@ DIRECT = {
     "costs.gas_multiplier": "gas_multiplier",
     CAPITAL: "",
 }
-# A mode with these at zero is another structure: it trades other legs and reads other data.
+# At zero these change the structure of a mode: it trades other legs and reads other data.
 STRUCTURAL = (
     "allocation.lending",
     "allocation.spot",
@@ -45,7 +45,7 @@ STRUCTURAL = (
     "hedge.ratio",
     "costs.gas_multiplier",
 )
-# No rule ties these to another key: their own bounds are all there is to check.
+# No rule relates these to another key: only their own bounds have to be checked.
 FREE = (
     "staking.flash_fee_bps",
     "rebalance.delta_band",
@@ -58,19 +58,19 @@ FREE = (
 
 
 def is_direct(key: str, axis: Axis) -> bool:
-    """Whether every value of the axis is a number that the engine's parameters take as it is."""
+    """Say whether every value of the axis is a number that goes straight into the parameters."""
     if key not in DIRECT:
         return False
     return isinstance(axis, Range) or all(type(value) in (int, float) for value in axis.values)
 
 
 def values_of(axis: Axis) -> list[Any]:
-    """All values of a choice or of a range on a grid."""
+    """List all values of a choice or of a range on a grid."""
     return list(axis.values) if isinstance(axis, Choice) else range_values(axis).tolist()
 
 
-def _looked_at(key: str, axis: Axis) -> list[Any]:
-    """The values of one key that stand for all of them."""
+def _representatives(key: str, axis: Axis) -> list[Any]:
+    """List the values of one key that represent all of them."""
     listed = isinstance(axis, Choice) or axis.steps is not None
     if not is_direct(key, axis) and listed:
         return values_of(axis)
@@ -84,24 +84,24 @@ def _looked_at(key: str, axis: Axis) -> list[Any]:
 
 
 def probes(scenarios: ScenarioSet) -> Iterator[dict[str, Any]]:
-    """Combinations of keys that stand for all: if none breaks a rule, no point does.
+    """Yield the combinations of keys that represent all: if none breaks a rule, no point does.
 
     Every rule of the configuration is monotone in each number, so what holds at the corners of a
-    box holds inside it. A number that may be zero changes the rules there: zero is looked at, and
-    the smallest value beside it. What no rule ties to another key is looked at by itself.
+    box holds inside it. A number that may be zero changes the rules there, so zero and the smallest
+    value above it are both included. A key that no rule relates to another is varied by itself.
 
     Raises
     ------
     ConfigError: CONFIG-MGR-005 when even these are too many.
     """
-    looked = {key: _looked_at(key, axis) for key, axis in scenarios.keys.items()}
-    tied = {key: values for key, values in looked.items() if key not in FREE}
-    free = {key: values for key, values in looked.items() if key in FREE}
+    chosen = {key: _representatives(key, axis) for key, axis in scenarios.keys.items()}
+    tied = {key: values for key, values in chosen.items() if key not in FREE}
+    free = {key: values for key, values in chosen.items() if key in FREE}
     total = math.prod(map(len, tied.values()))
     if total > MAX_PROBES:
         raise ConfigError(
             "CONFIG-MGR-005",
-            f"the choices combine in {total:,} ways; at most {MAX_PROBES:,} can be looked at first",
+            f"the choices combine in {total:,} ways; at most {MAX_PROBES:,} can be checked",
             where=f"scenario set {scenarios.name}",
         )
     rest = {key: values[0] for key, values in free.items()}
@@ -109,7 +109,7 @@ def probes(scenarios: ScenarioSet) -> Iterator[dict[str, Any]]:
         yield {**dict(zip(tied, combination, strict=True)), **rest}
     for key, values in free.items():
         for value in values[1:]:
-            yield {**{other: options[0] for other, options in looked.items()}, key: value}
+            yield {**{other: options[0] for other, options in chosen.items()}, key: value}
 
 
 def checked_slices(
@@ -119,7 +119,7 @@ def checked_slices(
     capital: float | None,
     overrides: Mapping[str, Any],
 ) -> Iterator[ModeSlice]:
-    """Slices of the points that stand for all; an error names the set of the point it rejects.
+    """Yield the slices of the representative points; an error names the set and the point.
 
     Raises
     ------

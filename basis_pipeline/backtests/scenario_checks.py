@@ -1,4 +1,4 @@
-"""The gates of many scenarios: does every row reconcile, does the worst keep the stated limits."""
+"""The gates of many scenarios: every row reconciles, the worst keeps the stated limits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,14 +21,14 @@ CHECKS: CheckTable = {
     ),
     "worst_case": ("ERROR", "every scenario keeps the limits that its set states"),
 }
-# A constraint, the figure it bounds, and on which side: 1 from above, -1 from below.
+# A constraint, the figure it bounds, and the side: 1 from above, -1 from below.
 BOUNDS = (
     ("max_liquidations", "liquidations", 1.0),
     ("max_drawdown", "max_drawdown", 1.0),
     ("min_health_factor", "min_health_factor", -1.0),
     ("min_margin_ratio", "min_margin_ratio", -1.0),
 )
-# What a sentence calls a figure, and its unit.
+# The name of a figure in a sentence, and its unit.
 NAMED = {
     "liquidations": ("the highest number of liquidations", ""),
     "max_drawdown": ("the largest drawdown", "share"),
@@ -45,16 +45,16 @@ def verdict(
     offending: pd.DataFrame | None = None,
     **facts: Any,
 ) -> Verdict:
-    """Return one verdict, with at most as many rows as can be looked at."""
+    """Return one verdict with at most `SHOWN_ROWS` rows."""
     rows = () if offending is None else rows_of(offending, SHOWN_ROWS)
     return judge(name, checks[name][0], passed, message, rows=rows, phase=PHASE, **facts)
 
 
 def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.Series:
-    """What each row breaks, its names joined by a comma; empty for a row that keeps everything.
+    """Return the constraints each row breaks, joined by commas; empty where it keeps them all.
 
-    A row with a status breaks `status`. A figure that is not defined (the health factor of what
-    owes nothing) breaks nothing.
+    A row with a status breaks `status`. An undefined figure, such as the health factor without a
+    debt, breaks nothing.
     """
     found = pd.Series(np.where(rows["status"] != "", "status", ""), index=rows.index, dtype=object)
     for name, figure, sign in BOUNDS:
@@ -67,7 +67,7 @@ def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.Series:
 
 
 def worst(rows: pd.DataFrame, count: int) -> pd.DataFrame:
-    """The scenarios to look at first: rejected ones, then those that lost most."""
+    """Return the worst scenarios: rejected ones first, then those with the largest loss."""
     order = rows.assign(_is_sound=rows["status"] == "").sort_values(
         ["_is_sound", "total_return", "index"], kind="stable"
     )
@@ -75,7 +75,7 @@ def worst(rows: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def reconciles(rows: pd.DataFrame) -> Verdict:
-    """Whether every scenario came through: with its reconciliation, and without an error."""
+    """Judge whether every scenario reconciles and ran without an error."""
     unsound = rows[rows["status"] != ""]
     codes = ", ".join(sorted(unsound["status"].unique()))
     message = "no scenario was rejected"
@@ -95,7 +95,7 @@ def reconciles(rows: pd.DataFrame) -> Verdict:
 
 
 def within_limits(rows: pd.DataFrame, scenarios: ScenarioSet) -> Verdict:
-    """Whether every scenario keeps the limits its set states; its worst are shown first."""
+    """Judge whether every scenario keeps the limits of its set; the worst are shown first."""
     if scenarios.limits is None:
         return verdict(CHECKS, "worst_case", None, "the scenario set states no limits")
     outside = broken(rows, scenarios.limits)
@@ -125,10 +125,10 @@ def within_limits(rows: pd.DataFrame, scenarios: ScenarioSet) -> Verdict:
 
 
 def scenario_checks(rows: pd.DataFrame, scenarios: ScenarioSet) -> list[Verdict]:
-    """Evaluate the gates of a finished sweep, stress or set of drawn paths.
+    """Evaluate the gates of a finished sweep, stress test or set of bootstrapped paths.
 
     Parameters
     ----------
-    rows: all of them, with the figures `JUDGED`, as `backtests.sweep.read_rows` gives them.
+    rows: of all points, with the figures `JUDGED`, as `backtests.sweep.read_rows` returns them.
     """
     return [reconciles(rows), within_limits(rows, scenarios)]

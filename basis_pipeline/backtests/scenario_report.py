@@ -1,4 +1,4 @@
-"""The page of a finished study, and the full tear sheets of some of its points beside it."""
+"""The page of a finished study, and the full tear sheets of some of its points."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ from basis_pipeline.results.origin import Origin
 from basis_pipeline.verdict import Verdict
 
 PAGE = "report.html"
-BEST, WORST = 2, 3  # points of a set with keys that have a sheet; of one without, the worst five
+BEST, WORST = 2, 3  # points with a tear sheet; the worst five where a set has no keys
 
 
 def write_report(
@@ -36,7 +36,7 @@ def write_report(
     origin: Origin,
     provenance: Provenance,
 ) -> Path:
-    """Write the page of a scenario set and its sheets below a sweep's directory; the page.
+    """Write the page of a scenario set and its sheets into a sweep's directory; return its path.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def write_report(
 
 
 def _stress(study: Study, out: Path) -> Stress | None:
-    """What the markets and windows of a set did; None for a set without any."""
+    """Return the stress part of the page; None for a set without markets and windows."""
     scenarios = study.scenarios
     if not (scenarios.markets or scenarios.windows):
         return None
@@ -78,7 +78,7 @@ def _stress(study: Study, out: Path) -> Stress | None:
 
 
 def _replays(study: Study, mode_slice: ModeSlice) -> pd.DataFrame:
-    """What the market did in each window: the coin's move, its largest fall, the lowest peg."""
+    """Return the market of each window: the coin's move, its largest fall, the lowest peg."""
     found, mode = {}, mode_slice.mode
     for name, window in study.windows.items():
         panel = build_panel(mode_slice, study.datasets, window)
@@ -103,7 +103,7 @@ def write_walk_report(
     origin: Origin,
     provenance: Provenance,
 ) -> Path:
-    """Write the page of a walk-forward and the sheet of the point it chooses; the page.
+    """Write the page of a walk-forward and the sheet of its choice; return the page's path.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def write_walk_report(
 def _sheets(
     study: Study, out: Path, indices: Iterable[int], provenance: Provenance
 ) -> dict[int, str]:
-    """Write the sheets of points, and return their names; what a single run rejects has none."""
+    """Write the sheets of points and return their file names; a rejected point has none."""
     links = {}
     for index in dict.fromkeys(indices):
         try:
@@ -141,7 +141,7 @@ def _sheets(
 
 
 def _facts(study: Study, origin: Origin, points: int) -> list[tuple[str, str]]:
-    """What the study is: data, window, capital, program, and what its rows depend on."""
+    """List the study's data, window, capital, program and hashes."""
     windows = study.windows.values()
     bounds = min(w.start for w in windows), max(w.end for w in windows)
     start, end = (f"{bound:%Y-%m-%d %H:%M} UTC" for bound in bounds)

@@ -1,22 +1,20 @@
-"""A study: a mode and a scenario set over data, and how one of its points becomes engine input.
+"""A study: a mode and a scenario set over data, and how its points become engine input.
 
-Points that share the structure of their slice share a market: they differ in numbers alone, which
-go straight into the engine's parameters. Everything else goes the way of a single run, through the
-validated slice and its panel. Both ways give the same parameters and market to the bit.
+Points that share the structure of their slice share a market: they differ only in numbers, which go
+straight into the engine's parameters. Everything else takes the path of a single run, through the
+validated slice and its panel. Both paths give the same parameters and market to the bit.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from basis_pipeline.backtests.backtest import capital_of, risk_free_rate
 from basis_pipeline.backtests.benchmarks import LENDING, benchmark_names, benchmark_table
-from basis_pipeline.backtests.ingest import load_datasets
 from basis_pipeline.backtests.inputs import first_midnight, market_arrays, parameters_of
 from basis_pipeline.backtests.probes import DIRECT, STRUCTURAL, checked_slices, is_direct
 from basis_pipeline.config import Configs, ModeSlice, slice_mode
@@ -42,13 +40,13 @@ from basis_pipeline.verdict import Verdict
 
 Loader = Callable[[Collection[str], Window], Mapping[str, Dataset | DataError]]
 
-KEPT = 4  # panels, and markets, of the latest groups
+KEPT = 4  # latest panels and markets that a study keeps in memory
 BPS = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the points of one group share."""
+    """The market and parameters that the points of one group share."""
 
     hours: HourCoefficients
     parameters: Record  # of the group's first point
@@ -61,14 +59,14 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Study:
-    """A scenario set over a mode and its data. Made by `study_of`, which checks it first.
+    """A scenario set over a mode and its data, made and checked by `study_of`.
 
     Parameters
     ----------
-    overrides: of every point; a key of the set replaces them.
+    overrides: of every point; a key of the set takes precedence.
     window: of every point, unless the set names windows.
-    capital: of every point, in the share class's currency, unless the set sweeps it.
-    datasets: built for a window that holds all of the study's windows.
+    capital: of every point, in the share class's currency, unless the set varies it.
+    datasets: built for a window that contains all windows of the study.
     """
 
     configs: Configs
@@ -93,22 +91,18 @@ class Study:
         return [v.at(asset=f"dataset/{d.name}") for d in datasets for v in d.verdicts]
 
     def point(self, index: int) -> Point:
-        """One scenario. Raises IndexError outside of the set."""
+        """Return one scenario. Raises IndexError outside of the set."""
         return point(self.scenarios, index)
 
     def slice_of(self, overrides: Mapping[str, Any]) -> ModeSlice:
-        """The validated slice of a point's keys."""
+        """Return the validated slice of a point's keys."""
         keys = {key: value for key, value in overrides.items() if key != CAPITAL}
         return slice_mode(self.configs, self.mode, {**self.overrides, **keys})
 
     def panel_of(self, mode_slice: ModeSlice, chosen: Point) -> Panel:
-        """The market a point runs on: its window's, redrawn and shocked as it says."""
+        """Return the panel of a point: its window's, with its bootstrapped path and its shocks."""
         panel = build_panel(mode_slice, self.datasets, self.windows[chosen.window])
         return self._altered(panel, mode_slice, chosen)
-
-    def _risk_free(self, mode_slice: ModeSlice, window: Window) -> float:
-        names = lending_rates(mode_slice, self.configs)
-        return risk_free_rate(mode_slice, benchmark_table(names, self.datasets, window)[0])
 
     def _altered(self, panel: Panel, mode_slice: ModeSlice, chosen: Point) -> Panel:
         if chosen.path is not None and self.scenarios.bootstrap is not None:
@@ -117,7 +111,7 @@ class Study:
         return shocked(panel, shocks, mode_slice)
 
     def _prepared(self, chosen: Point) -> Prepared:
-        """What the group of a point shares; kept for the next batch, the latest few alone."""
+        """Return what the group of a point shares; the latest few are kept for the next batch."""
         structure = (chosen.window, _structure(chosen, self.scenarios.keys))
         group = (*structure, chosen.market, chosen.path)
         if group in self._markets:
@@ -129,6 +123,8 @@ class Study:
         mode_slice, panel = self._panels[structure]
         panel = self._altered(panel, mode_slice, chosen)
         parameters = parameters_of(mode_slice)
+        names = lending_rates(mode_slice, self.configs)
+        benchmarks, _ = benchmark_table(names, self.datasets, self.windows[chosen.window])
         prepared = Prepared(
             hours=hour_coefficients(market_arrays(panel, mode_slice)),
             parameters=parameter_record(parameters),
@@ -136,25 +132,25 @@ class Study:
             leveraged=mode_slice.mode.is_leveraged,
             charged=mode_slice.mode.costs.enabled,
             first_midnight=first_midnight(panel),
-            risk_free=self._risk_free(mode_slice, self.windows[chosen.window]),
+            risk_free=risk_free_rate(mode_slice, benchmarks),
         )
         _keep(self._markets, group, prepared)
         return prepared
 
     def groups(self, indices: Indices) -> Iterator[tuple[Prepared, Records, Floats, Indices]]:
-        """Market, parameters, capitals and places among `indices`, group by group."""
+        """Yield market, parameters, capitals and positions in `indices`, group by group."""
         window, market, path, sample = coordinates(self.scenarios, indices)
         values = columns(self.scenarios, sample)
         axes = self.scenarios.keys
-        marks = [window, market, path]
+        labels = [window, market, path]
         for key, axis in axes.items():
             if not is_direct(key, axis):
-                marks.append(np.unique(values[key], return_inverse=True)[1])
+                labels.append(np.unique(values[key], return_inverse=True)[1])
             elif key in STRUCTURAL:
-                marks.append((direct_values(axis, values[key]) > 0.0).astype(np.int64))
-        keyed, members = np.unique(np.stack(marks), axis=1, return_inverse=True)
-        for number in range(keyed.shape[1]):
-            inside = np.flatnonzero(members == number)
+                labels.append((direct_values(axis, values[key]) > 0.0).astype(np.int64))
+        groups, group_of = np.unique(np.stack(labels), axis=1, return_inverse=True)
+        for number in range(groups.shape[1]):
+            inside = np.flatnonzero(group_of == number)
             chosen = self.point(int(indices[inside[0]]))
             prepared = self._prepared(chosen)
             direct = {
@@ -173,7 +169,7 @@ def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
 
 
 def _structure(chosen: Point, axes: Mapping[str, Axis]) -> tuple[Any, ...]:
-    """What of a point's keys decides on its slice's structure."""
+    """Return the part of a point's keys that determines the structure of its slice."""
     parts: list[Any] = []
     for key, axis in axes.items():
         value = chosen.overrides[key]
@@ -185,16 +181,16 @@ def _structure(chosen: Point, axes: Mapping[str, Axis]) -> tuple[Any, ...]:
 
 
 def direct_values(axis: Axis, column: Column) -> Column:
-    """The numbers a direct key's column stands for."""
+    """Return the numbers of a direct key's column."""
     if isinstance(axis, Choice):
         return np.array(axis.values, dtype=np.float64)[column.astype(np.int64)]
     return column
 
 
 def parameter_rows(prepared: Prepared, direct: Mapping[str, Column], count: int) -> Records:
-    """Records of parameters: those of the group, and each point's own numbers in their places.
+    """Return the parameters of the group's points, each with its own direct numbers.
 
-    As `parameters_of` has it, a mode without leverage has no target, one without costs no fee.
+    As in `parameters_of`, a mode without leverage has no target LTV, one without costs no fee.
     """
     rows = np.repeat(prepared.parameters, count)
     for key, column in direct.items():
@@ -209,22 +205,17 @@ def parameter_rows(prepared: Prepared, direct: Mapping[str, Column], count: int)
 
 
 def windows_of(scenarios: ScenarioSet, window: Window) -> dict[str | None, Window]:
-    """The windows a set runs over, by name. Raises ConfigError CONFIG-011."""
+    """Return the windows of a set by name. Raises ConfigError CONFIG-011."""
     if scenarios.windows is None:
         return {None: window}
     return {name: parse_window(r.start, r.end) for name, r in scenarios.windows.items()}
 
 
 def lending_rates(mode_slice: ModeSlice, configs: Configs) -> dict[str, str]:
-    """The lending benchmark and its dataset, where figures are measured against its rate."""
+    """Return the lending benchmark and its dataset, where it is the risk-free rate."""
     if mode_slice.mode.metrics.risk_free != LENDING:
         return {}
     return {k: v for k, v in benchmark_names(mode_slice, configs).items() if k == LENDING}
-
-
-def raw_loader(configs: Configs, data_dir: Path) -> Loader:
-    """Return what reads the raw files of datasets and builds them for a window."""
-    return lambda names, window: load_datasets(names, configs, data_dir, window)
 
 
 def study_of(
@@ -239,10 +230,14 @@ def study_of(
 ) -> Study:
     """Check a scenario set against a mode, then load the datasets of all its points.
 
+    Parameters
+    ----------
+    load: returns datasets for a window, as `ingest.Feeds.datasets` does.
+
     Raises
     ------
-    ConfigError: CONFIG-MGR-005 too many points; CONFIG-005 to 012 a point that could not run: its
-        keys, window, shocks or capital. All of it before anything is loaded. DataError: as `load`.
+    ConfigError: CONFIG-MGR-005 too many points; CONFIG-005 to 012 a point that cannot run, for its
+        keys, window, shocks or capital. Raised before anything is loaded. DataError: as `load`.
     """
     size(scenarios)
     chosen = dict(overrides or {})
@@ -272,9 +267,9 @@ def study_of(
 
 
 def inside(scenarios: ScenarioSet, window: Window) -> tuple[ScenarioSet | None, list[str]]:
-    """The set without the replays that reach out of a window, and their names.
+    """Return the set without the replays that extend beyond a window, and their names.
 
-    None for a set of which nothing is left. Raises ConfigError CONFIG-011 as `windows_of`.
+    The set is None when no replay is left. Raises ConfigError CONFIG-011 as `windows_of`.
     """
     if scenarios.windows is None:
         return scenarios, []
@@ -289,5 +284,5 @@ def inside(scenarios: ScenarioSet, window: Window) -> tuple[ScenarioSet | None, 
 
 
 def nothing_inside(outside: Sequence[str], window: Window) -> ConfigError:
-    """CONFIG-011 for replays none of which lies in a window."""
+    """Return the error CONFIG-011 for replays none of which lies in a window."""
     return ConfigError("CONFIG-011", f"no replay lies in {window}", where=", ".join(outside))

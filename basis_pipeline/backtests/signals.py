@@ -1,7 +1,7 @@
-"""What an account does at its last hour: read off the engine, never worked out beside it.
+"""The signal of an account at its last hour: taken from the engine, never computed separately.
 
-The engine runs one hour further than the data, an hour in which nothing moves, settles or is paid.
-The orders are its events of the hours that are due, and of that hour: what it would do next.
+The engine runs one hour beyond the data, in which no price moves and nothing settles or is paid.
+The orders are its events in the hours that are due, and in that hour: what it would do next.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from basis_pipeline.backtests.tables import events_table, positions_table
 from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import simulate
 from basis_pipeline.market.panel import ARRAYS, Panel
+from basis_pipeline.results.summary import finite
 from basis_pipeline.times import HOUR_NS
 
-# Kinds of events that are done by whoever holds the account, with what a quantity above zero means
-# and what one below.
+# Kinds of events that the account holder carries out: the side of a quantity above and below zero.
 SIDES = {
     "trade": ("buy", "sell"),
     "supply": ("supply", "withdraw"),
@@ -35,7 +35,7 @@ PRICE_OF_ENTRY = ":EntryPrice:"
 
 
 class Action(StrEnum):
-    """What is to be done."""
+    """The action that a signal asks for."""
 
     HOLD = "hold"
     ENTER = "enter"
@@ -50,7 +50,7 @@ class Order:
 
     Parameters
     ----------
-    at: UTC, the hour whose prices it is worked out at; after the account's last hour: the next.
+    at: UTC, the hour whose prices it uses; one hour after the account's last one: the next hour.
     quantity: above zero, in units of the instrument; of a transfer in the account's currency.
     limit_price: the worst price that the expected cost allows for.
     cost, gas: expected, in the account's currency, as the notional.
@@ -71,7 +71,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Units held by a key of SEMANTICS 2: before the orders, and after them."""
+    """Units of a position key (SEMANTICS 2), before and after the orders."""
 
     key: str
     current: float
@@ -80,12 +80,12 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """What an account does at its last hour.
+    """The action, orders and positions of an account at its last hour.
 
     Parameters
     ----------
-    since: UTC, the hour after which orders are due; those up to it were due before.
-    trigger: reason of the latest entry or rebalance; empty when there is none.
+    since: UTC, the hour after which orders are due; earlier orders belong to earlier signals.
+    trigger: reason of the latest entry or rebalance; empty without one.
     """
 
     account: str
@@ -102,22 +102,22 @@ class Signal:
 
     @property
     def is_due(self) -> bool:
-        """Whether a person has something to do."""
+        """Whether there are orders to carry out."""
         return bool(self.orders)
 
     def halted(self) -> "Signal":
-        """Return the signal while emergency control stops work: nothing is traded."""
+        """Return the signal for when emergency control halts work: nothing is traded."""
         still = tuple(replace(one, target=one.current) for one in self.positions)
         return replace(self, action=Action.HALT, orders=(), positions=still)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values; times in ISO 8601, what is not defined as None."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        """Return the signal as JSON values: times in ISO 8601, undefined numbers as None."""
+        values: dict[str, Any] = finite(asdict(self, dict_factory=_with_iso_times))
+        return values
 
 
 def standing_still(panel: Panel) -> Panel:
-    """Return the panel with one hour more: the last one's values, and nothing that happens."""
+    """Return the panel with one more hour: the last values, without funding and rewards."""
     still: dict[str, Any] = {
         name: np.concatenate([array := getattr(panel, name), array[-1:]]) for name in ARRAYS
     }
@@ -143,12 +143,12 @@ def signal_of(
     account: str,
     leg: int,
 ) -> Signal:
-    """Return what an account does after `since`, up to the hour after the panel's last.
+    """Return the signal of an account after `since`, up to the hour after the panel's last.
 
     Parameters
     ----------
-    since: hour of the signal before, None where there is none. Orders of more than a day ago are
-        not due any more: whoever holds the account later compares it with what is held.
+    since: hour of the previous signal, None where there is none. Orders older than a day are no
+        longer due: the account holder then compares the positions with what is held.
     """
     ahead = standing_still(panel)
     market, parameters = market_arrays(ahead, mode_slice), parameters_of(mode_slice)
@@ -156,14 +156,13 @@ def signal_of(
     hours = ahead.hours
     events = events_table(hours, simulation, mode_slice, ahead)
     table = positions_table(hours, simulation, mode_slice, ahead)
-    # What is a day old is due: a mode that moves once a day first comes to the hour a day after
-    # its entry.
+    # Orders of the last 25 hours are due: a mode with daily data first sees its entry a day later.
     before_a_day_ago = panel.hours[-1] - pd.Timedelta(hours=25)
     entry = hours[0] - pd.Timedelta(hours=1)
     since = max(before_a_day_ago, entry if since is None else since)
     due = events[events["timestamp"] > since]
     orders = tuple(_orders(due))
-    # Interest and funding until the first order belong to what is held.
+    # Interest and funding up to the first order belong to the current positions.
     before = orders[0].at - pd.Timedelta(hours=1) if orders else hours[-1]
     positions = tuple(_positions(table, before))
     steps = due[due["kind"].isin(["entry", "rebalance"])]
@@ -183,7 +182,7 @@ def signal_of(
 
 
 def _action(steps: pd.DataFrame, positions: tuple[Position, ...]) -> Action:
-    """Name what is done; a book whose positions all go is left."""
+    """Return the action; a book whose positions all close is an exit."""
     held = [one for one in positions if not one.key.startswith("wallet:")]
     if any(one.current for one in held) and not any(one.target for one in held):
         return Action.EXIT
@@ -219,11 +218,5 @@ def _orders(events: pd.DataFrame) -> Iterator[Order]:
         )
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value.isoformat() if isinstance(value, pd.Timestamp) else value
+def _with_iso_times(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: v.isoformat() if isinstance(v, pd.Timestamp) else v for name, v in fields}

@@ -1,8 +1,8 @@
-"""A sweep: every point of a study as one row of figures, in batches that are kept as they finish.
+"""A sweep: every point of a study as one row of figures, in batches stored as they finish.
 
 A batch is a range of indices and a file of its own, written whole or not at all; a sweep that was
-stopped goes on with the batches that are missing. Rows depend on their point alone, so neither the
-number of workers nor the order changes a byte.
+stopped continues with the missing batches. Rows depend on their point alone, so neither the number
+of workers nor the order changes a byte.
 """
 
 import io
@@ -47,7 +47,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 BATCHES = "batches"
 
-# The code of the error that a single run of such a point raises; its row has it and the figures.
+# The code of the error that a single run of such a point raises; the row has it beside the figures.
 STATUS: dict[int, str] = {
     Status.SOUND: "",
     Status.EMPTIED: "CONFIG-012",
@@ -59,11 +59,11 @@ UNRECONCILED = "BT-002"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a sweep is. Points of finished batches found on disk count as done."""
+    """The progress of a sweep. Points of finished batches found on disk count as done."""
 
     done: int
     total: int
-    found: int  # of the done, those that an earlier call had finished
+    found: int  # done by earlier calls
     seconds: float
 
     @property
@@ -73,15 +73,15 @@ class Progress:
 
     @property
     def seconds_left(self) -> float:
-        """At that rate; infinite before the first point."""
+        """Remaining time at that rate; infinite before the first point."""
         return (self.total - self.done) / self.rate if self.rate > 0.0 else float("inf")
 
 
 def table_of(study: Study, indices: Indices, figures: Floats, capitals: Column) -> pa.Table:
-    """One row a point, in the order of the indices: its keys, its status and its figures.
+    """Return one row per point, in the order of the indices: keys, status and figures.
 
-    `status` is empty, or the code of the error that a single run of the point raises; then the
-    figures are what the engine counted all the same. The figures are those of SEMANTICS 11.
+    `status` is empty, or the code of the error that a single run of the point raises; the figures
+    (SEMANTICS 11) are then those the engine computed nevertheless.
     """
     scenarios = study.scenarios
     window, market, path, sample = coordinates(scenarios, indices)
@@ -126,12 +126,12 @@ def _statuses(figures: Floats) -> list[str]:
 
 
 def run_point(study: Study, index: int) -> JudgedRun:
-    """One point of a study as a backtest of its own: all tables, verdicts on it and on its data.
+    """Run one point of a study as a backtest of its own: tables, and verdicts on it and its data.
 
     Raises
     ------
-    IndexError: no such point. ConfigError, BacktestError, MathError: what the status of its row
-        names.
+    IndexError: no such point. ConfigError, BacktestError, MathError: with the code that is the
+        status of its row.
     """
     chosen = study.point(index)
     mode_slice = study.slice_of(chosen.overrides)
@@ -144,7 +144,7 @@ def run_point(study: Study, index: int) -> JudgedRun:
 
 
 def identity_of(study: Study) -> str:
-    """Hash of everything the rows depend on: configuration, set, data, windows, capital, engine."""
+    """Hash all that rows depend on: configuration, set, data, windows, capital, engine."""
     configs = study.configs
     mode_slice = slice_mode(configs, study.mode, study.overrides)
     facts = {
@@ -166,7 +166,7 @@ def identity_of(study: Study) -> str:
 
 
 def data_hash(study: Study) -> str:
-    """Hash of the data that the rows depend on."""
+    """Hash the data that the rows depend on."""
     return sha256(json.dumps(_contents(study), sort_keys=True))
 
 
@@ -178,24 +178,24 @@ def _contents(study: Study) -> dict[str, object]:
 
 
 def place_of(study: Study, results_dir: Path, kind: str) -> Path:
-    """A directory of a study's own below the results, named by what its rows depend on."""
+    """Return a study's own directory below the results, named after its identity."""
     return results_dir / kind / study.mode / f"{study.scenarios.name}-{identity_of(study)[:12]}"
 
 
 def batch_path(out: Path, identity: str, first: int, last: int) -> Path:
-    """File of the batch of the points `first … last`, both included."""
+    """Return the file of the batch of points `first … last`, both included."""
     return out / BATCHES / f"points-{first:010d}-{last:010d}-{identity[:12]}.parquet"
 
 
 def batches(study: Study) -> Iterator[tuple[int, int]]:
-    """First and last point of every batch."""
+    """Yield first and last point of every batch."""
     total = size(study.scenarios)
     for first in range(0, total, BATCH):
         yield first, min(first + BATCH, total) - 1
 
 
 def is_finished(path: Path, rows: int) -> bool:
-    """Whether a batch's file is there and whole."""
+    """Say whether a batch's file exists and is complete."""
     try:
         return bool(pq.read_metadata(path).num_rows == rows)
     except (OSError, pa.ArrowInvalid):
@@ -203,7 +203,7 @@ def is_finished(path: Path, rows: int) -> bool:
 
 
 def write_batch(path: Path, table: pa.Table) -> None:
-    """Keep a batch; its file is there whole or not at all. Raises ResultsError RS-001."""
+    """Write the file of a batch, all of it or nothing. Raises ResultsError RS-001."""
     try:
         content = io.BytesIO()
         pq.write_table(table, content, compression="zstd")
@@ -214,24 +214,27 @@ def write_batch(path: Path, table: pa.Table) -> None:
 
 
 def read_rows(study: Study, out: Path, figures: Collection[str] = FIGURES) -> pa.Table:
-    """All rows of a finished sweep, in the order of their points, with the figures named.
+    """Read all rows of a finished sweep, in the order of their points, with the figures named.
 
-    All of a row are 386 bytes and those that gates and pages look at 120, which a million feels.
+    A whole row takes 386 bytes, the columns that gates and pages read 120: fewer figures save
+    memory in a sweep of a million points.
     """
     identity = identity_of(study)
     files = [batch_path(out, identity, first, last) for first, last in batches(study)]
     names = pq.read_schema(files[0]).names
-    left_out = set(FIGURES[1:]).difference(figures)  # the first is the status, which all need
+    left_out = set(FIGURES[1:]).difference(
+        figures
+    )  # the first is the status, which every reader needs
     wanted = [name for name in names if name not in left_out]
     return pa.concat_tables([pq.read_table(file, columns=wanted) for file in files])
 
 
 def open_sweep(study: Study, out: Path) -> str:
-    """Make a sweep's directory, or find it again; its identity.
+    """Create a sweep's directory, or check an existing one, and return the sweep's identity.
 
     Raises
     ------
-    ResultsError: RS-013 when another sweep lies there, RS-001 when it cannot be written.
+    ResultsError: RS-013 when it holds another sweep, RS-001 when it cannot be written.
     """
     identity = identity_of(study)
     manifest = {
@@ -246,13 +249,13 @@ def open_sweep(study: Study, out: Path) -> str:
         "engine_version": ENGINE_VERSION,
         "windows": {name or "": str(window) for name, window in study.windows.items()},
     }
-    place = out / MANIFEST
+    file = out / MANIFEST
     try:
         (out / BATCHES).mkdir(parents=True, exist_ok=True)
-        if place.exists():
-            held = _held_identity(place)
-            if held != identity:
-                known = held[:12] or "whose manifest is damaged"
+        if file.exists():
+            stored = _stored_identity(file)
+            if stored != identity:
+                known = stored[:12] or "whose manifest is damaged"
                 raise ResultsError(
                     "RS-013",
                     f"the directory holds another sweep, {known}",
@@ -261,16 +264,16 @@ def open_sweep(study: Study, out: Path) -> str:
                 )
         else:
             text = json.dumps(manifest, indent=2, sort_keys=True, default=str) + "\n"
-            write_atomically(place, text.encode())
+            write_atomically(file, text.encode())
     except OSError as error:
         what = f"the sweep cannot be written: {error.strerror}"
         raise ResultsError("RS-001", what, where=str(out)) from error
     return identity
 
 
-def _held_identity(place: Path) -> str:
+def _stored_identity(manifest: Path) -> str:
     try:
-        return str(json.loads(place.read_text("utf-8"))["identity"])
+        return str(json.loads(manifest.read_text("utf-8"))["identity"])
     except (ValueError, KeyError, TypeError):
         return ""
 
@@ -284,11 +287,11 @@ def sweep(
 ) -> Progress:
     """Run every batch that is not finished yet.
 
-    Stopping it in any way loses the batches that are going on, and nothing else.
+    However it is stopped, only the unfinished batches are lost.
 
     Parameters
     ----------
-    run: who computes the figures; threads of this process, one a core, when not given.
+    run: computes the figures; threads of this process, one per core, when not given.
     report: called after every piece.
 
     Raises
@@ -304,21 +307,22 @@ def sweep(
     }
     found = done = total - sum(last - first + 1 for first, last in missing.items())
     report(Progress(done, total, found, 0.0))
-    going: dict[int, list[Piece]] = {}
+    unfinished: dict[int, list[Piece]] = {}
     for piece in (run or in_threads(os.cpu_count() or 1))(study, list(missing.items())):
         (first, last), *_ = piece
         batch = first - first % BATCH
-        pieces = going.setdefault(batch, [])
+        pieces = unfinished.setdefault(batch, [])
         pieces.append(piece)
         if sum(len(capitals) for _, _, capitals in pieces) == missing[batch] - batch + 1:
-            _write_pieces(study, batch_path(out, identity, batch, missing[batch]), going.pop(batch))
+            file = batch_path(out, identity, batch, missing[batch])
+            _write_pieces(study, file, unfinished.pop(batch))
         done += last - first + 1
         report(Progress(done, total, found, time.monotonic() - begun))
     return Progress(done, total, found, time.monotonic() - begun)
 
 
 def _write_pieces(study: Study, path: Path, pieces: list[Piece]) -> None:
-    """Put the pieces of one batch together and keep it."""
+    """Join the pieces of one batch and write it."""
     pieces.sort(key=lambda piece: piece[0])
     indices = np.arange(pieces[0][0][0], pieces[-1][0][1] + 1)
     figures = np.concatenate([figures for _, figures, _ in pieces])

@@ -1,4 +1,4 @@
-"""A simulation as the result tables of a run: names, units and times given back to the arrays."""
+"""The result tables of a run: a simulation's arrays with names, units and times."""
 
 from collections.abc import Iterable
 from enum import IntEnum
@@ -26,22 +26,14 @@ from basis_pipeline.market.panel import Panel
 from basis_pipeline.results import metrics
 
 
-def growth_and_drawdown(simulation: Simulation, capital: float) -> tuple[Floats, Floats]:
-    """Time-weighted growth of one unit of capital and its drawdown from the running peak, (n,)."""
-    rows = simulation.hourly.rows
-    costs = rows["execution_cost"] + rows["gas"]
-    growth = metrics.growth(simulation.equity, simulation.flow, costs, capital)
-    return growth, metrics.drawdown(growth)
-
-
 def equity_table(times: pd.DatetimeIndex, simulation: Simulation, drawdown: Floats) -> pd.DataFrame:
-    """Equity after trades, flows and drawdown by hour."""
+    """Return equity after trades, flows and drawdown by hour."""
     columns = {"equity": simulation.equity, "flow": simulation.flow, "drawdown": drawdown}
     return pd.DataFrame({"timestamp": times, **columns})
 
 
 def attribution_table(times: pd.DatetimeIndex, simulation: Simulation) -> pd.DataFrame:
-    """Profit and loss by component and hour, and what no component explains (SEMANTICS 9)."""
+    """Return profit and loss by component and hour, and the residual (SEMANTICS 9)."""
     parts = {name: simulation.hourly.rows[name] for name in (*COMPONENTS, "residual")}
     return pd.DataFrame({"timestamp": times, **parts})
 
@@ -49,7 +41,7 @@ def attribution_table(times: pd.DatetimeIndex, simulation: Simulation) -> pd.Dat
 def positions_table(
     times: pd.DatetimeIndex, simulation: Simulation, mode_slice: ModeSlice, panel: Panel
 ) -> pd.DataFrame:
-    """Holdings by position key (SEMANTICS 2), in units; Aave's as scaled balances.
+    """Return holdings by position key (SEMANTICS 2), in units; Aave's as scaled balances.
 
     A perpetual has its signed quantity, its margin balance and its average entry price.
     """
@@ -84,7 +76,7 @@ def _staked_key(mode_slice: ModeSlice) -> str:
 def risk_table(
     times: pd.DatetimeIndex, risk: Records, by_venue: Records, drawdown: Floats, panel: Panel
 ) -> pd.DataFrame:
-    """Risk measures by hour (SEMANTICS 10)."""
+    """Return risk measures by hour (SEMANTICS 10)."""
     columns = {name: risk[name] for name in risk.dtype.names or ()}
     for v, venue in enumerate(panel.venues):
         for name in by_venue.dtype.names or ():
@@ -93,7 +85,7 @@ def risk_table(
 
 
 def _legs(mode_slice: ModeSlice, panel: Panel) -> dict[np.int64, tuple[str, str]]:
-    """Venue and instrument of every leg of the ledger."""
+    """Return venue and instrument of every leg of the ledger."""
     mode, staking = mode_slice.mode, mode_slice.staking_protocol
     issuer = staking.venue if staking else ""
     legs = {
@@ -114,22 +106,22 @@ def _legs(mode_slice: ModeSlice, panel: Panel) -> dict[np.int64, tuple[str, str]
 
 
 def _names(codes: type[IntEnum]) -> NDArray[np.str_]:
-    """Names by code."""
+    """Return names by code."""
     return np.array([member.name.lower() for member in codes])
 
 
 def _texts(names: Iterable[str], codes: NDArray[np.int64]) -> Any:
-    """Column of the names of codes."""
+    """Return a text column of the names of codes."""
     return pd.array(list(names), dtype="str").take(codes)
 
 
 def events_table(
     times: pd.DatetimeIndex, simulation: Simulation, mode_slice: ModeSlice, panel: Panel
 ) -> pd.DataFrame:
-    """Every event in order: what was traded, paid, received, liquidated, and why.
+    """Return every event in order: what was traded, paid, received or liquidated, and why.
 
-    `notional` is quantity times price, unsigned; `amount` is what the event moved into the book
-    (out of it, when negative): payments, rewards and flows. `price` is in the numeraire.
+    `notional` is quantity times price, unsigned; `amount` is what payments, rewards and flows moved
+    into the book (out of it, when negative). `price` is in the numeraire.
     """
     events, legs = simulation.events, _legs(mode_slice, panel)
     venues, instruments = zip(*(legs[code] for code in sorted(legs)), strict=True)
@@ -149,7 +141,7 @@ def events_table(
             "instrument": _texts(instruments, leg),
             "quantity": events["quantity"],
             "price": events["price"],
-            # Of a rebalance that was not done, what it would have cost.
+            # Of a skipped rebalance, its cost.
             "notional": np.where(kind == "skipped", events["notional"], notional),
             "fee": events["fee"],
             "gas": events["gas"],
@@ -159,11 +151,11 @@ def events_table(
     )
 
 
-WICK = 1.2  # a high of so many times the bar's open and close, or a low of so small a part
+WICK = 1.2  # a high above this multiple of the bar's open and close, or a low below open / WICK
 
 
 def _at_wick(events: Records, panel: Panel) -> NDArray[np.bool_]:
-    """Liquidations at a wick that no other venue on the same side shows (SEMANTICS 7)."""
+    """Flag liquidations at a wick that no other venue on the same side shows (SEMANTICS 7)."""
     found = np.zeros(len(events), dtype=bool)
     first_perp = LEG_REWARD + len(panel.reward_tokens)
     liquidated = (events["kind"] == EventKind.LIQUIDATION) & (events["leg"] >= first_perp)
@@ -186,9 +178,12 @@ def result_tables(
     panel: Panel,
     capital: float,
 ) -> dict[str, pd.DataFrame]:
-    """All tables of a run by name."""
+    """Return all tables of a run by name."""
     times = pd.DatetimeIndex(panel.timestamps.astype("datetime64[ns]"), tz="UTC")
-    _, drawdown = growth_and_drawdown(simulation, capital)
+    rows = simulation.hourly.rows
+    costs = rows["execution_cost"] + rows["gas"]
+    growth = metrics.growth(simulation.equity, simulation.flow, costs, capital)
+    drawdown = metrics.drawdown(growth)
     return {
         "equity": equity_table(times, simulation, drawdown),
         "attribution": attribution_table(times, simulation),

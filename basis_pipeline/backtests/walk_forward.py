@@ -1,11 +1,11 @@
-"""Walk-forward: choose on a window of the past, look at the choice on the window after it.
+"""Walk-forward: choose a point on a train window, evaluate it on the test window after it.
 
 A walk-forward is a sweep over a grid, crossed with the train and test windows of every fold and
-with the whole window. Every window is entered anew, so each pays for entering: a short test carries
-more of that cost than a long train. The chosen point is what the whole window would have chosen;
-how much of its figure is luck follows from its deflated Sharpe ratio and the probability of
-overfitting among all points (`results.overfitting`). Deflation takes the points' spread for luck:
-over a grid whose points truly differ it asks too much rather than too little.
+with the whole window. Every window starts with an entry and pays its costs, which weigh more on a
+short test than on a long train. The chosen point is the choice on the whole window; how much of its
+result is luck follows from its deflated Sharpe ratio and the probability of overfitting among all
+points (`results.overfitting`). Deflation treats the spread of the points as luck: over a grid whose
+points really differ it is too strict rather than too lenient.
 """
 
 import json
@@ -29,32 +29,35 @@ from basis_pipeline.engine.model import Floats
 from basis_pipeline.engine.sweep import simulate_scenarios
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.window import Window
-from basis_pipeline.results.metrics import annual_yield
+from basis_pipeline.results.metrics import DAYS_PER_YEAR, annual_yield
 from basis_pipeline.results.overfitting import deflated_sharpe, overfitting_probability
+from basis_pipeline.results.summary import finite
 from basis_pipeline.verdict import Verdict, against, count_of
 
 WHOLE = "whole"
-NONE = -1  # of a fold in which no point keeps the constraints
-DAYS_PER_YEAR = 365
+NONE = -1  # the choice where no point keeps the constraints
 CHECKS: CheckTable = {
     "reconciliation": scenario_checks.CHECKS["reconciliation"],
-    "choice_in_every_fold": ("ERROR", "on every train window a point keeps the constraints"),
+    "choice_in_every_fold": (
+        "ERROR",
+        "on every train window at least one point keeps the constraints",
+    ),
     "constraints_kept_on_test": (
         "ERROR",
-        "the point chosen on train keeps the constraints on the test after it",
+        "the point chosen on train keeps the constraints on the following test",
     ),
     "degradation": (
         "ERROR",
-        "the objective falls from train to test by at most limits.max_degradation of it",
+        "the objective falls from train to test by at most the share limits.max_degradation",
     ),
     "inside_the_grid": ("WARN", "the chosen point is not on the edge of the grid"),
     "deflated_sharpe": (
         "WARN",
-        "the chosen point's Sharpe ratio beats what the best of as many trials shows by luck",
+        "the chosen point's Sharpe ratio exceeds what the best of as many trials reaches by luck",
     ),
     "overfitting_probability": (
         "WARN",
-        "what is best in one half of the time is seldom below the median in the other",
+        "the best point in one half of the time is seldom below the median in the other",
     ),
 }
 NAMED = {
@@ -67,7 +70,7 @@ SUMMARY, FOLDS, GROWTH = "walk_forward.json", "folds.parquet", "growth.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A window to choose on, and the one right after it to look at."""
+    """A window to choose on, and the one right after it to test the choice."""
 
     train: Window
     test: Window
@@ -81,12 +84,12 @@ class Walked:
     ----------
     points: rows of the grid over the whole window, with `value` and `kept`: the objective, and
         whether the constraints are kept.
-    folds: a row a fold: its windows, its choice and its figures on both.
-    chosen: the row of `points` that the whole window chooses; -1 when none keeps the constraints.
+    folds: one row per fold: its windows, its choice and the choice's figures on both.
+    chosen: the row of `points` chosen on the whole window; -1 when none keeps the constraints.
     returns: daily, of every point over the whole window, (days, points).
     growth: of one unit since the first test, by the 00:00 UTC that ends each day: `out_of_sample`,
         the choices on their tests one after the other, and `whole_window`, the chosen point.
-    unsound: rows of any window for which a single run would be rejected.
+    unsound: rows of all windows for which a single run would be rejected.
     """
 
     plan: WalkForward
@@ -99,19 +102,19 @@ class Walked:
 
 
 def folds_of(plan: WalkForward, window: Window) -> list[Fold]:
-    """Pairs of windows that fit, the first train at the window's start.
+    """Return the folds that fit into a window, the first train at its start.
 
     Raises
     ------
-    ConfigError: CONFIG-011 when not even one fits.
+    ConfigError: CONFIG-011 when none fits.
     """
     train, test = pd.Timedelta(days=plan.train_days), pd.Timedelta(days=plan.test_days)
-    start, found = window.start, []
+    start, folds = window.start, []
     while start + train + test <= window.end:
         split = start + train
-        found.append(Fold(Window(start, split), Window(split, split + test)))
+        folds.append(Fold(Window(start, split), Window(split, split + test)))
         start += pd.Timedelta(days=plan.step_days)
-    if not found:
+    if not folds:
         raise ConfigError(
             "CONFIG-011",
             f"the window {window} is shorter than {plan.train_days} days of train and "
@@ -119,11 +122,11 @@ def folds_of(plan: WalkForward, window: Window) -> list[Fold]:
             where=f"walk-forward plan {plan.mode}",
             action="give a longer window, or shorten the plan",
         )
-    return found
+    return folds
 
 
 def scenario_set(plan: WalkForward, window: Window) -> ScenarioSet:
-    """The sweep of a walk-forward: its grid over the whole window and over both of every fold."""
+    """Return the sweep of a walk-forward: its grid over the whole window and all folds' windows."""
     windows = {WHOLE: window}
     for number, fold in enumerate(folds_of(plan, window)):
         windows |= {f"train_{number:03d}": fold.train, f"test_{number:03d}": fold.test}
@@ -140,14 +143,14 @@ def scenario_set(plan: WalkForward, window: Window) -> ScenarioSet:
 
 
 def choose(values: Floats, kept: Floats, steps: Floats) -> int:
-    """The point of the highest objective among those that keep the constraints; -1 for none.
+    """Return the point with the highest objective that keeps the constraints; -1 for none.
 
-    Of equals the one nearest to the middle of the grid, then the first.
+    Of equal points, the one nearest to the middle of the grid, then the first.
 
     Parameters
     ----------
-    values: (points,); what is not defined is never chosen. kept: (points,), of bool.
-    steps: (points, keys), each key's place on its axis, from 0 to 1.
+    values: (points,); an undefined one is never chosen. kept: (points,), bool.
+    steps: (points, keys), each key's position on its axis, from 0 to 1.
     """
     eligible = np.flatnonzero(kept & np.isfinite(values))
     if not len(eligible):
@@ -158,7 +161,7 @@ def choose(values: Floats, kept: Floats, steps: Floats) -> int:
 
 
 def grid_steps(keys: Mapping[str, Axis]) -> Floats:
-    """Where each point of a grid stands on each axis, (points, keys), from 0 to 1."""
+    """Return the position of each point of a grid on each axis, (points, keys), from 0 to 1."""
     counts = [len(values_of(axis)) for axis in keys.values()]
     places = np.indices(counts).reshape(len(counts), -1).T
     steps: Floats = places / np.maximum(np.array(counts) - 1, 1)
@@ -166,9 +169,9 @@ def grid_steps(keys: Mapping[str, Axis]) -> Floats:
 
 
 def edges(plan: WalkForward, chosen: int) -> list[str]:
-    """Keys of which the chosen point takes the first or last number of the axis.
+    """List the keys whose chosen value is the lowest or highest of the axis.
 
-    Beyond a natural edge nothing is left to try, and of what is not a number there is no edge.
+    Natural edges, beyond which no value is valid, do not count; nor do axes that are not numbers.
     """
     found = []
     counts = [len(values_of(axis)) for axis in plan.keys.values()]
@@ -185,22 +188,22 @@ def edges(plan: WalkForward, chosen: int) -> list[str]:
 
 
 def daily_returns(study: Study, indices: Indices) -> Floats:
-    """Daily returns of points of one window, (days, points)."""
+    """Compute the daily returns of points of one window, (days, points)."""
     columns: dict[int, Floats] = {}
     for prepared, rows, capitals, inside in study.groups(indices):
-        _, found = simulate_scenarios(
+        _, returns = simulate_scenarios(
             prepared.hours,
             rows,
             prepared.venues,
             capitals,
             first_midnight=prepared.first_midnight,
         )
-        columns |= dict(zip(inside.tolist(), found, strict=True))
+        columns |= dict(zip(inside.tolist(), returns, strict=True))
     return np.stack([columns[place] for place in range(len(indices))], axis=1)
 
 
 def walk(plan: WalkForward, study: Study, out: Path) -> Walked:
-    """Choose and look, from the rows of the finished sweep in `out`."""
+    """Make and test the choices, from the rows of the finished sweep in `out`."""
     rows = read_rows(study, out).to_pandas()
     rows["value"] = rows[plan.objective]
     rows["kept"] = broken(rows, plan.constraints) == ""
@@ -235,13 +238,13 @@ def walk(plan: WalkForward, study: Study, out: Path) -> Walked:
 
 
 def _by_day(returns: Floats, window: Window) -> pd.Series:
-    """Daily returns by the 00:00 UTC that ends each day."""
+    """Label daily returns with the 00:00 UTC that ends each day."""
     ends = window.hours[1:]
     return pd.Series(returns, ends[ends.hour == 0])
 
 
 def growth_of(tests: Sequence[pd.Series], whole: pd.Series) -> pd.DataFrame:
-    """Growth since the first test, as `Walked.growth`; a day of two tests is of the earlier one."""
+    """Return the growth since the first test (`Walked.growth`); a shared day counts once."""
     if not tests:
         return pd.DataFrame(columns=["out_of_sample", "whole_window"])
     joined = pd.concat(tests)
@@ -276,9 +279,9 @@ def _fold_row(
 
 
 def degradation(walked: Walked) -> float:
-    """How much of the objective is lost from train to test, on average: 0 nothing, 1 all of it.
+    """Return the mean loss of the objective from train to test, as a share of its mean on train.
 
-    A share of its mean on train; below 0 when tests were better. NaN without a fold that chose.
+    Below 0 when tests were better. NaN when no fold has a choice.
     """
     made = walked.folds[walked.folds["chosen"] != NONE]
     train, test = (made[f"{part}_value"].astype(float).mean() for part in ("train", "test"))
@@ -286,7 +289,7 @@ def degradation(walked: Walked) -> float:
 
 
 def out_of_sample(walked: Walked) -> float:
-    """APY of the tests one after the other, each entered anew; NaN without a fold that chose."""
+    """Return the APY of the tests in sequence, entry costs included; NaN without a choice."""
     made = walked.folds[walked.folds["chosen"] != NONE]
     if made.empty:
         return np.nan
@@ -295,7 +298,7 @@ def out_of_sample(walked: Walked) -> float:
 
 
 def summary_of(walked: Walked) -> dict[str, Any]:
-    """Figures of a walk-forward by name, ready for JSON: what is not defined is None."""
+    """Return the figures of a walk-forward by name as JSON values, undefined ones as None."""
     plan, chosen = walked.plan, walked.chosen
     made = walked.folds[walked.folds["chosen"] != NONE]
     point = None if chosen == NONE else walked.points.iloc[chosen]
@@ -309,26 +312,21 @@ def summary_of(walked: Walked) -> dict[str, Any]:
         "deflated_sharpe": np.nan if point is None else deflated_sharpe(walked.returns, chosen),
         "overfitting_probability": overfitting_probability(walked.returns, plan.blocks),
     }
-    return {
+    summary = {
         "mode": plan.mode,
         "objective": plan.objective,
         "points": len(walked.points),
         "folds": len(walked.folds),
         "folds_without_choice": len(walked.folds) - len(made),
-        "chosen": None if point is None else {key: _plain(point[key]) for key in plan.keys},
+        "chosen": None if point is None else {key: point[key] for key in plan.keys},
         "on_edge": [] if point is None else edges(plan, chosen),
-        **{name: _plain(value) for name, value in figures.items()},
+        **figures,
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value
+    return {name: finite(value) for name, value in summary.items()}
 
 
 def write_walk(walked: Walked, out: Path) -> Sequence[Path]:
-    """Write summary, folds and growth beside the sweep's batches; the files."""
+    """Write summary, folds and growth beside the sweep's batches; return the files."""
     text = json.dumps(summary_of(walked), indent=2, sort_keys=True) + "\n"
     (out / SUMMARY).write_text(text, "utf-8")
     walked.folds.to_parquet(out / FOLDS, index=False)
@@ -337,15 +335,16 @@ def write_walk(walked: Walked, out: Path) -> Sequence[Path]:
 
 
 def walk_forward_checks(walked: Walked) -> list[Verdict]:
-    """Evaluate the gates of a walk-forward; none is passed by a choice that was not made."""
+    """Evaluate the gates of a walk-forward; a missing choice passes none of them."""
     plan, figures = walked.plan, summary_of(walked)
     made = walked.folds["chosen"] != NONE
     held = walked.folds["test_kept"].eq(True)
     limits, chosen = plan.limits, walked.chosen != NONE
     folds, unmade, broken = len(made), int((~made).sum()), int((~held & made).sum())
     on_edge = figures["on_edge"]
-    edge = f"the choice lies on the edge of the grid: {', '.join(on_edge)}"
-    inside = edge if on_edge else "the choice lies inside the grid"
+    place = "the choice lies inside the grid"
+    if on_edge:
+        place = f"the choice lies on the edge of the grid: {', '.join(on_edge)}"
     return [
         reconciles(walked.unsound),
         verdict(
@@ -373,7 +372,7 @@ def walk_forward_checks(walked: Walked) -> list[Verdict]:
             CHECKS,
             "inside_the_grid",
             chosen and not on_edge,
-            inside if chosen else "no choice was made",
+            place if chosen else "no point was chosen",
             evidence={"on_edge": ", ".join(on_edge) or "none"},
         ),
         _compared("deflated_sharpe", figures, limits.min_deflated_sharpe, floor=True),
@@ -389,7 +388,7 @@ def _compared(
     *,
     floor: bool = False,
 ) -> Verdict:
-    """Hold a figure to its limit; one that is not defined has not passed. `rows`: for a failure."""
+    """Compare a figure with its limit; an undefined one fails. `rows` are shown on failure."""
     value, what = figures[name], NAMED[name]
     if value is None:
         return verdict(CHECKS, name, False, f"{what} is not defined", rows, limit=limit)

@@ -110,7 +110,8 @@ def _run(
     settings = options.settings()
     configs, window = project_configs(), window_of(settings)
     require_data(settings)
-    from basis_pipeline.backtests.scenarios import inside, nothing_inside, raw_loader, study_of
+    from basis_pipeline.backtests.ingest import Feeds
+    from basis_pipeline.backtests.scenarios import inside, nothing_inside, study_of
     from basis_pipeline.backtests.sweep import place_of
     from basis_pipeline.operations.control import require_work
 
@@ -122,7 +123,7 @@ def _run(
         raise nothing_inside(outside, window)
     if outside:
         screen.echo(f"Outside {window}, left out: {', '.join(outside)}")
-    failed, load = [], raw_loader(configs, settings.data_dir)
+    failed, load = [], Feeds(configs, settings.data_dir).datasets
     for chosen in inner:
         study = study_of(
             *(configs, mode, chosen, load, window),

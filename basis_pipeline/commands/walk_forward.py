@@ -35,8 +35,9 @@ def walk_forward(
     settings, configs = options.settings(), project_configs()
     plan = load_walk_forward(config_directory(), configs, mode)
     require_data(settings)
+    from basis_pipeline.backtests.ingest import Feeds
     from basis_pipeline.backtests.scenario_report import write_walk_report
-    from basis_pipeline.backtests.scenarios import raw_loader, study_of
+    from basis_pipeline.backtests.scenarios import study_of
     from basis_pipeline.backtests.sweep import place_of
     from basis_pipeline.backtests.walk_forward import (
         scenario_set,
@@ -53,7 +54,7 @@ def walk_forward(
         configs,
         mode,
         scenario_set(plan, window),
-        raw_loader(configs, settings.data_dir),
+        Feeds(configs, settings.data_dir).datasets,
         window,
         capital=options.capital,
         overrides=options.assigned(),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from basis_pipeline.backtests.fan_out import PIECE
-from basis_pipeline.backtests.ingest import load_datasets
+from basis_pipeline.backtests.ingest import Feeds
 from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.config import load_configs, slice_mode
 from basis_pipeline.engine import FIGURES, MarketArrays, Parameters, simulate
@@ -127,7 +127,7 @@ def make_case(points: Points, data_dir: Path | None, window: Window) -> Case:
         market = made_market(mode_slice)
         market = market._replace(perp_extreme=market.perp_mark)
     else:
-        datasets = load_datasets(set(mode_slice.datasets), configs, data_dir, window)
+        datasets = Feeds(configs, data_dir).datasets(set(mode_slice.datasets), window)
         market = market_arrays(build_panel(mode_slice, datasets, window), mode_slice)
     parameters = parameters_of(mode_slice)._replace(
         maintenance_margin=np.array([MAINTENANCE]),

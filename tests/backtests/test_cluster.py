@@ -100,6 +100,6 @@ def test_pieces_cover_every_point_once_and_follow_their_cost() -> None:
     while (piece := pieces.next()) is not None:
         found += range(piece[0], piece[1] + 1)
         sizes.append(piece[1] - piece[0] + 1)
-        pieces.learn(sizes[-1], 0.01 * sizes[-1])
+        pieces.resize(sizes[-1], 0.01 * sizes[-1])
     assert found == [*range(1000), *range(2000, 2100)]
     assert sizes == [64, *[100] * 9, 36, 100]

@@ -15,10 +15,11 @@ import pytest
 
 from basis_pipeline.backtests import sweep as sweeping
 from basis_pipeline.backtests.fan_out import in_threads, run_figures
+from basis_pipeline.backtests.ingest import Feeds
 from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.backtests.probes import probes
 from basis_pipeline.backtests.scenario_report import write_report
-from basis_pipeline.backtests.scenarios import Study, raw_loader, study_of
+from basis_pipeline.backtests.scenarios import Study, study_of
 from basis_pipeline.backtests.sweep import (
     Progress,
     batches,
@@ -231,7 +232,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(sample: Tree, tmp_path: Path)
     """Interrupted, taken up, killed and taken up again: as if nothing had happened."""
     sampling = {"method": "sobol", "points": 24_000, "seed": 2}
     long = made_set(sampling=sampling, keys={"staking.target_ltv": span(0.3, 0.7)})
-    window, load = parse_window("2024-01-05", "2024-02-05"), raw_loader(CONFIGS, sample.root)
+    window, load = parse_window("2024-01-05", "2024-02-05"), Feeds(CONFIGS, sample.root).datasets
     study = study_of(CONFIGS, "usdt_market_neutral", long, load, window)
     file, out = tmp_path / f"{long.name}.yaml", tmp_path / "out"
     file.write_text(long.model_dump_json())
@@ -274,7 +275,10 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(sample: Tree, tmp_path: Path)
 def test_a_bad_set_is_rejected_before_anything_is_read(parts: dict[str, Any], code: str) -> None:
     """One coded message names the set; no data directory is even looked at."""
     scenarios = made_set(**parts)
-    window, load = parse_window("2024-01-05", "2024-03-05"), raw_loader(CONFIGS, Path("/nowhere"))
+    window, load = (
+        parse_window("2024-01-05", "2024-03-05"),
+        Feeds(CONFIGS, Path("/nowhere")).datasets,
+    )
     with pytest.raises(ConfigError) as rejected:
         study_of(CONFIGS, "usdt_market_neutral", scenarios, load, window)
     assert rejected.value.code == code
