@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from basis_pipeline.backtests.backtest import capital_of, risk_free_rate
+from basis_pipeline.backtests.backtest import Benchmarks, capital_of, risk_free_rate
 from basis_pipeline.backtests.benchmarks import LENDING, benchmark_names, benchmark_table
 from basis_pipeline.backtests.inputs import first_midnight, market_arrays, parameters_of
 from basis_pipeline.backtests.probes import DIRECT, STRUCTURAL, checked_slices, is_direct
@@ -104,6 +104,11 @@ class Study:
         panel = build_panel(mode_slice, self.datasets, self.windows[chosen.window])
         return self._altered(panel, mode_slice, chosen)
 
+    def benchmarks_of(self, mode_slice: ModeSlice, chosen: Point) -> Benchmarks:
+        """Return the lending benchmark of a point, where it is the risk-free rate."""
+        names = lending_rates(mode_slice, self.configs)
+        return benchmark_table(names, self.datasets, self.windows[chosen.window])
+
     def _altered(self, panel: Panel, mode_slice: ModeSlice, chosen: Point) -> Panel:
         if chosen.path is not None and self.scenarios.bootstrap is not None:
             panel = bootstrapped(panel, self.scenarios.bootstrap, chosen.path, mode_slice)
@@ -123,8 +128,7 @@ class Study:
         mode_slice, panel = self._panels[structure]
         panel = self._altered(panel, mode_slice, chosen)
         parameters = parameters_of(mode_slice)
-        names = lending_rates(mode_slice, self.configs)
-        benchmarks, _ = benchmark_table(names, self.datasets, self.windows[chosen.window])
+        benchmarks, _ = self.benchmarks_of(mode_slice, chosen)
         prepared = Prepared(
             hours=hour_coefficients(market_arrays(panel, mode_slice)),
             parameters=parameter_record(parameters),

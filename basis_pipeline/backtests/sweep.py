@@ -137,7 +137,9 @@ def run_point(study: Study, index: int) -> JudgedRun:
     mode_slice = study.slice_of(chosen.overrides)
     panel = study.panel_of(mode_slice, chosen)
     capital = float(chosen.overrides.get(CAPITAL, study.capital))
-    result = run_backtest(mode_slice, panel, study.windows[chosen.window], capital)
+    benchmarks = study.benchmarks_of(mode_slice, chosen)
+    window = study.windows[chosen.window]
+    result = run_backtest(mode_slice, panel, window, capital, benchmarks)
     require_reconciled(result)
     gates = backtest_checks(result, mode_slice, panel)
     return JudgedRun(result, panel, [*study.verdicts, *gates])

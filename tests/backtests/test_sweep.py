@@ -121,6 +121,18 @@ def test_a_row_of_a_window_and_a_path_is_the_single_run(sample: Tree) -> None:
         assert_row_is_run(study, row)
 
 
+def test_a_row_against_the_lending_rate_is_the_single_run(sample: Tree) -> None:
+    """A point run by itself needs the rates that the figures of its row are measured against."""
+    lending = {"metrics.risk_free": "lending"}
+    study = study_over(sample, "btc_basis", made_set(), **lending)
+    (row,), (usual,) = (
+        rows_of(study, [0]),
+        rows_of(study_over(sample, "btc_basis", made_set()), [0]),
+    )
+    assert row["sharpe"] != usual["sharpe"]
+    assert_row_is_run(study, row)
+
+
 def test_what_a_single_run_refuses_is_a_status(sample: Tree) -> None:
     """A capital that the gas of entering uses up, and a withdrawal of everything."""
     poor = made_set(keys={CAPITAL: {"values": [1.0, 1e5]}})
