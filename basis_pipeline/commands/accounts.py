@@ -63,13 +63,13 @@ def run(
     Example: basis accounts run --account btc_carry
     """
     from basis_pipeline.operations.accounts import run_accounts
-    from basis_pipeline.operations.control import require_open
+    from basis_pipeline.operations.control import require_not_shut_down
     from basis_pipeline.reports.account import account_html
     from basis_pipeline.reports.page import Provenance, write_page
     from basis_pipeline.verdict import Status
 
     settings = settings_of(data_dir, results_dir)
-    require_open(settings, "basis accounts run")
+    require_not_shut_down(settings, "basis accounts run")
     require_data(settings)
     wanted, broken = _chosen(account)
     present = parse_hour(now) if now else datetime.now(UTC)

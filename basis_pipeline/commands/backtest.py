@@ -32,12 +32,12 @@ def backtest(
 
     Example: basis backtest btc_basis --out runs/calm --set rebalance.enabled=false
     """
-    from basis_pipeline.operations.control import require_work
+    from basis_pipeline.operations.control import require_not_halted
 
     settings, configs = options.settings(), project_configs()
     sliced(configs, [mode], options.overrides, options.capital)
     require_data(settings)
-    require_work(settings, f"the backtest of {mode}")
+    require_not_halted(settings, f"the backtest of {mode}")
     with screen.progress(1) as advance:
         advance(f"backtest of {mode}")
         from basis_pipeline.backtests.judged import judged_backtest

@@ -51,10 +51,10 @@ def fetch(
     Example: basis data fetch binance_btcusdt_perp --since 2024-06-01 --data-dir data/own --dry-run
     """
     from basis_pipeline.market.fetch.feed import Request, fetch_feeds, plan, require_sources
-    from basis_pipeline.operations.control import require_open
+    from basis_pipeline.operations.control import require_not_shut_down
 
     settings, configs = settings_of(data_dir), project_configs()
-    require_open(settings, "basis data fetch")
+    require_not_shut_down(settings, "basis data fetch")
     wanted = require_sources(configs.datasets, feeds or ())
     request = Request(
         now=datetime.now(UTC),

@@ -136,10 +136,10 @@ def open_settings(command: str, results_dir: Path | None = None) -> "Settings":
     BacktestError: BT-005 after a shutdown. ConfigError: as `settings_of`. ResultsError: the state
         of emergency control cannot be read.
     """
-    from basis_pipeline.operations.control import require_open
+    from basis_pipeline.operations.control import require_not_shut_down
 
     settings = settings_of(results_dir=results_dir)
-    require_open(settings, command)
+    require_not_shut_down(settings, command)
     return settings
 
 

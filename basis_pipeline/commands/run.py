@@ -53,7 +53,7 @@ def run(options: Options, mode: Modes = None, without: Without = None) -> None:
     Example: basis run --mode pure_lending --start 2024-06-01 --end 2024-12-01
     """
     from basis_pipeline.config.control import load_control_limits, unknown_modes
-    from basis_pipeline.operations.control import require_work
+    from basis_pipeline.operations.control import require_not_halted
 
     settings, configs = options.settings(), project_configs()
     left_out = chosen(configs, without) if without else []
@@ -67,7 +67,7 @@ def run(options: Options, mode: Modes = None, without: Without = None) -> None:
     limits = load_control_limits(config_directory())  # before hours of work
     if ignored := unknown_modes(config_directory(), limits):
         screen.echo_error(ignored)
-    require_work(settings, "basis run")
+    require_not_halted(settings, "basis run")
     steps = len(slices) + len(unsound) + 4
     with screen.progress(steps, lines=True) as advance, _compiler() as compiled:
         outcome = launched(

@@ -113,9 +113,9 @@ def _run(
     from basis_pipeline.backtests.ingest import Feeds
     from basis_pipeline.backtests.scenarios import inside, nothing_inside, study_of
     from basis_pipeline.backtests.sweep import place_of
-    from basis_pipeline.operations.control import require_work
+    from basis_pipeline.operations.control import require_not_halted
 
-    require_work(settings, f"basis {kind} {mode}")
+    require_not_halted(settings, f"basis {kind} {mode}")
     split = [inside(chosen, window) for chosen in sets]
     outside = [name for _, names in split for name in names]
     inner = [chosen for chosen, _ in split if chosen is not None]

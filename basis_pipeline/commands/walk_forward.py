@@ -46,9 +46,9 @@ def walk_forward(
         walk_forward_checks,
         write_walk,
     )
-    from basis_pipeline.operations.control import require_work
+    from basis_pipeline.operations.control import require_not_halted
 
-    require_work(settings, f"basis walk-forward {mode}")
+    require_not_halted(settings, f"basis walk-forward {mode}")
     window = window_of(settings)
     study = study_of(
         configs,

@@ -16,7 +16,7 @@ from basis_pipeline.backtests import cluster
 from basis_pipeline.backtests.backtest import require_reconciled, run_backtest
 from basis_pipeline.config import slice_mode
 from basis_pipeline.market.panel import Panel, build_panel, require_fit
-from basis_pipeline.operations.control import halt, require_work
+from basis_pipeline.operations.control import halt, require_not_halted
 from basis_pipeline.orchestration.upstream_gate import require_passing
 from basis_pipeline.results.store import RunResult
 from basis_pipeline.settings import load_settings
@@ -91,7 +91,7 @@ def halted_work(place: Path) -> None:
     """A backtest asked for after a person halted work."""
     settings = load_settings({}, results_dir=place)
     halt(settings, reason="odd fills", by="ann")
-    require_work(settings, "backtest/simulation[btc_basis]")
+    require_not_halted(settings, "backtest/simulation[btc_basis]")
 
 
 PROVOCATIONS = {

@@ -13,8 +13,8 @@ from basis_pipeline.operations.control.state import (
     enforce_limits,
     halt,
     read_state,
-    require_open,
-    require_work,
+    require_not_halted,
+    require_not_shut_down,
     resume,
     shutdown,
 )
@@ -27,8 +27,8 @@ __all__ = [
     "enforce_limits",
     "halt",
     "read_state",
-    "require_open",
-    "require_work",
+    "require_not_halted",
+    "require_not_shut_down",
     "resume",
     "shutdown",
 ]

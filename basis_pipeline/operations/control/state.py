@@ -72,7 +72,7 @@ def read_state(settings: Settings) -> ControlState:
     return state
 
 
-def require_work(settings: Settings, asking: str, stopped_by: State = State.HALT) -> None:
+def require_not_halted(settings: Settings, asking: str, stopped_by: State = State.HALT) -> None:
     """Block a backtest, or what requests one, while work is halted.
 
     Raises
@@ -84,9 +84,9 @@ def require_work(settings: Settings, asking: str, stopped_by: State = State.HALT
         raise BacktestError("BT-005", f"{asking} is blocked: {state.description}")
 
 
-def require_open(settings: Settings, asking: str) -> None:
-    """Block what still runs in a halt, once the platform is shut down. Raises as `require_work`."""
-    require_work(settings, asking, State.SHUTDOWN)
+def require_not_shut_down(settings: Settings, asking: str) -> None:
+    """Block what still runs in a halt, once the platform is shut down. Raises as `require_not_halted`."""
+    require_not_halted(settings, asking, State.SHUTDOWN)
 
 
 def transitions(settings: Settings, limit: int | None = None, after: int = 0) -> list[Transition]:

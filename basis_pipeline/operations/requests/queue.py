@@ -14,7 +14,7 @@ from basis_pipeline.config import Configs, load_configs
 from basis_pipeline.config.loading import canonical_json
 from basis_pipeline.errors import BacktestError, correlation_id
 from basis_pipeline.operations.audit_log import EventType, emit
-from basis_pipeline.operations.control import require_work
+from basis_pipeline.operations.control import require_not_halted
 from basis_pipeline.operations.requests.model import BacktestRequest, Served, Status
 from basis_pipeline.results.database.connection import reading, writing
 from basis_pipeline.results.database.migration import existing, opened
@@ -39,7 +39,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
     BacktestError: BT-005 while work is halted, BT-006 when another request has its id.
     ResultsError: the results database cannot be used.
     """
-    require_work(settings, f"request {request.request_id}")
+    require_not_halted(settings, f"request {request.request_id}")
     request.sliced(configs or load_configs(config_directory()))
     request.window(settings)
     engine = opened(settings.results_db_url)

@@ -10,7 +10,7 @@ from basis_pipeline.backtests.judged import judged_backtest
 from basis_pipeline.config import Configs
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.audit_log import EventType, emit
-from basis_pipeline.operations.control import require_work
+from basis_pipeline.operations.control import require_not_halted
 from basis_pipeline.operations.requests.model import Served, Status
 from basis_pipeline.operations.requests.queue import COMPONENT, begin, find, finish
 from basis_pipeline.results.database.archive import Archive
@@ -35,7 +35,7 @@ def serve(
     ResultsError: the results database cannot be used.
     """
     for sequence in sorted(sequences):
-        require_work(settings, f"backtest request {sequence}")
+        require_not_halted(settings, f"backtest request {sequence}")
         if begin(settings, sequence, pipeline_run):
             (served,) = find(settings, [sequence])
             _serve(settings, configs, served)

@@ -20,7 +20,7 @@ from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError
 from basis_pipeline.operations.accounts import AccountRun, run_account
 from basis_pipeline.operations.accounts.gates import ACTIONABLE, GATES, PHASE, actionable
-from basis_pipeline.operations.control import require_open
+from basis_pipeline.operations.control import require_not_shut_down
 from basis_pipeline.orchestration.assets.raw import raw_key
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import RETRIES, coded_failures
@@ -74,7 +74,7 @@ def account_assets(configs: Configs, accounts: Sequence[str]) -> list[dg.AssetsD
         now = parse_hour(config.now) if config.now else datetime.now(UTC)
         settings = options.settings
         with coded_failures():
-            require_open(settings, f"account/run[{name}]")
+            require_not_shut_down(settings, f"account/run[{name}]")
             wanted = load_account(config_directory(), name)
             for problem in _fetch(settings, options.configs, wanted, now):
                 context.log.warning(problem)

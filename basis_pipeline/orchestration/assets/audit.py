@@ -17,7 +17,7 @@ from basis_pipeline.market.audit import (
     worst_first,
 )
 from basis_pipeline.market.fetch.store import read_revisions
-from basis_pipeline.operations.control import require_open
+from basis_pipeline.operations.control import require_not_shut_down
 from basis_pipeline.operations.waivers import read_waivers, waived
 from basis_pipeline.orchestration.assets.dataset import dataset_key
 from basis_pipeline.orchestration.assets.raw import raw_key
@@ -63,7 +63,7 @@ def data_audit_asset(configs: Configs) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Write the page from the values in the warehouse."""
         with coded_failures():
-            require_open(options.settings, "report/data_audit")
+            require_not_shut_down(options.settings, "report/data_audit")
             audits = _audits(options, warehouse)
             what = f"{options.data.name}: {options.window} UTC"
             page = options.reports / "data_audit.html"
@@ -133,7 +133,7 @@ def gates_asset(checks: Sequence[dg.AssetCheckSpec]) -> dg.AssetsDefinition:
         """Write the page from the latest records of the checks."""
         recorded = gates_of_all(context.instance, checks)
         with coded_failures():
-            require_open(options.settings, "report/gates")
+            require_not_shut_down(options.settings, "report/gates")
             provenance = Provenance.now(context.run.run_id, options.settings.environment)
             verdicts = waived(recorded, read_waivers(options.settings))
             html = gates_html(

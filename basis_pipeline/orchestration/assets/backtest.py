@@ -14,7 +14,7 @@ from basis_pipeline.config import ModeSlice
 from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import Panel
-from basis_pipeline.operations.control import require_work
+from basis_pipeline.operations.control import require_not_halted
 from basis_pipeline.operations.control.measurements import measurements_of
 from basis_pipeline.orchestration.assets.config import MODE, RULES
 from basis_pipeline.orchestration.assets.dataset import dataset_key
@@ -85,7 +85,7 @@ def run_asset(partitions: dg.StaticPartitionsDefinition) -> dg.AssetsDefinition:
         """Require sound inputs, simulate, and hold the figures against the control limits."""
         mode = mode_of(context)
         try:
-            require_work(options.settings, f"backtest/simulation[{mode}]")
+            require_not_halted(options.settings, f"backtest/simulation[{mode}]")
             _require_sound_inputs(context, mode_slice, options)
             capital = capital_of(mode_slice, options.capital)
             benchmarks = _benchmarks(mode_slice, options, warehouse)

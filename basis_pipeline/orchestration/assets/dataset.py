@@ -12,7 +12,7 @@ from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.quality import PHASE, check_names, rejected_verdicts
 from basis_pipeline.market.raw import RawFeed
 from basis_pipeline.market.schemas import schema_for
-from basis_pipeline.operations.control import require_open
+from basis_pipeline.operations.control import require_not_shut_down
 from basis_pipeline.orchestration.assets.raw import raw_key, rejection, stops
 from basis_pipeline.orchestration.checks import (
     check_results,
@@ -56,7 +56,7 @@ def dataset_assets(configs: Configs) -> dg.AssetsDefinition:
         """Build every selected dataset; one that breaks its policy is recorded as rejected."""
         names = selected_names(context)
         with coded_failures():
-            require_open(options.settings, "dataset")
+            require_not_shut_down(options.settings, "dataset")
             outcomes = _build(options, warehouse, names)
         for name, outcome in outcomes.items():
             config = options.configs.datasets[name]

@@ -16,7 +16,7 @@ from basis_pipeline.config.source import Ccxt, CopiedFiles, EMode, EthereumRpc
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.glossary import MEANINGS
 from basis_pipeline.market.quality import PHASE
-from basis_pipeline.operations.control import require_open
+from basis_pipeline.operations.control import require_not_shut_down
 from basis_pipeline.orchestration.checks import check_result, check_spec
 from basis_pipeline.orchestration.failures import as_failure, coded_failures
 from basis_pipeline.orchestration.groups import FETCH
@@ -104,7 +104,7 @@ def _fetch_asset(
             verify=config.verify,
         )
         with coded_failures():
-            require_open(options.settings, FETCH)
+            require_not_shut_down(options.settings, FETCH)
             limits = load_automation_limits(config_directory()).fetch
             done = fetch_feeds([feed], options.settings, limits, request)[feed.name]
             revised = open_revisions(feed, options.settings)

@@ -12,7 +12,7 @@ from basis_pipeline.config.automation import load_automation_limits
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.quality import PHASE, rejection_verdict
 from basis_pipeline.market.raw import RawFeed, read_feeds
-from basis_pipeline.operations.control import require_open
+from basis_pipeline.operations.control import require_not_shut_down
 from basis_pipeline.orchestration.checks import (
     check_results,
     check_spec,
@@ -71,7 +71,7 @@ def raw_assets(configs: Configs) -> dg.AssetsDefinition:
         """Read every selected feed; an invalid one is recorded as rejected."""
         names = selected_names(context)
         with coded_failures():
-            require_open(options.settings, "raw")
+            require_not_shut_down(options.settings, "raw")
             wanted = [options.configs.datasets[name] for name in names]
             feeds = read_feeds(options.data, wanted)
         for name, outcome in feeds.items():

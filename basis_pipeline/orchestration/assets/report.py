@@ -7,7 +7,7 @@ import pandas as pd
 
 from basis_pipeline.backtests.ingest import inputs_of
 from basis_pipeline.errors import ResultsError
-from basis_pipeline.operations.control import require_open
+from basis_pipeline.operations.control import require_not_shut_down
 from basis_pipeline.operations.waivers import read_waivers, waived
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.results import RECORD
@@ -75,7 +75,7 @@ def _tear_sheet(
         verdicts = gates_of(context.instance, mode_checks, mode)
         provenance = Provenance.now(context.run.run_id, options.settings.environment)
         with coded_failures():
-            require_open(options.settings, f"report/tear_sheet[{mode}]")
+            require_not_shut_down(options.settings, f"report/tear_sheet[{mode}]")
             page, run = options.reports / f"{mode}.html", options.runs / result.run_id
             read = inputs_of(options.configs, options.slice(mode))
             inputs = input_gates(context.instance, data_checks, read)
@@ -123,7 +123,7 @@ def _comparison(
     ) -> dg.MaterializeResult[None]:
         """Write the page."""
         with coded_failures():
-            require_open(options.settings, "report/comparison")
+            require_not_shut_down(options.settings, "report/comparison")
             results = _comparable(context.instance, options, modes)
             accepted = read_waivers(options.settings)
             gates = {

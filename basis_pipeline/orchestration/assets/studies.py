@@ -26,7 +26,7 @@ from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import DataError
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.window import Window
-from basis_pipeline.operations.control import require_work
+from basis_pipeline.operations.control import require_not_halted
 from basis_pipeline.orchestration.assets.backtest import SIMULATION
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.assets.dataset import dataset_key
@@ -191,7 +191,7 @@ def _walk_forward_asset(modes: dg.StaticPartitionsDefinition) -> dg.AssetsDefini
 def _require_sound(context: dg.AssetExecutionContext, options: RunOptions, part: Part) -> None:
     """Raise unless work is open and the backtest that the scenarios vary passes its checks."""
     asset = f"{context.asset_key.to_user_string()}[{part.key}]"
-    require_work(options.settings, asset)
+    require_not_halted(options.settings, asset)
     require_passing(
         context.instance,
         [dg.AssetCheckKey(SIMULATION, name) for name in BLOCKING],

@@ -59,7 +59,7 @@ def test_where_nothing_ran_the_state_is_normal_and_nothing_is_made(tmp_path: Pat
     assert control.enforce_limits(settings, drawdown(0.01)).name is State.NORMAL
     assert control.transitions(settings) == []
     assert not control.resume(settings, reason="nothing", by="ann")
-    control.require_work(settings, "a backtest")
+    control.require_not_halted(settings, "a backtest")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -71,8 +71,8 @@ def test_a_halt_lasts_until_a_person_resumes(settings: Settings) -> None:
     assert (state.name, state.reason, state.by) == (State.HALT, "odd fills", "ann")
     assert state.stops_work
     with pytest.raises(BacktestError, match=r"BT-005: a backtest is blocked: HALT .*ann: odd"):
-        control.require_work(settings, "a backtest")
-    control.require_open(settings, "a report")
+        control.require_not_halted(settings, "a backtest")
+    control.require_not_shut_down(settings, "a report")
     assert control.resume(settings, reason="venue confirmed", by="bob")
     assert not control.resume(settings, reason="again", by="bob")
     state = control.read_state(settings)
@@ -93,11 +93,11 @@ def test_a_shutdown_stops_what_a_halt_lets_run(settings: Settings) -> None:
     control.halt(settings, reason="odd fills", by="ann")
     assert control.shutdown(settings, reason="venue gone", by="ann")
     assert control.enforce_limits(settings, drawdown(0.9)).name is State.SHUTDOWN
-    for require in (control.require_work, control.require_open):
+    for require in (control.require_not_halted, control.require_not_shut_down):
         with pytest.raises(BacktestError, match=r"BT-005.*SHUTDOWN"):
             require(settings, "a report")
     assert control.resume(settings, reason="moved", by="ann")
-    control.require_open(settings, "a report")
+    control.require_not_shut_down(settings, "a report")
 
 
 def test_nothing_is_changed_without_a_reason_and_a_name(settings: Settings) -> None:
@@ -226,18 +226,18 @@ def test_tables_that_were_tampered_with_are_not_taken_for_normal(
     with writing(connect(settings.results_db_url)) as connection:
         connection.execute(text(damage))
     with pytest.raises(BasisError, match="RS-005"):
-        control.require_work(settings, "a backtest")
+        control.require_not_halted(settings, "a backtest")
 
 
 def test_a_server_out_of_reach_is_not_taken_for_normal(tmp_path: Path) -> None:
     """RS-008 where the state was never known; a person can still halt."""
     settings = settings_at(tmp_path, NOWHERE)
     with pytest.raises(ResultsError, match="RS-008"):
-        control.require_work(settings, "a backtest")
+        control.require_not_halted(settings, "a backtest")
     assert control.halt(settings, reason="odd fills", by="ann")
     assert control.read_state(settings).is_pending
     with pytest.raises(BacktestError, match=r"BT-005.*odd fills"):
-        control.require_work(settings, "a backtest")
+        control.require_not_halted(settings, "a backtest")
 
 
 @pytest.mark.parametrize("state", [State.ALERT, State.HALT])
@@ -258,9 +258,9 @@ def test_while_the_server_is_down_the_last_known_state_holds(
     assert control.enforce_limits(down, drawdown(0.01)).name is state
     if known.stops_work:
         with pytest.raises(BacktestError, match="BT-005"):
-            control.require_work(down, "a backtest")
+            control.require_not_halted(down, "a backtest")
     else:
-        control.require_work(down, "a backtest")
+        control.require_not_halted(down, "a backtest")
 
 
 def test_a_halt_of_the_limits_while_the_server_is_down_holds_when_it_is_back(
@@ -274,7 +274,7 @@ def test_a_halt_of_the_limits_while_the_server_is_down_holds_when_it_is_back(
         down = settings_at(tmp_path, NOWHERE)
         assert control.enforce_limits(down, drawdown(0.5)).name is State.HALT
         with pytest.raises(BacktestError, match=r"BT-005.*drawdown_fraction"):
-            control.require_work(down, "a backtest")
+            control.require_not_halted(down, "a backtest")
         with pytest.raises(ResultsError, match="RS-008"):
             control.resume(down, reason="nobody can know", by="ann")
         assert control.read_state(settings).name is State.HALT
