@@ -1,7 +1,7 @@
-"""Alerts: what a person should look at, in the audit log and at a webhook where there is one.
+"""Alerts: events that need review, in the audit log and at a webhook if there is one.
 
-An alert waits in `alerts.jsonl` beside the results until the webhook has taken it, whatever becomes
-of the database; alerts are delivered in order. Only the sensor `alerts` waits for a delivery.
+An alert waits in `alerts.jsonl` in the results directory until the webhook has accepted it, even
+when the database is down; alerts are delivered in order. Only the sensor `alerts` delivers them.
 """
 
 import json
@@ -23,17 +23,17 @@ from basis_pipeline.settings import SecretUrl, Settings
 COMPONENT = "alerts"
 LEVELS = {AlertSeverity.INFO: "INFO", AlertSeverity.WARN: "WARNING", AlertSeverity.ERROR: "ERROR"}
 _SHOWN_REASONS = 5
-LOCK_SECONDS = 10.0  # longer than anybody takes to change a file
+LOCK_SECONDS = 10.0  # longer than any change of the file takes
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that a person should look at.
+    """An event that needs review.
 
     Parameters
     ----------
-    subject: the job, component, schedule or sensor it is about.
-    reasons: why, each with `what`, and with `code`, `where` and `gate` where it has them.
+    subject: the job, component, schedule or sensor concerned.
+    reasons: each with `what`, and with `code`, `where` and `gate` where it has them.
     """
 
     kind: AlertKind
@@ -46,7 +46,7 @@ class Alert:
 
     @property
     def message(self) -> str:
-        """Return the alert in one sentence."""
+        """The alert in one sentence."""
         of = "".join(f" of {name}" for name in (self.scenario_set, self.mode) if name)
         why = [" ".join(filter(None, (r.get("gate"), r["what"]))) for r in self.reasons]
         more = f"; and {len(why) - _SHOWN_REASONS} more" if len(why) > _SHOWN_REASONS else ""
@@ -60,7 +60,7 @@ class Alert:
 
 
 def raise_alerts(alerts: Sequence[Alert], settings: Settings, limits: AlertLimits) -> None:
-    """Record alerts in the audit log, and let those wait that the webhook is to receive.
+    """Record alerts in the audit log, and store those that the webhook receives.
 
     Raises
     ------
@@ -74,11 +74,11 @@ def raise_alerts(alerts: Sequence[Alert], settings: Settings, limits: AlertLimit
 
 
 def deliver_waiting(settings: Settings, limits: AlertLimits) -> int:
-    """Post the alerts that wait, the earliest first, as one message; return how many.
+    """Post the waiting alerts, the earliest first, as one message; return how many.
 
     Raises
     ------
-    PlatformError: PLATFORM-004 when they are not delivered; they go on waiting.
+    PlatformError: PLATFORM-004 when they are not delivered; they still wait.
     OSError: they cannot be read or stored.
     """
     if not settings.alert_webhook_url:
@@ -104,13 +104,13 @@ def _file(settings: Settings) -> Path:
 
 
 def _waiting(settings: Settings) -> list[str]:
-    """Lines of the alerts that wait, the earliest first."""
+    """Return the lines of the waiting alerts, the earliest first."""
     file = _file(settings)
     return file.read_text().splitlines(keepends=True) if file.exists() else []
 
 
 def _replace(settings: Settings, change: Callable[[list[str]], list[str]]) -> None:
-    """Change the alerts that wait, with nobody else changing them; OSError when that fails."""
+    """Change the waiting alerts under their lock; OSError when that fails."""
     file = _file(settings)
     with locked(file.with_suffix(".lock"), LOCK_SECONDS):
         write_atomically(file, "".join(change(_waiting(settings))).encode())
@@ -119,7 +119,7 @@ def _replace(settings: Settings, change: Callable[[list[str]], list[str]]) -> No
 def post(alerts: Sequence[dict[str, Any]], url: SecretUrl, limits: AlertLimits) -> int:
     """Post alerts as one JSON document `{text, alerts}`; return how many attempts it took.
 
-    What another attempt may cure (no connection, no answer in time, 429, 5xx) is tried again with
+    Temporary failures (no connection, no answer in time, 429, 5xx) are tried again with
     exponential waits and jitter.
 
     Raises
@@ -145,11 +145,11 @@ def post(alerts: Sequence[dict[str, Any]], url: SecretUrl, limits: AlertLimits) 
 
 
 class _Unavailable(requests.HTTPError):
-    """The receiver answered that it cannot now."""
+    """The receiver answered that it is temporarily unavailable."""
 
 
 def _post(url: SecretUrl, document: dict[str, Any], timeout: float) -> None:
-    # Only the status is looked at: a body that never ends is not waited for.
+    # Only the status is read, so that an endless body does no harm.
     with requests.post(
         url.get_secret_value(), json=document, timeout=timeout, allow_redirects=False, stream=True
     ) as answer:

@@ -1,4 +1,4 @@
-"""Gates of the environment: are the settings whole, and can what they name be read and written."""
+"""Gates of the environment: settings are valid, and their directories readable and writable."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from basis_pipeline.settings import REQUIRED, Settings
 from basis_pipeline.verdict import Severity, Verdict, blocked, judge
 
 PHASE = 1
-# Check → severity and what it asks.
+# Check → severity and what it requires.
 FILES = "files"
 CHECKS: dict[str, tuple[Severity, str]] = {
     FILES: ("ERROR", "every file of configs/ can be read and fits its model"),
@@ -20,7 +20,7 @@ CHECKS: dict[str, tuple[Severity, str]] = {
 
 
 def files_check(configs: Configs) -> Verdict:
-    """Judge the files of `configs/`: one that is broken stops what needs it, and nothing else."""
+    """Check the files of `configs/`: a broken one stops only what needs it."""
     errors = [f"{error.code}: {file}: {error.what}" for file, error in configs.broken.items()]
     return judge(
         FILES,
@@ -36,7 +36,7 @@ def files_check(configs: Configs) -> Verdict:
 
 
 def environment_checks(settings: Settings | ConfigError) -> list[Verdict]:
-    """Evaluate the checks of the settings; without them nothing is known of the directories."""
+    """Check the settings and, when they are valid, their directories."""
     if isinstance(settings, BasisError):
         error = {"code": settings.code, "where": settings.where}
         invalid = judge("settings", "ERROR", False, str(settings), evidence=error, phase=PHASE)
@@ -77,7 +77,7 @@ def _unusable(settings: Settings) -> Iterator[str]:
     for directory in dict.fromkeys(places):
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            # Only writing tells: rights, a full disk and a read-only mount look alike before.
+            # Only a write reveals missing permissions, a full disk or a read-only mount.
             with tempfile.TemporaryFile(dir=directory) as file:
                 file.write(b"basis")
         except OSError as error:

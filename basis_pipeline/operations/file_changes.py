@@ -1,8 +1,7 @@
 """Which feeds' raw files have changed, and whether they have stopped changing.
 
-A feed is known by a snapshot of its files: to take one costs a `stat` a file, and what is kept of
-it between two ticks does not grow with their number. A file that is gone, or shorter than before,
-is a change as much as a new one: what was made of it no longer follows from it.
+A snapshot of a feed takes one `stat` per file, and its size does not depend on their number. A file
+that is gone or shorter than before is a change, as a new one is: what was made from it is outdated.
 """
 
 import json
@@ -32,10 +31,10 @@ Snapshots = dict[str, Snapshot]
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a tick remembers for the next one.
+    """The state that a tick keeps for the next one.
 
-    taken: the feeds as they were last requested to be read; None before that · moving: feeds that
-    differ from it, as they were at the last tick · number: of requests so far.
+    taken: the feeds as last requested to be read; None before that · moving: feeds that differ from
+    it, as of the last tick · number: of requests so far.
     """
 
     taken: Snapshots | None = None
@@ -48,7 +47,7 @@ class Watch:
 
     @classmethod
     def from_json(cls, text: str | None) -> "Watch":
-        """Read what `to_json` wrote; a first watch for no text, or for text that is none."""
+        """Read what `to_json` wrote; return a new watch for no text, or for unreadable text."""
         try:
             values = json.loads(text) if text else {}
             taken, moving = values.pop("taken", None), values.pop("moving", {})
@@ -63,10 +62,10 @@ def _snapshots(values: Mapping[str, Mapping[str, int | str]]) -> Snapshots:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """What a tick found.
+    """The result of a tick.
 
-    due: feeds to be read now, each with what became of its files · waiting: feeds whose files may
-    still be growing · key: the same for the same request, and for no other.
+    due: feeds to be read now, each with the change of its files · waiting: feeds whose files may
+    still be growing · key: identifies the request.
     """
 
     watch: Watch
@@ -76,7 +75,7 @@ class Tick:
 
 
 def take_snapshots(data_dir: Path, datasets: Mapping[str, DatasetConfig]) -> Snapshots:
-    """Take the snapshot of every feed, by name; one without a file has an empty one."""
+    """Take a snapshot of every feed, by name; a feed without files has an empty one."""
     return {name: _snapshot(data_dir, config) for name, config in datasets.items()}
 
 
@@ -95,11 +94,11 @@ def _snapshot(data_dir: Path, config: DatasetConfig) -> Snapshot:
 
 
 def compare(watch: Watch, snapshots: Snapshots, settle_seconds: float, now: float) -> Tick:
-    """Compare the feeds with what was last requested.
+    """Compare the feeds with those last requested.
 
-    A feed has settled when it is as at the last tick and none of its files was written in the last
-    `settle_seconds`; one that has changed and settled is due. The first time every feed is due,
-    also those without a file, once all have settled.
+    A feed has settled when it is unchanged since the last tick and none of its files was written in
+    the last `settle_seconds`; a feed that has changed and settled is due. The first time every feed
+    is due, also those without files, once all have settled.
 
     Parameters
     ----------
@@ -124,21 +123,21 @@ def compare(watch: Watch, snapshots: Snapshots, settle_seconds: float, now: floa
         Watch({**known, **due}, left, number),
         {name: _change(taken.get(name), snapshot) for name, snapshot in due.items()},
         tuple(left),
-        # The number tells a state that came back from the same state requested twice.
+        # The number makes the key unique when a feed returns to an earlier state.
         sha256(str(number), *(f"{n} {s.digest}" for n, s in due.items()))[:16] if due else "",
     )
 
 
 def is_young(written_ns: int, settle_seconds: float, now: float) -> bool:
-    """Return whether a file was written so lately that it may still be growing.
+    """Return whether a file was written so recently that it may still be growing.
 
-    A time that lies in the future proves nothing: then only two equal ticks count.
+    A time in the future is ignored: then only two equal ticks count.
     """
     return 0.0 <= now - written_ns * 1e-9 < settle_seconds
 
 
 def being_written(snapshots: Snapshots, settle_seconds: float, now: float) -> set[str]:
-    """Return the feeds with a file that was written in the last `settle_seconds`."""
+    """List the feeds with a file that was written in the last `settle_seconds`."""
     return {
         name
         for name, snapshot in snapshots.items()

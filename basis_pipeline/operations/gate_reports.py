@@ -9,7 +9,7 @@ from basis_pipeline.verdict import Verdict, by_fault, counts, failing, worst
 
 
 def gates_json(gates: Sequence[Verdict], *, strict: bool = False) -> str:
-    """All gates, the verdict of each phase and the overall one as JSON, in the order given."""
+    """Return all gates, in the order given, with phase verdicts and the overall one, as JSON."""
     document = {
         "verdict": "FAIL" if failing(gates, strict=strict) else "PASS",
         "strict": strict,
@@ -22,7 +22,7 @@ def gates_json(gates: Sequence[Verdict], *, strict: bool = False) -> str:
 
 
 def _fault(group: Sequence[Verdict]) -> dict[str, Any]:
-    """What is at fault, and the gates that it stops."""
+    """Return a fault and the gates that it stops."""
     first = group[0]
     return {
         "fault": first.fault,

@@ -1,4 +1,4 @@
-"""A project directory of one's own: the configuration of some modes, and nothing else."""
+"""A new project directory: the configuration of some modes, and nothing else."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from basis_pipeline.settings import project_root
 
 # Directories of the configuration that belong to no mode.
 COMMON = ("automation", "control", "health", "presets")
-# Those that hold a file by the name of each mode beside files that are meant for all.
+# Those with a file named after each mode, and files for all modes.
 BY_MODE = ("scenarios", "walk_forward")
 ENVIRONMENT = """# The environment of this project: relative paths start here.
 BASIS_ENVIRONMENT=dev
@@ -37,14 +37,14 @@ WORKSPACE = "load_from:\n  - python_module: basis_pipeline.definitions\n"
 def write_project(
     directory: Path, configs: Configs, config_dir: Path, modes: Sequence[str], today: date
 ) -> list[Path]:
-    """Write a project in which every command works: configuration, environment, Dagster's files.
+    """Write a complete project: configuration, environment and Dagster's files.
 
     Parameters
     ----------
     directory: a new or an empty one.
     configs, config_dir: the configuration that the modes' files are copied from.
     modes: their venues, share classes, datasets, accounts and scenario sets are copied with them.
-    today: the window ends with the month before it, and begins a year earlier.
+    today: the window ends with the previous month, and starts a year earlier.
 
     Returns
     -------
@@ -52,13 +52,13 @@ def write_project(
 
     Raises
     ------
-    CommandError: API-001 the directory holds something; API-002 it cannot be written.
+    CommandError: API-001 the directory is not empty; API-002 it cannot be written.
     ConfigError: as `slice_mode`, of a mode that could not run.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise CommandError(
             "API-001",
-            "a project is not written over what is there",
+            "the directory of a new project must be empty",
             where=str(directory),
             action="name a new or an empty directory",
         )
@@ -86,7 +86,7 @@ def write_project(
 
 
 def _files(configs: Configs, config_dir: Path, modes: Sequence[str]) -> Iterator[str]:
-    """The configuration files that the modes need, as `modes/x.yaml`."""
+    """List the configuration files that the modes need, as `modes/x.yaml`."""
     datasets, venues, classes = set[str](), set[str](), set[str]()
     for name in modes:
         mode = configs.mode(name)
@@ -113,7 +113,7 @@ def _files(configs: Configs, config_dir: Path, modes: Sequence[str]) -> Iterator
 
 
 def _limits_of(text: str, modes: Sequence[str]) -> str:
-    """The limits of emergency control without those of other modes."""
+    """Return the limits of emergency control without those of other modes."""
     head, heading, of_modes = text.partition("\nmodes:")
     if not heading:
         return text

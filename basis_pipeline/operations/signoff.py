@@ -1,7 +1,7 @@
-"""The sign-off of a month as files: a page, its print and a manifest of hashes beside them.
+"""The sign-off of a month: a page, its PDF and a manifest of their hashes.
 
-The manifest holds the hash of the page and of the print, and of the files of every run that they
-are made of, so that whoever signed can show later what was signed.
+The manifest also holds the hashes of the runs on the page, so that it can be shown later what was
+signed.
 """
 
 import json
@@ -32,23 +32,23 @@ LIBRARIES = ("numpy", "pandas", "numba", "dagster", "pyarrow", "scipy")
 
 
 def sign_off(settings: Settings, period: str, out: Path) -> dict[str, Path]:
-    """Write `signoff-PERIOD.html`, `.pdf` and `.json` into a directory; the three files.
+    """Write `signoff-PERIOD.html`, `.pdf` and `.json` into a directory; return the files.
 
     Parameters
     ----------
-    period: a month, 2024-06. Of each mode its latest recorded run with hours in it is taken.
+    period: a month, 2024-06; it shows the latest recorded run of each mode with hours in it.
 
     Raises
     ------
-    CommandError: API-001 for another period, or one that no recorded run has hours in; API-002
-        when it cannot be written; API-003 without a Chromium to print with. ResultsError: a run
-        that differs from its hashes.
+    CommandError: API-001 for an invalid period, or one without recorded runs; API-002 when it
+        cannot be written; API-003 without a Chromium for the PDF. ResultsError: a run differs from
+        its hashes.
     """
     runs = runs_of(settings, _month(period))
     if not runs:
         what = f"no recorded run has hours in {period}"
         raise CommandError("API-001", what, where="--period", action="basis run")
-    # Before the pages are made, which takes a while.
+    # Checked before the pages are made, which takes a while.
     with _writing(out):
         out.mkdir(parents=True, exist_ok=True)
     provenance = Provenance.now(environment=settings.environment)
@@ -96,22 +96,22 @@ def runs_of(settings: Settings, period: str) -> list[SignedRun]:
 
 
 def versions() -> list[tuple[str, str]]:
-    """Return the version of the program and of what it computes with."""
+    """Return the versions of the program and of its libraries."""
     own = [("basis-pipeline", version("basis-pipeline")), ("commit", commit() or "unknown")]
     libraries = [(name, version(name)) for name in LIBRARIES]
     return [*own, ("python", platform.python_version()), *libraries]
 
 
 def verify_signoff(file: Path, settings: Settings) -> dict[str, str]:
-    """Compare a sign-off with its manifest: page, print, and every run that it is made of.
+    """Compare a sign-off with its manifest: page, PDF, and every run on the page.
 
     Parameters
     ----------
-    file: the page, the print or the manifest; the other two lie beside it.
+    file: the page, the PDF or the manifest, in the directory of the other two.
 
     Returns
     -------
-    What was compared → what differs; empty where it matches.
+    Name of a file or run → what differs; empty where it matches.
 
     Raises
     ------

@@ -16,7 +16,7 @@ COMPONENT = "results store"
 
 
 def back_up(settings: Settings, directory: Path | None = None, keep: int | None = None) -> Path:
-    """Write a backup and remove all but the newest `keep`; its file.
+    """Write a backup and remove all but the newest `keep`; return its file.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def prune(settings: Settings, records: Sequence[RunRecord]) -> None:
 
 
 class Upkept(NamedTuple):
-    """The backup, and what was removed, which the backup still holds; signals are a number."""
+    """The backup, and what was removed after it: runs, and the number of signals."""
 
     backup: Path
     runs: list[RunRecord]

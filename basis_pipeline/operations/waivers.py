@@ -1,9 +1,8 @@
-"""Waivers: a person accepts a warning or a failed gate, for a reason and until a moment.
+"""Waivers: a person accepts a warning or a failed gate, with a reason and an expiry time.
 
-They stand in `waivers.jsonl` below the results directory, one line each, which is only ever added
-to; each is an audit event as well. A waived gate is shown as WAIVED with who, why and until when.
-It never counts as PASS, it lets no blocked backtest run, and a warning that was waived and fails
-later is not covered.
+`waivers.jsonl` in the results directory has one line per waiver and is append-only; each waiver is
+also an audit event. A waived gate is shown as WAIVED with who, why and until when. It never counts
+as PASS and unblocks no backtest; a waived warning that fails later is not covered.
 """
 
 import json
@@ -24,7 +23,7 @@ ACCEPTED = (Status.WARN, Status.FAIL)
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """One acceptance: of which gate, at which status, by whom, why, from when and until when."""
+    """One waiver: of which gate, at which status, by whom, why, from when and until when."""
 
     gate: str
     status: Status
@@ -34,7 +33,7 @@ class Waiver:
     until: datetime
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values; `from_json` reads them back."""
+        """Return the waiver as JSON values; `from_json` reads them back."""
         times = {"at": self.at.isoformat(), "until": self.until.isoformat()}
         return {**asdict(self), "status": self.status.value, **times}
 
@@ -45,7 +44,7 @@ class Waiver:
         return cls(**{**values, "status": Status(values["status"]), **times})
 
     def covers(self, verdict: Verdict, now: datetime) -> bool:
-        """Whether a verdict is accepted at a moment: the gate, not expired, no worse than then."""
+        """Return whether a verdict is waived at a time: same gate, not expired, no worse status."""
         no_worse = WORST_FIRST.index(verdict.status) >= WORST_FIRST.index(self.status)
         accepted = verdict.status in ACCEPTED and verdict.name == self.gate
         return accepted and no_worse and now < self.until
@@ -64,15 +63,17 @@ def waive(
 
     Parameters
     ----------
-    verdicts: the gates as they stand, without waivers.
-    gate: its name as `basis gates` shows it, or its check where one gate alone has that.
+    verdicts: the present gates, without waivers.
+    gate: its name as `basis gates` shows it, or its check where only one gate has it.
 
     Raises
     ------
-    CommandError: API-001 for another gate, a moment that has passed, or no name or reason.
+    CommandError: API-001 for an unknown gate, a time in the past, or no name or reason.
     """
     if missing := [n for n, text in (("--by", by), ("--reason", reason)) if not text.strip()]:
-        raise CommandError("API-001", "a waiver needs who and why", where=" and ".join(missing))
+        raise CommandError(
+            "API-001", "a waiver needs a name and a reason", where=" and ".join(missing)
+        )
     now = datetime.now(UTC)
     if until <= now:
         raise CommandError("API-001", f"{until:%Y-%m-%d %H:%M} UTC has passed", where="--until")
@@ -94,11 +95,11 @@ def waive(
 
 
 def read_waivers(settings: Settings) -> list[Waiver]:
-    """Return every waiver, expired ones too, the latest last.
+    """Return every waiver, expired ones included, the latest last.
 
     Raises
     ------
-    ResultsError: RS-003 when the file is damaged: nobody knows then what was accepted.
+    ResultsError: RS-003 when the file is damaged.
     """
     file = settings.results_dir / WAIVERS
     try:
@@ -111,7 +112,7 @@ def read_waivers(settings: Settings) -> list[Waiver]:
 def waived(
     verdicts: Iterable[Verdict], waivers: Sequence[Waiver], now: datetime | None = None
 ) -> list[Verdict]:
-    """Return the verdicts, those that a waiver covers as WAIVED with who, why and until when."""
+    """Return the verdicts; those covered by a waiver as WAIVED, with who, why and until when."""
     now = now or datetime.now(UTC)
     return [_shown(verdict, waivers, now) for verdict in verdicts]
 
@@ -129,7 +130,7 @@ def _shown(verdict: Verdict, waivers: Sequence[Waiver], now: datetime) -> Verdic
 
 
 def _append(file: Path, waiver: Waiver) -> None:
-    """Add a line: one write, so that two at once do not mix."""
+    """Append a line in one write, so that concurrent lines do not mix."""
     line = (json.dumps(waiver.to_json(), ensure_ascii=False) + "\n").encode()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

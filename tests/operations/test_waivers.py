@@ -67,7 +67,7 @@ def test_a_waiver_expires_and_covers_nothing_worse(settings: Settings) -> None:
     [
         ("closed_form", "Ann", LATER, "no gate"),
         ("no_such", "Ann", LATER, "no gate"),
-        (DEEP.name, " ", LATER, "who and why"),
+        (DEEP.name, " ", LATER, "a name and a reason"),
         (DEEP.name, "Ann", NOW - timedelta(hours=1), "has passed"),
     ],
 )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from basis_pipeline.config.health import Room
-from basis_pipeline.operations.health.check import Node, check_health, spread
+from basis_pipeline.operations.health.check import Node, check_health, propagate
 from basis_pipeline.operations.health.model import (
     Heartbeat,
     InstanceMetrics,
@@ -52,7 +52,7 @@ def open_secret(place: Path) -> str:
 
 def vanished_file(place: Path) -> str:
     """An environment file that is gone by the time it is looked at."""
-    found = spread({"settings": Node(lambda: settings([place / "gone.env"]))})
+    found = propagate({"settings": Node(lambda: settings([place / "gone.env"]))})
     return found["settings"][0].code
 
 

@@ -1,14 +1,14 @@
-"""What is kept of an account: a directory with its legs, the latest run of each, its revisions.
+"""The files of an account: its legs, the latest run of each, and its revisions.
 
 accounts/<name>/legs.json        every leg, the latest one last
 accounts/<name>/leg-0001/        the latest run of the leg, as any recorded run
-accounts/<name>/market-<run>.npz the hourly series that the latest run was made of
+accounts/<name>/market-<run>.npz the hourly series of the latest run
 accounts/<name>/revisions.json   every change of the past, and who accepted it
-accounts/<name>/stale.json       feeds that are stale, with the hour they reach
+accounts/<name>/stale.json       stale feeds, with the hour they reach
 
-A leg is a stretch of one configuration; a changed configuration begins the next one. Every file is
-written as a whole, a run after all that belongs to it: a killed process loses nothing, because the
-next tick finds what is missing.
+A leg is a period of one configuration; a changed configuration starts the next one. Every file is
+written atomically, a run after all files that belong to it: after a kill the next tick completes
+what is missing.
 """
 
 import io
@@ -35,11 +35,11 @@ LOCK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """A stretch of an account under one configuration.
+    """A period of an account under one configuration.
 
     Parameters
     ----------
-    number: 1, 2, 3 … start: UTC, its first hour. capital: there, before the costs of entering.
+    number: 1, 2, 3 … start: UTC, its first hour. capital: at the start, before entry costs.
     config_hash: of the mode, its venues and share class, without gates and flows.
     """
 
@@ -56,7 +56,7 @@ class Revision:
     Parameters
     ----------
     id: of the two runs that differ. leg, hour, changed_from, feed, value, before, after: as
-        `history.Change`, in texts. by, reason, accepted_at: empty until a person accepts it.
+        `history.Change`, as text. by, reason, accepted_at: empty until a person accepts it.
     """
 
     id: str
@@ -75,7 +75,7 @@ class Revision:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has accepted it."""
+        """Whether no person has accepted it."""
         return not self.by
 
 
@@ -88,12 +88,13 @@ class AccountFiles:
         self.directory = settings.results_dir / "accounts" / name
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the account, alone among all processes.
+    def lock(self) -> Iterator[None]:
+        """Hold the lock of the account.
 
         Raises
         ------
-        ResultsError: RS-007 when another holds it for too long, RS-001 when it cannot be written.
+        ResultsError: RS-007 when another process holds it for too long, RS-001 when it cannot be
+            written.
         """
         try:
             with locked(self.directory / "lock", LOCK_SECONDS):
@@ -105,12 +106,12 @@ class AccountFiles:
             raise ResultsError("RS-001", what, where=str(self.directory)) from error
 
     def legs(self) -> list[Leg]:
-        """Return every leg, the latest last."""
+        """List every leg, the latest last."""
         rows = self._read("legs.json")
         return [Leg(**{**row, "start": datetime.fromisoformat(row["start"])}) for row in rows]
 
     def add_leg(self, leg: Leg) -> None:
-        """Begin a leg."""
+        """Start a leg."""
         legs = [*self.legs(), leg]
         rows = [{**asdict(one), "start": one.start.isoformat()} for one in legs]
         self._write("legs.json", rows)
@@ -119,16 +120,16 @@ class AccountFiles:
         emit(self.settings, EventType.LEG_STARTED, "accounts", **fields, start=start)
 
     def run_directory(self, leg: int) -> Path:
-        """Directory of the latest run of a leg."""
+        """Return the directory of the latest run of a leg."""
         return self.directory / f"leg-{leg:04d}"
 
     def run(self, leg: int, tables: Collection[str] = TABLES) -> RunResult | None:
-        """Return the latest run of a leg, with the tables named; None before its first."""
+        """Return the latest run of a leg, with the tables named; None before the first run."""
         directory = self.run_directory(leg)
         return read_run(directory, tables) if (directory / SUMMARY).exists() else None
 
     def market(self, run_id: str) -> Series:
-        """Return the hourly series that a run was made of; none where they are gone."""
+        """Return the hourly series of a run; empty when they have been removed."""
         file = self.directory / f"market-{run_id}.npz"
         if not file.exists():
             return {}
@@ -139,7 +140,7 @@ class AccountFiles:
             raise ResultsError("RS-003", f"{file.name} is damaged", where=str(file)) from error
 
     def keep_market(self, run_id: str, series: Series) -> None:
-        """Keep the hourly series of a run, before the run itself."""
+        """Store the hourly series of a run, before the run itself."""
         sink = io.BytesIO()
         np.savez(sink, **series)  # type: ignore[arg-type]
         write_atomically(self.directory / f"market-{run_id}.npz", sink.getvalue())
@@ -151,7 +152,7 @@ class AccountFiles:
                 file.unlink(missing_ok=True)
 
     def revisions(self) -> list[Revision]:
-        """Return every change of the past, the latest last."""
+        """List every change of the past, the latest last."""
         return [Revision(**row) for row in self._read("revisions.json")]
 
     def add_revision(self, revision: Revision) -> None:
@@ -171,10 +172,10 @@ class AccountFiles:
         CommandError: API-001 without a name or a reason.
         """
         if missing := [n for n, text in (("reason", reason), ("by", by)) if not text.strip()]:
-            what = f"a revision is not accepted without {' and '.join(missing)}"
+            what = f"the acceptance of a revision needs {' and '.join(missing)}"
             raise CommandError("API-001", what, action="say who accepts it, and why")
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        with self.held():
+        with self.lock():
             known = self.revisions()
             now = {
                 one.id: replace(one, by=by, reason=reason, accepted_at=at)
@@ -187,8 +188,8 @@ class AccountFiles:
             emit(self.settings, EventType.REVISION_ACCEPTED, "accounts", **fields)
         return list(now.values())
 
-    def note_stale(self, stale: dict[str, str]) -> None:
-        """Record which feeds are stale now, feed → description; a new one is an event."""
+    def record_stale(self, stale: dict[str, str]) -> None:
+        """Record the stale feeds, feed → description; changes are audit events."""
         before = dict(self._read("stale.json") or {})
         if stale.keys() == before.keys():
             return

@@ -1,4 +1,4 @@
-"""The gates of an account: is it current, is its past as it was, does it run at all."""
+"""The gates of an account: its feeds are fresh, its history is unchanged, and it runs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ GATES: dict[str, tuple[Severity, str]] = {
 
 
 def fresh(ages: Sequence[Freshness]) -> Verdict:
-    """Judge the age of an account's feeds: WARN beyond the limit of one, FAIL beyond twice that."""
+    """Judge the age of an account's feeds: WARN above the limit of one, FAIL above twice that."""
     stale = [one for one in ages if one.is_stale]
     if not stale:
         oldest = f"; the oldest: {ages[0].description}" if ages else ""
@@ -68,7 +68,7 @@ def sound(error: BasisError | None) -> Verdict:
 
 
 def actionable(gates: Sequence[Verdict]) -> Verdict:
-    """Judge whether a signal may be followed as it is: every gate of its account passes."""
+    """Judge whether a signal may be followed: every gate of its account passes."""
     left = [gate for gate in gates if not gate.passed]
     message = "; ".join(f"{gate.check}: {gate.message}" for gate in left)
     message = message or "the gates of the account pass"

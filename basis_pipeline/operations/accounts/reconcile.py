@@ -1,4 +1,4 @@
-"""An account against what is really held: differences by position, beyond a tolerance."""
+"""Reconciliation: an account's positions compared with those actually held."""
 
 import csv
 import io
@@ -18,18 +18,18 @@ CHECK = "positions_match"
 ASSET = "account/positions"
 HELD = ("position", "quantity")  # columns of a CSV file
 NOT_HELD = ":EntryPrice:"
-DUST = 1e-6  # units, of whatever it is
+DUST = 1e-6  # units of any instrument that are ignored
 
 
 def compare_positions(files: AccountFiles, held: Mapping[str, float], tolerance: float) -> Verdict:
-    """Compare an account's positions at its last hour with what is really held.
+    """Compare an account's positions at its last hour with those actually held.
 
     Balances of a lending protocol are compared as the protocol shows them: with their interest.
 
     Parameters
     ----------
-    held: position, by the keys of the table `positions` → units. What is not among them is zero.
-    tolerance: share of the larger of the two quantities that is no difference.
+    held: position, by the keys of the table `positions` → units; a missing one is zero.
+    tolerance: allowed difference as a share of the larger quantity.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def compare_positions(files: AccountFiles, held: Mapping[str, float], tolerance:
 
 
 def positions(result: RunResult, market: Series) -> dict[str, float]:
-    """Units by position at a run's last hour; scaled balances as the protocol shows them."""
+    """Return units by position at a run's last hour, balances as the protocol shows them."""
     table, mode = result.frames["positions"], result.config["mode"]
     found = {}
     for key in map(str, table.columns[1:]):
@@ -94,7 +94,7 @@ def positions(result: RunResult, market: Series) -> dict[str, float]:
 
 
 def read_positions(file: Path) -> dict[str, float]:
-    """Read what is held: a CSV file with `position,quantity`, or a JSON object of them.
+    """Read the positions held: a CSV file with `position,quantity`, or a JSON object.
 
     Raises
     ------

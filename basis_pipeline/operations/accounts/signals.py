@@ -1,4 +1,4 @@
-"""Signals in the results database: a row an account and hour, and an alert when orders are due."""
+"""Signals in the results database: one per account and hour, with an alert for due orders."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from basis_pipeline.settings import Settings, config_directory
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """A signal as it is stored; `content` is the whole of it, JSON."""
+    """A stored signal; `content` is the complete signal, JSON."""
 
     account: str
     hour: datetime
@@ -83,9 +83,9 @@ def signal_history(
 
 
 def record_signal(settings: Settings, signal: Signal) -> Signal:
-    """Store a signal, one an account and hour; under a halt it is one that trades nothing.
+    """Store the signal of an account and hour; during a halt it is one without trades.
 
-    A new signal, or one that data or control have changed, is an event, and with orders an alert.
+    A new or changed signal is an audit event, and one with orders due is an alert.
 
     Raises
     ------

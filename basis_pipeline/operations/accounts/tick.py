@@ -1,4 +1,4 @@
-"""One account at one hour: run it from its beginning, compare it with its past, record, signal."""
+"""One tick of an account: run its leg, compare with its last run, record, and signal."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -31,16 +31,15 @@ from basis_pipeline.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class AccountRun:
-    """What a tick of an account came to.
+    """The result of a tick of an account.
 
     Parameters
     ----------
     now: UTC, the present hour. ages: of its feeds, the oldest first.
-    leg, result: the latest there is, made now or before; None before the first.
-    signal: at the result's last hour; None before the first.
-    verdicts: of the account's gates, of its data and of its result; those of the latter two of a
-        run made now.
-    earlier: number and latest run of the legs before. error: why no run was made now.
+    leg, result: the latest, made now or before; None before the first run.
+    signal: at the result's last hour; None unless a run was made now.
+    verdicts: of the account's gates and, for a run made now, of its data and its result.
+    earlier: number and latest run of earlier legs. error: why no run was made now.
     """
 
     account: AccountConfig
@@ -61,7 +60,7 @@ class AccountRun:
 
     @property
     def view(self) -> AccountView:
-        """What its page shows; there must be a result."""
+        """The content of its page; there must be a result."""
         assert self.leg is not None
         assert self.result is not None
         return AccountView(
@@ -84,7 +83,7 @@ def run_accounts(
     *,
     run_id: str = "",
 ) -> list[AccountRun]:
-    """Run accounts to the present hour; they share their feeds, and one stops no other."""
+    """Run accounts to the present hour; they share feeds, and a failure stops no other account."""
     feeds = Feeds(configs, settings.data_dir)
     return [run_account(settings, feeds, account, now, run_id=run_id) for account in accounts]
 
@@ -92,11 +91,11 @@ def run_accounts(
 def run_account(
     settings: Settings, feeds: Feeds, account: AccountConfig, now: datetime, *, run_id: str = ""
 ) -> AccountRun:
-    """Run one account to the last full hour that all its feeds have, and record what comes of it.
+    """Run one account to the last full hour that all its feeds have, and record the result.
 
     Parameters
     ----------
-    now: UTC; its full hour is the present one. run_id: the Dagster run that asks.
+    now: UTC; its full hour is the present one. run_id: the Dagster run.
 
     Raises
     ------
@@ -105,12 +104,12 @@ def run_account(
     files = AccountFiles(settings, account.name)
     present = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     tick = AccountRun(account, present)
-    with files.held():
+    with files.lock():
         try:
             sliced = _slice(feeds.configs, account)
             ages = _ages(feeds, sliced, sliced.datasets, present)
             tick = replace(tick, ages=ages)
-            files.note_stale({one.feed: one.description for one in ages if one.is_stale})
+            files.record_stale({one.feed: one.description for one in ages if one.is_stale})
             if (made := _run(files, feeds, account, sliced, ages, run_id)) is not None:
                 tick = _record(files, tick, *made)
         except BasisError as error:
@@ -119,7 +118,7 @@ def run_account(
 
 
 def _slice(configs: Configs, account: AccountConfig, flows: Sequence[Any] = ()) -> ModeSlice:
-    """The account's mode with its overrides and the flows given."""
+    """Return the slice of the account's mode with its overrides and these flows."""
     moved = [{"date": flow.date.isoformat(), "amount": flow.amount} for flow in flows]
     return slice_mode(configs, account.mode, {**account.overrides, "flows": moved})
 
@@ -132,9 +131,9 @@ def _run(
     ages: Sequence[Freshness],
     run_id: str,
 ) -> tuple[Leg, RunResult | None, ModeSlice, JudgedRun] | None:
-    """Run the account's leg, and return it with the leg's run before.
+    """Run the account's leg; return the leg, its previous run, the slice and the new run.
 
-    None where its feeds do not reach as far as what has been run.
+    None where the feeds do not reach the end of the previous run.
     """
     if (hour := _last_hour(ages)) is None:
         return None
@@ -173,9 +172,9 @@ def _last_hour(ages: Sequence[Freshness]) -> datetime | None:
 def _leg(
     files: AccountFiles, account: AccountConfig, sliced: ModeSlice
 ) -> tuple[Leg, RunResult | None]:
-    """The leg that is run, and its latest run: a new one where the configuration has changed.
+    """Return the leg to run, and its latest run: a new leg when the configuration has changed.
 
-    A new leg begins at the last hour of the one before, with what closing that one leaves.
+    A new leg starts at the last hour of the one before, with its equity after closing.
     """
     legs, wanted = files.legs(), sliced.trading_hash
     if not legs:
@@ -205,7 +204,7 @@ def _record(
     sliced: ModeSlice,
     judged: JudgedRun,
 ) -> AccountRun:
-    """Keep the run, name a change of the past, and say what is to be done."""
+    """Store the run, any revision of the past, and the signal."""
     result = judged.result
     if leg.number not in [one.number for one in files.legs()]:
         files.add_leg(leg)
@@ -250,7 +249,7 @@ def _compare(
 
 
 def _judged(files: AccountFiles, tick: AccountRun, run_id: str) -> AccountRun:
-    """Add the account's gates, and what there is of an account that was not run now."""
+    """Add the account's gates, and its latest run when none was made now."""
     leg, result = tick.leg, tick.result
     if result is None and (legs := files.legs()):
         leg = legs[-1]
@@ -266,11 +265,16 @@ def _judged(files: AccountFiles, tick: AccountRun, run_id: str) -> AccountRun:
         gate.at(asset=ASSET, mode=tick.account.name, evaluated_at=at, run_id=run_id)
         for gate in gates
     ]
-    verdicts = [*own, *tick.verdicts]
     numbers = [one.number for one in files.legs()[:-1]]
     earlier = [(number, run) for number in numbers if (run := files.run(number, ("equity",)))]
-    tick = replace(tick, leg=leg, result=result, revisions=revisions, earlier=earlier)
-    return replace(tick, verdicts=verdicts)
+    return replace(
+        tick,
+        leg=leg,
+        result=result,
+        verdicts=[*own, *tick.verdicts],
+        revisions=revisions,
+        earlier=earlier,
+    )
 
 
 def _nanoseconds(hour: datetime) -> int:

@@ -1,10 +1,10 @@
-"""The audit log: what happened, when and in which run, as JSON lines below the results directory.
+"""The audit log: what happened, when and in which run, as JSON lines in the results directory.
 
 model.py    what an event is: types, categories, levels
-writing.py  `emit`, for everybody who has something to record
+writing.py  `emit`: records an event
 files.py    the daily files: their names, compression and removal
-reading.py  `read_events`, for `basis events` and whoever asks what happened
-following.py  `Follower`: what is written from now on
+reading.py  `read_events`: queries
+following.py  `Follower`: new events as they are written
 """
 
 from basis_pipeline.operations.audit_log.files import log_directory

@@ -1,6 +1,6 @@
-"""The files of the log: `events-<day>-<pid>.jsonl`, one a process and day (UTC).
+"""The files of the log: `events-<day>-<pid>.jsonl`, one per process and day (UTC).
 
-They are compressed when their day is over, and removed after a month.
+They are compressed after their day, and removed after a month.
 """
 
 import gzip
@@ -16,7 +16,7 @@ from basis_pipeline.settings import Settings
 # Below the results directory.
 DIRECTORY = "events"
 KEPT_DAYS = 30
-# A process that was asleep over midnight may still hold a line of yesterday.
+# A process that was suspended over midnight may still write a line of yesterday.
 QUIET_SECONDS = 600.0
 _NAME = re.compile(r"events-(\d{4}-\d\d-\d\d)-\d+\.jsonl(\.gz)?")
 
@@ -32,7 +32,7 @@ def log_path(directory: Path, day: str, pid: int) -> Path:
 
 
 def log_files(directory: Path) -> list[Path]:
-    """List the files by day; of a file and its compressed copy, which may both exist, the file."""
+    """List the files by day; where a file and its compressed copy both exist, the file."""
     files: dict[str, Path] = {}
     for path in sorted(directory.glob("events-*")):
         if _NAME.fullmatch(path.name):
@@ -46,13 +46,13 @@ def day_of(file: Path) -> date:
 
 
 def retire_old_files(directory: Path, keep_days: int = KEPT_DAYS) -> None:
-    """Compress the files of former days and remove those older than `keep_days`.
+    """Compress the files of past days and remove those older than `keep_days`.
 
     Any number of processes may do so at once.
 
     Raises
     ------
-    EventError: EVENT-007 when a file cannot be compressed or removed; the others are done.
+    EventError: EVENT-007 when a file cannot be compressed or removed; the others are processed.
     """
     today = datetime.now(UTC).date()
     problems = []

@@ -1,4 +1,4 @@
-"""Following the log: what all processes write from now on, in order of time."""
+"""Following the log: new events of all processes, in order of time."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -8,12 +8,12 @@ from basis_pipeline.operations.audit_log.files import day_of, log_files
 from basis_pipeline.operations.audit_log.model import Event
 from basis_pipeline.operations.audit_log.reading import order, parse
 
-# An event has its time before its line is written: of two processes the later may be faster.
+# An event has its time before its line is written: a later event may be written first.
 HELD_BACK = timedelta(seconds=0.1)
 
 
 class Follower:
-    """Reads what is added to the log after it was made."""
+    """Reads the events that are added to the log after its creation."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -21,7 +21,7 @@ class Follower:
         self._held: list[Event] = []
 
     def read(self) -> list[Event]:
-        """Return the events since the last time, in order; a line that is no event is left out."""
+        """Return the events since the last call, in order; unreadable lines are left out."""
         for file in self._files():
             with suppress(OSError):  # compressed since the directory was listed
                 self._held += self._added(file)

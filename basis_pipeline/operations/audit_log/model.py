@@ -1,4 +1,4 @@
-"""What an event is."""
+"""Events: their categories, levels, types and fields."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Self
 
 
 class Category(StrEnum):
-    """What an event is about."""
+    """The subject of an event."""
 
     AUDIT = "audit"
     DATA = "data"
@@ -79,7 +79,7 @@ class EventType(StrEnum):
     ERROR = "error", Category.AUDIT, Level.ERROR
     # runs
     RUNS_PRUNED = "runs_pruned", Category.AUDIT
-    # account, signals (how many), before (the oldest hour that is left)
+    # account, signals (how many), before (the oldest remaining hour)
     SIGNALS_PRUNED = "signals_pruned", Category.AUDIT
     # backup
     RESULTS_BACKED_UP = "results_backed_up", Category.AUDIT
@@ -115,14 +115,14 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event as it stands in the log.
+    """One event of the log.
 
     Parameters
     ----------
     at: UTC, microseconds. seq: number of the event in its process, rising. pid: the process.
     type: a value of `EventType`, unless another version of the program wrote it.
     run_id: the Dagster run, which is the correlation id; empty outside of any, as is `mode`.
-    environment: BASIS_ENVIRONMENT of the process. fields: what the event says, JSON values.
+    environment: BASIS_ENVIRONMENT of the process. fields: details, JSON values.
     """
 
     at: datetime

@@ -18,7 +18,7 @@ from basis_pipeline.operations.audit_log.model import Category, Event, EventType
 from basis_pipeline.times import parse_since
 
 FORMS = "2024-06-01, 2024-06-01T08:00, 2024-06-01T08:00+02:00; 90s, 30m, 2h, 3d, 1w before now"
-# A file system may give a file an earlier time than its last event, by as much as it counts in.
+# The modification time of a file may be earlier than its last event, by its resolution.
 COARSE_SECONDS = 2.0
 EARLIEST, LATEST = (time.replace(tzinfo=UTC) for time in (datetime.min, datetime.max))  # noqa: DTZ901
 
@@ -35,16 +35,16 @@ def read_events(
     limit: int | None = None,
     damages: list[EventError] | None = None,
 ) -> list[Event]:
-    """Read the events that match everything asked for, in order of time.
+    """Read the events that match every condition, in order of time.
 
     Parameters
     ----------
     types: of `EventType`, or of `AlertKind` for alerts of that kind.
-    since, until: from the one up to but without the other: an ISO time, UTC unless it says
-        otherwise, or a span before now such as `2h` or `3d`.
+    since, until: from the first, included, to the second, excluded: an ISO time, UTC unless it
+        has an offset, or a span before now such as `2h` or `3d`.
     run_id: a run, or the correlation id of a call.
-    limit: only the last so many, 1 or more; what is older is not read.
-    damages: receives what cannot be read, and reading goes on; without it the first one is raised.
+    limit: number of latest events, 1 or more; older ones are not read.
+    damages: collects what cannot be read; without it the first damage is raised.
 
     Raises
     ------
@@ -85,12 +85,12 @@ def read_events(
 
 
 def order(event: Event) -> tuple[datetime, int, int]:
-    """Return the place of an event in the order of the log."""
+    """Return the sort key of an event in the log."""
     return event.at, event.pid, event.seq
 
 
 def parse_time(text: str | datetime) -> datetime:
-    """Read a time of the forms that `read_events` takes.
+    """Read a time in the forms that `read_events` takes.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def _require_known(names: Collection[str], known: Collection[str], noun: str) ->
 
 
 def _changed(path: Path) -> float:
-    """Return a time that no event of a file is later than."""
+    """Return a time that is not before the last event of a file."""
     try:
         return path.stat().st_mtime + COARSE_SECONDS
     except FileNotFoundError:  # compressed or removed since the directory was listed
@@ -147,7 +147,7 @@ def _content(path: Path) -> bytes:
 
 
 def parse(line: bytes) -> Event:
-    """Read a line of the log. Raises ValueError, TypeError or KeyError when it is no event."""
+    """Read a line of the log. Raises ValueError, TypeError or KeyError when it is not an event."""
     values: dict[str, Any] = orjson.loads(line)
     values["at"] = datetime.fromisoformat(values["at"])
     if not isinstance(values["fields"], dict):

@@ -1,7 +1,7 @@
-"""Writing events: one line for each, appended in one step before `emit` returns.
+"""Writing events: one line each, appended by one system call before `emit` returns.
 
-A run records about 150 events, so that a queue and a thread would save nothing; without them a
-killed process has written every event it recorded, and a forked one needs no special care.
+A run records about 150 events, too few for a queue and a thread to save time. Without them a killed
+process has written every event it recorded, and a forked one needs no special care.
 """
 
 import itertools
@@ -30,14 +30,14 @@ _reported: set[Path] = set()
 def emit(settings: Settings, kind: EventType, component: str, /, **fields: Any) -> None:
     """Record an event in the log of `settings`; never raises.
 
-    A log that cannot be written stops no work: stderr says so once a process. Events of the
-    category audit are always written, others from `settings.log_level` on.
+    A log that cannot be written stops no work; it is reported on stderr once per process. Events of
+    the category audit are always written, others from `settings.log_level` on.
 
     Parameters
     ----------
-    component: who records it: an asset, a job or a part of the platform.
-    fields: what the event says, JSON values; secrets are masked. `level`, `run_id` and `mode` among
-        them describe the event; without them the type and the context say so.
+    component: the source of the event: an asset, a job or a part of the platform.
+    fields: details, JSON values; secrets are masked. `level`, `run_id` and `mode` among them
+        replace those of the type and of the context.
     """
     level = Level(fields.pop("level", kind.level))
     if kind.category is not Category.AUDIT and level.rank < Level(settings.log_level).rank:
@@ -59,9 +59,9 @@ def emit(settings: Settings, kind: EventType, component: str, /, **fields: Any) 
 
 @contextmanager
 def correlated(run_id: str, mode: str = "") -> Iterator[None]:
-    """Let events and errors inside carry this run, and mode, as their correlation id.
+    """Let events and errors inside carry a run, and a mode, as their correlation id.
 
-    A thread started inside sees it only when it is run in a copy of the context.
+    A thread started inside needs a copy of the context.
     """
     context = {"run_id": run_id, "mode": mode} if mode else {"run_id": run_id}
     with structlog.contextvars.bound_contextvars(**context), correlation(run_id):
@@ -69,9 +69,10 @@ def correlated(run_id: str, mode: str = "") -> Iterator[None]:
 
 
 class _DailyFile:
-    """Where lines end: the file of the line's day and of this process.
+    """Writes each line to the file of its day and of this process.
 
-    It is opened for each line, so that days, forks and a directory that was removed need no care.
+    The file is opened for each line, so that a new day, a fork or a removed directory needs no
+    special care.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -89,7 +90,7 @@ class _DailyFile:
 
 
 def _lay_out(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Order the parts of an event as `Event` has them; the time first, the fields last, masked."""
+    """Order the parts of an event as in `Event`: the time first, the masked fields last."""
     fields = event["fields"]
     own = {name: fields.pop(name, event.get(name, "")) for name in ("run_id", "mode")}
     return {

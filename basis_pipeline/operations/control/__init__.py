@@ -1,7 +1,7 @@
-"""Emergency control: may work go on, who stopped it and why, and who resumes it.
+"""Emergency control: whether work may continue, who stopped it and why, and who resumes it.
 
 model.py         states, measurements, breaches, transitions
-limits.py        from measurements and limits to breaches: pure
+limits.py        compares measurements with limits: pure functions
 measurements.py  the figures of a finished backtest
 state.py         the state in the results database: read, enforce limits, halt, shut down, resume
 last_known.py    the copy of the state that is used while the database cannot be reached

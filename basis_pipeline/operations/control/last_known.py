@@ -1,7 +1,7 @@
-"""The last known control state: `control.json` beside the results, for when the database is down.
+"""The last known control state: `control.json` in the results directory, used without database.
 
-A PostgreSQL server that is stopped must not stop every run. A worse state that is demanded
-meanwhile is pending: it holds here, and goes into the database once that can be reached.
+A stopped PostgreSQL server must not stop every run. A worse state that is demanded meanwhile is
+pending: it applies on this machine, and is stored in the database once that can be reached.
 """
 
 from contextlib import suppress
@@ -35,7 +35,7 @@ def load(settings: Settings) -> ControlState | None:
 
 
 def confirm(settings: Settings, state: ControlState) -> None:
-    """Store a state that was read from a server; a place that cannot be written is left as is."""
+    """Store a state that was read from a server; ignore a directory that cannot be written."""
     if sqlite_file(settings.results_db_url) or not settings.results_dir.is_dir():
         return
     now, known = datetime.now(UTC), load(settings)

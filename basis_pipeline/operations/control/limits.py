@@ -1,4 +1,4 @@
-"""From measurements and limits to breaches. Pure: reads nothing, changes nothing."""
+"""Comparison of measurements with limits: pure functions."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
@@ -13,7 +13,7 @@ def judge(
 ) -> list[OpenBreach]:
     """Return the measurements at or beyond a bound, each with the worst state that it demands.
 
-    NaN is a breach: nobody knows that it is within its limit.
+    NaN is a breach: it is not known to be within its limit.
     """
     found = []
     for measured in measurements:
@@ -30,9 +30,9 @@ def judge(
 def update(
     before: Iterable[OpenBreach], measured: Collection[Key], breaches: Iterable[OpenBreach]
 ) -> list[OpenBreach]:
-    """Return what is open after a measurement.
+    """Return the breaches that are open after a measurement.
 
-    An accepted breach stays accepted, with the value it was accepted at, until it is worse or over.
+    An accepted breach stays accepted, with its value at that time, until it is worse or over.
     """
     known = {breach.key: breach for breach in before}
     after = {key: breach for key, breach in known.items() if key not in measured}
@@ -48,7 +48,7 @@ def update(
 
 
 def is_covered(breach: OpenBreach, by: OpenBreach) -> bool:
-    """Whether a breach adds nothing to another one of the same key: no worse in level or value."""
+    """Return whether a breach is no worse, in level and value, than another of the same key."""
     is_no_worse = breach.value == by.value or breach.limit.is_worse(by.value, than=breach.value)
     return is_no_worse and breach.level.rank <= by.level.rank
 

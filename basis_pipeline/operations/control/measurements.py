@@ -1,4 +1,4 @@
-"""What limits watch: the figures of a finished backtest."""
+"""The measurements of a finished backtest that limits apply to."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The values of emergency control."""
+"""The types of emergency control."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from basis_pipeline.config.control import Limit
 
-POLICY = "the limits"  # who changed the state, when no person did
+POLICY = "the limits"  # `by` of a change that no person made
 RESUME = "basis resume --by NAME --reason WHY"
 _SHOWN = 3
 
@@ -15,10 +15,10 @@ Key = tuple[str, str, str]
 
 
 class State(StrEnum):
-    """How far work may go, in rising severity."""
+    """Which work may run, in rising severity."""
 
     NORMAL = "NORMAL"
-    ALERT = "ALERT"  # works, but a person should look; over by itself when no breach is open
+    ALERT = "ALERT"  # works, but needs review; ends by itself when no breach is open
     HALT = "HALT"  # no backtest, no automatic run; reports, gates and health still run
     SHUTDOWN = "SHUTDOWN"  # nothing but gates and health
 
@@ -30,11 +30,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One figure that a limit watches.
+    """One figure that a limit applies to.
 
     Parameters
     ----------
-    value: in the unit that the limit's name says.
+    value: in the unit of the limit's name.
     mode: empty when it belongs to none.
     subject: the gate or feed that was measured; empty for a figure of the mode itself.
     """
@@ -46,13 +46,13 @@ class Measurement:
 
     @property
     def key(self) -> Key:
-        """Return what is measured: limit, mode, subject."""
+        """What is measured: limit, mode, subject."""
         return self.limit.value, self.mode, self.subject
 
 
 @dataclass(frozen=True, slots=True)
 class OpenBreach(Measurement):
-    """A measurement at or beyond a bound, as long as no later one is within it.
+    """A measurement at or beyond a bound, until a later one is within it.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ class OpenBreach(Measurement):
 
     @property
     def description(self) -> str:
-        """Return the breach in words."""
+        """The breach in words."""
         subject = " ".join(part for part in (self.mode, self.subject) if part)
         of = f" of {subject}" if subject else ""
         return f"{self.limit}{of} is {self.value:.6g}, the limit is {self.bound:.6g}"
 
 
 def describe(breaches: Iterable[OpenBreach]) -> str:
-    """Describe the worst breaches in one line, and say how many more there are."""
+    """Describe the worst breaches in one line, with the number of others."""
     listed = sorted(breaches, key=lambda b: (-b.level.rank, b.key))
     more = f"; and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return "; ".join(breach.description for breach in listed[:_SHOWN]) + more
@@ -83,7 +83,7 @@ def describe(breaches: Iterable[OpenBreach]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ControlState:
-    """The state as it stands.
+    """The present state.
 
     Parameters
     ----------
@@ -91,9 +91,10 @@ class ControlState:
     by: a person, or `POLICY`.
     version: number of changes so far.
     resumed_at: UTC, when a person last resumed; gates that failed before are not counted.
-    breaches: what is open now, by limit, mode and subject.
-    confirmed_at: UTC, when it was last read from the database; None for the state of right now.
-    is_pending: the database, out of reach when this was demanded, has not taken it over.
+    breaches: open ones, by limit, mode and subject.
+    confirmed_at: UTC, when the last known state was read from the database; None for the present
+        state.
+    is_pending: it was demanded while the database could not be reached, and is not stored there.
     """
 
     name: State = State.NORMAL
@@ -113,7 +114,7 @@ class ControlState:
 
     @property
     def description(self) -> str:
-        """Return the state, since when, by whom, why, and what a person can do, in one line."""
+        """The state, since when, by whom, why, and what to do, in one line."""
         text = f"{self.name}: it has never changed"
         if self.since is not None:
             since = f"{self.since:%Y-%m-%d %H:%M:%S} UTC"
@@ -121,7 +122,7 @@ class ControlState:
         if self.name is State.ALERT:
             text += f"; it ends when they are over, or with {RESUME}"
         elif self.stops_work:
-            text += f"; work goes on after {RESUME}"
+            text += f"; to continue: {RESUME}"
         if self.confirmed_at:
             minutes = (datetime.now(UTC) - self.confirmed_at).total_seconds() / 60.0
             text += f" (last known state, {minutes:.0f} min old: the results database is down)"
@@ -129,7 +130,7 @@ class ControlState:
 
     @property
     def _reason(self) -> str:
-        """Return why it stands now: breaches may be over, and an alert may have new ones."""
+        """The present reason: breaches may be over, and an alert may have new ones."""
         demanding = [breach for breach in self.breaches if not breach.accepted]
         if self.name is State.ALERT:
             return describe(demanding) or self.reason

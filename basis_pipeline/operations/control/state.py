@@ -1,9 +1,9 @@
-"""The state in the results database: read by everybody, changed once, by one.
+"""The control state in the results database.
 
-A change is the next row of `control_transitions`, made by whoever holds the lock of that name; its
-number is the primary key. Reading makes nothing: without a database, or one that control has never
-written to, the state is NORMAL. A damaged one raises, because nobody knows then whether work may go
-on. A server that cannot be reached leaves the last known state in force (last_known.py).
+A change is the next row of `control_transitions`, written under a lock; its number is the primary
+key, so that no change is made twice. Reading creates nothing: without a database, or without a row,
+the state is NORMAL. A damaged database is an error: it is unknown whether work may continue.
+While a server cannot be reached, the last known state applies (last_known.py).
 """
 
 from collections.abc import Iterable, Iterator
@@ -49,11 +49,11 @@ EVENTS = {
 
 
 def read_state(settings: Settings) -> ControlState:
-    """Return the state as it stands; the last known one while the server cannot be reached.
+    """Return the present state; the last known one while the server cannot be reached.
 
     Raises
     ------
-    ResultsError: the database cannot be read; then work must not go on.
+    ResultsError: the database cannot be read; then work must not continue.
     """
     known = last_known.load(settings)
     try:
@@ -72,8 +72,8 @@ def read_state(settings: Settings) -> ControlState:
     return state
 
 
-def require_not_halted(settings: Settings, asking: str, stopped_by: State = State.HALT) -> None:
-    """Block a backtest, or what requests one, while work is halted.
+def require_not_halted(settings: Settings, work: str, stopped_by: State = State.HALT) -> None:
+    """Raise an error for work that is not allowed while work is halted: every backtest.
 
     Raises
     ------
@@ -81,12 +81,12 @@ def require_not_halted(settings: Settings, asking: str, stopped_by: State = Stat
     """
     state = read_state(settings)
     if state.name.rank >= stopped_by.rank:
-        raise BacktestError("BT-005", f"{asking} is blocked: {state.description}")
+        raise BacktestError("BT-005", f"{work} is blocked: {state.description}")
 
 
-def require_not_shut_down(settings: Settings, asking: str) -> None:
-    """Block what still runs in a halt, once the platform is shut down. Raises as `require_not_halted`."""
-    require_not_halted(settings, asking, State.SHUTDOWN)
+def require_not_shut_down(settings: Settings, work: str) -> None:
+    """Raise an error, as `require_not_halted`, for work that continues during a halt."""
+    require_not_halted(settings, work, State.SHUTDOWN)
 
 
 def transitions(settings: Settings, limit: int | None = None, after: int = 0) -> list[Transition]:
@@ -94,7 +94,7 @@ def transitions(settings: Settings, limit: int | None = None, after: int = 0) ->
 
     Parameters
     ----------
-    limit: only the latest so many. after: only those with a greater version.
+    limit: number of the latest. after: only those with a greater version.
     """
     if (engine := existing(settings.results_db_url)) is None:
         return []
@@ -107,31 +107,32 @@ def transitions(settings: Settings, limit: int | None = None, after: int = 0) ->
 def enforce_limits(
     settings: Settings,
     measurements: Iterable[Measurement],
-    judged_by: ControlLimits | None = None,
+    control_limits: ControlLimits | None = None,
 ) -> ControlState:
-    """Hold measurements against the limits, and change the state to what they demand.
+    """Compare measurements with the limits, and change the state accordingly.
 
-    A measurement replaces the earlier one of the same limit, mode and subject: within its limit it
-    ends the breach. A breach that was open when a person resumed demands nothing until it is worse,
-    or over and there again. An alert ends when nothing demands it; a halt ends by a person only.
+    A measurement replaces the earlier one of the same limit, mode and subject; within its limit it
+    ends the breach. A breach that was open when a person resumed has no effect until it is worse,
+    or has ended and occurs again. An alert ends when no breach demands it; only a person ends a
+    halt.
 
     Parameters
     ----------
-    judged_by: the limits of the project's configuration when not given.
+    control_limits: those of the project's configuration when not given.
 
     Raises
     ------
     ConfigError: the limits cannot be used. ResultsError: the database cannot be read or written.
     """
     measured = list(measurements)
-    judged_by = judged_by or load_control_limits(config_directory())
+    control_limits = control_limits or load_control_limits(config_directory())
     now = datetime.now(UTC)
-    breaches = limits.judge(measured, judged_by, now)
+    breaches = limits.judge(measured, control_limits, now)
     keys = {measurement.key for measurement in measured}
     state = read_state(settings)
     if not breaches and not any(b.key in keys for b in state.breaches):
         return state
-    if state.confirmed_at:  # the server is down: nothing can be stored but a worse state
+    if state.confirmed_at:  # the server is down: only a worse state can be stored
         if limits.demanded(breaches).rank > state.name.rank:
             _escalate(settings, limits.demanded(breaches), describe(breaches), POLICY)
         return read_state(settings)
@@ -154,9 +155,9 @@ def enforce_limits(
 
 
 def halt(settings: Settings, *, reason: str, by: str) -> bool:
-    """Stop work: backtests are blocked, nothing is requested; False when it is stopped already.
+    """Stop backtests and requests; return False when they are stopped already.
 
-    While the server cannot be reached the halt holds here, and goes into the database later.
+    While the server cannot be reached the halt applies on this machine, and is stored later.
 
     Raises
     ------
@@ -166,12 +167,12 @@ def halt(settings: Settings, *, reason: str, by: str) -> bool:
 
 
 def shutdown(settings: Settings, *, reason: str, by: str) -> bool:
-    """Stop everything but gates and health; False when that is so already. Raises as `halt`."""
+    """Stop all but gates and health; return False when stopped already. Raises as `halt`."""
     return _escalate(settings, State.SHUTDOWN, reason, by)
 
 
 def resume(settings: Settings, *, reason: str, by: str) -> bool:
-    """Let work go on and accept every open breach as it is; False when nothing stops it.
+    """Let work continue and accept every open breach; return False when nothing is stopped.
 
     Failed gates are counted from here on.
 
@@ -212,13 +213,13 @@ def _escalate(settings: Settings, target: State, reason: str, by: str) -> bool:
 def _require_words(reason: str, by: str) -> None:
     missing = [name for name, text in (("reason", reason), ("by", by)) if not text.strip()]
     if missing:
-        what = f"emergency control is not changed without {' and '.join(missing)}"
+        what = f"a change of emergency control needs {' and '.join(missing)}"
         raise CommandError("API-001", what, action="say who asks for it, and why")
 
 
 @contextmanager
 def _changing(settings: Settings) -> Iterator[tuple[Connection, ControlState]]:
-    """Hold the lock on the state and give the state as it stands."""
+    """Hold the lock of the state and yield the present state."""
     engine = opened(settings.results_db_url)
     with writing(engine, exclusive="control") as connection:
         yield connection, _state(connection, engine)
@@ -250,7 +251,7 @@ def _store_breaches(connection: Connection, breaches: Iterable[OpenBreach]) -> N
 def _change(
     connection: Connection, state: ControlState, target: State, by: str, reason: str
 ) -> ControlState:
-    """Add the next transition; a time never lies before the one before it."""
+    """Add the next transition, never earlier than the one before."""
     now = datetime.now(UTC)
     at, version = max(now, state.since or now), state.version + 1
     change = Transition(version, at, target, state.name, by, reason, correlation_id())
@@ -259,7 +260,7 @@ def _change(
 
 
 def _audit(settings: Settings, changed: ControlState | None) -> bool:
-    """Record a change that is committed; only who made it does, so it is recorded once."""
+    """Record a committed change in the audit log; return whether there is one."""
     if changed is None:
         return False
     fields = {"version": changed.version, "state": changed.name, "by": changed.by}

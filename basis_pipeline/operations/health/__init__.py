@@ -1,6 +1,6 @@
-"""Health: what works, what does not, and what that stops.
+"""Health: the status of every component, and what an unhealthy one stops.
 
-model.py   statuses, findings, components, the report, and what Dagster knows
-probes.py  how each component is looked at
-check.py   the components, what each needs, how faults spread: `check_health`, the whole report
+model.py   statuses, findings, components, the report, and the metrics of the Dagster instance
+probes.py  the check of each component
+check.py   the dependencies of components and how faults propagate: `check_health`, the report
 """

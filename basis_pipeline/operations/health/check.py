@@ -1,4 +1,4 @@
-"""`check_health`: the components, what each needs, how faults spread, and the whole report."""
+"""`check_health`: the components, their dependencies, how faults propagate, and the report."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -26,17 +26,17 @@ from basis_pipeline.settings import Settings, config_directory, files_with_secre
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """How a component is looked at, and what it depends on.
+    """The probe of a component, and its dependencies.
 
     Parameters
     ----------
-    probe: looks at it alone; an error that it raises is the fault.
-    needs: it cannot work without. eased_by: it works without, but not as well.
+    probe: checks it alone; an error that it raises is the fault.
+    needs: it cannot work without them. uses: without them it works, but is degraded.
     """
 
     probe: Callable[[], Finding]
     needs: tuple[str, ...] = ()
-    eased_by: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
 
 Graph = Mapping[str, Node]
@@ -55,11 +55,11 @@ def check_health(
     limits: HealthLimits | None = None,
     **overrides: str | Path | date | None,
 ) -> Health:
-    """Look at every component, and at what each unhealthy one stops. Never raises for a fault.
+    """Check every component, and find what each unhealthy one stops. Never raises for a fault.
 
     Parameters
     ----------
-    metrics: what Dagster knows; without them daemon and sensors are unknown.
+    metrics: of the Dagster instance; without them daemon and sensors are unknown.
     environ, overrides: as in `load_settings`.
     config_dir: the project's `configs/` when not given.
     limits: those of the configuration when not given.
@@ -69,7 +69,7 @@ def check_health(
         configs = place.configs
     except BasisError:
         configs = None
-    combined = spread(component_graph(place, configs, metrics))
+    combined = propagate(component_graph(place, configs, metrics))
     components = tuple(
         Component(
             **asdict(finding),
@@ -84,7 +84,7 @@ def check_health(
 
 @dataclass(frozen=True)
 class Place:
-    """What the probes need, loaded by the first that asks; what cannot be had raises its error."""
+    """The inputs of the probes, loaded on first use; one that cannot be loaded raises its error."""
 
     environ: Mapping[str, str] | None = None
     overrides: Mapping[str, str | Path | date | None] = field(default_factory=dict)
@@ -133,7 +133,7 @@ def component_graph(
     needed = {name for names in read.values() for name in names}
     for name, config in sorted(configs.datasets.items()) if configs else ():
         verdict = metrics.feeds.get(name) if metrics else None
-        # A repair reads the raw files of its source, so faults do not travel further than one.
+        # A repair reads the raw files of its source, so faults propagate by one step only.
         sources = tuple(f"feed/{source}" for source in config.sources)
         graph[f"feed/{name}"] = Node(
             partial(_feed, place, config, verdict, name in needed), loaded, sources
@@ -142,8 +142,8 @@ def component_graph(
         feeds = (f"feed/{name}" for name in names)
         needs = ("configuration", *feeds, "memory", "disk", "control")
         # Results wait in their directories while the store is down.
-        eased_by = ("results_store", "event_log")
-        graph[f"mode/{mode}"] = Node(partial(_mode, place.configs, mode), needs, eased_by)
+        uses = ("results_store", "event_log")
+        graph[f"mode/{mode}"] = Node(partial(_mode, place.configs, mode), needs, uses)
     return graph
 
 
@@ -153,7 +153,7 @@ def _settings(place: Place) -> Finding:
 
 
 def _configuration(place: Place) -> Finding:
-    """Look at all files: the broken ones stop what needs them, and nothing else."""
+    """Check all files: a broken one stops only what needs it."""
     _ = place.limits
     problems = list(place.configs.broken.values())
     if ignored := unknown_modes(place.config_dir, load_control_limits(place.config_dir)):
@@ -188,27 +188,27 @@ def _datasets_of(configs: Configs, mode: str) -> Iterable[str]:
         return ()
 
 
-def spread(graph: Graph) -> dict[str, tuple[Finding, tuple[str, ...]]]:
-    """Look at every component that nothing stops, and combine what is found along the graph.
+def propagate(graph: Graph) -> dict[str, tuple[Finding, tuple[str, ...]]]:
+    """Check every component that no other stops, and propagate faults along the graph.
 
     Returns
     -------
-    By component, the finding as it stands, and the components at fault for it.
+    By component, its finding including its dependencies, and the components at fault for it.
     """
     alone: dict[str, Finding | None] = {}
     stopped_by: dict[str, tuple[str, ...]] = {}
     weakened_by: dict[str, tuple[str, ...]] = {}
     for name, node in graph.items():
         waits_for = _union(stopped_by[other] for other in node.needs)
-        finding = alone[name] = None if waits_for else _look(name, node.probe)
+        finding = alone[name] = None if waits_for else _check(name, node.probe)
         stopped_by[name] = (name,) if finding and finding.stops else waits_for
     faults = {
         name: (name,) if finding and finding.status is Status.UNHEALTHY else stopped_by[name]
         for name, finding in alone.items()
     }
     for name, node in graph.items():
-        eased = (faults[other] for other in node.eased_by)
-        weakened_by[name] = _union((*eased, *(weakened_by[other] for other in node.needs)))
+        used = (faults[other] for other in node.uses)
+        weakened_by[name] = _union((*used, *(weakened_by[other] for other in node.needs)))
     combined: dict[str, tuple[Finding, tuple[str, ...]]] = {}
     for name, finding in alone.items():
         causes = weakened_by[name]
@@ -227,14 +227,14 @@ def spread(graph: Graph) -> dict[str, tuple[Finding, tuple[str, ...]]]:
     return combined
 
 
-def _look(name: str, probe: Callable[[], Finding]) -> Finding:
+def _check(name: str, probe: Callable[[], Finding]) -> Finding:
     began = time.perf_counter()
     try:
         finding = probe()
     except BasisError as error:
         finding = faulty(error)
     except (OSError, ValueError) as error:
-        what = f"it cannot be looked at: {type(error).__name__}: {error}"
+        what = f"it cannot be checked: {type(error).__name__}: {error}"
         finding = faulty(HealthError("HEALTH-007", what, where=name))
     return replace(finding, latency_ms=round(1000.0 * (time.perf_counter() - began), 3))
 

@@ -1,4 +1,4 @@
-"""The values of a health report, and what only Dagster knows, brought by the orchestration."""
+"""The types of a health report, and the metrics that the orchestration reads from Dagster."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,26 +11,26 @@ from basis_pipeline.errors import BasisError, HealthError
 
 
 class Status(StrEnum):
-    """How a component does, the worst first."""
+    """Status of a component, the worst first."""
 
-    UNHEALTHY = "unhealthy"  # does not work, by a fault of its own
-    DEGRADED = "degraded"  # works, but a person should look
-    UNKNOWN = "unknown"  # could not be looked at
+    UNHEALTHY = "unhealthy"  # does not work, because of its own fault
+    DEGRADED = "degraded"  # works, but needs review
+    UNKNOWN = "unknown"  # could not be checked
     NOT_READY = "not ready"  # has no fault, but cannot work yet, or not now
     HEALTHY = "healthy"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of looking at one component alone.
+    """The result of checking one component alone.
 
     Parameters
     ----------
     message: one sentence.
     code, where, action: of the error behind it; empty without one.
-    cause: the fault that it is or follows from; equal causes are one fault.
-    stops: what depends on it cannot work.
-    latency_ms: how long the look took; 0 where nobody looked.
+    cause: the fault itself, or the one that caused it; equal causes are one fault.
+    stops: components that need it cannot work.
+    latency_ms: duration of the check; 0 without one.
     """
 
     status: Status
@@ -46,19 +46,19 @@ class Finding:
 def faulty(
     error: BasisError, status: Status = Status.UNHEALTHY, *, stops: bool | None = None
 ) -> Finding:
-    """Return the finding that an error makes; it stops others when it is unhealthy, or as given."""
+    """Return the finding of an error; it stops others when unhealthy, unless given otherwise."""
     stops = status is Status.UNHEALTHY if stops is None else stops
     return Finding(status, error.what, error.code, error.where, error.action, error.fault, stops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Component(Finding):
-    """One line of the report: the finding as it stands with those it depends on.
+    """One line of the report: the finding, including dependencies.
 
     Parameters
     ----------
-    affected_by: the components at fault, where it is not this one itself.
-    dependants: every component that suffers when this one is unhealthy.
+    affected_by: the components at fault, where it is another one.
+    dependants: every component that is affected when this one is unhealthy.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Component(Finding):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Last sign of life of one of the daemon's threads, and the error it reported with it."""
+    """Last heartbeat of one of the daemon's threads, and the error it reported."""
 
     name: str
     at: datetime
@@ -77,7 +77,7 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A schedule or sensor that is switched on; error: of its last tick, empty when that passed."""
+    """A schedule or sensor that is switched on; error: of its last tick, empty if it succeeded."""
 
     name: str
     error: str = ""
@@ -118,7 +118,7 @@ class InstanceMetrics:
 
     Parameters
     ----------
-    fault: why it cannot be opened; the rest is empty then, and where there is none.
+    fault: why it cannot be opened; then, and without an instance, the rest is empty.
     feeds: verdicts by feed.
     """
 
@@ -139,17 +139,17 @@ class Health:
 
     @property
     def status(self) -> Status:
-        """Return the worst status of all components."""
+        """The worst status of all components."""
         return min((c.status for c in self.components), key=list(Status).index)
 
     @property
     def unhealthy(self) -> tuple[Component, ...]:
-        """Return the components at fault."""
+        """The components at fault."""
         return tuple(c for c in self.components if c.status is Status.UNHEALTHY)
 
     @property
     def by_name(self) -> Mapping[str, Component]:
-        """Return the components by name."""
+        """The components by name."""
         return {component.name: component for component in self.components}
 
     def to_json(self) -> dict[str, Any]:
@@ -162,7 +162,7 @@ class Health:
 
 
 def require_healthy(health: Health) -> None:
-    """Raise unless every component works or has no fault of its own.
+    """Raise an error when a component has a fault of its own.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How each component is looked at. A probe makes nothing where nothing has run yet."""
+"""The check of each component. A probe creates nothing where nothing has run yet."""
 
 import errno
 import os
@@ -43,13 +43,13 @@ from basis_pipeline.settings import Settings
 
 MIB = 2**20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-OUTSIDE_WINDOW = "DATA-012"  # about what was asked for, not about the data
+OUTSIDE_WINDOW = "DATA-012"  # a fault of the window, not of the data
 CGROUP = Path("/sys/fs/cgroup")
-UNKNOWN = Finding(Status.UNKNOWN, "nothing is known of the Dagster instance")
+UNKNOWN = Finding(Status.UNKNOWN, "nothing is known about the Dagster instance")
 
 
 def settings(secret_files: Iterable[Path]) -> Finding:
-    """Report environment files that hold a secret and that every user can read or change."""
+    """Check that no environment file with a secret can be read or changed by every user."""
     by_others = stat.S_IROTH | stat.S_IWOTH
     if exposed := [file for file in secret_files if file.stat().st_mode & by_others]:
         files = ", ".join(map(str, exposed))
@@ -59,7 +59,7 @@ def settings(secret_files: Iterable[Path]) -> Finding:
 
 
 def memory(room: Room) -> Finding:
-    """Look at the memory available, to the machine and to the container."""
+    """Check the memory available to the machine and to the container."""
     free = float(psutil.virtual_memory().available)
     with suppress(OSError, ValueError):  # no container, or one without a limit
         limit = float((CGROUP / "memory.max").read_text())
@@ -68,7 +68,7 @@ def memory(room: Room) -> Finding:
 
 
 def disk(settings: Settings, room: Room) -> Finding:
-    """Look at the room where results are written: what the file system says, and what it does."""
+    """Check the free disk space for results, as reported and by a write."""
     database = sqlite_file(settings.results_db_url)
     rooms = []
     for place in (settings.results_dir, *([database.parent] if database else [])):
@@ -104,20 +104,20 @@ def _is_writable(directory: Path) -> bool:
 
 
 def results_store(settings: Settings) -> Finding:
-    """Look whether the database answers and the latest run of every mode is as it was recorded."""
+    """Check that the database answers and that the latest run of every mode is intact."""
     directories = settings.results_dir / RUNS_DIRECTORY
     file = sqlite_file(settings.results_db_url)
     for place in (settings.results_dir, directories, *([file.parent] if file else [])):
         if place.exists() and not _is_writable(place):
-            what = "results cannot be stored: no directory that can be written"
+            what = "results cannot be stored: the directory cannot be written"
             raise ResultsError("RS-001", what, where=str(place))
     try:
         engine = existing(settings.results_db_url)
         if engine is None:
             if directories.is_dir() and any(directories.iterdir()):
-                what = "the results database is missing, the runs are there"
+                what = "the results database is missing, but there are runs"
                 raise ResultsError("RS-005", what, where=str(file or ""))
-            return Finding(Status.NOT_READY, "nothing is stored yet: the first run makes it")
+            return Finding(Status.NOT_READY, "nothing is stored yet: the first run creates it")
         recorded = runs(engine)
         latest = {record.mode: record for record in recorded}
         for record in latest.values():
@@ -130,10 +130,10 @@ def results_store(settings: Settings) -> Finding:
 
 
 def event_log(settings: Settings) -> Finding:
-    """Look whether the directory of the log can be written; the first run makes it."""
+    """Check that the directory of the log can be written; the first run creates it."""
     directory = log_directory(settings)
     if not directory.exists():
-        return Finding(Status.NOT_READY, "nothing is logged yet: the first run makes it")
+        return Finding(Status.NOT_READY, "nothing is logged yet: the first run creates it")
     if not _is_writable(directory):
         what = "the event log is not a directory that can be written"
         raise EventError("EVENT-001", what, where=str(directory))
@@ -141,7 +141,7 @@ def event_log(settings: Settings) -> Finding:
 
 
 def control(settings: Settings) -> Finding:
-    """Look whether work may go on: a halt stops every mode, and so does an unreadable state."""
+    """Check that work may continue: a halt or an unreadable state stops every mode."""
     state = read_state(settings)
     if state.stops_work:
         raise BacktestError("BT-005", state.description)
@@ -152,10 +152,10 @@ def control(settings: Settings) -> Finding:
 def feed(
     data_dir: Path, config: DatasetConfig, verdict: FeedVerdict | None, *, is_needed: bool
 ) -> Finding:
-    """Look whether the files of a feed are there, and what their latest checks found.
+    """Check that the files of a feed exist, and that their latest checks passed.
 
-    A feed that was never read is not ready: only its checks say whether its data are sound. One
-    that no mode reads may be absent.
+    A feed that was never read is not ready: its checks decide whether its data are sound. A feed
+    that no mode reads may be missing.
     """
     files = [path for path in data_dir.glob(config.glob) if path.is_file()]
     if not files:
@@ -176,7 +176,7 @@ def feed(
 
 
 def daemon(metrics: InstanceMetrics | None, silent_seconds: float) -> Finding:
-    """Look for Dagster's daemon: needed as soon as a schedule or a sensor is switched on."""
+    """Check Dagster's daemon, which is needed when a schedule or a sensor is switched on."""
     if metrics is None:
         return UNKNOWN
     if metrics.fault:
@@ -185,20 +185,20 @@ def daemon(metrics: InstanceMetrics | None, silent_seconds: float) -> Finding:
     silent = [beat for beat in metrics.heartbeats if beat.at < since]
     if silent or not metrics.heartbeats:
         last = min((beat.at for beat in silent), default=None)
-        message = f"last heard of at {last:%Y-%m-%d %H:%M:%S} UTC" if last else "never heard of"
+        message = f"last heartbeat {last:%Y-%m-%d %H:%M:%S} UTC" if last else "no heartbeat yet"
         if not metrics.triggers:
             return Finding(Status.NOT_READY, f"{message}; no schedule or sensor is switched on")
         waiting = ", ".join(trigger.name for trigger in metrics.triggers)
-        raise HealthError("HEALTH-004", f"{message}, and these wait for it: {waiting}")
+        raise HealthError("HEALTH-004", f"{message}; waiting for the daemon: {waiting}")
     if broken := [beat for beat in metrics.heartbeats if beat.error]:
         message = "; ".join(f"{beat.name}: {beat.error}" for beat in broken)
         error = HealthError("HEALTH-005", message, where="Dagster's daemon")
         return faulty(error, Status.DEGRADED)
-    return Finding(Status.HEALTHY, f"{len(metrics.heartbeats)} threads, all heard of")
+    return Finding(Status.HEALTHY, f"{len(metrics.heartbeats)} threads with a recent heartbeat")
 
 
 def sensors(metrics: InstanceMetrics | None) -> Finding:
-    """Look at the schedules and sensors that are switched on, and at how their last tick ended."""
+    """Check that the last tick of every schedule and sensor that is switched on succeeded."""
     if metrics is None:
         return UNKNOWN
     if not metrics.triggers:

@@ -1,8 +1,8 @@
-"""Backtest requests: what is asked for, the queue it waits in, and the inbox of files.
+"""Backtest requests: their content, their queue and their inbox.
 
-model.py    what a request may say, and how it is validated before it is accepted
+model.py    the fields of a request, and its validation
 queue.py    requests in the results database: one row each, served in the order of acceptance
-inbox.py    files → queue; what is rejected is moved aside with its error
+inbox.py    files → queue; rejected files are moved aside with their error
 serving.py  one request → one backtest → one recorded run, or the reason why there is none
 """
 

@@ -1,8 +1,8 @@
 """The inbox: `<results>/inbox/`, files `*.json`, `*.yaml` and `*.yml`, one request each.
 
-An accepted file moves to `accepted/`, a rejected one to `rejected/` beside `<name>.error.json`. A
-file is left where it is until it has settled, and while the queue cannot be used. Whatever is wrong
-with one file, the others go on.
+An accepted file moves to `accepted/`, a rejected one to `rejected/`, with its `<name>.error.json`.
+A file stays until it has settled, and while the queue cannot be used. A rejected file does not stop
+the others.
 """
 
 import json
@@ -24,7 +24,7 @@ Signature = list[int]  # time of writing [ns], size
 
 
 def inbox_of(settings: Settings) -> Path:
-    """Return the directory where requests are dropped."""
+    """Return the directory of the inbox."""
     return settings.results_dir / "inbox"
 
 
@@ -36,17 +36,17 @@ def empty_inbox(
     now: float,
     limit: int,
 ) -> dict[str, Signature]:
-    """Hand settled files to the queue, the oldest first; return those that are left.
+    """Submit settled files to the queue, the oldest first; return those that remain.
 
     Parameters
     ----------
-    seen: files as the last tick left them; one that has changed since is left again.
+    seen: files that remained after the last tick; one that has changed since remains again.
     now: seconds since the epoch.
-    limit: files that a tick looks into.
+    limit: most files per tick.
 
     Raises
     ------
-    ResultsError: the queue cannot be used; the files not yet handed over stay.
+    ResultsError: the queue cannot be used; the files not yet submitted stay.
     """
     left: dict[str, Signature] = {}
     for path, signature in _files(inbox_of(settings))[:limit]:
@@ -56,7 +56,7 @@ def empty_inbox(
         try:
             submit(settings, read_request(path), configs)
         except (BacktestError, ConfigError) as error:
-            if error.code == "BT-005":  # halted: it waits
+            if error.code == "BT-005":  # halted: the file waits
                 left[path.name] = signature
             else:
                 _reject(settings, path, error)
@@ -94,7 +94,7 @@ def _reject(settings: Settings, path: Path, error: BasisError) -> None:
 
 
 def _move(path: Path, directory: str) -> Path:
-    """Move a file into a directory of the inbox, keeping what has its name there already."""
+    """Move a file into a directory of the inbox, without replacing a file of the same name."""
     target = path.parent / directory / path.name
     while os.path.lexists(target):
         target = target.with_name(f"{time.time_ns()}-{path.name[-50:]}")

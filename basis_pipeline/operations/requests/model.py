@@ -1,4 +1,4 @@
-"""What a backtest request says, and what is known of it."""
+"""Backtest requests: their content and their status."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,22 +23,22 @@ MAX_BYTES = 65_536
 
 
 class Status(StrEnum):
-    """State of a request; all but the first two are final."""
+    """Status of a request; all but the first two are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
-    FAILED = "failed"  # the backtest broke off
+    FAILED = "failed"  # the backtest raised an unexpected error
     REJECTED = "rejected"  # the request or its data cannot be run
     CANCELED = "canceled"
 
 
 class BacktestRequest(StrictModel):
-    """One backtest that somebody asks for.
+    """One requested backtest.
 
     Parameters
     ----------
-    request_id: chosen by who asks; the same id with the same content is the same request.
+    request_id: chosen by the caller; the same id with the same content is the same request.
     start, end: a date or an hour, UTC; the environment's window when not given.
     capital: in the share class's currency; its initial capital when not given.
     overrides: dotted key of the mode → value.
@@ -61,11 +61,11 @@ class BacktestRequest(StrictModel):
         return Window(pd.Timestamp(start), pd.Timestamp(end))
 
     def sliced(self, configs: Configs) -> ModeSlice:
-        """Return the mode with its overrides, every rule applied.
+        """Return the slice of the mode with its overrides.
 
         Raises
         ------
-        ConfigError: as `slice_mode`; CONFIG-012 for a capital.
+        ConfigError: as `slice_mode`; CONFIG-012 for an unusable capital.
         """
         mode_slice = slice_mode(configs, self.mode, self.overrides)
         capital_of(mode_slice, self.capital)
@@ -74,10 +74,10 @@ class BacktestRequest(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A request as the queue knows it.
+    """A request with its status in the queue.
 
     run_id: of the recorded result, whose directory holds its verdicts · code, message: why there is
-    none. correlation_id: of the call that asked; empty for a command or a file.
+    none. correlation_id: of the HTTP call; empty for a command or a file.
     """
 
     sequence: int

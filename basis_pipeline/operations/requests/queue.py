@@ -1,7 +1,7 @@
 """The queue of backtest requests in the results database: first come, first served.
 
-A request is accepted once, by its id: its number is taken under the queue's lock, so that the order
-is that of acceptance, whoever asks. A row says for good what became of it.
+A request is accepted once, by its id. Its number is assigned under the queue's lock, so that the
+order is that of acceptance for all callers. The row keeps the outcome of the request.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -27,7 +27,7 @@ OPEN = (Status.QUEUED, Status.RUNNING)
 
 
 def submit(settings: Settings, request: BacktestRequest, configs: Configs | None = None) -> Served:
-    """Accept a request, or find it: durable when this returns.
+    """Accept a request, or find the accepted one; it is stored on return.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
 
     Raises
     ------
-    ConfigError: the request asks for what the configuration does not allow.
+    ConfigError: the configuration does not allow the request.
     BacktestError: BT-005 while work is halted, BT-006 when another request has its id.
     ResultsError: the results database cannot be used.
     """
@@ -68,7 +68,7 @@ def submit(settings: Settings, request: BacktestRequest, configs: Configs | None
 
 
 def requests_of(settings: Settings, statuses: Iterable[Status] = Status) -> list[Served]:
-    """Return the requests of these statuses, in order. Makes nothing. Raises ResultsError."""
+    """Return the requests of these statuses, in order. Raises ResultsError."""
     return _select(settings, REQUESTS.c.status.in_(list(statuses)))
 
 
@@ -81,7 +81,7 @@ def page(
     before: int | None = None,
     limit: int,
 ) -> list[Served]:
-    """Return the latest requests that match, the latest first. Makes nothing. Raises ResultsError.
+    """Return the latest requests that match, the latest first. Raises ResultsError.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def page(
 
 
 def counts(settings: Settings) -> dict[Status, int]:
-    """Return how many requests there are of each status. Makes nothing. Raises ResultsError."""
+    """Count the requests of each status. Raises ResultsError."""
     found = dict.fromkeys(Status, 0)
     if engine := existing(settings.results_db_url):
         query = select(REQUESTS.c.status, func.count()).group_by(REQUESTS.c.status)
@@ -106,7 +106,7 @@ def counts(settings: Settings) -> dict[Status, int]:
 
 
 def ahead_of(settings: Settings, sequence: int) -> int:
-    """Return how many open requests come before a number. Raises ResultsError."""
+    """Count the open requests before a number. Raises ResultsError."""
     engine = opened(settings.results_db_url)
     is_ahead = and_(REQUESTS.c.status.in_(OPEN), REQUESTS.c.sequence < sequence)
     with reading(engine) as connection:
@@ -114,7 +114,7 @@ def ahead_of(settings: Settings, sequence: int) -> int:
 
 
 def request_named(settings: Settings, request_id: str) -> Served | None:
-    """Return the request of an id. Makes nothing. Raises ResultsError."""
+    """Return the request of an id. Raises ResultsError."""
     return next(iter(_select(settings, REQUESTS.c.request_id == request_id)), None)
 
 
@@ -124,17 +124,17 @@ def find(settings: Settings, sequences: Sequence[int]) -> list[Served]:
 
 
 def waiting(settings: Settings, limit: int) -> list[int]:
-    """Return the numbers of the next requests to be served, in order, `limit` at most.
+    """Return the numbers of the next requests to serve, in order, `limit` at most.
 
-    One that a run began and did not end is among them: whoever is killed serves nobody.
+    A request whose run was killed is among them.
     """
     return [r.sequence for r in _select(settings, REQUESTS.c.status.in_(OPEN), limit=limit)]
 
 
 def cancel(settings: Settings, request_id: str) -> Served | None:
-    """Cancel a request that is queued; the request as it is then, None when there is none.
+    """Cancel a queued request; return it with its status, None when there is none.
 
-    One that is being served, or has been, stays as it is.
+    A request that is running or finished is unchanged.
 
     Raises
     ------
@@ -152,10 +152,10 @@ def cancel(settings: Settings, request_id: str) -> Served | None:
 
 
 def begin(settings: Settings, sequence: int, pipeline_run: str) -> bool:
-    """Mark a request as being served; False when nobody is to serve it.
+    """Mark a request as running; return False when it must not be served.
 
-    So it is when it has been served or canceled, or when each of `ATTEMPTS` runs died of it: then
-    it has failed.
+    That is when it is finished or canceled, or when `ATTEMPTS` runs ended before it did: then it
+    has failed.
     """
     attempts, message = REQUESTS.c.attempts, f"{ATTEMPTS} runs that served it ended before it did"
     failed = {"status": Status.FAILED, "finished_at": datetime.now(UTC), "message": message}
@@ -166,14 +166,14 @@ def begin(settings: Settings, sequence: int, pipeline_run: str) -> bool:
 
 
 def finish(settings: Settings, sequence: int, status: Status, **known: Any) -> bool:
-    """Record what became of a request, once; False when that was recorded before."""
+    """Record the outcome of a request; return False when that was recorded before."""
     return _update(settings, sequence, status=status, finished_at=datetime.now(UTC), **known)
 
 
 def _update(
     settings: Settings, sequence: int, *conditions: ColumnElement[bool], **values: Any
 ) -> bool:
-    """Change a request that is still open; whether there was such a one."""
+    """Change an open request; return whether there was one."""
     chosen = and_(REQUESTS.c.sequence == sequence, REQUESTS.c.status.in_(OPEN), *conditions)
     with writing(opened(settings.results_db_url), exclusive=REQUESTS.name) as connection:
         return connection.execute(update(REQUESTS).where(chosen).values(**values)).rowcount == 1

@@ -1,7 +1,7 @@
 """Serving requests: one backtest each, recorded in the store, or the reason why there is none.
 
-A request is served by itself, from the raw files: it neither reads nor changes what the nightly
-runs keep, and what it overrides stays its own.
+A request is served from the raw files: it neither reads nor changes the assets of the nightly runs,
+and its overrides apply to it alone.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from basis_pipeline.settings import Settings
 def serve(
     settings: Settings, configs: Configs, sequences: Sequence[int], pipeline_run: str = ""
 ) -> list[Served]:
-    """Serve requests in the order of their numbers; what became of each.
+    """Serve requests in the order of their numbers; return them with their outcome.
 
-    One that is rejected stops no other. One that is served already is left as it is, so that a run
-    that takes over from a killed one only does the rest.
+    A rejected request stops no other. A finished one is skipped, so that a run that takes over from
+    a killed one does only the rest.
 
     Parameters
     ----------
-    settings: of the run that serves: where it reads raw files, and keeps results.
+    settings: of the run that serves: its raw files and results directory.
 
     Raises
     ------
-    BacktestError: BT-005 when work is halted; those not yet served go on waiting.
+    BacktestError: BT-005 when work is halted; the remaining requests wait.
     ResultsError: the results database cannot be used.
     """
     for sequence in sorted(sequences):
@@ -59,7 +59,7 @@ def _serve(settings: Settings, configs: Configs, served: Served) -> None:
         status, known = Status.DONE, {"run_id": judged.result.run_id}
     except BasisError as error:
         status, known = Status.REJECTED, {"code": error.code, "message": str(error)}
-    except Exception as error:  # noqa: BLE001 - one request must not stop those behind it
+    except Exception as error:  # noqa: BLE001 - one request must not stop the next
         status, known = Status.FAILED, {"message": f"{type(error).__name__}: {error}"}
     finish(settings, served.sequence, status, **known)
     event = {"request_id": request.request_id, "sequence": served.sequence, "status": status}
