@@ -22,7 +22,7 @@ TABLES = ("equity", "attribution", "positions", "risk", "events")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty days of sample data."""
+    """Write sixty days of sample data."""
     directory = tmp_path_factory.mktemp("research") / "data"
     write_sample(directory, days=60)
     return directory
@@ -30,13 +30,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(data: Path) -> Run:
-    """The BTC basis as its file has it."""
+    """Run the BTC basis as in its file."""
     return backtest("btc_basis", data_dir=data, **SPAN)
 
 
 @pytest.fixture(scope="module")
 def less(data: Path) -> Run:
-    """The same with less spot and another capital."""
+    """Run the same with less spot and another capital."""
     return backtest("btc_basis", data_dir=data, capital=5e4, **SPAN, **{"allocation.spot": 0.4})
 
 

@@ -57,13 +57,13 @@ class Change:
 
 def market_series(panel: Panel, mode_slice: ModeSlice) -> Series:
     """Return every hourly series that the engine reads, by name, (n,) each."""
-    found: Series = {}
+    series: Series = {}
     for name, array in market_arrays(panel, mode_slice)._asdict().items():
         flat = np.ascontiguousarray(array.reshape(len(array), -1), dtype=np.float64)
         labels = product(*axes(name, panel.venues, panel.reward_tokens))
         for column, label in enumerate(labels):
-            found[".".join([name, *label])] = flat[:, column].copy()
-    return found
+            series[".".join([name, *label])] = flat[:, column].copy()
+    return series
 
 
 def first_change(
@@ -81,10 +81,10 @@ def first_change(
     series: returns those of the earlier run, as `market_series` made them.
     panel, mode_slice: of the later run.
     """
-    found = list(_differences(_results(before), _results(after)))
-    if not found:
+    differences = list(_differences(_results(before), _results(after)))
+    if not differences:
         return None
-    row, _, name, was, now = min(found)
+    row, _, name, was, now = min(differences)
     hours = panel.hours
     inputs = list(_differences(series(), market_series(panel, mode_slice)))
     relevant = [one for one in inputs if not one[2].startswith(KNOWN_LATER)] or inputs
@@ -120,8 +120,8 @@ def feed_of(series: str, mode_slice: ModeSlice) -> str:
         "reward_price": (Kind.SPOT_BARS, {"base": part}),
     }
     kind, keys = sources.get(array, (Kind.REWARDS, {"token": part}))
-    found = matching(mode_slice.of, kind, keys) or matching(mode_slice.of, kind, {})
-    return ", ".join(found) or array
+    datasets = matching(mode_slice.of, kind, keys) or matching(mode_slice.of, kind, {})
+    return ", ".join(datasets) or array
 
 
 def _results(run: RunResult) -> Series:

@@ -38,8 +38,8 @@ def _flows(panel: Panel, mode_slice: ModeSlice) -> Floats:
     flows = np.zeros(len(panel.timestamps))
     for flow in mode_slice.mode.flows:
         stamp = pd.Timestamp(flow.date).as_unit("ns")
-        found = int(np.searchsorted(panel.timestamps, stamp.value))
-        if found == len(flows) or panel.timestamps[found] != stamp.value:
+        row = int(np.searchsorted(panel.timestamps, stamp.value))
+        if row == len(flows) or panel.timestamps[row] != stamp.value:
             first, last = (pd.Timestamp(panel.timestamps[i], tz="UTC") for i in (0, -1))
             raise ConfigError(
                 "CONFIG-011",
@@ -48,7 +48,7 @@ def _flows(panel: Panel, mode_slice: ModeSlice) -> Floats:
                 available=f"{first:%Y-%m-%d %H:%M} … {last:%Y-%m-%d %H:%M}",
                 action="move the flow into the window, or remove it",
             )
-        flows[found] += flow.amount
+        flows[row] += flow.amount
     return flows
 
 

@@ -130,15 +130,15 @@ def _data_verdicts(configs: Configs, name: str, outcome: Dataset | DataError) ->
 
 
 def _require_passing_data(mode: str, verdicts: list[Verdict]) -> None:
-    found = [verdict for verdict in failing(verdicts) if verdict.severity == "ERROR"]
-    if found:
-        messages = [f"{verdict.name} fails: {verdict.message}" for verdict in found[:SHOWN]]
+    failed = [verdict for verdict in failing(verdicts) if verdict.severity == "ERROR"]
+    if failed:
+        messages = [f"{verdict.name} fails: {verdict.message}" for verdict in failed[:SHOWN]]
         what = f"the backtest of {mode} does not run: {'; '.join(messages)}"
-        raise BacktestError("BT-001", what, where=", ".join({v.asset: None for v in found}))
+        raise BacktestError("BT-001", what, where=", ".join({v.asset: None for v in failed}))
 
 
 def _require_sound_result(mode: str, gates: list[Verdict]) -> None:
-    found = [gate for gate in failing(gates) if gate.check in BLOCKING]
-    if found:
-        what = "; ".join(f"{gate.check}: {gate.message}" for gate in found)
-        raise BacktestError("BT-002", what, where=f"mode {mode}, {found[0].check}")
+    failed = [gate for gate in failing(gates) if gate.check in BLOCKING]
+    if failed:
+        what = "; ".join(f"{gate.check}: {gate.message}" for gate in failed)
+        raise BacktestError("BT-002", what, where=f"mode {mode}, {failed[0].check}")

@@ -75,12 +75,12 @@ def _representatives(key: str, axis: Axis) -> list[Any]:
     if not is_direct(key, axis) and listed:
         return values_of(axis)
     if listed:
-        found = sorted(values_of(axis))
+        values = sorted(values_of(axis))
     else:
         assert isinstance(axis, Range)
-        found = [axis.low, float(np.nextafter(axis.low, axis.high)), axis.high]
-    beside = found[1:2] if found[0] == 0.0 and key in STRUCTURAL else []
-    return list(dict.fromkeys([found[0], *beside, found[-1]]))
+        values = [axis.low, float(np.nextafter(axis.low, axis.high)), axis.high]
+    above_zero = values[1:2] if values[0] == 0.0 and key in STRUCTURAL else []
+    return list(dict.fromkeys([values[0], *above_zero, values[-1]]))
 
 
 def probes(scenarios: ScenarioSet) -> Iterator[dict[str, Any]]:

@@ -56,14 +56,14 @@ def broken(rows: pd.DataFrame, constraints: Constraints) -> pd.Series:
     A row with a status breaks `status`. An undefined figure, such as the health factor without a
     debt, breaks nothing.
     """
-    found = pd.Series(np.where(rows["status"] != "", "status", ""), index=rows.index, dtype=object)
+    names = pd.Series(np.where(rows["status"] != "", "status", ""), index=rows.index, dtype=object)
     for name, figure, sign in BOUNDS:
         limit = getattr(constraints, name)
         if limit is None:
             continue
         outside = sign * rows[figure] > sign * limit
-        found[outside] = found[outside].str.cat([name] * int(outside.sum()), sep=",").str.strip(",")
-    return found
+        names[outside] = names[outside].str.cat([name] * int(outside.sum()), sep=",").str.strip(",")
+    return names
 
 
 def worst(rows: pd.DataFrame, count: int) -> pd.DataFrame:

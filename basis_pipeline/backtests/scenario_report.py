@@ -79,20 +79,20 @@ def _stress(study: Study, out: Path) -> Stress | None:
 
 def _replays(study: Study, mode_slice: ModeSlice) -> pd.DataFrame:
     """Return the market of each window: the coin's move, its largest fall, the lowest peg."""
-    found, mode = {}, mode_slice.mode
+    replays, mode = {}, mode_slice.mode
     for name, window in study.windows.items():
         panel = build_panel(mode_slice, study.datasets, window)
         price = panel.numeraire_usd if mode_slice.holds_its_currency else panel.spot
         is_priced = mode_slice.holds_its_currency or mode.trades_asset
         fall = (price / np.maximum.accumulate(price)).min() - 1.0
-        found[name] = {
+        replays[name] = {
             "move": price[-1] / price[0] - 1.0 if is_priced else np.nan,
             "fall": fall if is_priced else np.nan,
             "peg": (panel.market_rate / panel.oracle_rate).min() - 1.0
             if mode.allocation.staking > 0.0
             else np.nan,
         }
-    return pd.DataFrame.from_dict(found, orient="index")
+    return pd.DataFrame.from_dict(replays, orient="index")
 
 
 def write_walk_report(

@@ -59,17 +59,17 @@ UNRECONCILED = "BT-002"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of a sweep. Points of finished batches found on disk count as done."""
+    """The progress of a sweep. Points of finished batches on disk count as done."""
 
     done: int
     total: int
-    found: int  # done by earlier calls
+    resumed: int  # done by earlier calls
     seconds: float
 
     @property
     def rate(self) -> float:
         """Points a second of this call; 0 before its first."""
-        return (self.done - self.found) / self.seconds if self.seconds > 0.0 else 0.0
+        return (self.done - self.resumed) / self.seconds if self.seconds > 0.0 else 0.0
 
     @property
     def seconds_left(self) -> float:
@@ -307,8 +307,8 @@ def sweep(
         for first, last in batches(study)
         if not is_finished(batch_path(out, identity, first, last), last - first + 1)
     }
-    found = done = total - sum(last - first + 1 for first, last in missing.items())
-    report(Progress(done, total, found, 0.0))
+    resumed = done = total - sum(last - first + 1 for first, last in missing.items())
+    report(Progress(done, total, resumed, 0.0))
     unfinished: dict[int, list[Piece]] = {}
     for piece in (run or in_threads(os.cpu_count() or 1))(study, list(missing.items())):
         (first, last), *_ = piece
@@ -319,8 +319,8 @@ def sweep(
             file = batch_path(out, identity, batch, missing[batch])
             _write_pieces(study, file, unfinished.pop(batch))
         done += last - first + 1
-        report(Progress(done, total, found, time.monotonic() - begun))
-    return Progress(done, total, found, time.monotonic() - begun)
+        report(Progress(done, total, resumed, time.monotonic() - begun))
+    return Progress(done, total, resumed, time.monotonic() - begun)
 
 
 def _write_pieces(study: Study, path: Path, pieces: list[Piece]) -> None:

@@ -156,7 +156,7 @@ WICK = 1.2  # a high above this multiple of the bar's open and close, or a low b
 
 def _at_wick(events: Records, panel: Panel) -> NDArray[np.bool_]:
     """Flag liquidations at a wick that no other venue on the same side shows (SEMANTICS 7)."""
-    found = np.zeros(len(events), dtype=bool)
+    at_wick = np.zeros(len(events), dtype=bool)
     first_perp = LEG_REWARD + len(panel.reward_tokens)
     liquidated = (events["kind"] == EventKind.LIQUIDATION) & (events["leg"] >= first_perp)
     for place in np.flatnonzero(liquidated & (events["hour"] > 0)):
@@ -166,8 +166,8 @@ def _at_wick(events: Records, panel: Panel) -> NDArray[np.bool_]:
             wicks = extremes > WICK * marks.max(axis=0)
         else:
             wicks = extremes < marks.min(axis=0) / WICK
-        found[place] = wicks[venue] and wicks.sum() == 1
-    return found
+        at_wick[place] = wicks[venue] and wicks.sum() == 1
+    return at_wick
 
 
 def result_tables(

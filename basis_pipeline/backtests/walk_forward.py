@@ -173,7 +173,7 @@ def edges(plan: WalkForward, chosen: int) -> list[str]:
 
     Natural edges, beyond which no value is valid, do not count; nor do axes that are not numbers.
     """
-    found = []
+    keys = []
     counts = [len(values_of(axis)) for axis in plan.keys.values()]
     places = np.unravel_index(chosen, counts)
     for (key, axis), place in zip(plan.keys.items(), places, strict=True):
@@ -183,8 +183,8 @@ def edges(plan: WalkForward, chosen: int) -> list[str]:
         value = values[place]
         natural = any(np.isclose(value, end) for end in plan.natural_edges.get(key, ()))
         if len(values) > 1 and value in (min(values), max(values)) and not natural:
-            found.append(key)
-    return found
+            keys.append(key)
+    return keys
 
 
 def daily_returns(study: Study, indices: Indices) -> Floats:

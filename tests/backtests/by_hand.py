@@ -23,7 +23,7 @@ SPOT = {
 
 @cache
 def read(root: Path, glob: str, stamp: str) -> pd.DataFrame:
-    """One file in order of time, each stamp once, stamps on the full hour."""
+    """Read one file in order of time, each timestamp once, rounded to the full hour."""
     (path,) = root.glob(glob)
     frame = pd.read_csv(path, comment="#", encoding="utf-8-sig")
     unit = "s" if frame[stamp].dtype.kind in "if" else None
@@ -40,11 +40,11 @@ class Files:
         self.root, self.hours = root, hours
 
     def table(self, glob: str, stamp: str = "timestamp") -> pd.DataFrame:
-        """One file, as `read` reads it."""
+        """Read one file as `read` does."""
         return read(self.root, glob, stamp)
 
     def bars(self, glob: str, venue: str, coin: str) -> Floats:
-        """Opens; a pool's silent hour keeps the last close, a venue's missing one is bybit's."""
+        """Return opens; a pool's empty hour keeps the last close, other gaps are bybit's."""
         frame = self.table(glob.format(venue, coin)).reindex(self.hours)
         if venue == "uniswapv3":
             return frame["open"].fillna(frame["close"].ffill().shift()).to_numpy()
@@ -53,7 +53,7 @@ class Files:
         return frame["open"].to_numpy()
 
     def funding(self, venue: str, coin: str) -> Floats:
-        """Rates at their stamps, 0 between; a settlement okx lacks is the mean of the others."""
+        """Return rates at their hours, 0 between; one that okx lacks is the mean of the others."""
         rates = self.table(FUNDING.format(venue, coin), "funding_timestamp")["funding_rate"]
         if venue == "okx":
             others = [
@@ -64,25 +64,25 @@ class Files:
         return rates.reindex(self.hours, fill_value=0.0).to_numpy()
 
     def index(self, token: str, column: str) -> Floats:
-        """An Aave index between its daily snapshots: a straight line in its logarithm."""
+        """Interpolate an Aave index between its daily snapshots, linearly in its logarithm."""
         frame = self.table(RATES.format(token), "targetDate")
         logs = np.log(frame[column].to_numpy())
         return np.exp(np.interp(self.hours.asi8, frame.index.asi8, logs))
 
     def oracle(self, lst: str) -> Floats:
-        """ETH one token redeems for; a short hole is a straight line in the logarithm too."""
+        """Return the ETH one token redeems for; short gaps are interpolated alike."""
         frame = self.table(ORACLE.format(lst))
         logs = np.log(frame["oracle_price_eth"].to_numpy())
         return np.exp(np.interp(self.hours.asi8, frame.index.asi8, logs))
 
 
 def ratio(series: Floats) -> Floats:
-    """Growth since the first hour."""
+    """Return the growth since the first hour."""
     return series / series[0]
 
 
 def carried(files: Files, mode: ModeConfig, capital: float) -> Floats:
-    """What the legs of a carry earn: `q ΔP` less funding, with signed units (SEMANTICS 12)."""
+    """Return what the legs of a carry earn: `q ΔP` less funding, signed units (SEMANTICS 12)."""
     legs = mode.hedge.carry
     marks = {venue: files.bars(PERPS, venue, mode.asset) for venue in legs}
     gross = sum(abs(leg) for leg in legs.values())
@@ -97,7 +97,7 @@ def carried(files: Files, mode: ModeConfig, capital: float) -> Floats:
 
 
 def equity_by_hand(files: Files, mode: ModeConfig, capital: float) -> Floats:
-    """Equity at every hour of a mode held still and free of cost, formula by formula."""
+    """Return hourly equity of a mode without rebalancing and costs, formula by formula."""
     weights, lst = mode.allocation, mode.staking.lst
     if weights.lending == 1.0:
         return capital * ratio(files.index(mode.lending.token, "liquidityIndex"))

@@ -10,7 +10,7 @@ from tests.backtests.trees import Tree, windows
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """A sample of 120 days: every family, its crises and its marked defects."""
+    """Write a sample of 120 days: every feed, its crises and its marked defects."""
     root = tmp_path_factory.mktemp("sample") / "data"
     write_sample(root, days=120)
     return Tree(
@@ -25,7 +25,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 @pytest.fixture(scope="session")
 def real(real_data_dir: Path) -> Tree:
-    """The real CSVs."""
+    """Return the tree of the real CSVs."""
     return Tree(
         real_data_dir,
         windows(
@@ -38,6 +38,6 @@ def real(real_data_dir: Path) -> Tree:
 
 @pytest.fixture(params=["sample", "real"])
 def tree(request: pytest.FixtureRequest) -> Tree:
-    """Each of the two, one after the other."""
+    """Return each of the two trees in turn."""
     found: Tree = request.getfixturevalue(request.param)
     return found

@@ -122,7 +122,7 @@ def all_of(*spoils: Spoil) -> Spoil:
 
 
 def spoiled(sample: Path, place: Path, spoil: Spoil) -> Path:
-    """A copy of the sample that was spoiled."""
+    """Copy the sample and spoil the copy."""
     data = place / "data"
     shutil.copytree(sample, data)
     spoil(data)

@@ -14,18 +14,18 @@ RANDOM = {"method": "random", "points": 40, "seed": 5}
 
 
 def made_set(**parts: Any) -> ScenarioSet:
-    """A set as its file would give it; a grid without keys, if nothing else is said."""
+    """Return a set as read from its file; by default a grid without keys."""
     plain = {"name": "made", "description": "made up", "sampling": {"method": "grid"}}
     return validate(TypeAdapter(ScenarioSet), {**plain, **parts}, "made up")
 
 
 def span(low: float, high: float, **more: Any) -> dict[str, Any]:
-    """A range."""
+    """Return a range."""
     return {"low": low, "high": high, **more}
 
 
 def keys_of(mode: str) -> dict[str, Any]:
-    """Axes of every kind that the mode has a use for; its rules hold everywhere in between."""
+    """Return axes of every kind for a mode; its rules hold everywhere between their ends."""
     capital = CONFIGS.share_classes[CONFIGS.mode(mode).share_class].initial_capital
     keys: dict[str, Any] = {
         "capital": span(0.5 * capital, 3.0 * capital, scale="log"),
@@ -56,7 +56,7 @@ def keys_of(mode: str) -> dict[str, Any]:
 def study_over(
     tree: Tree, mode: str, scenarios: ScenarioSet, *, window: Window | None = None, **overrides: Any
 ) -> Study:
-    """A study over a tree's middle window."""
+    """Return a study over a tree's middle window."""
     asked = window or tree.windows["middle"]
     share_class = CONFIGS.share_classes[CONFIGS.mode(mode).share_class]
     return Study(

@@ -24,12 +24,12 @@ def run(root: Path, mode: str, **options: Any) -> RunResult:
 
 
 def content(result: RunResult) -> dict[str, bytes]:
-    """Bytes of every table."""
+    """Return the bytes of every table."""
     return {name: encode(name, frame) for name, frame in result.frames.items()}
 
 
 def subset(tree: Tree, target: Path, *globs: str) -> Path:
-    """A data directory that holds only some files of a tree."""
+    """Copy some files of a tree into a data directory."""
     for glob in globs:
         for path in tree.root.glob(glob):
             copy = target / path.relative_to(tree.root)

@@ -21,35 +21,35 @@ HOUR = 500
 
 @pytest.fixture
 def sound(sample: Tree) -> Finished:
-    """A finished run with every leg."""
+    """Return a finished run with every leg."""
     return sample.run(MODE)
 
 
 def evaluate(run: Finished) -> dict[str, Verdict]:
-    """Every check by name."""
+    """Evaluate every check; return verdicts by name."""
     checks = backtest_checks(run.result, run.mode_slice, run.panel)
     return {check.check: check for check in checks}
 
 
 def shown(check: Verdict, name: str) -> list[Any]:
-    """One column of the rows it shows."""
+    """Return one column of the rows of a verdict."""
     return [row[name] for row in check.rows]
 
 
 def iso(hours: pd.DatetimeIndex) -> list[str]:
-    """Hours as the rows of a verdict write them."""
+    """Return hours as the rows of a verdict write them."""
     return [hour.isoformat() for hour in hours]
 
 
 def failing(run: Finished) -> set[str]:
-    """Names of the checks that did not pass."""
+    """Return the names of the checks that did not pass."""
     return {name for name, check in evaluate(run).items() if not check.passed}
 
 
 def with_table(
     run: Finished, table: str, change: Callable[[pd.DataFrame], pd.DataFrame | None]
 ) -> Finished:
-    """The run with one table altered; the original keeps its own."""
+    """Return the run with one table altered; the original keeps its own."""
     frame = run.result.frames[table].copy()
     changed = change(frame)
     frames = {**run.result.frames, table: frame if changed is None else changed}
@@ -57,14 +57,14 @@ def with_table(
 
 
 def with_gates(run: Finished, **gates: float | None) -> Finished:
-    """The same run, judged by other limits."""
+    """Return the same run with other limits."""
     mode = run.mode_slice.mode
     limited = mode.model_copy(update={"gates": mode.gates.model_copy(update=gates)})
     return replace(run, mode_slice=run.mode_slice.model_copy(update={"mode": limited}))
 
 
 def shifted(column: str, amount: float, row: int = HOUR) -> Callable[[pd.DataFrame], None]:
-    """A change of one cell."""
+    """Return a change of one cell."""
 
     def change(frame: pd.DataFrame) -> None:
         frame.loc[row, column] += amount

@@ -39,7 +39,7 @@ THIN = {"hedge.carry": {"binance": -0.3, "bybit": 0.3}}
 
 
 def overrides_of(mode: str) -> dict[str, dict[str, Any]]:
-    """Venue sets, tokens and weights a mode can be held still with, by name."""
+    """Return venue sets, tokens and weights a mode can run with unrebalanced, by name."""
     if carries(mode):  # legs so small that no rise of the real prices liquidates one
         return {
             "thin legs": THIN,
@@ -63,7 +63,7 @@ def overrides_of(mode: str) -> dict[str, dict[str, Any]]:
 
 
 def deviation(tree: Tree, run: Finished) -> float:
-    """Largest deviation of the equity from the engine's closed form and from that by hand."""
+    """Return the largest deviation of equity from the engine's closed form and the one by hand."""
     market, parameters = market_arrays(run.panel, run.mode_slice), parameters_of(run.mode_slice)
     capital = run.result.identity.capital
     by_hand = equity_by_hand(Files(tree.root, run.panel.hours), run.mode_slice.mode, capital)
@@ -72,7 +72,7 @@ def deviation(tree: Tree, run: Finished) -> float:
 
 
 def held(tree: Tree, mode: str, window: Any, overrides: Overrides) -> Finished:
-    """A run without rebalancing, costs and rewards in which nothing was liquidated."""
+    """Run a mode without rebalancing, costs and rewards; nothing may be liquidated."""
     run = tree.run(mode, window, {**HELD, **overrides})
     assert set(run.result.frames["events"]["kind"]) <= {
         "entry", "trade", "stake", "borrow", "supply", "transfer", "funding",

@@ -22,19 +22,19 @@ POINTS = 1200  # two whole batches and some
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches that are finished soon."""
+    """Use batches that are finished soon."""
     monkeypatch.setattr(sweeping, "BATCH", 512)
 
 
 def leveraged(sample: Tree) -> Study:
-    """Enough points for many pieces."""
+    """Return a study with enough points for many pieces."""
     keys = {"staking.target_ltv": span(0.3, 0.7), "hedge.ratio": span(0.9, 1.0)}
     sampling = {"method": "sobol", "points": POINTS, "seed": 4}
     return study_over(sample, "usdt_market_neutral", made_set(sampling=sampling, keys=keys))
 
 
 def swept(study: Study, out: Path, run: Executor) -> dict[str, bytes]:
-    """Every file of a finished sweep."""
+    """Run a sweep and return its files."""
     assert sweep(study, out, run=run).done == POINTS
     return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*.*"))}
 
@@ -91,7 +91,7 @@ def test_workers_that_keep_dying_end_the_sweep_and_cost_no_finished_batch(
         pytest.raises(ComponentError, match="COMPONENT-002"),
     ):
         sweep(leveraged(sample), tmp_path, run=on_client(client), report=kill)
-    assert 0 < sweep(leveraged(sample), tmp_path).found < POINTS
+    assert 0 < sweep(leveraged(sample), tmp_path).resumed < POINTS
 
 
 def test_pieces_cover_every_point_once_and_follow_their_cost() -> None:

@@ -27,7 +27,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ingested(data: Path, *names: str) -> dict[str, Dataset | DataError]:
-    """The datasets named, from the feeds they need."""
+    """Build the datasets named from the feeds they need."""
     wanted = [CONFIGS.datasets[name] for name in feeds_for(CONFIGS, names)]
     return ingest(CONFIGS, names, read_feeds(data, wanted), WINDOW, {})
 

@@ -12,7 +12,7 @@ from tests.backtests.trees import CONFIGS, HELD, MODES, Tree
 
 
 def flow(date: Any, amount: float) -> dict[str, Any]:
-    """One flow as configuration says it."""
+    """Return one flow as in the configuration."""
     return {"date": str(date), "amount": amount}
 
 

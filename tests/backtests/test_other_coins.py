@@ -22,7 +22,7 @@ DATASETS = make_datasets()
 
 
 def described(like: str, name: str, of: Of, columns: tuple[str, ...] = ()) -> DatasetConfig:
-    """A dataset file like a shipped one, of something else; with these columns alone."""
+    """Return a dataset file like a shipped one, of something else, with these columns only."""
     config = configs().datasets[like]
     kept = {raw: c for raw, c in config.columns.items() if not columns or c.to in columns}
     changes = {"name": name, "of": of, "columns": kept, "outliers": (), "agreement": None}
@@ -39,25 +39,25 @@ def run(found: Configs, mode: str, datasets: dict[str, Dataset], **overrides: An
 
 
 def series(kind: Kind, column: str, **keys: str) -> np.ndarray:
-    """A column of a made dataset over the window; 0 where an event does not happen."""
+    """Return a column of a made dataset over the window; 0 where no event happens."""
     frame = DATASETS[configs().find(kind, **keys).name].frame.set_index("timestamp")
     return frame[column].reindex(HOURS).fillna(0.0).to_numpy(copy=True)
 
 
 def marks(venue: str) -> np.ndarray:
-    """Prices of a venue's SOL perpetual."""
+    """Return the prices of a venue's SOL perpetual."""
     return series(Kind.PERP_BARS, "open", venue=venue, base="SOL")
 
 
 def short_by_hand(venue: str, quantity: float) -> np.ndarray:
-    """What a short of SOL earns at a venue, a long where the quantity is below zero."""
+    """Return what a short of SOL earns at a venue; a long where the quantity is negative."""
     price, rate = marks(venue), series(Kind.FUNDING, "funding_rate", venue=venue, base="SOL")
     rate[0] = 0.0
     return quantity * (price[0] - price + np.cumsum(rate * price))
 
 
 def hedge_by_hand(quantity: float) -> np.ndarray:
-    """What a short of SOL earns, half on each venue, with hourly funding on one of them."""
+    """Return what a short of SOL earns, half on each venue, one with hourly funding."""
     return sum(short_by_hand(venue, quantity / 2) for venue in ("binance", "hyperliquid"))
 
 

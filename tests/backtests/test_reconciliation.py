@@ -9,7 +9,7 @@ from tests.backtests.trees import MODES, Tree
 
 
 def reconciles(run: Finished) -> bool:
-    """Whether no component is missing, and the residual of the table is what they leave."""
+    """Say whether the components explain equity and the table's residual is what they leave."""
     equity, flow = run.column("equity", "equity"), run.column("equity", "flow")
     parts = np.stack([run.column("attribution", component) for component in COMPONENTS], axis=1)
     change = np.diff(equity, prepend=run.result.identity.capital)

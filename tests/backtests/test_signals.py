@@ -19,7 +19,7 @@ HOUR = pd.Timedelta(hours=1)
 
 
 def until(panel: Panel, hours: int) -> Panel:
-    """The first hours of a panel."""
+    """Return the first hours of a panel."""
     cut = {name: getattr(panel, name)[:hours].copy() for name in ARRAYS}
     repairs = {name: flags[:hours] for name, flags in panel.repairs.items()}
     rest = {"timestamps": panel.timestamps[:hours], "repaired": panel.repaired[:hours]}
@@ -27,7 +27,7 @@ def until(panel: Panel, hours: int) -> Panel:
 
 
 def flat_hour(panel: Panel, hours: int) -> Panel:
-    """The first hours of a panel and one more, in which the market stands still."""
+    """Return the first hours of a panel and one more, in which the market does not move."""
     longer = until(panel, hours + 1)
     for name in ARRAYS:
         getattr(longer, name)[-1] = getattr(longer, name)[-2]
@@ -39,13 +39,13 @@ def flat_hour(panel: Panel, hours: int) -> Panel:
 
 
 def signal(sliced: ModeSlice, panel: Panel) -> Signal:
-    """The signal of the last hour, and of nothing before it."""
+    """Return the signal of the last hour alone."""
     since = panel.hours[-1] - HOUR
     return signal_of(sliced, panel, CAPITAL, since, account="a", leg=1)
 
 
 def assert_signals_are_trades(sliced: ModeSlice, panel: Panel) -> None:
-    """At the first hours with trades, and at some without: order by order, to 1e-9."""
+    """Compare orders and trades to 1e-9, at the first hours with trades and some without."""
     events = simulate_slice(sliced, panel, CAPITAL)[1]["events"]
     traded = events[events["kind"].isin(list(SIDES)) & (events["timestamp"] > panel.hours[0])]
     busy = [int(row) for row in np.unique(panel.hours.get_indexer(traded["timestamp"]))]

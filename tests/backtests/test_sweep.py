@@ -54,7 +54,7 @@ OUTAGE_ELSEWHERE = {"shock": "venue_outage", "at": 1, "hours": 2, "venue": "deri
 
 
 def rows_of(study: Study, indices: list[int], threads: int = 1) -> list[dict[str, Any]]:
-    """Rows of some points."""
+    """Return the rows of some points."""
     found = np.array(indices)
     table = table_of(study, found, *run_figures(study, found, threads))
     rows: list[dict[str, Any]] = table.to_pylist()
@@ -62,14 +62,14 @@ def rows_of(study: Study, indices: list[int], threads: int = 1) -> list[dict[str
 
 
 def same(counted: Any, found: Any) -> bool:
-    """Whether a figure of a row is that of a summary, to the bit; None is what is not defined."""
+    """Say whether a row's figure is the summary's, to the bit; None stands for undefined."""
     if found is None:
         return not math.isfinite(counted)
     return bool(counted == found)
 
 
 def assert_row_is_run(study: Study, row: dict[str, Any]) -> None:
-    """Every figure of a row equals the single run's; a rejected run is named by its code."""
+    """Check that every figure of a row is the single run's, and its status the run's error."""
     if row["status"]:
         with pytest.raises(BasisError) as rejected:
             run_point(study, row["index"])
@@ -133,7 +133,7 @@ def test_a_row_against_the_lending_rate_is_the_single_run(sample: Tree) -> None:
     assert_row_is_run(study, row)
 
 
-def test_what_a_single_run_refuses_is_a_status(sample: Tree) -> None:
+def test_what_a_single_run_rejects_is_a_status(sample: Tree) -> None:
     """A capital that the gas of entering uses up, and a withdrawal of everything."""
     poor = made_set(keys={CAPITAL: {"values": [1.0, 1e5]}})
     study = study_over(sample, "usdt_market_neutral", poor)
@@ -178,7 +178,7 @@ def test_any_order_and_any_number_of_threads_give_the_same_rows(sample: Tree) ->
 
 
 def files_of(out: Path) -> dict[str, bytes]:
-    """Every file of a sweep."""
+    """Return every file of a sweep."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob("*"))
@@ -199,11 +199,11 @@ def test_a_finished_sweep_is_not_repeated(
     first = files_of(tmp_path)
     assert len(first) == 1 + len(list(batches(study))) == 5
     again = sweep(study, tmp_path, run=in_threads(1))
-    assert (again.found, again.done) == (50, 50)
+    assert (again.resumed, again.done) == (50, 50)
     names = [name for name in first if name != sweeping.MANIFEST]
     (tmp_path / names[1]).unlink()
     (tmp_path / names[2]).write_bytes(first[names[2]][:100])
-    assert sweep(study, tmp_path, run=in_threads(1)).found == 18
+    assert sweep(study, tmp_path, run=in_threads(1)).resumed == 18
     assert files_of(tmp_path) == first
     table = pq.read_table(tmp_path / sweeping.BATCHES)
     assert sorted(table["index"].to_pylist()) == list(range(50))
@@ -222,7 +222,7 @@ def test_another_sweep_is_not_mixed_in(sample: Tree, tmp_path: Path) -> None:
 
 
 def stopped(command: list[str], kept: Path, stop: signal.Signals) -> tuple[int, bytes]:
-    """Stop a sweep when it has finished a batch; its exit code and what it printed on stderr."""
+    """Stop a sweep when it has finished a batch; return its exit code and stderr."""
     before = len(list(kept.glob("points-*.parquet")))
     running = subprocess.Popen(
         [sys.executable, "-m", "basis_pipeline", *command],

@@ -16,7 +16,7 @@ from tests.backtests.trees import CONFIGS, MODES, Tree, variants
 
 
 def perps(coin: str, *venues: str) -> list[str]:
-    """Position keys of the hedge."""
+    """Return the position keys of the hedge."""
     return [
         key
         for v in venues
@@ -66,7 +66,7 @@ def test_keys_follow_the_token_and_the_venue(sample: Tree) -> None:
 
 
 def worth(run: Finished) -> Floats:
-    """Equity from the positions and the panel, key by key."""
+    """Compute equity from the positions and the panel, key by key."""
     panel, mode = run.panel, run.mode_slice.mode
     by_oracle = mode.pricing.mark_lst == "oracle"
     lst = (panel.oracle_rate if by_oracle else panel.market_rate) * panel.spot
@@ -120,19 +120,19 @@ def test_a_sound_book_is_long_what_it_owns_and_short_what_it_hedges(tree: Tree) 
 
 
 def events_of(run: Finished, *kinds: str) -> pd.DataFrame:
-    """Events of some kinds."""
+    """Return events of some kinds."""
     events = run.result.frames["events"]
     return events[events["kind"].isin(kinds)]
 
 
 def trades(run: Finished, instrument: str, *kinds: str) -> pd.DataFrame:
-    """Trades in an instrument; with `kinds`, other events instead."""
+    """Return trades in an instrument; with `kinds`, other events instead."""
     found = events_of(run, *(kinds or ("trade",)))
     return found[found["instrument"] == instrument]
 
 
 def by_hour(run: Finished, events: pd.DataFrame, values: pd.Series) -> Floats:
-    """Sum of values by mark, (n,)."""
+    """Sum values by hour, (n,)."""
     marks = np.searchsorted(run.panel.hours, pd.DatetimeIndex(events["timestamp"]))
     return np.bincount(marks, weights=values.to_numpy(), minlength=len(run.panel.timestamps))
 
@@ -241,7 +241,7 @@ class Perpetual(NamedTuple):
 
 
 def after(held: Perpetual, event: pd.Series) -> Perpetual:
-    """The position after one event of its venue."""
+    """Return the position after one event of its venue."""
     if event["kind"] == "transfer":
         return held._replace(balance=held.balance + event["quantity"])
     if event["kind"] == "funding":

@@ -46,7 +46,7 @@ FREE["min_margin_ratio"] = None
 
 
 def plan_of(**parts: Any) -> WalkForward:
-    """A plan as its file would give it."""
+    """Return a plan as read from its file."""
     plain = {
         "mode": "btc_basis",
         "description": "made up",
@@ -66,7 +66,7 @@ def plan_of(**parts: Any) -> WalkForward:
 
 
 def row(**figures: Any) -> dict[str, Any]:
-    """A row of a sweep with nothing wrong in it."""
+    """Return a sound row of a sweep."""
     plain: dict[str, Any] = {"index": 0, "window": "", "market": "", "path": -1, "status": ""}
     plain |= {"total_return": 0.01, "max_drawdown": 0.01, "liquidations": 0}
     return {**plain, "min_health_factor": np.nan, "min_margin_ratio": np.nan, **figures}
@@ -175,7 +175,7 @@ def test_every_mode_has_a_plan_that_fits_it() -> None:
 
 @pytest.fixture(scope="module")
 def swept(sample: Tree, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Path]:
-    """The sweep of a plan over 75 days of the sample."""
+    """Sweep a plan over 75 days of the sample."""
     window = parse_window("2024-01-10", "2024-03-25")
     study = study_over(sample, "btc_basis", scenario_set(plan_of(), window), window=window)
     out = tmp_path_factory.mktemp("walk")
@@ -185,7 +185,7 @@ def swept(sample: Tree, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study
 
 @pytest.fixture(scope="module")
 def walked(swept: tuple[Study, Path]) -> Walked:
-    """The walk-forward of that sweep."""
+    """Walk forward over that sweep."""
     return walk(plan_of(), *swept)
 
 

@@ -108,7 +108,7 @@ def windows(whole: Bounds, middle: Bounds, odd: Bounds) -> dict[str, Window]:
 
 
 def variants(mode: str, window: Window) -> dict[str, dict[str, Any]]:
-    """Overrides worth trying on a mode with everything on, by name; flows lie in the window."""
+    """Return overrides to try on a mode with everything on, by name; flows lie in the window."""
     config = CONFIGS.mode(mode)
     capital = CONFIGS.share_classes[config.share_class].initial_capital
     hours = [stamp.isoformat() for stamp in window.hours[[30, 30, len(window.hours) // 2, -1]]]

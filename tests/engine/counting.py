@@ -51,7 +51,7 @@ def count_marks(
     risk_free: float = 0.0,
     first_midnight: int = 0,
 ) -> dict[str, float | int]:
-    """Figures of hourly equity, flows and components (n, 10); delta as a share of equity."""
+    """Compute the figures of hourly equity, flows and components (n, 10); delta over equity."""
     hours = len(equity)
     market, _, _ = mode_case("pure_lending", hours=hours)
     coefficients = hour_coefficients(free(still(market)))

@@ -44,7 +44,7 @@ def _jumps(rng: np.random.Generator, hours: int, number: int, size: float) -> Fl
 
 
 def _rewards(rng: np.random.Generator, hours: int, tokens: int, scale: float) -> dict[str, Any]:
-    """Periods one after the other, each kept in a slot of its own until its delayed payout."""
+    """Draw consecutive periods, each in a slot of its own until its delayed payout."""
     earned = np.zeros((hours, tokens))
     slots = np.zeros((hours, tokens), np.int64)
     payout = np.full((hours, tokens), -1, np.int64)
@@ -144,7 +144,7 @@ def _market(
 
 
 def _allocation(rng: np.random.Generator, mode: str) -> dict[str, Any]:
-    """What the mode's parameters are by SEMANTICS 5."""
+    """Return a mode's parameters by SEMANTICS 5."""
     in_eth = mode in ("pure_lending_eth", "eth_staking_only", "eth_leveraged")
     hedged = mode.endswith("_basis") or mode.startswith("usdt_")
     leveraged = mode in ("eth_leveraged", "usdt_market_neutral")
@@ -171,7 +171,7 @@ def _allocation(rng: np.random.Generator, mode: str) -> dict[str, Any]:
 
 
 def _carry(rng: np.random.Generator) -> dict[str, Any]:
-    """Two to four legs that sum to zero, from much margin to hardly any; perhaps some lending."""
+    """Draw two to four legs that sum to zero, with much or little margin; perhaps some lending."""
     venues = int(rng.integers(2, 5))
     longs = int(rng.integers(1, venues))
     half = _log_uniform(rng, 0.15, 3.0)
@@ -193,7 +193,7 @@ def _carry(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _bands(rng: np.random.Generator, fields: dict[str, Any]) -> dict[str, Any]:
-    """Bands that hold the targets: narrow, wide, or off one by one."""
+    """Draw bands that contain the targets: narrow, wide, or single ones off."""
 
     def band(low: float, high: float) -> float:
         return OFF if _chance(rng, 0.25) else _log_uniform(rng, low, high)
@@ -216,7 +216,7 @@ def _bands(rng: np.random.Generator, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def draw(seed: int) -> tuple[MarketArrays, Parameters, float, str]:
-    """Market, parameters and capital of one random run, and what it is in a line."""
+    """Draw market, parameters and capital of one random run, and describe it in a line."""
     rng = np.random.default_rng(seed)
     mode = str(rng.choice(MODES, p=ODDS))
     notes: dict[str, Any] = {"mode": mode, "hours": int(rng.integers(200, 701))}

@@ -24,7 +24,7 @@ def made_market(
     numeraire_is_asset: bool = False,
     venues: int = VENUES,
 ) -> MarketArrays:
-    """A random market: every index at its own level, funding every 8 hours, weekly rewards."""
+    """Return a random market: indices at various levels, funding every 8 hours, weekly rewards."""
     rng = np.random.default_rng(seed)
     walk = 3000.0 * np.exp(np.cumsum(rng.normal(0.0, volatility, hours)))
     spot = np.ones(hours) if numeraire_is_asset else walk
@@ -63,7 +63,7 @@ def made_market(
 
 
 def made_parameters(venues: int = VENUES, **changes: Any) -> Parameters:
-    """Leveraged market-neutral staking with the default bands; `changes` replace fields."""
+    """Return leveraged market-neutral staking with the default bands; `changes` replace fields."""
     fields: dict[str, Any] = {
         "lending_weight": 0.0,
         "spot_weight": 0.0,
@@ -126,7 +126,7 @@ MODES: dict[str, dict[str, Any]] = {
 def mode_case(
     mode: str, seed: int = 0, hours: int = 600, volatility: float = 0.006, **changes: Any
 ) -> tuple[MarketArrays, Parameters, float]:
-    """Market, parameters and capital of one of the modes."""
+    """Return market, parameters and capital of one of the modes."""
     fields = MODES[mode] | changes
     venues = fields.pop("venues", VENUES)
     parameters = made_parameters(venues, **fields)
@@ -143,7 +143,7 @@ def mode_case(
 
 
 def for_carry(market: MarketArrays, carry: Floats) -> MarketArrays:
-    """The market as a carry sees it: its price is the mean of its legs', a long's extreme a low.
+    """Return the market of a carry: the price is the legs' mean, a long's extreme is a low.
 
     A low is as far below the lower of its two marks as the high was above the higher one.
     """
@@ -159,7 +159,7 @@ def for_carry(market: MarketArrays, carry: Floats) -> MarketArrays:
 
 
 def free(market: MarketArrays) -> MarketArrays:
-    """The market without costs and rewards."""
+    """Return the market without costs and rewards."""
     return market._replace(
         gas_price=np.zeros_like(market.gas_price),
         cost_bps=np.zeros_like(market.cost_bps),
@@ -169,7 +169,7 @@ def free(market: MarketArrays) -> MarketArrays:
 
 
 def still(market: MarketArrays) -> MarketArrays:
-    """The market with every price, rate and index standing at its first value."""
+    """Return the market with every price, rate and index constant at its first value."""
     frozen = {
         name: np.repeat(values[:1], len(values), axis=0)
         for name, values in market._asdict().items()

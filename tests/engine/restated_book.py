@@ -8,12 +8,12 @@ from basis_pipeline.engine.model import MarketArrays, Parameters
 
 
 def prices_at(market: MarketArrays, t: int) -> Prices:
-    """The rows of hour t under their names, as plain floats and lists."""
+    """Return the rows of hour t by name, as plain floats and lists."""
     return Prices(**{name: values[t].tolist() for name, values in market._asdict().items()})
 
 
 def plain(parameters: Parameters) -> Parameters:
-    """The parameters with lists for arrays."""
+    """Return the parameters with lists for arrays."""
     return Parameters(*(list(map(float, p)) if hasattr(p, "__len__") else p for p in parameters))
 
 
@@ -34,7 +34,7 @@ class Book:
     approved: bool = False
 
     def copy(self) -> "Book":
-        """The book as it stands; no rebalance touches what is pending."""
+        """Copy the book; pending rewards are shared, as no rebalance touches them."""
         lists = ("quantity", "balance", "entry", "tokens")
         return replace(self, **{name: list(getattr(self, name)) for name in lists})
 

@@ -20,7 +20,7 @@ class Trades:
     total: float = 0.0  # equity after flows, before the costs of a rebalance
 
     def __post_init__(self) -> None:
-        """The hedge venues."""
+        """Derive the hedge venues, and whether there is a carry or a hedge."""
         self.venues = range(len(self.p.hedge_weights))
         self.carries = any(self.p.carry)
         self.hedged = self.p.hedge_ratio > 0.0 or self.carries

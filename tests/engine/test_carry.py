@@ -17,7 +17,7 @@ HELD = {"rebalance_enabled": False, "liquidates_at_extreme": False}
 def _case(
     carry: list[float], hours: int = 48, seed: int = 0, volatility: float = 0.006, **changes: object
 ) -> tuple[MarketArrays, Parameters]:
-    """A market and parameters with these legs, one a venue."""
+    """Return a market and parameters with these legs, one per venue."""
     legs = np.array(carry)
     sizes = np.abs(legs) / np.abs(legs).sum()
     fields = {"hedge_ratio": 0.0, "staking_weight": 0.0, "target_ltv": 0.0} | changes
@@ -43,7 +43,7 @@ def _two_venues(hours: int = 12, **changes: object) -> tuple[MarketArrays, Param
 
 
 def _restored(market: MarketArrays, carry: Floats) -> MarketArrays:
-    """The market with the asset's price that its marks give."""
+    """Return the market with the asset's price computed from its marks."""
     return market._replace(spot=np.average(market.perp_mark, axis=1, weights=np.abs(carry)))
 
 

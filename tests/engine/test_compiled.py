@@ -15,7 +15,7 @@ CODE = ("basis_pipeline", "tests", "benchmarks")
 
 
 def names_that_only_compiled_code_calls() -> set[str]:
-    """Functions without a way in from Python: a call of one ends the process."""
+    """Return the functions without a Python wrapper: a call of one ends the process."""
     modules = [
         importlib.import_module(f"{engine.__name__}.{found.name}")
         for found in pkgutil.iter_modules(engine.__path__)

@@ -133,7 +133,7 @@ def test_ruin_stops_trading_and_is_recorded() -> None:
 
 
 def _one_short(hours: int = 12) -> tuple[MarketArrays, Parameters, float]:
-    """A still market at 50,000 with one venue, funding at hour 8, and half the capital in spot."""
+    """Return a constant market at 50,000: one venue, funding at hour 8, half in spot."""
     market, parameters, capital = mode_case(
         "btc_basis", hours=hours, venues=1, margin_at_spot_venue=-1, rebalance_enabled=False
     )

@@ -11,14 +11,14 @@ from tests.engine.markets import TOKENS, free, mode_case, still
 
 
 def _reasons(simulation: Simulation) -> dict[int, str]:
-    """Mark → reason of every rebalance."""
+    """Return hour → reason of every rebalance."""
     events = simulation.events
     chosen = events[events["kind"] == EventKind.REBALANCE]
     return {int(event.hour): Reason(event.reason).name.lower() for event in chosen}
 
 
 def _moved(market: MarketArrays, at: int, **factors: float) -> MarketArrays:
-    """The market with some series multiplied from mark `at` on."""
+    """Return the market with some series multiplied from hour `at` on."""
     changed: dict[str, Floats] = {}
     for name, factor in factors.items():
         values = getattr(market, name).copy()
