@@ -227,11 +227,11 @@ def test_the_points_of_a_sweep_are_its_rows(shown: Shown) -> None:
     assert rejected["BT-004"][3] == "7"
 
 
-def test_what_shocks_did_is_what_their_rows_say(shown: Shown) -> None:
+def test_the_effects_of_shocks_are_those_of_their_rows(shown: Shown) -> None:
     """Size, hour and length; the change against calm; what has no effect; room to the limits."""
     page = shown("stress")
     shocks, did, room = (
-        _cells(page, label) for label in ("Shocks", "What each scenario", "Distance")
+        _cells(page, label) for label in ("Shocks", "Effect of each", "Distance")
     )
     term = page.locator("[aria-label=Shocks] tbody .term").first
     term.focus()
