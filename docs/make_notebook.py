@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
-# A text is a cell of prose, a tuple of one text a cell of code.
+# A string is a cell of prose, a tuple of one string a cell of code.
 CELLS: tuple[str | tuple[str], ...] = (
     """# How much of the book should the BTC basis hold in spot?
 
@@ -64,14 +64,14 @@ parts[parts.abs() > 1e-6].to_frame(base.attribution.attrs["units"]["funding"])""
     ("""base.returns.describe().to_frame()""",),
     """## What more spot would do
 
-A sweep runs every value; a point that a single run would reject says its code in `status`.""",
+A sweep runs every value; a point that a single run would reject has its error code in `status`.""",
     (
         """spot = [0.4, 0.5, 0.6, 0.7]
 rows = sweep("btc_basis", {"allocation.spot": spot}, **span)
 rows[["allocation.spot", "status", "total_return", "min_margin_ratio", "rebalances"]]""",
     ),
     """The rule: the highest return that never leaves a venue with a margin ratio below 0.35. The
-gate of the mode asks for 0.1, and a day can be worse than any so far.""",
+gate of the mode requires 0.1, and a day can be worse than any so far.""",
     (
         """safe = rows[(rows["status"] == "") & (rows["min_margin_ratio"] >= 0.35)]
 best = float(safe.loc[safe["total_return"].idxmax(), "allocation.spot"])
@@ -79,7 +79,7 @@ best""",
     ),
     """## Would the past have chosen it?
 
-A walk-forward chooses on a window and looks at the choice on the window after it.""",
+A walk-forward chooses on a window and tests the choice on the window after it.""",
     (
         """plan = {
     "keys": {"allocation.spot": {"values": spot}},
@@ -99,7 +99,7 @@ walked.folds[["test_start", "allocation.spot", "train_value", "test_value"]]""",
     ),
     """## The answer
 
-The chosen point as a run of its own beside today's: first every figure, then what differs.
+The chosen point as a run of its own, compared with today's: figures, then what differs.
 Overrides are dotted keys of the mode.""",
     (
         """chosen = backtest("btc_basis", **span, **{"allocation.spot": best})
@@ -121,7 +121,7 @@ again. A run of `basis run` is loaded by its identity alone: `load_run("01234567
         """directory = chosen.save(place / "chosen")
 load_run(directory).figures.equals(chosen.figures)""",
     ),
-    """An error says its code, and what is available.""",
+    """An error has a code, and names what is available.""",
     (
         """try:
     backtest("btc_basis", **span, **{"allocation.spott": 0.4})
@@ -132,7 +132,7 @@ except BasisError as error:
 
 
 def execute() -> NotebookNode:
-    """The notebook, run from the top in a kernel of its own."""
+    """Return the notebook, run from the top in a new kernel."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": KERNEL})
     for place, cell in enumerate(CELLS):

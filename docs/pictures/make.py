@@ -1,7 +1,7 @@
 """Make the pictures of the reports: `python docs/pictures/make.py RESULTS_DIR`, with Chromium.
 
-RESULTS_DIR is one that `basis run` wrote; each picture is a part of one of its pages, at a width
-and in a scheme of its own.
+RESULTS_DIR is one that `basis run` wrote; each picture shows a part of one of its pages, with its
+own width and colour scheme.
 """
 
 import shutil
@@ -18,7 +18,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 
 @dataclass(frozen=True)
 class Picture:
-    """What of which page is shown: from the element `top` on, `height` pixels of it."""
+    """The part of a page to show: `height` pixels from the element `top` on."""
 
     name: str
     page: str
@@ -57,7 +57,7 @@ def make(picture: Picture, browser: Browser, reports: Path) -> Path:
 
 
 def main(results: Path) -> None:
-    """Draw all of them."""
+    """Draw all pictures."""
     chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

@@ -27,13 +27,13 @@ WAIT = 60_000  # milliseconds
 
 
 def basis(*arguments: str | Path, good: bool = True) -> None:
-    """Run a command of the project, which comes through where `good`."""
+    """Run a command of the project, which must succeed if `good`."""
     command = [sys.executable, "-m", "basis_pipeline", *map(str, arguments)]
     subprocess.run(command, check=good, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
 def spoil(data: Path) -> None:
-    """Give one hour of a perpetual two different prices, as two downloads that disagree would."""
+    """Give one hour of a perpetual two different prices, like two downloads that disagree."""
     (file,) = data.glob("market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_*.csv")
     lines = file.read_text(encoding="utf-8").splitlines()
     stamp, price, rest = lines[700].split(",", 2)
@@ -43,7 +43,7 @@ def spoil(data: Path) -> None:
 
 @contextmanager
 def webserver(home: Path) -> Iterator[str]:
-    """The UI on what the runs recorded; gives its address."""
+    """Serve the UI on the recorded runs; yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -67,7 +67,7 @@ def webserver(home: Path) -> Iterator[str]:
 
 
 def answers(address: str) -> bool:
-    """Whether a server is there yet."""
+    """Return whether the server answers yet."""
     try:
         urllib.request.urlopen(f"{address}/server_info", timeout=10).close()
     except OSError:
@@ -78,7 +78,7 @@ def answers(address: str) -> bool:
 def take(
     browser: Browser, address: str, name: str, ready: Callable[[Page], object], height: int = HEIGHT
 ) -> None:
-    """Photograph a page once `ready` has found on it what the picture is to show."""
+    """Take a screenshot of a page once `ready` has found its content."""
     page = browser.new_page(viewport={"width": WIDTH, "height": height})
     page.set_default_timeout(WAIT)
     page.goto(address)
@@ -89,7 +89,7 @@ def take(
 
 
 def seen(*texts: str) -> Callable[[Page], object]:
-    """Wait until every text is visible."""
+    """Return a function that waits until every text is visible."""
 
     def ready(page: Page) -> None:
         for text in texts:
@@ -99,13 +99,13 @@ def seen(*texts: str) -> Callable[[Page], object]:
 
 
 def plot_in_place(page: Page) -> None:
-    """The picture that a materialisation carries."""
+    """Show the picture in the metadata of a materialisation."""
     page.get_by_text("[Show Markdown]").first.click()
     page.locator("img[alt=equity]").wait_for()
 
 
 def plots_over_time(page: Page) -> None:
-    """Dagster's own plots of numbers that every materialisation carries."""
+    """Show Dagster's plots of the numbers in the metadata of materialisations."""
     page.get_by_text("Metadata", exact=True).first.wait_for()
     page.get_by_role("button", name="Plots").click()
     page.locator("canvas").nth(3).wait_for()
@@ -114,7 +114,7 @@ def plots_over_time(page: Page) -> None:
 
 
 def main() -> None:
-    """Make everything in a place of its own, photograph, and leave nothing but the pictures."""
+    """Run everything in a temporary directory and keep only the pictures."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         data, results = Path(place) / "data", Path(place) / "results"

@@ -230,9 +230,7 @@ def test_the_points_of_a_sweep_are_its_rows(shown: Shown) -> None:
 def test_the_effects_of_shocks_are_those_of_their_rows(shown: Shown) -> None:
     """Size, hour and length; the change against calm; what has no effect; room to the limits."""
     page = shown("stress")
-    shocks, did, room = (
-        _cells(page, label) for label in ("Shocks", "Effect of each", "Distance")
-    )
+    shocks, did, room = (_cells(page, label) for label in ("Shocks", "Effect of each", "Distance"))
     term = page.locator("[aria-label=Shocks] tbody .term").first
     term.focus()
     assert "recovers in a straight line" in term.locator(".tip").inner_text()
