@@ -14,7 +14,7 @@ from basis_pipeline.config import ModeSlice, slice_mode
 from basis_pipeline.engine import ENGINE_VERSION
 from basis_pipeline.errors import BasisError
 from basis_pipeline.market.panel import build_panel
-from basis_pipeline.market.shocks import unreached
+from basis_pipeline.market.shocks import why_unaffected
 from basis_pipeline.reports.page import Provenance, write_page
 from basis_pipeline.reports.scenarios import scenarios_html
 from basis_pipeline.reports.stress import Stress
@@ -70,7 +70,7 @@ def _stress(study: Study, out: Path) -> Stress | None:
         scenarios=scenarios,
         windows=study.windows,
         reasons={
-            name: [unreached(shock, mode_slice) for shock in shocks]
+            name: [why_unaffected(shock, mode_slice) for shock in shocks]
             for name, shocks in (scenarios.markets or {}).items()
         },
         replays=_replays(study, mode_slice) if scenarios.windows else pd.DataFrame(),

@@ -31,10 +31,10 @@ from basis_pipeline.config.scenario import CAPITAL, Axis, Choice, ScenarioSet
 from basis_pipeline.engine.hours import HourCoefficients, hour_coefficients
 from basis_pipeline.engine.model import Floats, Record, Records, parameter_record, venue_terms
 from basis_pipeline.errors import ConfigError, DataError
-from basis_pipeline.market.bootstrap import bootstrapped, source_rows
+from basis_pipeline.market.bootstrap import draw_path, source_rows
 from basis_pipeline.market.dataset import Dataset
 from basis_pipeline.market.panel import Panel, build_panel
-from basis_pipeline.market.shocks import require_applicable, shocked
+from basis_pipeline.market.shocks import apply_shocks, require_applicable
 from basis_pipeline.market.window import Window, parse_window
 from basis_pipeline.verdict import Verdict
 
@@ -111,9 +111,9 @@ class Study:
 
     def _altered(self, panel: Panel, mode_slice: ModeSlice, chosen: Point) -> Panel:
         if chosen.path is not None and self.scenarios.bootstrap is not None:
-            panel = bootstrapped(panel, self.scenarios.bootstrap, chosen.path, mode_slice)
+            panel = draw_path(panel, self.scenarios.bootstrap, chosen.path, mode_slice)
         shocks = (self.scenarios.markets or {}).get(chosen.market or "", ())
-        return shocked(panel, shocks, mode_slice)
+        return apply_shocks(panel, shocks, mode_slice)
 
     def _prepared(self, chosen: Point) -> Prepared:
         """Return what the group of a point shares; the latest few are kept for the next batch."""

@@ -1,8 +1,8 @@
 """Bootstrapped price paths: blocks of hours of a panel in random order (Politis & Romano).
 
-Every hour of a path is one hour of the panel, taken whole: returns, funding, rates and basis of all
-venues stay together. A block begins at an hour of the same time of day, so that funding settles and
-indices step when they do; its length is geometric. Levels grow from the first mark's.
+Every hour of a path is one whole hour of the panel: returns, funding, rates and basis of all venues
+stay together. A block begins at the same time of day, so that funding settles and indices step at
+their own hours; its length is geometric. Levels grow from those of the first hour.
 """
 
 from dataclasses import replace
@@ -22,37 +22,37 @@ Rows = npt.NDArray[np.int64]
 DAY = 24
 
 
-def source_rows(marks: int, bootstrap: Bootstrap, path: int) -> Rows:
-    """The row of the panel that each hour of a path is taken from: (marks,), the first its own.
+def source_rows(hours: int, bootstrap: Bootstrap, path: int) -> Rows:
+    """Return the row of the panel that each hour of a path is drawn from, (hours,); row 0 first.
 
-    Rows 1 … marks - 1 follow one another in a circle of whole days, so that an hour keeps its time
-    of day across its end; hours beyond the last whole day are never drawn. The same path has the
-    same rows wherever it is made: its stream is spawned from the seed by its number.
+    Rows 1 … hours - 1 form a circle of whole days, so that an hour keeps its time of day across the
+    end; hours after the last whole day are never drawn. The rows depend only on the arguments: the
+    random stream is spawned from the seed by the path's number.
 
     Raises
     ------
-    ConfigError: CONFIG-011 when the panel has no two whole days.
+    ConfigError: CONFIG-011 when the panel has less than two whole days.
     """
-    days = (marks - 1) // DAY
+    days = (hours - 1) // DAY
     if days < 2:
-        raise ConfigError("CONFIG-011", f"{marks} hours are too few to draw paths from")
+        raise ConfigError("CONFIG-011", f"{hours} hours are too few to draw paths from")
     stream = np.random.Philox(np.random.SeedSequence(bootstrap.seed, spawn_key=(path,)))
     random = np.random.Generator(stream)
-    steps = np.arange(marks - 1)
-    begins = random.random(marks - 1) < 1.0 / bootstrap.mean_block_hours
+    steps = np.arange(hours - 1)
+    begins = random.random(hours - 1) < 1.0 / bootstrap.mean_block_hours
     begins[0] = True
-    day = random.integers(0, days, marks - 1)
-    # Where the latest block began, and how far the hour is from there.
+    day = random.integers(0, days, hours - 1)
+    # The step at which the block of each hour begins.
     start = np.maximum.accumulate(np.where(begins, steps, 0))
     first = day[start] * DAY + start % DAY
-    rows = np.empty(marks, dtype=np.int64)
+    rows = np.empty(hours, dtype=np.int64)
     rows[0] = 0
     rows[1:] = 1 + (first + steps - start) % (days * DAY)
     return rows
 
 
-def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode_slice: ModeSlice) -> Panel:
-    """One path of the panel's hours; deterministic in the seed and the path's number.
+def draw_path(panel: Panel, bootstrap: Bootstrap, path: int, mode_slice: ModeSlice) -> Panel:
+    """Draw one path of the panel's hours; deterministic in the seed and the path's number.
 
     Raises ConfigError CONFIG-011 as `source_rows`, BacktestError BT-003 for an unfit panel.
     """
@@ -65,9 +65,9 @@ def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode_slice: Mode
 
     spot, oracle = regrown(panel.spot), regrown(panel.oracle_rate)
     usd = regrown(panel.numeraire_usd)
-    asset: Floats = spot / panel.spot[rows]  # (n,) what an hour's price is worth on the path
-    follows = asset if mode_slice.gas_token == mode_slice.mode.asset else np.ones(len(rows))
-    quotes = _known(panel.reward_price / panel.spot[:, None])[rows]
+    asset: Floats = spot / panel.spot[rows]  # (n,) price on the path over price in the panel
+    gas_factor = asset if mode_slice.gas_token == mode_slice.mode.asset else np.ones(len(rows))
+    quotes = _fill_before_first(panel.reward_price / panel.spot[:, None])[rows]
     drawn = replace(
         panel,
         spot=spot,
@@ -82,7 +82,7 @@ def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode_slice: Mode
         pool_borrowed=panel.pool_borrowed[rows],
         oracle_rate=oracle,
         market_rate=panel.market_rate[rows] / panel.oracle_rate[rows] * oracle,
-        gas_price=panel.gas_price[rows] * follows,
+        gas_price=panel.gas_price[rows] * gas_factor,
         numeraire_usd=usd,
         cost_bps=panel.cost_bps[rows],
         reward_tokens_per_unit=panel.reward_tokens_per_unit[rows],
@@ -100,8 +100,8 @@ def bootstrapped(panel: Panel, bootstrap: Bootstrap, path: int, mode_slice: Mode
     return drawn
 
 
-def _known(quotes: Floats) -> Floats:
-    """Quotes with the first one known also before it: a path may pay a token at any hour."""
+def _fill_before_first(quotes: Floats) -> Floats:
+    """Quotes with the first one also before it: a path may pay a token at any hour."""
     filled = quotes.copy()
     for column in range(quotes.shape[1]):
         known = np.flatnonzero(np.isfinite(quotes[:, column]))

@@ -23,7 +23,7 @@ from basis_pipeline.times import HOUR_NS
 
 Flags = npt.NDArray[np.bool_]
 
-PERP = "-PERP"  # what ends the name of a perpetual in the cost table
+PERP = "-PERP"  # suffix of perpetuals in the cost table
 BUCKETS = tuple(f"{size:.0f}" for size in COST_BUCKETS_USD)
 POSITIVE = {
     "spot": "the asset's price [numeraire per unit]; of a carry the mean of its perpetuals, "
@@ -34,34 +34,34 @@ POSITIVE = {
     "collateral_index": "liquidity index of the staked token [ratio]; 1.0 when not supplied",
     "borrow_index": "variable borrow index of the debt token [ratio]",
     "oracle_rate": "redemption rate of the staked token [coins per token]",
-    "market_rate": "what decentralised exchanges pay for the staked token [coins per token]",
+    "market_rate": "price of the staked token on decentralised exchanges [coins per token]",
     "numeraire_usd": "price of the numeraire [USD], for the size buckets of costs",
 }
 NOT_NEGATIVE = {
-    "pool_supplied": "lent tokens that the pool holds in all [tokens]; 1.0 when none are lent",
-    "pool_collateral": "staked tokens that the pool holds in all [tokens]; 1.0 when not supplied",
-    "pool_borrowed": "debt tokens borrowed from the pool in all [tokens]; 1.0 when none are",
+    "pool_supplied": "lent tokens in the pool [tokens]; 1.0 when none are lent",
+    "pool_collateral": "staked tokens in the pool [tokens]; 1.0 when not supplied",
+    "pool_borrowed": "debt tokens borrowed from the pool [tokens]; 1.0 when none are",
     "gas_price": "price of a unit of gas [numeraire]; 0.0 when costs are off",
     "cost_bps": "cost of a trade by leg and size bucket [bp of notional]; 0.0 when costs are off",
-    "reward_tokens_per_unit": "earned over the hour that ends here [tokens per staked coin]",
-    "reward_slot": "slot that keeps what the hour earns until it is paid [number]",
+    "reward_tokens_per_unit": "earned over the hour ending at t [tokens per staked coin]",
+    "reward_slot": "slot in which the hour's rewards accrue until they are paid [number]",
 }
 # Every array with its meaning and unit.
 ARRAYS = {
     **POSITIVE,
     **NOT_NEGATIVE,
     "funding_rate": "settled at the hour [share of notional], 0.0 where nothing settles",
-    "reward_payout": "slot that is paid at the hour [number], -1 where none is",
+    "reward_payout": "slot paid at the hour [number], -1 where none is",
     "reward_price": "price of a reward token [numeraire per token], NaN before its first quote",
 }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Panel:
-    """Market of one mode, one row an hour: n hours, K hedge venues, R reward tokens.
+    """Market data of one mode, one row per hour: n hours, K hedge venues, R reward tokens.
 
     Arrays are C-contiguous float64 unless said otherwise; the numeraire is the share class's
-    currency. What the mode does not need is 1.0 where it multiplies and 0.0 where it adds.
+    currency. Arrays that the mode does not need are 1.0 if factors and 0.0 if summands.
     """
 
     mode: str
@@ -84,7 +84,7 @@ class Panel:
     numeraire_usd: Floats  # (n,) USD per unit of numeraire, for the size buckets of costs
     cost_bps: Floats  # (n, 2 + R + K, 3) by leg and size bucket; 0.0 when costs are off
     reward_tokens_per_unit: Floats  # (n, R) earned by a staked coin over the hour ending at t
-    reward_slot: Floats  # (n, R) slot that keeps what the hour earns until it is paid
+    reward_slot: Floats  # (n, R) slot in which the hour's rewards accrue
     reward_payout: Floats  # (n, R) slot paid at t, -1 where none is
     reward_price: Floats  # (n, R) numeraire per token, NaN before its first quote
     repaired: Flags  # (n,) any input of the hour was repaired
@@ -103,14 +103,14 @@ class Panel:
 
 
 def legs(reward_tokens: tuple[str, ...], venues: tuple[str, ...]) -> tuple[str, ...]:
-    """Legs a mode can trade: spot, LST, reward tokens, perpetuals."""
+    """List the legs that a mode can trade: spot, LST, reward tokens, perpetuals."""
     return ("spot", "lst", *reward_tokens, *(f"{venue}_perp" for venue in venues))
 
 
 def axes(
     array: str, venues: tuple[str, ...], reward_tokens: tuple[str, ...]
 ) -> tuple[tuple[str, ...], ...]:
-    """Labels along the dimensions of a panel's array after the first; none for an hourly series."""
+    """Return the labels along an array's dimensions after the first; none for a series."""
     if array in ("perp_mark", "perp_extreme", "funding_rate"):
         return (venues,)
     if array.startswith("reward_"):
@@ -119,7 +119,7 @@ def axes(
 
 
 def require_fit(panel: Panel) -> None:
-    """Reject a panel the engine cannot run on: BT-003, with the array and the hour."""
+    """Reject a panel that the engine cannot run on: BT-003, with the array and the hour."""
     timestamps, n = panel.timestamps, len(panel.timestamps)
     if n < 2 or np.any(np.diff(timestamps) != HOUR_NS) or timestamps[0] % HOUR_NS:
         raise BacktestError(
@@ -133,13 +133,13 @@ def require_fit(panel: Panel) -> None:
             raise BacktestError(
                 "BT-003",
                 f"{name} of {panel.mode} is {array.dtype}{array.shape}",
-                available=f"contiguous float64{shape} is what the engine reads",
+                available=f"the engine requires contiguous float64{shape}",
             )
         _require_values(panel, name, array)
     for name, flags in {"repaired": panel.repaired, **panel.repairs}.items():
         if flags.shape != (n,) or flags.dtype != np.bool_:
             raise BacktestError(
-                "BT-003", f"the repairs {name} of {panel.mode} are not hourly flags"
+                "BT-003", f"the repair flags {name} of {panel.mode} are not hourly booleans"
             )
 
 
@@ -150,7 +150,7 @@ def _require_values(panel: Panel, name: str, array: Floats) -> None:
     if name in NOT_NEGATIVE:
         fit &= array >= 0.0
     if name == "reward_price":
-        # Before its first payout nobody holds the token; from then on its price must be known.
+        # Nobody holds the token before its first payout; from then on it needs a price.
         due = np.logical_or.accumulate(panel.reward_payout >= 0.0, axis=0)
         fit = (fit & (array > 0.0)) | (np.isnan(array) & ~due)
     if fit.all():
@@ -168,12 +168,12 @@ def _require_values(panel: Panel, name: str, array: Floats) -> None:
 def build_panel(
     mode_slice: ModeSlice, datasets: Mapping[str, Dataset | DataError], window: Window
 ) -> Panel:
-    """Value everything the mode needs at every hour of the window.
+    """Build the panel of a mode: the values it needs at every hour of the window.
 
     Parameters
     ----------
-    datasets: by name, at least those of `mode_slice.datasets`, built for a window that holds this
-        one. One that was rejected may stand there as its error; it is raised if the mode needs it.
+    datasets: by name, at least those of `mode_slice.datasets`, built for a window that contains
+        this one. A rejected one is its error, which is raised if the mode needs the dataset.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def build_panel(
         gas_price=values.gas_price(mode.share_class, hours)
         if mode.costs.enabled and mode.costs.gas_multiplier > 0
         else np.zeros(len(hours)),
-        # Without costs a mode may know no price of its currency, and has no size bucket to choose.
+        # Without costs the price of the currency may be unknown, and size buckets are not used.
         numeraire_usd=values.price(mode.share_class, USD, hours)
         if mode.costs.enabled or values.has_price(mode.share_class, USD)
         else ones(),
@@ -244,7 +244,7 @@ def _needed(
         if found is None:
             raise DataError(
                 "DATA-001",
-                f"mode {mode_slice.name} needs the dataset {name}, which is not there",
+                f"mode {mode_slice.name} needs the dataset {name}, which is missing",
                 where=mode_slice.datasets[name].glob,
                 available=", ".join(sorted(datasets)) or "none",
             )
@@ -305,11 +305,11 @@ def _cost_bps(mode_slice: ModeSlice, values: MarketValues, hours: Int64) -> Floa
             return values.cost_buckets(pair, hours)
         if pair.endswith(PERP) and isinstance(seller, Exchange):
             return seller.perp_taker_fee_bps
-        assert isinstance(seller, Exchange | DecentralisedExchange)  # a rule of the configuration
+        assert isinstance(seller, Exchange | DecentralisedExchange)  # ensured by the configuration
         return seller.spot_taker_fee_bps
 
     if mode.buys_asset:
-        # The table's spot pairs are pools: an exchange charges its own fee.
+        # The table's spot pairs are pools; exchanges charge their taker fee.
         is_exchange = isinstance(mode_slice.venues[mode.spot.venue], Exchange)
         pair = f"{mode.asset}_{mode.share_class}"
         bps[:, 0] = cost(pair, mode.spot.venue, always_fee=is_exchange)
@@ -338,7 +338,7 @@ def _repairs(
     datasets: Mapping[str, Dataset],
     hours: Int64,
 ) -> dict[str, Flags]:
-    """Hours at which an input from each dataset was repaired, the known extreme included."""
+    """By dataset, the hours at which one of its inputs was repaired, extremes included."""
     flags = {name: values.repaired(name, hours) for name in sorted(datasets)}
     if mode.pricing.price_field == "open":
         for name, dataset in datasets.items():

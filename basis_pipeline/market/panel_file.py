@@ -1,4 +1,4 @@
-"""A panel as a Parquet file: one column an hourly series, the rest in the schema's metadata."""
+"""Panels as Parquet files: one column per hourly series, the rest in the schema's metadata."""
 
 import io
 import json
@@ -21,7 +21,7 @@ REPAIRS = "repairs."
 
 
 def panel_to_table(panel: Panel) -> pa.Table:
-    """Lay a panel out as hourly columns: `spot`, `perp_mark.bybit`, `cost_bps.spot.10000`, ….
+    """Return a panel as a table of columns `spot`, `perp_mark.bybit`, `cost_bps.spot.10000`, ….
 
     Values keep every bit; mode, venues, reward tokens and data hashes are the schema's metadata.
     """
@@ -43,9 +43,9 @@ def panel_to_table(panel: Panel) -> pa.Table:
 
 
 def panel_from_table(table: pa.Table) -> Panel:
-    """Take a panel out of the table `panel_to_table` made; BT-003 when it is not a fit panel."""
+    """Return the panel of a table from `panel_to_table`; BT-003 when it is not a valid panel."""
     if METADATA not in (table.schema.metadata or {}):
-        raise BacktestError("BT-003", "the table is not a panel: its schema has no metadata of one")
+        raise BacktestError("BT-003", "the table is not a panel: its schema has no panel metadata")
     about = json.loads(table.schema.metadata[METADATA])
     venues, tokens = tuple(about["venues"]), tuple(about["reward_tokens"])
     arrays = {name: _array(table, name, venues, tokens) for name in ARRAYS}
@@ -65,19 +65,19 @@ def panel_from_table(table: pa.Table) -> Panel:
 
 
 def write_panel(panel: Panel, path: Path) -> None:
-    """Write a panel as zstd Parquet; the file is there whole or not at all."""
+    """Write a panel as zstd Parquet, atomically."""
     sink = io.BytesIO()
     pq.write_table(panel_to_table(panel), sink, compression="zstd")
     write_atomically(path, sink.getvalue())
 
 
 def read_panel(path: Path) -> Panel:
-    """Read a panel that `write_panel` wrote; BT-003 when the file holds none."""
+    """Read a panel written by `write_panel`; BT-003 when the file contains none."""
     return panel_from_table(pq.read_table(path))
 
 
 def _columns(array: str, venues: tuple[str, ...], tokens: tuple[str, ...]) -> list[str]:
-    """Names of an array's hourly series, in the order they lie in memory."""
+    """Names of an array's hourly series, in memory order."""
     return [".".join([array, *labels]) for labels in product(*axes(array, venues, tokens))]
 
 

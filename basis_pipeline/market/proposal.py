@@ -1,12 +1,13 @@
-"""The dataset file of files that were recognised: what is known, what is assumed, what is missing.
+"""Proposal of a dataset file for recognised files: known keys, assumptions and missing flags.
 
-Nothing is guessed silently: what a file does not say stands in the proposal with a comment, and
-what cannot be known is asked for by the name of a flag.
+Nothing is guessed silently: every assumption has a comment in the proposal, and what cannot be
+known is requested by the name of a flag.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Proposal:
     """A dataset file, ready to be written.
 
     document: its keys. comments: by key, what was assumed. missing: flags that must be given.
-    summary: what was recognised, a line each.
+    summary: what was recognised, as lines.
     """
 
     document: dict[str, Any]
@@ -46,12 +47,12 @@ class Proposal:
         return str(self.document["name"])
 
     def config(self) -> DatasetConfig:
-        """The dataset as its file will be read. Raises ConfigError: CONFIG-005."""
+        """Return the dataset as its file will be read. Raises ConfigError: CONFIG-005."""
         where = f"datasets/{self.name}.yaml"
         return validate(DatasetConfig, complete(self.document, self.preset), where)
 
     def to_yaml(self) -> str:
-        """The text of the file, with a comment above each key of which something was assumed."""
+        """Return the text of the file, with a comment above each key with an assumption."""
         parts = []
         for key, value in self.document.items():
             if comment := self.comments.get(key):
@@ -61,7 +62,7 @@ class Proposal:
 
 
 def _line(key: str, value: Any) -> str:
-    """A key and its value on one line."""
+    """A key and its value as one line of YAML."""
     if isinstance(value, dict):
         flow = yaml.safe_dump(
             value, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=True
@@ -75,40 +76,40 @@ def propose(
     data_dir: Path,
     presets: Iterable[Preset],
     quotes: Iterable[str],
-    given: Mapping[str, str],
+    options: Mapping[str, str],
 ) -> Proposal:
     """Recognise the files of one feed and propose its dataset file.
 
     Parameters
     ----------
-    given: what the files do not say, by key: name, kind, decimals, and the keys of `of`.
+    options: values that the files do not state, by key: name, kind, decimals, keys of `of`.
 
     Raises
     ------
-    RejectedDataError: as `recognise`; DATA-011 the files are not of one form or one symbol.
+    RejectedDataError: as `recognise`; DATA-011 the files have different forms or symbols.
     """
     presets, quotes = tuple(presets), tuple(quotes)
-    found = [recognise(path, presets, quotes, given.get("base")) for path in paths]
+    found = [recognise(path, presets, quotes, options.get("base")) for path in paths]
     first = found[0]
     _require_one_feed(paths, found)
-    kind, of_path = given.get("kind") or _kind(first, paths[0]), {}
-    if not given.get("kind") and len(first.kinds) > 1 and kind:
-        of_path = {"of": "the kind stands in the path"}
+    kind, of_path = options.get("kind") or _kind(first, paths[0]), {}
+    if not options.get("kind") and len(first.kinds) > 1 and kind:
+        of_path = {"of": "the kind is in the path"}
     of = {"kind": kind} | {
         key: value
         for key in (KEYS[Kind(kind)] if kind in set(Kind) else ("venue", "base", "quote"))
-        if (value := given.get(key) or first.of.get(key))
+        if (value := options.get(key) or first.of.get(key))
     }
     missing = _missing(kind, of, first)
-    scale, decimals = {}, given.get("decimals")
+    scale, decimals = {}, options.get("decimals")
     if units := first.preset.smallest_units if first.preset else ():
         missing += () if decimals else ("--decimals",)
         scale = {"scale": dict.fromkeys(units, 10.0 ** -int(decimals or 0))}
     times = np.unique(np.concatenate([one.times for one in found]))
     step = int(np.median(np.diff(times))) if len(times) > 1 else HOUR_NS
-    rhythm, assumed = _rhythm(first, kind, step)
+    interval, assumed = _interval_keys(first, kind, step)
     document: dict[str, Any] = {
-        "name": given.get("name") or _named(of),
+        "name": options.get("name") or _dataset_name(of),
         "of": of,
         "description": f"{(kind or 'feed').replace('_', ' ').capitalize()} of "
         f"{' '.join(v for k, v in of.items() if k != 'kind') or paths[0].name}",
@@ -116,17 +117,17 @@ def propose(
         "glob": _glob(paths, data_dir),
         **({"preset": first.preset.preset} if first.preset else {}),
         **first.keys,
-        **rhythm,
+        **interval,
         "repair": {"drop_exact_duplicates": True},
         "coverage": {"min_share": 0.95, "starts_late": False},
     }
-    if form := {**first.keys.get("format", {}), **rhythm.get("format", {}), **scale}:
+    if form := {**first.keys.get("format", {}), **interval.get("format", {}), **scale}:
         document["format"] = form
     comments = {
         "name": f"Written by `basis data add` from {', '.join(path.name for path in paths[:4])}.",
-        "glob": "Assumed: further files of this feed are named alike.",
-        "repair": "Assumed: no gap may be filled. One that a mode needs stops that mode.",
-        "coverage": "Assumed: 95 % of a window must be there.",
+        "glob": "Assumed: further files of this feed have similar names.",
+        "repair": "Assumed: no gap may be filled. A gap stops the modes that need the feed.",
+        "coverage": "Assumed: 95 % of a window must exist.",
         **{key: f"Assumed: {what}." for key, what in (first.assumed | assumed | of_path).items()},
     }
     summary = _summary(first, kind, of, times, step)
@@ -139,23 +140,23 @@ def _require_one_feed(paths: Sequence[Path], found: Sequence[Recognised]) -> Non
         if ours != theirs:
             raise RejectedDataError(
                 "DATA-011",
-                f"{path.name} is {_spelled(other)}, and {paths[0].name} is {_spelled(found[0])}: "
+                f"{path.name} is {_describe(other)}, and {paths[0].name} is {_describe(found[0])}: "
                 "they are not one feed",
                 where=path.name,
             )
 
 
-def _spelled(found: Recognised) -> str:
+def _describe(found: Recognised) -> str:
     form = found.preset.preset if found.preset else "a plain table"
     return f"{form} of {' '.join(found.of.values()) or 'no known symbol'}"
 
 
-# Folders of archives, and the kind of bars below them.
+# Folders of archives, and the kind of bars in them.
 _FOLDERS = {"spot": "spot_bars", "um": "perp_bars", "swap": "perp_bars", "futures": "perp_bars"}
 
 
 def _kind(found: Recognised, path: Path) -> str:
-    """The only kind that it can be, or the one that a folder of the path names; else empty."""
+    """The only possible kind, or the one that a folder of the path names; else empty."""
     if len(found.kinds) == 1:
         return found.kinds[0]
     named = {_FOLDERS[part] for part in path.parts if part in _FOLDERS} & set(found.kinds)
@@ -163,21 +164,23 @@ def _kind(found: Recognised, path: Path) -> str:
 
 
 def _missing(kind: str, of: Mapping[str, str], found: Recognised) -> tuple[str, ...]:
-    """Flags that must be given, each with what is there to choose from."""
+    """Flags that must be given, each with the available choices."""
     choice = f" (the file holds {', '.join(found.instruments[:8])})" if found.instruments else ""
     lacking = [key for key in KEYS[Kind(kind or found.kinds[0])] if key not in of]
     flags = [f"--{key}{choice if key in ('base', 'token') else ''}" for key in lacking]
     return (*([] if kind else [f"--kind {' or '.join(found.kinds)}"]), *flags)
 
 
-def _rhythm(found: Recognised, kind: str, step: int) -> tuple[dict[str, Any], dict[str, str]]:
-    """Keys that say how far apart the rows are, and what was assumed of them."""
+def _interval_keys(
+    found: Recognised, kind: str, step: int
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Keys for the interval of the rows, and the assumptions about it."""
     hours = max(round(step / HOUR_NS), 1)
     if kind in BARS or (not kind and set(found.kinds) <= set(BARS)):
         minutes = round(step / MINUTE_NS)
         if minutes < 60:
             return {"frequency_hours": 1, "format": {"interval_minutes": minutes}}, {
-                "format": f"bars of {count_of(minutes, 'minute')} are made hours"
+                "format": f"bars of {count_of(minutes, 'minute')} are aggregated to hours"
             }
         return {"frequency_hours": hours}, {}
     form = found.preset.format if found.preset else None
@@ -186,12 +189,12 @@ def _rhythm(found: Recognised, kind: str, step: int) -> tuple[dict[str, Any], di
     if known:
         return {}, {}
     return {"frequency_hours": hours}, {
-        "frequency_hours": f"the usual distance of two rows, {count_of(hours, 'hour')}"
+        "frequency_hours": f"the usual interval of two rows, {count_of(hours, 'hour')}"
     }
 
 
-def _named(of: Mapping[str, str]) -> str:
-    """The name that the shipped datasets would have."""
+def _dataset_name(of: Mapping[str, str]) -> str:
+    """A name like those of the shipped datasets."""
     end = {"perp_bars": "perp", "spot_bars": "spot", "lending_rates": "rates"}
     kind = of["kind"]
     pair = of.get("base", "") + of.get("quote", "")
@@ -201,19 +204,15 @@ def _named(of: Mapping[str, str]) -> str:
 
 
 def _glob(paths: Sequence[Path], data_dir: Path) -> str:
-    """What the files have in common, dates aside; a file alone stands for those named alike."""
+    """A glob for the paths: dates, and other parts in which they differ, become *."""
     names = sorted({_DATE.sub("*", p.relative_to(data_dir).as_posix()) for p in paths})
     if len(names) == 1:
         return names[0]
-    head, tail = _common(names), _common([name[::-1] for name in names])[::-1]
+    # By characters, not by path components.
+    head = commonprefix(names)  # noqa: RUF071
+    tail = commonprefix([name[::-1] for name in names])[::-1]  # noqa: RUF071
     folder = head.rpartition("/")[0]
     return f"{head}*{tail}" if "/" not in tail else f"{folder}/**/*"
-
-
-def _common(texts: Sequence[str]) -> str:
-    least, most = min(texts), max(texts)
-    same = next((i for i, c in enumerate(least) if c != most[i : i + 1]), len(least))
-    return least[:same]
 
 
 def _summary(

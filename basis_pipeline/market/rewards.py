@@ -1,7 +1,7 @@
-"""Reward programmes hour by hour: what a staked unit earns, and when it is paid (SEMANTICS 3).
+"""Reward programmes by hour: what a staked unit earns, and when it is paid (SEMANTICS 3).
 
-A payout comes days after its period, while later periods already earn: each period's tokens wait
-in a slot of their own, and a slot is used again when it has been paid.
+A payout follows days after its period, while later periods already earn: each period accrues in its
+own slot, and a slot is reused after its payout.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from basis_pipeline.times import DAY_NS, HOUR_NS
 
 
 def reward_arrays(programmes: Sequence[pd.DataFrame], hours: Int64) -> dict[str, Floats]:
-    """Arrange the periods of reward programmes for the panel: (n, R) each.
+    """Return the reward arrays of a panel, (n, R) each.
 
     Parameters
     ----------
-    programmes: of each token the periods: period_start, period_end (its last day), timestamp (the
-        payout) and tokens_per_unit, of the whole period. Periods of one token do not overlap.
+    programmes: by token, its periods: period_start, period_end (the last day), timestamp (of the
+        payout) and tokens_per_unit of the whole period. Periods of one token do not overlap.
     hours: every hour of the window, in ns.
     """
     shape = (len(hours), len(programmes))
@@ -35,7 +35,7 @@ def reward_arrays(programmes: Sequence[pd.DataFrame], hours: Int64) -> dict[str,
 
 
 def _add_periods(arrays: dict[str, Floats], periods: pd.DataFrame, hours: Int64) -> None:
-    paid_until: list[int] = []  # of each slot the row of its latest payout
+    paid_until: list[int] = []  # by slot, the row of its latest payout
     slots: dict[int, int] = {}  # row of a payout -> its slot
     ordered = periods.sort_values("period_start", kind="stable")
     begins, ends, payouts = (
@@ -44,7 +44,7 @@ def _add_periods(arrays: dict[str, Floats], periods: pd.DataFrame, hours: Int64)
     ends = ends + DAY_NS
     rates = ordered["tokens_per_unit"].to_numpy() / ((ends - begins) / HOUR_NS)
     # A period's first hour ends one hour after its 00:00.
-    firsts, lasts = (np.searchsorted(hours, stamps, side="right") for stamps in (begins, ends))
+    firsts, lasts = (np.searchsorted(hours, times, side="right") for times in (begins, ends))
     rows = np.searchsorted(hours, payouts)
     for first, last, row, rate in zip(firsts, lasts, rows.tolist(), rates, strict=True):
         if first == last or row == len(hours):

@@ -1,8 +1,8 @@
-"""Shocks: what would have happened to a panel, as pure functions from panel to panel.
+"""Shocks as pure functions from panel to panel.
 
-A shock changes the hours from its moment on and none before it; one of no size gives the panel
-back. Several are applied one after the other. Whatever a price is quoted in follows it: the asset's
-price moves the perpetuals, gas paid in it and rewards quoted in it: a shock tells one story.
+A shock changes only the hours from its moment on; a shock of size 0 returns the same panel. Several
+are applied one after the other. Prices stay consistent: a shock of the asset's price also moves the
+perpetuals, gas paid in the asset and rewards quoted in it.
 """
 
 from collections.abc import Sequence
@@ -35,19 +35,19 @@ from basis_pipeline.times import HOUR_NS
 HOURS_PER_YEAR = 8760.0
 
 
-def shocked(panel: Panel, shocks: Sequence[Shock], mode_slice: ModeSlice) -> Panel:
-    """The panel with the shocks, in their order; the panel given is unchanged.
+def apply_shocks(panel: Panel, shocks: Sequence[Shock], mode_slice: ModeSlice) -> Panel:
+    """Return the panel with the shocks applied in order; the given panel is unchanged.
 
-    What was done to it stands among its data hashes, so that no run on it passes for a plain one.
+    The shocks are part of the data hashes, so that runs on it differ from runs on the plain panel.
 
     Raises
     ------
-    ConfigError: CONFIG-011 a shock outside the panel's hours, CONFIG-008 a venue it does not hold.
-    BacktestError: BT-003 when the result is not a market any more.
+    ConfigError: CONFIG-011 a shock outside the panel's hours, CONFIG-008 an unknown venue.
+    BacktestError: BT-003 when the result is not a valid panel.
     """
     changed = panel
     for shock in shocks:
-        changed = _one(changed, shock, mode_slice)
+        changed = _apply(changed, shock, mode_slice)
     if changed is panel:
         return panel
     digest = sha256(*(shock.model_dump_json() for shock in shocks))
@@ -56,10 +56,10 @@ def shocked(panel: Panel, shocks: Sequence[Shock], mode_slice: ModeSlice) -> Pan
     return changed
 
 
-def _one(panel: Panel, shock: Shock, mode_slice: ModeSlice) -> Panel:
+def _apply(panel: Panel, shock: Shock, mode_slice: ModeSlice) -> Panel:
     if isinstance(shock, SpotPath):
         return _spot_path(panel, shock, mode_slice)
-    first = first_mark(shock, panel.timestamps, panel.mode)
+    first = first_hour(shock, panel.timestamps, panel.mode)
     if isinstance(shock, PriceGap):
         return _price_gap(panel, shock, first, mode_slice)
     if isinstance(shock, FundingShock):
@@ -73,10 +73,10 @@ def _one(panel: Panel, shock: Shock, mode_slice: ModeSlice) -> Panel:
     return _outage(panel, shock, first, mode_slice.mode)
 
 
-def first_mark(shock: Moment, timestamps: Int64, mode: str) -> int:
-    """The mark a shock begins at: the first one not before its moment.
+def first_hour(shock: Moment, timestamps: Int64, mode: str) -> int:
+    """Return the row of the first hour of a shock: the first one not before its moment.
 
-    Raises ConfigError CONFIG-011 when that is none of the timestamps.
+    Raises ConfigError CONFIG-011 when it is outside the timestamps.
     """
     if isinstance(shock.at, int):
         first = shock.at
@@ -101,8 +101,8 @@ def _kind(shock: Any) -> str:
     return f"shock {shock.shock}"
 
 
-def shocked_venues(shock: FundingShock | VenueOutage, venues: tuple[str, ...]) -> list[int]:
-    """Columns of the venues a shock names. Raises ConfigError CONFIG-008 when one is not there."""
+def venue_columns(shock: FundingShock | VenueOutage, venues: tuple[str, ...]) -> list[int]:
+    """Return the columns of a shock's venues. Raises ConfigError CONFIG-008 for unknown ones."""
     names = (shock.venue,) if isinstance(shock, VenueOutage) else shock.venues
     unknown = [name for name in names or () if name not in venues]
     if unknown:
@@ -115,13 +115,13 @@ def shocked_venues(shock: FundingShock | VenueOutage, venues: tuple[str, ...]) -
     return [venues.index(name) for name in (venues if names is None else names)]
 
 
-def unreached(shock: Shock, mode_slice: ModeSlice) -> str:
-    """Return why a shock moves nothing that the mode holds or owes; empty where it can."""
+def why_unaffected(shock: Shock, mode_slice: ModeSlice) -> str:
+    """Return why a shock cannot affect the mode; empty where it can."""
     mode = mode_slice.mode
     match shock:
         case PriceGap() | SpotPath():
             if mode_slice.holds_its_currency:
-                return "it is in its own currency, of which only the worth in USD moves"
+                return "it holds only its own currency, of which only the price in USD moves"
             return "" if mode.trades_asset else "it holds no coin"
         case FundingShock() | VenueOutage():
             return "" if mode.is_hedged else "it holds no perpetual"
@@ -138,31 +138,30 @@ def unreached(shock: Shock, mode_slice: ModeSlice) -> str:
 def require_applicable(
     shocks: Sequence[Shock], timestamps: Int64, venues: tuple[str, ...], mode: str
 ) -> None:
-    """Reject shocks that a panel of these hours and venues could not take, before there is one.
+    """Reject shocks that cannot be applied to a panel of these hours and venues.
 
-    Raises ConfigError as `first_mark` and `shocked_venues`.
+    Raises ConfigError as `first_hour` and `venue_columns`.
     """
     for shock in shocks:
         if isinstance(shock, Moment):
-            first_mark(shock, timestamps, mode)
+            first_hour(shock, timestamps, mode)
         if isinstance(shock, FundingShock | VenueOutage):
-            shocked_venues(shock, venues)
+            venue_columns(shock, venues)
 
 
-def _ramp(marks: int, first: int, hours: int | None) -> Floats:
-    """How much of a shock is left at each mark, (n,): 1 at its first, 0 once it is over."""
-    left = np.zeros(marks)
-    if hours is None:
-        left[first:] = 1.0
-    else:
-        left[first:] = np.maximum(1.0 - np.arange(marks - first) / hours, 0.0)
+def _remaining(n: int, first: int, recovery_hours: int | None) -> Floats:
+    """Remaining share of a shock at each hour, (n,): 1 at its first hour, 0 once it is over."""
+    left = np.zeros(n)
+    left[first:] = 1.0
+    if recovery_hours is not None:
+        left[first:] = np.maximum(1.0 - np.arange(n - first) / recovery_hours, 0.0)
     return left
 
 
 def _repriced(panel: Panel, factor: Floats, mode_slice: ModeSlice) -> Panel:
-    """The panel with the asset's price times `factor`, (n,), and everything quoted in it.
+    """The panel with the asset's price, and everything quoted in it, times `factor`, (n,).
 
-    The extreme known at a mark lies between the mark before and it: a high takes the larger factor
+    The extreme known at an hour lies between the hour before and it: a high takes the larger factor
     of the two, a low the smaller one.
     """
     mode = mode_slice.mode
@@ -195,13 +194,13 @@ def _spot_path(panel: Panel, shock: SpotPath, mode_slice: ModeSlice) -> Panel:
 def _price_gap(panel: Panel, shock: PriceGap, first: int, mode_slice: ModeSlice) -> Panel:
     if shock.size == 0.0:
         return panel
-    left = _ramp(len(panel.timestamps), first, shock.recovery_hours)
+    left = _remaining(len(panel.timestamps), first, shock.recovery_hours)
     return _repriced(panel, 1.0 + shock.size * left, mode_slice)
 
 
 def _funding(panel: Panel, shock: FundingShock, first: int) -> Panel:
-    """Only what settles is changed: an hour without a settlement has none afterwards either."""
-    columns = shocked_venues(shock, panel.venues)
+    """Only hours with a settlement change."""
+    columns = venue_columns(shock, panel.venues)
     if shock.factor == 1.0 and shock.shift == 0.0:
         return panel
     rates = panel.funding_rate.copy()
@@ -214,7 +213,7 @@ def _funding(panel: Panel, shock: FundingShock, first: int) -> Panel:
 def _depeg(panel: Panel, shock: LstDepeg, first: int) -> Panel:
     if shock.size == 0.0:
         return panel
-    left = _ramp(len(panel.timestamps), first, shock.recovery_hours)
+    left = _remaining(len(panel.timestamps), first, shock.recovery_hours)
     return replace(panel, market_rate=panel.market_rate * (1.0 - shock.size * left))
 
 
@@ -227,7 +226,7 @@ def _gas(panel: Panel, shock: GasSpike, first: int) -> Panel:
 
 
 def _borrowing(panel: Panel, shock: BorrowRateSpike, first: int) -> Panel:
-    """The index grows faster while the spike lasts and keeps what it has gained."""
+    """The index grows faster during the spike and keeps the additional growth."""
     if shock.size == 0.0:
         return panel
     elapsed = np.clip(np.arange(len(panel.timestamps)) - first, 0, shock.hours)
@@ -236,11 +235,11 @@ def _borrowing(panel: Panel, shock: BorrowRateSpike, first: int) -> Panel:
 
 
 def _outage(panel: Panel, shock: VenueOutage, first: int, mode: ModeConfig) -> Panel:
-    """The mark and the extreme known at it stay as they were; trades still meet that stale price.
+    """Mark and extreme stay constant during the outage; trades still use that stale price.
 
-    At the mark it is back, the extreme is the worst that it missed.
+    At the first hour after it, the extreme is the worst of the outage.
     """
-    (column,) = shocked_venues(shock, panel.venues)
+    (column,) = venue_columns(shock, panel.venues)
     last = min(first + shock.hours, len(panel.timestamps))
     marks, extremes = panel.perp_mark.copy(), panel.perp_extreme.copy()
     rates = panel.funding_rate.copy()

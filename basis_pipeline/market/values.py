@@ -1,4 +1,4 @@
-"""What things are worth and what trading them costs: one implementation for look-ups and panels."""
+"""Prices, rates and trading costs at any time: one implementation for look-ups and panels."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,19 +31,19 @@ class Quote(NamedTuple):
 
 
 class MarketValues:
-    """Values of assets, tokens and services at any time its datasets cover.
+    """Prices, rates and costs at any time that the datasets cover.
 
-    Every method takes the times `at` as (n,) int64 nanoseconds UTC and returns (n,) float64. A
-    quote holds from its time until the next one; an index grows geometrically between its
-    snapshots; nothing dated later than `at` is used otherwise (SEMANTICS 1 and 3). A time the data
-    does not cover raises DataError DATA-012, a thing no dataset knows DATA-001 with what is known.
+    Methods take the times `at` as (n,) int64 nanoseconds UTC and return (n,) float64. A quote is
+    valid from its time until the next one; an index grows geometrically between its snapshots;
+    otherwise nothing dated later than `at` is used (SEMANTICS 1 and 3). Times outside the data
+    raise DataError DATA-012; unknown assets and tokens raise DATA-001 with the known ones.
 
     Parameters
     ----------
     datasets: by name.
-    counts_as: token or currency → what one unit of it counts as.
+    counts_as: token or currency → the one that it is valued as.
     underlying: liquid staking token → the coin in which its rates are quoted.
-    price_field: which price of a bar is the price at its label.
+    price_field: the field of a bar that is the price at its label.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class MarketValues:
         self._quotes = sorted(self._all_quotes(), key=lambda q: (q.column == PRICE_USD, q.dataset))
 
     def price(self, asset: str, currency: str, at: Int64) -> Floats:
-        """Units of `currency` per unit of `asset`, over as few quotes as connect the two.
+        """Return units of `currency` per unit of `asset`, by the fewest quotes that connect them.
 
-        A liquid staking token is worth its redemption rate. A lending protocol's price in USD is
-        used where no other quote leads on.
+        A liquid staking token is valued at its redemption rate. A lending protocol's price in USD
+        is used where no other quote exists.
         """
         factors = self._connection(self._counted(asset), self._counted(currency))
         value = np.ones(at.shape)
@@ -75,7 +75,7 @@ class MarketValues:
         return value
 
     def has_price(self, asset: str, currency: str) -> bool:
-        """Whether quotes connect the two."""
+        """Return whether quotes connect the two."""
         try:
             self._connection(self._counted(asset), self._counted(currency))
         except DataError:
@@ -83,48 +83,48 @@ class MarketValues:
         return True
 
     def perp_price(self, venue: str, asset: str, at: Int64, field: str | None = None) -> Floats:
-        """Units of the quote per unit of the asset, from the bar labelled `at` (or the hour's)."""
+        """Return the price of a perpetual in its quote currency, from the bar of the hour."""
         name = self._find(Kind.PERP_BARS, venue=venue, base=asset)
         return self._held(name, field or self._price_field, at)
 
     def funding_rate(self, venue: str, asset: str, at: Int64) -> Floats:
-        """Share of notional a short receives at `at`; 0 where nothing settles at that very time."""
+        """Return the share of notional that a short receives at `at`; 0 without a settlement."""
         name = self._find(Kind.FUNDING, venue=venue, base=asset)
         return self._at_its_time(name, self._column(name, "funding_rate"), at)
 
     def liquidity_index(self, token: str, at: Int64) -> Floats:
-        """What one scaled unit of `token` supplied is at `at`, in units of the token."""
+        """Return the index of supplied tokens: units of the token per scaled unit."""
         return self._grown(token, "liquidity_index", at)
 
     def variable_borrow_index(self, token: str, at: Int64) -> Floats:
-        """What one scaled unit of `token` borrowed is at `at`, in units of the token."""
+        """Return the index of borrowed tokens: units of the token per scaled unit."""
         return self._grown(token, "variable_borrow_index", at)
 
     def pool_total(self, token: str, column: str, at: Int64) -> Floats:
-        """Tokens that the pool holds (`total_a_token`) or lends (`total_variable_debt`).
+        """Return the tokens in the pool (`total_a_token`) or lent (`total_variable_debt`).
 
-        0.0 where the rates file does not state them.
+        0.0 where the rates files do not state them.
         """
         name = self._find(Kind.LENDING_RATES, token=token)
         return self._held(name, column, at) if self._has(name, column) else np.zeros(at.shape)
 
     def oracle_rate(self, lst: str, at: Int64) -> Floats:
-        """Coins that one unit of a liquid staking token redeems for."""
+        """Return the coins that one unit of a liquid staking token redeems for."""
         return self._held(self._find(Kind.ORACLE, lst=lst), "oracle_rate", at)
 
     def market_rate(self, lst: str, at: Int64) -> Floats:
-        """Coins that one unit of a liquid staking token sells for."""
+        """Return the coins that one unit of a liquid staking token sells for."""
         return self._held(self._find(Kind.PEG, lst=lst), "market_rate", at)
 
     def gas_price(self, currency: str, at: Int64) -> Floats:
-        """Units of `currency` per unit of gas: base fee plus median priority fee."""
+        """Return units of `currency` per unit of gas: base fee plus median priority fee."""
         name = self._find(Kind.GAS)
         base = self._held(name, "base_fee_gwei", at)
         tip = self._held(name, TIP, at) if self._has(name, TIP) else np.zeros(at.shape)
         return (base + tip) * GWEI * self.price(str(self._of[name].token), currency, at)
 
     def cost_buckets(self, pair: str, at: Int64) -> Floats:
-        """Basis points by size bucket (10k, 100k, 1M USD) on the day of `at`; shape (n, 3)."""
+        """Return basis points by size bucket (10k, 100k, 1M USD) on the day of `at`, (n, 3)."""
         name = self._find(Kind.EXECUTION_COSTS)
         costs = self._datasets[name].costs
         if pair not in costs:
@@ -138,20 +138,20 @@ class MarketValues:
         return np.stack(columns, axis=-1)
 
     def has_costs(self, pair: str) -> bool:
-        """Whether the execution cost table holds a pair."""
+        """Return whether the execution-cost table contains a pair."""
         return pair in self._datasets[self._find(Kind.EXECUTION_COSTS)].costs
 
     def reward_periods(self, token: str) -> pd.DataFrame:
-        """Periods of a reward token: period_start, period_end, timestamp, tokens_per_unit."""
+        """Return a reward token's period_start, period_end, timestamp and tokens_per_unit."""
         return self._datasets[self._find(Kind.REWARDS, token=token)].frame
 
     def first_quote(self, token: str) -> int | None:
-        """When a reward token was first quoted, in ns; None when it is not within the data."""
+        """Return the time of a reward token's first quote, in ns; None without any."""
         timestamps = self._timeline(self._find(Kind.SPOT_BARS, base=token)).timestamps
         return int(timestamps[0]) if len(timestamps) else None
 
     def repaired(self, name: str, at: Int64) -> npt.NDArray[np.bool_]:
-        """Whether a row behind the value at `at` was repaired; False where there is no value."""
+        """Return whether the value at `at` is from a repaired row; False without a value."""
         config, flags = self._datasets[name].config, self._datasets[name].is_repaired
         if config.is_document or not flags.any():
             return np.zeros(at.shape, dtype=bool)
@@ -176,7 +176,7 @@ class MarketValues:
                 yield Quote(lst, self._underlying.get(lst, lst), name, "oracle_rate")
             elif of.kind is Kind.LENDING_RATES and self._has(name, PRICE_USD):
                 if of.token in self._underlying:
-                    continue  # it is worth what it redeems for
+                    continue  # valued at its redemption rate
                 token = self._counted(str(of.token))
                 yield Quote(token, self._counted(USD), name, PRICE_USD)
 
@@ -184,7 +184,7 @@ class MarketValues:
         return self._counts_as.get(token, token)
 
     def _connection(self, asset: str, currency: str) -> list[tuple[Quote, bool]]:
-        """The fewest quotes from one to the other, and whether each is used the other way round."""
+        """The fewest quotes from one to the other, and whether each is used inversely."""
         reached: dict[str, list[tuple[Quote, bool]]] = {asset: []}
         waiting = deque([asset])
         while waiting and currency not in reached:
@@ -214,7 +214,7 @@ class MarketValues:
         return np.asarray(values[self._timeline(name).held(at)])
 
     def _at_its_time(self, name: str, values: Floats, at: Int64) -> Floats:
-        """Value of an event at its own timestamp, 0 at every other time of the dataset's window."""
+        """The value of an event at its timestamp, 0 at other times of the dataset's window."""
         window = self._datasets[name].window
         outside = (at < window.start.value) | (at > window.end.value)
         if np.any(outside):

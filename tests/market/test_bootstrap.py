@@ -9,7 +9,7 @@ from basis_pipeline.backtests.inputs import market_arrays, parameters_of
 from basis_pipeline.config.scenario import Bootstrap
 from basis_pipeline.engine import simulate
 from basis_pipeline.errors import ConfigError
-from basis_pipeline.market.bootstrap import bootstrapped, source_rows
+from basis_pipeline.market.bootstrap import draw_path, source_rows
 from basis_pipeline.market.panel import ARRAYS
 from tests.market.test_shocks import HEDGED, MODES, case
 
@@ -59,7 +59,7 @@ def test_paths_differ_by_number_and_seed() -> None:
 def test_an_hour_stays_whole_and_the_books_balance(mode: str, path: int) -> None:
     """Joint rows: return, funding, basis and peg of a mark come from one hour of history."""
     sliced, panel = case(mode)
-    drawn = bootstrapped(panel, made(), path, sliced)
+    drawn = draw_path(panel, made(), path, sliced)
     rows = source_rows(len(panel.timestamps), made(), path)[1:]
     for name in ("spot", "lending_index", "borrow_index", "collateral_index", "oracle_rate"):
         level, before = getattr(drawn, name), getattr(panel, name)
@@ -73,7 +73,7 @@ def test_an_hour_stays_whole_and_the_books_balance(mode: str, path: int) -> None
         drawn.market_rate[1:] / drawn.oracle_rate[1:],
         panel.market_rate[rows] / panel.oracle_rate[rows],
     )
-    again = bootstrapped(panel, made(), path, sliced)
+    again = draw_path(panel, made(), path, sliced)
     assert all(getattr(drawn, n).tobytes() == getattr(again, n).tobytes() for n in ARRAYS)
     run = simulate(market_arrays(drawn, sliced), parameters_of(sliced), 1e5)
     assert np.all(np.abs(run.residual) <= 1e-9 * np.abs(run.equity))
@@ -82,7 +82,7 @@ def test_an_hour_stays_whole_and_the_books_balance(mode: str, path: int) -> None
 def test_a_path_is_no_plain_history() -> None:
     """Its hashes name the path, and two days are the least to draw from."""
     sliced, panel = case(HEDGED)
-    hashes = [bootstrapped(panel, made(), p, sliced).data_hashes["bootstrap"] for p in (0, 1)]
+    hashes = [draw_path(panel, made(), p, sliced).data_hashes["bootstrap"] for p in (0, 1)]
     assert hashes[0] != hashes[1]
     with pytest.raises(ConfigError, match="CONFIG-011"):
         source_rows(48, made(), 0)

@@ -71,7 +71,7 @@ def test_what_is_not_a_panel_is_rejected(tmp_path: Path) -> None:
     spot = table.column_names.index("spot")
     zero = pa.array(np.zeros(table.num_rows))
     broken = {
-        "has no metadata": table.replace_schema_metadata({}),
+        "has no panel metadata": table.replace_schema_metadata({}),
         "lacks the columns perp_mark.okx": table.drop_columns(["perp_mark.okx"]),
         "contiguous": pa.concat_tables([table.slice(0, 5), table.slice(6)]),
         "spot of eth_basis is 0.0": table.set_column(spot, "spot", zero),

@@ -17,7 +17,7 @@ from basis_pipeline.config.scenario import Shock
 from basis_pipeline.engine import simulate
 from basis_pipeline.errors import ConfigError
 from basis_pipeline.market.panel import ARRAYS, Panel, build_panel
-from basis_pipeline.market.shocks import shocked, unreached
+from basis_pipeline.market.shocks import apply_shocks, why_unaffected
 from tests.market.made_datasets import WINDOW, configs, make_datasets
 
 MODES = tuple(configs().modes)
@@ -85,7 +85,7 @@ def panels_equal(one: Panel, other: Panel, until: int | None = None) -> bool:
 def test_every_shock_leaves_the_books_balanced(mode: str, said: list[dict[str, Any]]) -> None:
     """Protects conservation: components explain equity to 1e-9 of it under any combination."""
     sliced, panel = case(mode)
-    changed = shocked(panel, [shock(one) for one in said], sliced)
+    changed = apply_shocks(panel, [shock(one) for one in said], sliced)
     run = simulate(market_arrays(changed, sliced), parameters_of(sliced), 1e5)
     assert run.finite.all()
     assert np.all(np.abs(run.residual) <= 1e-9 * np.abs(run.equity))
@@ -97,13 +97,13 @@ def test_every_shock_leaves_the_books_balanced(mode: str, said: list[dict[str, A
 def test_no_shock_looks_ahead(mode: str, said: dict[str, Any], cut: int) -> None:
     """What lies after an hour changes no shocked hour up to it, nor any hour before its moment."""
     sliced, panel = case(mode)
-    changed = shocked(panel, [shock(said)], sliced)
+    changed = apply_shocks(panel, [shock(said)], sliced)
     if "at" in said:
         assert panels_equal(changed, panel, said["at"])
     doubled = {name: getattr(panel, name).copy() for name in ARRAYS}
     for array in doubled.values():
         array[cut:] *= 1.5
-    altered = shocked(replace(panel, **doubled), [shock(said)], sliced)
+    altered = apply_shocks(replace(panel, **doubled), [shock(said)], sliced)
     assert panels_equal(changed, altered, cut)
 
 
@@ -122,7 +122,7 @@ def test_a_shock_of_no_size_changes_nothing(said: dict[str, Any]) -> None:
     """The very panel comes back, its identity with it."""
     for mode in MODES:
         sliced, panel = case(mode)
-        assert shocked(panel, [shock(said)], sliced) is panel, mode
+        assert apply_shocks(panel, [shock(said)], sliced) is panel, mode
 
 
 REACH = (
@@ -142,9 +142,9 @@ def test_a_shock_that_is_named_as_not_reaching_a_mode_moves_nothing_it_holds() -
         panel = build_panel(sliced, make_datasets(), WINDOW)
         calm = simulate(market_arrays(panel, sliced), parameters_of(sliced), 1e5)
         for said in REACH:
-            changed = shocked(panel, [shock(said)], sliced)
+            changed = apply_shocks(panel, [shock(said)], sliced)
             run = simulate(market_arrays(changed, sliced), parameters_of(sliced), 1e5)
-            reason = unreached(shock(said), sliced)
+            reason = why_unaffected(shock(said), sliced)
             assert bool(reason) == np.array_equal(run.equity, calm.equity), (said, reason)
 
 
@@ -157,8 +157,8 @@ def test_shocks_compose(said: list[dict[str, Any]]) -> None:
     shocks = [shock(one) for one in said]
     step = panel
     for one in shocks:
-        step = shocked(step, [one], sliced)
-    assert panels_equal(shocked(panel, shocks, sliced), step)
+        step = apply_shocks(step, [one], sliced)
+    assert panels_equal(apply_shocks(panel, shocks, sliced), step)
     assert before == {name: getattr(panel, name).tobytes() for name in ARRAYS}
 
 
@@ -166,13 +166,13 @@ def test_a_gap_moves_everything_quoted_in_the_asset() -> None:
     """Spot, perpetuals, gas and reward tokens fall together; the extreme before it stays."""
     sliced, panel = case(HEDGED)
     gap = shock({"shock": "price_gap", "at": 40, "size": -0.3})
-    changed = shocked(panel, [gap], sliced)
+    changed = apply_shocks(panel, [gap], sliced)
     for name in ("spot", "perp_mark", "gas_price", "reward_price"):
         ratio = getattr(changed, name)[40:] / getattr(panel, name)[40:]
         assert np.allclose(ratio[np.isfinite(ratio)], 0.7), name
     assert np.allclose(changed.perp_extreme[40], panel.perp_extreme[40])
     assert np.allclose(changed.perp_extreme[41:], 0.7 * panel.perp_extreme[41:])
-    back = shocked(panel, [gap.model_copy(update={"recovery_hours": 20})], sliced)
+    back = apply_shocks(panel, [gap.model_copy(update={"recovery_hours": 20})], sliced)
     assert back.spot[50] / panel.spot[50] == pytest.approx(1.0 - 0.3 * 0.5)
     assert np.array_equal(back.spot[60:], panel.spot[60:])
 
@@ -180,9 +180,9 @@ def test_a_gap_moves_everything_quoted_in_the_asset() -> None:
 def test_a_path_scaled_doubles_every_return() -> None:
     """And with a size of -1 the price stands still; the basis is what it was."""
     sliced, panel = case("eth_basis")
-    wild = shocked(panel, [shock({"shock": "spot_path", "size": 1.0})], sliced)
+    wild = apply_shocks(panel, [shock({"shock": "spot_path", "size": 1.0})], sliced)
     assert np.allclose(np.diff(np.log(wild.spot)), 2.0 * np.diff(np.log(panel.spot)), atol=1e-12)
-    still = shocked(panel, [shock({"shock": "spot_path", "size": -1.0})], sliced)
+    still = apply_shocks(panel, [shock({"shock": "spot_path", "size": -1.0})], sliced)
     assert np.allclose(still.spot, panel.spot[0])
     basis = panel.perp_mark / panel.spot[:, None]
     assert np.allclose(still.perp_mark / still.spot[:, None], basis)
@@ -192,7 +192,7 @@ def test_funding_changes_only_where_it_settles() -> None:
     """A flip of one venue leaves the others, a shift adds to settlements alone."""
     sliced, panel = case(HEDGED)
     said = {"shock": "funding", "at": 10, "hours": 40, "venues": ["okx"], "factor": -1.0}
-    changed = shocked(panel, [shock({**said, "shift": -1e-4})], sliced)
+    changed = apply_shocks(panel, [shock({**said, "shift": -1e-4})], sliced)
     okx, rates = panel.venues.index("okx"), panel.funding_rate[10:50]
     settles = rates[:, okx] != 0.0
     assert settles.sum() == 5
@@ -205,7 +205,7 @@ def test_funding_changes_only_where_it_settles() -> None:
 def test_a_venue_that_is_out_stands_still_and_comes_back_to_the_worst_it_missed() -> None:
     """Its price, its extreme and its funding stop; then the extreme is that of the whole outage."""
     sliced, panel = case(HEDGED)
-    changed, bybit = shocked(panel, [shock(OUTAGE)], sliced), panel.venues.index("bybit")
+    changed, bybit = apply_shocks(panel, [shock(OUTAGE)], sliced), panel.venues.index("bybit")
     assert np.all(changed.perp_mark[30:42, bybit] == panel.perp_mark[29, bybit])
     assert np.all(changed.funding_rate[30:42, bybit] == 0.0)
     assert np.any(panel.funding_rate[30:42, bybit] != 0.0)
@@ -217,11 +217,11 @@ def test_a_long_is_shocked_at_its_low() -> None:
     """A gap takes the low with it where the price falls, an outage ends at the lowest it missed."""
     sliced, panel = case("funding_arbitrage")
     long, short = panel.venues.index("binance"), panel.venues.index("hyperliquid")
-    changed = shocked(panel, [shock({**OUTAGE, "venue": "binance"})], sliced)
+    changed = apply_shocks(panel, [shock({**OUTAGE, "venue": "binance"})], sliced)
     assert changed.perp_extreme[42, long] == panel.perp_extreme[30:43, long].min()
     for size in (-0.3, 0.3):
         gap = {"shock": "price_gap", "at": 40, "size": size, "recovery_hours": None}
-        changed = shocked(panel, [shock(gap)], sliced)
+        changed = apply_shocks(panel, [shock(gap)], sliced)
         ratio = changed.perp_extreme / panel.perp_extreme
         assert ratio[40, short] == pytest.approx(max(1.0, 1.0 + size), rel=1e-15)
         assert ratio[40, long] == pytest.approx(min(1.0, 1.0 + size), rel=1e-15)
@@ -234,7 +234,7 @@ def test_borrowing_costs_more_for_its_hours_and_keeps_the_debt() -> None:
     """A year at 20 % more would grow the index by that; afterwards it grows as before."""
     sliced, panel = case("eth_leveraged")
     spike = {"shock": "borrow_rate_spike", "at": 20, "hours": 24, "size": 0.2}
-    changed = shocked(panel, [shock(spike)], sliced)
+    changed = apply_shocks(panel, [shock(spike)], sliced)
     growth = changed.borrow_index / panel.borrow_index
     assert np.all(growth[:21] == 1.0)
     assert growth[-1] == growth[44] == pytest.approx(np.exp(0.2 * 24 / 8760))
@@ -246,9 +246,9 @@ def test_what_cannot_be_applied_is_refused_and_what_was_is_told() -> None:
     sliced, panel = case(HEDGED)
     late = {"shock": "price_gap", "at": "2024-12-01", "size": 0.1}
     with pytest.raises(ConfigError, match="CONFIG-011"):
-        shocked(panel, [shock(late)], sliced)
+        apply_shocks(panel, [shock(late)], sliced)
     with pytest.raises(ConfigError, match="CONFIG-008"):
-        shocked(panel, [shock({**OUTAGE, "venue": "deribit"})], sliced)
-    dated = shocked(panel, [shock({**OUTAGE, "at": "2024-10-05T12:00"})], sliced)
+        apply_shocks(panel, [shock({**OUTAGE, "venue": "deribit"})], sliced)
+    dated = apply_shocks(panel, [shock({**OUTAGE, "at": "2024-10-05T12:00"})], sliced)
     assert dated.data_hashes.keys() - panel.data_hashes.keys() == {"shocks"}
-    assert np.array_equal(dated.perp_mark, shocked(panel, [shock(OUTAGE)], sliced).perp_mark)
+    assert np.array_equal(dated.perp_mark, apply_shocks(panel, [shock(OUTAGE)], sliced).perp_mark)
