@@ -1,11 +1,11 @@
-"""Floor 5: the HTTP API and the dashboard, which show what store, Dagster and log hold.
+"""Floor 5: the HTTP API and the dashboard, which show the results store, Dagster and the log.
 
-app.py        `create_app`: everything below put together; `serve`, until it is stopped
-guard.py      what every call passes: who may ask, how much, how long; correlation; counting
-problems.py   errors as the one JSON shape
-answers.py    JSON answers: no path of this machine in them, an ETag, 304
-context.py    what routes share: settings, configuration, state, snapshot
-collector.py  what only Dagster knows, read by a process of its own
-watcher.py    the loop that collects, and follows the audit log
-routes/       one module a resource
+app.py        `create_app` assembles the application; `serve` runs it until it is stopped
+guard.py      checks on every call: access, size, time limit; correlation id; counters
+problems.py   errors in one JSON shape
+answers.py    JSON answers: without paths of this machine, with an ETag and 304
+context.py    shared by the routes: settings, state, snapshot
+collector.py  the data of the Dagster instance, read by a separate process
+watcher.py    the loop that collects snapshots and follows the audit log
+routes/       one module per resource
 """

@@ -1,4 +1,4 @@
-"""JSON answers: no path of this machine in them, an ETag, and 304 where nothing has changed."""
+"""JSON answers: without paths of this machine, with an ETag, and 304 where nothing has changed."""
 
 import os
 import tempfile
@@ -17,12 +17,12 @@ OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_
 
 
 def rendered(settings: Settings, content: Any) -> bytes:
-    """Return a value as JSON, with names in place of this machine's directories."""
+    """Return a value as JSON, with names instead of this machine's directories."""
     return without_paths(settings, orjson.dumps(content, default=str, option=OPTIONS))
 
 
 def without_paths(settings: Settings, body: bytes) -> bytes:
-    """Put the names of directories in place of where they are on this machine."""
+    """Replace the paths of this machine's directories by their names."""
     home = os.environ.get("DAGSTER_HOME", "")
     for place, name in _places(settings, home):
         body = body.replace(place, name)
@@ -31,7 +31,7 @@ def without_paths(settings: Settings, body: bytes) -> bytes:
 
 @lru_cache(maxsize=4)
 def _places(settings: Settings, home: str) -> tuple[tuple[bytes, bytes], ...]:
-    """List the directories, the longest first, with the name that stands for each."""
+    """List the directories, the longest first, each with the name that replaces it."""
     named = {
         settings.results_dir: "results",
         settings.data_dir: "data",

@@ -1,4 +1,4 @@
-"""`create_app` puts the service together; `serve` runs it until it is stopped."""
+"""`create_app` assembles the service; `serve` runs it until it is stopped."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,15 +34,15 @@ from basis_pipeline.state import open_state
 RESOURCES = (health, backtests, runs, gates, accounts, events, control, metrics, dashboard)
 GRACE_SECONDS = 10
 ABOUT = (
-    "What the pipeline has done, and backtests on request. 422: a call does not match its schema. "
-    "409: it does, but cannot be done now; the code says why. Every error has one shape, every "
-    "answer the header `x-correlation-id`. With BASIS_API_TOKEN set, what writes carries "
-    "`Authorization: Bearer <token>`, and so does every call from another machine."
+    "Results of the pipeline, and backtests on request. 422: the call is not valid. 409: the call "
+    "is valid but cannot be executed now; the code says why. All errors have the same shape, and "
+    "every answer has the header `x-correlation-id`. With BASIS_API_TOKEN set, calls that write "
+    "and all calls from other machines need `Authorization: Bearer <token>`."
 )
 
 
 def create_app(settings: Settings) -> tuple[ASGIApp, Context]:
-    """Return the application, guarded, and what its routes share."""
+    """Return the application with its guard, and the context of its routes."""
     context = Context(settings, open_state(settings.redis_url), Collector())
     context.registry.register(metrics.PipelineMetrics(context))
 
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> tuple[ASGIApp, Context]:
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams as soon as it is to stop, so that it need not wait for them."""
+    """A server that ends the event streams when it stops, so that it does not wait for them."""
 
     def __init__(self, config: uvicorn.Config, context: Context) -> None:
         super().__init__(config)
@@ -84,14 +84,14 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; calls that are going on are finished.
+    """Serve until SIGINT or SIGTERM; calls in progress are finished.
 
     Raises
     ------
-    CommandError: API-001 when others than this machine could call, and there is no token.
+    CommandError: API-001 when other machines could call and no token is set.
     """
     if not is_this_machine(host) and not settings.api_token:
-        what = f"{host} can be reached by other machines, and there is no token"
+        what = f"{host} can be reached by other machines, and no token is set"
         action = "set BASIS_API_TOKEN, or listen on 127.0.0.1"
         raise CommandError("API-001", what, where="--host", action=action)
     POOLING.set()
@@ -106,5 +106,5 @@ def serve(settings: Settings, host: str, port: int) -> None:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    with suppress(KeyboardInterrupt):  # raised again when everything has ended
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after a graceful stop
         _Server(config, context).run()

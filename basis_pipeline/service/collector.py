@@ -1,7 +1,7 @@
-"""What only Dagster knows, as one snapshot, read by a process of its own.
+"""A snapshot of the Dagster instance and of health, read by a separate process.
 
-Reading some thousand records takes the interpreter for a second: in a process beside it, no call
-waits for that, and the service itself needs none of Dagster's modules.
+Reading some thousand records keeps an interpreter busy for a second. In a separate process no call
+waits for it, and the service itself imports none of Dagster's modules.
 """
 
 import multiprocessing
@@ -28,7 +28,7 @@ from basis_pipeline.verdict import Status, Verdict
 if TYPE_CHECKING:
     import dagster as dg
 
-HISTORY = 100  # latest runs whose steps are measured
+HISTORY = 100  # latest runs whose steps are in the snapshot
 YESTERDAY, LOOK_BACK = timedelta(hours=24), timedelta(days=3)
 FIELDS = (
     *("check", "severity", "message", "measured", "limit", "unit", "phase", "asset", "mode"),
@@ -38,22 +38,22 @@ FIELDS = (
 
 @dataclass
 class Collector:
-    """Makes snapshots, in a process that is started anew when it was killed."""
+    """Makes snapshots in a process that is restarted when it was killed."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pool: ProcessPoolExecutor | None = None
     _is_closed: bool = False
 
     def collect(self) -> dict[str, Any]:
-        """Return a snapshot, of JSON values: see `snapshot`."""
+        """Return a snapshot of JSON values: see `snapshot`."""
         return dict(self._run(snapshot))
 
     def show_control(self) -> None:
-        """Bring the state of emergency control to Dagster's UI, where there is one."""
+        """Record the state of emergency control for Dagster's UI, if there is an instance."""
         self._run(show_control)
 
     def close(self) -> None:
-        """End the process, whatever it is doing: the service does not wait for a snapshot."""
+        """Kill the process: the service does not wait for a snapshot when it stops."""
         with self._lock:
             self._is_closed = True
             if self._pool:
@@ -80,7 +80,7 @@ class Collector:
 
 
 def _end_with_the_service() -> None:
-    """Leave interrupts to the service, and end when it is gone, however it went."""
+    """Ignore interrupts, which the service handles, and exit when the service has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -93,13 +93,13 @@ def _end_with_the_service() -> None:
 
 
 def snapshot() -> dict[str, Any]:
-    """Read everything a snapshot holds; what cannot be read is a fault in its health.
+    """Read a snapshot; what cannot be read is reported as a fault in its health.
 
     Returns
     -------
-    at; health: the report; gates: every gate, `before` its verdict of a day ago where it was
-    another; runs: pipeline runs by state; steps: the latest, with seconds and whether they failed;
-    feeds: when each was last read.
+    at; health: the report; gates: every gate, `before` its verdict of a day ago where that was
+    different; runs: pipeline runs by state; steps: the latest, with seconds and whether they
+    failed; feeds: when each was last read.
     """
     found: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "gates": [], "runs": {}}
     found |= {"steps": [], "feeds": {}}
@@ -109,7 +109,7 @@ def snapshot() -> dict[str, Any]:
         metrics = _of_the_instance(settings, configs, found)
         found["feeds"] = {name: verdict.at.isoformat() for name, verdict in metrics.feeds.items()}
     except BasisError:
-        pass  # the report says what is wrong with them
+        pass  # the health report shows the error
     return found | {"health": check_health(metrics).to_json()}
 
 
@@ -137,7 +137,7 @@ def _of_the_instance(
                 for status in DagsterRunStatus
             }
             if sum(found["runs"].values()):
-                if not _built or _built[0][0] is not configs:  # built anew for other files
+                if not _built or _built[0][0] is not configs:  # the files have changed
                     _built[:] = [(configs, build_defs())]
                 gates = all_gates(instance, _built[0][1])
                 found["gates"] = _with_yesterday(settings, gates)
@@ -145,7 +145,7 @@ def _of_the_instance(
             return instance_metrics(instance, configs.datasets.values(), 1)
     except BasisError as error:
         return InstanceMetrics(fault=error)
-    except Exception as error:  # noqa: BLE001 - health says what it is, and shows the rest
+    except Exception as error:  # noqa: BLE001 - health reports it, and shows the rest
         what = f"the Dagster instance cannot be read: {type(error).__name__}: {error}"
         return InstanceMetrics(fault=PlatformError("PLATFORM-001", what, where=str(home)))
 
@@ -154,7 +154,7 @@ _built: list[tuple[Configs, "dg.Definitions"]] = []
 
 
 def _with_yesterday(settings: Settings, gates: Sequence[Verdict]) -> list[dict[str, Any]]:
-    """Return the gates, each with its verdict of a day ago where it was another one then."""
+    """Return the gates, each with its verdict of a day ago where that was different."""
     now = datetime.now(UTC)
     before: dict[tuple[str, ...], str] = {}
     try:
@@ -184,11 +184,11 @@ def _with_yesterday(settings: Settings, gates: Sequence[Verdict]) -> list[dict[s
     return rows
 
 
-_ended: dict[str, list[dict[str, Any]]] = {}  # of runs that are over, whose steps stay as they are
+_ended: dict[str, list[dict[str, Any]]] = {}  # cached steps of finished runs
 
 
 def _steps(instance: "dg.DagsterInstance") -> list[dict[str, Any]]:
-    """Return the steps of the latest runs that have ended, the latest run first."""
+    """Return the finished steps of the latest runs, the latest run first."""
     from basis_pipeline.orchestration.partitions import PARTITION
 
     found: list[dict[str, Any]] = []
@@ -216,7 +216,7 @@ def _steps(instance: "dg.DagsterInstance") -> list[dict[str, Any]]:
 
 
 def show_control() -> None:
-    """Record the state of emergency control in the Dagster instance, where there is one."""
+    """Record the state of emergency control in the Dagster instance, if there is one."""
     from basis_pipeline.operations.control import read_state
 
     settings = load_settings()

@@ -1,4 +1,4 @@
-"""What routes share: settings, configuration, state, and the snapshot of what Dagster knows."""
+"""Shared by the routes: settings, state, counters, and the snapshot of the Dagster instance."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,22 +15,22 @@ from basis_pipeline.service.collector import Collector
 from basis_pipeline.settings import Settings
 from basis_pipeline.state import State
 
-SNAPSHOT, COLLECTED = "snapshot:", "snapshot.collected"  # the keys, and the topic of a new one
+SNAPSHOT, COLLECTED = "snapshot:", "snapshot.collected"  # prefix of the keys; topic of a new one
 AT = "at"  # the part that identifies a snapshot, stored after the others
-SNAPSHOT_TTL = 300.0  # shown with its time while the next one takes long
-BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)  # seconds; each a series of every route
-ACCOUNTS = "accounts:"  # what is known of accounts and their signals
+SNAPSHOT_TTL = 300.0  # a snapshot is shown with its time while the next one is delayed
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)  # seconds; one series per route each
+ACCOUNTS = "accounts:"  # prefix of the cached accounts and signals
 
 
 @dataclass
 class Context:
-    """One service.
+    """The context of one service.
 
     Parameters
     ----------
-    state: shared with the other processes of the API where a Redis server is named.
-    stopping: set when the service is to end, so that streams end by themselves.
-    rendered: what each part of the dashboard showed last, and its markup.
+    state: shared with the other processes of the API where a Redis server is configured.
+    stopping: set when the service stops, so that the streams end.
+    rendered: the last content of each part of the dashboard, and its markup.
     """
 
     settings: Settings
@@ -44,7 +44,7 @@ class Context:
     _derived: tuple[str, dict[str, Any]] = ("", {})
 
     def __post_init__(self) -> None:
-        """Register what the service counts."""
+        """Register the metrics of the service."""
         labels = ("method", "route")
         self.calls = Counter(
             "basis_http_requests", "Calls", (*labels, "status"), registry=self.registry
@@ -60,36 +60,36 @@ class Context:
             "basis_state_lookups", "Values asked for", ("result",), registry=self.registry
         )
 
-    def cached(self, key: str, look: Callable[[], Any], ttl: float | None) -> Any:
-        """Return the value of a key, looked up in the store where the state has none."""
+    def cached(self, key: str, load: Callable[[], Any], ttl: float | None) -> Any:
+        """Return the value of a key; load it and store it where the state has none."""
         found = self.state.get(key)
         self.lookups.labels("miss" if found is None else "hit").inc()
-        if found is None and (found := look()) is not None:
+        if found is None and (found := load()) is not None:
             self.state.set(key, found, ttl)
         return found
 
     @property
     def has_snapshot(self) -> bool:
-        """Whether there is a snapshot; the first one may take a while."""
+        """Whether there is a snapshot; the first one takes some seconds."""
         return self.state.get(SNAPSHOT + AT) is not None
 
     def part(self, name: str) -> Any:
-        """Return a part of the latest snapshot, which nobody changes; made now where none is."""
+        """Return a part of the latest snapshot, for reading only; collect one if there is none."""
 
-        def look() -> Any:
+        def load() -> Any:
             found = self.state.get(SNAPSHOT + name)
             return self.collect()[name] if found is None else found
 
-        return self.derived(name, look)
+        return self.derived(name, load)
 
     def derived(self, key: str, make: Callable[[], Any]) -> Any:
-        """Return what is made from the latest snapshot alone, made once from each."""
+        """Return a value that depends on the latest snapshot alone, made once per snapshot."""
 
-        def look() -> Any:
-            with self._collecting:  # of many that find none, one collects
+        def load() -> Any:
+            with self._collecting:  # only one of many waiting callers collects
                 return self.state.get(SNAPSHOT + AT) or self.collect()[AT]
 
-        at = self.cached(SNAPSHOT + AT, look, SNAPSHOT_TTL)
+        at = self.cached(SNAPSHOT + AT, load, SNAPSHOT_TTL)
         made_from, values = self._derived
         if made_from != at:
             values = {}
@@ -99,7 +99,7 @@ class Context:
         return values[key]
 
     def collect(self) -> dict[str, Any]:
-        """Make a snapshot now, and let everybody have it."""
+        """Collect a snapshot now, store it in the shared state and announce it."""
         with self._collecting:
             found = self.collector.collect()
             for name in (*(found.keys() - {AT}), AT):
@@ -109,7 +109,7 @@ class Context:
 
 
 async def context_of(request: Request) -> Context:
-    """Return what the routes of the application share; without a thread of its own, so `async`."""
+    """Return the context of the application; `async`, so that it needs no thread."""
     context: Context = request.app.state.context
     return context
 

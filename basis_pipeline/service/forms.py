@@ -1,4 +1,4 @@
-"""What a call may say: bodies, filters and names."""
+"""The parameters of calls: bodies, filters and names."""
 
 import json
 from datetime import UTC, datetime
@@ -26,14 +26,14 @@ SPAN = r"^\d{1,4}[smhdw]$"
 
 
 def _moment(value: Any) -> datetime:
-    """Read an ISO time, UTC unless it says otherwise, or a span before now such as 2h or 3d."""
+    """Read an ISO time, UTC without an offset, or a span before now such as 2h or 3d."""
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or value.isdigit():
         raise ValueError("it is not a time")
     try:
         return parse_since(value, datetime.now(UTC))
-    except OverflowError:  # the first or the last hours of the calendar, in another zone
+    except OverflowError:  # the first or last hours of the calendar, with an offset
         return datetime.min.replace(tzinfo=UTC) if value < "2" else datetime.max.replace(tzinfo=UTC)
 
 
@@ -57,22 +57,22 @@ Moment = Annotated[
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{4,64}$", description="or the beginning of it")]
 TableName = StrEnum("TableName", {name: name for name in TABLES})  # type: ignore[misc]
-Words = Annotated[
+Line = Annotated[
     str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$")
 ]
 Hour = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?)?$")]
 
 
 class Body(BaseModel, extra="forbid", strict=True):
-    """A body: no field but those named, each of its own type."""
+    """A body; unknown fields and wrong types are rejected."""
 
 
 class Filters(BaseModel, extra="forbid"):
-    """Parameters of a query: none but those named."""
+    """Parameters of a query; unknown ones are rejected."""
 
 
 class NewBacktest(Body):
-    """A backtest to be run; what is not given the environment and the mode say."""
+    """A backtest to run; the environment and the mode have the defaults."""
 
     mode: Name
     start: Hour | None = None
@@ -82,20 +82,20 @@ class NewBacktest(Body):
 
 
 class ServiceName(Body):
-    """A component to be looked at now."""
+    """A component to check now."""
 
     service: Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Resume(Body):
-    """Who lets work go on, and why."""
+    """Who resumes work, and why."""
 
-    by: Annotated[Words, Field(max_length=100)]
-    reason: Annotated[Words, Field(max_length=1000)]
+    by: Annotated[Line, Field(max_length=100)]
+    reason: Annotated[Line, Field(max_length=1000)]
 
 
 class Halt(Resume):
-    """Who stops work, and why; with `shutdown` ingestion and reports stop too."""
+    """Who halts work, and why; with `shutdown` ingestion and reports stop too."""
 
     shutdown: bool = False
 
@@ -104,7 +104,7 @@ Limit = Annotated[int, Field(ge=1, le=200)]
 
 
 class BacktestFilters(Filters):
-    """Which requests: the latest first; the next page is `before` the last number of this one."""
+    """Filters of requests, the latest first; `before` the last number gets the next page."""
 
     status: RequestStatus | None = None
     mode: Name | None = None
@@ -114,7 +114,7 @@ class BacktestFilters(Filters):
 
 
 class RunFilters(Filters):
-    """Which recorded runs: the latest first; the next page is `before` the last number here."""
+    """Filters of recorded runs, the latest first; `before` the last number gets the next page."""
 
     mode: Name | None = None
     since: Moment | None = None
@@ -123,9 +123,9 @@ class RunFilters(Filters):
 
 
 class TableFilters(Filters):
-    """Which rows of a table: from `start` to `end`, both included, `limit` of them from `offset`.
+    """Rows of a table: from `start` to `end`, both included, `limit` of them from `offset`.
 
-    Parquet without any of them is the file as it is kept.
+    Parquet without any of these is the stored file.
     """
 
     format: Literal["json", "csv", "parquet"] = "json"
@@ -136,20 +136,20 @@ class TableFilters(Filters):
 
 
 class AccountFilters(Filters):
-    """Which accounts or signals: those of an hour or later."""
+    """Filters of accounts or signals: those at or after `since`."""
 
     since: Moment | None = None
 
 
 class SignalFilters(AccountFilters):
-    """Which signals: the latest first; the next page is `before` the last hour of this one."""
+    """Filters of signals, the latest first; `before` the last hour gets the next page."""
 
     before: Moment | None = None
     limit: Limit = 50
 
 
 class GateFilters(Filters):
-    """Which gates; `changed`: only those whose verdict was another one a day ago."""
+    """Filters of gates; `changed`: only those whose verdict was different a day ago."""
 
     phase: Annotated[int, Field(ge=1, le=9)] | None = None
     mode: Name | None = None
@@ -159,7 +159,7 @@ class GateFilters(Filters):
 
 
 class EventFilters(Filters):
-    """Which events, as those of `basis events`; `run`: a pipeline run or a correlation id."""
+    """Filters of events, as in `basis events`; `run`: a pipeline run or a correlation id."""
 
     type: list[EventType | AlertKind] = Field(default=[])
     category: list[Category] = Field(default=[])
@@ -171,6 +171,6 @@ class EventFilters(Filters):
 
 
 class LatencyFilters(Filters):
-    """The window, back from the latest snapshot."""
+    """The window before the latest snapshot."""
 
     window: Annotated[str, Field(pattern=SPAN)] = "1d"

@@ -1,4 +1,4 @@
-"""What every call passes: who may ask, how much, how long; its correlation id; what is counted."""
+"""Checks on every call: access, size, time limit; correlation id and counters."""
 
 import asyncio
 import base64
@@ -33,13 +33,13 @@ SECURITY = {
 
 
 class Guard:
-    """The middleware around the application; the outermost, so that every answer passes it."""
+    """The outermost middleware, which every call and every answer passes."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app, self._context = app, context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a call on, or answer it with the error that stops it."""
+        """Pass a call on, or answer it with the error that rejects it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,7 +59,7 @@ class Guard:
             error: BasisError = CommandError("API-008", what)
         except BasisError as stopped:
             error = stopped
-        except Exception as fault:  # noqa: BLE001 - a caller gets an answer whatever happens
+        except Exception as fault:  # noqa: BLE001 - the caller always gets an answer
             error = unexpected(fault)
             emit(settings, EventType.ERROR, "HTTP API", **error.as_json())
         if not send.has_begun:
@@ -71,13 +71,14 @@ class Guard:
     def _require_allowed(self, scope: Scope) -> None:
         """Raise API-006 unless the caller may make the call.
 
-        With a token: what writes, and every call from elsewhere, carries it. Without one: this
-        machine alone, by a name of its own, so that no page of another site can ask for it.
+        With a token set, calls that write and all calls from other machines need it. Without one
+        only this machine may call, under one of its own names, so that a page of another site
+        cannot.
         """
         headers, is_reading = Headers(scope=scope), scope["method"] in READING
         origin = headers.get("origin")
         if not is_reading and origin and origin.partition("//")[2] != headers.get("host"):
-            raise CommandError("API-006", "a page of another site asks for this")
+            raise CommandError("API-006", "the call comes from a page of another site")
         local = is_this_machine((scope.get("client") or ("",))[0])
         token = self._context.settings.api_token.get_secret_value()
         if token:
@@ -85,11 +86,11 @@ class Guard:
             if not (is_reading and is_free) and not _carries(headers, token):
                 raise CommandError("API-006", "the call carries no valid token")
         elif not local or not is_this_machine(_host(headers.get("host", ""))):
-            raise CommandError("API-006", "without a token only this machine may ask")
+            raise CommandError("API-006", "no token is set: only this machine may call")
 
 
 class _Answering:
-    """Sends an answer on with the headers that every answer has, and counts it."""
+    """Sends an answer with the common headers, and counts it."""
 
     def __init__(self, context: Context, scope: Scope, send: Send) -> None:
         self._context, self._scope, self._send = context, scope, send
@@ -114,7 +115,7 @@ class _Answering:
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether a name or an address is one of this machine's own."""
+    """Say whether a name or an address is one of this machine's own."""
     if host == "localhost":
         return True
     try:
@@ -130,7 +131,7 @@ def _host(header: str) -> str:
 
 
 def _carries(headers: Mapping[str, str], token: str) -> bool:
-    """Return whether a call carries the token: as bearer, or as the password a browser asks for."""
+    """Say whether a call carries the token, as bearer or as the password of a browser login."""
     kind, _, given = headers.get("authorization", "").partition(" ")
     if kind.lower() == "basic":
         try:
@@ -143,7 +144,7 @@ def _carries(headers: Mapping[str, str], token: str) -> bool:
 
 
 async def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Read the body, which is small, and return what gives it to the application. API-007."""
+    """Read the body, and return a `Receive` that replays it. Raises API-007 when it is too big."""
     announced = Headers(scope=scope).get("content-length", "0")
     size, parts, more = int(announced) if announced.isdigit() else 0, [], True
     if scope["method"] in ("GET", "HEAD") and size == 0:

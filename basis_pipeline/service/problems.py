@@ -1,4 +1,4 @@
-"""Errors as the one JSON shape, each with a code of the registry."""
+"""Errors in one JSON shape, each with a code of the registry."""
 
 import re
 import traceback
@@ -17,7 +17,7 @@ from basis_pipeline.masking import masked_text
 from basis_pipeline.service.answers import rendered
 from basis_pipeline.settings import Settings
 
-# Status of the answer by code, else by family; anything else is the platform's own trouble.
+# Status of the answer by code, else by family; any other error is a fault of the platform.
 STATUS = {
     "API-004": 404,
     "API-005": 422,
@@ -37,8 +37,8 @@ UNAVAILABLE = 503
 class Problem(BaseModel):
     """An error: what happened, where, and what to do.
 
-    context: where, available, action, document and further facts; `errors` of a call that does not
-    fit its form, with the path of each. stack_trace: only with BASIS_DEBUG=true.
+    context: where, available, action, document and further facts; for a call that is not valid
+    also `errors`, with the path of each. stack_trace: only with BASIS_DEBUG=true.
     """
 
     error_code: str
@@ -57,7 +57,7 @@ def problem(
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Return the answer that an error makes."""
+    """Return the answer to a call that failed with an error."""
     facts = {"where": error.where, "available": error.available, "action": error.action}
     facts |= {"document": error.entry.document, **error.context}
     document = {
@@ -76,14 +76,14 @@ def problem(
 
 
 def unexpected(error: Exception) -> BasisError:
-    """Return the error that stands for one that nobody has thought of."""
-    made = CommandError("API-009", f"the answer failed: {type(error).__name__}")
+    """Return the coded error for an unexpected exception."""
+    made = CommandError("API-009", f"the call failed: {type(error).__name__}")
     made.__cause__ = error
     return made
 
 
 def handle_problems(app: FastAPI, settings: Settings) -> None:
-    """Answer every error of the application in the one shape."""
+    """Answer every error of the application in the same shape."""
 
     @app.exception_handler(BasisError)
     async def basis_error(_: Request, error: BasisError) -> Response:
@@ -91,7 +91,7 @@ def handle_problems(app: FastAPI, settings: Settings) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return problem(settings, misfit(error.errors()))
+        return problem(settings, invalid_call(error.errors()))
 
     @app.exception_handler(Exception)
     async def fault(_: Request, error: Exception) -> Response:
@@ -109,7 +109,7 @@ def handle_problems(app: FastAPI, settings: Settings) -> None:
 
 
 def _methods(app: FastAPI, request: Request) -> str:
-    """Return the methods of every route of a path; Starlette names those of the first alone."""
+    """Return the methods of all routes of a path; Starlette names only those of the first."""
     found: set[str] = set()
     for path, methods in app.openapi()["paths"].items():
         pattern = re.sub(r"\{\w+\}", "[^/]+", path)
@@ -118,12 +118,12 @@ def _methods(app: FastAPI, request: Request) -> str:
     return ", ".join(sorted(found))
 
 
-def misfit(errors: Sequence[Mapping[str, Any]]) -> CommandError:
-    """Return the error of a call that does not fit its form, with the path of every field."""
+def invalid_call(errors: Sequence[Mapping[str, Any]]) -> CommandError:
+    """Return the error of a call that is not valid, with the path of every wrong field."""
     found = [
         {"path": ".".join(map(str, error["loc"])), "message": str(error["msg"])}
         for error in errors[:20]
     ]
     paths = ", ".join(f"{entry['path']}: {entry['message']}" for entry in found[:3])
-    what = f"the call does not fit its form: {paths}"[:500]
+    what = f"the call is not valid: {paths}"[:500]
     return CommandError("API-005", what, component="HTTP API", context={"errors": found})

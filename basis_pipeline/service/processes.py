@@ -1,7 +1,7 @@
-"""The platform's processes: web interface, daemon, API, and Redis where it is asked for.
+"""The platform's processes: web interface, daemon, API, and Redis on request.
 
-One file below the results says which process is which, by its id and the time it was started at, so
-that an id that was given to another program since then means nothing. It is changed under a lock.
+A file below the results directory names each process by its id and its start time, so that a
+reused id is not mistaken for it. The file is changed under a lock.
 """
 
 import json
@@ -34,7 +34,7 @@ LOCAL = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where the processes listen, on this machine."""
+    """The ports of the processes on this machine."""
 
     web: int = 3000
     api: int = 8000
@@ -43,9 +43,9 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One process: how it is started, and how it shows that it works.
+    """One process: how it is started, and how to test that it works.
 
-    address: shown to a person; empty for one that nobody connects to. port: 0 for none.
+    address: for display; empty where nothing connects to the process. port: 0 for none.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """One process as it was found: `pid` is 0 when it does not run."""
+    """The state of one process; `pid` is 0 when it does not run."""
 
     name: str
     pid: int
@@ -66,7 +66,7 @@ class Running:
 
 
 def programs(settings: Settings, ports: Ports, *, redis: bool) -> list[Program]:
-    """List the processes in the order they are started."""
+    """List the processes in the order of their start."""
     place, module = settings.results_dir / DIRECTORY, (sys.executable, "-m")
     web, api = (f"http://{LOCAL}:{port}" for port in (ports.web, ports.api))
     listening = ("-h", LOCAL, "-p", str(ports.web))
@@ -103,9 +103,9 @@ def programs(settings: Settings, ports: Ports, *, redis: bool) -> list[Program]:
 
 
 def start(settings: Settings, ports: Ports, *, redis: bool = False) -> list[Running]:
-    """Start what does not run, and wait until all of it works; else what was started ends again.
+    """Start the processes that do not run, and wait until all work; on failure stop these again.
 
-    While one runs the others start on the ports that it was started with.
+    If a process already runs, the others start on the ports it was started with.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def start(settings: Settings, ports: Ports, *, redis: bool = False) -> list[Runn
 
 
 def stop(settings: Settings) -> list[str]:
-    """End every process, the last started first; their names.
+    """Stop every process, the last started first, and return their names.
 
     Raises
     ------
@@ -150,14 +150,14 @@ def stop(settings: Settings) -> list[str]:
 
 
 def restart(settings: Settings) -> list[Running]:
-    """End every process, and start all again on their ports. Raises as `start`."""
+    """Stop every process, and start all again on their ports. Raises as `start`."""
     known, ports = _read(settings)
     stop(settings)
     return start(settings, ports, redis="redis" in known)
 
 
 def status(settings: Settings) -> list[Running]:
-    """Return every process as it is now."""
+    """Return the state of every process."""
     known, ports = _read(settings)
     return [
         Running(p.name, known[p.name].pid, p.address, p.is_up(known[p.name]))
@@ -169,7 +169,7 @@ def status(settings: Settings) -> list[Running]:
 
 @contextmanager
 def _register(settings: Settings) -> Iterator[tuple[dict[str, psutil.Process], Ports]]:
-    """Be the only one who starts or stops; the processes that run, written back at the end."""
+    """Hold the lock, and yield the running processes and their ports; write them at the end."""
     place = settings.results_dir / DIRECTORY
     try:
         with locked(place / LOCK, LOCK_SECONDS):
@@ -179,7 +179,7 @@ def _register(settings: Settings) -> Iterator[tuple[dict[str, psutil.Process], P
             finally:
                 _write(settings, known)
     except TimeoutError as error:
-        what = "another command goes on starting or stopping the platform"
+        what = "another command is still starting or stopping the platform"
         raise PlatformError("PLATFORM-005", what, where=str(place)) from error
     except OSError as error:
         what = f"the platform cannot be started or stopped: {error.strerror}"
@@ -187,7 +187,7 @@ def _register(settings: Settings) -> Iterator[tuple[dict[str, psutil.Process], P
 
 
 def _read(settings: Settings) -> tuple[dict[str, psutil.Process], Ports]:
-    """Return the processes that run, and the ports that they were started with."""
+    """Return the running processes, and the ports they were started with."""
     try:
         stored = json.loads((settings.results_dir / DIRECTORY / FILE).read_text())
     except (FileNotFoundError, ValueError):
@@ -204,7 +204,7 @@ def _read(settings: Settings) -> tuple[dict[str, psutil.Process], Ports]:
 def _write(
     settings: Settings, known: Mapping[str, psutil.Process], ports: Ports | None = None
 ) -> None:
-    """Write which processes run, with other ports where they are given."""
+    """Write the running processes, and their ports where they are given."""
     file = settings.results_dir / DIRECTORY / FILE
     ports, processes = ports or _read(settings)[1], {}
     for name, process in known.items():
@@ -218,7 +218,7 @@ def _write(
 
 
 def _make_instance(settings: Settings) -> None:
-    """Make Dagster's databases: processes that make them at once write their revision twice."""
+    """Create Dagster's databases: processes that create them together write a revision twice."""
     from basis_pipeline.orchestration.instance import opened_instance
 
     with opened_instance(dagster_home(settings)):
@@ -268,7 +268,7 @@ def _wait(settings: Settings, program: Program, process: psutil.Process) -> None
 
 
 def _end(processes: Sequence[psutil.Process]) -> None:
-    """Ask processes to end, one after the other, and make those end that do not."""
+    """Terminate processes with their children, one after the other; kill those that stay."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             family = [process, *process.children(recursive=True)]
@@ -289,7 +289,7 @@ def _wait_for_end(processes: Sequence[psutil.Process], seconds: float) -> list[p
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """Return whether it runs; one that has ended and that nobody has waited for does not."""
+    """Say whether a process runs; a zombie does not."""
     with suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
@@ -309,7 +309,7 @@ def _listens(port: int) -> bool:
 
 
 def _beats(settings: Settings, process: psutil.Process) -> bool:
-    """Return whether every thread of the daemon has given a sign of life since it was started."""
+    """Say whether every thread of the daemon has sent a heartbeat since it was started."""
     from basis_pipeline.orchestration.instance import opened_instance
 
     since = max(process.create_time(), time.time() - SILENT_SECONDS)

@@ -1,4 +1,4 @@
-"""The loop of a service: it collects snapshots, and hands the audit log to who follows it."""
+"""The loop of a service: collects snapshots, and publishes the events of the audit log."""
 
 import asyncio
 import logging
@@ -12,27 +12,27 @@ from basis_pipeline.operations.audit_log.following import Follower
 from basis_pipeline.service.context import ACCOUNTS, Context
 from basis_pipeline.state import State
 
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 COLLECT_SECONDS = 15.0
-SOONEST_SECONDS = 2.0  # after an event, so that a night of events does not collect without end
+MIN_COLLECT_SECONDS = 2.0  # after an event, so that many events do not collect without pause
 TOPIC = "events"
 LEADER, LEADER_TTL = "follower", 3.0
 FIELDS = tuple(field.name for field in fields(Event))
 LOG = logging.getLogger("uvicorn.error")
-# What changes health or gates.
+# Events that change health or gates.
 CHANGING = {
     *("run_finished", "run_blocked", "halted", "resumed", "alerted", "shut_down"),
     *("data_rejected", "request_served"),
 }
-# What changes where an account stands.
+# Events that change accounts or signals.
 OF_ACCOUNTS = {"signal", "leg_started", "revision_found", "revision_accepted"}
 
 
 async def watch(context: Context, name: str) -> None:
-    """Follow the log and collect, until the task is canceled.
+    """Follow the log and collect snapshots until the service stops.
 
-    Of several services on one Redis server one publishes events, the holder of a key; while the
-    server is gone each publishes to itself.
+    Of several services on one Redis server only the holder of a key publishes events; while the
+    server is unreachable each publishes to itself.
     """
     follower = await asyncio.to_thread(Follower, log_directory(context.settings))
     collected, is_stale = time.monotonic() - COLLECT_SECONDS, False
@@ -45,13 +45,13 @@ async def watch(context: Context, name: str) -> None:
             messages = [(f"{TOPIC}.{event.category}", as_json(event)) for event in events]
             await asyncio.to_thread(context.state.publish_batch, messages)
         is_stale = is_stale or any(event.type in CHANGING for event in events)
-        wait = SOONEST_SECONDS if is_stale else COLLECT_SECONDS
+        wait = MIN_COLLECT_SECONDS if is_stale else COLLECT_SECONDS
         is_idle = collecting is None or collecting.done()
         if is_idle and time.monotonic() - collected >= wait:
             collecting = asyncio.create_task(_collect(context))
             collected, is_stale = time.monotonic(), False
         with suppress(TimeoutError):
-            await asyncio.wait_for(context.stopping.wait(), LOOK_SECONDS)
+            await asyncio.wait_for(context.stopping.wait(), POLL_SECONDS)
             return
 
 
@@ -63,11 +63,11 @@ async def _collect(context: Context) -> None:
     try:
         await asyncio.to_thread(context.collect)
     except Exception:  # the next one may succeed
-        LOG.exception("the snapshot cannot be made")
+        LOG.exception("the snapshot cannot be collected")
 
 
 def leads(context: Context, name: str) -> bool:
-    """Return whether this service is the one that publishes events."""
+    """Say whether this service is the one that publishes events."""
     state = context.state
     if state.set_if_absent(LEADER, name, LEADER_TTL):
         return True
@@ -78,7 +78,7 @@ def leads(context: Context, name: str) -> bool:
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """Return an event as JSON values, with the id that a stream resumes by."""
+    """Return an event as JSON values, with the id that a stream resumes after."""
     at = event.at.isoformat(timespec="microseconds")
     values = {name: getattr(event, name) for name in FIELDS}
     return {"id": f"{at}/{event.pid}/{event.seq}", **values, "at": at}

@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 
 class MemoryStore:
-    """JSON values by key; one that has a time to live is gone when it is over."""
+    """JSON values by key, with an optional time to live."""
 
     def __init__(self) -> None:
         self._values: dict[str, tuple[bytes, float]] = {}
@@ -31,50 +31,40 @@ class MemoryStore:
             return orjson.loads(value)
 
     def set(self, key: str, value: Any, ttl: float | None = None) -> None:
-        """Set a key; with `ttl`, for so many seconds."""
+        """Set a key; `ttl` is its time to live in seconds."""
         until = float("inf") if ttl is None else time.monotonic() + ttl
         with self._lock:
             self._values[key] = (orjson.dumps(value), until)
 
     def set_if_absent(self, key: str, value: Any, ttl: float | None = None) -> bool:
-        """Set a key that has no value; whether it had none. Of several one succeeds."""
+        """Set a key unless it has a value, and return whether it was set. Atomic."""
         with self._lock:
             is_absent = self.get(key) is None
             if is_absent:
                 self.set(key, value, ttl)
             return is_absent
 
-    def increment(self, key: str, by: int = 1) -> int:
-        """Add to a whole number, 0 where there is none; the sum. Its time to live stays."""
-        with self._lock:
-            total = int(self.get(key) or 0) + by
-            _, until = self._values.get(key, (b"", float("inf")))
-            self._values[key] = (orjson.dumps(total), until)
-            return total
-
     def delete(self, *keys: str) -> int:
-        """Remove keys; how many there were."""
+        """Remove keys, and return how many there were."""
         with self._lock:
             return len([self._values.pop(key) for key in keys if self.get(key) is not None])
 
     def keys(self, pattern: str = "*") -> list[str]:
         """Return the keys that match a pattern with `*`, `?` and `[…]`, in order."""
         with self._lock:
-            return sorted(k for k in list(self._values) if fnmatchcase(k, pattern) and self._has(k))
-
-    def _has(self, key: str) -> bool:
-        return self.get(key) is not None
+            matching = [key for key in self._values if fnmatchcase(key, pattern)]
+            return sorted(key for key in matching if self.get(key) is not None)
 
 
 class MemoryBus:
-    """Messages by topic, handed to each subscriber in the thread that publishes."""
+    """Messages by topic, passed to each subscriber in the thread that publishes."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, list[Handler]] = {}
         self._lock = RLock()
 
     def publish(self, topic: str, message: Any) -> None:
-        """Hand a JSON value to every subscriber of the topic."""
+        """Pass a JSON value to every subscriber of the topic."""
         with self._lock:
             matching = [
                 handler
@@ -85,7 +75,7 @@ class MemoryBus:
         for handler in matching:
             try:
                 handler(topic, orjson.loads(orjson.dumps(message)))
-            except Exception:  # one that fails stops no other
+            except Exception:  # one failing handler stops no other
                 LOG.exception("a handler of %s failed", topic)
 
     def publish_batch(self, messages: Iterable[tuple[str, Any]]) -> None:
@@ -94,11 +84,11 @@ class MemoryBus:
             self.publish(topic, message)
 
     def subscribe(self, pattern: str, handler: Handler) -> Callable[[], None]:
-        """Call `handler(topic, message)` for a topic, or for all that match a pattern.
+        """Call `handler(topic, message)` for every topic that matches a pattern.
 
         Returns
         -------
-        A function that ends it.
+        A function that ends the subscription.
         """
         with self._lock:
             self._handlers.setdefault(pattern, []).append(handler)

@@ -1,7 +1,8 @@
 """Values and messages between processes, on a Redis server.
 
-The same interface as in memory.py. While the server is gone every method raises `GONE`: at once,
-but for a try every few seconds, so that nobody waits for a host that does not answer.
+The same interface as in memory.py. While the server is unreachable every method raises one of
+`UNREACHABLE`, at once except for one attempt every few seconds, so that callers do not wait for a
+host that does not answer.
 """
 
 import threading
@@ -15,7 +16,7 @@ from pybreaker import CircuitBreaker, CircuitBreakerError
 from basis_pipeline.settings import SecretUrl
 from basis_pipeline.state.memory import Handler, MemoryBus
 
-GONE = (redis.ConnectionError, redis.TimeoutError, CircuitBreakerError)
+UNREACHABLE = (redis.ConnectionError, redis.TimeoutError, CircuitBreakerError)
 TIMEOUT_SECONDS = 0.5
 RETRY_SECONDS = 2.0
 PREFIX = "basis:"  # a server may be shared
@@ -31,14 +32,14 @@ def _client(url: SecretUrl) -> redis.Redis:
 
 
 def _breaker() -> CircuitBreaker:
-    # What the server answers, even an error, shows that it is there.
+    # Any answer of the server, even an error, shows that it is reachable.
     return CircuitBreaker(
         fail_max=1, reset_timeout=RETRY_SECONDS, exclude=[redis.ResponseError, TypeError]
     )
 
 
 class RedisStore:
-    """JSON values by key; one that has a time to live is gone when it is over."""
+    """JSON values by key, with an optional time to live."""
 
     def __init__(self, url: SecretUrl) -> None:
         self._redis, self._breaker = _client(url), _breaker()
@@ -49,20 +50,16 @@ class RedisStore:
         return None if value is None else orjson.loads(value)
 
     def set(self, key: str, value: Any, ttl: float | None = None) -> None:
-        """Set a key; with `ttl`, for so many seconds."""
+        """Set a key; `ttl` is its time to live in seconds."""
         self._call(self._redis.set, PREFIX + key, orjson.dumps(value), px=_milliseconds(ttl))
 
     def set_if_absent(self, key: str, value: Any, ttl: float | None = None) -> bool:
-        """Set a key that has no value; whether it had none. Of several one succeeds."""
+        """Set a key unless it has a value, and return whether it was set. Atomic."""
         content, px = orjson.dumps(value), _milliseconds(ttl)
         return bool(self._call(self._redis.set, PREFIX + key, content, px=px, nx=True))
 
-    def increment(self, key: str, by: int = 1) -> int:
-        """Add to a whole number, 0 where there is none; the sum. Its time to live stays."""
-        return int(self._call(self._redis.incrby, PREFIX + key, by))
-
     def delete(self, *keys: str) -> int:
-        """Remove keys; how many there were."""
+        """Remove keys, and return how many there were."""
         return int(self._call(self._redis.delete, *(PREFIX + key for key in keys))) if keys else 0
 
     def keys(self, pattern: str = "*") -> list[str]:
@@ -79,10 +76,10 @@ def _milliseconds(ttl: float | None) -> int | None:
 
 
 class RedisBus:
-    """Messages by topic, handed to the subscribers of every process.
+    """Messages by topic, passed to the subscribers of every process.
 
-    One thread listens, and connects again when the server comes back; what is published meanwhile
-    is not delivered.
+    One thread listens, and reconnects when the server is back; messages published meanwhile are
+    not delivered.
     """
 
     def __init__(self, url: SecretUrl) -> None:
@@ -92,29 +89,29 @@ class RedisBus:
         self._listener.start()
 
     def publish(self, topic: str, message: Any) -> None:
-        """Hand a JSON value to every subscriber of the topic. Raises `GONE`."""
+        """Pass a JSON value to every subscriber of the topic. Raises `UNREACHABLE`."""
         self.publish_batch([(topic, message)])
 
     def publish_batch(self, messages: Iterable[tuple[str, Any]]) -> None:
-        """Publish several messages, topic and value, in order. Raises `GONE`."""
+        """Publish several messages, topic and value, in order. Raises `UNREACHABLE`."""
         if not self._listening.is_set():
-            raise redis.ConnectionError("nobody listens yet")
+            raise redis.ConnectionError("the bus is not subscribed yet")
         pipe = self._redis.pipeline(transaction=False)
         for topic, message in messages:
             pipe.publish(PREFIX + topic, orjson.dumps(message))
         self._breaker.call(pipe.execute)
 
     def subscribe(self, pattern: str, handler: Handler) -> Callable[[], None]:
-        """Call `handler(topic, message)` for a topic, or for all that match a pattern.
+        """Call `handler(topic, message)` for every topic that matches a pattern.
 
         Returns
         -------
-        A function that ends it.
+        A function that ends the subscription.
         """
         return self._local.subscribe(pattern, handler)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until messages arrive here; whether they do."""
+        """Wait until the bus is subscribed, and return whether it is."""
         return self._listening.wait(seconds)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Redis where one is named, and memory while it is gone."""
+"""Redis where one is configured, and memory while it is unreachable."""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -6,19 +6,19 @@ from typing import Any
 
 from basis_pipeline.settings import SecretUrl
 from basis_pipeline.state.memory import Handler, MemoryBus, MemoryStore
-from basis_pipeline.state.redis import GONE, RedisBus, RedisStore
+from basis_pipeline.state.redis import UNREACHABLE, RedisBus, RedisStore
 
 
 def open_state(url: SecretUrl) -> "State":
-    """Return the state on the Redis server of a URL; an empty one means memory. Never raises."""
+    """Return the state on the Redis server of a URL, in memory for an empty one. Never raises."""
     return State(RedisStore(url), RedisBus(url)) if url else State()
 
 
 class State:
     """A store and a bus whose methods never fail.
 
-    What is set is set in memory too, so that it is there while Redis is gone; Redis is asked first
-    again as soon as it is back.
+    Values are also set in memory, for the time that Redis is unreachable; reads use Redis again as
+    soon as it is back.
     """
 
     def __init__(self, store: RedisStore | None = None, bus: RedisBus | None = None) -> None:
@@ -28,7 +28,7 @@ class State:
 
     @property
     def is_shared(self) -> bool:
-        """Whether a Redis server is named."""
+        """Whether a Redis server is configured."""
         return self._redis is not None
 
     def get(self, key: str) -> Any:
@@ -36,21 +36,17 @@ class State:
         return self._ask("get", key)
 
     def set(self, key: str, value: Any, ttl: float | None = None) -> None:
-        """Set a key; with `ttl`, for so many seconds."""
+        """Set a key; `ttl` is its time to live in seconds."""
         self._memory.set(key, value, ttl)
         if self._redis:
             self._ask("set", key, value, ttl)
 
     def set_if_absent(self, key: str, value: Any, ttl: float | None = None) -> bool:
-        """Set a key that has no value; whether it had none."""
+        """Set a key unless it has a value, and return whether it was set."""
         return bool(self._ask("set_if_absent", key, value, ttl))
 
-    def increment(self, key: str, by: int = 1) -> int:
-        """Add to a whole number, 0 where there is none; the sum."""
-        return int(self._ask("increment", key, by))
-
     def delete(self, *keys: str) -> int:
-        """Remove keys; how many there were."""
+        """Remove keys, and return how many there were."""
         removed = self._memory.delete(*keys)
         return int(self._ask("delete", *keys)) if self._redis else removed
 
@@ -59,19 +55,19 @@ class State:
         return list(self._ask("keys", pattern))
 
     def publish(self, topic: str, message: Any) -> None:
-        """Hand a JSON value to every subscriber of the topic."""
+        """Pass a JSON value to every subscriber of the topic."""
         self.publish_batch([(topic, message)])
 
     def publish_batch(self, messages: Iterable[tuple[str, Any]]) -> None:
-        """Publish several messages in order; to this process alone while Redis is gone."""
+        """Publish several messages in order; only to this process while Redis is unreachable."""
         messages = list(messages)
         if self._bus:
-            with suppress(*GONE):
+            with suppress(*UNREACHABLE):
                 return self._bus.publish_batch(messages)
         return self._local.publish_batch(messages)
 
     def subscribe(self, pattern: str, handler: Handler) -> Callable[[], None]:
-        """Call `handler(topic, message)` for all topics that match; a function that ends it."""
+        """Call `handler(topic, message)` for matching topics; return what ends the subscription."""
         ends = [bus.subscribe(pattern, handler) for bus in (self._local, self._bus) if bus]
 
         def end_all() -> None:
@@ -89,7 +85,7 @@ class State:
         if self._redis:
             try:
                 answer = getattr(self._redis, name)(*arguments)
-            except GONE:
+            except UNREACHABLE:
                 self.is_degraded = True
             else:
                 self.is_degraded = False

@@ -61,7 +61,7 @@ def test_the_page_does_not_wait_for_the_first_snapshot(settings: Settings) -> No
     """Parts that need one show that it is being made; control and the log are there at once."""
     app, _ = create_app(settings)  # without its loop, which makes snapshots
     text = TestClient(app, "http://127.0.0.1:8000", client=HERE).get("/").text
-    assert text.count("The first snapshot is being made.") == 5
+    assert text.count("The first snapshot is being collected.") == 5
     assert "NORMAL" in text
     assert "request_served" in text
 

@@ -75,8 +75,8 @@ def page(tab: Page, server: Server) -> Iterator[Page]:
 
 def control(page: Page, button: str, *, confirm: bool) -> None:
     """Press a button of emergency control by the keyboard alone, and answer the question."""
-    page.get_by_label("Who").fill("ann")
-    page.get_by_label("Why").fill("okx looks wrong")
+    page.get_by_label("Your name").fill("ann")
+    page.get_by_label("Reason").fill("okx looks wrong")
     page.get_by_role("button", name=button, exact=True).press("Enter")
     page.get_by_role("button", name="Confirm" if confirm else "Cancel").press("Enter")
 

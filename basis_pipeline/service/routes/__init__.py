@@ -1,4 +1,4 @@
-"""The routes, a module a resource."""
+"""The routes, one module per resource."""
 
 from typing import Any
 
@@ -12,5 +12,5 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def router(tag: str) -> APIRouter:
-    """Return the router of a resource; its errors are problems."""
+    """Return the router of a resource, with `Problem` as the shape of its errors."""
     return APIRouter(tags=[tag], responses=PROBLEMS)

@@ -1,4 +1,4 @@
-"""Accounts: where they stand, what is to be done, and what was to be done before."""
+"""Accounts: their figures, their latest signals and their earlier ones."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -21,23 +21,23 @@ from basis_pipeline.settings import Settings, config_directory
 
 routes = router("accounts")
 Account = Annotated[Name, Path()]
-KEPT = 50  # signals of an account that the state keeps
-TTL = 15.0  # a tick of an account removes what it has changed before
+CACHED = 50  # latest signals of an account in the state
+TTL = 15.0  # seconds; a run of an account invalidates them earlier
 
 
 @routes.get("/accounts")
 def list_accounts(
     request: Request, context: Shared, asked: Annotated[AccountFilters, Query()]
 ) -> Response:
-    """List accounts with equity and APY of their current leg, at the last hour they were run to."""
+    """List accounts with equity and APY of their current leg, at their last hour."""
     return answer(request, {"accounts": _since(overview(context), asked.since)})
 
 
 @routes.get("/accounts/{name}")
 def show_account(request: Request, context: Shared, name: Account) -> Response:
-    """Show an account: its legs, its gates, the changes of its past, and its latest signal."""
+    """Show an account: its legs, its gates, its revisions and its latest signal."""
     account, files = load_account(config_directory(), name), AccountFiles(context.settings, name)
-    document = _standing(context.settings, account)
+    document = _figures(context.settings, account)
     document["gates"] = gates_of(context, name)
     document["legs"] = [asdict(leg) for leg in files.legs()]
     document["revisions"] = [asdict(revision) for revision in files.revisions()]
@@ -60,44 +60,44 @@ def list_history(
     name: Account,
     asked: Annotated[SignalFilters, Query()],
 ) -> Response:
-    """List the signals of an account, the latest first; the next page is `before` the last hour."""
+    """List the signals of an account, the latest first; `before` gets the next page."""
     load_account(config_directory(), name)
 
-    def look(limit: int = KEPT) -> list[dict[str, Any]]:
+    def load(limit: int = CACHED) -> list[dict[str, Any]]:
         wanted = asked.model_copy(update={"limit": limit})
         return list(map(_signal, signal_history(context.settings, name, **dict(wanted))))
 
-    is_kept = asked.since is asked.before is None and asked.limit <= KEPT
+    is_cached = asked.since is asked.before is None and asked.limit <= CACHED
     key = f"{ACCOUNTS}{name}:signals"
-    found = context.cached(key, look, TTL)[: asked.limit] if is_kept else look(asked.limit)
+    found = context.cached(key, load, TTL)[: asked.limit] if is_cached else load(asked.limit)
     following = found[-1]["hour"] if len(found) == asked.limit else None
     return answer(request, {"signals": found, "before": following})
 
 
 def overview(context: Context) -> list[dict[str, Any]]:
-    """Return where each account stands; of one that cannot be read the error."""
+    """Return the figures of each account, or the error of one that cannot be read."""
 
-    def look() -> list[dict[str, Any]]:
+    def load() -> list[dict[str, Any]]:
         sound, broken = load_accounts(config_directory())
-        found = [_standing(context.settings, account) for account in sound.values()]
+        found = [_figures(context.settings, account) for account in sound.values()]
         return found + [{**EMPTY, "account": name, "error": str(e)} for name, e in broken.items()]
 
-    found: list[dict[str, Any]] = context.cached(f"{ACCOUNTS}overview", look, TTL)
+    found: list[dict[str, Any]] = context.cached(f"{ACCOUNTS}overview", load, TTL)
     return found
 
 
 def signals(context: Context) -> list[dict[str, Any]]:
     """Return the latest signal of every account."""
 
-    def look() -> list[dict[str, Any]]:
+    def load() -> list[dict[str, Any]]:
         return list(map(_signal, latest_signals(context.settings)))
 
-    found: list[dict[str, Any]] = context.cached(f"{ACCOUNTS}signals", look, TTL)
+    found: list[dict[str, Any]] = context.cached(f"{ACCOUNTS}signals", load, TTL)
     return found
 
 
 def gates_of(context: Context, name: str) -> list[dict[str, Any]]:
-    """Return the account's own gates, as its latest pipeline run has left them."""
+    """Return the latest verdicts of the account's own gates."""
     return [
         gate for gate in context.part("gates") if (gate["asset"], gate["mode"]) == (ASSET, name)
     ]
@@ -108,7 +108,7 @@ EMPTY: dict[str, Any] = dict.fromkeys(
 ) | {"run_id": "", "open_revisions": 0, "error": ""}
 
 
-def _standing(settings: Settings, account: AccountConfig) -> dict[str, Any]:
+def _figures(settings: Settings, account: AccountConfig) -> dict[str, Any]:
     """Return the figures of an account's current leg; None before its first run."""
     found = EMPTY | {"account": account.name, "description": account.description}
     found |= {"mode": account.mode, "capital": account.capital, "since": account.since.isoformat()}
@@ -134,7 +134,7 @@ def _signal(row: SignalRow) -> dict[str, Any]:
 
 
 def _since(rows: list[dict[str, Any]], since: datetime | None) -> list[dict[str, Any]]:
-    """Return the rows of an hour or later."""
+    """Return the rows at or after `since`."""
     if since is None:
         return rows
     return [row for row in rows if row["hour"] and datetime.fromisoformat(row["hour"]) >= since]

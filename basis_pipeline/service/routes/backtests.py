@@ -1,4 +1,4 @@
-"""Backtests that callers ask for: into the queue, out of it, and what became of them."""
+"""Backtest requests: put them into the queue, cancel them, and read their results."""
 
 from typing import Annotated, Any
 from uuid import uuid4
@@ -31,7 +31,7 @@ def request_backtest(
 ) -> Response:
     """Queue a backtest; the answer has its id. The same key with the same content is one request.
 
-    409: work is halted, the key stands for another request, or mode and window do not allow it.
+    409: work is halted, the key belongs to another request, or mode or window do not allow it.
     """
     values = asked.model_dump() | {"request_id": key or uuid4().hex}
     served = submit(context.settings, BacktestRequest.model_validate(values), current_configs())
@@ -60,13 +60,13 @@ def list_backtests(
 
 @routes.get("/backtests/{id}")
 def show_backtest(request: Request, context: Shared, id: Id) -> Response:  # noqa: A002
-    """Show a request: its state, and while it is open how many are ahead of it."""
+    """Show a request: its state, and while it is open the number of requests ahead of it."""
     return answer(request, _found(context, id))
 
 
 @routes.delete("/backtests/{id}")
 def cancel_backtest(request: Request, context: Shared, id: Id) -> Response:  # noqa: A002
-    """Cancel a request that is queued. 409: it is being served, or has been."""
+    """Cancel a queued request. 409: it is running or finished."""
     served = cancel(context.settings, id)
     if served is None:
         raise _unknown(id)
@@ -78,7 +78,7 @@ def cancel_backtest(request: Request, context: Shared, id: Id) -> Response:  # n
 
 @routes.get("/backtests/{id}/result")
 def show_result(request: Request, context: Shared, id: Id) -> Response:  # noqa: A002
-    """Show the summary of the run that came out. 409: there is none yet, or never will be."""
+    """Show the summary of the request's run. 409: the request has no result."""
     return answer(request, run_summary(context, _run_of(context, id)))
 
 
@@ -101,7 +101,7 @@ def show_table(
 
 
 def _found(context: Context, request_id: str) -> dict[str, Any]:
-    """Return a request; of one that is finished the state has a copy."""
+    """Return a request; the state caches finished ones."""
     key = f"request:{request_id}"
     if found := context.state.get(key):
         context.lookups.labels("hit").inc()

@@ -1,4 +1,4 @@
-"""Emergency control: its state, and who may change it."""
+"""Emergency control: its state and its changes."""
 
 from dataclasses import asdict
 from typing import Any
@@ -25,7 +25,7 @@ def show_control(request: Request, context: Shared) -> Response:
 
 @routes.post("/control/halt")
 def halt(request: Request, context: Shared, asked: Halt, later: BackgroundTasks) -> Response:
-    """Stop work: backtests are blocked and nothing is requested until somebody resumes."""
+    """Halt work: backtests are blocked, and no runs are requested, until somebody resumes."""
     change = emergency.shutdown if asked.shutdown else emergency.halt
     is_changed = change(context.settings, reason=asked.reason, by=asked.by)
     return _changed(request, context, later, is_changed=is_changed)
@@ -33,7 +33,7 @@ def halt(request: Request, context: Shared, asked: Halt, later: BackgroundTasks)
 
 @routes.post("/control/resume")
 def resume(request: Request, context: Shared, asked: Resume, later: BackgroundTasks) -> Response:
-    """Let work go on, and accept every open breach as it is."""
+    """Resume work, and accept every open breach."""
     is_changed = emergency.resume(context.settings, reason=asked.reason, by=asked.by)
     return _changed(request, context, later, is_changed=is_changed)
 
@@ -49,7 +49,7 @@ def _changed(
 
 
 def control_document(context: Context) -> dict[str, Any]:
-    """Return the state, in words too, with its open breaches and the last changes."""
+    """Return the state and its description, the open breaches and the last changes."""
     state = read_state(context.settings)
     changes = [] if state.confirmed_at else transitions(context.settings, SHOWN)
     breaches = [{**asdict(b), "description": b.description} for b in state.breaches]

@@ -1,4 +1,4 @@
-"""The dashboard: one page, whose parts are fetched again as events and snapshots arrive."""
+"""The dashboard: one page, whose parts are fetched again when events and snapshots arrive."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -42,8 +42,8 @@ SHOWN = 20
 SLOWEST = 12
 DAY = "1d"
 FAILING = ("FAIL", "BLOCKED")
-LIVE = ("control", "events")  # what needs no snapshot
-NO_SNAPSHOT = Markup('<p class="aside">The first snapshot is being made.</p>')
+WITHOUT_SNAPSHOT = ("control", "events")  # parts that need none
+NO_SNAPSHOT = Markup('<p class="aside">The first snapshot is being collected.</p>')
 DASH = "–"
 SCRIPT, HTML = "text/javascript; charset=utf-8", "text/html; charset=utf-8"
 Name = Literal["control", "services", "accounts", "backtests", "gates", "latency", "events"]
@@ -51,7 +51,7 @@ Name = Literal["control", "services", "accounts", "backtests", "gates", "latency
 
 @routes.get("/")
 def dashboard(request: Request, context: Shared) -> Response:
-    """Show the page, with every part as it is now."""
+    """Show the page with all its parts."""
     parts = {name: _part(name, request, context) for name in SECTIONS}
     return _page(
         context,
@@ -65,7 +65,7 @@ def dashboard(request: Request, context: Shared) -> Response:
 
 @routes.get("/sections/{name}")
 def section(request: Request, context: Shared, name: Name) -> Response:
-    """Show one part, to be put in place of the one on the page."""
+    """Show one part, which replaces the one on the page."""
     return _html(context, _part(name, request, context))
 
 
@@ -77,7 +77,7 @@ def documentation(request: Request, context: Shared) -> Response:
 
 @routes.get("/favicon.ico")
 def icon() -> Response:
-    """Return no icon: browsers ask for one."""
+    """Return no icon, for browsers that request one."""
     return Response(status_code=204)
 
 
@@ -109,8 +109,8 @@ def _html(context: Context, text: str) -> Response:
 
 
 def _part(name: str, request: Request, context: Context) -> Markup:
-    """Return a part as it is now, rendered again where what it shows has changed."""
-    if name not in LIVE and not context.has_snapshot:
+    """Return a part, rendered again only when its content has changed."""
+    if name not in WITHOUT_SNAPSHOT and not context.has_snapshot:
         return NO_SNAPSHOT
     values = SECTIONS[name](context, request)
     content = orjson.dumps(values, default=repr)
@@ -174,7 +174,7 @@ def _slowest(operations: list[dict[str, Any]]) -> dict[str, Any]:
         for name, colour in series
     ]
     figure = horizontal_bars(drawn, xaxis={"title": {"text": "seconds"}})
-    what = "Seconds that the slowest operations of pipeline runs took in the last day."
+    what = "Duration of the slowest operations of pipeline runs in the last day, in seconds."
     chart = {"title": "Latency of operations", "meaning": what, "height": 120 + 46 * len(found)}
     rows = [
         (
@@ -203,7 +203,7 @@ def _backtests(context: Context, _: Request) -> dict[str, Any]:
         )
         for served in page(context.settings, limit=SHOWN)
     ]
-    titles = ("number", "request", "mode", "state", "result", "~why there is none")
+    titles = ("number", "request", "mode", "state", "result", "~message")
     requests = Table(titles, asked, "Requests, the latest first")
     engine = existing(context.settings.results_db_url)
     rows = [

@@ -1,4 +1,4 @@
-"""The audit log: what happened, and what is happening."""
+"""The audit log: past events, and the stream of new ones."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from basis_pipeline.service.routes import router
 from basis_pipeline.service.watcher import TOPIC, as_json
 
 routes = router("events")
-WAITING = 1000  # events that a slow reader may be behind; then it has to connect again
+BACKLOG = 1000  # events that a slow reader may be behind; then it must reconnect
 SILENT_SECONDS = 15.0
 EVENT_STREAM = "text/event-stream"
 
@@ -45,14 +45,14 @@ async def stream_events(
 ) -> Response:
     """Stream events as they happen (server-sent events); `Last-Event-ID` resumes after one.
 
-    An event `snapshot` says that health and gates have been collected anew.
+    An event `snapshot` means that new health and gates have been collected.
     """
     del request
     return StreamingResponse(_stream(context, asked, last), media_type=EVENT_STREAM)
 
 
 def logged(context: Context, asked: EventFilters) -> list[dict[str, Any]]:
-    """Return the last events that match; what cannot be read is left out."""
+    """Return the last events that match; lines that cannot be read are left out."""
     if asked.since and asked.until and asked.since >= asked.until:
         return []
     try:
@@ -75,7 +75,7 @@ def logged(context: Context, asked: EventFilters) -> list[dict[str, Any]]:
 
 
 async def _stream(context: Context, asked: EventFilters, last: str) -> AsyncIterator[bytes]:
-    waiting: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(WAITING)
+    waiting: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(BACKLOG)
     loop, is_behind = asyncio.get_running_loop(), asyncio.Event()
 
     def put(topic: str, message: dict[str, Any]) -> None:
@@ -112,7 +112,7 @@ async def _stream(context: Context, asked: EventFilters, last: str) -> AsyncIter
 async def _next(
     context: Context, waiting: "asyncio.Queue[tuple[str, dict[str, Any]]]"
 ) -> tuple[str, dict[str, Any]]:
-    """Return the next message. Raises TimeoutError after a while without one, and at the end."""
+    """Return the next message. Raises TimeoutError without one in time, and when stopping."""
     getting = asyncio.ensure_future(waiting.get())
     stopping = asyncio.ensure_future(context.stopping.wait())
     try:
@@ -128,13 +128,13 @@ async def _next(
 
 
 def _missed(context: Context, asked: EventFilters, last: str) -> list[dict[str, Any]]:
-    """Return what has been logged after an event that a reader saw last."""
+    """Return the events logged after the last one that a reader received."""
     at = last.partition("/")[0]
     try:
         since = datetime.fromisoformat(at)
     except ValueError:
         return []
-    wanted = asked.model_copy(update={"since": since, "limit": WAITING})
+    wanted = asked.model_copy(update={"since": since, "limit": BACKLOG})
     return [event for event in logged(context, wanted) if _later(event["id"], last)]
 
 

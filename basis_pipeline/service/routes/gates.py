@@ -1,4 +1,4 @@
-"""Quality gates: the latest verdict of each, and what has changed since yesterday."""
+"""Quality gates: the latest verdict of each, and its changes since yesterday."""
 
 from collections import Counter
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ routes = router("gates")
 def list_gates(
     request: Request, context: Shared, asked: Annotated[GateFilters, Query()]
 ) -> Response:
-    """List gates with their latest verdicts, and how many there are of each status."""
+    """List gates with their latest verdicts, and the number of gates by status."""
     found = chosen(context, asked)
     counts = Counter(gate["status"] for gate in found)
     counted = {status.value: counts[status.value] for status in WORST_FIRST}
@@ -30,7 +30,7 @@ def list_gates(
 def show_gate(
     request: Request, context: Shared, check: Annotated[str, Path(pattern=r"^[\w:./-]{1,100}$")]
 ) -> Response:
-    """Show the gates of one check: its verdict on every asset and mode."""
+    """Show the verdicts of one check on every asset and mode."""
     found = [gate for gate in context.part("gates") if gate["check"] == check]
     if not found:
         raise CommandError("API-004", f"there is no gate {check}")

@@ -1,4 +1,4 @@
-"""Health: is the service alive and ready, what works, and how long things take."""
+"""Health: liveness and readiness of the service, components, and latencies."""
 
 import time
 from datetime import UTC, datetime
@@ -19,10 +19,10 @@ from basis_pipeline.service.routes import router
 from basis_pipeline.times import parse_since
 
 routes = router("health")
-# The three words of a status; the finer ones are in the metadata.
+# A status has three values, "degraded" for all others; the exact state is in the metadata.
 WORDS = {"healthy": "healthy", "unhealthy": "unhealthy"}
-VERSION = version("basis-pipeline")  # reads and parses a file
-STEADY = 0.1  # a change of the median by less is no trend
+VERSION = version("basis-pipeline")  # read once, because it parses a file
+STEADY = 0.1  # a smaller relative change of the median is no trend
 
 
 @routes.get("/health")
@@ -33,7 +33,7 @@ async def alive(request: Request) -> Response:
 
 @routes.get("/health/ready")
 def ready(request: Request, context: Shared) -> Response:
-    """Say whether the service can do its work: read the store, and show what Dagster knows."""
+    """Say whether the service is ready: it can read the store and has a snapshot."""
     checks = {"results_store": "ready", "snapshot": "ready"}
     try:
         # The last known state stands in for the one of a server that is down.
@@ -42,20 +42,20 @@ def ready(request: Request, context: Shared) -> Response:
     except BasisError as error:
         checks["results_store"] = error.code
     if not context.has_snapshot:
-        checks["snapshot"] = "not made yet"
+        checks["snapshot"] = "not collected yet"
     is_ready = set(checks.values()) == {"ready"}
     return answer(request, {"ready": is_ready, "checks": checks}, 200 if is_ready else 503)
 
 
 @routes.get("/health/services")
 def services(request: Request, context: Shared) -> Response:
-    """Show every component with its dependants, the worst first, and a summary."""
+    """List every component with its dependants, the worst first, and a summary."""
     return answer(request, health_document(context))
 
 
 @routes.post("/health/services")
 def check_now(request: Request, context: Shared, asked: ServiceName) -> Response:
-    """Look at every component now, and show one with what depends on it."""
+    """Check every component now, and show one with its dependants."""
     context.collect()
     found = {service["service"]: service for service in health_document(context)["services"]}
     if asked.service not in found:
@@ -68,12 +68,12 @@ def check_now(request: Request, context: Shared, asked: ServiceName) -> Response
 def latency(
     request: Request, context: Shared, asked: Annotated[LatencyFilters, Query()]
 ) -> Response:
-    """Show how long the operations of pipeline runs took in a window, in seconds."""
+    """Show the latency of the operations of pipeline runs in a window, in seconds."""
     return answer(request, {"window": asked.window, "operations": latencies(context, asked.window)})
 
 
 def health_document(context: Context) -> dict[str, Any]:
-    """Return the overall status, how many components have each, and the components."""
+    """Return the overall status, the number of components by status, and the components."""
     report = context.part("health")
     found = [_service(component, report["at"]) for component in report["components"]]
     found += _own(context)
@@ -86,7 +86,7 @@ def health_document(context: Context) -> dict[str, Any]:
 
 def _service(component: dict[str, Any], at: str) -> dict[str, Any]:
     state = component["status"]
-    # What is not ready works again by itself, unless it stops others or waits for what is stopped.
+    # A component that is not ready recovers by itself, unless it stops others or is affected.
     is_stopped = state == "not ready" and bool(component["stops"] or component["affected_by"])
     return {
         "service": component["name"],
@@ -105,7 +105,7 @@ def _service(component: dict[str, Any], at: str) -> dict[str, Any]:
 
 
 def _own(context: Context) -> list[dict[str, Any]]:
-    """Return the service itself, and the Redis server where one is named."""
+    """Return the service itself, and the Redis server where one is configured."""
     began = time.perf_counter()
     context.state.get("ping")
     taken = round(1000.0 * (time.perf_counter() - began), 3)
@@ -113,7 +113,7 @@ def _own(context: Context) -> list[dict[str, Any]]:
     up = f"since {context.started_at:%Y-%m-%d %H:%M:%S} UTC"
     rows: list[tuple[str, bool, float, str, list[str]]] = [("api", False, 0.0, up, [])]
     if context.state.is_shared:
-        message = "gone: state is kept in memory" if is_degraded else "answers"
+        message = "unreachable: state is kept in memory" if is_degraded else "answers"
         rows.append(("redis", is_degraded, taken, message, ["api"]))
     return [
         {
@@ -131,7 +131,7 @@ def _own(context: Context) -> list[dict[str, Any]]:
 def latencies(context: Context, window: str) -> list[dict[str, Any]]:
     """Return the latency of each operation in a window before the snapshot, the slowest first.
 
-    trend: up or down where the median of the later half is more than a tenth off the earlier's.
+    trend: up or down where the median of the later half differs by more than 10 %.
     """
     found: list[dict[str, Any]] = context.derived(
         f"latencies:{window}",

@@ -16,7 +16,7 @@ from basis_pipeline.service.context import Context, Shared
 from basis_pipeline.service.routes import router
 from basis_pipeline.service.routes.accounts import overview
 
-# Another series beside each counter, which nobody reads.
+# They would add a series to each counter that nobody reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 routes = router("metrics")
 
@@ -28,13 +28,13 @@ def metrics(context: Shared) -> Response:
 
 
 class PipelineMetrics:
-    """What the pipeline looks like at the moment of a scrape."""
+    """Metrics of the pipeline, read at each scrape."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def describe(self) -> Iterator[Metric]:
-        """Name nothing beforehand, so that nothing is read when it is registered."""
+        """Yield nothing, so that the registration reads no metrics."""
         yield from ()
 
     def collect(self) -> Iterator[Metric]:
@@ -42,13 +42,13 @@ class PipelineMetrics:
         part = self._context.part
         yield _gauge("basis_pipeline_runs", "Pipeline runs", ("state",), part("runs"))
         gates = Counter((str(gate["phase"]), gate["status"]) for gate in part("gates"))
-        yield _gauge("basis_gates", "Gates by verdict", ("phase", "verdict"), gates)
+        yield _gauge("basis_gates", "Gates by phase and verdict", ("phase", "verdict"), gates)
         now = datetime.now(UTC)
         ages = {
             name: (now - datetime.fromisoformat(at)).total_seconds()
             for name, at in part("feeds").items()
         }
-        yield _gauge("basis_feed_age_seconds", "Since a feed was read", ("feed",), ages)
+        yield _gauge("basis_feed_age_seconds", "Seconds since a feed was read", ("feed",), ages)
         components = part("health")["components"]
         statuses = {c["name"]: float(c["status"] == "healthy") for c in components}
         yield _gauge("basis_component_healthy", "1 when healthy", ("component",), statuses)
@@ -68,7 +68,7 @@ class PipelineMetrics:
         yield _gauge("basis_results_store_up", "1 when it can be read", (), {(): 1.0})
         yield _gauge("basis_backtest_requests", "Requests by state", ("state",), queued)
         states = {name.value: float(name is state) for name in State}
-        yield _gauge("basis_control_state", "1 for the state in force", ("state",), states)
+        yield _gauge("basis_control_state", "1 for the current state", ("state",), states)
 
 
 def _gauge(name: str, what: str, labels: tuple[str, ...], values: Any) -> GaugeMetricFamily:

@@ -41,7 +41,7 @@ def list_runs(request: Request, context: Shared, asked: Annotated[RunFilters, Qu
 
 @routes.get("/runs/{run_id}")
 def show_run(request: Request, context: Shared, run_id: RunId) -> Response:
-    """Show a run: its summary."""
+    """Show the summary of a run."""
     return answer(request, run_summary(context, run_id))
 
 
@@ -81,7 +81,7 @@ def run_verdicts(context: Context, run_id: str) -> list[dict[str, Any]]:
 def run_table(
     request: Request, context: Context, run_id: str, name: str, asked: TableFilters
 ) -> Response:
-    """Return the rows of a run's table that are asked for. Raises ResultsError: RS-002, RS-006."""
+    """Return the requested rows of a run's table. Raises ResultsError: RS-002, RS-006."""
     file = _directory(context, run_id) / f"{name}.parquet"
     is_whole = asked.model_fields_set <= {"format"}
     try:
@@ -118,7 +118,7 @@ def _rows(table: pa.Table, asked: TableFilters) -> pa.Table:
 def _directory(context: Context, run_id: str) -> Path:
     engine = existing(context.settings.results_db_url)
     if engine is None:
-        raise ResultsError("RS-002", f"the run {run_id} is not recorded: none is")
+        raise ResultsError("RS-002", f"the run {run_id} is not recorded: there are no runs")
     return Path(run(engine, run_id).path)
 
 

@@ -9,13 +9,13 @@
     return new URLSearchParams([...given].filter(([, value]) => value)).toString();
   };
 
-  // A colour is the name of a custom property of the style; the scheme in force decides.
+  // Colours in figures are names of CSS custom properties, which the current scheme defines.
   const coloured = (text) => {
     const style = getComputedStyle(document.documentElement);
     return JSON.parse(text.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
   };
 
-  // The chart library is large: a page without a chart does not load it.
+  // The chart library is large, so a page without charts does not load it.
   let library;
   const plotly = () => library ||= new Promise((resolve, reject) => {
     const script = Object.assign(document.createElement("script"), { src: "/static/plotly.js", onload: resolve, onerror: reject });
@@ -33,7 +33,7 @@
     }
   };
 
-  // What a reader has opened or holds stays as it is while the part around it is renewed.
+  // Opened details and the focus are kept when a part is replaced.
   const put = (name, html) => {
     const place = live(name);
     const opened = [...place.querySelectorAll("details")].map((part) => part.open);
@@ -44,7 +44,7 @@
     if (name === "latency") draw();
   };
 
-  const renew = async (name) => {
+  const refresh = async (name) => {
     const answer = await fetch(`/sections/${name}${name === "events" ? `?${query()}` : ""}`);
     const text = await answer.text();
     if (answer.ok) put(name, text);
@@ -53,46 +53,46 @@
 
   const waiting = new Set();
   let timer = 0;
-  const soon = (...names) => {
+  const refreshSoon = (...names) => {
     names.forEach((name) => waiting.add(name));
     timer ||= setTimeout(() => {
       timer = 0;
       const now = [...waiting];
       waiting.clear();
-      now.forEach((name) => renew(name).catch(() => {}));
+      now.forEach((name) => refresh(name).catch(() => {}));
     }, 400);
   };
 
-  const say = (word, level) => { status.textContent = word; status.className = `stamp ${level}`; };
+  const showStatus = (word, level) => { status.textContent = word; status.className = `stamp ${level}`; };
   const stream = new EventSource("/events/stream");
   stream.onopen = () => {
-    say("live", "good");
-    soon("control", "services", "accounts", "backtests", "gates", "events");
-    if (!live("latency").querySelector("[data-figure]")) soon("latency");
+    showStatus("live", "good");
+    refreshSoon("control", "services", "accounts", "backtests", "gates", "events");
+    if (!live("latency").querySelector("[data-figure]")) refreshSoon("latency");
   };
-  stream.onerror = () => say("not connected", "warn");
-  stream.addEventListener("snapshot", () => soon("services", "accounts", "gates", "latency", "backtests"));
-  stream.addEventListener("log", () => soon("events", "accounts", "backtests", "control"));
+  stream.onerror = () => showStatus("not connected", "warn");
+  stream.addEventListener("snapshot", () => refreshSoon("services", "accounts", "gates", "latency", "backtests"));
+  stream.addEventListener("log", () => refreshSoon("events", "accounts", "backtests", "control"));
   addEventListener("pagehide", () => stream.close());
 
   filters.addEventListener("submit", (event) => {
     event.preventDefault();
-    renew("events");
+    refresh("events");
   });
 
-  const QUESTIONS = {
-    halt: ["Halt work?", "Backtests are blocked, and nothing is requested until somebody resumes."],
-    shutdown: ["Shut everything down?", "Ingestion and reports stop too; only gates and health go on."],
-    resume: ["Resume work?", "Every open breach is accepted as it is."],
+  const CONFIRMATIONS = {
+    halt: ["Halt work?", "Backtests are blocked, and no runs are requested, until somebody resumes work."],
+    shutdown: ["Shut everything down?", "Ingestion and reports stop too; only gates and health continue."],
+    resume: ["Resume work?", "Every open breach is accepted."],
   };
   const form = document.getElementById("control-form");
   const dialog = document.getElementById("confirm");
   const error = document.getElementById("control-error");
-  let asked = "";
+  let action = "";
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    asked = event.submitter.value;
-    const [title, text] = QUESTIONS[asked];
+    action = event.submitter.value;
+    const [title, text] = CONFIRMATIONS[action];
     document.getElementById("confirm-title").textContent = title;
     document.getElementById("confirm-text").textContent = text;
     error.textContent = "";
@@ -102,13 +102,13 @@
   dialog.addEventListener("close", async () => {
     if (dialog.returnValue !== "yes") return;
     const body = { by: form.elements.by.value, reason: form.elements.reason.value };
-    if (asked === "shutdown") body.shutdown = true;
-    const answer = await fetch(`/control/${asked === "resume" ? "resume" : "halt"}`, {
+    if (action === "shutdown") body.shutdown = true;
+    const answer = await fetch(`/control/${action === "resume" ? "resume" : "halt"}`, {
       method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
     });
     if (answer.ok) form.elements.reason.value = "";
     else error.textContent = (await answer.json()).message;
-    renew("control");
+    refresh("control");
   });
 
   let resizing = 0;
