@@ -27,10 +27,10 @@ TTL = 15.0  # seconds; a run of an account invalidates them earlier
 
 @routes.get("/accounts")
 def list_accounts(
-    request: Request, context: Shared, asked: Annotated[AccountFilters, Query()]
+    request: Request, context: Shared, filters: Annotated[AccountFilters, Query()]
 ) -> Response:
     """List accounts with equity and APY of their current leg, at their last hour."""
-    return answer(request, {"accounts": _since(overview(context), asked.since)})
+    return answer(request, {"accounts": _since(overview(context), filters.since)})
 
 
 @routes.get("/accounts/{name}")
@@ -47,10 +47,10 @@ def show_account(request: Request, context: Shared, name: Account) -> Response:
 
 @routes.get("/signals")
 def list_signals(
-    request: Request, context: Shared, asked: Annotated[AccountFilters, Query()]
+    request: Request, context: Shared, filters: Annotated[AccountFilters, Query()]
 ) -> Response:
     """Show the latest signal of every account: the action, its orders, positions and distances."""
-    return answer(request, {"signals": _since(signals(context), asked.since)})
+    return answer(request, {"signals": _since(signals(context), filters.since)})
 
 
 @routes.get("/accounts/{name}/signals")
@@ -58,19 +58,19 @@ def list_history(
     request: Request,
     context: Shared,
     name: Account,
-    asked: Annotated[SignalFilters, Query()],
+    filters: Annotated[SignalFilters, Query()],
 ) -> Response:
     """List the signals of an account, the latest first; `before` gets the next page."""
     load_account(config_directory(), name)
 
     def load(limit: int = CACHED) -> list[dict[str, Any]]:
-        wanted = asked.model_copy(update={"limit": limit})
+        wanted = filters.model_copy(update={"limit": limit})
         return list(map(_signal, signal_history(context.settings, name, **dict(wanted))))
 
-    is_cached = asked.since is asked.before is None and asked.limit <= CACHED
+    is_cached = filters.since is filters.before is None and filters.limit <= CACHED
     key = f"{ACCOUNTS}{name}:signals"
-    found = context.cached(key, load, TTL)[: asked.limit] if is_cached else load(asked.limit)
-    following = found[-1]["hour"] if len(found) == asked.limit else None
+    found = context.cached(key, load, TTL)[: filters.limit] if is_cached else load(filters.limit)
+    following = found[-1]["hour"] if len(found) == filters.limit else None
     return answer(request, {"signals": found, "before": following})
 
 

@@ -26,14 +26,14 @@ FINISHED_TTL = 3600.0
 def request_backtest(
     request: Request,
     context: Shared,
-    asked: NewBacktest,
+    body: NewBacktest,
     key: Annotated[RequestId | None, Header(alias="Idempotency-Key")] = None,
 ) -> Response:
     """Queue a backtest; the answer has its id. The same key with the same content is one request.
 
     409: work is halted, the key belongs to another request, or mode or window do not allow it.
     """
-    values = asked.model_dump() | {"request_id": key or uuid4().hex}
+    values = body.model_dump() | {"request_id": key or uuid4().hex}
     served = submit(context.settings, BacktestRequest.model_validate(values), current_configs())
     made = answer(request, _document(context, served), 202)
     made.headers["location"] = f"/backtests/{served.request.request_id}"
@@ -42,18 +42,18 @@ def request_backtest(
 
 @routes.get("/backtests")
 def list_backtests(
-    request: Request, context: Shared, asked: Annotated[BacktestFilters, Query()]
+    request: Request, context: Shared, filters: Annotated[BacktestFilters, Query()]
 ) -> Response:
     """List requests, the latest first, a page at a time."""
     found = page(
         context.settings,
-        statuses=[asked.status] if asked.status else (),
-        mode=asked.mode,
-        since=asked.since,
-        before=asked.before,
-        limit=asked.limit,
+        statuses=[filters.status] if filters.status else (),
+        mode=filters.mode,
+        since=filters.since,
+        before=filters.before,
+        limit=filters.limit,
     )
-    following = found[-1].sequence if len(found) == asked.limit else None
+    following = found[-1].sequence if len(found) == filters.limit else None
     entries = [served.to_json() for served in found]
     return answer(request, {"backtests": entries, "before": following})
 
@@ -94,10 +94,10 @@ def show_table(
     context: Shared,
     id: Id,  # noqa: A002
     name: TableName,
-    asked: Annotated[TableFilters, Query()],
+    filters: Annotated[TableFilters, Query()],
 ) -> Response:
     """Return a table of the run, as JSON by column, as CSV or as Parquet."""
-    return run_table(request, context, _run_of(context, id), name, asked)
+    return run_table(request, context, _run_of(context, id), name, filters)
 
 
 def _found(context: Context, request_id: str) -> dict[str, Any]:

@@ -24,17 +24,17 @@ def show_control(request: Request, context: Shared) -> Response:
 
 
 @routes.post("/control/halt")
-def halt(request: Request, context: Shared, asked: Halt, later: BackgroundTasks) -> Response:
+def halt(request: Request, context: Shared, body: Halt, later: BackgroundTasks) -> Response:
     """Halt work: backtests are blocked, and no runs are requested, until somebody resumes."""
-    change = emergency.shutdown if asked.shutdown else emergency.halt
-    is_changed = change(context.settings, reason=asked.reason, by=asked.by)
+    change = emergency.shutdown if body.shutdown else emergency.halt
+    is_changed = change(context.settings, reason=body.reason, by=body.by)
     return _changed(request, context, later, is_changed=is_changed)
 
 
 @routes.post("/control/resume")
-def resume(request: Request, context: Shared, asked: Resume, later: BackgroundTasks) -> Response:
+def resume(request: Request, context: Shared, body: Resume, later: BackgroundTasks) -> Response:
     """Resume work, and accept every open breach."""
-    is_changed = emergency.resume(context.settings, reason=asked.reason, by=asked.by)
+    is_changed = emergency.resume(context.settings, reason=body.reason, by=body.by)
     return _changed(request, context, later, is_changed=is_changed)
 
 

@@ -192,7 +192,7 @@ def _slowest(operations: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _backtests(context: Context, _: Request) -> dict[str, Any]:
-    asked = [
+    requested = [
         (
             str(served.sequence),
             served.request.request_id,
@@ -204,7 +204,7 @@ def _backtests(context: Context, _: Request) -> dict[str, Any]:
         for served in page(context.settings, limit=SHOWN)
     ]
     titles = ("number", "request", "mode", "state", "result", "~message")
-    requests = Table(titles, asked, "Requests, the latest first")
+    requests = Table(titles, requested, "Requests, the latest first")
     engine = existing(context.settings.results_db_url)
     rows = [
         (
@@ -255,7 +255,7 @@ def _events(context: Context, request: Request) -> dict[str, Any]:
         if texts := [text for text in texts if text]:
             values[name] = texts if name in ("type", "category") else texts[0]
     try:
-        asked = EventFilters.model_validate(values)
+        filters = EventFilters.model_validate(values)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from None
     rows = [
@@ -272,7 +272,7 @@ def _events(context: Context, request: Request) -> dict[str, Any]:
                 )
             ),
         )
-        for event in reversed(logged(context, asked))
+        for event in reversed(logged(context, filters))
     ]
     titles = ("at (UTC)", "level", "type", "mode", "run", "component", "~fields")
     return {"tables": (Table(titles, rows, "Events, the latest first"),)}

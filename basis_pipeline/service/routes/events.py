@@ -26,10 +26,10 @@ EVENT_STREAM = "text/event-stream"
 
 @routes.get("/events")
 def list_events(
-    request: Request, context: Shared, asked: Annotated[EventFilters, Query()]
+    request: Request, context: Shared, filters: Annotated[EventFilters, Query()]
 ) -> Response:
     """List the last events that match, in order of time."""
-    return answer(request, {"events": logged(context, asked)})
+    return answer(request, {"events": logged(context, filters)})
 
 
 @routes.get(
@@ -40,7 +40,7 @@ def list_events(
 async def stream_events(
     request: Request,
     context: Shared,
-    asked: Annotated[EventFilters, Query()],
+    filters: Annotated[EventFilters, Query()],
     last: Annotated[str, Header(alias="Last-Event-ID", max_length=100)] = "",
 ) -> Response:
     """Stream events as they happen (server-sent events); `Last-Event-ID` resumes after one.
@@ -48,23 +48,23 @@ async def stream_events(
     An event `snapshot` means that new health and gates have been collected.
     """
     del request
-    return StreamingResponse(_stream(context, asked, last), media_type=EVENT_STREAM)
+    return StreamingResponse(_stream(context, filters, last), media_type=EVENT_STREAM)
 
 
-def logged(context: Context, asked: EventFilters) -> list[dict[str, Any]]:
+def logged(context: Context, filters: EventFilters) -> list[dict[str, Any]]:
     """Return the last events that match; lines that cannot be read are left out."""
-    if asked.since and asked.until and asked.since >= asked.until:
+    if filters.since and filters.until and filters.since >= filters.until:
         return []
     try:
         found = read_events(
             log_directory(context.settings),
-            types=[str(kind.value) for kind in asked.type],
-            categories=[category.value for category in asked.category],
-            mode=asked.mode,
-            run_id=asked.run,
-            since=asked.since,
-            until=asked.until,
-            limit=asked.limit,
+            types=[str(kind.value) for kind in filters.type],
+            categories=[category.value for category in filters.category],
+            mode=filters.mode,
+            run_id=filters.run,
+            since=filters.since,
+            until=filters.until,
+            limit=filters.limit,
             damages=[],
         )
     except EventError as error:
@@ -74,7 +74,7 @@ def logged(context: Context, asked: EventFilters) -> list[dict[str, Any]]:
     return [as_json(event) for event in found]
 
 
-async def _stream(context: Context, asked: EventFilters, last: str) -> AsyncIterator[bytes]:
+async def _stream(context: Context, filters: EventFilters, last: str) -> AsyncIterator[bytes]:
     waiting: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(BACKLOG)
     loop, is_behind = asyncio.get_running_loop(), asyncio.Event()
 
@@ -90,7 +90,7 @@ async def _stream(context: Context, asked: EventFilters, last: str) -> AsyncIter
     ends = [context.state.subscribe(pattern, receive) for pattern in (f"{TOPIC}.*", COLLECTED)]
     try:
         yield b"retry: 2000\n\n"
-        for event in await asyncio.to_thread(_missed, context, asked, last):
+        for event in await asyncio.to_thread(_missed, context, filters, last):
             last = event["id"]
             yield _message(context, event)
         while not (is_behind.is_set() or context.stopping.is_set()):
@@ -99,7 +99,7 @@ async def _stream(context: Context, asked: EventFilters, last: str) -> AsyncIter
                 topic, event = await _next(context, waiting)
                 if topic == COLLECTED:
                     message = b"event: snapshot\ndata: {}\n\n"
-                elif not _later(event["id"], last) or not _matches(event, asked):
+                elif not _later(event["id"], last) or not _matches(event, filters):
                     continue
                 else:
                     last, message = event["id"], _message(context, event)
@@ -127,14 +127,14 @@ async def _next(
         stopping.cancel()
 
 
-def _missed(context: Context, asked: EventFilters, last: str) -> list[dict[str, Any]]:
+def _missed(context: Context, filters: EventFilters, last: str) -> list[dict[str, Any]]:
     """Return the events logged after the last one that a reader received."""
     at = last.partition("/")[0]
     try:
         since = datetime.fromisoformat(at)
     except ValueError:
         return []
-    wanted = asked.model_copy(update={"since": since, "limit": BACKLOG})
+    wanted = filters.model_copy(update={"since": since, "limit": BACKLOG})
     return [event for event in logged(context, wanted) if _later(event["id"], last)]
 
 
@@ -148,14 +148,14 @@ def _key(event_id: str) -> tuple[str, int, int]:
     return at, int(pid) if pid.isdigit() else 0, int(seq) if seq.isdigit() else 0
 
 
-def _matches(event: dict[str, Any], asked: EventFilters) -> bool:
+def _matches(event: dict[str, Any], filters: EventFilters) -> bool:
     kinds = {event["type"], event["fields"].get("kind")}
     runs = {event["run_id"], event["fields"].get("correlation_id")}
     return (
-        (not asked.type or any(kind.value in kinds for kind in asked.type))
-        and (not asked.category or event["category"] in asked.category)
-        and (asked.mode is None or event["mode"] == asked.mode)
-        and (asked.run is None or asked.run in runs)
+        (not filters.type or any(kind.value in kinds for kind in filters.type))
+        and (not filters.category or event["category"] in filters.category)
+        and (filters.mode is None or event["mode"] == filters.mode)
+        and (filters.run is None or filters.run in runs)
     )
 
 

@@ -17,10 +17,10 @@ routes = router("gates")
 
 @routes.get("/gates")
 def list_gates(
-    request: Request, context: Shared, asked: Annotated[GateFilters, Query()]
+    request: Request, context: Shared, filters: Annotated[GateFilters, Query()]
 ) -> Response:
     """List gates with their latest verdicts, and the number of gates by status."""
-    found = chosen(context, asked)
+    found = chosen(context, filters)
     counts = Counter(gate["status"] for gate in found)
     counted = {status.value: counts[status.value] for status in WORST_FIRST}
     return answer(request, {"at": context.part("at"), "counts": counted, "gates": found})
@@ -37,15 +37,15 @@ def show_gate(
     return answer(request, {"at": context.part("at"), "gates": found})
 
 
-def chosen(context: Context, asked: GateFilters) -> list[dict[str, Any]]:
+def chosen(context: Context, filters: GateFilters) -> list[dict[str, Any]]:
     """Return the gates that match."""
-    since = asked.since.isoformat() if asked.since else ""
+    since = filters.since.isoformat() if filters.since else ""
     return [
         gate
         for gate in context.part("gates")
-        if (asked.phase is None or gate["phase"] == asked.phase)
-        and (asked.mode is None or gate["mode"] == asked.mode)
-        and (asked.status is None or gate["status"] == asked.status.value)
+        if (filters.phase is None or gate["phase"] == filters.phase)
+        and (filters.mode is None or gate["mode"] == filters.mode)
+        and (filters.status is None or gate["status"] == filters.status.value)
         and (gate["evaluated_at"] or "") >= since
-        and (not asked.changed or gate["before"] is not None)
+        and (not filters.changed or gate["before"] is not None)
     ]

@@ -54,22 +54,24 @@ def services(request: Request, context: Shared) -> Response:
 
 
 @routes.post("/health/services")
-def check_now(request: Request, context: Shared, asked: ServiceName) -> Response:
+def check_now(request: Request, context: Shared, body: ServiceName) -> Response:
     """Check every component now, and show one with its dependants."""
     context.collect()
     found = {service["service"]: service for service in health_document(context)["services"]}
-    if asked.service not in found:
-        what = f"there is no component {asked.service!r}"
+    if body.service not in found:
+        what = f"there is no component {body.service!r}"
         raise CommandError("API-004", what, available=", ".join(found))
-    return answer(request, found[asked.service])
+    return answer(request, found[body.service])
 
 
 @routes.get("/health/latency")
 def latency(
-    request: Request, context: Shared, asked: Annotated[LatencyFilters, Query()]
+    request: Request, context: Shared, filters: Annotated[LatencyFilters, Query()]
 ) -> Response:
     """Show the latency of the operations of pipeline runs in a window, in seconds."""
-    return answer(request, {"window": asked.window, "operations": latencies(context, asked.window)})
+    return answer(
+        request, {"window": filters.window, "operations": latencies(context, filters.window)}
+    )
 
 
 def health_document(context: Context) -> dict[str, Any]:

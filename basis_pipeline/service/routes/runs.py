@@ -28,14 +28,13 @@ HIDDEN = ("path",)
 
 
 @routes.get("/runs")
-def list_runs(request: Request, context: Shared, asked: Annotated[RunFilters, Query()]) -> Response:
+def list_runs(
+    request: Request, context: Shared, filters: Annotated[RunFilters, Query()]
+) -> Response:
     """List recorded runs with their headline figures, the latest first, a page at a time."""
     engine = existing(context.settings.results_db_url)
-    limit, before = asked.limit, asked.before
-    found = []
-    if engine:
-        found = runs(engine, mode=asked.mode, since=asked.since, before=before, limit=limit)[::-1]
-    following = found[-1].number if len(found) == asked.limit else None
+    found = runs(engine, **dict(filters))[::-1] if engine else []
+    following = found[-1].number if len(found) == filters.limit else None
     return answer(request, {"runs": [_document(row) for row in found], "before": following})
 
 
@@ -57,10 +56,10 @@ def show_table(
     context: Shared,
     run_id: RunId,
     name: TableName,
-    asked: Annotated[TableFilters, Query()],
+    filters: Annotated[TableFilters, Query()],
 ) -> Response:
     """Return a table of the run, as JSON by column, as CSV or as Parquet."""
-    return run_table(request, context, run_id, name, asked)
+    return run_table(request, context, run_id, name, filters)
 
 
 def run_summary(context: Context, run_id: str) -> dict[str, Any]:
@@ -79,24 +78,24 @@ def run_verdicts(context: Context, run_id: str) -> list[dict[str, Any]]:
 
 
 def run_table(
-    request: Request, context: Context, run_id: str, name: str, asked: TableFilters
+    request: Request, context: Context, run_id: str, name: str, filters: TableFilters
 ) -> Response:
     """Return the requested rows of a run's table. Raises ResultsError: RS-002, RS-006."""
     file = _directory(context, run_id) / f"{name}.parquet"
-    is_whole = asked.model_fields_set <= {"format"}
+    is_whole = filters.model_fields_set <= {"format"}
     try:
-        if asked.format == "parquet" and is_whole:
+        if filters.format == "parquet" and is_whole:
             return Response(file.read_bytes(), media_type=PARQUET)
-        table = _rows(pq.read_table(file), asked)
+        table = _rows(pq.read_table(file), filters)
     except FileNotFoundError:
         raise ResultsError("RS-002", f"the run {run_id} has no table {name}") from None
     except (OSError, pa.ArrowException) as error:
         raise ResultsError("RS-006", f"the table {name} cannot be read: {error}") from error
     written = io.BytesIO()
-    if asked.format == "parquet":
+    if filters.format == "parquet":
         pq.write_table(table, written)
         return Response(written.getvalue(), media_type=PARQUET)
-    if asked.format == "csv":
+    if filters.format == "csv":
         pa_csv.write_csv(table, written)
         return Response(written.getvalue(), media_type=CSV)
     seconds = table["timestamp"].cast(pa.timestamp("s", tz="UTC"))
@@ -105,14 +104,14 @@ def run_table(
     return answer(request, {"rows": table.num_rows, "columns": table.to_pydict()})
 
 
-def _rows(table: pa.Table, asked: TableFilters) -> pa.Table:
+def _rows(table: pa.Table, filters: TableFilters) -> pa.Table:
     column = table["timestamp"]
-    for bound, compare in ((asked.start, pc.greater_equal), (asked.end, pc.less_equal)):
+    for bound, compare in ((filters.start, pc.greater_equal), (filters.end, pc.less_equal)):
         if bound is not None:
             at = pa.scalar(bound, pa.timestamp("us", tz="UTC"))
             mask = compare(column.cast(pa.timestamp("us", tz="UTC"), safe=False), at)
             table, column = table.filter(mask), column.filter(mask)
-    return table.slice(asked.offset, asked.limit)
+    return table.slice(filters.offset, filters.limit)
 
 
 def _directory(context: Context, run_id: str) -> Path:
