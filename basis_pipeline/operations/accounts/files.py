@@ -171,7 +171,7 @@ class AccountFiles:
         ------
         CommandError: API-001 without a name or a reason.
         """
-        if missing := [n for n, text in (("reason", reason), ("by", by)) if not text.strip()]:
+        if missing := [n for n, text in (("a reason", reason), ("a name", by)) if not text.strip()]:
             what = f"the acceptance of a revision needs {' and '.join(missing)}"
             raise CommandError("API-001", what, action="say who accepts it, and why")
         at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -211,7 +211,7 @@ def _escalate(settings: Settings, target: State, reason: str, by: str) -> bool:
 
 
 def _require_words(reason: str, by: str) -> None:
-    missing = [name for name, text in (("reason", reason), ("by", by)) if not text.strip()]
+    missing = [name for name, text in (("a reason", reason), ("a name", by)) if not text.strip()]
     if missing:
         what = f"a change of emergency control needs {' and '.join(missing)}"
         raise CommandError("API-001", what, action="say who asks for it, and why")

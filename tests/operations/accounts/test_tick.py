@@ -95,7 +95,7 @@ def test_a_revision_is_named_once_and_a_person_accepts_it(desk: Callable[..., De
     assert run.result.frames["equity"].equals(
         at.one_shot(CARRY, hour(f"{SINCE}T09:00")).frames["equity"]
     )
-    with pytest.raises(CommandError, match="without by"):
+    with pytest.raises(CommandError, match="needs a name"):
         at.files("carry").accept(by=" ", reason="checked")
     (accepted,) = at.files("carry").accept(by="ann", reason="the exchange corrected it")
     assert (accepted.by, accepted.is_open) == ("ann", False)
