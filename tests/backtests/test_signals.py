@@ -1,5 +1,6 @@
 """Signals: the trades that the engine makes, at the last hour and at the next when all stands."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -175,3 +176,17 @@ def test_a_price_beyond_the_move_liquidates(sample: Tree) -> None:
                 held = simulate_slice(sliced, moved, CAPITAL)[1]["positions"]
                 key = next(k for k in held.columns if k.startswith(f"{venue}:Perp:"))
                 assert bool(held[key].iloc[-1] == 0.0) is closed, mode
+
+
+def test_a_signal_is_json(sample: Tree) -> None:
+    """Its times are ISO 8601 at any depth, and a number that is not finite is null."""
+    sliced = slice_mode(sample.configs, "btc_basis")
+    panel = until(sample.run("btc_basis", "middle").panel, 2)
+    found = signal_of(sliced, panel, CAPITAL, None, account="a", leg=1)
+    order = replace(found.orders[0], price=np.nan)
+    document = json.loads(json.dumps(replace(found, orders=(order,)).to_json(), allow_nan=False))
+    assert document["hour"] == found.hour.isoformat()
+    assert document["orders"][0]["at"] == order.at.isoformat()
+    assert document["orders"][0]["price"] is None
+    assert document["action"] == found.action
+    assert len(document["positions"]) == len(found.positions)
