@@ -112,7 +112,7 @@ def _compare(
 def _best_shift(
     own: QuoteSeries, peer: QuoteSeries, correlation: float, rule: Agreement
 ) -> tuple[int, float, float] | None:
-    """The shift [hours] of the feed's rows that fits best, its correlation and median [bp]."""
+    """Return the shift [hours] that fits best, its correlation and median difference [bp]."""
     best, found = max(0.3, correlation + 0.2), None
     for hours in range(-MAX_SHIFT_HOURS, MAX_SHIFT_HOURS + 1):
         moved, median, rows = _compare(own, peer, hours, rule)

@@ -94,7 +94,7 @@ def _is_number_or_date(text: str) -> bool:
 
 
 def _likely_cause(names: list[str], form: FileFormat) -> str:
-    """The likely reason for missing columns; empty if the file shows none."""
+    """Return the likely reason for missing columns; empty if the file shows none."""
     other = [mark for mark in ";\t|," if mark != form.delimiter and mark in "".join(names)]
     if len(names) == 1 and other:
         return f"its values are separated by {other[0]!r}: set `delimiter`"
@@ -108,7 +108,7 @@ def _likely_cause(names: list[str], form: FileFormat) -> str:
 
 
 def _skip_comments(body: bytes, comment: str) -> tuple[int, bytes]:
-    """The number of comment and blank lines at the beginning, and the bytes after them."""
+    """Return the number of comment and blank lines at the beginning, and the bytes after them."""
     count, start, mark = 0, 0, comment.encode()
     while start < len(body):
         end = body.find(b"\n", start)
@@ -170,7 +170,7 @@ def _find_unreadable(
     file: str,
     form: FileFormat,
 ) -> str:
-    """The line and value that the fast parser could not read."""
+    """Return the line and value that the fast parser could not read."""
     numeric = {names.index(name): name for name, kind in columns.items() if kind == pa.float64()}
     for line, values in _lines(rows, first_line, file, form.delimiter):
         if len(values) != len(names):

@@ -234,7 +234,7 @@ def _growth(raw: RawFeed, frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
 def _stale(
     raw: RawFeed, frame: pd.DataFrame, repaired: npt.NDArray[np.bool_]
 ) -> Iterator[pd.DataFrame]:
-    """The last bar of every day-long stretch of identical bars without volume."""
+    """Return the last bar of every day-long stretch of identical bars without volume."""
     if raw.config.kind not in BARS or frame.empty or "volume" not in frame:
         return
     prices = frame[["open", "high", "low", "close"]].to_numpy()

@@ -115,7 +115,7 @@ def last_hour(feed: RawFeed, *, accrues: bool = True) -> int:
 
 
 def _next_payout(feed: RawFeed) -> int:
-    """The due time of the next payout: one period of the last payout after it."""
+    """Return the due time of the next payout: one period of the last payout after it."""
     own, delay = feed.distinct, feed.config.payout_delay_days * DAY_NS
     begins, ends = (own.column(f"period_{at}") for at in ("start", "end"))
     latest = int(np.argmax(own.timestamps))

@@ -150,7 +150,7 @@ def _mapping(node: object, path: str, file: str) -> dict[str, Any]:
 
 
 def _bucket_usd(bucket: str, file: str) -> int:
-    """A size bucket such as `10k` or `1m` in USD."""
+    """Return a size bucket such as `10k` or `1m` in USD."""
     size = re.fullmatch(r"(\d{1,9})([km]?)", bucket.lower(), re.ASCII)
     if size is None:
         raise RejectedDataError("DATA-004", f"{file}: {bucket!r} is not a size bucket", where=file)

@@ -72,14 +72,14 @@ def _compare(dataset: Dataset, quotes: Mapping[str, Dataset]) -> list[Comparison
 
 
 def _series(dataset: Dataset, column: str) -> QuoteSeries:
-    """The feed's own rows."""
+    """Return the feed's own rows."""
     own = dataset.frame.loc[dataset.frame["repair"] == AS_READ, ["timestamp", column]]
     timestamps = pd.DatetimeIndex(own["timestamp"]).asi8
     return QuoteSeries(dataset.name, timestamps, own[column].to_numpy(dtype=np.float64))
 
 
 def _contradiction(dataset: Dataset, comparisons: list[Comparison]) -> RejectedDataError | None:
-    """The rejection of a feed that most of its peers and witnesses contradict, if any."""
+    """Return the rejection of a feed that most of its peers and witnesses contradict, if any."""
     rule = dataset.config.agreement
     compared = [r for r in comparisons if r.cause or not np.isnan(r.median_bp)]
     far = CONTRADICTION_FACTOR * rule.max_median_bp if rule else np.inf

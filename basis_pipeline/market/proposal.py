@@ -62,7 +62,7 @@ class Proposal:
 
 
 def _line(key: str, value: Any) -> str:
-    """A key and its value as one line of YAML."""
+    """Return a key and its value as one line of YAML."""
     if isinstance(value, dict):
         flow = yaml.safe_dump(
             value, sort_keys=False, allow_unicode=True, width=10_000, default_flow_style=True
@@ -156,7 +156,7 @@ _FOLDERS = {"spot": "spot_bars", "um": "perp_bars", "swap": "perp_bars", "future
 
 
 def _kind(found: Recognised, path: Path) -> str:
-    """The only possible kind, or the one that a folder of the path names; else empty."""
+    """Return the only possible kind, or the one that a folder of the path names; else empty."""
     if len(found.kinds) == 1:
         return found.kinds[0]
     named = {_FOLDERS[part] for part in path.parts if part in _FOLDERS} & set(found.kinds)
@@ -164,7 +164,7 @@ def _kind(found: Recognised, path: Path) -> str:
 
 
 def _missing(kind: str, of: Mapping[str, str], found: Recognised) -> tuple[str, ...]:
-    """Flags that must be given, each with the available choices."""
+    """Return flags that must be given, each with the available choices."""
     choice = f" (the file holds {', '.join(found.instruments[:8])})" if found.instruments else ""
     lacking = [key for key in KEYS[Kind(kind or found.kinds[0])] if key not in of]
     flags = [f"--{key}{choice if key in ('base', 'token') else ''}" for key in lacking]
@@ -194,7 +194,7 @@ def _interval_keys(
 
 
 def _dataset_name(of: Mapping[str, str]) -> str:
-    """A name like those of the shipped datasets."""
+    """Return a name like those of the shipped datasets."""
     end = {"perp_bars": "perp", "spot_bars": "spot", "lending_rates": "rates"}
     kind = of["kind"]
     pair = of.get("base", "") + of.get("quote", "")
@@ -204,7 +204,7 @@ def _dataset_name(of: Mapping[str, str]) -> str:
 
 
 def _glob(paths: Sequence[Path], data_dir: Path) -> str:
-    """A glob for the paths: dates, and other parts in which they differ, become *."""
+    """Return a glob for the paths: dates, and other parts in which they differ, become *."""
     names = sorted({_DATE.sub("*", p.relative_to(data_dir).as_posix()) for p in paths})
     if len(names) == 1:
         return names[0]

@@ -118,7 +118,7 @@ READERS: dict[str, Callable[[bytes, str, ColumnTypes, ColumnTypes, FileFormat], 
 
 
 def _column_types(config: DatasetConfig, rule: TimestampRule) -> dict[str, pa.DataType]:
-    """Required columns of a file with their types."""
+    """Return required columns of a file with their types."""
     kinds: dict[str, pa.DataType] = {rule.column: pa.string()}
     for raw, column in config.columns.items():
         kinds[raw] = pa.string() if column.values == "date" else pa.float64()

@@ -207,7 +207,7 @@ def _recognise_table(
 
 
 def _guess_format(data: bytes) -> FileFormat:
-    """The format of a plain table, guessed from its first line."""
+    """Return the format of a plain table, guessed from its first line."""
     first = data.lstrip()[:HEAD].partition(b"\n")[0].rstrip()
     if data.startswith(PARQUET):
         return FileFormat(type="parquet")

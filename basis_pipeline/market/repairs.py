@@ -114,7 +114,7 @@ def repair_gaps(
 def _fill(
     config: DatasetConfig, raw: RawFeed, grid: Grid, gap: Gap, sources: Sources, window: Window
 ) -> tuple[Floats, str, tuple[str, ...]]:
-    """The values for a gap, the repair, and the other feeds that they come from."""
+    """Return the values for a gap, the repair, and the other feeds that they come from."""
     timestamps = grid.timestamps[gap.first : gap.last + 1]
     reasons: list[str] = []
     unusable: dict[str, str] = {}
@@ -143,7 +143,7 @@ def _fill(
 
 
 def _fault_of_source(sources: Sources, names: tuple[str, ...]) -> dict[str, str]:
-    """The fault of the first rejected source, as context of an error."""
+    """Return the fault of the first rejected source, as context of an error."""
     rejected = [source for name in names if isinstance(source := sources.get(name), DataError)]
     return {CAUSE: rejected[0].fault} if rejected else {}
 
@@ -151,7 +151,7 @@ def _fault_of_source(sources: Sources, names: tuple[str, ...]) -> dict[str, str]
 def _declared_sources(
     config: DatasetConfig, gap: Gap
 ) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...] | None]]:
-    """Declared repairs from other feeds that cover a gap: name, feeds and their columns."""
+    """Return declared repairs from other feeds that cover a gap: name, feeds and their columns."""
     policy = config.repair
     if (first := policy.before_first) and gap.before is None and gap.hours <= first.max_hours:
         yield ORACLE, (first.source,), None
@@ -170,7 +170,7 @@ def _is_covered(gap: Gap, policy: Substitution | MeanOf) -> bool:
 def _mean_of(
     sources: Sources, names: tuple[str, ...], columns: tuple[str, ...] | None, timestamps: Int64
 ) -> Floats | str:
-    """The mean of the rows of other feeds at the timestamps, or why there is none."""
+    """Return the mean of the rows of other feeds at the timestamps, or why there is none."""
     parts = []
     for name in names:
         source = sources.get(name)

@@ -134,7 +134,7 @@ def require_growth(rows: DistinctRows, config: DatasetConfig, files: str) -> Non
 
 
 def _order(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, npt.NDArray[np.bool_]]:
-    """The order of rows by key, and whether each but the first has the key of the one before."""
+    """Return the order of rows by key, and whether each has the key of the one before."""
     keys = _keys(frame, config)
     if len(keys) == 1 and (np.diff(keys[0]) > 0).all():
         return np.arange(len(keys[0]), dtype=np.int64), np.zeros(max(len(keys[0]) - 1, 0), bool)
@@ -146,7 +146,7 @@ def _order(frame: pd.DataFrame, config: DatasetConfig) -> tuple[Int64, npt.NDArr
 
 
 def _keys(frame: pd.DataFrame, config: DatasetConfig) -> list[Int64]:
-    """The key of each row: its timestamp, the reward's period, or the path in a document."""
+    """Return the key of each row: its timestamp, the reward's period, or the path in a document."""
     if config.kind is Kind.EXECUTION_COSTS:
         pairs = pd.factorize(frame["pair"], sort=True)[0]
         buckets = frame["size_bucket_usd"].to_numpy().astype(np.int64)

@@ -159,7 +159,7 @@ def _remaining(n: int, first: int, recovery_hours: int | None) -> Floats:
 
 
 def _repriced(panel: Panel, factor: Floats, mode_slice: ModeSlice) -> Panel:
-    """The panel with the asset's price, and everything quoted in it, times `factor`, (n,).
+    """Return the panel with the asset's price, and everything quoted in it, times `factor`, (n,).
 
     The extreme known at an hour lies between the hour before and it: a high takes the larger factor
     of the two, a low the smaller one.
@@ -226,7 +226,7 @@ def _gas(panel: Panel, shock: GasSpike, first: int) -> Panel:
 
 
 def _borrowing(panel: Panel, shock: BorrowRateSpike, first: int) -> Panel:
-    """The index grows faster during the spike and keeps the additional growth."""
+    """Raise the growth of the index during the spike; the index keeps the additional growth."""
     if shock.size == 0.0:
         return panel
     elapsed = np.clip(np.arange(len(panel.timestamps)) - first, 0, shock.hours)

@@ -184,7 +184,7 @@ class MarketValues:
         return self._counts_as.get(token, token)
 
     def _connection(self, asset: str, currency: str) -> list[tuple[Quote, bool]]:
-        """The fewest quotes from one to the other, and whether each is used inversely."""
+        """Return the fewest quotes from one to the other, and whether each is used inversely."""
         reached: dict[str, list[tuple[Quote, bool]]] = {asset: []}
         waiting = deque([asset])
         while waiting and currency not in reached:
@@ -214,7 +214,7 @@ class MarketValues:
         return np.asarray(values[self._timeline(name).held(at)])
 
     def _at_its_time(self, name: str, values: Floats, at: Int64) -> Floats:
-        """The value of an event at its timestamp, 0 at other times of the dataset's window."""
+        """Return the value of an event at its timestamp, 0 at other times of the window."""
         window = self._datasets[name].window
         outside = (at < window.start.value) | (at > window.end.value)
         if np.any(outside):

@@ -1,4 +1,4 @@
-"""Small raw files of the catalogue's families, written where a test wants them."""
+"""Small raw files of the catalogue's feeds, written where a test wants them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +91,7 @@ def build(tmp_path: Path, catalogue: Catalogue) -> Callable[..., Dataset]:
 
 
 def rejection(build: Callable[..., Dataset], *given: object, **named: object) -> RejectedDataError:
-    """The error a dataset is rejected with."""
+    """Return the error that a dataset is rejected with."""
     with pytest.raises(RejectedDataError) as caught:
         build(*given, **named)
     return caught.value
@@ -103,18 +103,18 @@ def perp(venue: str) -> str:
 
 
 def without(lines: list[str], hours: set[int]) -> list[str]:
-    """The lines less the rows of those hours; the header stays."""
+    """Return the lines without the rows of those hours; the header stays."""
     return [line for i, line in enumerate(lines) if i - 1 not in hours]
 
 
 @pytest.fixture
 def read(tmp_path: Path, catalogue: Catalogue) -> Read:
-    """Read one family of the test's data directory."""
+    """Read one feed of the test's data directory."""
     return lambda name="bybit_ethusdt_perp": read_feed(tmp_path, catalogue[name])
 
 
 def rejected_feed(read: Read, name: str = "bybit_ethusdt_perp") -> RejectedDataError:
-    """The error a family is rejected with."""
+    """Return the error that a feed is rejected with."""
     with pytest.raises(RejectedDataError) as caught:
         read(name)
     return caught.value

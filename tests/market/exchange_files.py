@@ -18,7 +18,7 @@ def text(rows: pd.DataFrame, *, header: bool = True, sep: str = ",", first: str 
 
 
 def zipped(name: str, content: bytes) -> bytes:
-    """A zip archive of one file."""
+    """Return a zip archive of one file."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, content)
@@ -26,12 +26,12 @@ def zipped(name: str, content: bytes) -> bytes:
 
 
 def epoch(rows: pd.DataFrame, unit: str) -> np.ndarray:
-    """The timestamps as whole numbers since 1970."""
+    """Return the timestamps as whole numbers since 1970."""
     return pd.DatetimeIndex(rows["timestamp"]).as_unit(unit).asi8
 
 
 def halves(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The older and the newer half."""
+    """Return the older and the newer half."""
     middle = len(rows) // 2
     return rows.iloc[:middle], rows.iloc[middle:]
 
@@ -111,7 +111,7 @@ def binance_perp(rows: pd.DataFrame) -> Files:
 
 
 def binance_minutes(rows: pd.DataFrame) -> Files:
-    """A file a month of minutes."""
+    """Return one file per month of minute bars."""
     return {
         f"BTCUSDT-1m-2024-0{n}.zip": zipped(
             f"BTCUSDT-1m-2024-0{n}.csv", text(binance(minutes(part), "ms", 1))
@@ -121,7 +121,7 @@ def binance_minutes(rows: pd.DataFrame) -> Files:
 
 
 def binance_funding(rows: pd.DataFrame) -> Files:
-    """A few milliseconds late, with the interval."""
+    """Return settlements a few milliseconds late, with the interval."""
     table = pd.DataFrame(
         {
             "calc_time": epoch(rows, "ms") + 7,
@@ -134,7 +134,7 @@ def binance_funding(rows: pd.DataFrame) -> Files:
 
 
 def answered(records: Any, *path: str) -> bytes:
-    """A JSON document with its rows at a path."""
+    """Return a JSON document with its rows at a path."""
     for key in reversed(path):
         records = {key: records}
     return json.dumps(records).encode()
@@ -207,7 +207,7 @@ def okx_funding(rows: pd.DataFrame) -> Files:
 
 
 def hyperliquid(rows: pd.DataFrame) -> Files:
-    """A few milliseconds late."""
+    """Return settlements a few milliseconds late."""
     records = [
         {"coin": "BTC", "fundingRate": rate, "premium": "0.0", "time": int(at) + 44}
         for at, [rate] in zip(epoch(rows, "ms"), texts(rows, "funding_rate"), strict=True)

@@ -1,4 +1,4 @@
-"""Datasets made by hand: every family some mode reads, over a few days, by closed formulas."""
+"""Generated datasets of every feed that a mode reads, over a few days, by closed formulas."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,23 +27,23 @@ PAIRS += ("ETHFI_USDT", "ETHFI_ETH", "ETHUSDT-PERP", "BTCUSDT-PERP")
 
 @cache
 def configs() -> Configs:
-    """The committed configuration."""
+    """Return the committed configuration."""
     return load_configs(Path(__file__).parents[2] / "configs")
 
 
 def wave(n: int, seed: str, size: float = 0.05) -> npt.NDArray[np.float64]:
-    """A smooth factor around 1, another one for each name."""
+    """Return a smooth factor around 1, different for each name."""
     phase = sum(map(ord, seed))
     return 1.0 + size * np.sin(np.arange(n) * (0.1 + 0.01 * (phase % 7)) + phase)
 
 
 def bars(name: str) -> pd.DataFrame:
     """Hourly bars whose prices differ in every field, so that none can be taken for another."""
-    stamps = HOURS[HOURS >= EIGEN_LISTED] if "eigen" in name else HOURS
+    timestamps = HOURS[HOURS >= EIGEN_LISTED] if "eigen" in name else HOURS
     level = next(level for coin, level in LEVELS.items() if coin in name.split("_")[1])
-    start = level * wave(len(stamps), name)
+    start = level * wave(len(timestamps), name)
     fields = {"open": start, "high": start * 1.02, "low": start * 0.98, "close": start * 1.01}
-    return pd.DataFrame({"timestamp": stamps, **fields, "volume": 1.0})
+    return pd.DataFrame({"timestamp": timestamps, **fields, "volume": 1.0})
 
 
 def aave(name: str) -> pd.DataFrame:
@@ -62,13 +62,15 @@ def aave(name: str) -> pd.DataFrame:
 
 
 def funding(name: str) -> pd.DataFrame:
-    """A settlement every eight hours, or every hour, some below zero."""
-    stamps = HOURS[HOURS.hour % (1 if name.startswith("hyperliquid") else 8) == 0]
-    return pd.DataFrame({"timestamp": stamps, "funding_rate": 1e-3 * (wave(len(stamps), name) - 1)})
+    """Return a settlement every eight hours, or every hour, some below zero."""
+    timestamps = HOURS[HOURS.hour % (1 if name.startswith("hyperliquid") else 8) == 0]
+    return pd.DataFrame(
+        {"timestamp": timestamps, "funding_rate": 1e-3 * (wave(len(timestamps), name) - 1)}
+    )
 
 
 def execution_costs() -> pd.DataFrame:
-    """A rate for every day, pair and bucket, all different."""
+    """Return a rate for every day, pair and bucket, all different."""
     rows = [
         (day, pair, size, 1.0 + d + 10.0 * p + 100.0 * b)
         for d, day in enumerate(DAYS[:-1])
@@ -104,7 +106,7 @@ def hourly(name: str) -> pd.DataFrame:
 
 
 def made_frame(config: DatasetConfig) -> pd.DataFrame:
-    """The value columns of one dataset."""
+    """Return the value columns of one dataset."""
     if config.kind in BARS:
         return bars(config.name)
     makers: dict[Kind, Callable[[str], pd.DataFrame]] = {
@@ -117,21 +119,21 @@ def made_frame(config: DatasetConfig) -> pd.DataFrame:
 
 
 def make_dataset(config: DatasetConfig, frame: pd.DataFrame, window: Window = WINDOW) -> Dataset:
-    """A dataset as landed around a frame."""
+    """Return a dataset with a frame."""
     frame = frame.assign(source=config.name, repair="").astype({"source": "str", "repair": "str"})
     hashes = {config.name: f"{config.name:0<64}"}
     return Dataset(config, window, frame, 1.0, hashes)
 
 
 def make_datasets() -> dict[str, Dataset]:
-    """Every dataset some mode reads, each call anew."""
+    """Return new copies of every dataset that a mode reads."""
     catalogue = configs().datasets.values()
     read = [c for c in catalogue if c.kind not in (Kind.RISK_PARAMS, Kind.BENCHMARK)]
     return {config.name: make_dataset(config, made_frame(config)) for config in read}
 
 
 def changed(dataset: Dataset, rows: object, column: str, value: object) -> Dataset:
-    """The dataset with some rows of a column set to another value."""
+    """Return the dataset with some rows of a column set to another value."""
     frame = dataset.frame.copy()
     frame.loc[rows, column] = value  # type: ignore[call-overload]
     return replace(dataset, frame=frame)

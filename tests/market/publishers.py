@@ -47,14 +47,14 @@ class Form:
 
 
 def ccxt_bars(rows: pd.DataFrame) -> Files:
-    """What fetch_ohlcv returns."""
+    """Return bars as fetch_ohlcv does."""
     values = rows[list(BAR)].to_numpy().tolist()
     bars = [[at, *row] for at, row in zip(epoch(rows, "ms").tolist(), values, strict=True)]
     return {"bars.json": answered(bars)}
 
 
 def ccxt_funding(rows: pd.DataFrame) -> Files:
-    """What fetch_funding_rate_history returns."""
+    """Return rates as fetch_funding_rate_history does."""
     records = [
         {"info": {"x": 1}, "symbol": "BTC/USDT:USDT", "fundingRate": rate, "timestamp": at}
         for at, rate in zip(epoch(rows, "ms").tolist(), rows["funding_rate"].tolist(), strict=True)
@@ -109,7 +109,7 @@ def tardis(rows: pd.DataFrame) -> Files:
 
 
 def deribit(rows: pd.DataFrame) -> Files:
-    """What an hour paid, beside eight hours."""
+    """Return the rates of one hour and of eight hours."""
     records = [
         {"timestamp": at, "interest_1h": rate, "interest_8h": rate * 8, "index_price": 1.0}
         for at, rate in zip(epoch(rows, "ms").tolist(), rows["funding_rate"].tolist(), strict=True)
@@ -189,7 +189,7 @@ def parquet(rows: pd.DataFrame) -> Files:
 
 
 def json_lines(rows: pd.DataFrame) -> Files:
-    """An object a line."""
+    """Return one object per line."""
     table = rows.assign(timestamp=epoch(rows, "ns"))
     content = table.to_json(orient="records", lines=True, double_precision=15)
     return {"bars.jsonl.gz": gzip.compress(content.encode())}

@@ -75,7 +75,7 @@ def test_the_table_has_a_row_a_feed(catalogue: Catalogue, tmp_path: Path) -> Non
 
 
 def test_every_known_defect_of_the_real_files_is_found(real_data_dir: Path) -> None:
-    """What a person found by hand in fifteen months of files, the audit finds too."""
+    """The audit finds every defect that was found by hand in fifteen months of files."""
     configs = load_configs(project_root() / "configs")
     audits = audit(real_data_dir, configs.datasets.values(), configs.venues)
     found = {one.feed: one for one in audits}

@@ -1,4 +1,4 @@
-"""Paths are blocks of whole hours of history, the same ones wherever they are made."""
+"""Paths are blocks of whole hours of history, deterministic in seed and number."""
 
 import numpy as np
 import pytest
@@ -19,29 +19,29 @@ def made(block: int = 24, seed: int = 1) -> Bootstrap:
     return Bootstrap(paths=1000, mean_block_hours=block, seed=seed)
 
 
-@given(marks=st.integers(49, 3000), block=st.integers(2, 500), path=st.integers(0, 10**6))
+@given(hours=st.integers(49, 3000), block=st.integers(2, 500), path=st.integers(0, 10**6))
 @settings(deadline=None)
-def test_rows_are_hours_of_the_same_time_of_day(marks: int, block: int, path: int) -> None:
+def test_rows_are_hours_of_the_same_time_of_day(hours: int, block: int, path: int) -> None:
     """Every hour but the first is drawn, none from outside, each for its own time of day."""
-    rows = source_rows(marks, made(block), path)
+    rows = source_rows(hours, made(block), path)
     assert rows[0] == 0
     assert rows[1:].min() >= 1
-    assert rows.max() <= (marks - 1) // 24 * 24
-    assert np.all((rows - np.arange(marks)) % 24 == 0)
-    assert np.array_equal(rows, source_rows(marks, made(block), path))
+    assert rows.max() <= (hours - 1) // 24 * 24
+    assert np.all((rows - np.arange(hours)) % 24 == 0)
+    assert np.array_equal(rows, source_rows(hours, made(block), path))
 
 
 def test_blocks_are_as_long_as_asked_on_average() -> None:
     """A year of paths: the mean block is that of the set to some percent, and hours are even."""
-    marks, block = 8761, 100
+    hours, block = 8761, 100
     breaks = seen = 0
-    drawn = np.zeros(marks)
+    drawn = np.zeros(hours)
     for path in range(100):
-        rows = source_rows(marks, made(block), path)[1:]
+        rows = source_rows(hours, made(block), path)[1:]
         follows = np.diff(rows)
         breaks += int(((follows != 1) & (follows != 1 - 8760)).sum()) + 1
-        seen += marks - 1
-        drawn += np.bincount(rows, minlength=marks)
+        seen += hours - 1
+        drawn += np.bincount(rows, minlength=hours)
     assert seen / breaks == pytest.approx(block, rel=0.05)
     assert drawn[1:].mean() == pytest.approx(100.0)
     assert drawn[1:].std() < 40.0
@@ -57,7 +57,7 @@ def test_paths_differ_by_number_and_seed() -> None:
 @given(path=st.integers(0, 1000))
 @settings(max_examples=5, deadline=None)
 def test_an_hour_stays_whole_and_the_books_balance(mode: str, path: int) -> None:
-    """Joint rows: return, funding, basis and peg of a mark come from one hour of history."""
+    """Joint rows: return, funding, basis and peg of an hour come from one hour of history."""
     sliced, panel = case(mode)
     drawn = draw_path(panel, made(), path, sliced)
     rows = source_rows(len(panel.timestamps), made(), path)[1:]
@@ -79,8 +79,8 @@ def test_an_hour_stays_whole_and_the_books_balance(mode: str, path: int) -> None
     assert np.all(np.abs(run.residual) <= 1e-9 * np.abs(run.equity))
 
 
-def test_a_path_is_no_plain_history() -> None:
-    """Its hashes name the path, and two days are the least to draw from."""
+def test_a_path_has_its_own_hash_and_needs_two_days() -> None:
+    """Runs on a path are not runs on history, and less than two days are rejected."""
     sliced, panel = case(HEDGED)
     hashes = [draw_path(panel, made(), p, sliced).data_hashes["bootstrap"] for p in (0, 1)]
     assert hashes[0] != hashes[1]

@@ -1,4 +1,4 @@
-"""CSV files: what the reader survives, and what it rejects with which code and line."""
+"""CSV files: what the reader accepts, and what it rejects with which code and line."""
 
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ def _shuffled(text: str) -> str:
 def _restamped(text: str, spell: Callable[[pd.Timestamp], str]) -> str:
     header, *rows = text.splitlines()
     split = [row.partition(",") for row in rows]
-    restamped = [f"{spell(pd.Timestamp(stamp))},{rest}" for stamp, _, rest in split]
+    restamped = [f"{spell(pd.Timestamp(timestamp))},{rest}" for timestamp, _, rest in split]
     return "\n".join([header, *restamped]) + "\n"
 
 
@@ -52,7 +52,7 @@ def _last_column_first(text: str) -> str:
 def test_the_same_rows_are_read_through_every_disguise(
     disguise: str, put: Put, bars: Lines, read: Read
 ) -> None:
-    """Byte-order marks, comments, line ends, stamp forms and order do not change what is read."""
+    """Byte-order marks, comments, line ends, time formats and order do not change the rows."""
     path = put(PERP, bars())
     plain = read().distinct
     path.write_bytes(DISGUISES[disguise](path.read_text()))
@@ -62,13 +62,13 @@ def test_the_same_rows_are_read_through_every_disguise(
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"# only a comment\n", b"timestamp,open\n"])
-def test_an_empty_file_is_refused(content: bytes, put: Put, bars: Lines, read: Read) -> None:
+def test_an_empty_file_is_rejected(content: bytes, put: Put, bars: Lines, read: Read) -> None:
     """DATA-002: no bytes, only comments, or a header without a row."""
     put(PERP, bars()).write_bytes(content)
     assert rejected_feed(read).code == "DATA-002"
 
 
-def test_a_missing_column_is_refused_and_the_present_ones_named(
+def test_a_missing_column_is_rejected_and_the_present_ones_named(
     put: Put, bars: Lines, read: Read
 ) -> None:
     """DATA-003 says which column, and what is there."""
@@ -92,7 +92,7 @@ def test_a_missing_column_is_refused_and_the_present_ones_named(
         (",bybit,", ",by,bit,", "line 2 has 11 values under 10 columns"),
     ],
 )
-def test_an_unreadable_value_is_refused_with_its_line(
+def test_an_unreadable_value_is_rejected_with_its_line(
     before: str, after: str, result: str, put: Put, bars: Lines, read: Read
 ) -> None:
     """DATA-004 names the line, the column and the value."""
@@ -110,7 +110,7 @@ def test_quoted_values_are_read(put: Put, bars: Lines, read: Read) -> None:
 
 
 def test_a_column_given_twice_is_rejected(put: Put, bars: Lines, read: Read) -> None:
-    """DATA-003: nobody knows which of the two is meant."""
+    """DATA-003: it is not known which of the two is meant."""
     put(PERP, [line.replace("turnover", "open") for line in bars()])
     assert (rejected_feed(read).code, "open twice" in rejected_feed(read).what) == (
         "DATA-003",
@@ -134,14 +134,14 @@ def test_a_line_without_end_is_rejected_before_it_fills_memory(
     assert peak < 10 << 20
 
 
-def test_bytes_that_are_no_text_are_refused(put: Put, bars: Lines, read: Read) -> None:
-    """A binary file under a CSV's name is DATA-004, not a traceback."""
+def test_bytes_that_are_not_text_are_rejected(put: Put, bars: Lines, read: Read) -> None:
+    """A binary file with the name of a CSV file is DATA-004, not a traceback."""
     put(PERP, bars()).write_bytes("\n".join(bars()).encode().replace(b"ETHUSDT", b"\xff\xfe", 3))
     assert rejected_feed(read).code == "DATA-004"
 
 
 @pytest.mark.parametrize("cut", [1, 2, 4, 8, 20, 40, 60, 75])
-def test_a_truncated_last_line_is_refused_wherever_it_is_cut(
+def test_a_truncated_last_line_is_rejected_wherever_it_is_cut(
     cut: int, put: Put, bars: Lines, read: Read
 ) -> None:
     """DATA-005, also when the cut goes through the last value and every field is there."""
@@ -152,7 +152,7 @@ def test_a_truncated_last_line_is_refused_wherever_it_is_cut(
     assert "2024-06-02" in error.what
 
 
-def test_a_truncated_line_with_a_line_end_behind_it_is_refused(
+def test_a_truncated_line_with_a_line_end_behind_it_is_rejected(
     put: Put, bars: Lines, read: Read
 ) -> None:
     """An editor may have closed the cut line."""
@@ -161,8 +161,10 @@ def test_a_truncated_line_with_a_line_end_behind_it_is_refused(
 
 
 @pytest.mark.parametrize("value", ["nan", "", "0", "0.0", "-3005.0"])
-def test_a_price_that_is_none_is_refused(value: str, put: Put, bars: Lines, read: Read) -> None:
-    """DATA-008 for a missing, zero or negative price, with stamp, column and value."""
+def test_a_value_that_is_not_a_price_is_rejected(
+    value: str, put: Put, bars: Lines, read: Read
+) -> None:
+    """DATA-008 for a missing, zero or negative price, with timestamp, column and value."""
     put(PERP, [line.replace(",3005.0,3007.0", f",{value},3007.0") for line in bars()])
     error = rejected_feed(read)
     assert error.code == "DATA-008"
@@ -171,10 +173,10 @@ def test_a_price_that_is_none_is_refused(value: str, put: Put, bars: Lines, read
 
 
 @pytest.mark.parametrize("rate", ["nan", ""])
-def test_a_funding_rate_that_is_none_is_refused(
+def test_a_missing_funding_rate_is_rejected(
     rate: str, put: Put, settlements: Lines, read: Read
 ) -> None:
-    """A rate is never taken for zero."""
+    """A missing rate never counts as zero."""
     lines = [line.replace("0.00030000", rate) for line in settlements()]
     put("market_data/derivatives/funding_rates/okx_ETHUSDT_funding_rates_a.csv", lines)
     error = rejected_feed(read, "okx_ethusdt_funding")
@@ -200,8 +202,8 @@ def test_a_stray_quotation_mark_is_rejected_with_its_line(
     assert error.where == PERP
 
 
-def test_a_file_that_is_tried_has_lines_of_bounded_length_too(tmp_path: Path) -> None:
-    """It is not read to its end first: such a line may be larger than memory."""
+def test_recognition_rejects_a_line_that_is_too_long(tmp_path: Path) -> None:
+    """The file is not read to its end first: such a line may be larger than memory."""
     file = tmp_path / "long.csv"
     file.write_bytes(b"time,rate\n2024-01-01," + b"1" * (4 * LONGEST_LINE))
     with pytest.raises(RejectedDataError, match=r"DATA-015.*line 2 is longer"):

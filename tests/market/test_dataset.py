@@ -45,7 +45,7 @@ def test_every_hour_of_the_window_is_there_both_ends_included(
         ("2023-12-01", "2024-06-05", "DATA-010"),
     ],
 )
-def test_a_window_outside_the_data_and_a_sliver_are_distinguished(
+def test_a_window_outside_the_data_and_short_files_are_distinguished(
     start: str, end: str, code: str, put: Put, bars: Lines, build: Callable[..., Dataset]
 ) -> None:
     """Rows for most of the window: the window is wrong. For a fraction: the files are short."""
@@ -55,10 +55,10 @@ def test_a_window_outside_the_data_and_a_sliver_are_distinguished(
     assert "2024-06-01 00:00 … 2024-06-07 23:00" in error.what
 
 
-def test_rows_beside_the_hour_are_rejected_not_dropped(
+def test_rows_off_the_hour_are_rejected_not_dropped(
     put: Put, bars: Lines, build: Callable[..., Dataset]
 ) -> None:
-    """A half-hour bar in an hourly feed is a fault somebody must see."""
+    """A half-hour bar in an hourly feed is a fault that must be seen."""
     lines = bars(168)
     put(perp("bybit"), [*lines, lines[-1].replace("23:00:00", "23:30:00")])
     error = rejection(build, "bybit_ethusdt_perp")
@@ -118,7 +118,7 @@ def test_a_missing_settlement_is_a_gap_never_a_zero(
 def test_funding_of_any_interval_is_kept_and_its_gaps_are_found(
     every: int, put: Put, settlements: Lines, build: Callable[..., Dataset], catalogue: Catalogue
 ) -> None:
-    """An hourly or 4-hourly venue keeps all its stamps, and one missing there is a gap too."""
+    """An hourly or 4-hourly venue keeps all its timestamps, and one missing there is a gap too."""
     window = parse_window("2024-06-01", "2024-06-02T23:00")
     count = 48 // every
     put(funding("bybit"), settlements(count, every))
@@ -147,12 +147,12 @@ MIXED = parse_window("2024-06-01", "2024-06-04T23:00")
 @pytest.mark.parametrize(
     ("lost", "interval", "hours"),
     [
-        ({9}, None, [4]),  # one settlement of a rhythm of 4 hours
+        ({9}, None, [4]),  # one settlement of an interval of 4 hours
         ({9, 11}, None, [4, 4]),  # two close to each other
         ({9, 10, 11}, None, [12]),  # as long as it is
-        ({22, 23}, None, [8]),  # at the end, where no later row shows the rhythm
+        ({22, 23}, None, [8]),  # at the end, where no later row shows the interval
         ({0, 1}, None, [8]),
-        ({1, 3, 5}, None, []),  # 8 hours first: another rhythm, not a gap
+        ({1, 3, 5}, None, []),  # 8 hours first: another interval, not a gap
         ({1, 3, 5}, 4, [4, 4, 4]),  # unless the files state the interval
     ],
 )

@@ -50,7 +50,7 @@ def test_a_missing_week_of_a_running_programme_is_a_gap(
 
 
 def test_periods_that_overlap_are_rejected(put: Put, build: Callable[..., Dataset]) -> None:
-    """A day that two periods pay for is income nobody received."""
+    """A day paid by two periods is income that nobody received."""
     twice = "2024-10-12,2024-10-19,358383,1518610,498538,0.178"
     put(EIGEN, [EIGEN_HEADER, *EIGEN_ROWS[:2], twice])
     error = rejection(build, "eigen_rewards", parse_window("2024-09-01", "2024-10-20"))
@@ -58,8 +58,8 @@ def test_periods_that_overlap_are_rejected(put: Put, build: Callable[..., Datase
     assert "2024-10-12" in error.what
 
 
-def test_too_few_rewards_are_a_sliver(put: Put, build: Callable[..., Dataset]) -> None:
-    """Where events are irregular, a minimum of rows is asked for."""
+def test_too_few_rewards_are_rejected(put: Put, build: Callable[..., Dataset]) -> None:
+    """Irregular feeds may require a minimum number of rows."""
     put(
         "manual_sources/etherfi_distributions/ethfi_topups_raw.csv",
         [

@@ -1,4 +1,4 @@
-"""What a build finds in a feed, and the verdicts it comes to: all of it, and nothing else."""
+"""The findings of a build, and its verdicts."""
 
 import dataclasses
 from collections.abc import Callable
@@ -132,10 +132,8 @@ def test_without_another_quote_there_is_nothing_to_judge(
         assert verdicts(compared)["cross_venue"].status is Status.NOT_APPLICABLE
 
 
-def test_timestamps_beside_their_hour_are_a_remark(
-    put: Put, settlements: Lines, build: Build
-) -> None:
-    """A rate stamped 300 ms late is used at its hour, and said to have been moved."""
+def test_timestamps_off_their_hour_are_a_remark(put: Put, settlements: Lines, build: Build) -> None:
+    """A rate that is 300 ms late counts at its hour, with a remark."""
     lines = [line.replace("T08:00:00Z", "T08:00:00.300Z") for line in settlements()]
     put(f"{FUNDING}/bybit_ETHUSDT_funding_rates_a.csv", lines)
     remarks = build("bybit_ethusdt_funding", WINDOW).findings.remarks
@@ -143,7 +141,7 @@ def test_timestamps_beside_their_hour_are_a_remark(
 
 
 def test_findings_are_read_back_unchanged(perps: Callable[..., dict[str, Dataset]]) -> None:
-    """They travel with the dataset as text, every bit and every time of them."""
+    """They are stored with the dataset as text, without loss."""
     findings = perps(slice(20, 23), factor=1.008)[BINANCE].findings
     again = Findings.from_json(findings.to_json())
     for field in dataclasses.fields(Findings):
@@ -181,7 +179,7 @@ def test_a_rejection_fails_its_own_check_and_blocks_the_others(
     assert found[owner].rows == ({"x": 1},)
 
 
-def test_margin_parameters_say_what_differs(catalogue: Catalogue) -> None:
+def test_differing_margin_parameters_are_listed(catalogue: Catalogue) -> None:
     """An exchange's inverted file is a warning with both figures."""
     values = {"initial_margin_requirement": 0.05, "maintenance_margin_requirement": 0.1}
     frame = pd.DataFrame({"parameter": list(values), "value": list(values.values())})

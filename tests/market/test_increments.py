@@ -29,7 +29,7 @@ def minute_bars(first: int, last: int) -> list[str]:
 
 
 def of_minutes(catalogue: Catalogue, minutes: int = 1) -> DatasetConfig:
-    """The ETH perpetual out of finer bars."""
+    """Return the dataset of the ETH perpetual with finer bars."""
     config = catalogue["bybit_ethusdt_perp"]
     form = config.format.model_copy(update={"interval_minutes": minutes})
     return config.model_copy(update={"format": form})
@@ -50,7 +50,7 @@ def test_minutes_become_hours(put: Put, catalogue: Catalogue, tmp_path: Path) ->
     assert feed.remarks == ()
 
 
-def test_hours_that_lack_minutes_are_said_and_never_filled(
+def test_hours_that_lack_minutes_are_remarks_and_never_filled(
     put: Put, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     """Without its first minute an hour has no price at its beginning, and is a gap."""
@@ -75,10 +75,10 @@ def test_bars_of_another_interval_are_rejected(
 
 
 @pytest.mark.parametrize("newer", [True, False])
-def test_the_unfinished_candle_of_an_older_file_gives_way(
+def test_the_unfinished_candle_of_an_older_file_is_replaced(
     newer: bool, put: Put, bars: Callable[..., list[str]], catalogue: Catalogue, tmp_path: Path
 ) -> None:
-    """It is said and counted; where no newer file has the hour it stays, and nothing is said."""
+    """A remark counts it; where no newer file has the hour it stays, without a remark."""
     older = bars(24)
     older[-1] = older[-1].replace("3024.0,10.5", "3023.5,4.5")
     put(f"{FOLDER}_a.csv", older)
@@ -91,7 +91,7 @@ def test_the_unfinished_candle_of_an_older_file_gives_way(
     assert feed.remarks == ((f"{remark}2024-06-01 23:00 of {FOLDER}_a.csv",) if newer else ())
 
 
-def test_only_the_last_candle_gives_way(
+def test_only_the_last_candle_is_replaced(
     put: Put, bars: Callable[..., list[str]], catalogue: Catalogue, tmp_path: Path
 ) -> None:
     """Every other difference is a contradiction."""
@@ -122,8 +122,10 @@ def test_a_settlement_that_was_announced_long_before_is_not_known(
     )
     feed = read_feed(tmp_path, config.model_copy(update={"format": form}))
     assert feed.distinct.frame["funding_rate"].tolist() == [0.0001, 0.0003]
-    said = "1 settlement left out, announced over 10 minutes before, the first at 2024-06-01 16:00"
-    assert feed.remarks == (said,)
+    remark = (
+        "1 settlement left out, announced over 10 minutes before, the first at 2024-06-01 16:00"
+    )
+    assert feed.remarks == (remark,)
 
 
 def test_irregular_indices_grow_geometrically_between_their_rows(

@@ -1,4 +1,4 @@
-"""The JSON families: cost tables and risk parameters."""
+"""The JSON feeds: cost tables and risk parameters."""
 
 import json
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_the_cost_table_becomes_long_rows(catalogue: Catalogue, tmp_path: Path) 
         (lambda text: text.replace('"2024-06-02"', '"2024-06-01"', 1), "DATA-006"),
     ],
 )
-def test_a_broken_cost_table_is_refused(
+def test_a_broken_cost_table_is_rejected(
     change: Callable[[str], str], code: str, catalogue: Catalogue, tmp_path: Path
 ) -> None:
     """Every way a document can be broken has the code its CSV sibling has."""
@@ -78,16 +78,16 @@ def test_parameters_are_flattened_and_notes_left_out(catalogue: Catalogue, tmp_p
         "position_size_limits": {"max_position_usdt": 10},
         "note": "as downloaded",
     }
-    family = _read(tmp_path, catalogue["okx_risk_params"], MARGIN, json.dumps(content))
-    assert family.frame.set_index("parameter")["value"].to_dict() == {
+    feed = _read(tmp_path, catalogue["okx_risk_params"], MARGIN, json.dumps(content))
+    assert feed.frame.set_index("parameter")["value"].to_dict() == {
         "initial_margin_requirement": 0.05,
         "maintenance_margin_requirement": 0.1,
         "position_size_limits.max_position_usdt": 10.0,
     }
-    assert family.span is None
+    assert feed.span is None
 
 
-def test_two_parameter_files_that_disagree_are_refused(
+def test_two_parameter_files_that_disagree_are_rejected(
     catalogue: Catalogue, tmp_path: Path
 ) -> None:
     """DATA-007 also for documents: both files and the parameter are named."""

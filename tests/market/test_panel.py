@@ -38,17 +38,17 @@ ETH_CLASS = ("pure_lending_eth", "eth_staking_only", "eth_leveraged")
 
 
 def sliced(mode: str, **overrides: Any) -> ModeSlice:
-    """A mode's slice; double underscores in the overrides stand for dots."""
+    """Return a mode's slice; double underscores in the overrides stand for dots."""
     return slice_mode(configs(), mode, {k.replace("__", "."): v for k, v in overrides.items()})
 
 
 def made(mode: str, window: Window = WINDOW, **overrides: Any) -> Panel:
-    """The panel of a mode over the made datasets."""
+    """Return the panel of a mode over the made datasets."""
     return build_panel(sliced(mode, **overrides), DATASETS, window)
 
 
-def refusal(code: str, build: Callable[[], object]) -> str:
-    """The message of the refusal with that code."""
+def rejection(code: str, build: Callable[[], object]) -> str:
+    """Return the message of the rejection with that code."""
     with pytest.raises((DataError, BacktestError)) as caught:
         build()
     assert caught.value.code == code
@@ -62,7 +62,7 @@ def same(one: Panel, other: Panel, rows: slice = slice(None)) -> list[str]:
 
 
 def gas_price(mode: str, values: MarketValues) -> np.ndarray:
-    """What gas costs a mode, (n,); nothing where it reads none."""
+    """Return the gas price of a mode, (n,); zeros where it needs none."""
     if mode in GASLESS:
         return np.zeros(len(HOURS))
     return values.gas_price(configs().modes[mode].share_class, HOURS.asi8)
@@ -135,7 +135,7 @@ def test_arrays_are_what_the_engine_reads() -> None:
 
 
 def known_at(dataset: Dataset, at: pd.Timestamp, factor: float) -> Dataset:
-    """The dataset with everything changed that is not known at `at`.
+    """Return the dataset with everything changed that is not known at `at`.
 
     An index may be read up to the snapshot that ends the running day: accrual, not a signal. So
     are rewards: what an hour earns is set aside, and nobody has it before its payout.
@@ -246,7 +246,7 @@ def test_a_token_has_no_price_before_its_first_quote_and_needs_one_once_paid() -
     late = DATASETS["uniswapv3_eigenweth_spot"]
     late = make_dataset(late.config, late.frame.iloc[30:])
     datasets = {**DATASETS, late.name: late}
-    message = refusal("BT-003", lambda: build_panel(sliced("eth_leveraged"), datasets, WINDOW))
+    message = rejection("BT-003", lambda: build_panel(sliced("eth_leveraged"), datasets, WINDOW))
     assert "reward_price.EIGEN of eth_leveraged is nan at 2024-10-06 00:00" in message
 
 
@@ -255,12 +255,12 @@ def test_a_repair_is_flagged_at_every_hour_it_reaches() -> None:
     repaired = HOURS[10]
     settled = HOURS[HOURS.hour % 8 == 0][2]
     datasets = dict(DATASETS)
-    for name, stamp in (
+    for name, timestamp in (
         ("okx_ethusdt_perp", repaired),
         ("bybit_ethusdt_spot", HOURS[20]),
         ("okx_ethusdt_funding", settled),
     ):
-        rows = DATASETS[name].frame["timestamp"] == stamp
+        rows = DATASETS[name].frame["timestamp"] == timestamp
         datasets[name] = changed(DATASETS[name], rows, "repair", "substituted")
     panel = build_panel(sliced("eth_basis"), datasets, WINDOW)
     flagged = {name: np.flatnonzero(flags).tolist() for name, flags in panel.repairs.items()}
@@ -300,26 +300,26 @@ def test_the_panel_names_the_content_of_all_it_was_made_from() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_only_what_a_mode_needs_must_exist(mode: str) -> None:
-    """A panel needs exactly its slice's datasets: each one's absence or refusal stops it."""
+    """A panel needs exactly its slice's datasets: each one's absence or rejection stops it."""
     mine = sliced(mode)
     needed = {name: DATASETS[name] for name in mine.datasets}
     assert same(build_panel(mine, needed, WINDOW), build_panel(mine, DATASETS, WINDOW)) == []
     for name in needed:
         less = {other: dataset for other, dataset in DATASETS.items() if other != name}
-        message = refusal("DATA-001", lambda d=less: build_panel(mine, d, WINDOW))
+        message = rejection("DATA-001", lambda d=less: build_panel(mine, d, WINDOW))
         assert f"mode {mode} needs the dataset {name}" in message
         broken = DataError("DATA-009", "an index falls", where=f"{name}.csv")
         rejected = {**DATASETS, name: broken}
-        message = refusal("DATA-009", lambda d=rejected: build_panel(mine, d, WINDOW))
+        message = rejection("DATA-009", lambda d=rejected: build_panel(mine, d, WINDOW))
         assert f"{name}.csv" in message
 
 
-def test_a_window_beyond_the_datasets_is_refused() -> None:
+def test_a_window_beyond_the_datasets_is_rejected() -> None:
     """A panel never stretches its data: an hour too many at either end is rejected."""
     for start, end in (("2024-10-04T05:00", "2024-10-07"), ("2024-10-05", "2024-10-08T19:00")):
         window = parse_window(start, end)
         for mode in MODES:
-            refusal("DATA-012", lambda m=mode, w=window: made(m, w))
+            rejection("DATA-012", lambda m=mode, w=window: made(m, w))
 
 
 BROKEN: dict[str, tuple[str, tuple[int, ...], float]] = {
@@ -343,18 +343,18 @@ def test_an_unfit_value_is_named(defect: str) -> None:
     panel = made("usdt_market_neutral")
     require_fit(panel)
     getattr(panel, name)[place] = value
-    message = refusal("BT-003", lambda: require_fit(panel))
+    message = rejection("BT-003", lambda: require_fit(panel))
     assert name in message
     assert f"{HOURS[place[0]]:%Y-%m-%d %H:%M}" in message
 
 
-def test_stamps_and_shapes_are_checked() -> None:
+def test_timestamps_and_shapes_are_checked() -> None:
     """A missing hour, a wrong shape, a wrong type or layout is rejected."""
     panel = made("eth_basis")
     gap = panel.timestamps.copy()
     gap[5:] += 3_600_000_000_000
     broken = {
-        "stamps": replace(panel, timestamps=gap),
+        "timestamps": replace(panel, timestamps=gap),
         "half": replace(panel, timestamps=panel.timestamps + 1_800_000_000_000),
         "spot": replace(panel, spot=panel.spot[:-1]),
         "perp_mark": replace(panel, perp_mark=np.asfortranarray(panel.perp_mark)),
@@ -362,5 +362,5 @@ def test_stamps_and_shapes_are_checked() -> None:
         "repaired": replace(panel, repaired=panel.repaired[:-1]),
     }
     for name, unfit in broken.items():
-        message = refusal("BT-003", lambda p=unfit: require_fit(p))
-        assert ("stamps" if name == "half" else name) in message
+        message = rejection("BT-003", lambda p=unfit: require_fit(p))
+        assert ("timestamps" if name == "half" else name) in message

@@ -13,7 +13,7 @@ from tests.market.test_panel import DATASETS, GASLESS, MODES, made, sliced
 
 
 def bps(pair: str) -> np.ndarray:
-    """The made table's rates of a pair, hour by hour: day, pair and bucket each add their part."""
+    """Return the generated rates of a pair by hour: the sum of parts of day, pair and bucket."""
     day = (HOURS.normalize() - HOURS[0].normalize()).days.to_numpy()
     return (1.0 + day + 10.0 * sorted(PAIRS).index(pair))[:, None] + [0.0, 100.0, 200.0]
 
@@ -74,7 +74,7 @@ def test_flat_costs_are_flat() -> None:
 
 
 def test_without_costs_neither_gas_nor_table_is_needed() -> None:
-    """Costs off: free trades, free gas, and a directory without those families is enough."""
+    """Costs off: free trades, free gas, and a directory without those feeds is enough."""
     for mode in MODES:
         free = sliced(mode, costs__enabled=False)
         assert not {"ethereum_gas", "execution_costs"} & set(free.datasets), mode

@@ -24,7 +24,7 @@ DATASETS["okx_ethusdt_perp"] = changed(DATASETS["okx_ethusdt_perp"], 7, "repair"
 
 
 def made(mode: str) -> Panel:
-    """The panel of a mode over the made datasets, one bar of okx repaired."""
+    """Return the panel of a mode over the made datasets, one bar of okx repaired."""
     return build_panel(slice_mode(configs(), mode), DATASETS, WINDOW)
 
 

@@ -34,21 +34,21 @@ class RawFiles:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def read(self, glob: str, stamp: str = "timestamp") -> pd.DataFrame:
-        """One file, exact duplicates dropped, by its UTC stamps."""
+    def read(self, glob: str, timestamp: str = "timestamp") -> pd.DataFrame:
+        """One file, exact duplicates dropped, by its UTC timestamps."""
         (path,) = self.root.glob(glob)
         frame = pd.read_csv(path, comment="#").drop_duplicates()
-        seconds = pd.api.types.is_numeric_dtype(frame[stamp])
-        frame.index = pd.to_datetime(frame[stamp], unit="s" if seconds else None, utc=True)
+        seconds = pd.api.types.is_numeric_dtype(frame[timestamp])
+        frame.index = pd.to_datetime(frame[timestamp], unit="s" if seconds else None, utc=True)
         frame.index = frame.index.as_unit("ns").round("min")
         return frame.sort_index()
 
     def hourly(self, glob: str, column: str) -> np.ndarray:
-        """A column at every hour of the window, NaN where the file has none."""
+        """Return a column at every hour of the window, NaN where the file has none."""
         return self.read(glob)[column].reindex(HOURS).to_numpy()
 
     def perp(self, venue: str, coin: str, column: str) -> np.ndarray:
-        """A venue's price; bybit's where it has none."""
+        """Return a venue's price; bybit's where it has none."""
         folder = "market_data/derivatives/futures_ohlcv"
         own, bybit = (
             self.hourly(f"{folder}/{name}_{coin}USDT_perp_1h_*.csv", column)
@@ -57,7 +57,7 @@ class RawFiles:
         return np.where(np.isnan(own), bybit, own)
 
     def funding(self, venue: str, coin: str) -> np.ndarray:
-        """A venue's settlements; the others' mean where okx has none."""
+        """Return a venue's settlements; the others' mean where okx has none."""
         found = {
             name: self.read(
                 f"market_data/derivatives/funding_rates/{name}_{coin}USDT_*.csv",
@@ -69,7 +69,7 @@ class RawFiles:
         return found[venue].fillna(others).reindex(HOURS, fill_value=0.0).to_numpy()
 
     def index(self, token: str, column: str) -> np.ndarray:
-        """An Aave index, linear in its logarithm between the daily snapshots."""
+        """Return an Aave index, linear in its logarithm between the daily snapshots."""
         frame = self.read(f"protocol_data/aave/rates/*_{token}_rates_*.csv", "targetDate")
         logs = np.log(frame[column].to_numpy())
         return np.exp(np.interp(HOURS.asi8, frame.index.asi8, logs))
@@ -80,7 +80,7 @@ class RawFiles:
         return frame["price"].reindex(HOURS, method="ffill").to_numpy()
 
     def spot(self, venue: str, coin: str) -> np.ndarray:
-        """A venue's price; bybit's where it has none."""
+        """Return a venue's price; bybit's where it has none."""
         folder = f"market_data/spot_prices/{coin.lower()}_usd"
         own, bybit = (
             self.hourly(f"{folder}/{name}_{coin}USDT_*.csv", "open") for name in (venue, "bybit")
@@ -140,7 +140,7 @@ class RawFiles:
 
 
 def expected_arrays(mode: str, raw: RawFiles) -> dict[str, np.ndarray]:
-    """What a mode's panel must hold; arrays not named are all ones."""
+    """Return what a mode's panel must hold; arrays not named are all ones."""
     config = configs().modes[mode]
     usdt, coin, venues = config.share_class == "USDT", config.asset, config.hedge_venues
     staked, leveraged = config.allocation.staking > 0, config.staking.target_ltv > 0
@@ -174,7 +174,7 @@ def expected_arrays(mode: str, raw: RawFiles) -> dict[str, np.ndarray]:
 
 
 def panel_of(mode: str, datasets: dict[str, Dataset | DataError], **overrides: object) -> Panel:
-    """A mode's panel over the window; double underscores stand for dots."""
+    """Return a mode's panel over the window; double underscores stand for dots."""
     named = {key.replace("__", "."): value for key, value in overrides.items()}
     return build_panel(slice_mode(configs(), mode, named), datasets, WINDOW)
 
@@ -190,13 +190,13 @@ def test_a_panel_of_real_data_is_what_pandas_reads(
 
 
 def closed_forms(panels: dict[str, Panel]) -> dict[str, float]:
-    """Final equity by SEMANTICS 12 with f = a = 0.5, λ = 0.65, one hedge venue."""
+    """Return final equity by SEMANTICS 12 with f = a = 0.5, λ = 0.65, one hedge venue."""
 
     def growth(series: np.ndarray) -> float:
         return float(series[-1] / series[0])
 
     def hedge(panel: Panel, quantity: float) -> float:
-        """What a short of this size earns."""
+        """Return what a short of this size earns."""
         mark, rate = panel.perp_mark[:, 0], panel.funding_rate[:, 0]
         settled = float(np.sum((rate * mark)[1:]))
         return quantity * (settled - float(mark[-1] - mark[0]))

@@ -1,4 +1,4 @@
-"""Raw files: what the reader survives, and what it refuses with which code."""
+"""Raw files: what the reader accepts, and what it rejects with which code."""
 
 import hashlib
 import os
@@ -22,18 +22,18 @@ RATES_HEADER = (
 )
 
 
-def test_a_clean_file_is_read_as_it_landed(put: Put, bars: Lines, read: Read) -> None:
+def test_a_clean_file_is_read_unchanged(put: Put, bars: Lines, read: Read) -> None:
     """Types, rows, span, hash and file facts of the plainest case."""
     path = put(PERP, bars())
-    family = read()
-    assert family.frame["timestamp"].dtype == pd.DatetimeTZDtype("ns", "UTC")
-    assert family.frame["open"].dtype == np.float64
-    assert family.frame["open"].tolist() == [3000.0 + hour for hour in range(48)]
-    assert family.frame["file"].unique().tolist() == [PERP]
-    (file,) = family.files
+    feed = read()
+    assert feed.frame["timestamp"].dtype == pd.DatetimeTZDtype("ns", "UTC")
+    assert feed.frame["open"].dtype == np.float64
+    assert feed.frame["open"].tolist() == [3000.0 + hour for hour in range(48)]
+    assert feed.frame["file"].unique().tolist() == [PERP]
+    (file,) = feed.files
     assert file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert (file.path, file.size, file.rows) == (PERP, path.stat().st_size, 48)
-    assert [f"{bound:%d %H}" for bound in family.span] == ["01 00", "02 23"]
+    assert [f"{bound:%d %H}" for bound in feed.span] == ["01 00", "02 23"]
 
 
 def test_the_raw_frame_is_the_feed_as_it_was_delivered(
@@ -52,7 +52,7 @@ def test_the_raw_frame_is_the_feed_as_it_was_delivered(
     assert (feed.distinct.timestamps % 3_600_000_000_000 == 0).all()
 
 
-def test_an_absent_family_names_what_lies_there_instead(put: Put, bars: Lines, read: Read) -> None:
+def test_an_absent_feed_names_the_files_in_its_folder(put: Put, bars: Lines, read: Read) -> None:
     """DATA-001 helps to find a misnamed file."""
     put(PERP.replace("bybit_", "bybit-"), bars())
     error = rejected_feed(read)
@@ -63,7 +63,7 @@ def test_an_absent_family_names_what_lies_there_instead(put: Put, bars: Lines, r
 def test_a_data_directory_that_does_not_exist_is_absent(
     catalogue: Catalogue, tmp_path: Path
 ) -> None:
-    """A misspelt directory is said to be one."""
+    """The message names a misspelt directory."""
     with pytest.raises(RejectedDataError, match="does not exist"):
         read_feed(tmp_path / "nowhere", catalogue["ethereum_gas"])
 
@@ -96,21 +96,21 @@ def test_whatever_is_in_one_feed_stops_that_feed_alone(
     assert isinstance(feeds["okx_ethusdt_perp"], RawFeed)
 
 
-def test_an_exception_nobody_foresaw_rejects_its_feed(
+def test_an_unforeseen_exception_rejects_its_feed(
     monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue, tmp_path: Path
 ) -> None:
-    """It is not raised into the other feeds, and names the feed and itself."""
+    """It does not stop the other feeds, and the message names the feed and the exception."""
 
     def fail(*_: object) -> list[Path]:
-        raise RuntimeError("the disk\nsneezed")
+        raise RuntimeError("the disk\nfailed")
 
     monkeypatch.setattr(raw, "feed_files", fail)
     error = read_feeds(tmp_path, [catalogue["ethereum_gas"]])["ethereum_gas"]
     assert isinstance(error, RejectedDataError)
-    assert error.what == "ethereum_gas cannot be read: RuntimeError: the disk sneezed"
+    assert error.what == "ethereum_gas cannot be read: RuntimeError: the disk failed"
 
 
-def test_a_stamp_with_two_different_rows_is_refused(put: Put, bars: Lines, read: Read) -> None:
+def test_a_timestamp_with_two_different_rows_is_rejected(put: Put, bars: Lines, read: Read) -> None:
     """DATA-006 shows both rows."""
     lines = bars()
     put(PERP, [*lines, lines[5].replace("3005.0", "3005.5")])
@@ -120,8 +120,8 @@ def test_a_stamp_with_two_different_rows_is_refused(put: Put, bars: Lines, read:
     assert len(error.offending) == 2
 
 
-def test_two_files_that_disagree_are_refused(put: Put, bars: Lines, read: Read) -> None:
-    """DATA-007 names both files and the stamp; files that overlap and agree are one family."""
+def test_two_files_that_disagree_are_rejected(put: Put, bars: Lines, read: Read) -> None:
+    """DATA-007 names both files and the timestamp; files that overlap and agree are one feed."""
     put(PERP, bars())
     other = PERP.replace("2024-06-02", "2024-06-03")
     put(other, bars(72)[30:31] + bars(72)[31:])
@@ -143,7 +143,7 @@ def _rates(indices: list[float]) -> list[str]:
     ]
 
 
-def test_a_falling_index_is_refused(put: Put, read: Read) -> None:
+def test_a_falling_index_is_rejected(put: Put, read: Read) -> None:
     """DATA-009 shows both values; an index that stands still is allowed."""
     put(RATES, _rates([1.01, 1.0101, 1.0101, 1.0102]))
     assert len(read("aave_usdt_rates").frame) == 4
@@ -154,7 +154,7 @@ def test_a_falling_index_is_refused(put: Put, read: Read) -> None:
 
 
 @pytest.mark.parametrize(("rate", "rejected"), [(1.0379999999999, False), (1.037, True)])
-def test_an_oracle_may_wiggle_by_rounding_only(
+def test_an_oracle_may_fall_by_rounding_only(
     rate: float, rejected: bool, put: Put, read: Read
 ) -> None:
     """The derived redemption rate falls by 1e-14 in real files, and that is no fall."""
@@ -166,7 +166,7 @@ def test_an_oracle_may_wiggle_by_rounding_only(
         assert len(read("weeth_oracle").frame) == 3
 
 
-def test_another_symbol_inside_is_refused(put: Put, bars: Lines, read: Read) -> None:
+def test_another_symbol_inside_is_rejected(put: Put, bars: Lines, read: Read) -> None:
     """DATA-011, for a whole file and for one stray row."""
     put(PERP, bars(symbol="BTCUSDT"))
     assert rejected_feed(read).code == "DATA-011"

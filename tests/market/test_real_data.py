@@ -64,7 +64,7 @@ def test_the_first_day_of_the_pegs_is_the_oracles(
 def test_a_window_before_the_data_is_rejected(
     start: str, real_data_dir: Path, catalogue: dict[str, DatasetConfig]
 ) -> None:
-    """The oracle's file name starts earlier than its rows, and is not believed."""
+    """The start in the name of the oracle's file is earlier than its rows and does not count."""
     wanted = [catalogue["weeth_oracle"]]
     feeds = read_feeds(real_data_dir, wanted)
     rejected = build_datasets(wanted, feeds, parse_window(start, "2025-03-01"))["weeth_oracle"]

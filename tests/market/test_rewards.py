@@ -23,7 +23,7 @@ def hours(start: str, end: str) -> np.ndarray:
 
 
 def paid(arrays: dict[str, np.ndarray]) -> dict[int, float]:
-    """What one unit held throughout receives, by row of the payout."""
+    """Return what one unit held throughout receives, by row of the payout."""
     pending = np.zeros(int(arrays["reward_slot"].max()) + 1)
     received = {}
     columns = (array[:, 0] for array in arrays.values())

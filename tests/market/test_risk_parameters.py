@@ -1,4 +1,4 @@
-"""A venue's own risk parameters beside the configuration that decides."""
+"""A venue's own risk parameters compared with the configuration."""
 
 import pandas as pd
 import pytest
@@ -24,10 +24,10 @@ VENUE = load_configs(project_root() / "configs").venues["binance"]
         (0.05, 0.10, Status.WARN, Status.NOT_APPLICABLE),  # the file contradicts itself
     ],
 )
-def test_a_run_is_never_safer_than_its_venue_states(
+def test_the_configuration_must_not_be_more_lenient_than_the_file(
     initial: float, maintenance: float, agrees: Status, understated: Status
 ) -> None:
-    """Every difference is a warning; one that spares the run a liquidation is a failure."""
+    """Every difference is a warning; one that avoids liquidations is a failure."""
     rows = {
         "initial_margin_requirement": initial,
         "maintenance_margin_requirement": maintenance,

@@ -1,4 +1,4 @@
-"""The sample: same bytes everywhere, every family, plausible levels, the crises it promises."""
+"""The sample: same bytes everywhere, every feed, plausible levels, the crises it promises."""
 
 import hashlib
 import json
@@ -54,20 +54,20 @@ GLOBS = [
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default sample, written once."""
+    """Write the default sample, once."""
     out = tmp_path_factory.mktemp("sample") / "data"
     write_sample(out)
     return out
 
 
 def only(root: Path, pattern: str) -> Path:
-    """The one file of a family."""
+    """Return the only file of a feed."""
     (path,) = root.glob(pattern)
     return path
 
 
 def table(root: Path, pattern: str) -> pd.DataFrame:
-    """A CSV family as a reader sees it."""
+    """Return a CSV feed as a reader sees it."""
     return pd.read_csv(only(root, pattern), comment="#", encoding="utf-8-sig")
 
 
@@ -78,7 +78,7 @@ def hourly(root: Path, pattern: str, column: str) -> pd.Series:
 
 
 def crisis(root: Path, name: str) -> slice:
-    """The span the manifest gives a crisis."""
+    """Return the span of a crisis in the manifest."""
     listed = json.loads((root / MANIFEST).read_text())["crises"]
     (found,) = [c for c in listed if c["name"] == name]
     return slice(pd.Timestamp(found["first"]), pd.Timestamp(found["last"]))
@@ -113,8 +113,8 @@ def test_arguments_change_the_data() -> None:
     assert shared == {name for name in first if "_2024" not in name}
 
 
-def test_every_family_is_one_file(sample: Path) -> None:
-    """Each family's glob finds exactly one file, and no file belongs to no family."""
+def test_every_feed_is_one_file(sample: Path) -> None:
+    """Each feed's glob finds exactly one file, and no file belongs to no feed."""
     found = {only(sample, pattern) for pattern in GLOBS}
     written = {p for p in sample.rglob("*") if p.is_file() and p.name != MANIFEST}
     assert found == written
@@ -122,7 +122,7 @@ def test_every_family_is_one_file(sample: Path) -> None:
 
 
 def test_headers_and_formats_are_those_of_the_real_files(sample: Path, real_data_dir: Path) -> None:
-    """A parser that reads the sample meets the columns and stamp formats of the real files."""
+    """A parser that reads the sample meets the columns and timestamp formats of the real files."""
     for pattern in (g for g in GLOBS if g.endswith(".csv") and "SOL" not in g and "sol" not in g):
         ours, theirs = only(sample, pattern), only(real_data_dir, pattern)
         mine, real = table(sample, pattern), table(real_data_dir, pattern)
@@ -130,9 +130,11 @@ def test_headers_and_formats_are_those_of_the_real_files(sample: Path, real_data
         assert [c.dtype.kind for _, c in mine.items()] == [c.dtype.kind for _, c in real.items()], (
             ours.name
         )
-        stamp = mine.columns[0]
-        shapes = {str(v)[:10].count("-") * 100 + len(str(v)) for v in mine[stamp].tail(50)}
-        assert shapes == {str(v)[:10].count("-") * 100 + len(str(v)) for v in real[stamp].tail(50)}
+        timestamp = mine.columns[0]
+        shapes = {str(v)[:10].count("-") * 100 + len(str(v)) for v in mine[timestamp].tail(50)}
+        assert shapes == {
+            str(v)[:10].count("-") * 100 + len(str(v)) for v in real[timestamp].tail(50)
+        }
         assert ours.read_bytes().count(b"\n#") == theirs.read_bytes().count(b"\n#")
     for pattern in (g for g in GLOBS if g.endswith(".json")):
         mine, real = (json.loads(only(d, pattern).read_text()) for d in (sample, real_data_dir))
@@ -214,8 +216,8 @@ def test_crises_happen(sample: Path) -> None:
     flip = crisis(sample, "funding_flip")
     for path in sample.glob(f"{FUNDING}/*.csv"):
         frame = pd.read_csv(path)
-        stamps = pd.to_datetime(frame["funding_timestamp"], format="ISO8601", utc=True)
-        rates = pd.Series(frame["funding_rate"].to_numpy(), index=stamps).loc[flip]
+        timestamps = pd.to_datetime(frame["funding_timestamp"], format="ISO8601", utc=True)
+        rates = pd.Series(frame["funding_rate"].to_numpy(), index=timestamps).loc[flip]
         assert len(rates) >= 21
         assert (rates < (-0.0000125 if "hyperliquid" in path.name else -0.0001)).all()
     premium = hourly(sample, "protocol_data/staking/peg_analysis/weETH*", "peg_premium_percent")
@@ -251,10 +253,10 @@ def rows_touched(kind: str, content: bytes) -> int:
         inverted = margins["initial_margin_requirement"] < margins["maintenance_margin_requirement"]
         return int(inverted)
     frame = pd.read_csv(StringIO(content.decode()))
-    stamps = frame.iloc[:, 0]
+    timestamps = frame.iloc[:, 0]
     if kind == "unordered_rows":
-        return 72 if (stamps.diff() < 0).sum() == 1 and stamps.is_unique else 0
-    when = pd.to_datetime(stamps, format="ISO8601", utc=True)
+        return 72 if (timestamps.diff() < 0).sum() == 1 and timestamps.is_unique else 0
+    when = pd.to_datetime(timestamps, format="ISO8601", utc=True)
     if kind == "duplicate_rows":
         return int(frame.duplicated().sum())
     if kind == "late_stamps":
@@ -286,7 +288,7 @@ def test_other_data_is_left_alone(tmp_path: Path) -> None:
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [held]
 
 
-def test_too_short_a_span_is_refused(tmp_path: Path) -> None:
+def test_too_short_a_span_is_rejected(tmp_path: Path) -> None:
     """A span that cannot hold the crises is a usage error, and nothing is written."""
     with pytest.raises(CommandError, match="API-001"):
         write_sample(tmp_path / "data", days=59)

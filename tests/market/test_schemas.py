@@ -9,7 +9,7 @@ from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.schemas import schema_for, validate
 from tests.market.conftest import Catalogue
 
-STAMPS = pd.date_range("2024-06-01", periods=3, freq="h", tz="UTC", unit="ns")
+TIMESTAMPS = pd.date_range("2024-06-01", periods=3, freq="h", tz="UTC", unit="ns")
 
 
 def _text(frame: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -19,8 +19,8 @@ def _text(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 @pytest.fixture
 def gas() -> pd.DataFrame:
-    """A gas frame that fits."""
-    values = {"timestamp": STAMPS, "base_fee_gwei": [1.0, 900.0, 2.0]}
+    """Return a valid gas frame."""
+    values = {"timestamp": TIMESTAMPS, "base_fee_gwei": [1.0, 900.0, 2.0]}
     return _text(pd.DataFrame(values | {"priority_fee_p50_gwei": [0.0, 1.0, 2.0]}), "ethereum_gas")
 
 
@@ -50,10 +50,10 @@ BREAKS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "an infinite value": lambda f: f.assign(base_fee_gwei=[1.0, float("inf"), 2.0]),
     "a negative value": lambda f: f.assign(base_fee_gwei=[1.0, -1.0, 2.0]),
     "whole numbers": lambda f: f.assign(base_fee_gwei=[1, 2, 3]),
-    "microseconds": lambda f: f.assign(timestamp=STAMPS.as_unit("us")),
-    "no zone": lambda f: f.assign(timestamp=STAMPS.tz_localize(None)),
-    "a stamp twice": lambda f: f.assign(timestamp=STAMPS[[0, 0, 1]]),
-    "a step back": lambda f: f.assign(timestamp=STAMPS[[0, 2, 1]]),
+    "microseconds": lambda f: f.assign(timestamp=TIMESTAMPS.as_unit("us")),
+    "no zone": lambda f: f.assign(timestamp=TIMESTAMPS.tz_localize(None)),
+    "a timestamp twice": lambda f: f.assign(timestamp=TIMESTAMPS[[0, 0, 1]]),
+    "a step back": lambda f: f.assign(timestamp=TIMESTAMPS[[0, 2, 1]]),
     "a source nobody declared": lambda f: f.assign(source="elsewhere"),
     "a repair nobody declared": lambda f: f.assign(repair="guessed"),
 }
@@ -70,7 +70,7 @@ def test_every_rule_can_be_broken(how: str, gas: pd.DataFrame, catalogue: Catalo
 
 def test_a_fall_in_what_can_only_grow_breaks_the_schema(catalogue: Catalogue) -> None:
     """The same rule as for raw rows, on the dataset's own."""
-    frame = pd.DataFrame({"timestamp": STAMPS, "oracle_rate": [1.04, 1.05, 1.03]})
+    frame = pd.DataFrame({"timestamp": TIMESTAMPS, "oracle_rate": [1.04, 1.05, 1.03]})
     with pytest.raises(RejectedDataError, match="only grows") as caught:
         validate(_text(frame, "weeth_oracle"), catalogue["weeth_oracle"], "oracle.csv")
     assert caught.value.offending["oracle_rate"].tolist() == [1.03]
@@ -83,9 +83,9 @@ def test_a_payout_before_its_period_ends_breaks_the_schema(
     """Nothing is credited before it is earned: a period runs to 24:00 of its last day."""
     frame = pd.DataFrame(
         {
-            "timestamp": STAMPS,
-            "period_start": STAMPS - pd.Timedelta(days=7),
-            "period_end": STAMPS + late,
+            "timestamp": TIMESTAMPS,
+            "period_start": TIMESTAMPS - pd.Timedelta(days=7),
+            "period_end": TIMESTAMPS + late,
             "tokens_per_unit": 0.1,
         }
     )

@@ -1,4 +1,4 @@
-"""Shocks change what they say, from their moment on, and the machine still balances."""
+"""Shocks change what they state, from their moment on, and components still explain equity."""
 
 from dataclasses import replace
 from functools import cache
@@ -21,9 +21,9 @@ from basis_pipeline.market.shocks import apply_shocks, why_unaffected
 from tests.market.made_datasets import WINDOW, configs, make_datasets
 
 MODES = tuple(configs().modes)
-HEDGED, MARKS = "usdt_market_neutral", 109
+HEDGED, PANEL_HOURS = "usdt_market_neutral", 109
 
-moments = st.integers(0, MARKS - 1)
+moments = st.integers(0, PANEL_HOURS - 1)
 hours = st.integers(1, 60)
 shares = st.floats(0.0, 0.5)
 SHOCKS = st.one_of(
@@ -58,21 +58,21 @@ SHOCKS = st.one_of(
 OUTAGE = {"shock": "venue_outage", "at": 30, "hours": 12, "venue": "bybit"}
 
 
-def shock(said: dict[str, Any]) -> Shock:
-    """A shock as a set's file would give it."""
-    found: Shock = validate(TypeAdapter(Shock), said, "made up")
+def shock(document: dict[str, Any]) -> Shock:
+    """Return a shock as a scenario file defines it."""
+    found: Shock = validate(TypeAdapter(Shock), document, "made up")
     return found
 
 
 @cache
 def case(mode: str) -> tuple[ModeSlice, Panel]:
-    """A mode and its panel of some days; nobody writes into it."""
+    """Return a mode and its panel of some days, which tests must not change."""
     sliced = slice_mode(configs(), mode)
     return sliced, build_panel(sliced, make_datasets(), WINDOW)
 
 
 def panels_equal(one: Panel, other: Panel, until: int | None = None) -> bool:
-    """Whether every array has the same bytes, up to a mark."""
+    """Whether every array has the same bytes, up to a row."""
     return all(
         getattr(one, name)[:until].tobytes() == getattr(other, name)[:until].tobytes()
         for name in ARRAYS
@@ -80,35 +80,35 @@ def panels_equal(one: Panel, other: Panel, until: int | None = None) -> bool:
 
 
 @pytest.mark.parametrize("mode", MODES)
-@given(said=st.lists(SHOCKS, min_size=1, max_size=3))
+@given(documents=st.lists(SHOCKS, min_size=1, max_size=3))
 @settings(max_examples=25, deadline=None)
-def test_every_shock_leaves_the_books_balanced(mode: str, said: list[dict[str, Any]]) -> None:
+def test_every_shock_leaves_the_books_balanced(mode: str, documents: list[dict[str, Any]]) -> None:
     """Protects conservation: components explain equity to 1e-9 of it under any combination."""
     sliced, panel = case(mode)
-    changed = apply_shocks(panel, [shock(one) for one in said], sliced)
+    changed = apply_shocks(panel, [shock(one) for one in documents], sliced)
     run = simulate(market_arrays(changed, sliced), parameters_of(sliced), 1e5)
     assert run.finite.all()
     assert np.all(np.abs(run.residual) <= 1e-9 * np.abs(run.equity))
 
 
 @pytest.mark.parametrize("mode", MODES)
-@given(said=SHOCKS, cut=st.integers(1, MARKS - 1))
+@given(document=SHOCKS, cut=st.integers(1, PANEL_HOURS - 1))
 @settings(max_examples=25, deadline=None)
-def test_no_shock_looks_ahead(mode: str, said: dict[str, Any], cut: int) -> None:
+def test_no_shock_looks_ahead(mode: str, document: dict[str, Any], cut: int) -> None:
     """What lies after an hour changes no shocked hour up to it, nor any hour before its moment."""
     sliced, panel = case(mode)
-    changed = apply_shocks(panel, [shock(said)], sliced)
-    if "at" in said:
-        assert panels_equal(changed, panel, said["at"])
+    changed = apply_shocks(panel, [shock(document)], sliced)
+    if "at" in document:
+        assert panels_equal(changed, panel, document["at"])
     doubled = {name: getattr(panel, name).copy() for name in ARRAYS}
     for array in doubled.values():
         array[cut:] *= 1.5
-    altered = apply_shocks(replace(panel, **doubled), [shock(said)], sliced)
+    altered = apply_shocks(replace(panel, **doubled), [shock(document)], sliced)
     assert panels_equal(changed, altered, cut)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "document",
     [
         {"shock": "spot_path", "size": 0.0},
         {"shock": "price_gap", "at": 5, "size": 0.0},
@@ -118,11 +118,11 @@ def test_no_shock_looks_ahead(mode: str, said: dict[str, Any], cut: int) -> None
         {"shock": "borrow_rate_spike", "at": 5, "hours": 9, "size": 0.0},
     ],
 )
-def test_a_shock_of_no_size_changes_nothing(said: dict[str, Any]) -> None:
-    """The very panel comes back, its identity with it."""
+def test_a_shock_of_no_size_changes_nothing(document: dict[str, Any]) -> None:
+    """The same object is returned."""
     for mode in MODES:
         sliced, panel = case(mode)
-        assert apply_shocks(panel, [shock(said)], sliced) is panel, mode
+        assert apply_shocks(panel, [shock(document)], sliced) is panel, mode
 
 
 REACH = (
@@ -134,27 +134,27 @@ REACH = (
 )
 
 
-def test_a_shock_that_is_named_as_not_reaching_a_mode_moves_nothing_it_holds() -> None:
-    """Equity to the bit, where nothing is traded; and what is not named moves it."""
+def test_equity_changes_exactly_where_a_shock_can_affect_the_mode() -> None:
+    """Without trades, equity is the same to the bit where `why_unaffected` gives a reason."""
     for mode in MODES:
         overrides = {"rebalance.enabled": False, "rewards.enabled": False}
         sliced = slice_mode(configs(), mode, overrides)
         panel = build_panel(sliced, make_datasets(), WINDOW)
         calm = simulate(market_arrays(panel, sliced), parameters_of(sliced), 1e5)
-        for said in REACH:
-            changed = apply_shocks(panel, [shock(said)], sliced)
+        for document in REACH:
+            changed = apply_shocks(panel, [shock(document)], sliced)
             run = simulate(market_arrays(changed, sliced), parameters_of(sliced), 1e5)
-            reason = why_unaffected(shock(said), sliced)
-            assert bool(reason) == np.array_equal(run.equity, calm.equity), (said, reason)
+            reason = why_unaffected(shock(document), sliced)
+            assert bool(reason) == np.array_equal(run.equity, calm.equity), (document, reason)
 
 
 @given(st.lists(SHOCKS, min_size=2, max_size=4))
 @settings(max_examples=25, deadline=None)
-def test_shocks_compose(said: list[dict[str, Any]]) -> None:
-    """Several at once are one after the other; the panel given stays as it was."""
+def test_shocks_compose(documents: list[dict[str, Any]]) -> None:
+    """Several at once equal one after the other; the given panel is unchanged."""
     sliced, panel = case(HEDGED)
     before = {name: getattr(panel, name).tobytes() for name in ARRAYS}
-    shocks = [shock(one) for one in said]
+    shocks = [shock(one) for one in documents]
     step = panel
     for one in shocks:
         step = apply_shocks(step, [one], sliced)
@@ -178,7 +178,7 @@ def test_a_gap_moves_everything_quoted_in_the_asset() -> None:
 
 
 def test_a_path_scaled_doubles_every_return() -> None:
-    """And with a size of -1 the price stands still; the basis is what it was."""
+    """A size of -1 makes the price constant; the basis is unchanged."""
     sliced, panel = case("eth_basis")
     wild = apply_shocks(panel, [shock({"shock": "spot_path", "size": 1.0})], sliced)
     assert np.allclose(np.diff(np.log(wild.spot)), 2.0 * np.diff(np.log(panel.spot)), atol=1e-12)
@@ -191,8 +191,8 @@ def test_a_path_scaled_doubles_every_return() -> None:
 def test_funding_changes_only_where_it_settles() -> None:
     """A flip of one venue leaves the others, a shift adds to settlements alone."""
     sliced, panel = case(HEDGED)
-    said = {"shock": "funding", "at": 10, "hours": 40, "venues": ["okx"], "factor": -1.0}
-    changed = apply_shocks(panel, [shock({**said, "shift": -1e-4})], sliced)
+    document = {"shock": "funding", "at": 10, "hours": 40, "venues": ["okx"], "factor": -1.0}
+    changed = apply_shocks(panel, [shock({**document, "shift": -1e-4})], sliced)
     okx, rates = panel.venues.index("okx"), panel.funding_rate[10:50]
     settles = rates[:, okx] != 0.0
     assert settles.sum() == 5
@@ -202,7 +202,7 @@ def test_funding_changes_only_where_it_settles() -> None:
     assert np.array_equal(changed.funding_rate[:, others], panel.funding_rate[:, others])
 
 
-def test_a_venue_that_is_out_stands_still_and_comes_back_to_the_worst_it_missed() -> None:
+def test_an_outage_freezes_a_venue_and_ends_at_the_worst_price_of_it() -> None:
     """Its price, its extreme and its funding stop; then the extreme is that of the whole outage."""
     sliced, panel = case(HEDGED)
     changed, bybit = apply_shocks(panel, [shock(OUTAGE)], sliced), panel.venues.index("bybit")
@@ -241,7 +241,7 @@ def test_borrowing_costs_more_for_its_hours_and_keeps_the_debt() -> None:
     assert np.all(np.diff(changed.borrow_index) > 0.0)
 
 
-def test_what_cannot_be_applied_is_refused_and_what_was_is_told() -> None:
+def test_inapplicable_shocks_are_rejected_and_applied_ones_hashed() -> None:
     """A moment outside, a venue the mode does not hedge at; a shocked panel has other hashes."""
     sliced, panel = case(HEDGED)
     late = {"shock": "price_gap", "at": "2024-12-01", "size": 0.1}

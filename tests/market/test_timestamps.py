@@ -1,4 +1,4 @@
-"""Stamps: every form of one instant is that instant, and what is none stays none."""
+"""Timestamps: every form of one instant is that instant, and what is none stays none."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -51,14 +51,14 @@ def test_every_form_of_an_instant_reads_alike(at: datetime, offset: int) -> None
 @pytest.mark.parametrize(
     "text", ["", "n/a", "2024", "2024-13-01", "12:00", "1e9", "-5", "0", "1024-01-01T00:00:00Z"]
 )
-def test_what_is_no_stamp_is_unreadable(text: str) -> None:
-    """Nothing is guessed, also beside stamps that are fine."""
-    stamps = parse_timestamps(pa.chunked_array([["2024-01-01T00:00:00Z", text]]))
-    assert (stamps == UNREADABLE).tolist() == [False, True]
+def test_what_is_no_timestamp_is_unreadable(text: str) -> None:
+    """Nothing is guessed, also beside timestamps that are fine."""
+    timestamps = parse_timestamps(pa.chunked_array([["2024-01-01T00:00:00Z", text]]))
+    assert (timestamps == UNREADABLE).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("seconds", [-3600, -3599, -61, -60, -1, 0, 60, 61, 3539, 3540])
-def test_only_stamps_within_the_tolerance_snap(seconds: int) -> None:
+def test_only_timestamps_within_the_tolerance_snap(seconds: int) -> None:
     """Funding within a minute of the hour on either side is that hour's; others stay put."""
     hour = 1_717_200_000 * SECOND_NS
     rule = TimestampRule(column="t", format="instant", early_seconds=60, late_seconds=60)
@@ -74,9 +74,9 @@ def test_a_stated_unit_holds_for_every_row(unit: str, per: int) -> None:
     """Numbers that are plausible in another unit only are unreadable, not taken for that."""
     second = 1_717_200_000
     texts = pa.chunked_array([[str(second * per), str(second * per * 1000)]])
-    stamps = parse_timestamps(texts, unit)
-    assert stamps[0] == second * SECOND_NS
-    assert unit == "ns" or stamps[1] == UNREADABLE
+    timestamps = parse_timestamps(texts, unit)
+    assert timestamps[0] == second * SECOND_NS
+    assert unit == "ns" or timestamps[1] == UNREADABLE
 
 
 def test_typed_times_and_clocks_ahead_of_utc() -> None:

@@ -1,4 +1,4 @@
-"""Values: indices that grow, quotes that hold, events at their own time; nothing made up."""
+"""Values: indices grow, quotes hold, events count at their own time; nothing is invented."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -23,7 +23,7 @@ from tests.market.made_datasets import (
 
 
 def ns(*times: str) -> Int64:
-    """The times in nanoseconds, (n,)."""
+    """Return the times in nanoseconds, (n,)."""
     return pd.DatetimeIndex(times).tz_localize("UTC").as_unit("ns").asi8
 
 
@@ -58,7 +58,7 @@ LOOKUPS: dict[str, Callable[[Int64], object]] = {
 
 
 def rejection(code: str, call: Callable[[], object]) -> str:
-    """The message of the error with that code."""
+    """Return the message of the error with that code."""
     with pytest.raises(DataError) as caught:
         call()
     assert caught.value.code == code
@@ -66,7 +66,7 @@ def rejection(code: str, call: Callable[[], object]) -> str:
 
 
 def column(name: str, values: str, at: Int64 = NOON) -> float:
-    """The value in the row of a dataset at exactly this time."""
+    """Return the value in the row of a dataset at exactly this time."""
     frame = DATASETS[name].frame
     return float(frame.loc[pd.DatetimeIndex(frame["timestamp"]).asi8 == at, values].iloc[0])
 
@@ -203,6 +203,6 @@ UNKNOWN: dict[str, tuple[Callable[[], object], str]] = {
 
 @pytest.mark.parametrize("thing", UNKNOWN)
 def test_what_is_unknown_is_rejected_with_what_is_known(thing: str) -> None:
-    """A thing no dataset knows is no 1.0 and no KeyError: the message lists what there is."""
+    """The message lists what is known; there is no default of 1.0 and no KeyError."""
     call, known = UNKNOWN[thing]
     assert known in rejection("DATA-001", call).split("available:")[1]

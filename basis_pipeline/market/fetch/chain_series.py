@@ -88,7 +88,7 @@ class ChainSeries:
         return float(self.chain.call([call], block)[0][0] / 10**read.decimals)
 
     def _reserve(self, read: AaveReserve, block: int) -> dict[str, float]:
-        """Indices, rates, totals and price; indices and totals include the accrued interest."""
+        """Return indices, rates, totals and price; indices and totals with accrued interest."""
         pool, asset = read.pool, (read.asset,)
         answers = self.chain.call(
             [
@@ -126,7 +126,7 @@ class ChainSeries:
         return dict(zip(_AAVE, values, strict=True))
 
     def _gas(self, read: Gas, block: Block, time: int) -> dict[str, float]:
-        """Base fee of the last block, and the median priority fee of the hour's blocks."""
+        """Return the base fee of the last block and the median priority fee of the hour."""
         assert self.final is not None
         before = self.chain.block_at(time - int(HOUR.total_seconds()), self.final)
         count = min(max(block.number - before.number, 1), FEE_HISTORY_BLOCKS)

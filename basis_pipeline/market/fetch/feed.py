@@ -286,7 +286,7 @@ def _task(
 
 
 def _host_key(source: Source | None) -> str:
-    """A key that feeds of one host share."""
+    """Return a key that feeds of one host share."""
     match source:
         case Ccxt():
             return f"{source.exchange} {source.url or ''}"

@@ -265,7 +265,7 @@ class _MonthFetch:
 
 
 def _first_ones(found: list[Revision] | list[Gap], name: str) -> str:
-    """The number of findings and the first ones as text."""
+    """Return the number of findings and the first ones as text."""
     count = count_of(len(found), name)
     more = "; …" if len(found) > SHOWN else ""
     return f"{count}: {'; '.join(map(str, found[:SHOWN]))}{more}"

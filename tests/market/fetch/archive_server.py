@@ -50,22 +50,22 @@ class Archive:
     def zipped(
         self, symbol: str, stem: str, since: datetime, until: datetime, *, spot: bool
     ) -> bytes:
-        """A zip of rows of [since, until), the same bytes for the same rows."""
+        """Return a zip of rows of [since, until), the same bytes for the same rows."""
         market = next(
             one
             for one in self.quotes.bars
             if f"{one.base}{one.quote}" == symbol and bool(one.settle) != spot
         )
-        stamps = range(ms(since), ms(until), HOUR_MS)
+        timestamps = range(ms(since), ms(until), HOUR_MS)
         if "fundingRate" in stem:
             lines = ["calc_time,funding_interval_hours,last_funding_rate"]
             rates = self.quotes.funding[market]
-            lines += [f"{s},8,{rates[s]:.8f}" for s in stamps if s in rates]
+            lines += [f"{s},8,{rates[s]:.8f}" for s in timestamps if s in rates]
         else:
             bars = self.quotes.bars[market]
             lines = [
                 f"{s},{','.join(map(str, bars[s]))},{s + HOUR_MS - 1},0,1,0,0,0"
-                for s in stamps
+                for s in timestamps
                 if s in bars
             ]
         written = io.BytesIO()
@@ -77,7 +77,7 @@ class Archive:
 
 @contextmanager
 def binance_archive(quotes: Quotes, clock: MarketClock) -> Iterator[tuple[Server, Archive]]:
-    """The archive until the end of the block."""
+    """Run the archive until the end of the block."""
     archive = Archive(quotes, clock)
     with serving(archive) as server:
         yield server, archive
@@ -85,7 +85,7 @@ def binance_archive(quotes: Quotes, clock: MarketClock) -> Iterator[tuple[Server
 
 @contextmanager
 def defillama(clock: MarketClock, since: str, apy: float = 24.71) -> Iterator[Server]:
-    """The chart of one pool: a point a day at 23:01, and one of the hour that is going on."""
+    """Serve the chart of one pool: one point per day at 23:01, and one for the current time."""
     first = datetime.fromisoformat(since).replace(tzinfo=UTC)
 
     def respond(asked: Asked) -> Answer:

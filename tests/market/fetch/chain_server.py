@@ -59,7 +59,7 @@ class Node:
         return self.genesis + slot * SLOT
 
     def block_at(self, time: int) -> int:
-        """The last block at or before a time, by looking at all near it."""
+        """Return the last block at or before a time, by trying those near it."""
         number = (time - self.genesis) // SLOT
         while self.time_of(number) > time:
             number -= 1
@@ -71,7 +71,7 @@ class Node:
         return self.block_at(self.clock.ms // 1000 - FINAL_AFTER)
 
     def grown(self, rate: float, time: int) -> float:
-        """What one has grown to since the genesis, without compounding."""
+        """Return what 1.0 has grown to since the genesis, without compounding."""
         return 1.0 + rate * (time - self.genesis) / YEAR
 
     def __call__(self, asked: Asked) -> Answer:
@@ -89,11 +89,11 @@ class Node:
         return answered | {"result": result}
 
     def eth_chainId(self) -> str:  # noqa: N802
-        """The chain's number."""
+        """Return the chain's number."""
         return hex(self.chain_id)
 
     def eth_getBlockByNumber(self, at: str, _full: bool) -> Any:  # noqa: N802
-        """A block, null for one that does not exist."""
+        """Return a block, null for one that does not exist."""
         number = self.final if at == "finalized" else int(at, 16)
         if number > self.block_at(self.clock.ms // 1000):
             return None
@@ -118,7 +118,7 @@ class Node:
         return (10 + self.time_of(number) % 86400 // 3600) * 10**9
 
     def eth_call(self, call: dict[str, str], at: str) -> str:
-        """What a contract answers at a block."""
+        """Return what a contract answers at a block."""
         number = int(at, 16)
         if self.keeps is not None and number < self.final - self.keeps:
             raise LookupError(f"missing trie node for block {number}")
@@ -167,7 +167,7 @@ class Node:
 
 @contextmanager
 def archive_node(clock: MarketClock, genesis: str, **known: Any) -> Iterator[tuple[Server, Node]]:
-    """A node until the end of the block."""
+    """Run a node until the end of the block."""
     node = Node(clock, ms(genesis) // 1000, **known)
     with serving(node) as server:
         yield server, node

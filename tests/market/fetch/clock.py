@@ -1,4 +1,4 @@
-"""The time that a server under test lives in: what exists now, and what does not exist yet."""
+"""The clock of a server under test: later data do not exist yet."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ class MarketClock:
 
     @classmethod
     def at(cls, text: str) -> "MarketClock":
-        """A clock that stands at a time in UTC."""
+        """Return a clock that stands at a time in UTC."""
         return cls(datetime.fromisoformat(text).replace(tzinfo=UTC))
 
     @property

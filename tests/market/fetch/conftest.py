@@ -1,4 +1,4 @@
-"""Servers that more than one test of fetches asks."""
+"""Servers shared by tests of fetches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class Binance:
 
 @pytest.fixture(autouse=True)
 def unthrottled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server on this machine has no rate limit: a quarter of a second a page is not waited."""
+    """Remove ccxt's waits between requests: a server on this machine has no rate limit."""
     monkeypatch.setattr(ccxt.Exchange, "throttle", lambda *_: None)
 
 
 @pytest.fixture
 def binance() -> Iterator[Binance]:
-    """An exchange in the middle of an hour of the tenth of February."""
+    """Run an exchange in the middle of an hour of the tenth of February."""
     quotes, clock = Quotes(), MarketClock.at("2024-02-10T12:30")
     quotes.make(BTC, "2024-01-01", "2024-03-20", 40_000.0)
     with exchanges(quotes, clock) as server:

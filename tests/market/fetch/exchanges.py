@@ -17,7 +17,7 @@ Found = list[tuple[int, Bar]]
 
 @contextmanager
 def exchanges(quotes: Quotes, clock: MarketClock, port: int = 0) -> Iterator[Server]:
-    """A server of the four exchanges until the end of the block."""
+    """Run a server of the four exchanges until the end of the block."""
     with serving(Exchanges(quotes, clock), port) as server:
         yield server
 
@@ -65,10 +65,10 @@ class Exchanges:
     def _candles(self, market: Market, since: int, until: int) -> Found:
         """Candles of [since, until] that have begun; that of the present hour still moves."""
         found = []
-        for stamp, bar in self.quotes.bars[market].items():
-            if since <= stamp <= until and stamp <= self.clock.ms:
-                moving = stamp + HOUR_MS > self.clock.ms
-                found.append((stamp, bar._replace(close=bar.open) if moving else bar))
+        for timestamp, bar in self.quotes.bars[market].items():
+            if since <= timestamp <= until and timestamp <= self.clock.ms:
+                moving = timestamp + HOUR_MS > self.clock.ms
+                found.append((timestamp, bar._replace(close=bar.open) if moving else bar))
         return found
 
     def _settled(self, market: Market, since: int, until: int) -> list[tuple[int, float]]:
@@ -106,8 +106,8 @@ class Exchanges:
         market = self._market("binance", query["symbol"], perpetual=perpetual)
         found = self._candles(market, int(query["startTime"]), int(query["endTime"]))
         return [
-            [stamp, *map(str, bar), stamp + HOUR_MS - 1, "0", 1, "0", "0", "0"]
-            for stamp, bar in found[: int(query["limit"])]
+            [timestamp, *map(str, bar), timestamp + HOUR_MS - 1, "0", 1, "0", "0", "0"]
+            for timestamp, bar in found[: int(query["limit"])]
         ]
 
     def _binance_funding(self, asked: Asked) -> Any:
@@ -115,8 +115,8 @@ class Exchanges:
         market = self._market("binance", query["symbol"], perpetual=True)
         found = self._settled(market, int(query["startTime"]), int(query["endTime"]))
         return [
-            {"symbol": query["symbol"], "fundingRate": f"{rate:.8f}", "fundingTime": stamp}
-            for stamp, rate in found[: int(query["limit"])]
+            {"symbol": query["symbol"], "fundingRate": f"{rate:.8f}", "fundingTime": timestamp}
+            for timestamp, rate in found[: int(query["limit"])]
         ]
 
     # Bybit gives the last rows up to the end, the latest first.
@@ -153,7 +153,7 @@ class Exchanges:
         perpetual = query.get("category") != "spot"
         market = self._market("bybit", query["symbol"], perpetual=perpetual)
         found = self._candles(market, int(query["start"]), int(query["end"]))
-        rows = [[str(stamp), *map(str, bar), "0"] for stamp, bar in found[::-1]]
+        rows = [[str(timestamp), *map(str, bar), "0"] for timestamp, bar in found[::-1]]
         listed = rows[: int(query["limit"])]
         return self._bybit(query.get("category", ""), listed, symbol=query["symbol"])
 
@@ -212,9 +212,9 @@ class Exchanges:
                 "instId": asked.query["instId"],
                 "fundingRate": str(rate),
                 "realizedRate": str(rate),
-                "fundingTime": str(stamp),
+                "fundingTime": str(timestamp),
             }
-            for stamp, rate in found[::-1]
+            for timestamp, rate in found[::-1]
         ]
         return {"code": "0", "msg": "", "data": rows[: min(100, int(asked.query["limit"]))]}
 

@@ -26,7 +26,7 @@ SHIPPED = load_configs(project_root() / "configs").datasets
 
 
 def feed(like: str, /, **source: Any) -> DatasetConfig:
-    """A shipped dataset file with another source."""
+    """Return a shipped dataset file with another source."""
     made: Any = TypeAdapter(Source).validate_python(source)
     return SHIPPED[like].model_copy(update={"source": made})
 
@@ -45,7 +45,7 @@ def bars(url: str, **changes: Any) -> DatasetConfig:
 
 
 def settings_in(place: Path) -> Settings:
-    """Settings whose raw files lie in a directory of the test's own."""
+    """Return settings whose raw files lie in a directory of the test's own."""
     return load_settings({}, data_dir=place / "data", results_dir=place / "results")
 
 

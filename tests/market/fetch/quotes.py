@@ -45,20 +45,20 @@ class Quotes:
         draw = random.Random(str(market))
         price = level
         self.bars[market] = {}
-        for stamp in range(ms(since), ms(until), HOUR_MS):
+        for timestamp in range(ms(since), ms(until), HOUR_MS):
             close = price * math.exp(draw.gauss(0.0, 0.004))
             high, low = max(price, close) * 1.001, min(price, close) * 0.999
             values = (round(value, 4) for value in (price, high, low, close))
-            self.bars[market][stamp] = Bar(*values, round(draw.uniform(10.0, 99.0), 3))
+            self.bars[market][timestamp] = Bar(*values, round(draw.uniform(10.0, 99.0), 3))
             price = round(close, 4)
         if market.settle:
-            stamps = range(ms(since), ms(until), every_hours * HOUR_MS)
-            self.funding[market] = {s: round(draw.gauss(1e-4, 5e-5), 8) for s in stamps}
+            timestamps = range(ms(since), ms(until), every_hours * HOUR_MS)
+            self.funding[market] = {s: round(draw.gauss(1e-4, 5e-5), 8) for s in timestamps}
 
     def read_bars(self, market: Market, files: Iterable[Path]) -> None:
         """Add the bars of raw files."""
         self.bars[market] = {
-            _stamp(row["timestamp"]): Bar(*(float(row[name]) for name in Bar._fields))
+            _timestamp(row["timestamp"]): Bar(*(float(row[name]) for name in Bar._fields))
             for file in files
             for row in _rows(file)
         }
@@ -66,19 +66,19 @@ class Quotes:
     def read_funding(self, market: Market, files: Iterable[Path]) -> None:
         """Add the settlements of raw files."""
         self.funding[market] = {
-            _stamp(row["funding_timestamp"]): float(row["funding_rate"])
+            _timestamp(row["funding_timestamp"]): float(row["funding_rate"])
             for file in files
             for row in _rows(file)
         }
 
     def drop(self, market: Market, since: str, until: str) -> None:
         """Let an outage of the venue have left no bars of [since, until)."""
-        for stamp in range(ms(since), ms(until), HOUR_MS):
-            self.bars[market].pop(stamp, None)
+        for timestamp in range(ms(since), ms(until), HOUR_MS):
+            self.bars[market].pop(timestamp, None)
 
-    def revise(self, market: Market, stamp: str, close: float) -> None:
+    def revise(self, market: Market, timestamp: str, close: float) -> None:
         """Let the venue change the close of a bar."""
-        at = ms(stamp)
+        at = ms(timestamp)
         self.bars[market][at] = self.bars[market][at]._replace(close=close)
 
 
@@ -87,6 +87,6 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
-def _stamp(text: str) -> int:
+def _timestamp(text: str) -> int:
     time = datetime.fromisoformat(text)
     return ms(time.replace(tzinfo=time.tzinfo or UTC))

@@ -1,4 +1,4 @@
-"""A real HTTP server on this machine: it answers by a function, and misbehaves as a test asks."""
+"""A real HTTP server on this machine that answers by a function and fails as a test demands."""
 
 import json
 import threading
@@ -59,7 +59,7 @@ class Fault:
 
 @dataclass
 class Server:
-    """A server while it runs: what it was asked, and the faults it still has to commit, in turn."""
+    """A running server: the requests it received, and its pending faults in order."""
 
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Server:
         self.faults.extend(faults * times)
 
     def fault_for(self, path: str) -> Fault | None:
-        """The next fault that concerns a path; it is committed once."""
+        """Return the next fault for a path, and remove it."""
         with self.lock:
             for fault in self.faults:
                 if fault.path in path:

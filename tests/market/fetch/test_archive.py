@@ -20,7 +20,7 @@ Served = tuple[Server, Archive]
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    """The archive on the tenth of February, with every month and day that has ended."""
+    """Run the archive on the tenth of February, with every month and day that has ended."""
     quotes, clock = Quotes(), MarketClock.at("2024-02-10T14:00")
     quotes.make(BTC, "2024-01-01", "2024-04-01", 40_000.0)
     with binance_archive(quotes, clock) as made:
@@ -28,7 +28,7 @@ def served() -> Iterator[Served]:
 
 
 def klines(server: Server, data: str = "klines", since: str = "2024-01-01") -> DatasetConfig:
-    """A dataset file of zips."""
+    """Return a dataset file of zips."""
     made = feed(
         "binance_btcusdt_perp", kind="binance_archive", url=server.url, market="um", data=data,
         symbol="BTCUSDT", interval=None if data == "fundingRate" else "1h", since=since,

@@ -33,24 +33,24 @@ SLOW_DOWN = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32005, "message": "sl
 
 @pytest.fixture
 def node() -> Iterator[tuple[Server, Node]]:
-    """A chain since June 2023, in the morning of the fifth of January 2024."""
+    """Run a chain since June 2023, on the morning of the fifth of January 2024."""
     with archive_node(MarketClock.at("2024-01-05T05:30"), "2023-06-01T00:00:11") as made:
         yield made
 
 
 def of(server: Server, like: str, read: dict[str, Any], since: str = "2024-01-05") -> DatasetConfig:
-    """A dataset file whose feed is read from the node."""
+    """Return a dataset file whose feed is read from the node."""
     url = f"{server.url}/v2/very-secret-key"
     return feed(like, kind="ethereum_rpc", url=url, chain_id=1, since=since, read=read)
 
 
 def values(place: Path, config: DatasetConfig) -> dict[int, dict[str, float]]:
-    """What the project's reader reads: by seconds since the epoch and canonical column."""
+    """Return the feed as read, by seconds since the epoch and canonical column."""
     rows = read_feed(place / "data", config).distinct
-    stamps = (rows.timestamps // 10**9).tolist()
+    timestamps = (rows.timestamps // 10**9).tolist()
     return {
         s: dict(zip(rows.columns, v, strict=True))
-        for s, v in zip(stamps, rows.values.tolist(), strict=True)
+        for s, v in zip(timestamps, rows.values.tolist(), strict=True)
     }
 
 
@@ -154,16 +154,16 @@ def test_a_key_in_the_address_is_written_nowhere(node: tuple[Server, Node], tmp_
     """Neither in a message nor in the manifest, whatever goes wrong."""
     server, chain_node = node
     config = of(server, "weeth_oracle", RATE)
-    said = []
+    blocks = []
     for fault in (Fault(status=401), Fault(half=True), Fault(garbage=b"<p>"), Fault(status=500)):
         server.fail(fault, times=LIMITS.attempts)
         done = fetch(tmp_path, config, chain_node.clock)
         assert done.error is not None
-        said.append(done.error.block())
+        blocks.append(done.error.block())
         server.faults.clear()
     assert fetch(tmp_path, config, chain_node.clock).error is None
     files = [file.read_text() for file in (tmp_path / "data").rglob("*") if file.is_file()]
-    assert not any("very-secret" in text for text in [*said, *files])
+    assert not any("very-secret" in text for text in [*blocks, *files])
 
 
 @pytest.mark.parametrize(

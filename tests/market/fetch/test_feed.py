@@ -1,4 +1,4 @@
-"""Feeds of other sources, the variable of an endpoint, and the exchanges that ccxt asks."""
+"""Feeds of other sources, the variable of an endpoint, and the exchanges behind ccxt."""
 
 from pathlib import Path
 
@@ -47,8 +47,8 @@ def test_bars_and_funding_of_each_venue(
     assert done[rates.name].rows == (until - since) // (hours * HOUR_MS) + 1
     found = read_feed(tmp_path / "data", rates).distinct
     truth = quotes.funding[market]
-    stamps = (found.timestamps // 10**6).tolist()
-    assert found.values[:, 0].tolist() == [truth[stamp] for stamp in stamps]
+    timestamps = (found.timestamps // 10**6).tolist()
+    assert found.values[:, 0].tolist() == [truth[timestamp] for timestamp in timestamps]
 
 
 def test_the_benchmark_is_an_apr_of_days_that_have_ended(tmp_path: Path) -> None:
@@ -111,8 +111,8 @@ def test_an_endpoint_comes_from_the_environment(
             assert done[config.name].error is None
 
 
-def test_a_plan_asks_nobody(binance: Binance, tmp_path: Path) -> None:
-    """What is lacking is known from the manifest alone."""
+def test_a_plan_sends_no_request(binance: Binance, tmp_path: Path) -> None:
+    """What is missing is known from the manifest alone."""
     config, settings = bars(binance.server.url), settings_in(tmp_path)
     request = Request(now=binance.clock.now)
     assert plan(config, settings, request) == ["2024-01", "2024-02"]
@@ -121,8 +121,8 @@ def test_a_plan_asks_nobody(binance: Binance, tmp_path: Path) -> None:
     assert plan(config, settings, request) == ["2024-02"]
 
 
-def test_an_outage_is_one_whatever_ccxt_makes_of_it(tmp_path: Path) -> None:
-    """Of a status of 503 with a body of JSON ccxt makes an error of the exchange, for some."""
+def test_an_outage_is_recognised_for_every_exchange(tmp_path: Path) -> None:
+    """For some exchanges ccxt maps a status of 503 with a JSON body to an exchange error."""
     quotes, clock = Quotes(), MarketClock.at("2024-02-03T05:30")
     quotes.make(Market("bybit", "SOL", "USDT", "USDT"), "2024-01-01", "2024-02-20", 90.0)
     with exchanges(quotes, clock) as server:

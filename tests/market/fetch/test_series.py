@@ -1,4 +1,4 @@
-"""Rows of an exchange, month by month: what is stored, what is asked again, and what goes wrong."""
+"""Rows of an exchange by month: what is stored, what is requested again, and failures."""
 
 import json
 import multiprocessing
@@ -27,11 +27,11 @@ def stored(place: Path, name: str) -> dict[str, list[str]]:
 
 
 def manifest(place: Path, name: str = "binance_btcusdt_perp") -> dict[str, Any]:
-    """What a feed's manifest says."""
-    said: dict[str, Any] = json.loads(
+    """Return a feed's manifest."""
+    document: dict[str, Any] = json.loads(
         (place / "data" / "fetched" / name / "manifest.json").read_text()
     )
-    return said
+    return document
 
 
 def test_a_feed_is_fetched_by_month_and_read_as_any_other(binance: Binance, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_feed_is_fetched_by_month_and_read_as_any_other(binance: Binance, tmp_
     assert (raw.distinct.timestamps // 10**6).tolist() == list(wanted)
     truth = binance.quotes.bars[BTC]
     closes = raw.distinct.values[:, list(raw.distinct.columns).index("close")]
-    assert closes.tolist() == [truth[stamp].close for stamp in wanted]
+    assert closes.tolist() == [truth[timestamp].close for timestamp in wanted]
     january, february = (
         manifest(tmp_path)["files"][f"{FOLDER}/binance_BTCUSDT_perp_1h_2024-0{month}.csv"]
         for month in (1, 2)
@@ -54,8 +54,8 @@ def test_a_feed_is_fetched_by_month_and_read_as_any_other(binance: Binance, tmp_
     assert (january["rows"], january["last"]) == (27 * 24, "2024-01-31T23:00:00Z")
 
 
-def test_a_complete_month_is_not_asked_for_again(binance: Binance, tmp_path: Path) -> None:
-    """The next hour costs one question, and changes one file."""
+def test_a_complete_month_is_not_requested_again(binance: Binance, tmp_path: Path) -> None:
+    """The next hour costs one request and changes one file."""
     config = bars(binance.server.url)
     fetch(tmp_path, config, binance.clock)
     file = tmp_path / "data" / FOLDER / "binance_BTCUSDT_perp_1h_2024-01.csv"
@@ -103,8 +103,8 @@ def test_since_and_until_bound_what_is_fetched(binance: Binance, tmp_path: Path)
     assert max(stored(tmp_path, name)) == "2024-01-31T23:00:00Z"
 
 
-def test_fetches_go_on_from_files_that_lie_there(binance: Binance, tmp_path: Path) -> None:
-    """A person's own files stay; what is fetched begins behind their last row."""
+def test_fetches_continue_after_existing_files(binance: Binance, tmp_path: Path) -> None:
+    """Files that were not fetched stay; fetched rows begin after their last row."""
     config = bars(binance.server.url)
     folder = tmp_path / "data" / FOLDER
     folder.mkdir(parents=True)
@@ -118,32 +118,32 @@ def test_fetches_go_on_from_files_that_lie_there(binance: Binance, tmp_path: Pat
 
 
 def test_a_revision_is_kept_beside_what_was_stored(binance: Binance, tmp_path: Path) -> None:
-    """Both values are named, once; the stored one stays until a person takes the other."""
+    """Both values are named, once; the stored one stays until a person accepts the other."""
     config = bars(binance.server.url)
     fetch(tmp_path, config, binance.clock)
-    stamp, name = "2024-02-10T09:00:00Z", "binance_BTCUSDT_perp_1h_2024-02.csv"
-    before = stored(tmp_path, name)[stamp]
-    binance.quotes.revise(BTC, stamp, 12345.0)
+    timestamp, name = "2024-02-10T09:00:00Z", "binance_BTCUSDT_perp_1h_2024-02.csv"
+    before = stored(tmp_path, name)[timestamp]
+    binance.quotes.revise(BTC, timestamp, 12345.0)
     for _ in range(2):
         binance.clock.advance(hours=1)
         done = fetch(tmp_path, config, binance.clock)
         (warning,) = done.warnings
         assert (warning.code, done.error) == ("FETCH-006", None)
-        assert f"{stamp} close {float(before[3])!r}, now 12345.0" in warning.what
-    assert stored(tmp_path, name)[stamp] == before
+        assert f"{timestamp} close {float(before[3])!r}, now 12345.0" in warning.what
+    assert stored(tmp_path, name)[timestamp] == before
     table = tmp_path / "data" / "fetched" / config.name / "revisions" / name
     assert [line.split(",")[:4] for line in table.read_text().splitlines()[1:]] == [
-        [stamp, "close", before[3], "12345.0"]
+        [timestamp, "close", before[3], "12345.0"]
     ]
     assert manifest(tmp_path)["revisions"] == {f"{FOLDER}/{name}": 1}
     found = read_revisions(tmp_path / "data", config.name)
     assert found is not None
     assert found[["file", "timestamp", "column", "state"]].to_numpy().tolist() == [
-        [name, stamp, "close", "open"]
+        [name, timestamp, "close", "open"]
     ]
     assert read_revisions(tmp_path / "data", "never_fetched") is None
     done = fetch(tmp_path, config, binance.clock, accept=True)
-    assert (done.warnings, stored(tmp_path, name)[stamp][3]) == ((), "12345.0")
+    assert (done.warnings, stored(tmp_path, name)[timestamp][3]) == ((), "12345.0")
     assert manifest(tmp_path)["revisions"] == {}
     assert table.read_text().endswith("accepted\n")
 
@@ -234,10 +234,10 @@ def test_a_wait_that_is_too_long_ends_the_fetch(binance: Binance, tmp_path: Path
 
 
 @pytest.mark.parametrize("fault", [Fault(hang=True), Fault(trickle=True, path="klines")])
-def test_an_answer_that_never_ends_is_given_up(
+def test_an_answer_that_never_ends_times_out(
     fault: Fault, binance: Binance, tmp_path: Path
 ) -> None:
-    """Also one whose bytes go on coming, which no timeout of a socket ends."""
+    """Also one that arrives byte by byte, which no socket timeout ends."""
     limits = LIMITS.model_copy(update={"timeout_seconds": 0.2, "attempts": 2})
     config = bars(binance.server.url, since="2024-02-09")
     binance.server.fail(fault, times=2)
@@ -307,7 +307,7 @@ def _fetch_in_a_process(place: Path, url: str, clock: MarketClock) -> None:
 def test_a_kill_at_any_moment_leaves_whole_files(
     binance: Binance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever lies there is read as a feed, and fetching again completes it."""
+    """Stored files are readable as a feed, and fetching again completes them."""
     monkeypatch.undo()  # with its rate limit a fetch takes long enough to be killed in
     config = bars(binance.server.url)
     fork = multiprocessing.get_context("fork")
