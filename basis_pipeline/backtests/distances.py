@@ -71,17 +71,14 @@ def _of_perps(
         perp, price = perps[v], float(market.perp_mark[-1, v])
         if perp["quantity"] == 0.0:
             continue
-        ratio = _equity(perp, price) / (abs(perp["quantity"]) * price)
+        equity = perp["balance"] + perp["quantity"] * (price - perp["entry"])
+        ratio = equity / (abs(perp["quantity"]) * price)
         if parameters.rebalance_enabled:
             move = min((_move(perp, price, bound) for bound in (low, high)), key=abs)
             yield _bounded("margin_ratio", ratio, low, high, venue=venue, move=move)
         floor = float(parameters.maintenance_margin[v])
         move = _move(perp, price, floor)
         yield _bounded(LIQUIDATION, ratio, floor, venue=venue, move=move)
-
-
-def _equity(perp: Record, price: float) -> float:
-    return float(perp["balance"] + perp["quantity"] * (price - perp["entry"]))
 
 
 def _move(perp: Record, price: float, ratio: float) -> float:

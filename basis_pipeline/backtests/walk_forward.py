@@ -215,16 +215,12 @@ def walk(plan: WalkForward, study: Study, out: Path) -> Walked:
     ]
     chosen = choose(points["value"].to_numpy(), points["kept"].to_numpy(), steps)
     returns = daily_returns(study, points["index"].to_numpy())
-    tests = {
-        f"test_{number:03d}": fold["chosen"]
-        for number, fold in enumerate(folds)
-        if fold["chosen"] != NONE
-    }
-    parts = [
-        _by_day(daily_returns(study, index)[:, 0], study.windows[name])
-        for name, place in tests.items()
-        for index in [by_window[name]["index"].to_numpy()[[place]]]
-    ]
+    tests = []
+    for number, fold in enumerate(folds):
+        if fold["chosen"] != NONE:
+            name = f"test_{number:03d}"
+            index = by_window[name]["index"].to_numpy()[[fold["chosen"]]]
+            tests.append(_by_day(daily_returns(study, index)[:, 0], study.windows[name]))
     whole = returns[:, chosen] if chosen != NONE else np.full(len(returns), np.nan)
     return Walked(
         plan=plan,
@@ -232,7 +228,7 @@ def walk(plan: WalkForward, study: Study, out: Path) -> Walked:
         folds=pd.DataFrame(folds),
         chosen=chosen,
         returns=returns,
-        growth=growth_of(parts, _by_day(whole, study.window)),
+        growth=growth_of(tests, _by_day(whole, study.window)),
         unsound=rows[rows["status"] != ""],
     )
 

@@ -59,8 +59,8 @@ def test_the_two_ways_to_a_result_agree(tree: Tree, mode: str) -> None:
     assert together.result.identity.data_hashes.items() <= hashes.items()
 
 
-def test_an_override_is_gone_with_its_call(sample: Tree) -> None:
-    """The next call runs the mode as committed, whatever the one before it asked for."""
+def test_an_override_ends_with_its_call(sample: Tree) -> None:
+    """The next call runs the mode as committed, whatever the previous one overrode."""
     plain = run(sample.root, "eth_basis")
     overrides = {"hedge.venues": {"bybit": 1.0}, "costs.enabled": False, "allocation.spot": 0.4}
     changed = run(sample.root, "eth_basis", overrides=overrides, capital=5_000.0)
@@ -73,7 +73,7 @@ def test_an_override_is_gone_with_its_call(sample: Tree) -> None:
 
 
 def test_everything_that_decides_a_run_is_in_its_identity(sample: Tree, tmp_path: Path) -> None:
-    """Mode, override, capital, window and data each make another run; the engine names itself."""
+    """Mode, override, capital, window and data each make another run; so does the engine."""
     other_data = tmp_path / "data"
     shutil.copytree(sample.root, other_data)
     (gas,) = other_data.glob("blockchain_data/gas_prices/*.csv")
@@ -105,7 +105,7 @@ def test_everything_that_decides_a_run_is_in_its_identity(sample: Tree, tmp_path
 def test_a_window_outside_the_data_is_rejected(
     sample: Tree, mode: str, start: str, end: str, code: str
 ) -> None:
-    """No file is stretched over hours it does not know: DATA-012, or -010 where half is missing."""
+    """No file is extended over hours it lacks: DATA-012, or DATA-010 where half is missing."""
     with pytest.raises(DataError, match="its rows span") as raised:
         run(sample.root, mode, window=parse_window(start, end))
     assert raised.value.code == code
@@ -152,7 +152,7 @@ NEEDED_FILES: dict[str, tuple[str, ...]] = {
 
 @pytest.mark.parametrize("mode", NEEDED_FILES)
 def test_lending_runs_on_aave_and_gas_files_alone(tree: Tree, tmp_path: Path, mode: str) -> None:
-    """Only what a mode needs must exist; the benchmark it cannot have changes no figure of it."""
+    """Only what a mode needs must exist; a missing benchmark changes none of its figures."""
     window = tree.windows["middle"]
     data = subset(tree, tmp_path, *NEEDED_FILES[mode])
     alone = run(data, mode, window=window)
@@ -172,8 +172,8 @@ def test_a_mode_without_costs_needs_no_gas(sample: Tree, tmp_path: Path) -> None
     assert list(result.identity.data_hashes) == ["aave_usdt_rates"]
 
 
-def test_a_repair_needs_its_source_only_where_there_is_a_hole(sample: Tree, tmp_path: Path) -> None:
-    """Binance's 23-hour hole stops the mode without Bybit's file, a window beside it does not."""
+def test_a_repair_needs_its_source_only_where_there_is_a_gap(sample: Tree, tmp_path: Path) -> None:
+    """Without Bybit's file, Binance's 23-hour gap stops the mode; a window without it runs."""
     perps = "market_data/derivatives/futures_ohlcv"
     data = subset(sample, tmp_path / "data", "**/*.*")
     for path in data.glob(f"{perps}/bybit_BTCUSDT*"):
@@ -191,14 +191,14 @@ def test_a_repair_needs_its_source_only_where_there_is_a_hole(sample: Tree, tmp_
 
 
 @pytest.mark.parametrize("capital", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_capital_that_is_none_is_rejected(sample: Tree, capital: float) -> None:
+def test_an_invalid_capital_is_rejected(sample: Tree, capital: float) -> None:
     """CONFIG-012 before any file is read."""
     with pytest.raises(ConfigError, match="cannot be invested") as raised:
         run(sample.root / "nowhere", "pure_lending", capital=capital)
     assert raised.value.code == "CONFIG-012"
 
 
-def test_the_share_class_gives_the_capital_when_nobody_does(sample: Tree) -> None:
+def test_the_share_class_gives_the_default_capital(sample: Tree) -> None:
     """100,000 USDT and 100 ETH, from configuration."""
     for mode, capital in (("pure_lending", 100_000.0), ("pure_lending_eth", 100.0)):
         result = run(sample.root, mode)
@@ -207,7 +207,7 @@ def test_the_share_class_gives_the_capital_when_nobody_does(sample: Tree) -> Non
 
 
 def test_the_summary_counts_what_was_repaired(sample: Tree) -> None:
-    """Hours that rest on repaired data are in the run's own figures, by dataset."""
+    """Hours that use repaired data are in the run's own figures, by dataset."""
     found = sample.run("btc_basis")
     summary, panel = found.result.summary, found.panel
     assert summary["hours"] == len(panel.timestamps)

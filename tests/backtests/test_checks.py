@@ -73,7 +73,7 @@ def shifted(column: str, amount: float, row: int = HOUR) -> Callable[[pd.DataFra
 
 
 def test_a_sound_run_passes_every_error_check(tree: Tree) -> None:
-    """The committed modes pass on sample and real data; only warnings may ask for a look."""
+    """The committed modes pass on sample and real data, with warnings at most."""
     for mode in MODES:
         checks = evaluate(tree.run(mode))
         assert list(checks) == list(CHECKS), mode
@@ -131,8 +131,8 @@ def test_any_altered_table_is_not_what_running_again_gives(sound: Finished, tabl
     assert shown(check, "table") == [table]
 
 
-def test_a_benchmark_beside_a_run_is_no_part_of_it(sound: Finished) -> None:
-    """Running again makes no benchmark; that alone is no difference."""
+def test_a_benchmark_is_not_part_of_determinism(sound: Finished) -> None:
+    """A second run makes no benchmark; that alone is no difference."""
     beside = pd.DataFrame({"timestamp": sound.panel.hours, "lending": 1.0})
     frames = {**sound.result.frames, "benchmark": beside}
     assert evaluate(replace(sound, result=replace(sound.result, frames=frames)))[
@@ -167,7 +167,7 @@ def test_a_liquidation_is_shown_with_its_event(sound: Finished) -> None:
 
 
 def test_a_real_liquidation_fails_the_run(sample: Tree) -> None:
-    """Left alone with a thin margin, the hedge is closed by its venues, and the gate says so."""
+    """Without rebalancing and with a thin margin, venues close the hedge, and the gate fails."""
     thin = {"allocation.spot": 0.9, "rebalance.enabled": False}
     whole = sample.run("eth_basis").panel
     low = whole.hours[int(np.argmin(whole.spot[:-500]))]  # a short is liquidated on the way up
@@ -193,7 +193,7 @@ LIMITS = [
 def test_a_limit_separates_its_worst_hour(
     sound: Finished, name: str, gate: str, column: str
 ) -> None:
-    """At the worst value the gate holds; a hair stricter it fails with that very hour first."""
+    """At the worst value the gate passes; slightly stricter it fails with that hour first."""
     values, is_ceiling = np.abs(sound.column("risk", column)), gate.startswith("max")
     at = int(np.nanargmax(values) if is_ceiling else np.nanargmin(values))
     worst = float(values[at])
@@ -224,7 +224,7 @@ def test_a_single_hour_beyond_a_limit_is_found(
 
 
 def test_a_loss_of_more_than_a_tenth_is_an_error(sound: Finished) -> None:
-    """Whatever drawdown the mode allows itself; a loss of a tenth is still let through."""
+    """Whatever drawdown the mode allows; a loss of a tenth still passes."""
     for left, status in ((0.901, Status.PASS), (0.899, Status.FAIL)):
 
         def fall(equity: pd.DataFrame, share: float = left) -> None:
@@ -248,7 +248,7 @@ def test_a_gate_without_a_limit_or_a_figure_does_not_apply(sound: Finished, samp
 
 
 def test_a_target_missed_is_a_warning(sample: Tree) -> None:
-    """The APY is worked out from the tables, not taken from what the run says of itself."""
+    """The APY is computed from the tables, not taken from the run's summary."""
     run = sample.run("pure_lending")
     apy = run.result.summary["apy"]
     assert evaluate(with_gates(run, target_apy=apy * (1 - 1e-9)))["target_apy"].passed
@@ -260,7 +260,7 @@ def test_a_target_missed_is_a_warning(sample: Tree) -> None:
 
 
 def test_trades_beyond_the_cost_table_are_a_warning(sample: Tree) -> None:
-    """Above a million dollars the last bucket's rate is used, and the run says for which trades."""
+    """Above a million dollars the last bucket's rate is used; the gate lists those trades."""
     for mode, capital in (("btc_basis", 3e6), ("eth_staking_only", 2000.0)):
         window = sample.windows["middle"]
         flows = [{"date": window.hours[5].isoformat(), "amount": -0.9 * capital}]
@@ -278,7 +278,7 @@ def test_trades_beyond_the_cost_table_are_a_warning(sample: Tree) -> None:
 
 
 def test_too_many_repaired_hours_are_a_warning(sound: Finished) -> None:
-    """Above a tenth of the hours the run asks for a look, with the datasets to look at."""
+    """Above 10 % of the hours the gate warns and lists the datasets."""
     hours = len(sound.panel.timestamps)
     for share, passes in ((0.09, True), (0.11, False)):
         flags = np.arange(hours) < share * hours

@@ -42,7 +42,7 @@ def swept(study: Study, out: Path, run: Executor) -> dict[str, bytes]:
 def test_two_workers_with_one_killed_give_the_bytes_of_one_thread(
     sample: Tree, tmp_path: Path
 ) -> None:
-    """SIGKILL in the middle: what it was running runs again elsewhere, nothing else is lost."""
+    """SIGKILL in the middle: another worker repeats its piece, and nothing else is lost."""
     killed: list[int] = []
 
     def kill(now: Progress) -> None:
@@ -63,8 +63,8 @@ def test_two_workers_with_one_killed_give_the_bytes_of_one_thread(
     assert len(kept) == 1 + 3
 
 
-def test_a_cluster_at_an_address_goes_on_after_a_sweep(sample: Tree, tmp_path: Path) -> None:
-    """Nothing of a sweep stays on its workers, and the next one finds them as they were."""
+def test_a_cluster_at_an_address_keeps_running_after_a_sweep(sample: Tree, tmp_path: Path) -> None:
+    """No part of a sweep stays on the workers, and the next one gives the same bytes."""
     with LocalCluster(1, processes=False, threads_per_worker=2, dashboard_address=None) as cluster:
         with on_cluster(cluster.scheduler_address) as run:
             first = swept(leveraged(sample), tmp_path / "first", run)
@@ -77,7 +77,7 @@ def test_a_cluster_at_an_address_goes_on_after_a_sweep(sample: Tree, tmp_path: P
 def test_workers_that_keep_dying_end_the_sweep_and_cost_no_finished_batch(
     sample: Tree, tmp_path: Path
 ) -> None:
-    """A piece that kills its workers ends the sweep with a code; it goes on where it was."""
+    """A piece that kills its workers ends the sweep with a code; a later call continues it."""
 
     def kill(_: Progress) -> None:
         if list(tmp_path.rglob("points-*.parquet")):  # a batch is finished, another is not
@@ -95,7 +95,7 @@ def test_workers_that_keep_dying_end_the_sweep_and_cost_no_finished_batch(
 
 
 def test_pieces_cover_every_point_once_and_follow_their_cost() -> None:
-    """No piece reaches over the end of a span; slow points come in small pieces."""
+    """No piece crosses the end of a span; slow points come in small pieces."""
     pieces, found, sizes = Pieces([(0, 999), (2000, 2099)]), [], []
     while (piece := pieces.next()) is not None:
         found += range(piece[0], piece[1] + 1)

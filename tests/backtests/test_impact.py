@@ -35,7 +35,7 @@ def test_modes_are_those_that_read_it(family: str, modes: set[str] | None) -> No
 
 
 def test_a_substitute_reaches_the_datasets_it_repairs() -> None:
-    """Binance's bars are mended from Bybit's: both are made again."""
+    """Binance's bars are repaired from Bybit's: both are rebuilt."""
     datasets = reach_of(CONFIGS, ["bybit_ethusdt_perp"]).datasets
     assert {"bybit_ethusdt_perp", "binance_ethusdt_perp"} <= set(datasets)
 
@@ -43,7 +43,7 @@ def test_a_substitute_reaches_the_datasets_it_repairs() -> None:
 def test_a_peer_is_checked_again_and_reaches_no_mode() -> None:
     """A dataset that is only compared with a changed one keeps its values."""
     reach = reach_of(CONFIGS, ["okx_ethusdt_perp"])
-    assert "binance_ethusdt_perp" in reach.datasets  # agreement of the two is looked at again
+    assert "binance_ethusdt_perp" in reach.datasets  # their agreement is checked again
     unread = [m for m in CONFIGS.modes if "okx_ethusdt_perp" not in slice_mode(CONFIGS, m).datasets]
     assert not set(unread) & set(reach.modes)
 
@@ -67,7 +67,7 @@ def test_fingerprints_change_with_what_they_stand_for() -> None:
 
 
 def test_a_mode_that_breaks_a_rule_has_a_fingerprint_of_its_fault() -> None:
-    """It is run again, so that its failed rule is recorded; data reach it no more."""
+    """It is run again, so that its broken rule is recorded; changed data no longer reach it."""
     mode = CONFIGS.modes["btc_basis"]
     hedge = mode.hedge.model_copy(update={"venues": {"bybit": 0.5}})
     broken = replace(

@@ -1,4 +1,4 @@
-"""What the engine is given: flows at their marks, the prices chosen, the slice as numbers."""
+"""The engine's inputs: flows at their hours, the prices chosen, the slice as numbers."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def test_a_flow_outside_the_window_is_rejected(sample: Tree, side: int) -> None:
 
 
 def test_a_flow_changes_equity_and_not_the_return(sample: Tree) -> None:
-    """A deposit into a mode that pays nothing to move is growth of nothing."""
+    """A deposit into a mode without costs is no growth."""
     free = {"costs.enabled": False}
     hours = sample.windows["middle"].hours
     flows = [flow(hours[100], 50_000.0), flow(hours[300], -20_000.0)]
@@ -56,7 +56,7 @@ def test_a_flow_changes_equity_and_not_the_return(sample: Tree) -> None:
 
 @pytest.mark.parametrize("mode", ["pure_lending", "usdt_market_neutral"])
 def test_more_than_there_is_cannot_be_withdrawn(sample: Tree, mode: str) -> None:
-    """CONFIG-012 with what is there: no run goes on with a negative equity and green gates."""
+    """CONFIG-012 with what is available: no run continues with negative equity and green gates."""
     hour = sample.windows["middle"].hours[300]
     capital = sample.run(mode, "middle").result.identity.capital
     with pytest.raises(ConfigError, match="leaves nothing") as raised:
@@ -142,7 +142,7 @@ def test_what_a_mode_does_not_do_is_neutral_in_its_numbers() -> None:
     assert (parameters_of(pool).swaps_on_chain, plain["eth_basis"].swaps_on_chain) == (True, False)
 
 
-def test_the_plain_run_is_the_mode_held_still_and_free(sample: Tree) -> None:
+def test_the_plain_run_is_the_mode_without_rebalancing_and_costs(sample: Tree) -> None:
     """What the closed-form gate runs is what the overrides of SEMANTICS 12 run."""
     for mode in MODES:
         run = sample.run(mode, "middle", {"gates.max_drawdown": 0.9})

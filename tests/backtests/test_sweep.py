@@ -1,4 +1,4 @@
-"""Rows of a sweep are single runs; batches are the same bytes however they came about."""
+"""Rows of a sweep are single runs; batches have the same bytes however they were computed."""
 
 import math
 import signal
@@ -147,7 +147,7 @@ def test_what_a_single_run_rejects_is_a_status(sample: Tree) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_numbers_put_straight_in_are_those_of_the_validated_slice(sample: Tree, mode: str) -> None:
+def test_direct_numbers_are_those_of_the_validated_slice(sample: Tree, mode: str) -> None:
     """Parameters and market of every point equal those of its own slice and panel, to the bit."""
     scenarios = made_set(sampling=RANDOM, keys=keys_of(mode))
     study, seen = study_over(sample, mode, scenarios), 0
@@ -240,8 +240,8 @@ def stopped(command: list[str], kept: Path, stop: signal.Signals) -> tuple[int, 
     return running.returncode, message
 
 
-def test_a_stopped_sweep_goes_on_to_the_same_bytes(sample: Tree, tmp_path: Path) -> None:
-    """Interrupted, taken up, killed and taken up again: as if nothing had happened."""
+def test_a_stopped_sweep_continues_to_the_same_bytes(sample: Tree, tmp_path: Path) -> None:
+    """Interrupted, continued, killed and continued again, it writes the same files."""
     sampling = {"method": "sobol", "points": 24_000, "seed": 2}
     long = made_set(sampling=sampling, keys={"staking.target_ltv": span(0.3, 0.7)})
     window, load = parse_window("2024-01-05", "2024-02-05"), Feeds(CONFIGS, sample.root).datasets
@@ -285,7 +285,7 @@ def test_a_stopped_sweep_goes_on_to_the_same_bytes(sample: Tree, tmp_path: Path)
     ],
 )
 def test_a_bad_set_is_rejected_before_anything_is_read(parts: dict[str, Any], code: str) -> None:
-    """One coded message names the set; no data directory is even looked at."""
+    """One coded message names the set; no data directory is read."""
     scenarios = made_set(**parts)
     window, load = (
         parse_window("2024-01-05", "2024-03-05"),
@@ -297,7 +297,7 @@ def test_a_bad_set_is_rejected_before_anything_is_read(parts: dict[str, Any], co
 
 
 def test_probes_are_few_and_include_every_corner() -> None:
-    """Corners of what rules tie together, both ends of everything else, zero and what is next."""
+    """Corners of related keys, both ends of all others, zero and the value above it."""
     keys = {
         "staking.target_ltv": span(0.0, 0.8, steps=5),
         "hedge.ratio": span(0.9, 1.0, steps=100),
@@ -310,7 +310,7 @@ def test_probes_are_few_and_include_every_corner() -> None:
 
 
 def test_columns_are_the_points(sample: Tree) -> None:
-    """What a batch is found of a point is what the point says of itself, on a grid and drawn."""
+    """A batch's columns are the values of each point, on a grid and drawn at random."""
     for sampling in ({"method": "sobol", "points": 3000, "seed": 1}, {**RANDOM, "points": 3000}):
         scenarios = made_set(sampling=sampling, keys=keys_of("usdt_market_neutral"))
         indices = np.array([0, 2999, 1023, 1024, 7])

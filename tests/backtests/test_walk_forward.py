@@ -189,7 +189,7 @@ def walked(swept: tuple[Study, Path]) -> Walked:
     return walk(plan_of(), *swept)
 
 
-def test_choices_are_made_on_train_and_looked_at_on_test(
+def test_choices_are_made_on_train_and_evaluated_on_test(
     walked: Walked, swept: tuple[Study, Path]
 ) -> None:
     """Every fold's figures are rows of the sweep: its best train row, and that point's test row."""
@@ -213,7 +213,7 @@ def test_daily_returns_are_those_the_figures_were_counted_from(walked: Walked) -
 
 
 def test_the_tests_are_stitched_and_the_whole_window_begins_with_them(walked: Walked) -> None:
-    """Of overlapping tests the first is whole; each day counts once."""
+    """Of overlapping tests the first counts whole; each day counts once."""
     grown, folds = walked.growth, walked.folds
     first, last = folds["test_start"].iloc[0], folds["test_end"].iloc[-1]
     assert (grown.index[0], grown.index[-1]) == (first, last)
@@ -240,7 +240,7 @@ def test_degradation_is_the_share_that_is_lost(walked: Walked) -> None:
 
 
 def test_each_gate_of_a_walk_forward_can_fail(walked: Walked) -> None:
-    """A fault planted in one thing turns its gate red."""
+    """A planted fault fails its own gate."""
 
     def failing(spoilt: Walked) -> set[str]:
         return {gate.check for gate in walk_forward_checks(spoilt) if not gate.passed}

@@ -30,7 +30,7 @@ def test_the_size_bucket_sets_the_rate(usd: float, bps: float) -> None:
 
 
 def test_trades_above_the_last_bucket_are_counted() -> None:
-    """Protects the reader: a rate that was stretched is said so."""
+    """Protects the reader: trades beyond the table are counted."""
     market, parameters, _ = mode_case("btc_basis", hours=30)
     market = still(market)
     above = FIGURES.index("trades_above_last_size_bucket")

@@ -137,7 +137,7 @@ def test_the_engine_annualises_from_the_days_that_all_others_do() -> None:
 
 
 def test_the_entry_is_in_the_first_daily_return() -> None:
-    """What entering costs is a loss of the first day: volatility and drawdown know it."""
+    """Entry costs are a loss of the first day: volatility and drawdown include it."""
     flat = np.full(24 * 31 + 1, 0.98 * CAPITAL)
     parts = unexplained(flat)
     parts[0, COMPONENTS.index("execution_cost")] = -0.02 * CAPITAL
@@ -150,7 +150,7 @@ def test_the_entry_is_in_the_first_daily_return() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_scenarios_over_one_market_are_runs_of_their_own(mode: str) -> None:
-    """Nothing of one scenario is left when the next begins, whatever happened in it."""
+    """No state of one scenario reaches the next, whatever happened in it."""
     market, parameters, capital = mode_case(mode, 5, 300, 0.05)
     market.perp_extreme[150] *= 2.5
     rows = np.repeat(parameter_record(parameters), 6)

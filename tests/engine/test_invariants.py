@@ -46,7 +46,7 @@ def _changed_after(market: MarketArrays, t: int, seed: int) -> MarketArrays:
 @given(t=st.integers(0, 298), seed=st.integers(0, 1000))
 @settings(max_examples=25)
 def test_no_value_after_t_changes_anything_up_to_t(mode: str, t: int, seed: int) -> None:
-    """Protects honesty: the machine cannot see the future, to the bit."""
+    """Protects against look-ahead: no later value changes a bit."""
     market, parameters, capital = mode_case(mode, seed, 300)
     before = simulate(market, parameters, capital)
     after = simulate(_changed_after(market, t, seed), parameters, capital)
@@ -96,7 +96,7 @@ print(digest.hexdigest())
 
 
 def test_uncompiled_equals_compiled_to_the_bit() -> None:
-    """Protects that what is read is what runs: the same functions, as plain Python."""
+    """Protects readability: the compiled functions equal the same functions as plain Python."""
     root = Path(__file__).parents[2]
     digests = []
     for disabled in ("0", "1"):

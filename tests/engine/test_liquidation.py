@@ -108,7 +108,7 @@ def test_the_intrabar_high_liquidates_a_short(spike: float) -> None:
 
 
 def test_a_closed_hedge_is_rebuilt_when_rebalancing_is_on() -> None:
-    """Protects the book after a liquidation: it goes on, hedged again, smaller."""
+    """Protects the book after a liquidation: it continues, hedged again, smaller."""
     market, parameters, capital = mode_case("btc_basis", hours=30)
     market = free(still(market))
     extreme = market.perp_extreme.copy()
@@ -195,7 +195,7 @@ def test_two_venues_closed_at_one_hour_are_two_liquidations() -> None:
 
 
 def test_a_liquidated_loan_shows_a_health_factor_below_one() -> None:
-    """The worst is what the lender saw, not what its liquidation left."""
+    """The worst is the value before the liquidation, not after it."""
     market, parameters, capital = mode_case(
         "eth_leveraged", hours=30, target_ltv=0.9, rebalance_enabled=False
     )
