@@ -99,7 +99,11 @@ BAD_INPUT = [
     (("gates", "--format", "poem"), "API-001", "--format"),
     (("report", "tear-sheet", "nope", "--out", "x.html"), "API-001", "'nope'"),
     (("report", "tear-sheet", "nope"), "API-001", "--out"),
-    (("report", "compare", "nope", "--out", "x.html"), "API-001", "nothing to compare it with"),
+    (
+        ("report", "compare", "nope", "--out", "x.html"),
+        "API-001",
+        "a comparison needs at least two runs",
+    ),
     (("report", "compare", "a", "b", "--out", "x", "--rank-by", "luck"), "API-001", "sharpe"),
     (("explain", "nope"), "API-001", "'nope'"),
     (("events", "--type", "nope"), "EVENT-005", "run_blocked"),
