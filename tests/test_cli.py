@@ -1,4 +1,4 @@
-"""The commands as a person and a script call them, on real files."""
+"""The commands as users and scripts call them, on real files."""
 
 import json
 import os
@@ -144,7 +144,7 @@ def test_bad_input_is_one_message_and_exit_2(
 
 
 def test_a_path_of_another_user_says_who_may_use_it(tmp_path: Path) -> None:
-    """API-002: its name is right; its permissions, or the place, are to be changed."""
+    """API-002: its permissions, or the path, must be changed."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
     user = os.geteuid()
@@ -171,7 +171,7 @@ def test_a_missing_variable_is_named(tmp_path: Path) -> None:
 
 
 def test_run_writes_instance_runs_and_pages(results: Path) -> None:
-    """What ran lies where the summary says; the pages of gates and data know of it."""
+    """The results are where the summary says; the pages of gates and data show the run."""
     assert (results / "dagster_home" / "dagster.yaml").exists()
     assert len(list((results / "runs").iterdir())) == 2
     names = ("pure_lending", "btc_basis", "comparison", "data_audit", "gates")
@@ -335,7 +335,7 @@ def test_gates_can_be_narrowed_and_made_strict(results: Path) -> None:
 
 
 def test_a_gate_is_waived_until_a_moment(results: Path) -> None:
-    """By a person with a reason; it is counted apart, and the event log has it."""
+    """A person gives a reason; it is counted separately and recorded in the audit log."""
     command = ("gates", "--results-dir", results)
     gates = json.loads(shell.call(*command, "--format", "json").stdout)["gates"]
     warned = next(
@@ -378,7 +378,7 @@ def test_events_explains_a_run(results: Path) -> None:
 
 
 def test_gates_of_the_platform_can_be_evaluated_on_the_spot(results: Path) -> None:
-    """--execute looks again and records what it found."""
+    """--execute evaluates them and records the result."""
     command = ("gates", "--results-dir", results, "--phase", "4", "--format", "json")
     before, after = (
         {f"{gate['asset']} {gate['check']}": gate for gate in json.loads(done.stdout)["gates"]}

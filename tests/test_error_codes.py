@@ -1,4 +1,4 @@
-"""The registry holds what can happen, all of it and nothing else: every code is provoked here."""
+"""The registry holds every failure that can happen and no other: each code is provoked here."""
 
 import ast
 import re
@@ -48,16 +48,14 @@ PACKAGE = project_root() / "basis_pipeline"
 
 
 def test_every_registered_code_has_a_provocation() -> None:
-    """Nothing is registered that nobody has seen happen."""
+    """Every registered failure has been seen to happen."""
     assert sorted(PROVOCATIONS) == sorted(REGISTRY)
     assert sum(map(len, TABLES)) == len(PROVOCATIONS)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: next(iter(table)))
-def test_a_code_is_what_its_failure_is_refused_with(
-    table: dict[str, Provocation], tmp_path: Path
-) -> None:
-    """The failure is brought about for real: broken files, full places, killed processes."""
+def test_a_failure_has_its_code(table: dict[str, Provocation], tmp_path: Path) -> None:
+    """Failures are caused for real: broken files, full disks, killed processes."""
     found: dict[str, object] = {}
     for code, provoke in table.items():
         place = tmp_path / code
@@ -72,7 +70,7 @@ def test_a_code_is_what_its_failure_is_refused_with(
 
 
 def literals() -> Iterator[tuple[str, ast.AST, ast.AST]]:
-    """Every code written in the package outside of the registry, with what it is written in."""
+    """Yield every code in the package outside of the registry, with its node and parent."""
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.name == "error_codes.py":
             continue
@@ -84,14 +82,14 @@ def literals() -> Iterator[tuple[str, ast.AST, ast.AST]]:
 
 
 def is_raised(node: ast.AST, parent: ast.AST) -> bool:
-    """Whether a code is given to something that makes an error, or chosen for one."""
+    """Return whether a code is an argument of a call, or is assigned."""
     if isinstance(parent, ast.Call):
         return node in parent.args
     return isinstance(parent, ast.Assign | ast.IfExp | ast.arguments)
 
 
 def test_the_codes_in_the_source_are_those_of_the_registry() -> None:
-    """A misspelt code would be a ValueError in a failure; one that nothing raises never happens."""
+    """A misspelt code would be a ValueError on failure; a code that is never raised is unused."""
     found = list(literals())
     assert len(found) > 100
     assert {code for code, *_ in found} <= set(REGISTRY)
@@ -100,7 +98,7 @@ def test_the_codes_in_the_source_are_those_of_the_registry() -> None:
 
 
 def test_ranges_hold_registered_and_reserved_numbers_and_no_others() -> None:
-    """Numbers run from 001 without holes; what is left of the range is reserved with a reason."""
+    """Numbers run from 001 without gaps; the rest of the range is reserved with a reason."""
     for name, family in FAMILIES.items():
         every = [f"{name}-{number:03d}" for number in range(1, family.size + 1)]
         own = [code for code in REGISTRY if REGISTRY[code].family == name]
@@ -114,7 +112,7 @@ def test_ranges_hold_registered_and_reserved_numbers_and_no_others() -> None:
 
 
 def test_every_entry_is_complete() -> None:
-    """Severity, phase, component and three sentences that are not the same."""
+    """Severity, phase, component and three different sentences."""
     for code, entry in REGISTRY.items():
         assert CODE.fullmatch(entry.code), code
         assert entry.severity in Severity, code
@@ -127,7 +125,7 @@ def test_every_entry_is_complete() -> None:
 
 
 def test_phases_and_severities_are_those_of_the_families() -> None:
-    """Configuration is looked at first, data second; only what cannot be relied on is critical."""
+    """Configuration is phase 1, data phase 2; input errors are never critical."""
     phases = {name: family.phase for name, family in FAMILIES.items()}
     assert {phases[name] for name in ("CONFIG", "CONFIG-MGR")} == {1}
     assert phases["DATA"] == phases["FETCH"] == 2

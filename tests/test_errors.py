@@ -1,4 +1,4 @@
-"""The vocabulary of failure: codes, what an error carries, and what it never shows."""
+"""Errors: their codes, their parts, and the secrets that they never show."""
 
 import json
 import pickle
@@ -104,7 +104,7 @@ def test_an_error_is_json_with_its_stack() -> None:
 
 
 def test_a_block_says_everything_once_and_leaves_nothing_empty() -> None:
-    """What a person reads: the thing required, where it belongs and was sought, what to do."""
+    """The block has what is required, where it belongs and was looked for, and what to do."""
     error = ConfigError(
         "CONFIG-003",
         "there is no such file",
@@ -164,7 +164,7 @@ def test_a_secret_is_in_nothing_an_error_says(planted: str) -> None:
 
 
 def test_what_stands_under_a_secret_name_is_masked() -> None:
-    """A bare value has no look of its own: its name tells."""
+    """The name of a field marks its value as a secret."""
     for name in ["password", "db_passwd", "secret", "api_key", "apiKey", "token", "authorization"]:
         error = ConfigError("CONFIG-002", "refused", context={name: SECRET, "venue": "bybit"})
         assert error.context == {name: "***", "venue": "bybit"}
@@ -172,7 +172,7 @@ def test_what_stands_under_a_secret_name_is_masked() -> None:
 
 
 def test_what_is_no_secret_stays_readable() -> None:
-    """A message with its facts masked away helps nobody."""
+    """Facts of a message are not masked."""
     for text in [
         "lending.token: Field required",
         "lending.token=USDT is not offered",

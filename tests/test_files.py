@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and their hash is that of their content."""
+"""Files are written completely or not at all, and hashed by their content."""
 
 import hashlib
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    """What cannot be put in place changes nothing."""
+    """A write that fails changes nothing."""
     target = tmp_path / "a"
     target.mkdir()
     with pytest.raises(OSError, match="a"):

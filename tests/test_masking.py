@@ -59,7 +59,7 @@ def test_a_secret_inside_text_is_masked() -> None:
 
 
 def test_what_is_no_secret_stays_readable() -> None:
-    """Coins, partition keys, times, paths and amounts are what a log is for."""
+    """Coins, partition keys, times, paths and amounts stay in the log."""
     for name, value in [
         ("token", "USDT"),
         ("token", "weETH"),
@@ -80,7 +80,7 @@ def test_a_number_under_a_password_is_masked() -> None:
 
 
 def test_whatever_is_logged_becomes_json_values() -> None:
-    """Paths, sets, errors, cycles and objects that cannot even be printed."""
+    """Paths, sets, errors, cycles and objects that cannot be printed."""
 
     class Unprintable:
         def __str__(self) -> str:
@@ -100,5 +100,5 @@ def test_whatever_is_logged_becomes_json_values() -> None:
 
 @given(st.text(max_size=40), st.text("abcdefghijklmnop0123456789", min_size=9, max_size=20))
 def test_no_surroundings_uncover_a_password_in_a_url(around: str, secret: str) -> None:
-    """Whatever text stands before it."""
+    """With any text before it."""
     assert f":{secret}@" not in masked_text(f"{around}https://desk:{secret}@host/{around}")

@@ -1,4 +1,4 @@
-"""The environment: complete, explicit, and never guessed."""
+"""The settings: complete, explicit, without defaults."""
 
 import pickle
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ COMPLETE = {
 
 @pytest.fixture
 def empty_file(tmp_path: Path) -> Path:
-    """An environment file that gives nothing."""
+    """An empty environment file."""
     file = tmp_path / "empty.env"
     file.write_text("# nothing\n")
     return file
@@ -90,7 +90,7 @@ def test_each_layer_wins_over_the_next(tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("what", ["debug", "sample data"])
 def test_production_accepts_neither_debug_nor_sample_data(tmp_path: Path, what: str) -> None:
-    """Both are for trying things; the error names what is not accepted."""
+    """Both are for development; the error names what is not accepted."""
     environ = {**COMPLETE, "BASIS_ENVIRONMENT": "production", "BASIS_DATA_DIR": str(tmp_path)}
     assert load_settings(environ).environment == "production"
     if what == "debug":
@@ -104,7 +104,7 @@ def test_production_accepts_neither_debug_nor_sample_data(tmp_path: Path, what: 
 def test_overrides_win_and_start_at_the_current_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A flag beats the process, and its path means what it means in the shell."""
+    """A flag wins over the process, and its path is relative to the current directory."""
     monkeypatch.chdir(tmp_path)
     settings = load_settings(
         COMPLETE, data_dir="here", results_dir=Path("out"), data_start_date="2024-07-01"
@@ -116,7 +116,7 @@ def test_overrides_win_and_start_at_the_current_directory(
 
 
 def test_a_database_server_is_taken_as_it_is_named() -> None:
-    """A PostgreSQL URL is kept word for word, and not shown with its password."""
+    """A PostgreSQL URL is kept unchanged, and shown without its password."""
     url = "postgresql://reader:open-sesame-1@db.example:5432/results"
     settings = load_settings(COMPLETE | {"BASIS_RESULTS_DB_URL": url})
     assert settings.results_db_url == url
@@ -124,7 +124,7 @@ def test_a_database_server_is_taken_as_it_is_named() -> None:
 
 
 def test_values_are_typed() -> None:
-    """Window, paths and flags arrive as what they are."""
+    """Window, paths and flags have their types."""
     settings = load_settings(COMPLETE)
     assert settings.data_end_date == datetime(2025, 3, 1, 6, tzinfo=UTC)
     assert settings.results_dir == project_root() / "somewhere" / "results"
@@ -216,7 +216,7 @@ def test_another_configuration_directory_can_be_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_window_is_refused() -> None:
-    """Start must lie before end, wherever the two come from."""
+    """Start must be before end, from any source."""
     with pytest.raises(ConfigError, match="CONFIG-011"):
         load_settings(COMPLETE, data_end_date="2024-06-01")
     with pytest.raises(ConfigError, match="CONFIG-011"):
@@ -224,7 +224,7 @@ def test_an_empty_window_is_refused() -> None:
 
 
 def test_unknown_override_is_a_mistake_of_the_caller() -> None:
-    """A misspelt override never passes silently."""
+    """A misspelt override is an error."""
     with pytest.raises(TypeError, match="data_directory"):
         load_settings(COMPLETE, data_directory="x")
 

@@ -1,4 +1,4 @@
-"""One verdict is the same in every place that keeps it, and what nobody looked at never passes."""
+"""A verdict is the same wherever it is stored, and a check that was not evaluated never passes."""
 
 import json
 from datetime import UTC, datetime
@@ -32,12 +32,12 @@ def of(status: Status) -> Verdict:
 
 
 def test_a_verdict_survives_json() -> None:
-    """What a page shows is what the check said: no field is lost on the way."""
+    """Every field of a verdict survives."""
     assert Verdict.from_json(json.loads(json.dumps(FULL.to_json()))) == FULL
 
 
 def test_only_what_was_evaluated_or_does_not_apply_passes() -> None:
-    """A blocked check, or one that never ran, vouches for nothing."""
+    """A blocked check, or one that never ran, does not pass."""
     assert {status for status in Status if of(status).passed} == {
         Status.PASS,
         Status.NOT_APPLICABLE,
@@ -86,5 +86,5 @@ def test_a_place_names_its_partition() -> None:
     ],
 )
 def test_a_message_states_the_fact_the_limit_and_the_margin(sentence: str, says: str) -> None:
-    """A failed check must not read like the rule that it broke."""
+    """The message states the fact, not the rule."""
     assert sentence == says

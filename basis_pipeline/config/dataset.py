@@ -248,7 +248,7 @@ class DatasetConfig(StrictModel):
         if "" in parts or ".." in parts:
             raise ValueError("a glob names files below the data directory, without `..`")
         if any("**" in part and part != "**" for part in parts) or parts[-1] == "**":
-            raise ValueError("`**` stands for whole folders: write `folder/**/name_*.csv`")
+            raise ValueError("`**` means whole folders: write `folder/**/name_*.csv`")
         return glob
 
     @model_validator(mode="after")

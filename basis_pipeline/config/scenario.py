@@ -49,7 +49,7 @@ class Range(StrictModel):
 
 
 class Choice(StrictModel):
-    """One of several values, of whatever kind the key takes."""
+    """One of several values, of any type that the key takes."""
 
     values: Annotated[tuple[Any, ...], Field(min_length=1)]
 

@@ -1,1 +1,1 @@
-"""Floor 3: what an operator asks of the pipeline, callable without Dagster."""
+"""Floor 3: the tasks of operating the pipeline, callable without Dagster."""

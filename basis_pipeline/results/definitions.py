@@ -75,7 +75,7 @@ class Figure:
 
 
 def read_table(name: str) -> list[dict[str, str]]:
-    """Return the rows of a CSV file beside this module, by column."""
+    """Return the rows of a CSV file in the directory of this module, by column."""
     with (Path(__file__).parent / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 

@@ -102,9 +102,9 @@ def overfitting_probability(returns: Floats, blocks: int) -> float:
     for first in range(0, len(halves), CHUNK):
         part = taken[first : first + CHUNK]
         inside = _pooled(part, sums, squares, centre, length)
-        beside = _pooled(1.0 - part, sums, squares, centre, length)
+        outside = _pooled(1.0 - part, sums, squares, centre, length)
         best = np.argmax(inside, axis=1)
-        rank = rankdata(beside, axis=1)[np.arange(len(part)), best]
+        rank = rankdata(outside, axis=1)[np.arange(len(part)), best]
         below += float(np.sum(rank < (trials + 1) / 2) + 0.5 * np.sum(rank == (trials + 1) / 2))
     return below / len(halves)
 

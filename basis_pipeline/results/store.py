@@ -242,8 +242,8 @@ def summary_hash(directory: Path) -> str:
 def run_files(directory: Path) -> list[Path]:
     """List every file of a run, verdicts and origin included. Raises as `summary_hash`."""
     names = (SUMMARY, *read_summary(directory)["files"])
-    beside = [name for name in (VERDICTS, ORIGIN) if (directory / name).is_file()]
-    return [directory / name for name in (*names, *beside)]
+    further = [name for name in (VERDICTS, ORIGIN) if (directory / name).is_file()]
+    return [directory / name for name in (*names, *further)]
 
 
 def verdicts_hash(directory: Path) -> str | None:

@@ -15,7 +15,7 @@ Edit = Callable[[str, Callable[[dict[str, Any]], None]], Path]
 
 @pytest.fixture(scope="session")
 def configs() -> Configs:
-    """What `configs/` holds, loaded once."""
+    """Load `configs/` once."""
     return load_configs(COMMITTED)
 
 

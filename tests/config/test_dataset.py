@@ -1,4 +1,4 @@
-"""The catalogue, and a model that refuses what no family could mean."""
+"""The catalogue, and a model that rejects meaningless entries."""
 
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def test_the_repairs_are_those_a_desk_accepts() -> None:
 def test_an_entry_that_means_nothing_is_refused(
     name: str, change: dict[str, Any], message: str
 ) -> None:
-    """Repairs that invent a value cannot even be written down."""
+    """Repairs that invent values are not valid configuration."""
     entry = _entry(name)
     if "repair" in change:
         change = {"repair": entry["repair"] | change["repair"]}
@@ -87,7 +87,7 @@ def test_an_entry_that_means_nothing_is_refused(
 
 
 def test_a_column_too_few_is_refused() -> None:
-    """The canonical columns of a kind are all there or the entry is wrong."""
+    """An entry needs all canonical columns of its kind."""
     entry = _entry("bybit_ethusdt_perp")
     del entry["columns"]["high"]
     with pytest.raises(
@@ -97,7 +97,7 @@ def test_a_column_too_few_is_refused() -> None:
 
 
 def test_an_entry_cannot_be_changed_after_loading() -> None:
-    """Frozen: one run's catalogue cannot leak into another's."""
+    """Models are frozen: one run cannot change the catalogue of another."""
     config = DatasetConfig.model_validate(_entry("ethereum_gas"))
     assert config.kind is Kind.GAS
     with pytest.raises(ValidationError, match="frozen"):

@@ -1,4 +1,4 @@
-"""Dated deposits and withdrawals: which times they take."""
+"""Dated deposits and withdrawals: the accepted times."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -30,7 +30,7 @@ def flow_at(date: Any, amount: Any = 10.0) -> datetime:
     ],
 )
 def test_a_date_an_hour_or_an_offset_is_a_full_hour_in_utc(text: str, hour: int) -> None:
-    """A date is its midnight, a stamp without an offset is UTC, others are converted."""
+    """A date means midnight, a timestamp without an offset is UTC, others are converted."""
     expected = datetime(2024, 7, 1, hour, tzinfo=UTC)
     assert flow_at(text) == expected
     assert flow_at(text).tzinfo is UTC
@@ -50,7 +50,7 @@ def test_a_date_an_hour_or_an_offset_is_a_full_hour_in_utc(text: str, hour: int)
     ],
 )
 def test_another_time_is_rejected(date: Any, message: str) -> None:
-    """A flow between two marks, or at no time at all, is never moved to one."""
+    """A flow between two hours, or without a time, is never moved to an hour."""
     with pytest.raises(ConfigError, match=rf"flows\.0\.date: .*{message}") as raised:
         flow_at(date)
     assert raised.value.code == "CONFIG-005"
@@ -66,7 +66,7 @@ def test_an_amount_is_a_number_other_than_zero(amount: Any) -> None:
 
 @given(hours=st.integers(24, 2_550_000), offset=st.integers(-12, 12))
 def test_the_same_instant_is_the_same_flow_in_any_offset(hours: int, offset: int) -> None:
-    """How a time is written changes neither the flow nor the identity of the run."""
+    """The offset of a time changes neither the flow nor the identity of the run."""
     utc = datetime.fromtimestamp(hours * 3600, UTC)
     spelled = utc.astimezone(timezone(timedelta(hours=offset))).isoformat()
     assert flow_at(spelled) == utc

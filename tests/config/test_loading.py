@@ -155,7 +155,7 @@ def test_scalars_are_read_as_in_yaml_1_2() -> None:
 
 
 def test_every_leaf_of_every_mode_rejects_another_kind_of_value(configs: Configs) -> None:
-    """Strictness has no gap: a list fits nowhere a value is expected."""
+    """A list is rejected wherever a single value is expected."""
     for mode in configs.modes.values():
         tree = mode.model_dump(mode="json")
         for path, value in leaves(tree):
@@ -188,7 +188,7 @@ def test_a_document_that_would_exhaust_memory_is_rejected_at_once(text: str, rea
 
 
 def test_a_huge_mapping_takes_time_in_proportion() -> None:
-    """Looking for a key given twice is not quadratic."""
+    """The check for duplicate keys is not quadratic."""
     assert len(parse_yaml("\n".join(f"k{i}: 1" for i in range(20_000)), "a test")) == 20_000
 
 
@@ -219,7 +219,7 @@ def test_an_account_file_with_an_unusable_name_is_no_partition(tmp_path: Path, n
 
 
 def test_a_broken_dataset_file_with_a_preset_is_rejected_by_itself(tmp_path: Path) -> None:
-    """What has another form than the preset expects is an error of the file."""
+    """A value of another type than the preset expects is an error of the file."""
     copy = copy_tree(tmp_path / "configs")
     wrong: dict[str, Any] = {"format": 5, "columns": None, "preset": [], "of": []}
     for key, value in wrong.items():
@@ -238,7 +238,7 @@ def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["mode: [", "mode: eth_basis\n"])
 def test_a_broken_mode_file_stops_that_mode_only(tmp_path: Path, content: str) -> None:
-    """Asking for the mode raises the error of its file; the name stays known."""
+    """Loading the mode raises the error of its file; its name is still listed."""
     copy = copy_tree(tmp_path / "configs")
     (copy / MODE).write_text(content)
     configs = load_configs(copy)
@@ -283,7 +283,7 @@ def _errors(configs: Configs) -> Iterator[tuple[str, ConfigError]]:
 
 
 def test_a_dataset_is_not_made_without_what_its_repairs_read(edit: Edit) -> None:
-    """A hole would otherwise be filled from less than was declared; this too stops itself only."""
+    """A gap would otherwise be filled from fewer sources than declared; other datasets load."""
     copy = edit(MODE, lambda _: None)
     (copy / "datasets" / "weeth_oracle.yaml").write_text("")
     configs = load_configs(copy)

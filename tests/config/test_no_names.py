@@ -1,4 +1,4 @@
-"""The universe is configuration: no coin, venue, token or currency stands in the code."""
+"""The universe is configuration: the code names no coin, venue, token or currency."""
 
 import ast
 import re
@@ -31,7 +31,7 @@ def names(configs: Configs) -> set[str]:
 
 
 def texts(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of every string of a file that is no docstring, f-strings included."""
+    """Return line and text of every string of a file except docstrings, f-strings included."""
     tree = ast.parse(path.read_text())
     bodies = (getattr(node, "body", None) for node in ast.walk(tree))
     first = (body[0] for body in bodies if isinstance(body, list) and body)
@@ -42,7 +42,7 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_no_name_of_the_universe_stands_in_the_code(names: set[str]) -> None:
-    """Neither in a type, a list nor an f-string: another coin or venue is a file, not a change."""
+    """Not in a type, a list or an f-string: a new coin or venue needs only a file."""
     listed = "|".join(re.escape(name) for name in sorted(names))
     word = re.compile(rf"(?<![A-Za-z0-9])(?:{listed})(?![A-Za-z0-9])")
     found = [

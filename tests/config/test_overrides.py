@@ -17,7 +17,7 @@ HASHES = {name: slice_mode(LOADED, name).config_hash for name in LOADED.modes}
 
 
 def test_an_assignment_has_a_yaml_value() -> None:
-    """The command line says numbers, words, mappings and nothing as a file does."""
+    """Numbers, texts, mappings and null are written as in a file."""
     for text, key, value in [
         ("capital=5", "capital", 5),
         ("rebalance.enabled=false", "rebalance.enabled", False),
@@ -88,7 +88,7 @@ def test_a_key_that_does_not_exist_lists_those_that_do(
 
 
 def test_an_override_cannot_become_another_mode(configs: Configs) -> None:
-    """A mode is asked for by its name: a run recorded as one mode is that mode."""
+    """A mode is chosen by its name, so that a run recorded as one mode is that mode."""
     for key, code in (("mode", "CONFIG-MGR-003"), ("mode.mode", "CONFIG-010")):
         with pytest.raises(ConfigError) as raised:
             slice_mode(configs, "eth_basis", {key: "btc_basis"})
@@ -97,7 +97,7 @@ def test_an_override_cannot_become_another_mode(configs: Configs) -> None:
 
 @pytest.mark.parametrize("value", ["0.5", True, None, float("nan"), -0.1, [0.5]])
 def test_values_are_validated_like_the_file(configs: Configs, value: Any) -> None:
-    """The same strictness, and the message says which override it was."""
+    """Overrides are as strict as files, and the message names the override."""
     with pytest.raises(ConfigError, match=r"allocation\.spot: ") as raised:
         slice_mode(configs, "eth_basis", {"allocation.spot": value})
     assert raised.value.code == "CONFIG-005"
@@ -109,7 +109,7 @@ NUMBERS = st.one_of(st.floats(0.0, 2.0), st.integers(0, 2), st.booleans(), st.no
 
 @given(data=st.data())
 def test_any_override_stays_in_its_own_slice(data: st.DataObject) -> None:
-    """Whatever is overridden, valid or not: configurations and every other slice are as before."""
+    """No override, valid or not, changes the configuration or another slice."""
     name = data.draw(st.sampled_from(sorted(LOADED.modes)))
     tree = LOADED.mode(name).model_dump(mode="json")
     keys = [".".join(map(str, path)) for path, _ in leaves(tree)] + list(tree)

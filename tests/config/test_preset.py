@@ -1,4 +1,4 @@
-"""Presets: every shipped one is sound, and what a dataset's file makes of one."""
+"""Presets: every one in the repository is valid, and completes a dataset's file."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ SUBGRAPH = (
 
 
 def read(place: Path, text: str) -> DatasetConfig:
-    """A dataset's file beside the shipped presets."""
+    """Load a dataset's file with the presets of the repository."""
     (place / "presets").symlink_to(COMMITTED / "presets")
     (place / "datasets").mkdir()
     file = place / "datasets" / "mine.yaml"
@@ -39,7 +39,7 @@ def read(place: Path, text: str) -> DatasetConfig:
 
 
 def test_every_preset_names_its_publishers_page_in_its_first_line() -> None:
-    """Whoever doubts a column can look it up."""
+    """Each column can be checked there."""
     for name in PRESETS:
         first, _, _ = (COMMITTED / "presets" / f"{name}.yaml").read_text().partition("\n")
         assert first == f"# {PRESETS[name].page}"
@@ -53,7 +53,7 @@ def test_the_page_of_presets_is_current() -> None:
 
 
 def test_a_file_is_completed_by_its_preset(tmp_path: Path) -> None:
-    """Columns are written out; what stands in the file wins, of the format key by key."""
+    """Columns are written out; keys of the file take precedence, in the format key by key."""
     text = FILE + "format: {interval_minutes: 5, header: none}\n"
     config = read(tmp_path, text)
     assert config.columns["open"].unit == "USDC"
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_named(text: str, message: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("preset", ["ccxt_ohlcv", "cryptodatadownload"])
 def test_a_preset_that_fetched_rows_do_not_have_is_rejected(tmp_path: Path, preset: str) -> None:
-    """What ccxt answers is written as plain CSV, not in the form of somebody's dump."""
+    """Rows from ccxt are written as plain CSV, not in a publisher's format."""
     source = (
         "source: {kind: ccxt, exchange: binance, symbol: SOL/USDC, data: bars, since: 2024-01-01}"
     )

@@ -1,4 +1,4 @@
-"""The reference of a dataset file is that of the models."""
+"""The reference of a dataset file matches the models."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Rules between fields: each one false by one change of a sound mode, named in one sentence."""
+"""Rules between fields: one change of a valid mode breaks each, with one message."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ from basis_pipeline.errors import ConfigError
 
 
 class Case(NamedTuple):
-    """A sound mode (with overrides), the one change that breaks a rule, and how the message begins.
+    """A valid mode (with overrides), the change that breaks a rule, and the start of the message.
 
     As two lines of `TABLE`, with the overrides in YAML.
     """
@@ -125,7 +125,7 @@ def rejection(configs: Configs, case: Case) -> str:
 
 
 def test_one_change_breaks_one_rule(configs: Configs) -> None:
-    """The mode before the change is sound; after it the message names what is wrong."""
+    """The mode is valid before the change; after it the message names the problem."""
     found = [(case, rejection(configs, case)) for case in CASES]
     begins = "CONFIG-006 mode {0.mode} {0.message}"
     assert [(c, text) for c, text in found if not text.startswith(begins.format(c))] == []
@@ -141,7 +141,7 @@ def test_the_cases_break_every_rule(configs: Configs) -> None:
 
 
 def test_every_committed_mode_is_sound(configs: Configs) -> None:
-    """The rules are true of the files a fresh clone runs."""
+    """Every mode in the repository keeps the rules."""
     assert {name: broken_rules(mode, configs) for name, mode in configs.modes.items()} == {
         name: [] for name in configs.modes
     }
@@ -174,7 +174,7 @@ def test_a_venue_that_does_not_exist_is_named_with_those_that_do(
 
 
 def test_a_share_class_without_a_file_is_named(configs: Configs) -> None:
-    """CONFIG-008 names the share classes there are."""
+    """CONFIG-008 lists the existing share classes."""
     lacking = replace(configs, share_classes={"USDT": configs.share_classes["USDT"]})
     with pytest.raises(ConfigError, match=r"share_classes/ETH\.yaml does not exist") as raised:
         slice_mode(lacking, "eth_leveraged")
@@ -182,7 +182,7 @@ def test_a_share_class_without_a_file_is_named(configs: Configs) -> None:
 
 
 def test_leverage_is_held_to_the_share_classs_limit(configs: Configs) -> None:
-    """At exactly 1 / (1 - ltv) the mode is sound, a hair below it is not."""
+    """At exactly 1 / (1 - ltv) the mode is valid, just below it is not."""
 
     def limited(leverage: float) -> Configs:
         eth = configs.share_classes["ETH"].model_copy(update={"max_leverage": leverage})

@@ -1,4 +1,4 @@
-"""Scenario sets: what is no set is rejected by its file, and any point is found by its index."""
+"""Scenario sets: invalid ones are rejected with their file, and points are found by index."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ PLAIN: dict[str, Any] = {"name": "s", "description": "d", "sampling": {"method":
 
 
 def rejected(place: Path, said: Any) -> ConfigError:
-    """The refusal of a file with that content."""
+    """Return the error of a file with that content."""
     file = place / "s.yaml"
     file.write_text(said if isinstance(said, str) else yaml.safe_dump(said))
     with pytest.raises(ConfigError) as error:
@@ -30,7 +30,7 @@ def rejected(place: Path, said: Any) -> ConfigError:
 
 
 def test_committed_sets_can_be_loaded() -> None:
-    """Each has points, and its first and last can be told."""
+    """Each has points, of which the first and the last can be computed."""
     for path in COMMITTED:
         scenarios = load_scenario_set(path)
         assert point(scenarios, 0) != point(scenarios, size(scenarios) - 1), path
@@ -64,7 +64,7 @@ def test_what_is_no_set_does_not_fit_the_model(tmp_path: Path, changes: dict[str
 
 
 def test_files_that_are_not_there_or_no_yaml(tmp_path: Path) -> None:
-    """A misspelt name lists the sets there are."""
+    """A misspelt name lists the existing sets."""
     assert rejected(tmp_path, "name: [").code == "CONFIG-004"
     assert rejected(tmp_path, {**PLAIN, "name": "t"}).code == "CONFIG-005"
     with pytest.raises(ConfigError, match="CONFIG-003") as error:
@@ -73,7 +73,7 @@ def test_files_that_are_not_there_or_no_yaml(tmp_path: Path) -> None:
 
 
 def test_a_set_that_is_too_large_is_counted_not_made() -> None:
-    """Twelve zeros by accident: one message with the sizes, at once and in no memory."""
+    """Twelve zeros by accident: one message with the sizes, at once and without memory."""
     keys = {name: span(1.0, 2.0, steps=10**4) for name in ("a", "b", "c")}
     with pytest.raises(ConfigError, match="CONFIG-MGR-005") as error:
         size(made_set(keys=keys))
@@ -106,7 +106,7 @@ def test_points_cross_everything() -> None:
     ],
 )
 def test_a_grid_is_made_of_numbers_as_a_person_writes_them(axis: Any, written: list[str]) -> None:
-    """Steps of a tenth come to 0.3, not to 0.30000000000000004, which nobody would ask for."""
+    """Steps of a tenth give 0.3, not 0.30000000000000004."""
     scenarios = made_set(keys={"x": axis})
     values = [point(scenarios, index).overrides["x"] for index in range(size(scenarios))]
     assert [str(float(value)) for value in values] == written
@@ -120,7 +120,7 @@ def test_a_grid_is_made_of_numbers_as_a_person_writes_them(axis: Any, written: l
 def test_a_drawn_point_is_itself_wherever_it_is_asked_for(
     method: str, seed: int, indices: list[int]
 ) -> None:
-    """Alone or among others, in any order; inside its range; another seed draws another."""
+    """A sample is the same alone or with others, in any order; another seed gives another."""
     keys = {"x": span(1.0, 100.0, scale="log"), "y": {"values": [1, 2, 3]}}
     sampling = {"method": method, "points": 5000, "seed": seed}
     scenarios = made_set(sampling=sampling, keys=keys)

@@ -1,4 +1,4 @@
-"""Slices by mode: what is in them, what they need, and the hash that names them."""
+"""Slices by mode: their content, the datasets they need, and their hash."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ NEEDED = {
 
 
 def test_a_mode_needs_exactly_these_datasets(configs: Configs) -> None:
-    """No family a mode does not read can stop it; none it reads is missing from its identity."""
+    """Feeds that a mode does not read cannot stop it; those it reads are in its identity."""
     for mode, needed in NEEDED.items():
         assert list(slice_mode(configs, mode).datasets) == sorted(needed), mode
 
@@ -107,7 +107,7 @@ def test_another_token_or_spot_venue_brings_its_own_datasets(configs: Configs) -
 
 
 def test_a_slice_holds_the_venues_it_touches(configs: Configs) -> None:
-    """Another venue's fee schedule is no part of a mode."""
+    """Fees of other venues are not part of a slice."""
     touched = {name: list(slice_mode(configs, name).venues) for name in configs.modes}
     assert touched == {
         "btc_basis": ["binance", "bybit"],
@@ -124,7 +124,7 @@ def test_a_slice_holds_the_venues_it_touches(configs: Configs) -> None:
 
 
 def test_a_dataset_that_no_file_describes_is_named(configs: Configs) -> None:
-    """CONFIG-009 says what was looked for, what is nearest, and what to write."""
+    """CONFIG-009 has the keys, the nearest datasets, and what to write."""
     kept = {name: d for name, d in configs.datasets.items() if name != "weeth_oracle"}
     with pytest.raises(ConfigError) as raised:
         slice_mode(replace(configs, datasets=kept), "eth_leveraged")
@@ -139,7 +139,7 @@ def test_a_dataset_that_no_file_describes_is_named(configs: Configs) -> None:
 
 
 def test_all_datasets_a_mode_lacks_are_named_at_once(configs: Configs) -> None:
-    """Nobody adds one file only to learn of the next."""
+    """One message lists every missing file."""
     with pytest.raises(ConfigError, match="lacks 5 datasets") as raised:
         slice_mode(configs, "btc_basis", {"asset": "DOGE"})
     assert raised.value.code == "CONFIG-009"
@@ -148,7 +148,7 @@ def test_all_datasets_a_mode_lacks_are_named_at_once(configs: Configs) -> None:
 
 
 def test_names_of_datasets_mean_nothing(configs: Configs) -> None:
-    """A slice finds its datasets by what they are of, whatever they are called."""
+    """A slice finds its datasets by their key `of`, not by their names."""
     plain = slice_mode(configs, "usdt_market_neutral")
     names = {name: f"x{i}" for i, name in enumerate(configs.datasets)}
     renamed = {
@@ -181,7 +181,7 @@ def test_an_unknown_mode_lists_the_modes_and_never_falls_back(configs: Configs, 
 
 
 def test_the_hash_is_that_of_the_canonical_text(configs: Configs) -> None:
-    """Sorted keys, no spaces: anybody can work the hash out again."""
+    """Sorted keys, no spaces: the hash can be computed independently."""
     for name in configs.modes:
         sliced = slice_mode(configs, name)
         assert sliced.name == name
@@ -195,7 +195,7 @@ def test_the_hash_is_that_of_the_canonical_text(configs: Configs) -> None:
 def test_the_order_of_keys_in_files_is_no_part_of_the_hash(
     configs: Configs, tmp_path: Path
 ) -> None:
-    """Two directories that say the same in another order are the same configuration."""
+    """Two directories with the same values in another order are the same configuration."""
     copy = copy_tree(tmp_path / "configs")
     for path in copy.rglob("*.yaml"):
         content = backwards(yaml.safe_load(path.read_text()))
@@ -206,7 +206,7 @@ def test_the_order_of_keys_in_files_is_no_part_of_the_hash(
 
 
 def test_what_is_spelled_alike_hashes_alike(configs: Configs) -> None:
-    """A whole number for a fraction, and an override that says what the file says."""
+    """A whole number for a fraction, and an override equal to the file's value."""
     plain = slice_mode(configs, "eth_basis").config_hash
     same = {"staking.flash_fee_bps": 0, "allocation.spot": 0.5, "spot": {"venue": "bybit"}}
     assert slice_mode(configs, "eth_basis", same).config_hash == plain

@@ -1,4 +1,4 @@
-"""What datasets are of: the keys of each kind, and looking for one by them."""
+"""The key `of`: the keys of each kind, and finding datasets by them."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ QUOTES = ("USDT", "USDC")
 
 
 def test_every_kind_has_its_keys() -> None:
-    """A kind without an entry could not be written down."""
+    """A kind without an entry could not be used."""
     assert set(KEYS) == set(Kind)
 
 
@@ -37,13 +37,13 @@ def test_every_kind_has_its_keys() -> None:
     ],
 )
 def test_a_dataset_has_exactly_the_keys_of_its_kind(keys: dict[str, Any], message: str) -> None:
-    """A key too few would be found by anything, one too many by nothing."""
+    """A missing key would match everything, a further one nothing."""
     with pytest.raises(ValidationError, match=message):
         Of.model_validate(keys)
 
 
 def test_the_preferred_quote_is_found_first() -> None:
-    """Of several quotes that would do, the first that exists is taken; the others may exist too."""
+    """Of several accepted quotes the first that exists is used; the others may exist too."""
     sol = {"base": "SOL", "quote": QUOTES}
     assert find(CATALOGUE, Kind.PERP_BARS, {"venue": "binance", **sol}) == "a"
     assert find(CATALOGUE, Kind.PERP_BARS, {"venue": "hyperliquid", **sol}) == "c"
@@ -54,7 +54,7 @@ def test_the_preferred_quote_is_found_first() -> None:
 
 
 def test_what_is_missing_is_described() -> None:
-    """What was looked for, the three files that come nearest, and what to write."""
+    """The message has the keys, the three nearest files, and what to write."""
     with pytest.raises(ConfigError) as caught:
         find(CATALOGUE, Kind.PERP_BARS, {"venue": "hyperliquid", "base": "BTC", "quote": QUOTES})
     error = caught.value

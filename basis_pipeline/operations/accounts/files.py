@@ -173,7 +173,7 @@ class AccountFiles:
         """
         if missing := [n for n, text in (("a reason", reason), ("a name", by)) if not text.strip()]:
             what = f"the acceptance of a revision needs {' and '.join(missing)}"
-            raise CommandError("API-001", what, action="say who accepts it, and why")
+            raise CommandError("API-001", what, action="give the name of a person, and the reason")
         at = datetime.now(UTC).isoformat(timespec="seconds")
         with self.lock():
             known = self.revisions()

@@ -146,9 +146,9 @@ def _run(
         if leg.start <= flow.date <= hour and (leg.number == 1 or flow.date > leg.start)
     ]
     sliced = _slice(feeds.configs, account, mine)
-    beside = benchmark_names(sliced, feeds.configs)
+    benchmarks = benchmark_names(sliced, feeds.configs)
     window = Window(pd.Timestamp(leg.start), pd.Timestamp(hour))
-    judged = judged_slice(sliced, feeds, window, leg.capital, beside, run_id=run_id)
+    judged = judged_slice(sliced, feeds, window, leg.capital, benchmarks, run_id=run_id)
     return leg, before, sliced, judged
 
 

@@ -214,7 +214,7 @@ def _require_words(reason: str, by: str) -> None:
     missing = [name for name, text in (("a reason", reason), ("a name", by)) if not text.strip()]
     if missing:
         what = f"a change of emergency control needs {' and '.join(missing)}"
-        raise CommandError("API-001", what, action="say who asks for it, and why")
+        raise CommandError("API-001", what, action="give the name of a person, and the reason")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Backtest requests keep the correlation id of the call that asked for them."""
+"""Backtest requests keep the correlation id of their call."""
 
 import sqlalchemy as sa
 from alembic import op
