@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def set_file(place: Path, **parts: object) -> Path:
-    """File of a scenario set."""
+    """The file of a scenario set."""
     content = {"name": "own", "description": "a test's", "sampling": {"method": "grid"}, **parts}
     (place / "own.yaml").write_text(yaml.safe_dump(content))
     return place / "own.yaml"
@@ -84,7 +84,7 @@ def test_walk_forward_shows_its_choices_and_gates(place: Path) -> None:
 
 
 def test_montecarlo_draws_paths(place: Path, tmp_path: Path) -> None:
-    """A row a path, all of them different."""
+    """One row per path, all of them different."""
     drawn = set_file(tmp_path, bootstrap={"paths": 12, "mean_block_hours": 72, "seed": 1})
     done = basis(place, "montecarlo", "btc_basis", "--scenarios", drawn)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -93,7 +93,7 @@ def test_montecarlo_draws_paths(place: Path, tmp_path: Path) -> None:
 
 
 def living_in(group: int) -> list[psutil.Process]:
-    """Processes of a group that are not over."""
+    """Processes of a group that are still running."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, ProcessLookupError):  # it ended meanwhile
@@ -105,7 +105,7 @@ def living_in(group: int) -> list[psutil.Process]:
 def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
     place: Path, tmp_path: Path
 ) -> None:
-    """Ctrl-C reaches every process of the group, as in a terminal; the same command goes on."""
+    """Ctrl-C reaches every process of the group, as in a terminal; the same command continues."""
     keys = {"hedge.ratio": {"low": 0.9, "high": 1.0}, "allocation.spot": {"low": 0.4, "high": 0.6}}
     sampling = {"method": "sobol", "points": 20_000, "seed": 1}
     large = set_file(tmp_path, sampling=sampling, keys=keys)
@@ -143,7 +143,7 @@ def test_an_interrupted_sweep_on_workers_leaves_no_process_and_goes_on(
 def test_replays_outside_of_the_window_are_named_and_alone_rejected(
     place: Path, tmp_path: Path
 ) -> None:
-    """Beside others they are left out; where nothing else is asked for nothing would run."""
+    """With others they are left out; without others nothing would run."""
     some = basis(place, "stress", "btc_basis", "--set-name", "replays")
     assert some.returncode == 0, some.stderr
     assert "left out: " in " ".join(some.stdout.split())

@@ -74,7 +74,7 @@ def blocks(page: str) -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def reader(tmp_path_factory: pytest.TempPathFactory) -> "Reader":
-    """Somebody in a copy of the project after `make run`."""
+    """A reader in a copy of the project after `make run`."""
     place = tmp_path_factory.mktemp("checkout")
     for name in COPIED:
         shutil.copytree(ROOT / name, place / name)
@@ -93,14 +93,14 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> "Reader":
 
 
 def shortened(text: str) -> str:
-    """What a page shows, with moments that lie in the sample of this reader."""
+    """Replace dates of a page by dates in the sample of this reader."""
     for shown, own in SHORTER.items():
         text = text.replace(shown, own)
     return text
 
 
 class Reader:
-    """Somebody who types what a page shows, in one directory."""
+    """A reader who types what a page shows, in one directory."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -115,7 +115,7 @@ class Reader:
         self.seen: set[str] = set()
 
     def follow(self, line: str) -> None:
-        """Execute one line; an answer is wanted, no traceback."""
+        """Execute one line; it must succeed without a traceback."""
         line = shortened(line)
         words = shlex.split(line.replace("$PWD", str(self.place)), comments=True)
         # A waiver needs a gate that warns just then; its own tests have one.
@@ -146,7 +146,7 @@ class Reader:
 
 
 def test_every_command_and_block_of_every_page_runs(reader: Reader) -> None:
-    """A reader who types what stands there gets an answer: nothing unusable, no traceback."""
+    """A reader who types what a page shows gets no rejection and no traceback."""
     checkout = reader.place
     rest = [page for page in PAGES if page not in ORDER]
     for page in (*ORDER, *rest, HELP):
@@ -199,7 +199,7 @@ def test_every_file_that_a_page_names_exists() -> None:
 
 
 def test_the_environment_example_names_every_variable() -> None:
-    """What a person copies is complete, and so is the table of the reference."""
+    """The example file and the table of the reference are complete."""
     from basis_pipeline.settings import NAMES as VARIABLES
 
     for file in (".env.example", "docs/reference.md"):

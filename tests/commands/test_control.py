@@ -93,7 +93,7 @@ def test_who_and_why_must_be_said(place: Path, command: tuple[str, ...]) -> None
 
 
 def test_a_state_that_cannot_be_read_is_said_and_refuses(place: Path) -> None:
-    """RS-005: nobody takes it for normal."""
+    """An unreadable state is RS-005, not NORMAL."""
     (place / "results").mkdir()
     (place / "results" / "runs.sqlite").write_bytes(b"no database" * 1000)
     for command in (("control",), ("run", "--data-dir", str(place / "data"))):

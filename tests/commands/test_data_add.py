@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def basis(place: Path, *words: str) -> tuple[int, str]:
-    """One command, and what it said."""
+    """Run one command; return its exit code and output."""
     env = shell.clean() | {
         "BASIS_CONFIG_DIR": str(place / "configs"),
         "BASIS_DATA_DIR": str(place / "data"),

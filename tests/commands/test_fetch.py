@@ -46,7 +46,7 @@ def environ(exchange: Server, tmp_path: Path) -> dict[str, str]:
 
 
 def test_a_feed_is_fetched_and_audited(environ: dict[str, str], tmp_path: Path) -> None:
-    """One line a feed, and files that the audit reads."""
+    """One line per feed, and files that the audit can read."""
     done = call("data", "fetch", FEED, *WINDOW, env=environ)
     assert (done.returncode, done.stderr) == (0, f"[1/1] {FEED} 2024-01\n")
     assert FEED in done.stdout
@@ -60,7 +60,7 @@ def test_a_feed_is_fetched_and_audited(environ: dict[str, str], tmp_path: Path) 
 def test_a_dry_run_asks_and_writes_nothing(
     environ: dict[str, str], exchange: Server, tmp_path: Path
 ) -> None:
-    """It says which months would be asked for."""
+    """A dry run lists the months that would be fetched."""
     done = call("data", "fetch", FEED, *WINDOW, "--dry-run", env=environ)
     assert (done.returncode, done.stdout) == (0, f"{FEED}  1: 2024-01\n")
     assert exchange.asked == []
@@ -94,14 +94,14 @@ def test_a_feed_that_fails_is_named_and_the_other_is_there(
 def test_bad_input_is_one_message(
     words: tuple[str, ...], code: str, environ: dict[str, str]
 ) -> None:
-    """An unknown feed, one that a person delivers, a date that is none."""
+    """An unknown feed, one without a source, an invalid date."""
     done = call("data", "fetch", *words, env=environ)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"{code}: ")
 
 
 def test_nothing_is_fetched_into_sample_data(environ: dict[str, str], tmp_path: Path) -> None:
-    """Rows of a real market do not go on from made ones."""
+    """Real rows are not appended to sample rows."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "SAMPLE_DEFECTS.json").write_text("{}")
     done = call("data", "fetch", FEED, *WINDOW, env=environ)

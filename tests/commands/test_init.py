@@ -56,7 +56,7 @@ def test_by_default_it_has_the_carry_modes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["modes.yaml", ".env"])
 def test_nothing_is_written_over(tmp_path: Path, name: str) -> None:
-    """A directory that holds anything at all is left as it is."""
+    """A directory that is not empty is not changed."""
     (tmp_path / name).write_text("mine")
     rejected = shell.call("init", tmp_path)
     assert rejected.returncode == 2

@@ -53,7 +53,7 @@ Begin = Callable[..., Command]
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Start `basis run`; what is still there when the test ends is killed."""
+    """Start `basis run`; processes that are left when the test ends are killed."""
     commands: list[Command] = []
 
     def begin(*options: str) -> Command:
@@ -121,7 +121,7 @@ def test_an_interrupt_ends_the_command(
 
 
 def test_the_next_run_of_another_mode_is_not_blocked(places: tuple[str, ...], begin: Begin) -> None:
-    """What interrupted runs, those above, and a killed one had planned says nothing of the data."""
+    """Checks that interrupted or killed runs had planned say nothing about the data."""
     command = begin(*LARGE, *places)
     command.reach("raw files and datasets")
     command.process.kill()
@@ -167,7 +167,7 @@ IN_BACKGROUND = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
 def test_an_interrupt_during_the_end_of_an_object_is_heard_and_not_printed(
     name: str, before: str
 ) -> None:
-    """Futures end in destructors, piece after piece, and Python drops what is raised in them.
+    """Futures end in destructors, and Python drops exceptions raised in them.
 
     A shell lets a command that a script puts in the background ignore SIGINT: SIGTERM ends it.
     """
@@ -182,7 +182,7 @@ def test_an_interrupt_during_the_end_of_an_object_is_heard_and_not_printed(
 
 
 def test_a_second_interrupt_while_the_first_is_ending_changes_nothing() -> None:
-    """`timeout` sends two, and so does an impatient person: exit code 130, and no traceback."""
+    """`timeout` sends two signals, and a person may too: exit code 130, and no traceback."""
     program = (
         "import atexit, os, signal, threading, time\n"
         "from basis_pipeline.commands import interrupts\n"

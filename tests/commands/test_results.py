@@ -26,7 +26,7 @@ def basis(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Call:
-    """Call `basis results …` on a place of the test's own: exit code, stdout and stderr."""
+    """Call `basis results …` on the test's directory; return exit code, stdout and stderr."""
     monkeypatch.setenv("BASIS_RESULTS_DIR", str(tmp_path / "results"))
     monkeypatch.setenv("BASIS_RESULTS_DB_URL", database_url)
 
@@ -76,7 +76,7 @@ def test_list_shows_what_is_asked_for(basis: Call, archive: Archive) -> None:
 
 
 def test_list_counts_what_waits_to_be_recorded(basis: Call, archive: Archive) -> None:
-    """A run that is judged again waits twice, and is one run."""
+    """A run that is judged again is queued twice, and is one run."""
     one = make_run("c", hours=72)
     write_run(one, archive.runs / one.run_id)
     archive.accept([one.run_id])
@@ -95,7 +95,7 @@ def test_a_new_place_has_no_runs(basis: Call, tmp_path: Path) -> None:
 
 
 def test_show_describes_a_run(basis: Call, archive: Archive) -> None:
-    """What it was, its figures and rows; one that is not recorded is rejected."""
+    """Its inputs, figures and rows are shown; a run that is not recorded is rejected."""
     first = names(basis)[0]
     code, out, _ = basis("show", first[:8])
     assert code == 0
@@ -108,7 +108,7 @@ def test_show_describes_a_run(basis: Call, archive: Archive) -> None:
 
 
 def test_backup_prune_and_restore_go_together(basis: Call, archive: Archive) -> None:
-    """What was pruned is back after a restore; each of them stands in the audit trail."""
+    """Pruned runs are back after a restore; both operations are in the audit log."""
     every = names(basis)
     code, out, _ = basis("backup", "--keep", "1")
     assert code == 0

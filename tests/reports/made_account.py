@@ -17,7 +17,7 @@ SPOT, REVISED_HOUR = "bybit_ethusdt_spot", "2024-02-13T03:00"
 
 
 def revised(text: str) -> str:
-    """The bars of the spot market, with another open in one hour."""
+    """The bars of the spot market, with a different open in one hour."""
     lines = text.splitlines(keepends=True)
     (row,) = (number for number, line in enumerate(lines) if line.startswith(REVISED_HOUR))
     stamp, opened, *rest = lines[row].split(",")

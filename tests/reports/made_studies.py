@@ -43,7 +43,7 @@ FOLDS = 3
 
 
 def rows_of(count: int = 400) -> pd.DataFrame:
-    """Points whose return falls with the first key and knows nothing of the second."""
+    """Points whose return falls with the first key and does not depend on the second."""
     random = np.random.default_rng(1)
     ltv = random.uniform(0.3, 0.9, count)
     rows = pd.DataFrame(
@@ -93,7 +93,7 @@ def shocked_rows() -> pd.DataFrame:
 
 
 def stress_of(rows: pd.DataFrame) -> Stress:
-    """What was done to those rows, of which the first is calm."""
+    """The shocks of those rows, of which the first is calm."""
     depeg = {"shock": "lst_depeg", "at": 240, "size": 0.08, "recovery_hours": 336}
     flip = {"shock": "funding", "at": 240, "hours": 720, "factor": -1.0, "shift": -0.0005}
     gap = {"shock": "price_gap", "at": "2024-03-01T05:00", "size": -0.9}

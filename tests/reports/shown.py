@@ -11,7 +11,7 @@ from tests.browser import opened
 
 @dataclass
 class Shown:
-    """Pages that tests read: each is opened once, and closed by the test that changes it."""
+    """Pages that tests read: each is opened once, and closed by a test that changes it."""
 
     browser: Browser
     directory: Path
@@ -26,5 +26,5 @@ class Shown:
         return self.pages[name][1]
 
     def close(self, name: str) -> None:
-        """Close a page; what it asked for or complained of fails the test."""
+        """Close a page; a request or a console error of it fails the test."""
         self.pages.pop(name)[0].close()

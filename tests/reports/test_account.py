@@ -16,7 +16,7 @@ def page(example: AccountView) -> Read:
 
 
 def test_the_day_of_midnight_is_the_one_it_ends(sample_runs: Named) -> None:
-    """An account that moves once a day stands at midnight: today is the day that has passed."""
+    """An account that advances once a day ends at midnight: today is the day that has passed."""
     result = sample_runs["usdt_market_neutral"][0]
     account = AccountView("a", "", result.identity.end, [(1, result)], PASSED, None, (), ())
     equity = result.frames["equity"].set_index("timestamp")["equity"]
@@ -38,7 +38,7 @@ def test_today_of_the_first_day_has_the_entry(example: AccountView) -> None:
 
 
 def test_what_is_due_and_what_comes_next_in_words(page: Read, example: AccountView) -> None:
-    """Every order and trigger; no names of columns, no more digits than matter."""
+    """Every order and trigger, without column names and without needless digits."""
     assert example.signal is not None
     orders = len(example.signal["orders"])
     assert f"Enter: {orders} orders since 2024-02-14 23:00 UTC." in page.all

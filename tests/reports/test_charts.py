@@ -18,13 +18,13 @@ from tests.reports.conftest import SPECIAL, Named
 
 
 def shown(chart: Chart) -> list[dict[str, Any]]:
-    """The traces of a chart as the page has them."""
+    """The traces of a chart in the page."""
     traces: list[dict[str, Any]] = json.loads(chart.to_json())["figure"]["data"]
     return traces
 
 
 def values(packed: dict[str, str]) -> np.ndarray:
-    """What a packed array holds."""
+    """The values of a packed array."""
     return np.frombuffer(base64.b64decode(packed["bdata"]), dtype="<f8")
 
 

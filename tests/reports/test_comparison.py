@@ -16,7 +16,7 @@ from tests.results.made_run import make_run
 
 @pytest.mark.parametrize("figure", RANKS)
 def test_the_best_comes_first(sample_runs: Named, figure: str) -> None:
-    """Highest or lowest, as is better for the figure; what has none comes last."""
+    """Highest or lowest first, as is better for the figure; runs without the figure come last."""
     entries = [Entry(*sample_runs[mode]) for mode in MODES]
     values = [entries[place].result.summary[figure] for place in ranking(entries, figure)]
     known = [value for value in values if value is not None]
@@ -25,7 +25,7 @@ def test_the_best_comes_first(sample_runs: Named, figure: str) -> None:
 
 
 def test_a_failed_gate_is_shown_wherever_the_run_ranks() -> None:
-    """In a banner with its name, and as a mark in its row."""
+    """Its name is in a banner, and its row is marked."""
     entries = [
         Entry(make_run("eth_basis", seed), gates) for seed, gates in ((1, PASSED), (2, FAILED))
     ]
@@ -38,7 +38,7 @@ def test_a_failed_gate_is_shown_wherever_the_run_ranks() -> None:
 
 
 def test_components_equal_the_tables(sample_runs: Named) -> None:
-    """As amounts and as shares of the capital."""
+    """Both as amounts and as shares of the capital."""
     entries = [Entry(*sample_runs[mode]) for mode in MODES]
     text = Read(comparison_html(entries, WRITTEN)).text
     for entry in entries:
@@ -76,7 +76,7 @@ def test_the_others_are_compared_with_the_first(sample_runs: Named) -> None:
 
 
 def test_the_page_first_says_which_modes_trail_plain_lending(sample_runs: Named) -> None:
-    """Above every other sentence; plain lending itself is not among them."""
+    """They are named above every other sentence; plain lending itself is not among them."""
     entries = [Entry(*sample_runs[mode]) for mode in MODES]
     over = {
         e.result.mode: e.result.summary["benchmarks"]["lending"]["excess_return"] for e in entries
@@ -96,7 +96,7 @@ def test_the_page_first_says_which_modes_trail_plain_lending(sample_runs: Named)
 
 
 def test_links_and_benchmarks(sample_runs: Named) -> None:
-    """Each run leads to its tear sheet and stands against each of its benchmarks."""
+    """Each run links to its tear sheet and is compared with each of its benchmarks."""
     entries = [Entry(*sample_runs[mode], link=f"{mode}.html") for mode in MODES]
     html = comparison_html(entries, WRITTEN)
     text = Read(html).text

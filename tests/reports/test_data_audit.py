@@ -9,7 +9,7 @@ from basis_pipeline.reports.audit_tables import pairs
 def test_a_pair_is_at_odds_where_a_cause_was_found_within_the_bounds(
     audits: list[FeedAudit],
 ) -> None:
-    """Whichever of the two was found to be shifted; the other pairs stay as they were."""
+    """Either of the two may be the shifted one; the other pairs do not change."""
     first, spread = next((a, s) for a, s in pairs(audits) if not s["beyond"])
     names = {first.feed, str(spread["peer"])}
     before = sum(bool(s["beyond"]) for _, s in pairs(audits))

@@ -33,7 +33,7 @@ def explained(result: RunResult) -> Explanation:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_parts_add_up_to_the_summary(sample_runs: Named, name: str) -> None:
-    """Components to the profit, triggers to the cost and to the count of rebalances."""
+    """Components add up to the profit, triggers to the cost and the number of rebalances."""
     result = sample_runs[name][0]
     made, summary = explained(result), result.summary
     amounts = {row["component"]: row["amount"] for row in made.components}
@@ -49,7 +49,7 @@ def test_parts_add_up_to_the_summary(sample_runs: Named, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["usdt_market_neutral", "repaired", "liquidated"])
 def test_the_costliest_days_are_those_of_equity_less_flows(sample_runs: Named, name: str) -> None:
-    """From one 00:00 to the next, the first from the capital; a deposit is no gain."""
+    """Days run from 00:00 to 00:00, the first from the capital; a deposit is not a gain."""
     result = sample_runs[name][0]
     table = result.frames["equity"].set_index("timestamp")
     ends = table.index[(table.index.hour == 0) & (table.index > table.index[0])]
@@ -64,7 +64,7 @@ def test_the_costliest_days_are_those_of_equity_less_flows(sample_runs: Named, n
 
 
 def test_a_liquidation_at_a_wick_is_named(sample_runs: Named) -> None:
-    """As the ledger marks it; the others are not."""
+    """A liquidation at a wick is named as one, as in the ledger; the others are not."""
     result = sample_runs["liquidated"][0]
     events = result.frames["events"].copy()
     place = events.index[events["kind"] == "liquidation"][0]
@@ -78,7 +78,7 @@ def test_a_liquidation_at_a_wick_is_named(sample_runs: Named) -> None:
 
 
 def test_the_sheet_says_it_and_names_the_warnings_of_its_inputs(sample_runs: Named) -> None:
-    """Warnings on data are no gates of the run; without their verdicts the sheet says so."""
+    """Data warnings are not gates of the run; without their verdicts the sheet says so."""
     result = sample_runs["usdt_market_neutral"][0]
     page = Read(tear_sheet_html(result, (*PASSED, *INPUTS), WRITTEN))
     assert "What moved the result" in page.text

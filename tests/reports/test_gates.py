@@ -34,7 +34,7 @@ ALL = [
 
 
 def test_each_fault_is_one_entry_with_what_it_stops() -> None:
-    """Stated by the check that failed, or, where none did, by its name."""
+    """A fault is stated by the check that failed, or by its name where none did."""
     found = faults(failing(ALL))
     assert [(fault.stated_by is not None, len(fault.stopped)) for fault in found] == [
         (True, 24),
@@ -46,7 +46,7 @@ def test_each_fault_is_one_entry_with_what_it_stops() -> None:
 
 
 def test_a_strict_page_has_one_entry_for_what_was_never_evaluated() -> None:
-    """And not one for each gate of each study that never ran."""
+    """Not one entry for each gate of each study that never ran."""
     unrun = [verdict.at(status=Status.NOT_RUN, cause="") for verdict in ALL]
     assert len(faults(failing(unrun, strict=True))) == 1
 

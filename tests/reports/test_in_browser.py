@@ -99,7 +99,7 @@ def test_a_definition_shows_on_focus_and_on_hover(shown: Shown) -> None:
 
 
 def test_the_gates_page_names_what_stops_the_pipeline_first(shown: Shown) -> None:
-    """An entry a cause; whoever sees no colours reads the same, by word and sign."""
+    """One entry per cause; words and signs give the same information without colours."""
     page = shown("gates")
     assert page.locator("#stopping + ul > li").count() == 3
     assert page.locator(".stamp").inner_text() == "FAIL"
@@ -131,7 +131,7 @@ def test_the_audit_shows_what_its_tables_say(audits: list[FeedAudit], shown: Sho
 def test_every_table_is_saved_from_the_page(
     shown: Shown, sample_runs: Named, tmp_path: Path
 ) -> None:
-    """As Parquet, some as CSV too, value for value: whole, or their rows at 00:00 UTC."""
+    """They are saved as Parquet or CSV, value for value: complete, or the rows at 00:00 UTC."""
     frames = sample_runs["usdt_market_neutral"][0].frames
     page = shown("usdt_market_neutral")
 
@@ -155,7 +155,7 @@ def test_every_table_is_saved_from_the_page(
 
 
 def test_events_are_searched(shown: Shown, sample_runs: Named) -> None:
-    """Every word has to be in a row; what is found stands in the ledger's own columns."""
+    """Every word must occur in a row; rows found are shown in the ledger's columns."""
     events = sample_runs["usdt_market_neutral"][0].frames["events"]
     sought = events[(events["kind"] == "trade") & (events["venue"] == "bybit")]
     page = shown("usdt_market_neutral")
@@ -253,7 +253,7 @@ def test_the_effects_of_shocks_are_those_of_their_rows(shown: Shown) -> None:
 
 
 def test_the_folds_of_a_walk_forward_are_its_table(shown: Shown) -> None:
-    """Dates, verdict, objective on both, what the test found, the choice; and the headline."""
+    """Dates, verdict, objective on both, figures of the test, the choice; and the headline."""
     page = shown("walk_forward")
     found = _cells(page, "Folds")
     heads = page.locator(".headline dd > span:first-child").all_inner_texts()

@@ -22,7 +22,7 @@ def hours(count: int) -> np.ndarray:
 def test_thinning_keeps_the_ends_the_extremes_and_the_holes(
     listed: list[float], buckets: int
 ) -> None:
-    """In every stretch: its lowest, its highest, and a hole if there was one."""
+    """Every stretch keeps its lowest and highest value, and a gap if it has one."""
     values = np.array(listed)
     at = extremes(values, buckets)
     assert (np.diff(at) > 0).all()

@@ -25,7 +25,7 @@ from tests.reports.made_studies import (
 
 
 def numbers(packed: dict[str, str]) -> np.ndarray:
-    """An array as the page holds it."""
+    """The values of an array in the page."""
     return np.frombuffer(base64.b64decode(packed["bdata"]), dtype="<f8")
 
 
@@ -37,7 +37,7 @@ def test_every_sound_point_is_counted_in_the_distribution() -> None:
 
 
 def test_sensitivity_shows_what_moves_the_return_and_what_does_not() -> None:
-    """Only numbers have a chart; the median falls with the one that matters, which comes first."""
+    """Only numeric keys have a chart; the median falls with the key that matters, the first."""
     rows = rows_of(4000)
     charts = charts_of(sweep_page(rows, WRITTEN))
     ltv, ratio = (
@@ -52,7 +52,7 @@ def test_sensitivity_shows_what_moves_the_return_and_what_does_not() -> None:
 
 
 def test_a_cell_of_two_keys_is_the_median_of_its_points() -> None:
-    """On a grid, where every cell's points are known; with an empty cell."""
+    """The medians of a grid with known points, one cell of it empty."""
     rows = pd.DataFrame(
         {"a": [1.0, 1.0, 2.0, 2.0], "b": ["x", "x", "x", "y"], "r": [0.1, 0.3, 0.5, 0.7]}
     )
@@ -65,7 +65,7 @@ def test_a_cell_of_two_keys_is_the_median_of_its_points() -> None:
 
 @pytest.mark.parametrize("risk", RISKS)
 def test_no_point_beats_one_of_the_frontier(risk: str) -> None:
-    """In return and in risk at once; and every other point is beaten or equalled by one of it."""
+    """No point beats the frontier in both return and risk; it beats or equals every other point."""
     rows = rows_of()
     sign = 1.0 if RISKS[risk][0] else -1.0
     safety, gain = sign * rows[risk].to_numpy(), rows["total_return"].to_numpy()
@@ -77,7 +77,7 @@ def test_no_point_beats_one_of_the_frontier(risk: str) -> None:
 
 
 def test_links_failed_gates_and_warnings_of_the_inputs_are_on_the_page() -> None:
-    """A sheet's address where there is one; what must not be overlooked comes before the rest."""
+    """Points with a sheet are linked; banners come before the rest."""
     rows = rows_of()
     first = int(rows[rows["status"] == ""].sort_values("total_return")["index"].iloc[0])
     warning = judge("outliers", "WARN", False, "3 steps", asset="dataset/binance_funding")
@@ -89,7 +89,7 @@ def test_links_failed_gates_and_warnings_of_the_inputs_are_on_the_page() -> None
 
 
 def test_a_sweep_of_which_every_point_was_rejected_says_so_and_why() -> None:
-    """No chart and no best point, but the code, its meaning and between which keys."""
+    """No chart and no best point, but the code, its meaning and the ranges of the keys."""
     rows = rows_of(8).assign(status="BT-004", total_return=np.nan)
     html = sweep_page(rows, WRITTEN)
     assert "Every point was rejected" in html
@@ -105,7 +105,7 @@ def test_a_set_without_keys_and_with_few_points_has_a_page_too() -> None:
 
 
 def test_the_page_of_a_stress_says_what_was_worst_and_what_is_nearest() -> None:
-    """In sentences; the chart's sum is the change of all components."""
+    """The effects are in sentences; the chart's sum is the change of all components."""
     html = stress_page(shocked_rows(), WRITTEN)
     assert "Worst: crash returned 5.00 %, 3.00 points less than calm." in html
     assert "Without effect on this mode: depeg (marked by the oracle)." in html
@@ -124,7 +124,7 @@ def test_a_set_that_reaches_nothing_must_not_pass_for_a_stress() -> None:
 
 
 def test_a_set_without_a_calm_market_shows_no_change() -> None:
-    """There is nothing to compare with, and nothing is claimed."""
+    """Without a calm market nothing is compared and nothing is claimed."""
     stress = stress_of(shocked_rows().iloc[2:3])
     assert stress.calm is None
     assert not stress.drawn
@@ -133,7 +133,7 @@ def test_a_set_without_a_calm_market_shows_no_change() -> None:
 
 
 def test_every_key_that_a_set_of_the_project_sweeps_is_explained() -> None:
-    """Its unit and what it decides, on hover."""
+    """Its unit and what it sets, on hover."""
     directory = project_root() / "configs" / "scenarios"
     for name in sets_in(directory):
         assert load_scenario_set(directory / f"{name}.yaml").keys.keys() <= EXPLAINED.keys()

@@ -108,7 +108,7 @@ def test_headline_figures_stand_beside_their_benchmarks(sample_runs: Named) -> N
 
 
 def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
-    """The same deposits at the same marks: its account gains its growth on all of them."""
+    """The benchmark has the same deposits at the same marks, and grows on all of them."""
     run = RunView(sample_runs["repaired"][0])
     growth = run.benchmarks["lending"]
     account, flow = run.benchmark_equity(growth), run.column("equity", "flow")
@@ -130,7 +130,7 @@ def test_a_benchmark_gets_the_same_flows(sample_runs: Named) -> None:
 def test_what_must_not_be_overlooked_is_on_top(
     sample_runs: Named, name: str, word: str, message: str
 ) -> None:
-    """In the title, as a stamp and as a banner before any figure."""
+    """It is in the title, in the stamp and in a banner before any figure."""
     result, gates = sample_runs[name]
     if name == "repaired":
         hours = [f"{hour:%Y-%m-%dT%H:%MZ}" for hour in result.frames["equity"]["timestamp"]]
@@ -144,7 +144,7 @@ def test_what_must_not_be_overlooked_is_on_top(
 
 
 def test_a_short_window_says_why_nothing_is_annualised() -> None:
-    """In a banner with the reason, and in the place of every figure of a year."""
+    """A banner gives the reason, and every annual figure is replaced by "not annualised"."""
     page = Read(tear_sheet_html(make_run(hours=24 * 20), PASSED, WRITTEN))
     assert "A window of 20 days; figures of a year need 30." in page.text
     rows = page.tables["Against its benchmarks"]
@@ -173,7 +173,7 @@ def test_gates_come_worst_first_with_what_they_say() -> None:
 
 
 def test_gates_that_one_fault_stops_are_one_sentence() -> None:
-    """The reason once, then the gates, not the reason and an earlier verdict for each."""
+    """The reason is given once, then the gates, without an earlier verdict for each."""
     gates = [blocked(name, "ERROR", "DATA-004 at a.csv") for name in ("one", "two", "three")]
     page = Read(tear_sheet_html(make_run(), gates, WRITTEN))
     assert "DATA-004 at a.csv: one, two, three" in page.text
