@@ -81,7 +81,7 @@ def compare_quotes(own: QuoteSeries, peer: QuoteSeries, kind: Kind, rule: Agreem
         hours, best, shifted_median = shift
         cause = (
             f"its changes follow those of {peer.name} with a correlation of {best:.2f} when its "
-            f"rows are moved by {hours:+d} h, and of {correlation:.2f} as they stand: "
+            f"rows are moved by {hours:+d} h, and of {correlation:.2f} otherwise: "
         )
         certain = shifted_median <= rule.max_median_bp < median
         return Comparison(peer.name, median, cause + _shift_name(hours, kind), certain)

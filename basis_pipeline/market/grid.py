@@ -21,7 +21,7 @@ from basis_pipeline.verdict import SHOWN_ROWS, count_of
 MIN_OVERLAP = 0.5
 # Between rows further apart no even accrual is assumed.
 LONGEST_ACCRUAL_NS = 48 * HOUR_NS
-# So many intervals determine the usual interval of a venue's settlements.
+# Number of intervals that determine the usual interval of a venue's settlements.
 RHYTHM_INTERVALS = 5
 
 

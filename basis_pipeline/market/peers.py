@@ -20,7 +20,7 @@ from basis_pipeline.market.quality import dataset_verdicts
 from basis_pipeline.market.rejection import RejectedDataError
 from basis_pipeline.market.repairs import AS_READ
 
-# A median difference of so many times the limit is a contradiction by itself.
+# Multiple of the limit from which the median difference alone is a contradiction.
 CONTRADICTION_FACTOR = 10.0
 WICK = "wicks of at most 0.2 that no peer shares"
 MAX_WICK = 0.2

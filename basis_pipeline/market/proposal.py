@@ -165,7 +165,7 @@ def _kind(found: Recognised, path: Path) -> str:
 
 def _missing(kind: str, of: Mapping[str, str], found: Recognised) -> tuple[str, ...]:
     """Return flags that must be given, each with the available choices."""
-    choice = f" (the file holds {', '.join(found.instruments[:8])})" if found.instruments else ""
+    choice = f" (the file contains {', '.join(found.instruments[:8])})" if found.instruments else ""
     lacking = [key for key in KEYS[Kind(kind or found.kinds[0])] if key not in of]
     flags = [f"--{key}{choice if key in ('base', 'token') else ''}" for key in lacking]
     return (*([] if kind else [f"--kind {' or '.join(found.kinds)}"]), *flags)

@@ -162,13 +162,9 @@ def _timestamps(
         what = f"{file} is unreadable: {rows.place(at)}, {column} is {quoted(text)}"
         raise RejectedDataError("DATA-004", what + _cause(text, form), where=file)
     if labels and form.label == "close":
-        timestamps = open_times(timestamps, bar_minutes(config) * MINUTE_NS)
+        minutes = form.interval_minutes or 60 * (config.frequency_hours or 1)
+        timestamps = open_times(timestamps, minutes * MINUTE_NS)
     return timestamps
-
-
-def bar_minutes(config: DatasetConfig) -> int:
-    """Return the minutes that one row of the files covers."""
-    return config.format.interval_minutes or 60 * (config.frequency_hours or 1)
 
 
 def _cause(text: str, form: FileFormat) -> str:

@@ -118,17 +118,14 @@ def _read_as(preset: Preset, content: FileContent, name: str) -> FileRows:
     kinds |= dict.fromkeys(filter(None, [preset.symbol_column, form.observed]), pa.string())
     data = content.data
     if form.type == "csv" and len(data) > HEAD:
-        READERS["csv"](_whole_lines(data[:HEAD]), name, kinds, {}, form)
+        whole_lines = data[: data.rfind(b"\n", 0, HEAD) + 1]
+        READERS["csv"](whole_lines, name, kinds, {}, form)
     rows = READERS[form.type](data, name, kinds, {}, form)
     some = rows.table[rule.column].drop_null().slice(0, 100)
     some = some.filter(pc.not_equal(some.cast(pa.string()), ""))
     if not len(some) or (parse_timestamps(some, form.unit) == UNREADABLE).any():
         raise RejectedDataError("DATA-004", f"{rule.column} has no timestamps", where=name)
     return rows
-
-
-def _whole_lines(data: bytes) -> bytes:
-    return data[: data.rfind(b"\n") + 1]
 
 
 def _symbols(preset: Preset, rows: FileRows, content: FileContent) -> list[str]:

@@ -228,11 +228,9 @@ class MarketValues:
     def _timeline(self, name: str) -> Timeline:
         if name not in self._timelines:
             hours = self._datasets[name].config.frequency_hours or 1
-            self._timelines[name] = Timeline(name, self._dates(name, "timestamp"), hours * HOUR_NS)
+            timestamps = pd.DatetimeIndex(self._datasets[name].frame["timestamp"]).asi8
+            self._timelines[name] = Timeline(name, timestamps, hours * HOUR_NS)
         return self._timelines[name]
-
-    def _dates(self, name: str, column: str) -> Int64:
-        return pd.DatetimeIndex(self._datasets[name].frame[column]).asi8
 
     def _has(self, name: str, column: str) -> bool:
         return column in self._datasets[name].config.value_columns

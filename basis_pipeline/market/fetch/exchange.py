@@ -18,7 +18,7 @@ from basis_pipeline.market.fetch.rows import Rows
 
 BARS = ("open", "high", "low", "close", "volume")
 BARS_A_PAGE = 500
-# Every venue returns at least so many settlements per request.
+# Every venue returns at least this number of settlements per request.
 SETTLEMENTS_A_PAGE = 100
 # Fields in which venues state the symbol of an answer.
 _SYMBOL_FIELDS = ("symbol", "instId", "coin", "s")
