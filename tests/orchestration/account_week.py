@@ -58,7 +58,7 @@ def configure(
     since: pd.Timestamp = SINCE,
     **overrides: str,
 ) -> Path:
-    """A configuration of its own with two accounts."""
+    """Write a configuration with two accounts, and let the process read it."""
     configs = Path(shutil.copytree(COMMITTED, directory / "configs"))
     for file in (configs / "accounts").glob("*.yaml"):
         file.unlink()
@@ -97,11 +97,11 @@ class Week:
     since: pd.Timestamp
 
     def go_to(self, offset: int) -> None:
-        """Let it be five minutes past so many hours after the beginning."""
+        """Set the clock to five minutes past this many hours after the start."""
         self.clock.now = (self.since + pd.Timedelta(hours=offset, minutes=5)).to_pydatetime()
 
     def run(self, offset: int, account: str = "carry") -> tuple[int | None, dict[str, bool]]:
-        """Tick; the hour that the account reaches, and which of its gates pass."""
+        """Run one tick; return the hour the account reaches and which gates pass."""
         self.go_to(offset)
         result = tick(self.desk, account, f"{self.clock.now:%Y-%m-%dT%H:00}")
         assert result.success
@@ -109,7 +109,7 @@ class Week:
         return self.reached(account), passed
 
     def reached(self, account: str) -> int | None:
-        """The last hour of an account, None before its first run.
+        """Return the last hour of an account, None before its first run.
 
         All that it has is what a backtest in one go makes of the same files, to the bit.
         """
@@ -123,7 +123,7 @@ class Week:
         return len(hours) - 1
 
     def one_shot(self, account: str, made: RunResult) -> RunResult:
-        """The backtest of an account's mode, as its file says it."""
+        """Return a backtest of the account's mode in one go."""
         of = load_account(self.desk.results.parent / "configs", account)
         window = Window(self.since, pd.Timestamp(made.identity.end))
         data, more = self.settings.data_dir, {"capital": of.capital, "overrides": of.overrides}
@@ -161,11 +161,11 @@ class Week:
         assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
     def events(self) -> list[Event]:
-        """What the audit log says of all that happened."""
+        """Return all events of the audit log."""
         return list(read_events(log_directory(self.settings)))
 
     def require_named_once(self, revision: Revision) -> None:
-        """Two feeds were stale and came back, one bar was revised: each is one event."""
+        """Require one event each for two stale feeds, their return and the revised bar."""
         hour = self.since + pd.Timedelta(hours=REVISED_BAR)
         found = pd.Timestamp(revision.hour), revision.feed
         assert found == (hour, "binance_ethusdt_perp")
@@ -174,7 +174,7 @@ class Week:
         assert (types["revision_found"], types["revision_accepted"]) == (1, 1)
 
     def signaled(self, account: str) -> list[int]:
-        """Hours of an account's signals, in the order they were made."""
+        """Return the hours of an account's signals, in the order they were made."""
         hours = [
             pd.Timestamp(event.fields["hour"]) - self.since
             for event in self.events()
@@ -187,7 +187,7 @@ class Week:
 def account_week(
     directory: Path, sample: Path, since: pd.Timestamp = SINCE, genesis: str = "2023-12-01T00:00:11"
 ) -> Iterator[Week]:
-    """Two accounts without costs: their feeds are bars, settlements, and an index of a chain.
+    """Yield two accounts without costs, on bars, settlements and an index of a chain.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class Place:
     defs: dg.Definitions
 
     def request(self, **asked: object) -> RunOptions:
-        """What a run here asks for."""
+        """Return the options of a run here."""
         places = {"data_dir": str(self.data), "results_dir": str(self.results)}
         return RunOptions(**{**places, **WINDOW, **asked})
 
@@ -91,7 +91,7 @@ class Place:
 
 
 def problems(result: dg.ExecuteInProcessResult) -> list[BasisError | str]:
-    """Why the steps of a run failed."""
+    """Return why the steps of a run failed."""
     return [problem for _, problem in failures(result.all_events)]
 
 
@@ -105,7 +105,7 @@ def configured(directory: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The configuration of four modes, which have in them what differs between all of them."""
+    """Return a configuration of four modes that cover the differences between all modes."""
     directory = tmp_path_factory.mktemp("project")
     write_project(directory, load_configs(SHIPPED), SHIPPED, MODES, date(2024, 3, 1))
     return Path(shutil.copytree(SHIPPED / "env", directory / "configs" / "env")).parent
@@ -113,20 +113,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def configs(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The configuration that the process reads."""
+    """Let the process read this configuration."""
     monkeypatch.setenv("BASIS_CONFIG_DIR", str(project))
     return project
 
 
 @pytest.fixture(scope="session")
 def defs(project: Path) -> dg.Definitions:
-    """The code location of the four modes, as production loads it."""
+    """Return the code location of the four modes, as production loads it."""
     with configured(project):
         return build_defs()
 
 
 def opened(home: Path) -> dg.DagsterInstance:
-    """An instance with the storage of production."""
+    """Return an instance with the storage of production."""
     log = {**EVENT_LOG, "config": {"base_dir": str(home)}}
     overrides = {
         "event_log_storage": log,
@@ -138,7 +138,7 @@ def opened(home: Path) -> dg.DagsterInstance:
 
 @cache
 def _blank() -> Path:
-    """The directory of an instance in which nothing has run: making one takes five copies' time."""
+    """Return the directory of an empty instance, to copy: making one takes five times as long."""
     home = Path(tempfile.mkdtemp(prefix="basis-blank-"))
     atexit.register(shutil.rmtree, home)
     with opened(home):
@@ -146,18 +146,18 @@ def _blank() -> Path:
 
 
 def new_instance(home: Path) -> dg.DagsterInstance:
-    """An instance of its own, in which nothing has run."""
+    """Return an empty instance for one test."""
     shutil.copytree(_blank(), home, dirs_exist_ok=True)
     return opened(home)
 
 
-def trail(place: Place, *types: str, **asked: Any) -> list[Event]:
-    """The events of a place that fit, when all that were offered are on the disk."""
+def events_of(place: Place, *types: str, **asked: Any) -> list[Event]:
+    """Return the events of a place that match the filters."""
     return list(read_events(place.results / DIRECTORY, types=types, **asked))
 
 
 def place_at(directory: Path, data: Path, defs: dg.Definitions) -> Iterator[Place]:
-    """A place with an instance of its own below `directory`: a new one, unless one is there."""
+    """Yield a place with its own instance below `directory`, a new one unless it exists."""
     home = directory / "results" / "dagster_home"
     with opened(home) if home.exists() else new_instance(home) as instance:
         yield Place(data, directory / "results", instance, defs)
@@ -165,7 +165,7 @@ def place_at(directory: Path, data: Path, defs: dg.Definitions) -> Iterator[Plac
 
 @pytest.fixture
 def place(tmp_path: Path, sample: Path, defs: dg.Definitions) -> Iterator[Place]:
-    """A place where nothing has run, with its own copy of the sample, to be spoilt at will."""
+    """Yield a place without runs and with its own copy of the sample, for tests that break it."""
     shutil.copytree(sample, tmp_path / "data")
     yield from place_at(tmp_path, tmp_path / "data", defs)
 
@@ -195,7 +195,7 @@ class FirstNight:
 def first_night(
     tmp_path_factory: pytest.TempPathFactory, sample: Path, project: Path, defs: dg.Definitions
 ) -> FirstNight:
-    """A directory in which two modes have run, the first night of a platform."""
+    """Return a directory where two modes have run, the first night of a platform."""
     from tests.orchestration.platform_alone import Platform  # it is about places
 
     directory = tmp_path_factory.mktemp("first_night")
@@ -210,7 +210,7 @@ def first_night(
 
 @pytest.fixture
 def ran(first_night: FirstNight, tmp_path: Path, defs: dg.Definitions) -> Iterator[Place]:
-    """A copy of a place where two modes have run, to be spoilt at will."""
+    """Yield a copy of a place where two modes have run, for tests that break it."""
     shutil.copytree(first_night.directory, tmp_path, dirs_exist_ok=True)
     for place in place_at(tmp_path, tmp_path / "data", defs):
         take_along(place)
@@ -227,12 +227,12 @@ def take_along(place: Place) -> None:
 def shared_place(
     tmp_path_factory: pytest.TempPathFactory, sample: Path, defs: dg.Definitions
 ) -> Iterator[Place]:
-    """A place where every mode has run; read it, do not write to it."""
+    """Yield a place where every mode has run, for reading only."""
     yield from place_at(tmp_path_factory.mktemp("shared"), sample, defs)
 
 
 @pytest.fixture(scope="session")
 def outcome(shared_place: Place, project: Path) -> PipelineOutcome:
-    """What became of all modes in the shared place."""
+    """Return the outcome of all modes in the shared place."""
     with configured(project):
         return shared_place.run()

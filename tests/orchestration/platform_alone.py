@@ -50,7 +50,7 @@ class Platform:
         return [asked for asked in data.run_requests or [] if self._is_new(sensor, asked)]
 
     def clock(self, schedule: str, at: datetime) -> list[dg.RunRequest]:
-        """What a schedule asks for at its time."""
+        """Return the runs that a schedule requests at its time."""
         repository = self.place.defs.get_repository_def()
         with dg.build_schedule_context(self.instance, at, repository_def=repository) as context:
             data = repository.get_schedule_def(schedule).evaluate_tick(context)
@@ -87,7 +87,7 @@ class Platform:
         return list(current_configs().modes)
 
     def begin(self, *modes: str) -> tuple[dg.DagsterRun, list[dg.RunRequest]]:
-        """A first night: every family is read, and these modes run; then it is quiet.
+        """Run a first night: every feed is read, these modes run, and nothing more is requested.
 
         Returns
         -------
@@ -121,7 +121,7 @@ class Platform:
         return found
 
     def verdict_runs(self, mode: str) -> set[str]:
-        """The runs that gave the verdicts on a mode's backtest."""
+        """Return the runs that gave the verdicts on a mode's backtest."""
         gates = all_gates(self.instance, self.place.defs)
         return {
             g.run_id for g in gates if g.mode == mode and g.asset.startswith("backtest/simulation")
@@ -133,7 +133,7 @@ class Platform:
 
 
 def stages(runs: list[dg.DagsterRun]) -> list[str]:
-    """What the runs are for: the mode they run, else their stage."""
+    """Return the mode of each run, else its stage."""
     names = [(run.tags.get("basis/stage", ""), run.tags.get("dagster/partition")) for run in runs]
     return [stage if stage == "pages" else mode or stage for stage, mode in names]
 

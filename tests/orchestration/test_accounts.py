@@ -32,7 +32,7 @@ from tests.orchestration.conftest import Place, place_at
 
 @pytest.fixture
 def desk(tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """A platform with two accounts, on a configuration of its own."""
+    """Yield a platform with two accounts on its own configuration."""
     configure(tmp_path, monkeypatch)
     yield from place_at(tmp_path, sample, build_defs())
 

@@ -14,14 +14,14 @@ from basis_pipeline.operations.audit_log import Event, read_events
 from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.assets.config import MODE
 from basis_pipeline.orchestration.launch import PipelineOutcome
-from tests.orchestration.conftest import WINDOW, Place, trail
+from tests.orchestration.conftest import WINDOW, Place, events_of
 from tests.planted import SECRETS
 
 SECRET = SECRETS[1]
 
 
 def only(events: list[Event]) -> Mapping[str, Any]:
-    """What the one event of a list says."""
+    """Return the fields of the only event of a list."""
     (event,) = events
     return event.fields
 
@@ -34,29 +34,29 @@ def of_the_platform(event: Event) -> bool:
 def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place: Place) -> None:
     """Request, configuration, data, verdicts and result of a mode, found by mode and by run."""
     place = shared_place
-    started = trail(place, "run_started", mode="btc_basis")
+    started = events_of(place, "run_started", mode="btc_basis")
     (run_id,) = {event.run_id for event in started}
-    assert {event.run_id for event in trail(place, mode="btc_basis")} == {run_id}
-    requested = only(trail(place, "run_requested", run_id=run_id))
+    assert {event.run_id for event in events_of(place, mode="btc_basis")} == {run_id}
+    requested = only(events_of(place, "run_requested", run_id=run_id))
     assert requested["options"]["start"].startswith(WINDOW["start"])
     assert requested["options"]["data_dir"] == str(place.data)
-    used = only(trail(place, "configuration_used", mode="btc_basis"))
+    used = only(events_of(place, "configuration_used", mode="btc_basis"))
     sliced = slice_mode(current_configs(), "btc_basis")
     assert used["config_hash"] == sliced.config_hash
-    read = {e.fields["dataset"]: e.fields for e in trail(place, "data_read", mode="btc_basis")}
+    read = {e.fields["dataset"]: e.fields for e in events_of(place, "data_read", mode="btc_basis")}
     assert set(read) <= set(sliced.datasets)
-    landed = {e.fields["dataset"]: e.fields for e in trail(place, "data_read", mode="")}
+    landed = {e.fields["dataset"]: e.fields for e in events_of(place, "data_read", mode="")}
     assert all(landed[name]["sha256"] == found["sha256"] for name, found in read.items())
     recorded = {mode.mode: mode.run_id for mode in outcome.modes}
-    result = only(trail(place, "run_result", mode="btc_basis"))
+    result = only(events_of(place, "run_result", mode="btc_basis"))
     assert result["record"] == recorded["btc_basis"]
     summary = json.loads(
         (place.results / "runs" / result["record"] / "summary.json").read_text(encoding="utf-8")
     )
     assert result["rebalances"] == summary["rebalances"]
-    assert only(trail(place, "run_finished", run_id=run_id)) == {"outcome": "succeeded"}
-    assert {e.category for e in trail(place, "timing")} == {"performance"}
-    verdicts = [e for e in trail(place, "gate_verdict") if not of_the_platform(e)]
+    assert only(events_of(place, "run_finished", run_id=run_id)) == {"outcome": "succeeded"}
+    assert {e.category for e in events_of(place, "timing")} == {"performance"}
+    verdicts = [e for e in events_of(place, "gate_verdict") if not of_the_platform(e)]
     found = {(e.component, e.fields["gate"], e.mode): e for e in verdicts}
     assert {
         (gate.asset, gate.check, gate.mode): (gate.status.value, gate.run_id)
@@ -67,16 +67,16 @@ def test_a_run_is_explained_by_its_trail(outcome: PipelineOutcome, shared_place:
 
 
 def test_repairs_are_counted(outcome: PipelineOutcome, shared_place: Place) -> None:
-    """What was repaired in a dataset is told with its number."""
+    """The repairs of a dataset are recorded with their number."""
     assert outcome.modes
-    repaired = {e.fields["dataset"]: e.fields for e in trail(shared_place, "data_repaired")}
+    repaired = {e.fields["dataset"]: e.fields for e in events_of(shared_place, "data_repaired")}
     assert any(result["repaired"][0].isdigit() for result in repaired.values())
 
 
 def test_secrets_do_not_reach_the_log(place: Place) -> None:
-    """What was asked for is told with its secrets masked."""
+    """The options of a run are recorded with masked secrets."""
     assert place.run_mode("pure_lending", MODE, overrides=[f"costs.password={SECRET}"])
-    (requested,) = trail(place, "run_requested", mode="pure_lending")
+    (requested,) = events_of(place, "run_requested", mode="pure_lending")
     assert "costs.password=***" in requested.fields["options"]["overrides"]
     files = list((place.results / DIRECTORY).iterdir())
     assert files
@@ -96,7 +96,7 @@ def test_a_log_that_cannot_be_written_stops_no_run(
 
 
 def test_a_run_binds_its_errors_and_nothing_behind_it(ran: Place) -> None:
-    """Inside, errors carry the run; outside and behind it none is bound, nor is one told twice."""
+    """Errors carry the run inside the context only, and each is recorded once."""
     place = ran
     nobody = SimpleNamespace(instance=place.instance, run=None)
     with place.request().yield_for_execution(nobody):  # type: ignore[arg-type]
@@ -106,4 +106,4 @@ def test_a_run_binds_its_errors_and_nothing_behind_it(ran: Place) -> None:
     with place.request().yield_for_execution(context):  # type: ignore[arg-type]
         assert correlation_id() == run.run_id
     assert correlation_id() == ""
-    assert len(trail(place, "run_requested", run_id=run.run_id)) == 1
+    assert len(events_of(place, "run_requested", run_id=run.run_id)) == 1

@@ -25,13 +25,13 @@ JOBS = {
 
 @pytest.fixture(autouse=True)
 def configs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The configuration as it is committed."""
+    """Return the committed configuration."""
     monkeypatch.delenv("BASIS_CONFIG_DIR", raising=False)
 
 
 @pytest.fixture(scope="module")
 def defs() -> dg.Definitions:
-    """The code location as production loads it."""
+    """Return the code location as production loads it."""
     return build_defs()
 
 
@@ -48,8 +48,8 @@ def test_every_dependency_is_an_asset_of_the_graph(defs: dg.Definitions) -> None
 def test_graph_has_a_raw_and_a_dataset_asset_a_family(defs: dg.Definitions) -> None:
     """The catalogue decides what the graph holds."""
     keys = {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
-    for family in current_configs().datasets:
-        assert {f"raw/{family}", f"dataset/{family}"} <= keys
+    for feed in current_configs().datasets:
+        assert {f"raw/{feed}", f"dataset/{feed}"} <= keys
 
 
 def test_data_checks_say_what_they_stop(defs: dg.Definitions) -> None:
@@ -74,8 +74,8 @@ def test_every_asset_says_what_it_is(defs: dg.Definitions) -> None:
             assert part in description, (name, part)
 
 
-def test_a_family_says_which_modes_read_it(defs: dg.Definitions) -> None:
-    """Who is asked to mend a feed sees whom it stops, and for which families it stands in."""
+def test_a_feed_says_which_modes_read_it(defs: dg.Definitions) -> None:
+    """The description of a feed names the modes that read it and the feeds it repairs."""
     result = {
         spec.key.to_user_string(): spec.description for spec in defs.resolve_all_asset_specs()
     }

@@ -33,7 +33,7 @@ LIMITS = load_control_limits(project_root() / "configs")
 
 
 def shown(place: Place) -> tuple[str, str]:
-    """Status and description of the check that the UI shows of `platform/control`."""
+    """Return status and description of the check of `platform/control`."""
     key = dg.AssetCheckKey(CONTROL, STATE)
     record = latest_records(place.instance, [key])[key]
     evaluation = evaluation_of(record)
@@ -98,7 +98,7 @@ def test_after_a_shutdown_nothing_is_read_nor_written(place: Place) -> None:
 
 
 def test_a_state_that_cannot_be_read_refuses_and_is_seen(ran: Place) -> None:
-    """Nobody knows whether work may go on: the backtest does not, and the check says why."""
+    """The state is unknown: the backtest is blocked, and the check says why."""
     place, settings = ran, ran.request().settings
     emergency.halt(settings, reason="odd fills", by="ann")
     for suffix in ("", "-wal", "-shm"):
@@ -115,7 +115,7 @@ def test_a_state_that_cannot_be_read_refuses_and_is_seen(ran: Place) -> None:
 def evaluated(
     instance: dg.DagsterInstance, passed: bool, key: str = "raw/made_up", **found: Any
 ) -> str:
-    """A run that evaluates one check of an asset; its id."""
+    """Run one check of an asset, and return the run's id."""
     asset_key, name = dg.AssetKey(key.split("/")), found.pop("check", "readable")
 
     @dg.asset(key=asset_key, check_specs=[dg.AssetCheckSpec(name, asset=asset_key)])
@@ -127,7 +127,7 @@ def evaluated(
 
 
 def counted(instance: dg.DagsterInstance, run_id: str, since: float = 0.0) -> list[float]:
-    """The counts that the run gives."""
+    """Return the counts of a run."""
     return [figure.value for figure in consecutive_failures(instance, run_id, LIMITS, since)]
 
 
@@ -150,7 +150,7 @@ def test_failures_are_counted_back_to_the_last_pass() -> None:
     ],
 )
 def test_a_warning_or_a_window_beside_the_data_is_no_failure(found: dict[str, Any]) -> None:
-    """An absent family, and what was asked wrongly, are no emergency; and they end a row."""
+    """An absent feed and a wrong window are no emergency; both end a row of failures."""
     with dg.DagsterInstance.ephemeral() as instance:
         evaluated(instance, passed=False)
         assert counted(instance, evaluated(instance, passed=False, **found)) == [0.0]

@@ -21,7 +21,7 @@ JANUARY = "2024-01-01"
 
 
 def configs_of(*feeds: DatasetConfig) -> Configs:
-    """The project's configuration with these feeds alone."""
+    """Return the project's configuration with these feeds alone."""
     shipped = current_configs()
     datasets = {feed.name: feed for feed in feeds}
     return Configs(shipped.modes, shipped.venues, shipped.share_classes, datasets)

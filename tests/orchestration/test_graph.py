@@ -15,11 +15,11 @@ from basis_pipeline.results.database.runs import rows_of, run, runs, verify
 from basis_pipeline.results.database.tables import GATE_VERDICTS
 from basis_pipeline.results.store import read_run, read_verdicts
 from basis_pipeline.verdict import Status, counts, failing
-from tests.orchestration.conftest import Place, trail
+from tests.orchestration.conftest import Place, events_of
 
 
 def database(place: Place) -> Engine:
-    """The results database of a place."""
+    """Return the results database of a place."""
     engine = existing(f"sqlite:///{place.results}/runs.sqlite")
     assert engine is not None
     return engine
@@ -141,9 +141,9 @@ def test_verdicts_belong_to_the_run_they_were_given_to(ran: Place) -> None:
     (plain,) = (r.run_id for r in runs(database(ran)) if r.mode == "btc_basis")
     assert ran.run_mode("btc_basis", overrides=[asked]) == []
     (strict,) = {r.run_id for r in runs(database(ran)) if r.mode == "btc_basis"} - {plain}
-    result = trail(ran, "configuration_used", mode="btc_basis")
+    result = events_of(ran, "configuration_used", mode="btc_basis")
     (used,) = (event for event in result if event.fields["overrides"] == asked)
-    breached = trail(ran, "limit_breached", run_id=used.run_id)
+    breached = events_of(ran, "limit_breached", run_id=used.run_id)
     assert "drawdown_limit" in {event.fields["limit"] for event in breached}
     assert {(event.category, event.mode) for event in breached} == {("risk", "btc_basis")}
     assert ran.run_mode("btc_basis") == []

@@ -19,7 +19,7 @@ from basis_pipeline.settings import project_root
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with the project's dagster.yaml; the environment is as before afterwards."""
+    """Return a directory with the project's dagster.yaml; restore the environment afterwards."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     shutil.copyfile(project_root() / "dagster.yaml", tmp_path / "dagster.yaml")
     return tmp_path

@@ -31,7 +31,7 @@ NAMES = {config.kind: name for name, config in sorted(CONFIGS.items())}  # one a
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> ParquetIOManager:
-    """A warehouse of its own."""
+    """Return an empty warehouse."""
     return ParquetIOManager(options=RunOptions(results_dir=str(tmp_path)))
 
 

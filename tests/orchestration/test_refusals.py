@@ -15,7 +15,7 @@ from basis_pipeline.orchestration.check_history import evaluation_of, latest_rec
 from basis_pipeline.orchestration.checks import verdict_of
 from basis_pipeline.orchestration.records import all_gates
 from basis_pipeline.verdict import Status, by_fault, failing
-from tests.orchestration.conftest import Place, trail
+from tests.orchestration.conftest import Place, events_of
 
 PERP = "market_data/derivatives/futures_ohlcv/bybit_BTCUSDT_perp_1h_2024-01-01_2024-02-29.csv"
 FEED = "bybit_btcusdt_perp"
@@ -51,7 +51,7 @@ def contents(directory: Path) -> dict[str, str]:
 
 
 def recorded(runs: Path) -> dict[str, str]:
-    """What recorded runs hold for good: their verdicts are those of the last time they came out."""
+    """Return what recorded runs hold, without their verdicts, which are of the latest run."""
     return {name: h for name, h in contents(runs).items() if not name.endswith("verdicts.json")}
 
 
@@ -94,20 +94,20 @@ def test_a_broken_file_stops_the_modes_that_read_it(ran: Place) -> None:
 
 
 def _is_logged(place: Place, since: datetime) -> None:
-    """The broken feed, the failing gates, the blocked run: each by its type, in their order."""
-    broken = [e.fields for e in trail(place, "data_rejected", since=since)]
+    """Require the events of the broken feed, the failing gates and the blocked run."""
+    broken = [e.fields for e in events_of(place, "data_rejected", since=since)]
     assert (FEED, "DATA-008") in {(e["dataset"], e["code"]) for e in broken}
-    (blocked,) = trail(place, "run_blocked", since=since)
+    (blocked,) = events_of(place, "run_blocked", since=since)
     assert (blocked.mode, blocked.level, blocked.fields["code"]) == ("btc_basis", "ERROR", "BT-001")
     assert "DATA-008" in blocked.fields["reason"]
-    (finished,) = trail(place, "run_finished", run_id=blocked.run_id)
+    (finished,) = events_of(place, "run_finished", run_id=blocked.run_id)
     assert finished.fields == {"outcome": "failed"}
-    verdicts = trail(place, "gate_verdict", since=since)
+    verdicts = events_of(place, "gate_verdict", since=since)
     failed = [e for e in verdicts if e.fields["verdict"] == "FAIL"]
     assert {event.level for event in failed} == {"ERROR"}
     of_platform = ("health", "platform")
     assert all(e.at <= blocked.at for e in failed if not e.component.startswith(of_platform))
-    assert trail(place, "run_result", run_id=blocked.run_id) == []
+    assert events_of(place, "run_result", run_id=blocked.run_id) == []
 
 
 def _is_one_fault(place: Place) -> None:

@@ -14,7 +14,7 @@ from basis_pipeline.settings import project_root
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DAGSTER_HOME with the project's dagster.yaml, which names the storage."""
+    """Return a DAGSTER_HOME with the project's dagster.yaml, which names the storage."""
     shutil.copy(project_root() / "dagster.yaml", tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     return tmp_path
@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @dg.asset
 def price() -> None:
-    """An asset."""
+    """Return nothing."""
 
 
 def test_many_threads_write_at_once(home: Path) -> None:

@@ -78,7 +78,7 @@ def studied(
     project: Path,
     defs: dg.Definitions,
 ) -> Iterator[Place]:
-    """A place where a mode has run, with small scenario sets and a small plan of its own."""
+    """Yield a place where a mode has run, with small scenario sets and a small plan."""
     directory = tmp_path_factory.mktemp("studied")
     shutil.copytree(first_night.directory, directory, dirs_exist_ok=True)
     configs = shutil.copytree(project, directory / "configs")
@@ -95,7 +95,7 @@ def studied(
 
 @pytest.fixture(autouse=True)
 def configs(studied: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The configuration with the small sets."""
+    """Return the configuration with the small sets."""
     monkeypatch.setenv("BASIS_CONFIG_DIR", str(studied.results.parent / "configs"))
 
 

@@ -64,7 +64,7 @@ def configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def platform(
     tmp_path: Path, sample: Path, configs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Platform]:
-    """A small tree: what two of the modes need; the third is rejected, and says so."""
+    """Return a small tree with the data of two of three modes; the third is rejected."""
     assert configs.is_dir()
     data = tmp_path / "data"
     for file in sample.rglob("*.*"):
@@ -95,7 +95,7 @@ class Diary:
         return self.platform.instance.get_runs(wanted, ascending=True)
 
     def quiet(self) -> None:
-        """Nobody asks for anything, and every failure has been told of."""
+        """Nothing is requested, and every failure has been reported."""
         assert self.platform.settle() == []
         self.platform.look("alerts")
 

@@ -73,7 +73,7 @@ def test_a_failing_check_of_another_mode_or_other_data_does_not_matter(ran: Plac
 
 
 def test_what_was_never_materialised_is_named(place: Place) -> None:
-    """A mode on a fresh instance is told what to materialise first."""
+    """On a new instance the error of a mode names what to materialise first."""
     with pytest.raises(BacktestError, match="aave_usdt_rates coverage was never evaluated"):
         require_passing(place.instance, [COVERAGE], "market/panel[pure_lending]")
 
@@ -92,7 +92,7 @@ def test_what_fails_is_told_before_what_was_never_looked_at(place: Place) -> Non
 
 
 def planned(place: Place) -> dg.DagsterRun:
-    """A run that has been created and waits: every check of its datasets is planned."""
+    """Create a run that waits in the queue: every check of its datasets is planned."""
     job = place.defs.resolve_job_def("datasets")
     return place.instance.create_run_for_job(job, asset_selection={COVERAGE.asset_key})
 

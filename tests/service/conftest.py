@@ -19,7 +19,7 @@ HERE = ("127.0.0.1", 50000)
 
 
 def environment(results: Path, sample: Path) -> dict[str, str]:
-    """The variables of a place."""
+    """Return the environment variables of a place."""
     return {
         "BASIS_DATA_DIR": str(sample),
         "BASIS_RESULTS_DIR": str(results),
@@ -31,7 +31,7 @@ def environment(results: Path, sample: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[Settings]:
-    """Of the process, with the results of the request `done`."""
+    """Yield the settings of the process, with the results of the request `done`."""
     results = tmp_path_factory.mktemp("service") / "results"
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DAGSTER_HOME", raising=False)
@@ -47,7 +47,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator
 def called(
     settings: Settings, client: tuple[str, int] = HERE
 ) -> Iterator[tuple[TestClient, Context]]:
-    """A client of a service that runs; `client` is where it calls from."""
+    """Yield a client of a running service; `client` is the address it calls from."""
     app, context = create_app(settings)
     with TestClient(app, "http://127.0.0.1:8000", client=client) as made:
         yield made, context
@@ -55,11 +55,11 @@ def called(
 
 @pytest.fixture(scope="module")
 def api(settings: Settings) -> Iterator[TestClient]:
-    """A client on this machine."""
+    """Yield a client on this machine."""
     with called(settings) as (made, _):
         yield made
 
 
 def places(settings: Settings) -> list[str]:
-    """Directories that no answer names."""
+    """Return the directories that no answer may name."""
     return [str(settings.results_dir), str(settings.data_dir), os.getcwd()]  # noqa: PTH109

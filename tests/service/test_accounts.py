@@ -23,7 +23,7 @@ CARRY = {"name": "carry", "mode": "eth_basis", "since": "2024-02-10", "capital":
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[Settings]:
-    """A project with one account, and the file of another that is broken."""
+    """Yield a project with one account, and the broken file of another."""
     place = tmp_path_factory.mktemp("accounts")
     configs = place / "configs"
     shutil.copytree(project_root() / "configs", configs)
@@ -41,7 +41,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[Set
 
 @pytest.fixture(scope="module")
 def api(desk: Settings) -> Iterator[TestClient]:
-    """A client."""
+    """Yield a client."""
     with called(desk) as (made, _):
         yield made
 

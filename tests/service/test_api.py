@@ -23,7 +23,7 @@ LENDING = {"mode": "pure_lending"}
 
 
 def code(answer: object) -> tuple[int, str]:
-    """Status and error code of an answer."""
+    """Return status and error code of an answer."""
     return answer.status_code, answer.json()["error_code"]  # type: ignore[attr-defined]
 
 

@@ -23,7 +23,7 @@ PATIENT = 30_000.0  # milliseconds
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[Settings]:
-    """Data that a test may spoil, and no result yet."""
+    """Return data that a test may break, without results."""
     root = tmp_path_factory.mktemp("dashboard")
     shutil.copytree(sample, root / "data")
     with pytest.MonkeyPatch.context() as patch:
@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[Se
 
 @pytest.fixture(scope="module")
 def server(place: Settings) -> Iterator[Server]:
-    """The service of the place."""
+    """Yield the service of the place."""
     with serving(environment(place.results_dir, place.data_dir)) as started:
         httpx.get(f"{started.url}/health/services", timeout=60)
         yield started
@@ -43,20 +43,20 @@ def server(place: Settings) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser."""
+    """Yield a browser."""
     with chromium() as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def tab(browser: Browser) -> Page:
-    """A tab, whose cache the tests share."""
+    """Yield a tab whose cache the tests share."""
     return browser.new_page()
 
 
 @pytest.fixture
 def page(tab: Page, server: Server) -> Iterator[Page]:
-    """The dashboard, loaded anew and live; whatever the browser complains of fails the test."""
+    """Yield the dashboard, reloaded and live; any error in the browser fails the test."""
     troubles = list[str]()
     listeners = {
         "console": lambda message: troubles.append(message.text),

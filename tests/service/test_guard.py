@@ -28,13 +28,13 @@ def guarded(settings: Settings) -> Settings:
 
 @pytest.fixture
 def elsewhere(guarded: Settings) -> Iterator[TestClient]:
-    """A client on another machine, of a service with a token."""
+    """Yield a client on another machine, of a service with a token."""
     with called(guarded, ELSEWHERE) as (client, _):
         yield client
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header that carries a token."""
+    """Return the header that carries a token."""
     return {"Authorization": f"Bearer {token}"}
 
 

@@ -28,12 +28,12 @@ def free_ports(count: int) -> list[str]:
 
 @pytest.fixture
 def env(tmp_path: Path, sample: Path) -> dict[str, str]:
-    """A place of its own."""
+    """Return an empty place."""
     return shell.clean() | environment(tmp_path / "results", sample)
 
 
 def calls_of_the_guide() -> list[str]:
-    """What "Operate the platform" shows of the API."""
+    """Return what "Operate the platform" shows of the API."""
     guide = (shell.ROOT / "docs" / "how-to.md").read_text()
     calls = re.findall(r"^```bash api\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)[0].splitlines()
     assert len(calls) > 5

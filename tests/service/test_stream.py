@@ -19,7 +19,7 @@ from tests.service.server import Server, serving, wait_for
 
 
 def ids(lines: list[str]) -> list[str]:
-    """The ids of the events of a stream."""
+    """Return the ids of the events of a stream."""
     return [line.removeprefix("id: ") for line in lines if line.startswith("id: ")]
 
 

@@ -18,14 +18,14 @@ Bus = MemoryBus | RedisBus
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
-    """A real server."""
+    """Yield a real server."""
     with redis_server() as started:
         yield started
 
 
 @pytest.fixture(params=["memory", "redis", "shared"])
 def store(request: pytest.FixtureRequest) -> Store:
-    """An empty store of each kind."""
+    """Return an empty store of each kind."""
     if request.param == "memory":
         return MemoryStore()
     url = request.getfixturevalue("server").url
@@ -36,7 +36,7 @@ def store(request: pytest.FixtureRequest) -> Store:
 
 @pytest.fixture(params=["memory", "redis"])
 def bus(request: pytest.FixtureRequest) -> Iterator[Bus]:
-    """A bus of each kind, listening."""
+    """Yield a subscribed bus of each kind."""
     if request.param == "memory":
         yield MemoryBus()
         return

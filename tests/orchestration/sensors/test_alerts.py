@@ -26,7 +26,7 @@ def kinds(receiver: Receiver) -> list[tuple[str, str]]:
 
 
 def settings_of(place: Place, patch: pytest.MonkeyPatch) -> Settings:
-    """The settings of the process: the place, and a webhook that nobody listens at."""
+    """Return settings of the place with a webhook that nobody listens to."""
     with receiving() as known:
         url = known.url.get_secret_value()
     patch.setenv("BASIS_ALERT_WEBHOOK_URL", url)
@@ -37,12 +37,12 @@ def settings_of(place: Place, patch: pytest.MonkeyPatch) -> Settings:
 
 @pytest.fixture
 def settings(place: Place, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings of an empty place."""
+    """Return the settings of an empty place."""
     return settings_of(place, monkeypatch)
 
 
 def port_of(settings: Settings) -> int:
-    """The port of the webhook."""
+    """Return the port of the webhook."""
     return int(settings.alert_webhook_url.get_secret_value().split(":")[2].split("/")[0])
 
 

@@ -10,7 +10,7 @@ from tests.orchestration.platform_alone import Platform
 
 @pytest.fixture
 def configs(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the configuration that the process reads instead."""
+    """Return a copy of the configuration that the process reads instead."""
     shutil.copytree(project, tmp_path / "configs")
     monkeypatch.setenv("BASIS_CONFIG_DIR", str(tmp_path / "configs"))
     return tmp_path / "configs"
