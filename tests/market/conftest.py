@@ -26,14 +26,14 @@ Read = Callable[..., RawFeed]
 
 @pytest.fixture(scope="session")
 def catalogue() -> Catalogue:
-    """Every dataset of the committed catalogue, by name."""
+    """Return every dataset of the committed catalogue, by name."""
     root = Path(__file__).parents[2]
     return load_directory(root / "configs" / "datasets", DatasetConfig, "name")[0]
 
 
 @pytest.fixture
 def bars() -> Lines:
-    """Lines of a perpetual's file: a header and `hours` bars from a day's 00:00 on."""
+    """Return lines of a perpetual's file: a header and `hours` bars from a day's 00:00 on."""
 
     def lines(hours: int = 48, symbol: str = "ETHUSDT", day: int = 1) -> list[str]:
         found = ["timestamp,open,high,low,close,volume,source,symbol,data_type,turnover"]
@@ -51,7 +51,7 @@ def bars() -> Lines:
 
 @pytest.fixture
 def settlements() -> Lines:
-    """Lines of a funding file: a header and one rate every `every` hours."""
+    """Return lines of a funding file: a header and one rate every `every` hours."""
 
     def lines(count: int = 12, every: int = 8, rate: float = 0.0001) -> list[str]:
         found = ["funding_timestamp,funding_rate,symbol,source"]
@@ -98,7 +98,7 @@ def rejection(build: Callable[..., Dataset], *given: object, **named: object) ->
 
 
 def perp(venue: str) -> str:
-    """Path of a venue's ETH perpetual."""
+    """Return the path of a venue's ETH perpetual."""
     return f"{PERPS}/{venue}_ETHUSDT_perp_1h_2024-06-01_2024-06-07.csv"
 
 

@@ -13,7 +13,7 @@ Files = dict[str, bytes]
 
 
 def text(rows: pd.DataFrame, *, header: bool = True, sep: str = ",", first: str = "") -> bytes:
-    """Rows as CSV."""
+    """Return rows as CSV."""
     return (first + rows.to_csv(index=False, header=header, sep=sep)).encode()
 
 
@@ -37,7 +37,7 @@ def halves(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def minutes(rows: pd.DataFrame) -> pd.DataFrame:
-    """Sixty bars an hour that come to the hourly ones."""
+    """Return sixty bars per hour that aggregate to the hourly ones."""
     bars = rows.loc[rows.index.repeat(60)].reset_index(drop=True)
     minute = np.tile(np.arange(60), len(rows))
     bars["timestamp"] += pd.to_timedelta(minute, unit="min")
@@ -70,7 +70,7 @@ KLINE = [
 
 
 def binance(rows: pd.DataFrame, unit: str, minutes_each: int = 60) -> pd.DataFrame:
-    """Twelve columns of a kline."""
+    """Return the twelve columns of a kline."""
     times = epoch(rows, unit)
     length = {"ms": 60_000, "us": 60_000_000}[unit] * minutes_each
     bars = rows[["open", "high", "low", "close", "volume"]].reset_index(drop=True)
@@ -82,7 +82,7 @@ def binance(rows: pd.DataFrame, unit: str, minutes_each: int = 60) -> pd.DataFra
 
 
 def binance_spot(rows: pd.DataFrame) -> Files:
-    """No header; milliseconds, then microseconds."""
+    """Return files without a header; milliseconds, then microseconds."""
     older, newer = halves(rows)
     return {
         f"BTCUSDT-1h-{month}.zip": zipped(
@@ -93,7 +93,7 @@ def binance_spot(rows: pd.DataFrame) -> Files:
 
 
 def binance_perp(rows: pd.DataFrame) -> Files:
-    """Older files have no header, newer ones have; the newer increment overlaps the older."""
+    """Return an older file without a header and a newer one with it; they overlap."""
     older, newer = halves(rows)
     overlapping = rows.loc[rows.index[rows.index >= newer.index[0] - 24]]
     unfinished = older.copy()
@@ -141,7 +141,7 @@ def answered(records: Any, *path: str) -> bytes:
 
 
 def texts(rows: pd.DataFrame, *columns: str) -> list[list[str]]:
-    """Numbers as the text that JSON of exchanges has."""
+    """Return numbers as text, as in the JSON of exchanges."""
     return [[repr(float(x)) for x in row] for row in rows[list(columns)].to_numpy()]
 
 
@@ -149,7 +149,7 @@ BAR = ("open", "high", "low", "close", "volume")
 
 
 def bybit_klines(rows: pd.DataFrame) -> Files:
-    """Newest first, numbers as text."""
+    """Return bars, the newest first, with numbers as text."""
     bars = [
         [str(at), *row, "0"]
         for at, row in zip(epoch(rows, "ms").tolist(), texts(rows, *BAR), strict=True)
@@ -158,7 +158,7 @@ def bybit_klines(rows: pd.DataFrame) -> Files:
 
 
 def bybit_metatrader(rows: pd.DataFrame) -> Files:
-    """Minutes on a clock three hours ahead."""
+    """Return bars of minutes on a clock three hours ahead."""
     bars = minutes(rows)
     local = pd.DatetimeIndex(bars["timestamp"]).tz_convert("Etc/GMT-3")
     table = pd.DataFrame({"time": local.strftime("%Y.%m.%d %H:%M"), **bars[list(BAR)]})
@@ -166,7 +166,7 @@ def bybit_metatrader(rows: pd.DataFrame) -> Files:
 
 
 def bybit_funding(rows: pd.DataFrame) -> Files:
-    """Objects with numbers as text."""
+    """Return objects with numbers as text."""
     records = [
         {"symbol": "BTCUSDT", "fundingRate": rate, "fundingRateTimestamp": str(at)}
         for at, [rate] in zip(epoch(rows, "ms"), texts(rows, "funding_rate"), strict=True)
@@ -175,7 +175,7 @@ def bybit_funding(rows: pd.DataFrame) -> Files:
 
 
 def okx_candles(rows: pd.DataFrame, suffix: str = "-SWAP", volume: str = "vol_ccy") -> Files:
-    """Minutes of several instruments in one file, with candles that are not confirmed."""
+    """Return minutes of several instruments in one file, some candles not confirmed."""
     bars = minutes(rows)
     table = bars[["open", "high", "low", "close"]].copy()
     table.insert(0, "instrument_name", f"ETH-USDT{suffix}")
@@ -190,7 +190,7 @@ def okx_candles(rows: pd.DataFrame, suffix: str = "-SWAP", volume: str = "vol_cc
 
 
 def okx_funding(rows: pd.DataFrame) -> Files:
-    """Every instrument, a header in two languages and not in UTF-8."""
+    """Return every instrument, with a header in two languages and not in UTF-8."""
     table = pd.DataFrame(
         {
             "instrument_name/合约名称": "BTC-USDT-SWAP",

@@ -38,7 +38,7 @@ def wave(n: int, seed: str, size: float = 0.05) -> npt.NDArray[np.float64]:
 
 
 def bars(name: str) -> pd.DataFrame:
-    """Hourly bars whose prices differ in every field, so that none can be taken for another."""
+    """Return hourly bars whose prices differ in every field, so that none passes for another."""
     timestamps = HOURS[HOURS >= EIGEN_LISTED] if "eigen" in name else HOURS
     level = next(level for coin, level in LEVELS.items() if coin in name.split("_")[1])
     start = level * wave(len(timestamps), name)
@@ -47,7 +47,7 @@ def bars(name: str) -> pd.DataFrame:
 
 
 def aave(name: str) -> pd.DataFrame:
-    """Daily snapshots; no two days and no two reserves grow alike."""
+    """Return daily snapshots; no two days and no two reserves have equal growth."""
     growth = np.cumprod(1.0 + 1e-4 * wave(len(DAYS), name, 0.5))
     columns = {
         "liquidity_index": 1.0 + 0.1 * growth,
@@ -81,7 +81,7 @@ def execution_costs() -> pd.DataFrame:
 
 
 def rewards(name: str) -> pd.DataFrame:
-    """Payouts whose first period began before the window."""
+    """Return payouts whose first period began before the window."""
     if name == "eigen_rewards":
         rows = [("2024-10-06", "2024-10-02", "2024-10-05", 0.2)]
         rows.append(("2024-10-08", "2024-10-06", "2024-10-07", 0.1))
@@ -95,7 +95,7 @@ def rewards(name: str) -> pd.DataFrame:
 
 
 def hourly(name: str) -> pd.DataFrame:
-    """Oracle, peg and gas."""
+    """Return oracle, peg or gas."""
     if name == "ethereum_gas":
         fees = {"base_fee_gwei": 20 * wave(len(HOURS), "base", 0.9), "priority_fee_p50_gwei": 0.5}
         return pd.DataFrame({"timestamp": HOURS, **fees})

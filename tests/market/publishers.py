@@ -63,7 +63,7 @@ def ccxt_funding(rows: pd.DataFrame) -> Files:
 
 
 def cryptodatadownload(rows: pd.DataFrame) -> Files:
-    """Newest first under an address; older rows in seconds, newer ones in milliseconds."""
+    """Return the newest first below a URL; older rows in seconds, newer ones in milliseconds."""
     seconds = epoch(rows, "s")
     older = np.arange(len(rows)) < len(rows) // 2
     table = pd.DataFrame(
@@ -82,7 +82,7 @@ def cryptodatadownload(rows: pd.DataFrame) -> Files:
 
 
 def tardis(rows: pd.DataFrame) -> Files:
-    """Announcements every half minute around each settlement, the first ones without a rate."""
+    """Return announcements around each settlement, the first ones without a rate."""
     parts = []
     for at, rate in zip(epoch(rows, "us").tolist(), rows["funding_rate"].tolist(), strict=True):
         before = np.array([7_200, 3_600, 600, 30, 1]) * 1_000_000
@@ -118,7 +118,7 @@ def deribit(rows: pd.DataFrame) -> Files:
 
 
 def defillama(rows: pd.DataFrame) -> Files:
-    """Percent, at the end of each day."""
+    """Return percent, at the end of each day."""
     records = [
         {"timestamp": f"{at:%Y-%m-%d}T23:01:12.345Z", "tvlUsd": 1e6, "apy": apr * 100}
         for at, apr in zip(rows["timestamp"], rows["apr"].tolist(), strict=True)
@@ -127,7 +127,7 @@ def defillama(rows: pd.DataFrame) -> Files:
 
 
 def dune(rows: pd.DataFrame) -> Files:
-    """Wei, and times that end in UTC."""
+    """Return wei, with times that end in UTC."""
     table = pd.DataFrame(
         {
             "hour": pd.DatetimeIndex(rows["timestamp"]).strftime("%Y-%m-%d %H:%M:%S.000 UTC"),
@@ -150,7 +150,7 @@ RESERVE = (
 
 
 def subgraph(rows: pd.DataFrame) -> Files:
-    """Events at irregular times, in ray; midnights only where the growth changes."""
+    """Return events at irregular times, in ray; midnights only where the growth changes."""
     times = epoch(rows, "s").astype(np.float64)
     extra = np.concatenate([times[:-1] + shift for shift in (4_001, 30_017, 80_233)])
     moments = np.sort(np.concatenate([times, extra]))
@@ -182,7 +182,7 @@ def subgraph(rows: pd.DataFrame) -> Files:
 
 
 def parquet(rows: pd.DataFrame) -> Files:
-    """Typed times."""
+    """Return typed times."""
     buffer = io.BytesIO()
     rows.to_parquet(buffer)
     return {"bars.parquet": buffer.getvalue()}
@@ -196,7 +196,7 @@ def json_lines(rows: pd.DataFrame) -> Files:
 
 
 def close_labels(rows: pd.DataFrame) -> Files:
-    """Semicolons, comments and a preamble; labelled by the last millisecond of each bar."""
+    """Return semicolons, comments and a preamble; bars labelled by their last millisecond."""
     table = rows.assign(timestamp=epoch(rows, "ms") + 3_600_000 - 1)
     return {"bars.csv": text(table, sep=";", first="exported by hand\n% bars of an hour\n\n")}
 

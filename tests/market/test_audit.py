@@ -17,7 +17,7 @@ PERPS = "market_data/derivatives/futures_ohlcv"
 def audited(
     catalogue: Catalogue, data: Path, *names: str, window: Window | None = None
 ) -> dict[str, FeedAudit]:
-    """Audits by feed."""
+    """Return audits by feed."""
     wanted = [catalogue[name] for name in names]
     return {found.feed: found for found in audit(data, wanted, {}, window)}
 

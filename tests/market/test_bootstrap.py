@@ -15,7 +15,7 @@ from tests.market.test_shocks import HEDGED, MODES, case
 
 
 def made(block: int = 24, seed: int = 1) -> Bootstrap:
-    """Paths of blocks of so many hours on average."""
+    """Return a bootstrap with blocks of a mean length in hours."""
     return Bootstrap(paths=1000, mean_block_hours=block, seed=seed)
 
 

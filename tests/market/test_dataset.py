@@ -90,7 +90,7 @@ def test_a_policy_without_duplicates_rejects_them(
 
 
 def funding(venue: str) -> str:
-    """Path of a venue's ETH funding."""
+    """Return the path of a venue's ETH funding."""
     return f"{FUNDING}/{venue}_ETHUSDT_funding_rates_2024-06-01_2024-06-07.csv"
 
 

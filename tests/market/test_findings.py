@@ -33,7 +33,7 @@ OKX = Exchange(
 
 @pytest.fixture
 def perps(put: Put, bars: Lines, build: Build) -> Callable[..., dict[str, Dataset]]:
-    """Binance without some rows or at other prices, and Bybit, which fills it; compared."""
+    """Return Binance without some rows or at other prices, and Bybit, which fills it; compared."""
 
     def built(without: slice = slice(0), factor: float = 1.0) -> dict[str, Dataset]:
         lines = bars()
@@ -56,7 +56,7 @@ def _scaled(line: str, factor: float) -> str:
 
 
 def verdicts(dataset: Dataset) -> dict[str, Verdict]:
-    """Verdicts by check."""
+    """Return verdicts by check."""
     return {verdict.check: verdict for verdict in dataset.verdicts}
 
 

@@ -19,7 +19,7 @@ HEADER = "timestamp,open,high,low,close,volume,symbol"
 
 
 def minute_bars(first: int, last: int) -> list[str]:
-    """Bars of the minutes from one to another, of a day; prices fall and rise."""
+    """Return bars of a range of minutes of a day; prices fall and rise."""
     rows = [HEADER]
     for minute in range(first, last):
         price = 3000 + minute % 60

@@ -56,7 +56,7 @@ def rejection(code: str, build: Callable[[], object]) -> str:
 
 
 def same(one: Panel, other: Panel, rows: slice = slice(None)) -> list[str]:
-    """Arrays that differ in a bit in those rows."""
+    """Return the names of arrays that differ in a bit in those rows."""
     pairs = {name: (getattr(one, name)[rows], getattr(other, name)[rows]) for name in ARRAYS}
     return [name for name, (a, b) in pairs.items() if a.tobytes() != b.tobytes()]
 
@@ -204,7 +204,7 @@ def test_the_first_extreme_does_not_depend_on_what_was_loaded() -> None:
 
 
 def slice_of(panel: Panel, rows: slice) -> Panel:
-    """Those rows of a panel."""
+    """Return those rows of a panel."""
     return replace(panel, **{name: getattr(panel, name)[rows] for name in ARRAYS})
 
 

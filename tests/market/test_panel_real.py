@@ -23,7 +23,7 @@ MODES = tuple(name for name, mode in configs().modes.items() if mode.asset != "S
 
 @pytest.fixture(scope="module")
 def datasets(real_data_dir: Path) -> dict[str, Dataset | DataError]:
-    """Every dataset of the real data over the window."""
+    """Return every dataset of the real data over the window."""
     catalogue = configs().datasets.values()
     return build_datasets(catalogue, read_feeds(real_data_dir, catalogue), WINDOW)
 
@@ -35,7 +35,7 @@ class RawFiles:
         self.root = root
 
     def read(self, glob: str, timestamp: str = "timestamp") -> pd.DataFrame:
-        """One file, exact duplicates dropped, by its UTC timestamps."""
+        """Read one file, exact duplicates dropped, by its UTC timestamps."""
         (path,) = self.root.glob(glob)
         frame = pd.read_csv(path, comment="#").drop_duplicates()
         seconds = pd.api.types.is_numeric_dtype(frame[timestamp])
@@ -75,7 +75,7 @@ class RawFiles:
         return np.exp(np.interp(HOURS.asi8, frame.index.asi8, logs))
 
     def eth_at_aave(self) -> np.ndarray:
-        """Aave's oracle price of ETH at the last snapshot."""
+        """Return Aave's oracle price of ETH at the last snapshot."""
         frame = self.read("protocol_data/aave/rates/*_WETH_rates_*.csv", "targetDate")
         return frame["price"].reindex(HOURS, method="ffill").to_numpy()
 
@@ -88,22 +88,22 @@ class RawFiles:
         return np.where(np.isnan(own), bybit, own)
 
     def oracle(self) -> np.ndarray:
-        """ETH one weETH redeems for."""
+        """Return the ETH that one weETH redeems for."""
         return self.hourly("protocol_data/aave/oracle/weETH_ETH_oracle_*.csv", "oracle_price_eth")
 
     def market(self) -> np.ndarray:
-        """ETH one weETH sells for."""
+        """Return the ETH that one weETH sells for."""
         peg = "protocol_data/staking/peg_analysis/weETH_peg_analysis_*.csv"
         return self.hourly(peg, "market_rate")
 
     def gas(self) -> np.ndarray:
-        """ETH per unit of gas."""
+        """Return ETH per unit of gas."""
         glob = "blockchain_data/gas_prices/ethereum_gas_prices_*.csv"
         fees = [self.hourly(glob, c) for c in ("base_fee_gwei", "priority_fee_p50_gwei")]
         return (fees[0] + fees[1]) * 1e-9
 
     def costs(self, pair: str) -> np.ndarray:
-        """Basis points by hour and bucket: the day's."""
+        """Return basis points by hour and bucket, those of the day."""
         path = self.root / "execution_costs/lookup_tables/execution_costs_lookup.json"
         table = json.loads(path.read_text())[pair]
         days = HOURS.strftime("%Y-%m-%d")
@@ -111,14 +111,14 @@ class RawFiles:
         return np.array(rows, dtype=float)
 
     def token(self, token: str) -> np.ndarray:
-        """WETH per token: an hour without a trade keeps the last close."""
+        """Return WETH per token: an hour without a trade keeps the last close."""
         glob = f"market_data/spot_prices/protocol_tokens/uniswapv3_{token}WETH_1h_*.csv"
         frame = self.read(glob)
         last = frame["close"].reindex(HOURS, method="ffill").shift(1)
         return frame["open"].reindex(HOURS).fillna(last).to_numpy()
 
     def earned(self, token: str) -> np.ndarray:
-        """Tokens per eETH unit by the hour that earned them, of periods paid in the window."""
+        """Return tokens per eETH by the hour that earned them, of periods paid in the window."""
         folder = self.root / "manual_sources/etherfi_distributions"
         earned = np.zeros(len(HOURS))
         if token == "EIGEN":

@@ -15,7 +15,7 @@ WINDOW = parse_window("2024-06-01", "2025-03-01")
 
 @pytest.fixture
 def catalogue(catalogue: dict[str, DatasetConfig]) -> dict[str, DatasetConfig]:
-    """Every dataset but those of a coin that the real tree has no files of."""
+    """Return every dataset but those of SOL, which the real data lack."""
     return {name: config for name, config in catalogue.items() if config.of.base != "SOL"}
 
 

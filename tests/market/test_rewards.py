@@ -8,7 +8,7 @@ from basis_pipeline.market.rewards import reward_arrays
 
 
 def programme(*periods: tuple[str, str, str, float]) -> pd.DataFrame:
-    """Periods by first day, last day, payout and tokens per unit."""
+    """Return periods by first day, last day, payout and tokens per unit."""
     frame = pd.DataFrame(
         periods, columns=["period_start", "period_end", "timestamp", "tokens_per_unit"]
     )
@@ -18,7 +18,7 @@ def programme(*periods: tuple[str, str, str, float]) -> pd.DataFrame:
 
 
 def hours(start: str, end: str) -> np.ndarray:
-    """Every hour of a window, in ns."""
+    """Return every hour of a window, in ns."""
     return pd.date_range(start, end, freq="h", tz="UTC", unit="ns").asi8
 
 

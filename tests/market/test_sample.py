@@ -72,7 +72,7 @@ def table(root: Path, pattern: str) -> pd.DataFrame:
 
 
 def hourly(root: Path, pattern: str, column: str) -> pd.Series:
-    """One column over time, duplicates dropped."""
+    """Return one column over time, duplicates dropped."""
     frame = table(root, pattern).drop_duplicates()
     return pd.Series(frame[column].to_numpy(), index=pd.to_datetime(frame["timestamp"], utc=True))
 
@@ -185,7 +185,7 @@ def test_levels_are_plausible_for_any_seed(sample: Path) -> None:
 
 
 def ratio(series: pd.Series) -> float:
-    """Last over first."""
+    """Return last over first."""
     return float(series.iloc[-1] / series.iloc[0])
 
 
@@ -244,7 +244,7 @@ def test_every_marked_defect_is_in_its_file(sample: Path) -> None:
 
 
 def rows_touched(kind: str, content: bytes) -> int:
-    """How many rows of a file show a kind of defect."""
+    """Count the rows of a file with a kind of defect."""
     if kind == "byte_order_mark_and_crlf":
         assert content.startswith(b"\xef\xbb\xbf")
         return content.count(b"\r\n") - 1

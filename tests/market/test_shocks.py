@@ -72,7 +72,7 @@ def case(mode: str) -> tuple[ModeSlice, Panel]:
 
 
 def panels_equal(one: Panel, other: Panel, until: int | None = None) -> bool:
-    """Whether every array has the same bytes, up to a row."""
+    """Return whether every array has the same bytes, up to a row."""
     return all(
         getattr(one, name)[:until].tobytes() == getattr(other, name)[:until].tobytes()
         for name in ARRAYS

@@ -36,7 +36,7 @@ UNDERLYING = {"weETH": "ETH", "wstETH": "ETH"}
 def values_of(
     datasets: Mapping[str, Dataset], field: Literal["open", "close"] = "open"
 ) -> MarketValues:
-    """Values of some datasets."""
+    """Return the values of some datasets."""
     return MarketValues(datasets, COUNTS_AS, UNDERLYING, field)
 
 

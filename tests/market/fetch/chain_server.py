@@ -54,7 +54,7 @@ class Node:
     revised: dict[int, float] = field(default_factory=dict)
 
     def time_of(self, number: int) -> int:
-        """When a block was made: one slot in so many is missed."""
+        """Return the time of a block: some slots have none."""
         slot = number + number // (MISSED_EVERY - 1)
         return self.genesis + slot * SLOT
 
@@ -100,7 +100,7 @@ class Node:
         return {"number": hex(number), "timestamp": hex(self.time_of(number))}
 
     def eth_feeHistory(self, count: str, newest: str, percentiles: list[float]) -> Any:  # noqa: N802
-        """Fees of the blocks up to the newest; every tenth block is empty."""
+        """Return fees of the blocks up to the newest; every tenth block is empty."""
         last = int(newest, 16)
         blocks = range(last - int(count, 16) + 1, last + 1)
         return {
@@ -114,7 +114,7 @@ class Node:
         }
 
     def base_fee(self, number: int) -> int:
-        """Wei per gas: ten gwei, and one more for each hour of the day."""
+        """Return wei per gas: ten gwei, and one more for each hour of the day."""
         return (10 + self.time_of(number) % 86400 // 3600) * 10**9
 
     def eth_call(self, call: dict[str, str], at: str) -> str:

@@ -7,7 +7,7 @@ HOUR_MS = 3_600_000
 
 
 def ms(time: datetime | str) -> int:
-    """Milliseconds since the epoch; a text is ISO 8601, UTC unless it says otherwise."""
+    """Return milliseconds since the epoch; a text is ISO 8601, UTC unless stated otherwise."""
     if isinstance(time, str):
         time = datetime.fromisoformat(time)
         time = time.replace(tzinfo=time.tzinfo or UTC)
@@ -27,7 +27,7 @@ class MarketClock:
 
     @property
     def ms(self) -> int:
-        """The present in milliseconds since the epoch."""
+        """Return milliseconds since the epoch; a text is ISO 8601, UTC unless stated otherwise."""
         return ms(self.now)
 
     def advance(self, *, hours: float = 0, days: float = 0) -> None:

@@ -32,7 +32,7 @@ def feed(like: str, /, **source: Any) -> DatasetConfig:
 
 
 def bars(url: str, **changes: Any) -> DatasetConfig:
-    """Hourly bars of the BTC perpetual on Binance."""
+    """Return the dataset of hourly bars of the BTC perpetual on Binance."""
     source = {
         "kind": "ccxt",
         "exchange": "binanceusdm",

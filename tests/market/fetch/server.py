@@ -86,7 +86,7 @@ class Server:
         return None
 
     def count(self, path: str) -> int:
-        """How many requests had this in their path or query."""
+        """Count the requests with this in their path or query."""
         return sum(path in f"{one.path}?{one.query}" for one in self.asked)
 
 

@@ -37,7 +37,7 @@ def klines(server: Server, data: str = "klines", since: str = "2024-01-01") -> D
 
 
 def names(place: Path) -> list[str]:
-    """Labels of the zips that lie there."""
+    """Return the labels of the stored zips."""
     files = (place / "data" / "archive").glob("*.zip")
     return sorted(file.stem.partition("-")[2].partition("-")[2] for file in files)
 

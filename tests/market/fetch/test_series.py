@@ -21,7 +21,7 @@ FOLDER = "market_data/derivatives/futures_ohlcv"
 
 
 def stored(place: Path, name: str) -> dict[str, list[str]]:
-    """Rows of a fetched file by timestamp."""
+    """Return rows of a fetched file by timestamp."""
     lines = (place / "data" / FOLDER / name).read_text().splitlines()[1:]
     return {line.partition(",")[0]: line.split(",")[1:] for line in lines}
 
