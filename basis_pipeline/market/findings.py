@@ -1,7 +1,6 @@
 """Findings of the build of a dataset: gaps, outliers, spreads, days covered."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
@@ -79,12 +78,8 @@ class Findings:
     @property
     def repairs(self) -> dict[str, int]:
         """Rows filled by each repair."""
-        counts: Counter[str] = Counter()
-        for kind, rows in zip(
-            self.gaps["repair"].tolist(), self.gaps["rows"].tolist(), strict=True
-        ):
-            counts[kind] += rows
-        return {kind: counts[kind] for kind in sorted(counts) if kind}
+        rows = self.gaps[self.gaps["repair"] != ""].groupby("repair")["rows"].sum()
+        return {str(kind): int(count) for kind, count in rows.items()}
 
     def to_json(self) -> str:
         """Return the findings as JSON, which `from_json` reads back unchanged."""

@@ -120,7 +120,7 @@ def _compared(
     peers = [quotes[name] for name in (rule.peers if rule else ()) if name in quotes]
     if rule is not None:
         frames = {peer.name: peer.frame for peer in peers}
-        findings = replace(with_spreads(findings, rule, dataset.frame, frames), causes=causes)
+        findings = replace(_with_spreads(findings, rule, dataset.frame, frames), causes=causes)
     if config.kind in BARS:
         others = findings.outliers[findings.outliers["bound"] != WICK]
         findings = replace(findings, outliers=outlier_rows([others, *_wicks(dataset, peers)]))
@@ -150,7 +150,7 @@ def _wicks(dataset: Dataset, peers: list[Dataset]) -> Iterator[pd.DataFrame]:
             yield rows.assign(column=column, bound=WICK, times=times)
 
 
-def with_spreads(
+def _with_spreads(
     findings: Findings,
     rule: Agreement,
     frame: pd.DataFrame,

@@ -20,6 +20,14 @@ WITHIN = {
     )
     for name, low in (("finite", -np.inf), ("positive", 0.0), ("non_negative", 0.0))
 }
+# A period ends at 24:00 of its last day: nothing is paid before it is earned.
+PAID_AFTER_PERIOD = pa.Check(
+    lambda f: (
+        (f["period_start"] <= f["period_end"])
+        & (f["period_end"] + pd.Timedelta(days=1) <= f["timestamp"])
+    ),
+    name="period_ends_before_payout",
+)
 
 
 def schema_for(config: DatasetConfig) -> pa.DataFrameSchema:
@@ -45,7 +53,7 @@ def _schema(config_json: str) -> pa.DataFrameSchema:
         columns,
         name=config.name,
         description=config.description,
-        checks=_frame_checks(config),
+        checks=[PAID_AFTER_PERIOD] if config.kind is Kind.REWARDS else [],
         strict=True,
         ordered=True,
         coerce=False,
@@ -137,18 +145,3 @@ def _grows(tolerance: float) -> pa.Check:
         name="only_grows",
         error="only grows",
     )
-
-
-def _frame_checks(config: DatasetConfig) -> list[pa.Check]:
-    if config.kind is Kind.REWARDS:
-        return [
-            pa.Check(
-                # A period ends at 24:00 of its last day: nothing is paid before it is earned.
-                lambda f: (
-                    (f["period_start"] <= f["period_end"])
-                    & (f["period_end"] + pd.Timedelta(days=1) <= f["timestamp"])
-                ),
-                name="period_ends_before_payout",
-            )
-        ]
-    return []
