@@ -42,7 +42,7 @@ def subjects(receiver: Receiver) -> list[str]:
 
 
 def test_an_alert_arrives_with_what_a_person_needs(receiver: Receiver) -> None:
-    """What failed, of which mode, why, with code and place."""
+    """It names what failed, of which mode and why, with code and place."""
     assert post([alert().to_json()], receiver.url, LIMITS) == 1
     (document,) = receiver.received
     assert "btc_basis" in str(document["text"])
@@ -63,7 +63,7 @@ def test_it_is_tried_again_while_the_receiver_recovers(
 
 @pytest.mark.parametrize("status", [400, 302])
 def test_a_rejection_is_not_tried_again(receiver: Receiver, status: int) -> None:
-    """What is wrong with the request stays wrong."""
+    """Another attempt cannot succeed."""
     receiver.answers = [status]
     with pytest.raises(PlatformError, match=f"answered {status}") as raised:
         post([alert().to_json()], receiver.url, LIMITS)
@@ -126,7 +126,7 @@ def test_alerts_raised_at_once_all_wait(tmp_path: Path, receiver: Receiver) -> N
 
 
 def test_without_a_webhook_alerts_are_in_the_log_alone(tmp_path: Path) -> None:
-    """Nothing waits that nobody is to receive."""
+    """Alerts without a receiver do not wait."""
     settings = settings_of(tmp_path, "")
     raise_alerts([alert()], settings, LIMITS)
     assert deliver_waiting(settings, LIMITS) == 0

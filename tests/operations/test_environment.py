@@ -1,4 +1,4 @@
-"""Gates of the environment: each one turns red when its object is spoilt."""
+"""Gates of the environment: each one fails when its object is unusable."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_a_directory_that_cannot_be_used_fails(settings: Settings, what: str) ->
 
 
 def test_missing_settings_fail_and_leave_the_directories_unjudged(tmp_path: Path) -> None:
-    """A variable that is not set is told by code; nobody claims to know the directories."""
+    """A missing variable is reported by its code, and the directories are not evaluated."""
     empty = tmp_path / "empty.env"
     empty.write_text("")
     with pytest.raises(ConfigError) as rejected:

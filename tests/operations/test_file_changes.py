@@ -46,7 +46,7 @@ def settled(snapshots: Snapshots) -> Watch:
 
 
 def test_the_first_time_every_feed_is_due_once_all_have_settled() -> None:
-    """Feeds without a file too: that they are absent is to be recorded."""
+    """Feeds without files too: their absence is recorded."""
     snapshots = {BYBIT: feed(10), OKX: feed(20, YOUNG), "gas": ABSENT}
     first = tick(Watch(), snapshots)
     second = tick(first.watch, snapshots)
@@ -97,7 +97,7 @@ def test_a_state_that_comes_back_is_requested_again() -> None:
 
 
 def test_a_damaged_cursor_starts_anew() -> None:
-    """Nobody has to repair a cursor by hand."""
+    """A damaged cursor needs no repair by hand."""
     for text in ("", "{", "[]", '{"other": 1}', '{"taken": {"a": 1}}', None):
         assert Watch.from_json(text) == Watch()
 
@@ -124,7 +124,7 @@ def test_a_snapshot_sees_the_files_that_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("glob", ["**/bars_*.csv", "bars/*/2024/bars_?.csv"])
 def test_feeds_in_wildcard_folders_are_watched(glob: str, tmp_path: Path) -> None:
-    """Whatever the reader finds by a glob, the watch sees: new files and changes to them."""
+    """The watch sees all files that the reader finds by a glob."""
     config = DATASETS["bybit_ethusdt_perp"].model_copy(update={"glob": glob})
     empty = take_snapshots(tmp_path, {"bars": config})
     place = "bars/a/2024/bars_1.csv" if glob.startswith("bars") else "a/bars_1.csv"
@@ -169,7 +169,7 @@ HISTORIES = st.fixed_dictionaries(
 
 @given(st.lists(HISTORIES, min_size=1, max_size=6))
 def test_whatever_happens_the_last_state_is_read_once(history: list[Snapshots]) -> None:
-    """After any history two more ticks have requested the last state, and then it is quiet."""
+    """After any history two more ticks have requested the last state; later ones do nothing."""
     watch = settled({})
     for snapshots in (*history, history[-1], history[-1]):
         watch = tick(watch, snapshots).watch

@@ -1,4 +1,4 @@
-"""Reports of gates: every form tells the same verdicts, and scripts can read them."""
+"""Reports of gates: every form has the same verdicts, and scripts can read them."""
 
 import json
 from datetime import UTC, datetime
@@ -42,14 +42,14 @@ def test_json_holds_every_gate_and_the_verdicts() -> None:
 
 
 def test_strict_is_green_with_warnings_and_red_with_what_never_ran() -> None:
-    """Real data carry true warnings; what nobody looked at is not known to be right."""
+    """Real data have warnings; a gate that was not evaluated is not known to pass."""
     assert json.loads(gates_json([PASS, WARN], strict=True))["verdict"] == "PASS"
     assert json.loads(gates_json([PASS, NOT_RUN]))["verdict"] == "PASS"
     assert json.loads(gates_json([PASS, NOT_RUN], strict=True))["verdict"] == "FAIL"
 
 
 def test_gates_that_one_fault_stops_are_one_entry() -> None:
-    """Fifty gates behind one broken file are one thing to repair."""
+    """Fifty gates stopped by one broken file are one fault."""
     root = FAIL.at(check="readable", asset="raw/gas", phase=2, cause="DATA-005 at gas.csv")
     behind = [PASS.at(status=Status.BLOCKED, mode=mode, cause=root.cause) for mode in "ab"]
     faults = json.loads(gates_json([*behind, root, FAIL, WARN]))["faults"]

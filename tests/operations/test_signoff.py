@@ -1,4 +1,4 @@
-"""A sign-off says what the runs say, and shows later whether anything has changed."""
+"""A sign-off agrees with the runs, and shows later whether anything has changed."""
 
 import json
 import shutil

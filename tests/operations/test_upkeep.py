@@ -65,7 +65,7 @@ def test_what_is_removed_is_in_the_backup(settings: Settings) -> None:
 
 
 def test_the_newest_signals_of_each_account_stay(settings: Settings) -> None:
-    """The older ones are in the backup; the audit log says how many went, and up to where."""
+    """The older ones are in the backup; the audit log has their number and the oldest left."""
     for account, hours in (("many", 5), ("few", 2)):
         for hour in range(hours):
             at = SIGNAL.hour + pd.Timedelta(hours=hour)

@@ -1,4 +1,4 @@
-"""A waiver accepts a gate for a reason until a moment; it never makes it pass."""
+"""A waiver accepts a gate with a reason until a set time; it never makes it pass."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -51,7 +51,7 @@ def test_a_waived_failure_neither_passes_nor_stops(settings: Settings) -> None:
 
 
 def test_a_waiver_expires_and_covers_nothing_worse(settings: Settings) -> None:
-    """After its moment the gate is what it was; a waived warning that fails is a failure."""
+    """After its expiry the gate is as before; a waived warning that fails is a failure."""
     waive(settings, ALL, WARN.name, by="Ann", reason="known", until=SOON)
     known = read_waivers(settings)
     assert waived([WARN], known, SOON) == [WARN]
@@ -74,7 +74,7 @@ def test_a_waiver_expires_and_covers_nothing_worse(settings: Settings) -> None:
 def test_what_cannot_be_waived_is_rejected(
     settings: Settings, gate: str, by: str, until: datetime, what: str
 ) -> None:
-    """A gate that passed, an unknown one, nobody, and a moment in the past; nothing is written."""
+    """A passed gate, an unknown one, no name, a time in the past; nothing is written."""
     with pytest.raises(CommandError, match=what):
         waive(settings, ALL, gate, by=by, reason="why", until=until)
     assert read_waivers(settings) == []

@@ -1,4 +1,4 @@
-"""A small run with everything in it, made of arithmetic that can be checked by hand."""
+"""A small run with every kind of row, whose figures can be checked by hand."""
 
 from datetime import datetime
 from typing import Any

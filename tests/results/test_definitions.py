@@ -1,4 +1,4 @@
-"""Numbers are written for people, and every figure says what it is."""
+"""Numbers are formatted for readers, and every figure has a definition."""
 
 import pytest
 
@@ -26,7 +26,7 @@ from tests.results.made_run import make_run
     ],
 )
 def test_numbers_are_written_for_people(shown: str, expected: str) -> None:
-    """Shares as percent, thousands apart, a true minus, no negative zero, a dash for nothing."""
+    """Percent, thousands separators, a true minus, no negative zero, a dash for undefined."""
     assert shown == expected
 
 

@@ -14,7 +14,7 @@ CAPITAL = 1_000.0
 
 
 def marks(start: str, periods: int, freq: str = "h") -> NDArray[np.int64]:
-    """Nanosecond stamps."""
+    """Timestamps in nanoseconds."""
     stamps = pd.date_range(start, periods=periods, freq=freq, unit="ns")
     return stamps.to_numpy().astype(np.int64)
 
@@ -97,7 +97,7 @@ def test_daily_returns_are_taken_at_midnight() -> None:
 
 
 def test_nothing_is_earned_on_nothing() -> None:
-    """A day that starts without equity has no return, and no figure is made of it."""
+    """A day that starts without equity has no return, and enters no figure."""
     returns = metrics.daily_returns(marks("2024-01-01", 3, "D"), np.array([1.0, 0.0, 0.0]))
     np.testing.assert_array_equal(returns, [-1.0, np.nan])
     assert np.isnan(metrics.volatility(returns))
@@ -113,7 +113,7 @@ def test_drawdown_starts_at_the_capital() -> None:
 
 @given(st.integers(0, 400), st.integers(1, 24 * 100))
 def test_months_partition_the_window_and_compound(offset: int, hours: int) -> None:
-    """Every mark is in one month, and the months' returns compound to the total."""
+    """Every hour is in one month, and the months' returns compound to the total."""
     stamps = marks("2024-01-01", hours + 1) + offset * 3_600 * 10**9
     growth = 1.0 + np.linspace(-0.01, 0.2, hours + 1)
     parts = metrics.months(stamps)

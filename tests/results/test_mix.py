@@ -9,7 +9,7 @@ from basis_pipeline.results.mix import efficient_frontier, mix_of
 
 
 def test_two_runs_have_the_closed_form() -> None:
-    """The least varied of two: (σ₂² − σ₁₂) / (σ₁² + σ₂² − 2 σ₁₂)."""
+    """The mix of least variance of two: (σ₂² − σ₁₂) / (σ₁² + σ₂² − 2 σ₁₂)."""
     random = np.random.default_rng(3)
     returns = random.normal([2e-4, 4e-4], [1e-3, 2e-3], (400, 2))
     (one, both), (_, two) = np.cov(returns, rowvar=False)

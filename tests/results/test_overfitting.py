@@ -1,4 +1,4 @@
-"""Luck among many trials, against closed forms and cases whose answer is known."""
+"""Overfitting figures, against closed forms and cases with a known answer."""
 
 import numpy as np
 import pytest
@@ -34,13 +34,13 @@ def test_probabilistic_sharpe_equals_its_closed_form() -> None:
 
 
 def test_probabilistic_sharpe_of_its_own_ratio_is_one_half() -> None:
-    """What was measured is as likely too high as too low."""
+    """The measured ratio is as likely too high as too low."""
     returns = noise(300, 1, 4)[:, 0] + 0.002
     assert probabilistic_sharpe(returns, float(sharpe_ratio(returns))) == pytest.approx(0.5)
 
 
 def test_one_trial_is_not_deflated() -> None:
-    """A point nobody chose among others keeps its probabilistic Sharpe ratio."""
+    """A single trial keeps its probabilistic Sharpe ratio."""
     returns = noise(300, 1, 5) + 0.001
     assert deflated_sharpe(returns, 0) == probabilistic_sharpe(returns[:, 0], 0.0)
 
@@ -89,7 +89,7 @@ def test_noise_is_overfit_half_the_time() -> None:
 
 
 def test_a_trial_that_dominates_is_never_overfit() -> None:
-    """What is best everywhere stays best."""
+    """The best trial in every block stays the best."""
     returns = noise(320, 20, 3)
     returns[:, 7] += 0.02
     assert overfitting_probability(returns, 8) == 0.0

@@ -144,7 +144,7 @@ def test_drawdowns_cover_exactly_the_marks_below_a_peak(changes: list[float]) ->
 
 
 def test_too_short_a_run_has_no_figures() -> None:
-    """Nothing is made up where nothing was measured."""
+    """Every figure is NaN without enough days."""
     none = returns.distribution(pd.Series(dtype=float))
     assert tuple(none) == returns.FIGURES
     assert all(np.isnan(value) for value in none.values())

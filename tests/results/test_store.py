@@ -50,7 +50,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 
 def test_a_run_is_read_back_and_has_the_same_bytes_anywhere(tmp_path: Path) -> None:
-    """The promised files, nothing beside them; nothing depends on place or time."""
+    """Exactly the documented files; nothing depends on place or time."""
     run = make_run()
     again = read_run(write_run(run, tmp_path / "a" / "run"))
     assert (again.run_id, again.mode, again.identity) == (run.run_id, run.mode, run.identity)
@@ -66,7 +66,7 @@ def test_a_run_is_read_back_and_has_the_same_bytes_anywhere(tmp_path: Path) -> N
 
 
 def test_running_again_replaces_nothing(tmp_path: Path) -> None:
-    """The second write of a run touches no file; other tables under its name are an alarm."""
+    """The second write of a run changes no file; other tables under its name are an error."""
     directory = write_run(make_run(), tmp_path / "run")
 
     def files() -> dict[str, tuple[int, int]]:
@@ -95,7 +95,7 @@ def test_another_run_replaces_the_directory_whole(tmp_path: Path) -> None:
 
 
 def test_verdicts_are_stored_beside_a_run_and_renewed(tmp_path: Path) -> None:
-    """They are read back as they were given, and no byte of the run depends on them."""
+    """They are read back unchanged, and no byte of the run depends on them."""
     given = Verdict(
         check="health_factor",
         severity="ERROR",
@@ -213,8 +213,8 @@ def test_killed_writers_leave_no_half_written_run(tmp_path: Path) -> None:
         verify_run(target)
 
 
-def test_what_killed_writers_left_is_swept(tmp_path: Path) -> None:
-    """Old partial directories go, young ones may be another writer's, a moved run comes back."""
+def test_leftovers_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    """Old partial directories are removed, recent ones kept, and a moved run is restored."""
     for name, age in (("old", 2.0), ("young", 0.5)):
         left = tmp_path / f".run.partial-{name}"
         left.mkdir()

@@ -1,4 +1,4 @@
-"""The summary says what the tables say."""
+"""The summary agrees with the tables."""
 
 import json
 

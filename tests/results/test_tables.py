@@ -68,7 +68,7 @@ def test_wrong_columns_are_named(table: str, columns: list[str], named: str) -> 
 
 
 def test_frames_that_would_change_in_writing_are_rejected() -> None:
-    """Coarser or naive stamps, disorder, duplicates and missing text are never converted."""
+    """Coarser or naive timestamps, disorder, duplicates and missing text are rejected."""
     frames = make_run(hours=48).frames
     equity, events = frames["equity"], frames["events"]
     naive = equity.assign(timestamp=equity["timestamp"].dt.tz_localize(None))

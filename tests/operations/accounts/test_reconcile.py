@@ -1,4 +1,4 @@
-"""An account against what is really held."""
+"""An account compared with the positions actually held."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Accounts hour by hour: the same as in one go, and what disturbs them is named."""
+"""Accounts hour by hour: the same as in one backtest, and every disturbance is named."""
 
 from collections.abc import Callable
 
@@ -80,7 +80,7 @@ def revise(text: str) -> str:
 
 
 def test_a_revision_is_named_once_and_a_person_accepts_it(desk: Callable[..., Desk]) -> None:
-    """The first hour, the feed and both values; the gate fails until somebody accepts."""
+    """The first hour, the feed and both values; the gate fails until a person accepts it."""
     at = desk(CARRY)
     at.tick(f"{SINCE}T08:00", CARRY)
     at.delivery.changed["binance_ethusdt_perp"] = revise
@@ -106,7 +106,7 @@ def test_a_revision_is_named_once_and_a_person_accepts_it(desk: Callable[..., De
 
 
 def test_a_changed_configuration_begins_a_leg(desk: Callable[..., Desk]) -> None:
-    """It starts where the last one ended, with what closing that leaves; the old one stays."""
+    """It starts where the last one ended, with its equity after closing; the old one is kept."""
     at = desk(CARRY)
     (first,) = at.tick(f"{SINCE}T08:00", CARRY)
     assert first.result is not None

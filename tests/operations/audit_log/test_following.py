@@ -1,4 +1,4 @@
-"""Following the log: every event once, whole and in order, whoever writes it."""
+"""Following the log: every event of all processes once, complete and in order."""
 
 import multiprocessing
 import time
@@ -26,7 +26,7 @@ def write(settings: Settings, name: str) -> None:
 
 
 def read_all(follower: Follower, count: int) -> list[Event]:
-    """Look until so many have come, in several looks."""
+    """Read repeatedly until a number of events have been read."""
     found: list[Event] = []
     deadline = time.monotonic() + 30
     while len(found) < count and time.monotonic() < deadline:
@@ -36,7 +36,7 @@ def read_all(follower: Follower, count: int) -> list[Event]:
 
 
 def test_only_what_is_written_later_is_read(settings: Settings) -> None:
-    """What stands there already is left out; what comes in another file is not."""
+    """Earlier events are left out; new files are included."""
     emit(settings, EventType.MESSAGE, "before")
     follower = Follower(log_directory(settings))
     emit(settings, EventType.MESSAGE, "after")
@@ -59,7 +59,7 @@ def test_what_several_processes_write_at_once_comes_once_and_in_order(settings: 
 
 
 def test_a_line_that_is_being_written_is_waited_for(settings: Settings) -> None:
-    """Half a line is none; a line that is no event is left out."""
+    """An incomplete line is read later; a line that is not an event is left out."""
     emit(settings, EventType.MESSAGE, "whole")
     (file,) = log_directory(settings).iterdir()
     line = file.read_bytes()

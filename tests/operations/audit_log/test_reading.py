@@ -105,7 +105,7 @@ def test_what_cannot_be_read_is_reported_and_passed_over(directory: Path) -> Non
 
 
 def test_the_last_events_are_read_without_those_before_them(directory: Path) -> None:
-    """A busy day has a thousand files: only the ends of the latest are looked at."""
+    """A busy day has a thousand files: only the ends of the latest are read."""
     early, late = log_files(directory)[0], log_files(directory)[2]
     for file in log_files(directory):
         os.utime(file, (NOON.timestamp() + 60, NOON.timestamp() + 60))
@@ -121,7 +121,7 @@ def test_the_last_events_are_read_without_those_before_them(directory: Path) -> 
 
 
 def test_an_unknown_filter_is_rejected_with_what_is_available(directory: Path) -> None:
-    """A misspelt type would otherwise find nothing, which looks like peace."""
+    """A misspelt type would otherwise find nothing, as if nothing had happened."""
     with pytest.raises(EventError, match="EVENT-005") as unknown:
         read_events(directory, types=["run_failled"])
     assert "run_failed" in unknown.value.available
@@ -133,7 +133,7 @@ def test_an_unknown_filter_is_rejected_with_what_is_available(directory: Path) -
 
 
 def test_files_are_compressed_after_their_day_and_removed_after_a_month(directory: Path) -> None:
-    """What is kept reads the same before and after; a file of today is left alone."""
+    """Events read the same before and after; a file of today is not compressed."""
     today = datetime.now(UTC)
     write(directory, [((today - NOON).total_seconds(), STARTED, "", "")], 5)
     before = seconds(directory)

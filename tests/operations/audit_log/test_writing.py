@@ -1,4 +1,4 @@
-"""Writing the log: every event is on the disk when it has been recorded, and work never suffers."""
+"""Writing the log: a recorded event is on the disk, and a failing log stops no work."""
 
 import os
 import signal
@@ -104,7 +104,7 @@ def test_a_forked_process_writes_a_file_of_its_own(settings: Settings) -> None:
 def test_a_log_that_cannot_be_written_is_reported_once_and_stops_nothing(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Work goes on without a log; a person is told so, and why."""
+    """Work continues without a log; stderr says so, and why."""
     settings.results_dir.mkdir()
     log_directory(settings).write_text("in the way")
     for _ in range(3):

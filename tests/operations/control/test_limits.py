@@ -44,7 +44,7 @@ def limits_of(limit: Limit, alert: float | None, halt: float | None) -> ControlL
 def test_a_worse_figure_never_gives_a_milder_state(
     limit: Limit, one: float | None, two: float | None, value: float, other: float
 ) -> None:
-    """Whatever the bounds, in whatever direction the limit looks."""
+    """For any bounds, for maxima and minima."""
     if limit is Limit.FAILED_GATES:
         one, two = (bound and math.ceil(bound * 10) for bound in (one, two))
     both = one is not None and two is not None
@@ -60,7 +60,7 @@ def test_a_worse_figure_never_gives_a_milder_state(
 def test_an_accepted_breach_covers_exactly_what_is_no_worse(
     limit: Limit, accepted: float, value: float
 ) -> None:
-    """In whatever direction the limit looks; a worse level is never covered."""
+    """For maxima and minima; a worse level is never covered."""
 
     def breach(at: float, level: State) -> OpenBreach:
         return OpenBreach(limit, at, MODE, level=level, bound=1.0, since=NOW)
@@ -73,7 +73,7 @@ def test_an_accepted_breach_covers_exactly_what_is_no_worse(
 
 @pytest.mark.parametrize("limit", sorted(Limit))
 def test_a_figure_at_its_bound_is_a_breach_and_one_that_is_no_number_too(limit: Limit) -> None:
-    """Reached is breached; what nobody knows is not taken for well."""
+    """A reached bound is a breach, and so is an unknown figure."""
     limits = limits_of(limit, None, 1.0)
     for value in (1.0, float("nan")):
         (breach,) = judge([Measurement(limit, value, MODE)], limits, NOW)
@@ -120,7 +120,7 @@ def test_the_committed_limits_watch_every_mode() -> None:
     ],
 )
 def test_limits_that_mean_nothing_are_rejected(tmp_path: Path, change: Any, message: str) -> None:
-    """A limit that is misspelt or can never act would be taken for protection."""
+    """A misspelt limit, or one that can never be reached, would give no protection."""
     with pytest.raises(ConfigError, match=message):
         load_control_limits(changed_limits(tmp_path, change))
 

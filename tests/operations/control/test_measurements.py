@@ -1,4 +1,4 @@
-"""What is measured: the worst figures of a run, and the age of what was delivered."""
+"""Measurements: the worst figures of a run."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The state: kept in the database, changed once, let go on by persons only."""
+"""The state: stored in the database, changed once, and resumed by persons only."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 
 def failing(count: float) -> list[Measurement]:
-    """One gate, failed so often in a row."""
+    """One gate that failed a number of times in a row."""
     return [Measurement(Limit.FAILED_GATES, count, "", GATE)]
 
 
@@ -53,7 +53,7 @@ def open_breaches(settings: Settings) -> tuple[OpenBreach, ...]:
 
 
 def test_where_nothing_ran_the_state_is_normal_and_nothing_is_made(tmp_path: Path) -> None:
-    """A fresh clone works, and looking at it leaves no database behind."""
+    """A fresh clone works, and reading the state creates no database."""
     settings = settings_at(tmp_path)
     assert control.read_state(settings) == ControlState(State.NORMAL)
     assert control.enforce_limits(settings, drawdown(0.01)).name is State.NORMAL
@@ -126,7 +126,7 @@ def test_an_alert_ends_by_itself_and_a_halt_does_not(settings: Settings) -> None
 
 
 def test_an_alert_names_the_breaches_of_now(settings: Settings) -> None:
-    """What is over is not repeated, and what came since is named."""
+    """Ended breaches are not repeated, and new ones are named."""
     control.enforce_limits(settings, failing(1))
     control.enforce_limits(settings, drawdown(0.25))
     state = control.enforce_limits(settings, failing(0))
@@ -164,7 +164,7 @@ def test_failed_gates_are_counted_anew_after_a_resume(settings: Settings) -> Non
 
 
 def test_a_figure_that_is_not_a_number_halts_every_time(settings: Settings) -> None:
-    """Accepting it does not last: nobody knows what it hides."""
+    """It cannot be accepted for good, since its true value is unknown."""
     assert control.enforce_limits(settings, drawdown(float("nan"))).name is State.HALT
     (breach,) = open_breaches(settings)
     assert breach.value != breach.value
@@ -266,7 +266,7 @@ def test_while_the_server_is_down_the_last_known_state_holds(
 def test_a_halt_of_the_limits_while_the_server_is_down_holds_when_it_is_back(
     tmp_path: Path, postgres_url: str
 ) -> None:
-    """It blocks at once, and goes into the database with the next look at it."""
+    """It blocks at once, and is stored in the database when that is next read."""
     with postgres.database(postgres_url) as url:
         settings = settings_at(tmp_path, url)
         settings.results_dir.mkdir()
@@ -286,7 +286,7 @@ def test_a_halt_of_the_limits_while_the_server_is_down_holds_when_it_is_back(
 def test_a_read_only_results_directory_can_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A halt is seen where nothing can be written, and nothing is made by looking."""
+    """A halt is read where nothing can be written, and reading creates nothing."""
     settings = settings_at(tmp_path)
     control.halt(settings, reason="odd fills", by="ann")
     before = sorted(settings.results_dir.rglob("*"))
@@ -297,7 +297,7 @@ def test_a_read_only_results_directory_can_be_read(
 
 
 def test_a_log_that_cannot_be_written_does_not_keep_from_halting(settings: Settings) -> None:
-    """The change stands in the database, whatever becomes of the log."""
+    """The change is stored in the database even without the log."""
     settings.results_dir.mkdir(parents=True)
     (settings.results_dir / DIRECTORY).write_text("in the way")
     assert control.halt(settings, reason="odd fills", by="ann") is not None

@@ -1,4 +1,4 @@
-"""A place where everything is well: its own configuration, data, results and log."""
+"""A healthy project: its own configuration, data, results and log."""
 
 import shutil
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ LITTLE = Room(degraded_below_mb=2.0, unhealthy_below_mb=1.0)
 
 @dataclass
 class Place:
-    """Where everything lies, and what the Dagster instance would report."""
+    """The directories of a project, and the metrics of its Dagster instance."""
 
     root: Path
     limits: HealthLimits
@@ -48,7 +48,7 @@ class Place:
         return self.root / "configs"
 
     def metrics(self, **changes: FeedVerdict) -> InstanceMetrics:
-        """A daemon that was heard of just now, and feeds that were read and are sound."""
+        """A daemon with a recent heartbeat, and feeds that were read and passed their checks."""
         now = datetime.now(UTC)
         feeds = {path.stem: FeedVerdict(now) for path in self.configs.glob("datasets/*.yaml")}
         beats = [Heartbeat("SCHEDULER", now)]
@@ -74,7 +74,7 @@ def fill_results(results: Path) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path, sample: Path) -> Place:
-    """A place to be spoilt at will."""
+    """A healthy project that a test may break."""
     shutil.copytree(sample, tmp_path / "data")
     shutil.copytree(project_root() / "configs", tmp_path / "configs")
     fill_results(tmp_path / "results")

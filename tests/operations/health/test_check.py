@@ -36,7 +36,7 @@ PERP = "market_data/derivatives/futures_ohlcv/bybit_ETHUSDT_perp_1h_*.csv"
 
 
 def moved(find: Callable[[Place], Path]) -> Kill:
-    """Something is moved away; moving it back fixes it."""
+    """A file or directory is moved away; moving it back fixes it."""
 
     @contextmanager
     def killed(place: Place) -> Iterator[None]:
@@ -67,7 +67,7 @@ def replaced(find: Callable[[Place], Path], content: bytes) -> Kill:
 
 @contextmanager
 def without_room(place: Place) -> Iterator[None]:
-    """No write goes through, as on a full disk; the file system says there is room."""
+    """Every write fails, as on a full disk, though the file system reports free space."""
     assert place.results.is_dir()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -195,7 +195,7 @@ def affected(health: Health) -> set[str]:
 def test_what_is_killed_is_at_fault_and_its_dependants_suffer_until_it_is_fixed(
     how: str, place: Place
 ) -> None:
-    """Exactly one component unhealthy, exactly its dependants affected, and all well again."""
+    """One component is unhealthy and only its dependants are affected, until it is fixed."""
     killed, name, code = KILLED[how]
     with killed(place):
         health = place.look()
@@ -216,7 +216,7 @@ def test_what_is_killed_is_at_fault_and_its_dependants_suffer_until_it_is_fixed(
 
 
 def test_dependants_of_a_feed_are_repairs_panels_and_modes(place: Place) -> None:
-    """Who substitutes from it works less well; who reads it waits; nobody else is named."""
+    """Feeds repaired from it are degraded, modes that read it wait, and no other is affected."""
     perp(place).unlink()
     found = place.look().by_name
     assert set(found["feed/bybit_ethusdt_perp"].dependants) == OF_BYBIT
@@ -250,7 +250,7 @@ def test_a_feed_that_no_mode_reads_may_be_absent(place: Place) -> None:
 
 
 def test_a_full_file_system_is_the_disks_fault(place: Place) -> None:
-    """A small file system that is filled to the brim, where this process may mount one."""
+    """A small file system without free space, where this process may mount one."""
     shutil.rmtree(place.results / "events")
     kept = place.root / "kept"
     place.results.rename(kept)
@@ -320,7 +320,7 @@ def test_the_checks_of_a_feed_hold_until_its_files_change(place: Place) -> None:
 def test_a_broken_mode_file_stops_its_mode_alone(
     place: Place, change: Callable[[str], str], code: str
 ) -> None:
-    """One mode's mistake is not the others'."""
+    """The other modes are not affected."""
     mode_file(place).write_text(change(mode_file(place).read_text()))
     health = place.look()
     assert [(c.name, c.code) for c in health.unhealthy] == [("mode/eth_basis", code)]
@@ -373,7 +373,7 @@ def test_a_server_that_is_down_is_a_fault_that_stops_no_mode(
 
 
 def test_a_url_that_cannot_be_read_is_unhealthy_with_its_code(place: Place) -> None:
-    """Not unknown: nothing works with it."""
+    """Unhealthy, not unknown: no work is possible."""
     place.environ["BASIS_RESULTS_DB_URL"] = "postgresql://user:secret@127.0.0.1:port/basis"
     health = place.look()
     assert [(c.name, c.code) for c in health.unhealthy] == [("settings", "CONFIG-002")]
@@ -381,7 +381,7 @@ def test_a_url_that_cannot_be_read_is_unhealthy_with_its_code(place: Place) -> N
 
 
 def test_a_fresh_place_is_not_ready_and_stays_untouched(place: Place) -> None:
-    """A report makes no directories: it looks."""
+    """A report creates no directories."""
     shutil.rmtree(place.results)
     health = place.look()
     assert health.status is Status.NOT_READY
@@ -390,7 +390,7 @@ def test_a_fresh_place_is_not_ready_and_stays_untouched(place: Place) -> None:
     assert not place.results.exists()
 
 
-def test_an_alert_asks_for_a_look_and_stops_nothing(place: Place) -> None:
+def test_an_alert_degrades_control_and_stops_nothing(place: Place) -> None:
     """Every mode can still be run."""
     failed = emergency.Measurement(emergency.Limit.FAILED_GATES, 1.0, "", "raw/okx readable")
     emergency.enforce_limits(load_settings(place.environ), [failed])

@@ -71,7 +71,7 @@ def test_an_id_cannot_be_used_for_something_else(settings: Settings) -> None:
 def test_what_cannot_be_run_is_not_accepted(
     settings: Settings, fields: dict[str, object], code: str
 ) -> None:
-    """Looked at before anybody waits for it."""
+    """A request is validated before it is accepted."""
     with pytest.raises(ConfigError) as rejected:
         submit(settings, asked("a", **fields))
     assert rejected.value.code == code
@@ -100,7 +100,7 @@ def test_requests_are_served_in_order_with_one_result_each(settings: Settings) -
 
 
 def test_a_served_request_is_shown_with_its_verdicts(settings: Settings, tmp_path: Path) -> None:
-    """Its page says what its gates said, and not that nobody judged it."""
+    """Its page has the verdicts of its gates."""
     submit(settings, asked("a"))
     (served,) = serve(settings, current_configs(), [1], "run-1")
     verdicts = read_verdicts(settings.results_dir / "runs" / served.run_id)
@@ -135,7 +135,7 @@ def test_a_killed_run_s_request_is_served_by_the_next_and_not_for_ever(settings:
 
 
 def test_what_became_of_a_request_is_said_once(settings: Settings) -> None:
-    """Of two runs that serve the same one the first has the say."""
+    """Of two runs that serve the same request, the outcome of the first is kept."""
     submit(settings, asked("a"))
     begin(settings, 1, "run-1")
     begin(settings, 1, "run-2")
@@ -243,7 +243,7 @@ def drop(settings: Settings, name: str, content: str) -> Path:
 
 
 def test_settled_files_are_queued_and_moved(settings: Settings) -> None:
-    """JSON and YAML, oldest first; other files are nobody's business."""
+    """JSON and YAML, the oldest first; other files are ignored."""
     drop(settings, "z.json", '{"request_id": "one", "mode": "pure_lending"}')
     drop(settings, "a.yaml", "request_id: two\nmode: btc_basis\nstart: 2024-01-10\n")
     drop(settings, "notes.txt", "nothing")
@@ -271,7 +271,7 @@ def test_settled_files_are_queued_and_moved(settings: Settings) -> None:
 def test_a_refused_file_is_moved_aside_with_its_error(
     settings: Settings, name: str, content: str, code: str
 ) -> None:
-    """Beside it lies what is wrong, as JSON with a code; the queue is as it was."""
+    """Its error is written as JSON with a code; the queue is unchanged."""
     submit(settings, asked("taken"))
     drop(settings, name, content)
     assert looked(settings, looked(settings)) == {}
@@ -364,7 +364,7 @@ def test_a_file_dropped_again_is_the_same_request(settings: Settings) -> None:
 
 
 def test_files_wait_while_work_is_halted(settings: Settings) -> None:
-    """A halt refuses nobody for good."""
+    """A halt rejects no request."""
     drop(settings, "a.json", '{"request_id": "x", "mode": "pure_lending"}')
     seen = looked(settings)
     halt(settings, reason="looks wrong", by="ann")

@@ -1,4 +1,4 @@
-"""Lives of results that end by SIGKILL, each followed by a new start; run as a process of its own.
+"""Writers of results killed by SIGKILL, each followed by a start; run as a separate process.
 
 `python -m tests.results.database.killed URL RESULTS STEPS TIMES` forks a child for every kill: it
 stops itself at a step of its code, or is stopped after a random time. The parent then starts anew
@@ -139,7 +139,7 @@ def kill_at(step: int) -> Callable[[int], None]:
 
 
 def examined(archive: Archive, result: RunResult, heard: bytes) -> str:
-    """Start anew and look; what was found, in a word. Raises AssertionError when it is wrong."""
+    """Start again and return what was found, in a word. Raises AssertionError when wrong."""
     there = (archive.runs / result.run_id / "summary.json").exists()
     archive.start()
     recorded = [record for record in runs(archive.engine) if record.run_id == result.run_id]
@@ -173,7 +173,7 @@ def main(url: str, results: Path, steps: int, times: int) -> None:
     every, late = steps_of_a_life(archive, 0), steps_of_a_life(archive, 1)
 
     def spread(end: int, count: int) -> list[int]:
-        """A random step of every stretch, so that all of a life is met."""
+        """A random step of every part, so that all steps are covered."""
         stride = end / count
         return [int(stride * place + chance.uniform(1.0, stride)) for place in range(count)]
 

@@ -1,4 +1,4 @@
-"""Restores that end by SIGKILL, each followed by a new start; run as a process of its own.
+"""Restores killed by SIGKILL, each followed by a start; run as a separate process.
 
 `python -m tests.results.database.killed_restore URL RESULTS BACKUP` forks a child for every kill.
 Prints as JSON how often the old results were there afterwards, and how often the new ones.
@@ -21,7 +21,7 @@ SWITCH = 40  # the last steps, in which the new results take the place of the ol
 
 
 def restored(archive: Archive, backup: Path, act: Act) -> None:
-    """Restore over what is there, and call `act` with the number of every step."""
+    """Restore over existing results, and call `act` with the number of every step."""
     if act:
         sys.settrace(counting(act))
     restore(backup, archive, overwrite=True)
@@ -40,7 +40,7 @@ def steps_of_a_restore(archive: Archive, backup: Path) -> int:
 
 
 def outcome(archive: Archive, old: list[str], new: list[str]) -> str:
-    """Start anew and look; whose results are there. Raises AssertionError when they are mixed."""
+    """Start again and return whose results are there. Raises AssertionError when mixed."""
     assert archive.start().problems == []
     records = runs(archive.engine)
     for record in records:

@@ -23,7 +23,7 @@ from tests.results.made_run import CAPITAL, make_run
 
 @pytest.fixture
 def archive(tmp_path: Path, database_url: str) -> Archive:
-    """An archive on a new database that nobody has opened yet."""
+    """An archive on a new database that has not been opened yet."""
     return Archive(tmp_path / "results", database_url, wait_seconds=0.2)
 
 
@@ -34,7 +34,7 @@ def on_sqlite(tmp_path: Path) -> Archive:
 
 
 def kept(archive: Archive, capital: float = CAPITAL, mode: str = "eth_basis") -> RunResult:
-    """A short run that is kept."""
+    """Keep a short run."""
     made = make_run(mode, hours=48, capital=capital)
     archive.keep(made)
     return made
@@ -47,7 +47,7 @@ def verdict(check: str, status: Status, at: datetime | None = None) -> Verdict:
 
 
 def test_a_run_is_recorded_with_its_rows(archive: Archive) -> None:
-    """One row a trade, a position and a midnight; recording it again changes nothing."""
+    """One row per trade, position and midnight; recording it again changes nothing."""
     made = make_run()
     assert archive.keep(made) is None
     (record,) = runs(archive.engine)
@@ -140,7 +140,7 @@ def test_verdicts_replace_those_before(archive: Archive) -> None:
 
 
 def test_a_run_the_database_does_not_take_stops_no_other(archive: Archive) -> None:
-    """Those before and behind it are recorded; it is reported at every start, with the reason."""
+    """The others are recorded; it is reported at every start, with the reason."""
     names = []
     for capital in (1.0, 2.0, 3.0):
         made = make_run(hours=48, capital=capital)
@@ -172,7 +172,7 @@ def test_files_without_rows_are_recorded_at_a_start(on_sqlite: Archive) -> None:
 
 
 def test_rows_whose_files_are_gone_are_marked_until_they_return(archive: Archive) -> None:
-    """They are reported at every start, never dropped, and serve as latest no more."""
+    """They are reported at every start, never deleted, and are not the latest any more."""
     made = kept(archive)
     directory, summary = archive.runs / made.run_id, archive.runs / made.run_id / "summary.json"
     intact = summary.read_bytes()
@@ -196,7 +196,7 @@ def test_rows_whose_files_are_gone_are_marked_until_they_return(archive: Archive
 
 
 def test_a_lost_database_is_made_anew_from_the_files(archive: Archive) -> None:
-    """Only the files are needed; a run that is forgotten is gone from both."""
+    """Only the files are needed; a removed run is gone from both."""
     forgotten, other = kept(archive, 1.0), kept(archive, 2.0)
     archive.judge(forgotten.run_id, [verdict("targets", Status.PASS)])
     before = {r.run_id: r.apy for r in runs(archive.engine)}

@@ -55,7 +55,7 @@ def other(tmp_path: Path, archive: Archive, request: pytest.FixtureRequest) -> I
 
 
 def contents(archive: Archive) -> list[object]:
-    """Everything an archive has of its runs, but where they lie."""
+    """Everything an archive holds of its runs, except their paths."""
     documents = [document(archive.engine, record.run_id) for record in runs(archive.engine)]
     for found in documents:
         for row in found["runs"]:
@@ -64,7 +64,7 @@ def contents(archive: Archive) -> list[object]:
 
 
 def test_a_backup_restores_rows_and_files(archive: Archive, other: Archive) -> None:
-    """They and the waivers are what they were, and the next run is numbered behind them."""
+    """They and the waivers are unchanged, and the next run has the next number."""
     (archive.directory / WAIVERS).write_text("one waiver\n")
     file = backup(archive)
     restored = restore(file, other)
@@ -96,7 +96,7 @@ def test_a_backup_of_the_other_kind_of_database_is_rejected(
 def test_a_restore_killed_at_any_step_leaves_the_old_or_the_new_results(
     archive: Archive, other: Archive
 ) -> None:
-    """The next start ends it: no row without its files, no file without its row, no leftovers."""
+    """The next start completes it: no row without files, no file without a row, no leftovers."""
     url = other.engine.url.render_as_string(hide_password=False)
     url = url.replace("postgresql+psycopg2", "postgresql")
     module = "tests.results.database.killed_restore"
@@ -116,7 +116,7 @@ def test_a_restore_killed_at_any_step_leaves_the_old_or_the_new_results(
 def test_a_place_that_holds_results_is_not_restored_over(
     on_sqlite: Archive, tmp_path: Path
 ) -> None:
-    """RS-011 and nothing is touched; asked for, it is replaced as a whole."""
+    """RS-011 and nothing is changed; with overwrite all of it is replaced."""
     archive, later = on_sqlite, make_run(hours=48, capital=3.0)
     file = backup(archive, tmp_path / "backups")
     archive.keep(later)
@@ -158,7 +158,7 @@ def test_a_damaged_backup_is_rejected_and_nothing_is_touched(
 
 
 def test_a_backup_that_reaches_out_of_its_place_is_rejected(on_sqlite: Archive) -> None:
-    """RS-010: a member with a path of its own choosing is written nowhere."""
+    """RS-010: a member with a path outside of the directory is not written."""
     made, kind = on_sqlite.directory.parent, {"format": FORMAT, "database": "sqlite"}
     (made / "member").write_text("x")
     files = {"../out.json": file_sha256(made / "member")}
@@ -174,7 +174,7 @@ def test_a_backup_that_reaches_out_of_its_place_is_rejected(on_sqlite: Archive) 
 
 
 def test_only_the_newest_backups_are_kept(on_sqlite: Archive, tmp_path: Path) -> None:
-    """The oldest go when the new one reads back; a run that was damaged makes none.
+    """The oldest are removed once the new one is verified; a damaged run allows no backup.
 
     What killed backups and restores left, copies of the database among it, goes as well.
     """

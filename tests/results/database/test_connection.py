@@ -1,4 +1,4 @@
-"""Opening a database: what it promises, and what is said when it cannot be used."""
+"""Opening a database: its guarantees, and the errors when it cannot be used."""
 
 import os
 import sqlite3
@@ -30,7 +30,7 @@ def entry(number: int, at: datetime) -> dict[str, object]:
 
 
 def test_a_new_sqlite_file_is_durable_and_strict(tmp_path: Path) -> None:
-    """Write-ahead log, commits synced, foreign keys held; every character of a path is meant."""
+    """Write-ahead log, synced commits, foreign keys; the path is taken literally."""
     url = f"sqlite:///{tmp_path}/a b%20c#d/runs.sqlite"
     engine = connect(url)
     with reading(engine) as connection:
@@ -167,7 +167,7 @@ def test_a_read_only_directory_can_be_read(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_flipped_byte_is_damage_with_a_code(tmp_path: Path) -> None:
-    """RS-005 wherever it lies: in a text, a time, a number of a page."""
+    """RS-005 in a text, a time or the number of a page."""
     file = tmp_path / "runs.sqlite"
     engine = connect(f"sqlite:///{file}")
     migrate(engine)

@@ -1,4 +1,4 @@
-"""Nothing accepted is lost or doubled: processes killed, disks full, hundreds at once."""
+"""No accepted run is lost or doubled: killed processes, full disks, hundreds at once."""
 
 import json
 import multiprocessing
@@ -47,7 +47,7 @@ def tmp_path(tmp_path: Path) -> Iterator[Path]:
 def test_killed_at_any_step_the_next_start_repairs_itself(
     tmp_path: Path, database_url: str
 ) -> None:
-    """What was accepted is there once with all its rows, what was not can be done again."""
+    """An accepted run is there once with all its rows, any other can be written again."""
     steps, times = KILLS[database_url.partition(":")[0]]
     done = subprocess.run(
         [sys.executable, "-m", "tests.results.database.killed", database_url]
@@ -147,7 +147,7 @@ def test_requests_that_nobody_drains_are_rejected_beyond_the_depth(tmp_path: Pat
 def test_a_process_killed_while_it_drains_again_and_again_loses_nothing(
     tmp_path: Path, database_url: str, template: Path
 ) -> None:
-    """Each is killed as soon as it is at work; the last start finishes what they left."""
+    """Each is killed as soon as it works; the last start finishes the queue."""
     archive = Archive(tmp_path / "results", database_url)
     run_ids = directories(archive, template, 140)
     fork = multiprocessing.get_context("forkserver")

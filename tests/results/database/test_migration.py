@@ -1,4 +1,4 @@
-"""Any database is brought to the same place, whoever asks and however often."""
+"""Any database is brought to the same revision, by any process, any number of times."""
 
 import multiprocessing
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_migrations_make_the_tables_that_the_code_uses(engine: Engine) -> None:
 
 
 def migrated(url: str) -> str:
-    """Where a process has brought a database."""
+    """Return the revision to which a process has brought a database."""
     return migrate(connect(url))
 
 
@@ -56,7 +56,7 @@ def test_processes_migrate_at_once(database_url: str) -> None:
 
 
 def test_a_database_of_a_later_version_is_left_alone(engine: Engine) -> None:
-    """RS-012: what a later version made is not written into."""
+    """RS-012: a database of a later version is not changed."""
     with writing(engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999_later'"))
     with pytest.raises(ResultsError, match=r"RS-012.*9999_later"):
@@ -73,7 +73,7 @@ def test_tables_of_another_make_are_rejected_as_a_whole(database_url: str) -> No
     assert revision_of(engine) == ""
 
 
-def test_a_database_is_looked_at_again_when_another_file_took_its_place(tmp_path: Path) -> None:
+def test_a_database_is_checked_again_when_another_file_replaced_it(tmp_path: Path) -> None:
     """And only then; one without tables is none."""
     file = tmp_path / "runs.sqlite"
     url = f"sqlite:///{file}"
