@@ -113,9 +113,9 @@ def _benchmarks(
 
 
 def finite(value: Any) -> Any:
-    """Replace NaN and infinity by None, at any depth."""
+    """Replace NaN and infinity by None, and NumPy's float64 by Python's float, at any depth."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from basis_pipeline.results.summary import finite
 from tests.results.made_run import CAPITAL, frames_of, make_run, summary_of
 
 
@@ -75,3 +76,11 @@ def test_risk_free_rate_is_stated_and_used() -> None:
     against = summary_of(run.frames, risk_free=0.05)
     assert (run.summary["risk_free_rate"], against["risk_free_rate"]) == (0.0, 0.05)
     assert against["sharpe"] < run.summary["sharpe"]
+
+
+def test_figures_are_plain_numbers_at_any_depth() -> None:
+    """Dagster's metadata reject NumPy's floats, and JSON has no NaN."""
+    figures = {"value": np.float64(0.25), "chosen": {"ratio": np.float64(0.5)}, "none": [np.nan]}
+    found = finite(figures)
+    assert found == {"value": 0.25, "chosen": {"ratio": 0.5}, "none": [None]}
+    assert {type(found["value"]), type(found["chosen"]["ratio"])} == {float}
