@@ -44,6 +44,14 @@ class MemoryStore:
                 self.set(key, value, ttl)
             return is_absent
 
+    def increment(self, key: str, by: int = 1) -> int:
+        """Add to a whole number, 0 where there is none, and return the sum. Keeps its `ttl`."""
+        with self._lock:
+            total = int(self.get(key) or 0) + by
+            _, until = self._values.get(key, (b"", float("inf")))
+            self._values[key] = (orjson.dumps(total), until)
+            return total
+
     def delete(self, *keys: str) -> int:
         """Remove keys, and return how many there were."""
         with self._lock:

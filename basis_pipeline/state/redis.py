@@ -58,6 +58,10 @@ class RedisStore:
         content, px = orjson.dumps(value), _milliseconds(ttl)
         return bool(self._call(self._redis.set, PREFIX + key, content, px=px, nx=True))
 
+    def increment(self, key: str, by: int = 1) -> int:
+        """Add to a whole number, 0 where there is none, and return the sum. Keeps its `ttl`."""
+        return int(self._call(self._redis.incrby, PREFIX + key, by))
+
     def delete(self, *keys: str) -> int:
         """Remove keys, and return how many there were."""
         return int(self._call(self._redis.delete, *(PREFIX + key for key in keys))) if keys else 0

@@ -45,6 +45,10 @@ class State:
         """Set a key unless it has a value, and return whether it was set."""
         return bool(self._ask("set_if_absent", key, value, ttl))
 
+    def increment(self, key: str, by: int = 1) -> int:
+        """Add to a whole number, 0 where there is none, and return the sum."""
+        return int(self._ask("increment", key, by))
+
     def delete(self, *keys: str) -> int:
         """Remove keys, and return how many there were."""
         removed = self._memory.delete(*keys)

@@ -83,6 +83,19 @@ def test_deleting_counts_what_was_there(store: Store) -> None:
     assert store.keys() == []
 
 
+def test_of_many_that_increment_none_is_lost(store: Store) -> None:
+    """Eight threads, one sum."""
+    threads = [
+        threading.Thread(target=lambda: [store.increment("n") for _ in range(50)]) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.get("n") == 400
+    assert store.increment("n", -100) == 300
+
+
 def test_of_many_that_want_a_key_one_gets_it(store: Store) -> None:
     """The value is the winner's."""
     won: list[int] = []
@@ -161,6 +174,7 @@ def test_nothing_stops_while_redis_is_gone_and_it_comes_back_by_itself() -> None
         assert state.is_degraded
         state.set("later", 2)
         assert state.get("later") == 2
+        assert state.increment("n") == 1
         state.publish("a", "alone")
         eventually(lambda: "alone" in received)
 
