@@ -275,16 +275,28 @@ def files_with_secrets(environ: Mapping[str, str] | None = None) -> list[Path]:
 
 
 def dagster_home(settings: Settings, environ: Mapping[str, str] | None = None) -> Path:
-    """Make the directory of the Dagster instance: `DAGSTER_HOME`, else one below the results.
+    """Return the directory of the Dagster instance: `DAGSTER_HOME`, else one below the results.
 
-    All commands and the UI share it. The project's `dagster.yaml` is copied there when it has none.
+    All commands, the service and the UI share it.
+    """
+    named = (os.environ if environ is None else environ).get("DAGSTER_HOME")
+    return Path(named).expanduser().resolve() if named else settings.results_dir / "dagster_home"
+
+
+def existing_dagster_home(settings: Settings) -> Path | None:
+    """Return the directory of the Dagster instance; None where nothing was run yet."""
+    home = dagster_home(settings)
+    return home if (home / "dagster.yaml").exists() else None
+
+
+def make_dagster_home(settings: Settings, environ: Mapping[str, str] | None = None) -> Path:
+    """Make the directory of the Dagster instance, with the project's `dagster.yaml` if it has none.
 
     Raises
     ------
     PlatformError: PLATFORM-001 when the directory cannot be made, written, or used by Dagster.
     """
-    named = (os.environ if environ is None else environ).get("DAGSTER_HOME")
-    home = Path(named).expanduser().resolve() if named else settings.results_dir / "dagster_home"
+    home = dagster_home(settings, environ)
     if {"%", "?"} & set(str(home)):
         what = "Dagster cannot keep its databases below a path with % or ?"
         action = "set DAGSTER_HOME to another directory"

@@ -24,7 +24,7 @@ from dagster._core.scheduler.instigation import ScheduleInstigatorData
 from basis_pipeline.market.sample import write_sample
 from basis_pipeline.operations.accounts import AccountFiles
 from basis_pipeline.operations.accounts.signals import signal_history
-from basis_pipeline.settings import dagster_home
+from basis_pipeline.settings import make_dagster_home
 from tests import shell
 from tests.orchestration.account_week import Week, account_week
 
@@ -43,7 +43,7 @@ def environment(week: Week) -> dict[str, str]:
         "BASIS_DATA_DIR": str(week.settings.data_dir),
         "BASIS_RESULTS_DIR": str(week.settings.results_dir),
         "BASIS_RESULTS_DB_URL": week.settings.results_db_url,
-        "DAGSTER_HOME": str(dagster_home(week.settings, {})),
+        "DAGSTER_HOME": str(make_dagster_home(week.settings, {})),
     }
 
 

@@ -12,8 +12,9 @@ from basis_pipeline.settings import (
     SAMPLE,
     SecretUrl,
     config_directory,
-    dagster_home,
+    existing_dagster_home,
     load_settings,
+    make_dagster_home,
     project_root,
 )
 from basis_pipeline.times import parse_hour
@@ -247,13 +248,24 @@ def test_credentials_are_never_shown() -> None:
 def test_dagster_home_is_made_once(tmp_path: Path) -> None:
     """It lies below the results, with the project's dagster.yaml, and is kept as edited."""
     settings = load_settings(COMPLETE, results_dir=tmp_path / "results")
-    home = dagster_home(settings, {})
+    home = make_dagster_home(settings, {})
     assert home == tmp_path / "results" / "dagster_home"
     assert (home / "dagster.yaml").read_text() == (project_root() / "dagster.yaml").read_text()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    assert dagster_home(settings, {}) == home
+    assert make_dagster_home(settings, {}) == home
     assert (home / "dagster.yaml").read_text() == "telemetry: {enabled: false}\n"
-    assert dagster_home(settings, {"DAGSTER_HOME": str(tmp_path / "own")}) == tmp_path / "own"
+    assert make_dagster_home(settings, {"DAGSTER_HOME": str(tmp_path / "own")}) == tmp_path / "own"
+
+
+def test_every_door_finds_the_same_dagster_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home below ~ is read where it was made, by commands that only read it too."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "~/own")
+    settings = load_settings(COMPLETE, results_dir=tmp_path / "results")
+    assert existing_dagster_home(settings) is None
+    assert make_dagster_home(settings) == tmp_path / "own" == existing_dagster_home(settings)
 
 
 def test_dagster_home_that_cannot_be_made(tmp_path: Path) -> None:
@@ -261,7 +273,7 @@ def test_dagster_home_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("in the way")
     settings = load_settings(COMPLETE, results_dir=tmp_path / "results")
     with pytest.raises(PlatformError, match="PLATFORM-001"):
-        dagster_home(settings, {})
+        make_dagster_home(settings, {})
 
 
 def test_the_webhook_is_optional_and_never_shown(empty_file: Path) -> None:

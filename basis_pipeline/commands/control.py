@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import Form, ResultsDir, existing_home, settings_of
+from basis_pipeline.commands.options import Form, ResultsDir, settings_of
 from basis_pipeline.errors import BasisError, CommandError
 
 if TYPE_CHECKING:
@@ -111,7 +111,9 @@ def _show_change(settings: "Settings", *, is_changed: bool) -> None:
 
 def _show_in_ui(settings: "Settings", state: "ControlState") -> None:
     """Show the change in the UI, if there is an instance; the change holds without it."""
-    home = existing_home(settings)
+    from basis_pipeline.settings import existing_dagster_home
+
+    home = existing_dagster_home(settings)
     if home is None:
         return
     from basis_pipeline.orchestration.control import show

@@ -1,6 +1,5 @@
 """`basis gates`: the verdict of every gate, from the latest records."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,7 +13,6 @@ from basis_pipeline.commands.options import (
     Options,
     ResultsDir,
     chosen,
-    existing_home,
     project_configs,
     require_data,
     settings_of,
@@ -25,6 +23,7 @@ from basis_pipeline.commands.run import launched
 from basis_pipeline.error_codes import PHASES
 from basis_pipeline.errors import CommandError, PlatformError
 from basis_pipeline.operations.waivers import read_waivers, waive, waived
+from basis_pipeline.settings import dagster_home, existing_dagster_home
 from basis_pipeline.times import parse_hour
 from basis_pipeline.verdict import (
     WORST_FIRST,
@@ -186,7 +185,7 @@ def _recorded(settings: "Settings") -> tuple[list[Verdict], History]:
     ------
     PlatformError: PLATFORM-002 where nothing has run yet.
     """
-    home = existing_home(settings)
+    home = existing_dagster_home(settings)
     if home is None:
         raise _nothing_ran(settings)
     with screen.progress(1) as advance:
@@ -203,7 +202,7 @@ def _recorded(settings: "Settings") -> tuple[list[Verdict], History]:
 
 
 def _nothing_ran(settings: "Settings") -> PlatformError:
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
+    home = dagster_home(settings)
     return PlatformError(
         "PLATFORM-002",
         "nothing has run yet",

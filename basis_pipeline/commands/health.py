@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from basis_pipeline.commands import screen
-from basis_pipeline.commands.options import DataDir, ResultsDir, existing_home
+from basis_pipeline.commands.options import DataDir, ResultsDir
 from basis_pipeline.errors import BasisError
-from basis_pipeline.settings import config_directory, load_settings
+from basis_pipeline.settings import config_directory, existing_dagster_home, load_settings
 
 if TYPE_CHECKING:
     from basis_pipeline.operations.health.model import Component, Health, InstanceMetrics
@@ -58,7 +58,7 @@ def _metrics(data_dir: Path | None, results_dir: Path | None) -> "InstanceMetric
         datasets = load_configs(config_dir).datasets.values()
     except BasisError:
         return None  # the report says what is wrong with them
-    home = existing_home(settings)
+    home = existing_dagster_home(settings)
     if home is None:
         return InstanceMetrics()
     from basis_pipeline.orchestration.instance import opened_instance

@@ -1,7 +1,6 @@
 """Options that commands share: declared once, passed to a command as one object."""
 
 import inspect
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -149,12 +148,6 @@ def project_configs() -> "Configs":
     from basis_pipeline.settings import config_directory
 
     return load_configs(config_directory())
-
-
-def existing_home(settings: "Settings") -> Path | None:
-    """Return the directory of the Dagster instance; None where nothing was run yet."""
-    home = Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
-    return home if (home / "dagster.yaml").exists() else None
 
 
 def window_of(settings: "Settings") -> "Window":

@@ -92,7 +92,7 @@ def launched(
     work: "Callable[[Launcher], T]",
 ) -> T:
     """Do `work` with a launcher on the project's instance; an interrupt cancels its runs."""
-    from basis_pipeline.settings import dagster_home
+    from basis_pipeline.settings import make_dagster_home
 
     launchers: list[Launcher] = []
 
@@ -110,7 +110,7 @@ def launched(
             capital=options.capital,
             overrides=list(options.overrides or ()),
         )
-        with opened_instance(dagster_home(settings)) as instance:
+        with opened_instance(make_dagster_home(settings)) as instance:
             level = settings.log_level if settings.debug else "CRITICAL"
             launchers.append(Launcher(build_defs(), instance, run_options, advance, level))
             return work(launchers[0])

@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from basis_pipeline.config import Configs
@@ -22,7 +21,7 @@ from basis_pipeline.errors import BasisError, EventError, PlatformError
 from basis_pipeline.operations.audit_log import EventType, log_directory, read_events
 from basis_pipeline.operations.health.check import check_health
 from basis_pipeline.operations.health.model import InstanceMetrics
-from basis_pipeline.settings import Settings, load_settings
+from basis_pipeline.settings import Settings, existing_dagster_home, load_settings
 from basis_pipeline.verdict import Status, Verdict
 
 if TYPE_CHECKING:
@@ -113,15 +112,10 @@ def snapshot() -> dict[str, Any]:
     return found | {"health": check_health(metrics).to_json()}
 
 
-def _home(settings: Settings) -> Path:
-    return Path(os.environ.get("DAGSTER_HOME") or settings.results_dir / "dagster_home")
-
-
 def _of_the_instance(
     settings: Settings, configs: Configs, found: dict[str, Any]
 ) -> InstanceMetrics:
-    home = _home(settings)
-    if not (home / "dagster.yaml").exists():
+    if (home := existing_dagster_home(settings)) is None:
         return InstanceMetrics()
     from dagster import DagsterRunStatus, RunsFilter
 
@@ -220,8 +214,7 @@ def show_control() -> None:
     from basis_pipeline.operations.control import read_state
 
     settings = load_settings()
-    home = _home(settings)
-    if not (home / "dagster.yaml").exists():
+    if (home := existing_dagster_home(settings)) is None:
         return
     from basis_pipeline.orchestration.control import show
     from basis_pipeline.orchestration.instance import opened_instance

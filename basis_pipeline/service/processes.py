@@ -21,7 +21,7 @@ import psutil
 
 from basis_pipeline.errors import PlatformError
 from basis_pipeline.files import locked, write_atomically
-from basis_pipeline.settings import Settings, dagster_home, project_root
+from basis_pipeline.settings import Settings, make_dagster_home, project_root
 
 DIRECTORY, FILE, LOCK = "platform", "processes.json", "processes.lock"
 START_SECONDS, STOP_SECONDS, LOCK_SECONDS = 180.0, 20.0, 300.0
@@ -112,7 +112,7 @@ def start(settings: Settings, ports: Ports, *, redis: bool = False) -> list[Runn
     PlatformError: PLATFORM-005 when a process does not start, with the end of its log;
         PLATFORM-001 when the Dagster instance cannot be used.
     """
-    environ = {**os.environ, "DAGSTER_HOME": str(dagster_home(settings))}
+    environ = {**os.environ, "DAGSTER_HOME": str(make_dagster_home(settings))}
     environ["BASIS_RESULTS_DIR"] = str(settings.results_dir)
     if redis:
         environ["BASIS_REDIS_URL"] = f"redis://{LOCAL}:{ports.redis}/0"
@@ -221,7 +221,7 @@ def _make_instance(settings: Settings) -> None:
     """Create Dagster's databases: processes that create them together write a revision twice."""
     from basis_pipeline.orchestration.instance import opened_instance
 
-    with opened_instance(dagster_home(settings)):
+    with opened_instance(make_dagster_home(settings)):
         pass
 
 
@@ -313,7 +313,7 @@ def _beats(settings: Settings, process: psutil.Process) -> bool:
     from basis_pipeline.orchestration.instance import opened_instance
 
     since = max(process.create_time(), time.time() - SILENT_SECONDS)
-    with opened_instance(dagster_home(settings)) as instance:
+    with opened_instance(make_dagster_home(settings)) as instance:
         beats = instance.get_daemon_heartbeats()
         required = instance.get_required_daemon_types()
         return all(name in beats and beats[name].timestamp >= since for name in required)

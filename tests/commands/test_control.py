@@ -11,7 +11,7 @@ from basis_pipeline.operations.audit_log.files import DIRECTORY
 from basis_pipeline.orchestration.check_history import evaluation_of, latest_records
 from basis_pipeline.orchestration.control import CONTROL, STATE
 from basis_pipeline.orchestration.instance import opened_instance
-from basis_pipeline.settings import dagster_home, load_settings
+from basis_pipeline.settings import load_settings, make_dagster_home
 from tests.shell import call as basis
 
 REASON = "okx looks wrong"
@@ -56,7 +56,7 @@ def test_a_person_halts_sees_and_resumes(place: Path) -> None:
 
 def test_a_change_is_shown_in_the_ui(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is an instance, its check of platform/control fails from now on."""
-    home = dagster_home(load_settings({}, results_dir=place / "results"), {})
+    home = make_dagster_home(load_settings({}, results_dir=place / "results"), {})
     halted = basis("halt", "--reason", REASON, "--by", "ann", *results(place))
     assert (halted.returncode, halted.stderr) == (0, "")
     monkeypatch.setenv("DAGSTER_HOME", str(home))

@@ -52,11 +52,11 @@ FIRST_START = """
 import sys
 from pathlib import Path
 from basis_pipeline.orchestration.instance import opened_instance
-from basis_pipeline.settings import dagster_home, load_settings
+from basis_pipeline.settings import make_dagster_home, load_settings
 settings = load_settings(results_dir=sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
-with opened_instance(dagster_home(settings)) as instance:
+with opened_instance(make_dagster_home(settings)) as instance:
     print(instance.get_runs_count())
 """
 

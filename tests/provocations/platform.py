@@ -10,7 +10,7 @@ from basis_pipeline.market.sample import write_sample
 from basis_pipeline.orchestration.io_managers import ParquetIOManager
 from basis_pipeline.orchestration.resources import RunOptions
 from basis_pipeline.reports.print_pdf import page_pdf
-from basis_pipeline.settings import dagster_home, load_settings
+from basis_pipeline.settings import load_settings, make_dagster_home
 from tests import shell
 
 RATES = dg.AssetKey(["dataset", "aave_usdt_rates"])
@@ -33,7 +33,7 @@ def sample_in_the_way(place: Path) -> None:
 def instance_in_the_way(place: Path) -> None:
     """A file where the results directory, and the instance in it, should be."""
     (place / "results").write_text("in the way")
-    dagster_home(load_settings({}, results_dir=place / "results"), {})
+    make_dagster_home(load_settings({}, results_dir=place / "results"), {})
 
 
 def damaged_value(place: Path) -> None:
