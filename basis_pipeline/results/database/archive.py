@@ -200,15 +200,15 @@ class Archive:
             return self._drain()
 
     def remove(self, run_ids: Sequence[str]) -> None:
-        """Remove rows, then files. If killed in between, the next start records them again."""
+        """Remove rows, then files of this archive; those of an archive it was copied from stay.
+
+        If killed in between, the next start records them again.
+        """
         with self.lock():
             self._drain()
             with writing(self.engine, exclusive=RUNS.name) as connection:
-                these = RUNS.c.run_id.in_(run_ids)
-                paths = connection.execute(select(RUNS.c.path).where(these)).scalars()
-                directories = [Path(path) for path in paths]
-                connection.execute(delete(RUNS).where(these))
-            for directory in directories:
+                connection.execute(delete(RUNS).where(RUNS.c.run_id.in_(run_ids)))
+            for directory in map(self.runs.joinpath, run_ids):
                 if directory.exists():
                     aside = directory.with_name(f".{directory.name}.pruned")
                     shutil.rmtree(aside, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -98,6 +99,19 @@ def test_results_that_were_moved_are_found_again(on_sqlite: Archive, tmp_path: P
     assert [(r.number, r.run_id) for r in runs(there.engine)] == before
     assert {Path(r.path).parent for r in runs(there.engine)} == {there.runs}
     assert there.start().problems == []
+
+
+def test_pruning_a_copy_of_the_results_leaves_the_original(tmp_path: Path) -> None:
+    """The rows of a copy name the directories it was copied from; these are not removed."""
+    original = Archive(tmp_path / "results", f"sqlite:///{tmp_path}/results/runs.sqlite")
+    made = kept(original)
+    shutil.copytree(original.directory, tmp_path / "copy")
+    copy = Archive(tmp_path / "copy", f"sqlite:///{tmp_path}/copy/runs.sqlite")
+    copy.remove([made.run_id])
+    assert runs(copy.engine) == []
+    assert list(copy.runs.iterdir()) == []
+    (record,) = runs(original.engine)
+    verify(record)
 
 
 def test_runs_are_found_by_mode_age_and_beginning(archive: Archive) -> None:
