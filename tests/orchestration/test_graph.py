@@ -7,6 +7,8 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from basis_pipeline.config.current import current_configs
+from basis_pipeline.operations.upkeep import prune
+from basis_pipeline.orchestration.assets.report import COMPARISON
 from basis_pipeline.orchestration.failures import failures
 from basis_pipeline.orchestration.launch import PipelineOutcome
 from basis_pipeline.orchestration.records import all_gates
@@ -133,6 +135,20 @@ def test_running_again_adds_nothing_and_other_options_another_run(ran: Place) ->
     assert result.identity.capital == 5000.0
     assert result.config["mode"]["costs"]["enabled"] is False
     assert result.identity.end == pd.Timestamp("2024-02-10", tz="UTC")
+
+
+def test_a_pruned_run_is_left_out_of_the_comparison(ran: Place) -> None:
+    """Many requests of a mode may push its nightly run out; the other modes are still compared."""
+    settings = ran.request().settings
+    engine = existing(settings.results_db_url)
+    assert engine is not None
+    prune(settings, [record for record in runs(engine) if record.mode == "btc_basis"])
+    made = ran.execute(COMPARISON)
+    assert made.success
+    (page,) = made.asset_materializations_for_node("report__comparison")
+    left_out = str(page.metadata["left_out"].value).split(", ")
+    assert "btc_basis" in left_out
+    assert "pure_lending" not in left_out
 
 
 def test_verdicts_belong_to_the_run_they_were_given_to(ran: Place) -> None:

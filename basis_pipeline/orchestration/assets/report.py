@@ -163,7 +163,11 @@ def _comparable(
         recording = latest[0].asset_materialization if latest else None
         if recording is None:
             continue
-        result = read_run(options.runs / str(recording.metadata["run_id"].value))
+        run = options.runs / str(recording.metadata["run_id"].value)
+        # Upkeep removes the oldest runs of a mode; the requested ones may be the newer ones.
+        if not run.exists():
+            continue
+        result = read_run(run)
         if (result.identity.start, result.identity.end) == (window.start, window.end):
             found.append(result)
     if not found:
