@@ -113,12 +113,12 @@ def as_text(draw: Callable[[Console], None]) -> str:
 
 def number(value: float | None, digits: int = 2) -> str:
     """Format a number with thousands separators; a dash where it is not defined."""
-    return DASH if value is None else f"{value:,.{digits}f}"
+    return DASH if value is None else f"{value:z,.{digits}f}"
 
 
 def percent(share: float | None) -> str:
     """Format a share as a percentage; a dash where it is not defined."""
-    return DASH if share is None else f"{100.0 * share:.2f} %"
+    return DASH if share is None else f"{100.0 * share:z.2f} %"
 
 
 def headlines(summary: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ from basis_pipeline.reports.plot_theme import DARK, LIGHT, custom_properties
 from basis_pipeline.reports.table import Link, Table
 from basis_pipeline.results.database.migration import existing
 from basis_pipeline.results.database.runs import runs
+from basis_pipeline.results.definitions import DASH, amount, percent
 from basis_pipeline.service.answers import without_paths
 from basis_pipeline.service.context import Context, Shared
 from basis_pipeline.service.forms import EventFilters
@@ -44,7 +45,6 @@ DAY = "1d"
 FAILING = ("FAIL", "BLOCKED")
 WITHOUT_SNAPSHOT = ("control", "events")  # parts that need none
 NO_SNAPSHOT = Markup('<p class="aside">The first snapshot is being collected.</p>')
-DASH = "–"
 SCRIPT, HTML = "text/javascript; charset=utf-8", "text/html; charset=utf-8"
 Name = Literal["control", "services", "accounts", "backtests", "gates", "latency", "events"]
 
@@ -146,12 +146,12 @@ def _accounts(context: Context, _: Request) -> dict[str, Any]:
         verdict = min(statuses, key=WORST_FIRST.index, default=Status.NOT_RUN).value
         signal = latest.get(one["account"])
         row = [one["account"], one["mode"] or "", str(one["leg"] or DASH), _at(one["hour"] or DASH)]
-        row += [DASH if one["equity"] is None else f"{one['equity']:,.2f}", _percent(one["apy"])]
+        row += [amount(one["equity"]), percent(one["apy"])]
         to_do = f"{signal['action']} {signal['trigger']}".strip() if signal else ""
         rows.append((*row, verdict, _short(one["error"] or to_do)))
         for order in signal["orders"] if signal else ():
             words = (order[name] for name in ("venue", "instrument", "side"))
-            figures = (f"{order['quantity']:,.6g}", f"{order['notional']:,.2f}")
+            figures = (f"{order['quantity']:,.6g}", amount(order["notional"]))
             orders.append((one["account"], _at(order["at"]), *words, *figures, order["reason"]))
     titles = ("account", "mode", ">leg", "last hour (UTC)", ">equity", ">APY", "verdict")
     accounts = Table((*titles, "~to do"), rows, "Accounts")
@@ -211,9 +211,9 @@ def _backtests(context: Context, _: Request) -> dict[str, Any]:
             Link(row.run_id, f"/runs/{row.run_id}"),
             row.mode,
             f"{row.created_at:%Y-%m-%d %H:%M}",
-            f"{row.final_equity:,.2f}",
-            _percent(row.apy),
-            f"{100.0 * row.max_drawdown:.2f} %",
+            amount(row.final_equity),
+            percent(row.apy),
+            percent(row.max_drawdown),
         )
         for row in (runs(engine, limit=SHOWN)[::-1] if engine else [])
     ]
@@ -280,10 +280,6 @@ def _events(context: Context, request: Request) -> dict[str, Any]:
 
 def _at(text: str) -> str:
     return text[:19].replace("T", " ")
-
-
-def _percent(share: float | None) -> str:
-    return DASH if share is None else f"{100.0 * share:.2f} %".replace("-", "−")
 
 
 def _short(text: str) -> str:
