@@ -210,9 +210,12 @@ def _cell(value: Any) -> str | int | float | None:
 
 
 def amount(value: float, unit: str = "") -> str:
-    """Return a figure as text with its unit; a share in percent."""
+    """Return a figure as text with its unit; a share in percent, one of "rows" as "1 row"."""
     if unit == "share":
         return f"{100.0 * value:.4g} %"
+    # Units that count things are plural nouns; ns and bp are not.
+    if value == 1.0 and len(unit) > 2:
+        unit = unit.removesuffix("s")
     return f"{value:.6g} {unit}".strip()
 
 

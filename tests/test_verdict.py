@@ -88,3 +88,12 @@ def test_a_place_names_its_partition() -> None:
 def test_a_message_states_the_fact_the_limit_and_the_margin(sentence: str, says: str) -> None:
     """The message states the fact, not the rule."""
     assert sentence == says
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(1.0, "rows", "1 row"), (2.0, "rows", "2 rows"), (0.0, "rows", "0 rows"), (1.0, "ns", "1 ns")],
+)
+def test_a_figure_of_one_is_singular(value: float, unit: str, text: str) -> None:
+    """Measured values and limits are read in sentences."""
+    assert FULL.at(measured=value, unit=unit).measured_text == text
