@@ -81,6 +81,9 @@ def compare(ours: Path, theirs: Path, modes: list[str]) -> int:
     """Print a line a mode, then what differs; return how many tables do."""
     differing = 0
     for mode in modes:
+        if not any((run / mode).exists() for run in (ours, theirs)):
+            print(f"{mode:34}does not run in either")
+            continue
         found = {
             table: table_differences(*(run / mode / f"{table}.parquet" for run in (ours, theirs)))
             for table in TABLES
@@ -111,7 +114,8 @@ def main() -> int:
     """Run both checkouts side by side and compare; return the exit status."""
     chosen, here = arguments(), project_root()
     other = chosen.other.resolve()
-    python = chosen.python or other / ".venv" / "bin" / "python"
+    # Not resolved: the interpreter of an environment is a link to that of the system.
+    python = (chosen.python or other / ".venv" / "bin" / "python").absolute()
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         if chosen.data_dir:
             data_dir, start, end = chosen.data_dir.resolve(), chosen.start, chosen.end
